@@ -1,0 +1,49 @@
+# One command per job; see CONTRIBUTING.md. `make venv PYTHON=python3.12` takes another interpreter.
+# On Linux pip installs torch with CUDA. A machine without a GPU saves several gigabytes with
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make venv
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+SWEEP := sweeps/quickstart.py
+REPORT := runs/quickstart/report.html
+export RAY_USAGE_STATS_ENABLED = 0
+export MLFLOW_DISABLE_TELEMETRY = true
+
+.PHONY: help venv demo lint check test
+
+help:
+	@echo "make venv    environment in .venv, with every extra but cloud"
+	@echo "make demo    the quickstart study: simulate, train, fit, allocate, report"
+	@echo "make check   format, lint, types, unit tests"
+	@echo "make test    format, lint, types, all tests"
+
+venv: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: make venv PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "Installing into .venv: about 2 GB, several minutes"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulate,root,dev]'
+	@touch $@
+
+demo: venv
+	$(BIN)/jetscale run $(SWEEP)
+	$(BIN)/jetscale fit $(SWEEP)
+	$(BIN)/jetscale allocate $(SWEEP) --budget 1e11
+	$(BIN)/jetscale report $(SWEEP) --out $(REPORT)
+	@echo
+	@echo "Report:  $(CURDIR)/$(REPORT)"
+	@echo "MLflow:  $(BIN)/mlflow ui --backend-store-uri sqlite:///$${JETSCALE_HOME:-runs}/mlflow.db"
+	@echo "         then open http://127.0.0.1:5000"
+
+lint: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint
+	$(BIN)/python -m pytest -m "not integration"
+
+test: lint
+	$(BIN)/python -m pytest

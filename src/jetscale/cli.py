@@ -1,0 +1,375 @@
+"""The `jetscale` command: parsing and printing only.
+
+A user's mistake ends in one line on standard error and exit code 2. Reports print tables that fit a
+terminal, or JSON with ``--json``. SWEEP is a Python file with a function ``study()``; results go
+under ``$JETSCALE_HOME`` (default ``./runs``).
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from jetscale import __version__
+from jetscale.errors import JetscaleError, StudyError, unknown
+
+F = TypeVar("F", bound=Callable[..., Any])
+_PATH = click.Path(path_type=Path)
+
+sweep_argument = click.argument("sweep", type=_PATH)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def home() -> Path:
+    """Results folder: $JETSCALE_HOME, or ./runs."""
+    return Path(os.environ.get("JETSCALE_HOME", "runs"))
+
+
+class _Group(click.Group):
+    """A command group that answers an unknown command with the nearest known one."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            raise click.UsageError(unknown("command", args[0], sorted(self.commands)))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """What to pretrain on, how it scales, and how to spend the compute."""
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def _warn(lines: list[str]) -> None:
+    for line in lines:
+        click.echo(f"warning: {line}", err=True)
+
+
+# ------------------------------------------------------------------ jets
+
+
+@cli.command()
+@click.option("--corpus", required=True, help="jetclass (ten classes) or jetclass2 (188 classes).")
+@click.option("--part", help="For jetclass2: qcd, res2p or res34p.")
+@click.option("--jets", type=click.IntRange(min=1), required=True, help="Jets in all.")
+@click.option("--out", type=_PATH, required=True, help="New shard folder.")
+@click.option("--role", help="pretrain, train, validation or test. [default: by corpus]")
+@click.option("--seed", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: all cores]")
+def simulate(
+    corpus: str,
+    part: str | None,
+    jets: int,
+    out: Path,
+    role: str | None,
+    seed: int,
+    workers: int | None,
+) -> None:
+    """Make jets with Pythia 8 and write a shard folder.
+
+    \b
+    Example:
+      jetscale simulate --corpus jetclass --jets 20000 --out jets/train --role train
+    """
+    from jetscale.display import progress_bar
+    from jetscale.jets.simulation import simulate_shards
+
+    with progress_bar() as progress:
+        manifest = simulate_shards(
+            out,
+            corpus=corpus,
+            part=part,
+            role=role or ("pretrain" if part else "train"),
+            jets=jets,
+            seed=seed,
+            workers=workers or os.cpu_count() or 1,
+            progress=lambda done, total: progress("simulating jets", done, total),
+        )
+    click.echo(f"{manifest.rows} jets in {out}; look with: jetscale inspect {out}")
+
+
+@cli.command()
+@click.option("--format", "format_name", required=True, help="Layout of the files: jetclass2.")
+@click.option("--role", required=True, help="pretrain, train, validation or test.")
+@click.option("--out", type=_PATH, required=True, help="New shard folder.")
+@click.argument("files", type=_PATH, nargs=-1, required=True)
+def ingest(format_name: str, role: str, out: Path, files: tuple[Path, ...]) -> None:
+    """Turn published files into a shard folder.
+
+    \b
+    Example:
+      jetscale ingest --format jetclass2 --role pretrain --out jets/res2p Res2P_*.parquet
+    """
+    from jetscale.display import progress_bar
+    from jetscale.jets.ingest import ingest as read_files
+
+    with progress_bar() as progress:
+        manifest = read_files(
+            format_name,
+            role,
+            files,
+            out,
+            progress=lambda done, total: progress("reading files", done, total),
+        )
+    click.echo(f"{manifest.rows} jets in {out}; look with: jetscale inspect {out}")
+
+
+@cli.command()
+@click.argument("folder", type=_PATH)
+@json_option
+def inspect(folder: Path, as_json: bool) -> None:
+    """Verify a shard folder: counts per class, ranges, hashes; exit code 2 on damage.
+
+    \b
+    Example:
+      jetscale inspect jets/train
+    """
+    from jetscale.display import show_shards
+    from jetscale.jets.verify import verify
+
+    report = verify(folder)
+    if as_json:
+        _print_json(report.to_dict())
+    else:
+        show_shards(report)
+
+
+# ------------------------------------------------------------------ sweeps
+
+
+@cli.command()
+@sweep_argument
+@json_option
+def measure(sweep: Path, as_json: bool) -> NoReturn:
+    """Diversity and alignment of each mixture (not there yet)."""
+    raise StudyError(
+        "`jetscale measure` is not there yet: diversity and alignment of mixtures come with the "
+        "next release; `jetscale plan` shows the mixtures of a sweep"
+    )
+
+
+@cli.command()
+@sweep_argument
+@json_option
+def plan(sweep: Path, as_json: bool) -> None:
+    """Cells, sizes, FLOPs, steps, estimated hours and what is held fixed.
+
+    \b
+    Example:
+      jetscale plan sweeps/quickstart.py
+    """
+    from jetscale.display import show_plan
+    from jetscale.overview import overview
+    from jetscale.study import load_study
+
+    summary = overview(load_study(sweep))
+    if as_json:
+        _print_json(summary)
+    else:
+        show_plan(summary)
+
+
+@cli.command()
+@sweep_argument
+@click.option("--address", help="Ray cluster to join, e.g. auto. [default: this machine]")
+def run(sweep: Path, address: str | None) -> None:
+    """Prepare the jets, pretrain, fine-tune; a second call does only what is missing.
+
+    \b
+    Example:
+      jetscale run sweeps/quickstart.py
+    """
+    from jetscale.display import progress_bar, show_outcome
+    from jetscale.study import load_study
+    from jetscale.sweep.launch import run_study
+    from jetscale.sweep.tracking import default_uri
+
+    study, uri = load_study(sweep), default_uri(home())
+    with progress_bar() as progress:
+        outcome = run_study(study, home(), tracking=uri, address=address, progress=progress)
+    show_outcome(outcome, study.name, uri)
+    if outcome.problems or outcome.done < outcome.planned:
+        sys.exit(1)
+
+
+def run_script(file: str) -> None:
+    """What ``python sweeps/NAME.py [--address ADDRESS]`` does: the same as ``jetscale run``."""
+    main(["run", file, *sys.argv[1:]])
+
+
+@cli.command()
+@sweep_argument
+@json_option
+def status(sweep: Path, as_json: bool) -> None:
+    """Done, running, failed and missing cells, and why.
+
+    \b
+    Example:
+      jetscale status sweeps/quickstart.py --json
+    """
+    from jetscale.display import show_status
+    from jetscale.plan import cells
+    from jetscale.study import load_study
+    from jetscale.sweep.records import RecordStore, study_folder, summarise
+
+    study = load_study(sweep)
+    summary = summarise(RecordStore(study_folder(study, home())).status(cells(study)))
+    if as_json:
+        _print_json(summary)
+    else:
+        show_status(summary, study.name)
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(port: int) -> None:
+    """Open the MLflow UI for the results folder, on this machine only.
+
+    \b
+    Example:
+      jetscale ui --port 5001
+    """
+    from jetscale.sweep.tracking import default_uri
+    from jetscale.sweep.ui import serve
+
+    serve(default_uri(home()), port)
+
+
+# ------------------------------------------------------------------ analysis
+
+
+def _analysis(command: F) -> F:
+    """SWEEP or --runs, and --json."""
+    command = json_option(command)
+    command = click.option(
+        "--runs", type=_PATH, help="Any run table (CSV): mixture, params, examples, loss[, flops]."
+    )(command)
+    return click.argument("sweep", type=_PATH, required=False)(command)
+
+
+def _table(sweep: Path | None, runs: Path | None) -> Any:
+    """The run table of a sweep or of a CSV file; warnings go to standard error."""
+    from jetscale.scaling import read_runs
+    from jetscale.study import load_study
+    from jetscale.sweep.results import results
+    from jetscale.sweep.tracking import default_uri
+
+    if (sweep is None) == (runs is None):
+        raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
+    if runs is not None:
+        return read_runs(runs)
+    assert sweep is not None
+    frame, warnings = results(load_study(sweep), home(), default_uri(home()))
+    _warn(warnings)
+    return frame
+
+
+@cli.command()
+@_analysis
+def fit(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
+    """What was measured, then the law and the compute-optimal frontier of each mixture.
+
+    \b
+    Example:
+      jetscale fit sweeps/quickstart.py
+      jetscale fit --runs runs.csv --json
+    """
+    from jetscale import display_scaling, scaling
+
+    frame = _table(sweep, runs)
+    fits = scaling.fit(frame)
+    several = frame["mixture"].nunique() > 1
+    measured = scaling.paired(frame) if several else None
+    if as_json:
+        _print_json(fits.to_dict() | ({"paired": measured.to_dict()} if measured else {}))
+        return
+    if measured:
+        display_scaling.show_paired(measured)
+    display_scaling.show_fit(fits)
+
+
+@cli.command()
+@_analysis
+def compare(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
+    """Do two mixtures scale differently? Paired losses, differences of exponents, a test.
+
+    \b
+    Example:
+      jetscale compare sweeps/quickstart.py
+    """
+    from jetscale import display_scaling, scaling
+
+    frame = _table(sweep, runs)
+    comparison = scaling.compare(scaling.fit(frame))
+    measured = scaling.paired(frame)
+    if as_json:
+        _print_json(comparison.to_dict() | {"paired": measured.to_dict()})
+    else:
+        display_scaling.show_paired(measured)
+        display_scaling.show_comparison(comparison)
+
+
+@cli.command()
+@_analysis
+@click.option("--budget", type=float, required=True, help="FLOPs of one training run, e.g. 1e13.")
+@click.option("--mixture", help="Answer for this mixture alone.")
+def allocate(
+    sweep: Path | None, runs: Path | None, as_json: bool, budget: float, mixture: str | None
+) -> None:
+    """For a budget: how many parameters, how many jets, which mixture, what loss.
+
+    \b
+    Example:
+      jetscale allocate sweeps/quickstart.py --budget 1e11
+    """
+    from jetscale import display_scaling, scaling
+
+    allocation = scaling.allocate(scaling.fit(_table(sweep, runs)), budget, mixture)
+    if as_json:
+        _print_json(allocation.to_dict())
+    else:
+        display_scaling.show_allocation(allocation)
+
+
+@cli.command()
+@_analysis
+@click.option("--out", type=_PATH, required=True, help="HTML file to write.")
+def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> None:
+    """Write everything into one HTML file that opens offline.
+
+    \b
+    Example:
+      jetscale report sweeps/quickstart.py --out report.html
+    """
+    from jetscale.report import write_report
+
+    frame = _table(sweep, runs)
+    write_report(frame, out, title=sweep.stem if sweep else str(runs))
+    _print_json({"report": str(out)}) if as_json else click.echo(f"report written to {out}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: one line and exit code 2 for a user's mistake."""
+    try:
+        code = cli.main(args=arguments, prog_name="jetscale", standalone_mode=False)
+    except (click.ClickException, JetscaleError) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"jetscale: {' '.join(message.split())}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("jetscale: stopped; finished work is kept, run again to go on", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,80 @@
+"""Writing files so that a crash, a full disk or a second process never leaves half a file."""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from jetscale.errors import StorageError
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space and run again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run again",
+    errno.EACCES: "no permission to write there; choose a folder you own",
+    errno.EPERM: "no permission to write there; choose a folder you own",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENOTDIR: "part of the path is a file, not a folder; choose another folder",
+    errno.EEXIST: "a file of that name is in the way; choose another folder",
+}
+
+
+def storage_error(path: Path, error: OSError) -> StorageError:
+    """A one-line StorageError for an operating-system refusal."""
+    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    return StorageError(f"cannot write {path}: {reason}")
+
+
+def make_folder(path: Path) -> Path:
+    """The folder, made with its parents; raises StorageError if that is refused."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return path
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that becomes ``path`` when the block ends well.
+
+    Works for a file or a folder; a folder replaces an existing one. Whatever fails, ``path`` is
+    either as before or complete.
+
+    Raises
+    ------
+    StorageError
+        The disk is full or the folder cannot be written.
+    """
+    make_folder(path.parent)
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise storage_error(path, error) from error
+    try:
+        temporary = scratch / path.name
+        yield temporary
+        if temporary.is_file():
+            _sync(temporary)
+        if path.is_dir() and temporary.is_dir():
+            path.rename(scratch / "replaced")
+        temporary.replace(path)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically; non-finite numbers are refused."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")

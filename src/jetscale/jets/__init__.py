@@ -1,0 +1,1 @@
+"""What a jet is and where jets come from: simulation, public files, shard folders."""

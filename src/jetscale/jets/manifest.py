@@ -1,0 +1,155 @@
+"""The manifest of a shard folder: what its jets are and what they may be used for.
+
+``manifest.json`` names the corpus, the one role all jets of the folder have, the jets per class,
+and for each shard its size and SHA-256, so that two roles are never confused and damage is found.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jetscale.errors import DataError, JetscaleError
+from jetscale.jets.schema import PARTS, ROLES, classes_of
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """One Parquet file of a shard folder."""
+
+    file: str
+    rows: int
+    label_counts: Mapping[str, int]
+    size: int
+    """Bytes, the cheap check for a truncated file."""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a shard folder holds; ``folder`` is where it was opened and is not stored."""
+
+    folder: Path
+    corpus: str
+    role: str
+    parts: tuple[str, ...]
+    """Parts of the corpus with at least one jet here."""
+    rows: int
+    label_counts: Mapping[str, int]
+    """Class name to jets, classes without jets left out."""
+    shards: tuple[Shard, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Names the content: corpus, role and the bytes of every shard, in order."""
+        text = json.dumps([self.corpus, self.role, [shard.sha256 for shard in self.shards]])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def path(self, shard: Shard) -> Path:
+        """Where a shard lies."""
+        return self.folder / shard.file
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_manifest(
+    folder: Path, corpus: str, role: str, shards: list[Shard], provenance: Mapping[str, Any]
+) -> None:
+    """Complete a shard folder: the manifest makes it one."""
+    total: Counter[str] = Counter()
+    for shard in shards:
+        total.update(shard.label_counts)
+    parts = [part for part in PARTS.values() if part.corpus == corpus]
+    content = {
+        "format": FORMAT,
+        "corpus": corpus,
+        "role": role,
+        "parts": [part.name for part in parts if not total.keys().isdisjoint(part.labels)],
+        "rows": sum(shard.rows for shard in shards),
+        "label_counts": {name: total[name] for name in classes_of(corpus) if total[name]},
+        "shards": [asdict(shard) for shard in shards],
+        "provenance": dict(provenance),
+    }
+    (folder / MANIFEST).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = None) -> Manifest:
+    """The manifest of a shard folder, after the cheap checks.
+
+    Raises
+    ------
+    DataError
+        No folder or manifest, another format version, a shard missing or of another size, or a
+        role or corpus other than the one asked for.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        what = "has no manifest.json" if folder.is_dir() else "does not exist"
+        raise DataError(
+            f"shard folder {folder} {what}; make one with `jetscale simulate` or ingest"
+        )
+    manifest = _parse(folder, path)
+    for what, asked, found in (("role", role, manifest.role), ("corpus", corpus, manifest.corpus)):
+        if asked is not None and asked != found:
+            raise DataError(f"{folder}: {what} is {found!r}, needs {asked!r}; use another folder")
+    for shard in manifest.shards:
+        file = manifest.path(shard)
+        size = file.stat().st_size if file.is_file() else None
+        if size != shard.size:
+            found = "file is missing" if size is None else f"found {size}"
+            raise DataError(f"{file}: expected {shard.size} bytes, {found}; write the folder again")
+    return manifest
+
+
+def _parse(folder: Path, path: Path) -> Manifest:
+    try:
+        content = json.loads(path.read_text())
+        version = content.pop("format")
+        if version != FORMAT:
+            raise DataError(f"{path}: format {version!r}, this version reads {FORMAT}")
+        shards = tuple(Shard(**shard) for shard in content.pop("shards"))
+        manifest = Manifest(
+            folder=folder, shards=shards, parts=tuple(content.pop("parts")), **content
+        )
+        classes = set(classes_of(manifest.corpus))
+        counted = sum(manifest.label_counts.values()), sum(s.rows for s in shards)
+        if manifest.role not in ROLES or not classes.issuperset(manifest.label_counts):
+            raise DataError(f"{path}: role or class names are not of this format")
+        if counted != (manifest.rows, manifest.rows):
+            raise DataError(f"{path}: says {manifest.rows} rows, its shards and classes {counted}")
+        return manifest
+    except JetscaleError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise DataError(f"{path}: not a manifest ({type(error).__name__}: {error})") from error
+
+
+def check_roles(manifests: Iterable[Manifest]) -> None:
+    """Refuse folders of different roles made from the same file.
+
+    Raises
+    ------
+    DataError
+        A shard or an ingested file (by SHA-256) occurs under two roles.
+    """
+    owner: dict[str, Manifest] = {}
+    for manifest in manifests:
+        files = manifest.provenance.get("files", [])
+        for digest in [s.sha256 for s in manifest.shards] + [file["sha256"] for file in files]:
+            other = owner.setdefault(digest, manifest)
+            if other.role != manifest.role:
+                raise DataError(
+                    f"{other.folder} ({other.role}) and {manifest.folder} ({manifest.role}) "
+                    "hold the same jets; roles must not share jets"
+                )

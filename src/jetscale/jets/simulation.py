@@ -1,0 +1,41 @@
+"""From a simulation job to a shard folder on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from jetscale.jets.manifest import Manifest
+from jetscale.jets.production import produce
+from jetscale.jets.shards import open_shards, shard_writer
+
+
+def simulate_shards(
+    folder: Path,
+    *,
+    corpus: str,
+    role: str,
+    jets: int,
+    seed: int,
+    workers: int,
+    part: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Manifest:
+    """Simulate jets and write them, with their provenance, as one shard folder.
+
+    Parameters
+    ----------
+    corpus, role, jets, seed, workers, part
+        See `jetscale.jets.production.produce`.
+    progress
+        Called with the jets done and the jets wanted.
+
+    Raises
+    ------
+    DataError, MissingExtra, SweepError, StorageError
+        A name is unknown, a package is missing, a worker died, the folder cannot be written.
+    """
+    job = produce(corpus=corpus, role=role, jets=jets, seed=seed, workers=workers, part=part)
+    with shard_writer(folder, corpus=corpus, role=role) as writer:
+        for table in job.tables(progress):
+            writer.write(table)
+        writer.provenance.update(job.provenance())
+    return open_shards(folder)

@@ -1,0 +1,1 @@
+"""Mixtures of jets: exact quotas, prepared streams and their in-process readers."""

@@ -1,0 +1,126 @@
+"""The published standardisation of constituents: raw columns to model inputs.
+
+Derived columns and constants follow ``JetClass_full.yaml`` of jet-universe/particle_transformer
+(arXiv 2202.03772): logarithms of momenta and energies, tanh of impact parameters, then
+clip((x - shift) * factor, low, high) with the constants of `jetscale.jets.schema.FEATURES`, and
+NaN to 0. Constituents are taken in file order, leading ones first, and never padded.
+Arithmetic is float32, as in the published tool, so values agree with it bit for bit.
+"""
+
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from jetscale.errors import DataError
+from jetscale.jets.schema import Feature, features_of
+from jetscale.mixtures.ragged import Ragged
+
+Float = NDArray[np.float32]
+_PT = "pT"  # shared by two features, computed once
+
+_INPUTS = {
+    "part_pt_log": ("part_px", "part_py"),
+    "part_e_log": ("part_energy",),
+    "part_logptrel": ("part_px", "part_py", "jet_pt"),
+    "part_logerel": ("part_energy", "jet_energy"),
+    "part_deltaR": ("part_deta", "part_dphi"),
+    "part_d0": ("part_d0val",),
+    "part_dz": ("part_dzval",),
+}
+
+_DERIVED: Mapping[str, Callable[[Mapping[str, Float]], Float]] = {
+    "part_pt_log": lambda raw: np.log(raw[_PT]),
+    "part_e_log": lambda raw: np.log(raw["part_energy"]),
+    "part_logptrel": lambda raw: np.log(raw[_PT] / raw["jet_pt"]),
+    "part_logerel": lambda raw: np.log(raw["part_energy"] / raw["jet_energy"]),
+    "part_deltaR": lambda raw: np.hypot(raw["part_deta"], raw["part_dphi"]),
+    "part_d0": lambda raw: np.tanh(raw["part_d0val"]),
+    "part_dz": lambda raw: np.tanh(raw["part_dzval"]),
+}
+
+
+def columns_for(feature_set: str) -> tuple[str, ...]:
+    """Columns of a shard that a feature set needs, the label included."""
+    needed = [c for f in features_of(feature_set) for c in _INPUTS.get(f.name, (f.name,))]
+    return (*dict.fromkeys(needed), "jet_label")
+
+
+def standardise(table: pa.Table, feature_set: str, constituents: int) -> Ragged:
+    """The leading ``constituents`` of each jet as standardised features.
+
+    Parameters
+    ----------
+    table
+        Jets with the columns of `columns_for`; slices and chunks are fine.
+    feature_set
+        ``kin``, ``kinpid`` or ``full``.
+    constituents
+        Most constituents kept per jet.
+
+    Returns
+    -------
+    Ragged
+        values (T, F) float32 in published feature order; labels are ``jet_label`` as stored.
+
+    Raises
+    ------
+    DataError
+        The table lacks columns of the feature set.
+    """
+    needed = columns_for(feature_set)
+    missing = [name for name in needed if name not in table.column_names]
+    if missing:
+        raise DataError(f"feature set {feature_set!r} needs columns {missing}, which are absent")
+    features = features_of(feature_set)
+    index, offsets = _leading(table[needed[0]].combine_chunks(), constituents)
+    lengths = np.diff(offsets)
+    raw = {
+        name: _gather(table[name].combine_chunks(), index)
+        if name.startswith("part_")
+        else np.repeat(table[name].to_numpy().astype(np.float32), lengths)
+        for name in needed[:-1]
+    }
+    values = np.empty((int(offsets[-1]), len(features)), np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        raw[_PT] = np.hypot(raw["part_px"], raw["part_py"])
+        for i, feature in enumerate(features):
+            derived = _DERIVED.get(feature.name, itemgetter(feature.name))(raw)
+            values[:, i] = _transform(derived, feature)
+    np.nan_to_num(values, copy=False, nan=0.0, posinf=None, neginf=None)
+    labels = table["jet_label"].to_numpy().astype(np.int64)
+    return Ragged(values=values, offsets=offsets, labels=labels)
+
+
+def _leading(
+    lists: pa.ListArray, limit: int
+) -> tuple[slice | NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of the kept constituents in the flat values, and the offsets of the result.
+
+    The offsets of a sliced list array are absolute while ``.values`` ignores the slice, so
+    positions are absolute too.
+    """
+    found = lists.offsets.to_numpy().astype(np.int64)
+    lengths = np.diff(found)
+    kept = np.minimum(lengths, limit)
+    offsets = np.concatenate([[0], np.cumsum(kept)])
+    if np.array_equal(kept, lengths):
+        return slice(int(found[0]), int(found[-1])), offsets
+    return np.arange(offsets[-1]) + np.repeat(found[:-1] - offsets[:-1], kept), offsets
+
+
+def _gather(lists: pa.ListArray, index: slice | NDArray[np.int64]) -> Float:
+    values: Float = lists.values.to_numpy(zero_copy_only=False)[index].astype(
+        np.float32, copy=False
+    )
+    return values
+
+
+def _transform(values: Float, feature: Feature) -> Float:
+    if feature.shift is None:
+        return values
+    moved = (values - np.float32(feature.shift)) * np.float32(feature.factor)
+    clipped: Float = np.clip(moved, np.float32(feature.low), np.float32(feature.high))
+    return clipped

@@ -1,0 +1,278 @@
+"""Streams on disk: model-ready jets in one fixed order, read without Ray.
+
+A stream folder holds ``block-00000.arrow``, ... and ``stream.json``. A block is an uncompressed
+Arrow IPC file with one record batch of up to 16,384 jets: ``label`` (int64) and ``constituents``
+(list of fixed-size lists of float32 features), so a memory-mapped block is a `Ragged` without a
+copy. ``stream.json`` is written last; it carries the recipe, per-block sizes and SHA-256, and the
+content digest that names the stream. The first n jets are the size-n data set.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from jetscale.errors import DataError, StudyError
+from jetscale.files import atomic_path
+from jetscale.jets.schema import features_of
+from jetscale.mixtures.ragged import Ragged
+from jetscale.study import digest
+
+FORMAT = 1
+INDEX = "stream.json"
+ROWS_PER_BLOCK = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The jets of some classes in one shard folder, and their weight in a stream."""
+
+    folder: Path
+    labels: tuple[str, ...]
+    """Classes taken; jets of other classes in the folder are left alone."""
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """A stream to be made: sources mixed by weight to ``rows`` distinct jets in a seeded order."""
+
+    name: str
+    sources: Mapping[str, Source]
+    """By part or role; a source's draw depends on its name and the seed, not on its neighbours."""
+    rows: int
+    labels: tuple[str, ...]
+    """Classes of the stream; label i of a jet means ``labels[i]``."""
+    features: str
+    """Feature set."""
+    constituents: int
+    """Leading constituents kept per jet."""
+    seed: int
+
+    def __post_init__(self) -> None:
+        features_of(self.features)
+        if not self.sources or self.rows < 1:
+            raise StudyError(f"stream {self.name!r}: needs a source and rows above zero")
+        for name, source in self.sources.items():
+            strange = [label for label in source.labels if label not in self.labels]
+            if strange or source.weight <= 0:
+                what = f"class {strange[0]!r} is not in the stream" if strange else "weight <= 0"
+                raise StudyError(f"stream {self.name!r}: source {name!r}: {what}")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Source name to weight; they need not sum to one."""
+        return {name: source.weight for name, source in self.sources.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One file of a stream."""
+
+    file: str
+    rows: int
+    constituents: int
+    """Sum of n, the constituents per jet."""
+    constituents_squared: int
+    """Sum of n squared, which attention costs are made of."""
+    size: int
+    """Bytes of the file."""
+    sha256: str
+    """Of the offsets, labels and values, whatever Arrow version wrote them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """An open stream; see `open_stream`."""
+
+    folder: Path
+    rows: int
+    features: tuple[str, ...]
+    constituents: int
+    """Most constituents per jet."""
+    labels: tuple[str, ...]
+    """Class names; label i of a jet means ``labels[i]``."""
+    digest: str
+    """Names the content: features, labels and every jet in order."""
+    recipe: Mapping[str, Any]
+    """Seed, quotas, source shards and the rest of the plan."""
+    plan: str
+    """Digest of the recipe."""
+    blocks: tuple[Block, ...]
+
+    @property
+    def mean_constituents(self) -> float:
+        """Mean of n over all jets."""
+        return sum(block.constituents for block in self.blocks) / self.rows
+
+    @property
+    def mean_constituents_squared(self) -> float:
+        """Mean of n squared over all jets."""
+        return sum(block.constituents_squared for block in self.blocks) / self.rows
+
+    def iter_blocks(self, n: int | None = None) -> Iterator[Ragged]:
+        """The first n jets (all by default) block by block, memory-mapped and not copied.
+
+        Raises
+        ------
+        DataError
+            n is larger than the stream, or a block is damaged.
+        """
+        left = self._checked(n)
+        for block in self.blocks:
+            if left <= 0:
+                return
+            jets = read_block(self.folder / block.file, len(self.features))
+            if len(jets) != block.rows or jets.offsets[-1] != block.constituents:
+                raise _damaged(self.folder / block.file, "its jets are not those of stream.json")
+            yield jets.head(min(left, len(jets)))
+            left -= len(jets)
+
+    def read(self, n: int | None = None) -> Ragged:
+        """The first n jets (all by default) in memory; raises as `iter_blocks`."""
+        return concatenate(list(self.iter_blocks(n)), len(self.features))
+
+    def verify(self) -> None:
+        """Recompute the SHA-256 of every block; raises DataError naming a damaged one."""
+        for block in self.blocks:
+            path = self.folder / block.file
+            found = content_sha256(read_block(path, len(self.features)))
+            if found != block.sha256:
+                raise _damaged(path, f"expected sha256 {block.sha256}, found {found}")
+
+    def _checked(self, n: int | None) -> int:
+        if n is None:
+            return self.rows
+        if not 0 < n <= self.rows:
+            raise DataError(
+                f"stream {self.folder.name!r} has {self.rows} jets, {n} were asked for; "
+                "choose a size within the stream"
+            )
+        return n
+
+
+def _damaged(path: Path, what: str) -> DataError:
+    return DataError(f"{path} is damaged: {what}; delete {path.parent} and prepare it again")
+
+
+def concatenate(parts: list[Ragged], n_features: int) -> Ragged:
+    """One Ragged of all jets in order; a single part is returned as it is."""
+    if len(parts) == 1:
+        return parts[0]
+    lengths = [np.zeros(1, np.int64), *(part.lengths for part in parts)]
+    values = [np.empty((0, n_features), np.float32), *(part.values for part in parts)]
+    labels = [np.empty(0, np.int64), *(part.labels for part in parts)]
+    return Ragged(
+        values=np.concatenate(values),
+        offsets=np.cumsum(np.concatenate(lengths)),
+        labels=np.concatenate(labels),
+    )
+
+
+def content_sha256(jets: Ragged) -> str:
+    """SHA-256 of a block's offsets, labels and values as little-endian bytes."""
+    state = hashlib.sha256()
+    for array, dtype in ((jets.offsets, "<i8"), (jets.labels, "<i8"), (jets.values, "<f4")):
+        state.update(np.ascontiguousarray(array, dtype=dtype).data)
+    return state.hexdigest()
+
+
+def write_block(path: Path, jets: Ragged) -> Block:
+    """Write one block file and describe it."""
+    values = pa.array(jets.values.reshape(-1))
+    features = jets.values.shape[1]
+    item = pa.field("item", pa.float32(), nullable=False)
+    constituents = pa.FixedSizeListArray.from_arrays(values, type=pa.list_(item, features))
+    lists = pa.ListArray.from_arrays(pa.array(jets.offsets.astype(np.int32)), constituents)
+    batch = pa.record_batch({"label": pa.array(jets.labels), "constituents": lists})
+    with (
+        atomic_path(path) as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, batch.schema) as writer,
+    ):
+        writer.write_batch(batch)
+    lengths = jets.lengths
+    return Block(
+        file=path.name,
+        rows=len(jets),
+        constituents=int(lengths.sum()),
+        constituents_squared=int((lengths**2).sum()),
+        size=path.stat().st_size,
+        sha256=content_sha256(jets),
+    )
+
+
+def read_block(path: Path, n_features: int) -> Ragged:
+    """The jets of one block, memory-mapped; raises DataError if it cannot be read."""
+    try:
+        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+            if reader.num_record_batches != 1:
+                raise _damaged(path, f"{reader.num_record_batches} record batches, expected 1")
+            batch = reader.get_batch(0)
+        lists = batch.column("constituents")
+        return Ragged(
+            values=lists.values.values.to_numpy().reshape(-1, n_features),
+            offsets=lists.offsets.to_numpy().astype(np.int64),
+            labels=batch.column("label").to_numpy(),
+        )
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise _damaged(path, str(error).splitlines()[0]) from error
+
+
+def write_index(
+    folder: Path,
+    blocks: list[Block],
+    *,
+    recipe: Mapping[str, Any],
+    features: tuple[str, ...],
+    labels: tuple[str, ...],
+    constituents: int,
+) -> None:
+    """Complete a stream folder: ``stream.json`` makes it one."""
+    head = {"features": list(features), "labels": list(labels), "constituents": constituents}
+    content = {
+        "format": FORMAT,
+        "digest": digest(head | {"blocks": [(block.rows, block.sha256) for block in blocks]}),
+        "plan": digest(recipe),
+        "rows": sum(block.rows for block in blocks),
+        **head,
+        "recipe": recipe,
+        "blocks": [asdict(block) for block in blocks],
+    }
+    (folder / INDEX).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def open_stream(folder: Path) -> Stream:
+    """A stream for reading, after the cheap checks.
+
+    Raises
+    ------
+    DataError
+        No such stream, another format version, or a block missing or of another size.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        raise DataError(f"no stream at {folder}; it is made by `jetscale run`")
+    try:
+        content = json.loads(path.read_text())
+        version = content.pop("format")
+        if version != FORMAT:
+            raise DataError(f"{path}: format {version!r}, this version reads {FORMAT}")
+        blocks = tuple(Block(**block) for block in content.pop("blocks"))
+        for key in ("features", "labels"):
+            content[key] = tuple(content[key])
+        stream = Stream(folder=folder, blocks=blocks, **content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    for block in blocks:
+        file = folder / block.file
+        size = file.stat().st_size if file.is_file() else None
+        if size != block.size:
+            found = "the file is missing" if size is None else f"found {size}"
+            raise _damaged(file, f"expected {block.size} bytes, {found}")
+    return stream

@@ -1,0 +1,1 @@
+"""The jet transformer, its cost in parameters and FLOPs, and its optimiser."""

@@ -1,0 +1,57 @@
+"""The plan of a study in numbers: what it trains, what that costs, and what is held fixed."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from jetscale.plan import ARCHITECTURE, Cell, cells, seconds, source_identity
+from jetscale.study import Study
+
+
+def overview(study: Study) -> dict[str, Any]:
+    """Totals, one row per mixture and model size, and the held-fixed table, in plain values.
+
+    FLOPs and hours are expectations from the typical jet multiplicity; records hold exact numbers.
+    """
+    planned = cells(study)
+    rows = [
+        _row(mixture.name, size.name, [c for c in planned if _is(c, mixture.name, size.name)])
+        for mixture in study.mixtures
+        for size in study.ladder
+    ]
+    return {
+        "study": study.name,
+        "data_sizes": list(study.data_sizes),
+        "seeds": list(study.seeds),
+        "cells": len(planned),
+        "pretraining_cells": sum(cell.kind == "pretrain" for cell in planned),
+        "finetuning_cells": sum(cell.kind == "finetune" for cell in planned),
+        "flops": sum(cell.flops for cell in planned),
+        "core_hours": sum(seconds(cell) for cell in planned) / 3600,
+        "rows": rows,
+        "held_fixed": {
+            "architecture": ARCHITECTURE,
+            "source": source_identity(study),
+            **study.controls.to_dict(),
+        },
+    }
+
+
+def _is(cell: Cell, mixture: str, size: str) -> bool:
+    return cell.mixture.name == mixture and cell.size.name == size
+
+
+def _row(mixture: str, size: str, chosen: Iterable[Cell]) -> dict[str, Any]:
+    chosen = list(chosen)
+    finetuning = [cell for cell in chosen if cell.kind == "finetune"]
+    pretraining = [cell for cell in chosen if cell.kind == "pretrain"]
+    return {
+        "mixture": mixture,
+        "size": size,
+        "params": finetuning[0].params,
+        "params_non_embedding": finetuning[0].params_non_embedding,
+        "cells": len(chosen),
+        "steps": [min(c.steps for c in finetuning), max(c.steps for c in finetuning)],
+        "finetuning_flops": sum(cell.flops for cell in finetuning),
+        "pretraining_flops": sum(cell.flops for cell in pretraining),
+        "core_hours": sum(seconds(cell) for cell in chosen) / 3600,
+    }

@@ -1,0 +1,92 @@
+"""The fitted law of each mixture: parameters, fit, residuals, and how much the window matters."""
+
+import math
+from collections.abc import Iterator
+
+from jetscale.report import figures
+from jetscale.report.html import (
+    Context,
+    Markup,
+    bullets,
+    estimate,
+    join,
+    paragraph,
+    table,
+    tag,
+)
+from jetscale.scaling import StudyFit
+from jetscale.scaling.laws import FORMULA, PARAMETERS
+
+
+def section(context: Context) -> Markup:
+    """Parameters and exponents with intervals, fits and residuals, the window scan."""
+    fits = context.results.fits
+    if fits is None:
+        return paragraph(f"No law is fitted: {context.results.missing['fits']}.")
+    text = (
+        f"{FORMULA} is fitted to every mixture; the exponents of the compute-optimal frontier, "
+        "N* ∝ C^a and D* ∝ C^b, follow from alpha and beta. A number that the runs do not determine "
+        "is marked; its value and interval are shown for completeness, not for use."
+    )
+    return join(
+        paragraph(text),
+        _parameters(fits),
+        bullets((f"{name}: not fitted: it {why}" for name, why in fits.not_fitted.items()), "open"),
+        tag("h3", "Fit and residuals"),
+        paragraph("Darker curves and points are larger models.", class_="note"),
+        _fits(context, fits),
+        tag("h3", "Does the window matter?"),
+        paragraph(
+            "The same fit without some of the runs. Exponents that move by more than their interval "
+            "show that the law does not hold over the whole window."
+        ),
+        _windows(context, fits),
+    )
+
+
+def _parameters(fits: StudyFit) -> Markup:
+    columns = ["mixture", *PARAMETERS, "a (N* ∝ C^a)", "b (D* ∝ C^b)", "worst residual"]
+    rows = [
+        [
+            name,
+            *(estimate(fitted.parameters[parameter]) for parameter in PARAMETERS),
+            estimate(fitted.frontier["params_exponent"]),
+            estimate(fitted.frontier["data_exponent"]),
+            f"{fitted.worst_residual:.1%}",
+        ]
+        for name, fitted in fits.mixtures.items()
+    ]
+    return table(columns, rows)
+
+
+def _fits(context: Context, fits: StudyFit) -> Markup:
+    runs = context.results.runs
+    limit = 1.15 * 100 * max(fitted.worst_residual for fitted in fits.mixtures.values())
+    limit = max(limit, 0.1) if math.isfinite(limit) else 100.0
+    panels = {}
+    for name, fitted in fits.mixtures.items():
+        panels[f"{name}: runs and law"] = figures.law_fit(fitted, runs, context.styles[name])
+    for name, fitted in fits.mixtures.items():
+        style = context.styles[name]
+        panels[f"{name}: residuals"] = figures.residuals(fitted, runs, style, limit)
+    return context.figures.panels(panels, "small")
+
+
+def _windows(context: Context, fits: StudyFit) -> Markup:
+    columns = ("mixture", "without", "cells", "a (N* ∝ C^a)", "alpha", "beta")
+    rows = [row for name in fits.mixtures for row in _window_rows(context, fits, name)]
+    return table(columns, rows, text=2)
+
+
+def _window_rows(context: Context, fits: StudyFit, name: str) -> Iterator[list[object]]:
+    for left_out, part in {"nothing": fits, **context.results.windows}.items():
+        if isinstance(part, str) or name not in part.mixtures:
+            why = part if isinstance(part, str) else part.not_fitted.get(name, "no runs are left")
+            yield [name, left_out, "–", f"not fitted: {why}", "–", "–"]
+            continue
+        fitted = part.mixtures[name]
+        numbers = (
+            fitted.frontier["params_exponent"],
+            *(fitted.parameters[key] for key in ("alpha", "beta")),
+        )
+        yield [name, left_out, fitted.n_cells, *map(estimate, numbers)]

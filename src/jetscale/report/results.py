@@ -1,0 +1,124 @@
+"""Everything the report shows, computed once.
+
+A table that does not allow one analysis still gets the others: what is missing is kept with its
+reason, which the report prints in its place.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from jetscale.errors import FitError
+from jetscale.scaling import (
+    Allocation,
+    Comparison,
+    PairedStudy,
+    StudyFit,
+    allocate,
+    compare,
+    fit,
+    paired,
+    validate,
+)
+
+T = TypeVar("T")
+_MOST_BUDGETS = 8
+_SCAN_SHARE = 4
+"""The window scan makes a quarter of the replicates."""
+_FEWEST_REPLICATES = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """A checked run table and what follows from it; None where the runs do not allow it."""
+
+    runs: pd.DataFrame
+    names: tuple[str, ...]
+    """Mixtures, the baseline first."""
+    paired: PairedStudy | None
+    fits: StudyFit | None
+    comparison: Comparison | None
+    allocations: tuple[Allocation, ...]
+    windows: Mapping[str, StudyFit | str]
+    """Fits to parts of the runs, or why there is none, by what was left out."""
+    missing: Mapping[str, str]
+    """Why paired, fits or comparison is None."""
+
+
+def analyse(frame: pd.DataFrame, budgets: Sequence[float] | None, replicates: int) -> Results:
+    """Run every analysis a run table allows."""
+    runs = validate(frame)
+    missing: dict[str, str] = {}
+    pairs = _attempt("paired", missing, lambda: paired(runs))
+    fits = _fits(runs, replicates, missing)
+    comparison = None
+    if fits is None:
+        missing["comparison"] = missing["fits"]
+    else:
+        comparison = _attempt("comparison", missing, lambda: compare(fits))
+    names = list(dict.fromkeys(runs["mixture"]))
+    if pairs is not None:
+        names.sort(key=lambda name: name != pairs.baseline)
+    chosen = decades(fits) if budgets is None and fits is not None else budgets or ()
+    return Results(
+        runs=runs,
+        names=tuple(names),
+        paired=pairs,
+        fits=fits,
+        comparison=comparison,
+        allocations=() if fits is None else tuple(allocate(fits, b) for b in chosen),
+        windows={} if fits is None else _scan(fits),
+        missing=missing,
+    )
+
+
+def _attempt(what: str, missing: dict[str, str], make: Callable[[], T]) -> T | None:
+    try:
+        return make()
+    except FitError as error:
+        missing[what] = str(error)
+        return None
+
+
+def _fits(runs: pd.DataFrame, replicates: int, missing: dict[str, str]) -> StudyFit | None:
+    if replicates < _FEWEST_REPLICATES:
+        raise FitError(f"replicates is {replicates}, needs at least {_FEWEST_REPLICATES}")
+    return _attempt("fits", missing, lambda: fit(runs, replicates))
+
+
+def compute_range(fits: StudyFit) -> tuple[float, float]:
+    """Smallest and largest FLOPs of the fitted runs."""
+    ends = [fitted.window["flops"] for fitted in fits.mixtures.values()]
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+def decades(fits: StudyFit) -> tuple[float, ...]:
+    """Powers of ten inside the measured compute range, and the next one beyond it."""
+    low, high = (math.log10(end) for end in compute_range(fits))
+    powers = np.arange(math.ceil(low), math.floor(high) + 2)
+    step = math.ceil(len(powers) / _MOST_BUDGETS)
+    return tuple(float(10.0**power) for power in powers[::-1][::step][::-1])
+
+
+def _scan(fits: StudyFit) -> dict[str, StudyFit | str]:
+    """Refit without the smallest data size, the smallest and the largest model."""
+    runs, found = fits.runs, dict[str, StudyFit | str]()
+    cuts = {
+        "the smallest data size": runs["examples"] > runs["examples"].min(),
+        "the smallest model": runs["params"] > runs["params"].min(),
+        "the largest model": runs["params"] < runs["params"].max(),
+    }
+    count = max(_FEWEST_REPLICATES, fits.replicates // _SCAN_SHARE)
+    for name, kept in cuts.items():
+        if not kept.any():
+            found[name] = "no runs are left"
+            continue
+        try:
+            found[name] = fit(runs[kept], count, fits.seed, fits.delta)
+        except FitError as error:
+            found[name] = str(error)
+    return found

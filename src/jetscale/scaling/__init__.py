@@ -1,0 +1,41 @@
+"""How a mixture scales: laws fitted to a run table, compared, and turned into an allocation.
+
+The functions here take a run table (a pandas DataFrame with columns ``mixture, params, examples,
+loss`` and optionally ``flops``, ``seed``) or what `fit` made of it, and return frozen values with a
+``to_dict``. They need numpy, scipy and pandas alone.
+
+    runs = read_runs("runs.csv")
+    paired(runs)                    losses compared cell by cell, no law assumed
+    laws = fit(runs)                L(N, D) and the frontier of each mixture
+    compare(laws)                   do two mixtures scale differently?
+    allocate(laws, budget=1e15)     model size, data size and mixture for a budget
+"""
+
+from jetscale.scaling.allocate import Allocation, MixtureAllocation, allocate
+from jetscale.scaling.compare import Comparison, PairComparison, compare
+from jetscale.scaling.cost import CostModel
+from jetscale.scaling.estimate import Estimate
+from jetscale.scaling.fit import MixtureFit, StudyFit, fit
+from jetscale.scaling.paired import DataFactor, Difference, PairedMixtures, PairedStudy, paired
+from jetscale.scaling.table import read_runs, validate
+
+__all__ = [
+    "Allocation",
+    "Comparison",
+    "CostModel",
+    "DataFactor",
+    "Difference",
+    "Estimate",
+    "MixtureAllocation",
+    "MixtureFit",
+    "PairComparison",
+    "PairedMixtures",
+    "PairedStudy",
+    "StudyFit",
+    "allocate",
+    "compare",
+    "fit",
+    "paired",
+    "read_runs",
+    "validate",
+]

@@ -1,0 +1,174 @@
+"""How to spend a budget: model size, data size and mixture, with what the answer rests on.
+
+The optimum follows from the fitted law and the cost model in closed form, for the fit and for each
+bootstrap replicate; intervals are those of the replicates. They hold for the expected loss if the
+law holds at the budget: outside the compute range of the runs that is an extrapolation, and the
+answer says by how many decades. A law whose parameters are not identified still answers, with
+intervals as wide as that implies and a warning.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jetscale.errors import FitError, unknown
+from jetscale.scaling import bootstrap
+from jetscale.scaling.cost import CostModel
+from jetscale.scaling.estimate import Estimate, percentile_interval
+from jetscale.scaling.fit import MixtureFit, StudyFit
+from jetscale.scaling.laws import Array, optimum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixtureAllocation:
+    """The best run of one mixture at the budget."""
+
+    mixture: str
+    params: Estimate
+    examples: Estimate
+    loss: Estimate
+    """Expected test loss of that run."""
+    best_share: float
+    """Share of the replicates in which no other mixture has a lower loss."""
+    replicates_undefined: int
+    """Replicates without a usable optimum: a size below one or not finite."""
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "params": self.params.to_dict(),
+            "examples": self.examples.to_dict(),
+            "loss": self.loss.to_dict(),
+            "best_share": self.best_share,
+            "replicates_undefined": self.replicates_undefined,
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allocation:
+    """The answer for one budget."""
+
+    budget_flops: float
+    mixtures: Mapping[str, MixtureAllocation]
+    best: str
+    """Mixture with the lowest predicted loss."""
+    paired: bool
+    """True where all mixtures were run on the same cells, so that replicates are paired."""
+    convention: str
+    """The compute convention the budget refers to."""
+    not_fitted: Mapping[str, str]
+    """Mixtures left out, and why."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "budget_flops": self.budget_flops,
+            "mixtures": {name: value.to_dict() for name, value in self.mixtures.items()},
+            "best": self.best,
+            "best_share": self.mixtures[self.best].best_share,
+            "replicates_paired": self.paired,
+            "not_fitted": dict(self.not_fitted),
+            "compute": self.convention,
+            "interval": bootstrap.METHOD,
+        }
+
+
+def allocate(fits: StudyFit, budget: float, mixture: str | None = None) -> Allocation:
+    """Best model size, data size and loss at a compute budget.
+
+    Parameters
+    ----------
+    fits
+        What `fit` returned.
+    budget
+        FLOPs of one training run, in the convention of ``fits.cost``.
+    mixture
+        Answer for this mixture alone; by default for all.
+
+    Raises
+    ------
+    FitError
+        The budget is not a finite number above zero, or the mixture has no fit.
+    """
+    if not (math.isfinite(budget) and budget > 0):
+        raise FitError(f"budget is {budget} FLOPs, needs a finite number above zero")
+    if mixture is not None and mixture in fits.not_fitted:
+        raise FitError(f"mixture {mixture!r} was not fitted: it {fits.not_fitted[mixture]}")
+    if mixture is not None and mixture not in fits.mixtures:
+        raise FitError(unknown("mixture", mixture, fits.mixtures))
+    chosen = {n: f for n, f in fits.mixtures.items() if mixture in (None, n)}
+    losses = [optimum(f.replicates.theta, budget, fits.cost).loss for f in chosen.values()]
+    winners = np.argmin(losses, axis=0)
+    shares = [float(np.mean(winners == i)) for i in range(len(chosen))]
+    found = {
+        name: _mixture(fitted, budget, fits.cost, share)
+        for (name, fitted), share in zip(chosen.items(), shares, strict=True)
+    }
+    cells = [tuple(fitted.replicates.cells) for fitted in chosen.values()]
+    return Allocation(
+        budget_flops=float(budget),
+        mixtures=found,
+        best=min(found, key=lambda name: found[name].loss.value),
+        paired=len(set(cells)) == 1,
+        convention=fits.cost.convention,
+        not_fitted=fits.not_fitted,
+    )
+
+
+def _mixture(fitted: MixtureFit, budget: float, cost: CostModel, share: float) -> MixtureAllocation:
+    point = optimum(fitted.theta, budget, cost)
+    draws = optimum(fitted.replicates.theta, budget, cost)
+    usable = np.isfinite(draws.params) & np.isfinite(draws.examples)
+    usable &= (draws.params >= 1) & (draws.examples >= 1)
+    loose = [name for name in ("E", "alpha", "beta") if not fitted.parameters[name].identified]
+    verb = "is" if len(loose) == 1 else "are"
+    reason = f"{' and '.join(loose)} {verb} not identified" if loose else ""
+    undefined = int((~usable).sum())
+    estimates = [
+        _estimate(float(value), values, fitted.n_cells, reason)
+        for value, values in zip(point, draws, strict=True)
+    ]
+    return MixtureAllocation(
+        mixture=fitted.mixture,
+        params=estimates[0],
+        examples=estimates[1],
+        loss=estimates[2],
+        best_share=share,
+        replicates_undefined=undefined,
+        warnings=tuple(_warnings(fitted, budget, point.params, point.examples, undefined, reason)),
+    )
+
+
+def _estimate(value: float, draws: Array, cells: int, reason: str) -> Estimate:
+    low, high = percentile_interval(draws, cells)
+    return Estimate(value=value, low=low, high=high, reason=reason)
+
+
+def _warnings(
+    fitted: MixtureFit, budget: float, params: Array, examples: Array, undefined: int, reason: str
+) -> list[str]:
+    lines = []
+    sizes = {"flops": budget, "params": float(params), "examples": float(examples)}
+    for name, value in sizes.items():
+        low, high = fitted.window[name]
+        decades = math.log10(value / high) if value > high else math.log10(low / value)
+        if not low <= value <= high:
+            what = "the budget" if name == "flops" else f"the best number of {name}"
+            side = "above" if value > high else "below"
+            lines.append(
+                f"{fitted.mixture}: {what} is {decades:.2f} decades {side} the measured runs "
+                f"({low:.3g} to {high:.3g} {name}): an extrapolation"
+            )
+    if reason:
+        lines.append(f"{fitted.mixture}: {reason} at this scale: the optimum is not determined")
+    if undefined:
+        lines.append(
+            f"{fitted.mixture}: {undefined} of {len(fitted.replicates.theta)} bootstrap replicates "
+            "have no usable optimum (a size below one or not finite)"
+        )
+    return lines

@@ -1,0 +1,84 @@
+"""One number with its interval, and the two ways intervals are made here.
+
+`percentile_interval` reads an interval off bootstrap replicates. The plain 2.5 and 97.5
+percentiles are too narrow for few cells, for the reason the sample variance divides by n - 1; the
+levels are widened accordingly (the "expanded percentile interval" of Hesterberg, arXiv 1411.5279).
+`student_interval` is the classical interval of a mean, used where there are too few values for
+percentiles to mean anything.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A value with its 95% interval; an end that is unknown or unlimited is nan or infinite."""
+
+    value: float
+    low: float
+    high: float
+    reason: str = ""
+    """Why the data do not determine the value; empty where they do."""
+
+    @property
+    def identified(self) -> bool:
+        """False where the runs do not determine the value."""
+        return not self.reason
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; JSON has no infinity, so such ends become null."""
+        plain: dict[str, Any] = {
+            name: plain_number(getattr(self, name)) for name in ("value", "low", "high")
+        }
+        plain["identified"] = self.identified
+        return plain if self.identified else plain | {"reason": self.reason}
+
+
+def plain_number(value: float) -> float | None:
+    """The number, or None for what JSON cannot hold."""
+    return float(value) if math.isfinite(value) else None
+
+
+def expanded_level(n: int) -> float:
+    """Lower tail level of the expanded percentile interval for n resampled cells.
+
+    The level is Phi(-sqrt(n / (n - 1)) t), t being Student's quantile for n - 1 degrees of freedom.
+
+    Examples
+    --------
+    >>> round(expanded_level(10**6), 4), round(expanded_level(20), 4)
+    (0.025, 0.0159)
+    """
+    t = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    return float(stats.norm.cdf(-math.sqrt(n / (n - 1)) * t))
+
+
+def percentile_interval(values: NDArray[np.float64], n: int) -> tuple[float, float]:
+    """95% interval from bootstrap replicates (R,) made by resampling n > 1 cells.
+
+    Infinite replicates count as the extremes they are; undefined ones are left out.
+    """
+    level = expanded_level(n)
+    ordered = np.sort(values[~np.isnan(values)])
+    if not len(ordered):
+        return math.nan, math.nan
+    last = len(ordered) - 1
+    return float(ordered[math.floor(level * last)]), float(ordered[math.ceil((1 - level) * last)])
+
+
+def student_interval(values: NDArray[np.float64]) -> Estimate:
+    """Mean of independent values (n,) with its Student interval; no interval for n = 1."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(value=mean, low=math.nan, high=math.nan)
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    return Estimate(value=mean, low=mean - half, high=mean + half)

@@ -1,0 +1,261 @@
+"""What is measured directly, with no law assumed: losses of two mixtures compared cell by cell.
+
+Two runs are a pair when they agree in params, examples and seed. Their difference in loss is free
+of whatever the pair shares. Differences are averaged over the seeds of a cell, then over cells;
+cells are the independent values of the interval. Four model sizes make four cells per data size,
+too few for a bootstrap, so the intervals are Student's.
+
+The *data factor* puts a difference in units of data: at a fixed model size, the number of examples
+at which the baseline reaches the mixture's loss, divided by the mixture's. It is read off the
+baseline's own curve, so it exists only inside the measured losses; beyond them it is a limit and
+says so.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import isotonic_regression
+
+from jetscale.errors import FitError, unknown
+from jetscale.scaling.estimate import Estimate, plain_number, student_interval
+from jetscale.scaling.table import validate
+
+INTERVAL = "Student 95% interval over cells (params, examples), seeds averaged within each"
+FACTOR_INTERVAL = "Student 95% interval of the mean log factor over model sizes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFactor:
+    """Effective data of a mixture relative to its baseline at one data size."""
+
+    factor: Estimate
+    """Geometric mean over model sizes."""
+    bound: str
+    """Empty where every size is measured; ">" or "<" for a limit, "<>" where limits oppose."""
+    n_sizes: int
+    n_censored: int
+    """Model sizes whose loss lies outside the baseline's measured losses."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        counts = {"bound": self.bound, "n_sizes": self.n_sizes, "n_censored": self.n_censored}
+        return self.factor.to_dict() | counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Mean loss of a mixture minus its baseline's, over some cells."""
+
+    examples: float | None
+    """Data size, or None for all cells together."""
+    difference: Estimate
+    n_cells: int
+    n_pairs: int
+    """Pairs of runs: cells times common seeds."""
+    n_lower: int
+    """Pairs in which the mixture has the lower loss."""
+    data_factor: DataFactor | None
+    """None for all cells together and where no baseline curve exists."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "examples": None if self.examples is None else plain_number(self.examples),
+            "difference": self.difference.to_dict(),
+            "n_cells": self.n_cells,
+            "n_pairs": self.n_pairs,
+            "n_lower": self.n_lower,
+            "data_factor": None if self.data_factor is None else self.data_factor.to_dict(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedMixtures:
+    """One mixture against one baseline."""
+
+    mixture: str
+    baseline: str
+    overall: Difference
+    by_examples: tuple[Difference, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "mixture": self.mixture,
+            "baseline": self.baseline,
+            "overall": self.overall.to_dict(),
+            "by_examples": [row.to_dict() for row in self.by_examples],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedStudy:
+    """All mixtures against the baseline, then against each other."""
+
+    baseline: str
+    pairs: tuple[PairedMixtures, ...]
+    not_paired: Mapping[str, str]
+    """Pairs without a common run, and why."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "baseline": self.baseline,
+            "pairs": [pair.to_dict() for pair in self.pairs],
+            "not_paired": dict(self.not_paired),
+            "interval": INTERVAL,
+            "data_factor_interval": FACTOR_INTERVAL,
+        }
+
+
+def paired(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
+    """Compare the losses of all mixtures on their common runs.
+
+    Parameters
+    ----------
+    frame
+        A run table, see `table.validate`.
+    baseline
+        Mixture the others are compared to; by default ``scratch`` if there, else the first.
+
+    Raises
+    ------
+    TableError
+        The table is unusable.
+    FitError
+        There is one mixture only, the baseline is unknown, or nothing can be paired.
+    """
+    runs = validate(frame)
+    groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
+    first = _baseline(list(groups), baseline)
+    order = [first] + [name for name in groups if name != first]
+    pairs, not_paired = [], {}
+    for base, name in combinations(order, 2):
+        joined = _join(groups[name], groups[base])
+        if joined.empty:
+            not_paired[f"{name} - {base}"] = "no run with the same params, examples and seed"
+            continue
+        pairs.append(_compare(name, base, joined, groups[name], groups[base]))
+    if not pairs:
+        raise FitError(
+            "no two mixtures have a run with the same params, examples and seed: nothing to pair"
+        )
+    return PairedStudy(baseline=first, pairs=tuple(pairs), not_paired=not_paired)
+
+
+def _baseline(names: list[str], wanted: str | None) -> str:
+    if len(names) < 2:
+        raise FitError(f"the run table has one mixture, {names[0]!r}; a comparison needs two")
+    if wanted is None:
+        return "scratch" if "scratch" in names else names[0]
+    if wanted not in names:
+        raise FitError(unknown("baseline mixture", wanted, names))
+    return wanted
+
+
+def _join(mixture: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
+    key = ["params", "examples", "seed"]
+    joined = mixture.merge(base, on=key, suffixes=("", "_base"))
+    joined["difference"] = joined["loss"] - joined["loss_base"]
+    return joined
+
+
+def _compare(
+    name: str, base: str, joined: pd.DataFrame, mixture: pd.DataFrame, baseline: pd.DataFrame
+) -> PairedMixtures:
+    factors = _factors(_seed_means(mixture), _seed_means(baseline))
+    rows = []
+    for examples, part in joined.groupby("examples", sort=True):
+        size = float(str(examples))
+        row = _difference(part, size)
+        rows.append(replace(row, data_factor=_mean_factor(factors.get(size, []))))
+    return PairedMixtures(
+        mixture=name, baseline=base, overall=_difference(joined, None), by_examples=tuple(rows)
+    )
+
+
+def _difference(joined: pd.DataFrame, examples: float | None) -> Difference:
+    cells = joined.groupby("cell")["difference"].mean().to_numpy()
+    return Difference(
+        examples=examples,
+        difference=student_interval(cells),
+        n_cells=len(cells),
+        n_pairs=len(joined),
+        n_lower=int((joined["difference"] < 0).sum()),
+        data_factor=None,
+    )
+
+
+def _seed_means(runs: pd.DataFrame) -> dict[float, pd.Series]:
+    """Seed-averaged loss over examples, per model size."""
+    means = runs.groupby(["params", "examples"])["loss"].mean()
+    return {float(str(n)): part.droplevel("params") for n, part in means.groupby(level="params")}
+
+
+def _factors(
+    mixture: dict[float, pd.Series], baseline: dict[float, pd.Series]
+) -> dict[float, list[tuple[float, str]]]:
+    """Log data factors and their bound ("", ">" or "<"), one per model size, by data size."""
+    found: dict[float, list[tuple[float, str]]] = {}
+    for params, losses in mixture.items():
+        curve = baseline.get(params)
+        if curve is None or len(curve) < 2:
+            continue
+        log_d = np.log(losses.index.to_numpy(dtype=float))
+        reached, bounds = _invert(
+            np.log(curve.index.to_numpy(dtype=float)),
+            np.log(curve.to_numpy()),
+            np.log(losses.to_numpy()),
+        )
+        for examples, own, there, bound in zip(losses.index, log_d, reached, bounds, strict=True):
+            found.setdefault(float(examples), []).append((float(there - own), bound))
+    return found
+
+
+def _invert(
+    log_d: NDArray[np.float64], log_loss: NDArray[np.float64], wanted: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Where a falling curve reaches the wanted log losses, and which of them lie beyond its ends.
+
+    Noise can make neighbouring points rise; they are pooled to the nearest falling curve (isotonic
+    regression) and interpolated monotonically (PCHIP).
+    """
+    falling = isotonic_regression(log_loss, increasing=False).x
+    levels, index = np.unique(falling, return_inverse=True)
+    places = np.bincount(index, weights=log_d) / np.bincount(index)
+    if len(levels) > 1:
+        inside = PchipInterpolator(levels, places)(np.clip(wanted, levels[0], levels[-1]))
+    else:
+        inside = np.full(len(wanted), places[0])
+    bounds = [">" if w < levels[0] else "<" if w > levels[-1] else "" for w in wanted]
+    ends = {">": log_d.max(), "<": log_d.min()}
+    reached = [ends.get(b, value) for b, value in zip(bounds, inside, strict=True)]
+    return np.array(reached), bounds
+
+
+def _mean_factor(factors: list[tuple[float, str]]) -> DataFactor | None:
+    """Geometric mean over model sizes; a censored size enters with its limit and makes a limit."""
+    if not factors:
+        return None
+    logs = student_interval(np.array([log for log, _ in factors]))
+    sides = {bound for _, bound in factors} - {""}
+    censored = sum(bound != "" for _, bound in factors)
+    reason = ""
+    if sides:
+        kind = {">": "a lower limit", "<": "an upper limit"}.get("".join(sides), "no limit at all")
+        reason = f"{censored} of {len(factors)} sizes lie beyond the measured losses: {kind}"
+    factor = Estimate(
+        value=math.exp(logs.value),
+        low=0.0 if "<" in sides else math.exp(logs.low),
+        high=math.inf if ">" in sides else math.exp(logs.high),
+        reason=reason,
+    )
+    bound = "".join(sorted(sides))
+    return DataFactor(factor=factor, bound=bound, n_sizes=len(factors), n_censored=censored)

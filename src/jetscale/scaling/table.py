@@ -1,0 +1,138 @@
+"""The run table: one row per finished training run, the only thing the analysis reads.
+
+Columns are ``mixture, params, examples, loss`` and optionally ``seed`` and ``flops``; others are
+ignored. A table is checked once, on the way in, and every complaint is one line that names the row
+(data rows count from 1, the header is not counted), the value and the cure. What leaves `validate`
+is clean: finite positive numbers, no run listed twice, every row with a seed and a cell number.
+
+A *cell* here is a point (params, examples); the runs in it differ by mixture and seed alone. Cells
+are numbered over all mixtures, so the same number means the same point in each of them.
+"""
+
+import difflib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from jetscale.errors import TableError
+
+REQUIRED = ("mixture", "params", "examples", "loss")
+_POSITIVE = ("params", "examples", "loss", "flops")
+
+
+def read_runs(path: Path | str) -> pd.DataFrame:
+    """Read and check a comma-separated run table.
+
+    Raises
+    ------
+    TableError
+        The file cannot be read, is not a table, or `validate` refuses it.
+    """
+    try:
+        raw = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True
+        )
+    except OSError as error:
+        raise TableError(f"{path}: cannot read the run table: {error.strerror}") from error
+    except pd.errors.EmptyDataError as error:
+        raise TableError(f"{path}: the run table is empty; needs {', '.join(REQUIRED)}") from error
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise TableError(f"{path}: not a comma-separated table: {reason}") from error
+    raw.columns = raw.columns.str.strip()
+    try:
+        return validate(raw)
+    except TableError as error:
+        raise TableError(f"{path}: {error}") from error
+
+
+def validate(frame: pd.DataFrame) -> pd.DataFrame:
+    """A clean copy of a run table, with the columns ``seed`` and ``cell`` always there.
+
+    Returns
+    -------
+    DataFrame
+        ``mixture`` (str), ``params``, ``examples``, ``loss`` and, where given, ``flops`` (float),
+        ``seed`` and ``cell`` (int); rows in the order given. Without seeds, all are 0.
+
+    Raises
+    ------
+    TableError
+        A column is missing, a value is not a positive finite number, a seed is not a whole number,
+        a run is listed twice, or there is no row at all.
+    """
+    _check_columns(frame)
+    if frame.empty:
+        raise TableError("the run table has no rows; needs at least one finished run")
+    clean = pd.DataFrame({"mixture": _names(frame)})
+    for column in _POSITIVE:
+        if column in frame:
+            clean[column] = _positive(frame, column)
+    clean["seed"] = _seeds(frame) if "seed" in frame else 0
+    _check_duplicates(clean, named="seed" in frame)
+    clean["cell"] = clean.groupby(["params", "examples"], sort=True).ngroup()
+    return clean
+
+
+def _check_columns(frame: pd.DataFrame) -> None:
+    columns = [str(column) for column in frame.columns]
+    for name in REQUIRED:
+        if name in columns:
+            continue
+        spare = {c.lower(): c for c in columns if c not in REQUIRED}
+        near = difflib.get_close_matches(name, list(spare), n=1, cutoff=0.4)
+        hint = f"; rename {spare[near[0]]!r}" if near else ""
+        raise TableError(f"missing column {name!r}{hint}; found: {', '.join(columns) or 'none'}")
+    twice = next((c for i, c in enumerate(columns) if c in columns[:i]), None)
+    if twice is not None:
+        raise TableError(f"column {twice!r} is there twice; keep one")
+
+
+def _names(frame: pd.DataFrame) -> list[str]:
+    names = ["" if pd.isna(v) else str(v).strip() for v in frame["mixture"]]
+    for row, name in enumerate(names, start=1):
+        if not name:
+            raise TableError(f"row {row}: mixture is empty; give every run the name of its mixture")
+    return names
+
+
+def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
+    raw = frame[column]
+    values = pd.to_numeric(raw, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    for row in np.flatnonzero(np.isnan(values)):
+        text = str(raw.iloc[row]).strip()
+        shown = f"is {text!r}" if text else "is empty"
+        raise TableError(f"row {row + 1}: {column} {shown}, needs a number")
+    return values
+
+
+def _positive(frame: pd.DataFrame, column: str) -> np.ndarray:
+    values = _numbers(frame, column)
+    for row in np.flatnonzero(~(np.isfinite(values) & (values > 0))):
+        raise TableError(
+            f"row {row + 1}: {column} is {values[row]:g}, needs a finite number above zero; "
+            "leave runs that failed or diverged out of the table"
+        )
+    return values
+
+
+def _seeds(frame: pd.DataFrame) -> np.ndarray:
+    values = _numbers(frame, "seed")
+    for row in np.flatnonzero(~np.isfinite(values) | (values != np.round(values))):
+        raise TableError(f"row {row + 1}: seed is {values[row]:g}, needs a whole number")
+    return values.astype(np.int64)
+
+
+def _check_duplicates(clean: pd.DataFrame, named: bool) -> None:
+    key = ["mixture", "params", "examples", "seed"]
+    again = np.flatnonzero(clean.duplicated(key))
+    if not len(again):
+        return
+    row = clean.iloc[again[0]]
+    first = int(np.flatnonzero((clean[key] == row[key]).all(axis=1))[0])
+    what = f"mixture {row['mixture']!r}, params {row['params']:g}, examples {row['examples']:g}"
+    cure = (
+        f"seed {row['seed']}; keep one" if named else "no seed column; add one to tell them apart"
+    )
+    raise TableError(f"rows {first + 1} and {again[0] + 1} are the same run: {what}, {cure}")

@@ -1,0 +1,1 @@
+"""Running a planned study on Ray and keeping its records."""

@@ -1,0 +1,179 @@
+"""Everything that touches Ray's scheduler: connecting, counting resources, running trials.
+
+A Tune trial is a light driver that starts a Ray Train worker group. Two things must never happen,
+because Ray then waits for ever without a word: drivers that leave no CPU for their workers, and a
+worker group that is retried without limit. So drivers ask for a sliver, the sum of resources is
+checked before anything starts, and failures are counted.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jetscale.errors import SweepError
+from jetscale.plan import Trial
+from jetscale.sweep.worker import Job, run_job
+
+DRIVER_CPU = 0.01
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What the cluster offers to trials."""
+
+    cpus: int
+    gpus: int
+    slots: int
+    """Trials that fit at the same time."""
+
+    @property
+    def device(self) -> str:
+        """Where cells are trained."""
+        return "cuda" if self.gpus else "cpu"
+
+
+@contextmanager
+def connected(address: str | None, home: Path) -> Iterator[Capacity]:
+    """A Ray connection for the length of the block.
+
+    Raises
+    ------
+    SweepError
+        The address does not answer, the cluster is too small, or a node does not see ``home``.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    ray.init(**_init_arguments(address))
+    try:
+        capacity = _capacity(ray.cluster_resources(), local=address is None)
+        if address is not None:
+            _check_shared(home)
+        yield capacity
+    finally:
+        ray.shutdown()
+
+
+def _init_arguments(address: str | None) -> dict[str, Any]:
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is not None:
+        return {"address": address, **quiet}
+    # one CPU more than there are cores: drivers and data tasks need a share while workers train
+    return {
+        "num_cpus": cores() + 1,
+        "include_dashboard": False,
+        "object_store_memory": 1_000_000_000,
+        **quiet,
+    }
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _capacity(resources: dict[str, float], *, local: bool) -> Capacity:
+    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+    free = cpus - 1  # the last one is for drivers
+    slots = min(gpus, free) if gpus else free
+    if slots < 1:
+        raise SweepError(
+            f"the cluster has {cpus} CPUs; a sweep needs at least 2 (one for trials, one to drive)"
+        )
+    return Capacity(cpus=cores() if local else cpus, gpus=gpus, slots=slots)
+
+
+def _check_shared(home: Path) -> None:
+    """Every node must see the results folder, or records written there would be lost."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    @ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
+    def sees(path: str) -> bool:
+        return Path(path).is_dir()
+
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        if not ray.get(sees.options(scheduling_strategy=strategy).remote(str(home.resolve()))):
+            raise SweepError(
+                f"node {node['NodeManagerAddress']} does not see {home.resolve()}: set "
+                "JETSCALE_HOME to a folder on a file system that all nodes share"
+            )
+
+
+def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) -> list[str]:
+    """Run the trials; returns one line for each that did not finish.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The user stopped the sweep; finished cells are kept.
+    """
+    from ray import tune
+
+    stamp = f"{time.time():.0f}"  # a finished run name would silently resume
+    chosen = {trial.name: trial for trial in trials}
+    resources = {"CPU": 1.0, "GPU": 1.0} if capacity.gpus else {"CPU": 1.0}
+
+    def drive(config: dict[str, str]) -> None:
+        cells = chosen[config["trial"]].cells
+        _worker_group(replace(job, cells=cells), f"{config['trial']}-{stamp}", storage, resources)
+
+    tuner = tune.Tuner(
+        tune.with_resources(drive, {"CPU": DRIVER_CPU}),
+        param_space={"trial": tune.grid_search(list(chosen))},
+        tune_config=tune.TuneConfig(max_concurrent_trials=capacity.slots),
+        run_config=tune.RunConfig(
+            name=f"{job.study.name}-{stamp}", storage_path=str(storage.resolve()), verbose=0
+        ),
+    )
+    results = tuner.fit()
+    return [f"{error}".strip().splitlines()[-1] for error in results.errors]
+
+
+def _worker_group(job: Job, name: str, storage: Path, resources: dict[str, float]) -> None:
+    """One Ray Train worker group for one trial; a killed worker is replaced and goes on."""
+    import ray.train
+    from ray.train.torch import TorchTrainer
+
+    TorchTrainer(
+        train_trial,
+        train_loop_config={"job": job},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=1, use_gpu="GPU" in resources, resources_per_worker=resources
+        ),
+        run_config=ray.train.RunConfig(
+            name=name,
+            storage_path=str(storage.resolve()),
+            failure_config=ray.train.FailureConfig(max_failures=3, controller_failure_limit=3),
+        ),
+    ).fit()
+
+
+def train_trial(config: dict[str, Any]) -> None:
+    """What Ray Train runs in the worker: the cells of its job, one report at the end.
+
+    A report waits for the controller, a quarter of a second each; records tell of single cells.
+    """
+    import ray.train
+    import torch
+
+    torch.set_num_threads(1)
+    ray.train.report(run_job(config["job"]))

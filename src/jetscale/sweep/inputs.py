@@ -1,0 +1,164 @@
+"""The jets a study reads: shard folders made or checked, and the streams planned from them.
+
+Simulated shards are named by what decides their content, so two studies with the same source share
+them and a finished folder is never made again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from jetscale.jets.schema import JETCLASS, part_named
+from jetscale.jets.shards import open_shards
+from jetscale.jets.simulation import simulate_shards
+from jetscale.mixtures.quota import quotas
+from jetscale.mixtures.stream import Source, StreamPlan
+from jetscale.plan import DATA_VERSION
+from jetscale.study import Folders, Mixture, Simulated, Study, digest
+
+Progress = Callable[[str, int, int], None]  # what, done, total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRequest:
+    """One simulated shard folder: a role of the downstream corpus, or a pretraining part."""
+
+    role: str
+    part: str | None
+    jets: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """``train`` or ``pretrain-qcd``."""
+        return f"{self.role}-{self.part}" if self.part else self.role
+
+    def folder(self, home: Path) -> Path:
+        """Where the shards live: named by content."""
+        identity = digest([DATA_VERSION, self.role, self.part, self.jets, self.seed])
+        return home / "shards" / f"{self.name}-{identity}"
+
+
+def shard_requests(study: Study, source: Simulated) -> list[ShardRequest]:
+    """What must be simulated: three downstream roles, and the largest need of every part."""
+    controls = study.controls
+    jets = {
+        "train": source.train_jets,
+        "validation": controls.validation_jets,
+        "test": controls.test_jets,
+    }
+    requests = [
+        ShardRequest(role=role, part=None, jets=number, seed=source.seed)
+        for role, number in jets.items()
+    ]
+    needs: dict[str, int] = {}
+    for mixture in study.pretrained:
+        for part, quota in quotas(mixture.parts, controls.pretraining_jets).items():
+            needs[part] = max(needs.get(part, 0), quota)
+    requests += [
+        ShardRequest(role="pretrain", part=part, jets=number, seed=source.seed)
+        for part, number in sorted(needs.items())
+    ]
+    return requests
+
+
+def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) -> dict[str, Path]:
+    """Shard folder of every role (``train``...) and pretraining part (``pretrain-qcd``...).
+
+    Raises
+    ------
+    DataError
+        A folder has another role or corpus than the study uses it for, or is damaged.
+    MissingExtra
+        Jets must be simulated and the simulation packages are not installed.
+    """
+    if isinstance(study.source, Folders):
+        return _given_folders(study.source)
+    requests = shard_requests(study, study.source)
+    missing = [request for request in requests if not request.folder(home).is_dir()]
+    total = sum(request.jets for request in missing)
+    made = 0
+    for request in missing:
+        simulate_shards(
+            request.folder(home),
+            corpus="jetclass2" if request.part else "jetclass",
+            role=request.role,
+            part=request.part,
+            jets=request.jets,
+            seed=request.seed,
+            workers=workers,
+            progress=partial(_report, progress, made, total),
+        )
+        made += request.jets
+    return {request.name: request.folder(home) for request in requests}
+
+
+def _report(progress: Progress, before: int, total: int, done: int, _wanted: int) -> None:
+    progress("simulating jets", before + done, total)
+
+
+def _given_folders(source: Folders) -> dict[str, Path]:
+    folders = {name: Path(getattr(source, name)) for name in ("train", "validation", "test")}
+    for role, folder in folders.items():
+        open_shards(folder, role=role, corpus="jetclass")
+    for part, path in source.pretrain.items():
+        open_shards(Path(path), role="pretrain", corpus=part_named(part).corpus)
+        folders[f"pretrain-{part}"] = Path(path)
+    return folders
+
+
+def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
+    """The streams of a study: train orders, validation, test, and one per pretrained mixture.
+
+    Raises
+    ------
+    DataError
+        A shard folder holds fewer jets than a stream takes.
+    """
+    controls = study.controls
+    largest = max(study.data_sizes)
+    sizes = {f"train-{i}": ("train", largest) for i in range(study.subsets)}
+    sizes |= {
+        "validation": ("validation", controls.validation_jets),
+        "test": ("test", controls.test_jets),
+    }
+    plans = [
+        StreamPlan(
+            name=name,
+            sources={role: Source(folder=shards[role], labels=JETCLASS, weight=1.0)},
+            rows=rows,
+            labels=JETCLASS,
+            features=controls.features,
+            constituents=controls.constituents,
+            seed=_order_seed(study, name),
+        )
+        for name, (role, rows) in sizes.items()
+    ]
+    return plans + [_mixture_plan(study, mixture, shards) for mixture in study.pretrained]
+
+
+def _mixture_plan(study: Study, mixture: Mixture, shards: dict[str, Path]) -> StreamPlan:
+    return StreamPlan(
+        name=pretraining_stream(mixture),
+        sources={
+            part: Source(
+                folder=shards[f"pretrain-{part}"], labels=part_named(part).labels, weight=weight
+            )
+            for part, weight in mixture.parts.items()
+        },
+        rows=study.controls.pretraining_jets,
+        labels=mixture.labels,
+        features=study.controls.features,
+        constituents=study.controls.constituents,
+        seed=_order_seed(study, "pretrain"),
+    )
+
+
+def pretraining_stream(mixture: Mixture) -> str:
+    """Name of the stream a mixture is pretrained on."""
+    return f"pretrain-{mixture.name}"
+
+
+def _order_seed(study: Study, name: str) -> int:
+    return int(digest([study.controls.stream_seed, name])[:8], 16)

@@ -1,0 +1,35 @@
+"""The MLflow UI on loopback, for one results folder."""
+
+import os
+import socket
+import subprocess
+import sys
+
+from jetscale.errors import StorageError
+
+
+def check_port(port: int) -> None:
+    """Raise StorageError if something on this machine already listens on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StorageError(
+                f"port {port} on 127.0.0.1 is taken; choose another with --port"
+            ) from error
+
+
+def serve(uri: str, port: int) -> None:
+    """Run the MLflow UI until it is stopped.
+
+    Raises
+    ------
+    StorageError
+        The port is taken.
+    """
+    check_port(port)
+    print(f"MLflow UI for {uri}: http://127.0.0.1:{port} (stop with Ctrl-C)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    subprocess.run([*command, "--port", str(port)], check=False, env=environment)

@@ -1,0 +1,1 @@
+"""One cell in one process: training steps, evaluation, checkpoints."""

@@ -1,0 +1,172 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jetscale.errors import DataError, StudyError
+from jetscale.jets.schema import FEATURE_SETS, FEATURES
+from jetscale.mixtures.standardise import columns_for, standardise
+
+
+def by_hand(jet, feature_set, limit):
+    """The published formulas, one constituent at a time, in double precision."""
+    rows = []
+    for i in range(min(len(jet["part_px"]), limit)):
+        p = {k: float(v[i]) for k, v in jet.items() if k.startswith("part_")}
+        pt = np.hypot(p["part_px"], p["part_py"])
+        derived = {
+            "part_pt_log": np.log(pt),
+            "part_e_log": np.log(p["part_energy"]),
+            "part_logptrel": np.log(pt / jet["jet_pt"]),
+            "part_logerel": np.log(p["part_energy"] / jet["jet_energy"]),
+            "part_deltaR": np.hypot(p["part_deta"], p["part_dphi"]),
+            "part_d0": np.tanh(p["part_d0val"]),
+            "part_dz": np.tanh(p["part_dzval"]),
+        }
+        row = []
+        for name in FEATURE_SETS[feature_set]:
+            f, x = FEATURES[name], derived.get(name, p.get(name))
+            row.append(x if f.shift is None else min(max((x - f.shift) * f.factor, f.low), f.high))
+        rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize("feature_set", FEATURE_SETS)
+@pytest.mark.parametrize("limit", [1, 7, 128])
+def test_all_features_against_the_formulas(make_jets, feature_set, limit):
+    table = make_jets(25, range(10), seed=3)
+    result = standardise(table, feature_set, limit)
+    expected = [by_hand(jet, feature_set, limit) for jet in table.to_pylist()]
+    assert result.lengths.tolist() == [len(rows) for rows in expected]
+    flat = [row for rows in expected for row in rows]
+    np.testing.assert_allclose(result.values, flat, rtol=2e-6, atol=2e-6)
+    assert result.labels.tolist() == table["jet_label"].to_pylist()
+    assert (result.values.dtype, result.offsets.dtype) == (np.float32, np.int64)
+
+
+@settings(max_examples=30)
+@given(start=st.integers(0, 59), n=st.integers(1, 60), limit=st.sampled_from([3, 20, 128]))
+def test_a_slice_gives_the_slice_of_the_result(make_jets, start, n, limit):
+    table = make_jets(60, range(10), seed=4)
+    whole, part = (
+        standardise(table, "full", limit),
+        standardise(table.slice(start, n), "full", limit),
+    )
+    rows = np.arange(start, min(start + n, 60))
+    expected = whole.take(rows)
+    assert np.array_equal(part.values, expected.values)
+    assert np.array_equal(part.offsets, expected.offsets)
+    assert np.array_equal(part.labels, expected.labels)
+
+
+def test_chunks_and_taken_rows_are_fine(make_jets):
+    table = make_jets(40, range(10))
+    chunked = pa.concat_tables([table.slice(0, 13), table.slice(13, 9), table.slice(22)])
+    whole = standardise(table, "kinpid", 10)
+    assert np.array_equal(standardise(chunked, "kinpid", 10).values, whole.values)
+    rows = np.array([30, 2, 17])
+    taken = standardise(chunked.take(rows), "kinpid", 10)
+    assert np.array_equal(taken.values, whole.take(rows).values)
+
+
+def test_no_jets_and_jets_without_constituents(make_jets):
+    table = make_jets(3, range(10))
+    assert standardise(table.slice(3), "kin", 128).values.shape == (0, 7)
+    empty = table.to_pylist()
+    empty[1] |= {name: [] for name in empty[1] if name.startswith("part_")}
+    result = standardise(pa.Table.from_pylist(empty, schema=table.schema), "kin", 128)
+    assert result.lengths[1] == 0
+    assert len(result) == 3
+
+
+def test_bad_values_follow_the_published_rule(make_jets):
+    """Clip first, so infinities stop at the bounds; NaN becomes 0."""
+    table = make_jets(1, range(10))
+    jet = table.to_pylist()[0]
+    jet["part_energy"][0] = 0.0
+    jet["part_d0val"][0] = float("nan")
+    jet["part_d0err"][0] = float("nan")
+    jet["part_dzerr"][0] = 7.0
+    jet["part_dzval"][0] = 300.0
+    result = standardise(pa.Table.from_pylist([jet], schema=table.schema), "full", 128)
+    row = dict(zip(FEATURE_SETS["full"], result.values[0].tolist(), strict=True))
+    assert row["part_e_log"] == row["part_logerel"] == -5
+    assert row["part_d0"] == row["part_d0err"] == 0
+    assert row["part_dz"] == row["part_dzerr"] == 1
+    assert np.isfinite(result.values).all()
+
+
+def test_missing_columns_and_unknown_sets(make_jets):
+    table = make_jets(2, range(10)).drop_columns(["part_d0val", "jet_energy"])
+    with pytest.raises(DataError, match=r"'full' needs columns \['jet_energy', 'part_d0val'\]"):
+        standardise(table, "full", 128)
+    with pytest.raises(StudyError, match="did you mean 'kinpid'"):
+        standardise(table, "kin_pid", 128)
+
+
+def test_kin_needs_neither_particle_types_nor_tracks():
+    assert set(columns_for("kin")) == {
+        *("part_px", "part_py", "part_energy", "part_deta", "part_dphi"),
+        *("jet_pt", "jet_energy", "jet_label"),
+    }
+
+
+# First four constituents of the first two jets of the published example file, from the formulas of
+# jet-universe/sophon (which scales features 0 and 1 to a jet pT of 500 GeV; the rest as here).
+GOLDEN = {
+    "part_logptrel": [[2.41023, 2.29925, 1.72760, 1.41641], [2.00524, 1.93644, 1.62432, 1.35538]],
+    "part_logerel": [[2.31816, 2.23738, 1.76282, 1.44699], [2.00118, 1.82857, 1.49467, 1.16883]],
+    "part_deltaR": [[0.56717, 1.33901, 0.10577, 0.07625], [-0.15535, 0.21709, 0.15554, 1.70357]],
+    "part_d0": [[0.00359, -0.00360, -0.01008, 0.01042], [0.00485, -0.00464, 0.0, 0.00361]],
+}
+GOLDEN_SCALED = {
+    "part_pt_log": [[2.28046, 2.16947, 1.59783, 1.28663], [1.87547, 1.80666, 1.49455, 1.22560]],
+    "part_e_log": [[2.08638, 2.00560, 1.53104, 1.21520], [2.12957, 1.95695, 1.62305, 1.29722]],
+}
+
+
+def test_golden_values_of_jetclass2(real_data):
+    table = pq.read_table(real_data / "JetClassII_example.parquet")
+    result = standardise(table, "full", 128)
+    names = FEATURE_SETS["full"]
+    for name, expected in GOLDEN.items():
+        for jet, values in enumerate(expected):
+            found = result.values[result.offsets[jet] :][:4, names.index(name)]
+            np.testing.assert_allclose(found, values, atol=6e-6)
+    for name, expected in GOLDEN_SCALED.items():
+        for jet, values in enumerate(expected):
+            shift = 0.7 * np.log(table["jet_pt"][jet].as_py() / 500)
+            found = result.values[result.offsets[jet] :][:4, names.index(name)] - shift
+            np.testing.assert_allclose(found, values, atol=1e-5)
+
+
+def test_real_standardised_jets_bit_for_bit(real_data):
+    """100 JetClass jets published with their features (which were not clipped at 5)."""
+    folder = real_data / "jetclass_top_100"
+    features, vectors, points, mask = (
+        np.load(folder / f"pf_{name}.npy") for name in ("features", "vectors", "points", "mask")
+    )
+    mask = mask[:, 0].astype(bool)
+    lengths = mask.sum(1)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    reference = features.transpose(0, 2, 1)[mask]
+
+    def lists(array):
+        return pa.ListArray.from_arrays(offsets, pa.array(array[mask]))
+
+    names = ("part_px", "part_py", "part_pz", "part_energy")
+    columns = {name: lists(vectors[:, i]) for i, name in enumerate(names)}
+    columns |= {"part_deta": lists(points[:, 0]), "part_dphi": lists(points[:, 1])}
+    first = features[:, :, 0].astype(float)
+    pt = np.hypot(vectors[:, 0, 0], vectors[:, 1, 0])
+    # The jet's own pT and energy are not stored: what the leading constituent implies.
+    columns["jet_pt"] = (pt / np.exp(first[:, 2] / 0.7 - 4.7)).astype(np.float32)
+    columns["jet_energy"] = (vectors[:, 3, 0] / np.exp(first[:, 3] / 0.7 - 4.7)).astype(np.float32)
+    columns["jet_label"] = np.full(100, 8, np.int32)
+    found = standardise(pa.table(columns), "kin", 128).values
+    for column, published in ((0, 0), (1, 1), (5, 15), (6, 16)):
+        assert np.array_equal(found[:, column], reference[:, published])
+    assert np.array_equal(found[:, 4], np.clip(reference[:, 4], -5, 5))
+    np.testing.assert_allclose(found[:, 2:4], reference[:, 2:4], atol=3e-6)

@@ -1,0 +1,164 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jetscale.errors import DataError, StudyError
+from jetscale.jets.schema import JETCLASS
+from jetscale.mixtures import stream
+from jetscale.mixtures.ragged import Ragged
+from jetscale.mixtures.stream import open_stream, read_block, write_block, write_index
+
+
+def ragged(lengths, n_features=2, seed=0) -> Ragged:
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    values = rng.normal(size=(offsets[-1], n_features)).astype(np.float32)
+    return Ragged(values=values, offsets=offsets, labels=rng.integers(0, 3, len(lengths)))
+
+
+def equal(a: Ragged, b: Ragged) -> bool:
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for name in ("values", "offsets", "labels")
+    )
+
+
+def write_stream(folder, parts, **recipe):
+    folder.mkdir()
+    blocks = [write_block(folder / f"block-{i:05d}.arrow", part) for i, part in enumerate(parts)]
+    write_index(
+        folder,
+        blocks,
+        recipe=recipe,
+        features=("a", "b"),
+        labels=("x", "y", "z"),
+        constituents=9,
+    )
+    return open_stream(folder)
+
+
+@pytest.fixture
+def parts():
+    return [ragged([3, 0, 9, 1], seed=1), ragged([2, 2, 7, 7], seed=2), ragged([5], seed=3)]
+
+
+@pytest.fixture
+def made(tmp_path, parts):
+    return write_stream(tmp_path / "s", parts, seed=1)
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
+def test_a_block_comes_back_as_it_was(tmp_path_factory, lengths):
+    path = tmp_path_factory.mktemp("b") / "block.arrow"
+    jets = ragged(lengths, 3)
+    block = write_block(path, jets)
+    assert equal(read_block(path, 3), jets)
+    assert (block.rows, block.constituents) == (len(lengths), sum(lengths))
+    assert block.constituents_squared == sum(n * n for n in lengths)
+    assert block.size == path.stat().st_size
+
+
+def test_read_gives_all_jets_in_order(made, parts):
+    whole = stream.concatenate(parts, 2)
+    assert equal(made.read(), whole)
+    assert made.rows == len(whole) == 9
+    assert made.labels == ("x", "y", "z")
+    assert made.features == ("a", "b")
+    assert made.recipe == {"seed": 1}
+    assert made.mean_constituents == whole.lengths.mean()
+    assert made.mean_constituents_squared == (whole.lengths**2).mean()
+
+
+@pytest.mark.parametrize("n", range(1, 10))
+def test_sizes_are_nested_prefixes(made, n):
+    assert equal(made.read(n), made.read().head(n))
+    assert sum(len(block) for block in made.iter_blocks(n)) == n
+
+
+@pytest.mark.parametrize("n", [0, -1, 10])
+def test_a_size_outside_the_stream_is_refused(made, n):
+    with pytest.raises(DataError, match=rf"stream 's' has 9 jets, {n} were asked for"):
+        made.read(n)
+
+
+def test_blocks_are_read_without_a_copy(made):
+    assert not next(made.iter_blocks()).values.flags.owndata
+
+
+def test_the_digest_names_the_content_and_not_the_recipe(tmp_path, made, parts):
+    same = write_stream(tmp_path / "same", parts, seed=2)
+    assert same.digest == made.digest
+    assert same.plan != made.plan
+    parts[1].values[3, 1] += 1
+    assert write_stream(tmp_path / "other", parts, seed=1).digest != made.digest
+
+
+def test_verify_accepts_a_sound_stream_and_finds_a_flipped_bit(made):
+    made.verify()
+    path = made.folder / "block-00001.arrow"
+    content = bytearray(path.read_bytes())
+    values = read_block(path, 2).values.tobytes()
+    content[content.index(values) + 5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"block-00001\.arrow is damaged: expected sha256"):
+        open_stream(made.folder).verify()
+
+
+def test_a_truncated_or_missing_block_is_refused_at_opening(made):
+    path = made.folder / "block-00002.arrow"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(DataError, match=r"block-00002\.arrow is damaged: expected \d+ bytes"):
+        open_stream(made.folder)
+    path.unlink()
+    with pytest.raises(DataError, match="the file is missing"):
+        open_stream(made.folder)
+
+
+def test_garbage_of_the_right_size_is_a_data_error(made):
+    path = made.folder / "block-00000.arrow"
+    path.write_bytes(b"x" * path.stat().st_size)
+    with pytest.raises(DataError, match=r"block-00000\.arrow is damaged"):
+        open_stream(made.folder).read()
+
+
+def test_blocks_of_another_stream_are_noticed(made, parts):
+    path = made.folder / "block-00000.arrow"
+    write_block(path, parts[1])
+    with pytest.raises(DataError, match=r"expected \d+ bytes|not those of stream.json"):
+        open_stream(made.folder).read()
+
+
+def test_a_folder_without_index_is_no_stream(tmp_path):
+    with pytest.raises(DataError, match="no stream at"):
+        open_stream(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"format": 99}, "format 99"), ({"blocks": [{}]}, "TypeError"), ({"rows": None}, "damaged")],
+)
+def test_a_foreign_index_is_refused(made, change, message):
+    path = made.folder / "stream.json"
+    content = json.loads(path.read_text()) | change
+    if content["rows"] is None:
+        del content["rows"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=message):
+        open_stream(made.folder)
+
+
+def test_plans_are_checked(train_plan):
+    source = train_plan.sources["train"]
+    with pytest.raises(StudyError, match="weight <= 0"):
+        replace(train_plan, sources={"train": replace(source, weight=0.0)})
+    with pytest.raises(StudyError, match="'QCD' is not in the stream"):
+        replace(train_plan, labels=JETCLASS[1:])
+    with pytest.raises(StudyError, match="rows above zero"):
+        replace(train_plan, rows=0)
+    with pytest.raises(StudyError, match="kinpid"):
+        replace(train_plan, features="kinpidd")

@@ -1,0 +1,106 @@
+"""Allocation: the known optimum, honest intervals, warnings, and refusals."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jetscale.errors import FitError
+from jetscale.scaling import allocate, fit, laws
+
+
+@pytest.fixture(scope="module")
+def fits(grid, truth):
+    better = truth * np.array([0.97, 1.0, 1.0, 1.0, 1.0])
+    return fit(grid({"scratch": truth, "qcd": better}), replicates=200)
+
+
+def test_the_true_optimum_is_covered(fits, truth):
+    answer = allocate(fits, 1e21).mixtures["scratch"]
+    exact = laws.optimum(truth, 1e21, fits.cost)
+    for estimate, value in zip((answer.params, answer.examples, answer.loss), exact, strict=True):
+        assert estimate.low < value < estimate.high
+        assert estimate.low <= estimate.value <= estimate.high
+        assert estimate.identified
+    assert 6 * answer.params.value * answer.examples.value == pytest.approx(1e21)
+    assert answer.replicates_undefined == 0
+
+
+def test_the_better_mixture_wins(fits):
+    answer = allocate(fits, 1e21)
+    assert answer.best == "qcd"
+    assert answer.paired
+    assert answer.mixtures["qcd"].best_share > 0.95
+    assert sum(m.best_share for m in answer.mixtures.values()) == pytest.approx(1)
+
+
+def test_json_follows_the_contract(fits):
+    plain = json.loads(json.dumps(allocate(fits, 1e21).to_dict(), allow_nan=False))
+    assert plain["budget_flops"] == 1e21
+    for mixture in plain["mixtures"].values():
+        for name in ("params", "examples", "loss"):
+            assert {"value", "low", "high"} <= set(mixture[name])
+    assert plain["compute"].startswith("C = 6 x params x examples")
+
+
+def test_one_mixture(fits):
+    answer = allocate(fits, 1e21, mixture="scratch")
+    assert list(answer.mixtures) == ["scratch"]
+    assert answer.best == "scratch"
+    assert answer.mixtures["scratch"].params == allocate(fits, 1e21).mixtures["scratch"].params
+
+
+def test_inside_the_measured_range_nothing_is_said(fits):
+    assert allocate(fits, 1e20).mixtures["scratch"].warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("budget", "words"),
+    [(1.8e23, "the budget is 2.00 decades above"), (6e12, "the budget is 3.00 decades below")],
+)
+def test_extrapolation_is_counted_in_decades(fits, budget, words):
+    assert fits.mixtures["scratch"].window["flops"] == pytest.approx((6e15, 1.8e21))
+    lines = allocate(fits, budget).mixtures["scratch"].warnings
+    assert any(words in line and "extrapolation" in line for line in lines)
+
+
+def test_extrapolation_widens_the_interval(fits):
+    near, far = (allocate(fits, c).mixtures["scratch"].params for c in (1e19, 1e25))
+    assert far.high / far.low > near.high / near.low
+
+
+@pytest.mark.parametrize("budget", [0.0, -1.0, float("inf"), float("nan")])
+def test_unusable_budgets(fits, budget):
+    with pytest.raises(FitError, match="needs a finite number above zero") as caught:
+        allocate(fits, budget)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_mixture(fits):
+    with pytest.raises(FitError, match="unknown mixture 'scrach'; did you mean 'scratch'"):
+        allocate(fits, 1e20, mixture="scrach")
+
+
+def test_a_mixture_without_a_fit(grid, truth):
+    frame = grid({"full": truth, "short": truth})
+    result = fit(frame[(frame["mixture"] == "full") | (frame["params"] < 2e7)], replicates=50)
+    with pytest.raises(FitError, match="mixture 'short' was not fitted: it has 1 value of params"):
+        allocate(result, 1e20, mixture="short")
+    assert list(allocate(result, 1e20).mixtures) == ["full"]
+
+
+def test_not_identified_still_answers_with_warnings(grid):
+    flat = [1.8, 0.0, 2100.0, 0.35, 0.37]
+    answer = allocate(fit(grid({"m": flat}), replicates=200), 1e20).mixtures["m"]
+    assert not answer.params.identified
+    assert answer.params.high / max(answer.params.low, 1e-300) > 100
+    assert any("alpha" in line and "not identified" in line for line in answer.warnings)
+    assert answer.replicates_undefined > 0
+    count = f"{answer.replicates_undefined} of 200 bootstrap replicates have no usable optimum"
+    assert any(count in line for line in answer.warnings)
+
+
+def test_different_cells_are_not_called_paired(grid, truth):
+    frame = grid({"a": truth, "b": truth})
+    partial = frame[(frame["mixture"] == "a") | (frame["params"] < 1e9)]
+    assert not allocate(fit(partial, replicates=50), 1e20).paired

@@ -1,0 +1,93 @@
+"""Resampling by cell, and saying so where the runs do not determine a parameter."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jetscale.scaling import fit
+from jetscale.scaling.bootstrap import Replicates, cell_weights, parameter_estimates, resample
+from jetscale.scaling.fit import centred
+from jetscale.scaling.table import validate
+
+
+def test_weights_are_resamples():
+    weights = cell_weights(20, 500, seed=1)
+    assert weights.shape == (500, 20)
+    assert (weights.sum(axis=1) == 20).all()
+    assert weights.mean(axis=0) == pytest.approx(np.ones(20), abs=0.2)
+    assert (weights == cell_weights(20, 500, seed=1)).all()
+
+
+def test_a_replicate_is_the_fit_to_the_cells_it_drew(grid, truth):
+    runs = validate(grid({"m": truth}, noise=0.02))
+    drawn = resample(centred(runs), runs["cell"].to_numpy(), 0.02, 50, seed=3)
+    weights = cell_weights(48, 50, seed=3)[0].astype(int)
+    repeated = runs.loc[runs.index.repeat(weights[runs["cell"]])].copy()
+    repeated["seed"] = np.arange(len(repeated))
+    alone = fit(repeated, replicates=50, delta=0.02).mixtures["m"].theta
+    assert drawn.theta[0] == pytest.approx(alone, rel=1e-3)
+
+
+def test_mixtures_on_the_same_cells_get_the_same_draws(grid, truth):
+    frame = grid({"a": truth}, noise=0.02)
+    result = fit(pd.concat([frame, frame.assign(mixture="b")], ignore_index=True), replicates=50)
+    a, b = result.mixtures["a"], result.mixtures["b"]
+    assert (a.replicates.theta == b.replicates.theta).all()
+
+
+def test_well_determined_parameters_are_identified(grid, truth):
+    fitted = fit(grid({"m": truth}), replicates=200).mixtures["m"]
+    assert all(estimate.identified for estimate in fitted.parameters.values())
+    assert all(estimate.identified for estimate in fitted.frontier.values())
+    assert fitted.warnings == ()
+    assert fitted.at_bounds == ()
+
+
+def test_no_effect_of_size_means_alpha_is_not_identified(grid):
+    fitted = fit(grid({"m": [1.8, 0.0, 2100.0, 0.35, 0.37]}), replicates=300).mixtures["m"]
+    assert not fitted.parameters["alpha"].identified
+    assert not fitted.parameters["A"].identified
+    assert fitted.parameters["A"].reason
+    assert not fitted.frontier["params_exponent"].identified
+    assert "alpha" in fitted.frontier["params_exponent"].reason
+    assert any("m: alpha not identified at this scale" in line for line in fitted.warnings)
+
+
+def test_no_floor_in_reach_means_e_is_not_identified(grid):
+    # data far from saturation: the loss is a pure power law over the whole grid
+    theta = [0.0, 5.0, 8.0, 0.1, 0.1]
+    fitted = fit(grid({"m": theta}, noise=0.02), replicates=300).mixtures["m"]
+    assert not fitted.parameters["E"].identified
+    assert "lower bound" in fitted.parameters["E"].reason
+    assert "E" in fitted.frontier["data_exponent"].reason
+    line = next(line for line in fitted.warnings if line.startswith("m: E not identified"))
+    assert "of bootstrap replicates end at its lower bound" in line
+
+
+@pytest.mark.parametrize(
+    ("at_bound", "identified"), [(0, True), (9, True), (11, False), (100, False)]
+)
+def test_share_at_the_bound_decides(at_bound, identified):
+    low = np.zeros((100, 5), dtype=bool)
+    low[:at_bound, 0] = True
+    draws = np.tile([1.0, 5.0, 6.0, 0.3, 0.4], (100, 1)) + np.linspace(0, 0.05, 100)[:, None]
+    none = np.zeros(5, dtype=bool)
+    replicates = Replicates(
+        draws, low, np.zeros_like(low), np.zeros(100, dtype=bool), np.arange(20)
+    )
+    found = parameter_estimates(draws[0], none, none, replicates, lowest_loss=1.5)
+    assert found["E"].identified is identified
+    assert found["alpha"].identified
+    if not identified:
+        assert found["E"].reason == f"{at_bound}% of bootstrap replicates end at its lower bound"
+
+
+def test_a_fit_at_its_bound_is_not_identified_whatever_the_replicates():
+    draws = np.tile([1.0, 5.0, 6.0, 1.99, 0.4], (100, 1))
+    none, edge = np.zeros(5, dtype=bool), np.array([False, False, False, True, False])
+    never = np.zeros((100, 5), dtype=bool)
+    replicates = Replicates(draws, never, never, never[:, 0], np.arange(20))
+    found = parameter_estimates(draws[0], none, edge, replicates, lowest_loss=1.5)
+    assert found["alpha"].reason == "the fit itself ends at its upper bound"
+    assert found["A"].reason == "alpha is not identified"
+    assert found["B"].identified

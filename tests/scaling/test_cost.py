@@ -1,0 +1,44 @@
+"""The cost model of a run table."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jetscale.errors import FitError
+from jetscale.scaling.cost import cost_model
+
+
+def runs(power: float, wobble: float = 0.0) -> pd.DataFrame:
+    n = np.array([1e4, 1e5, 1e6, 1e4, 1e5, 1e6])
+    d = np.array([1e3, 1e3, 1e3, 1e4, 1e4, 1e4])
+    noise = np.exp(wobble * np.array([1, -2, 1, 1, -2, 1]))
+    return pd.DataFrame({"params": n, "examples": d, "flops": 20 * n**power * d * noise})
+
+
+def test_without_flops_the_convention_is_six_n_d():
+    cost = cost_model(runs(1).drop(columns="flops"))
+    assert (cost.k, cost.p, cost.worst_residual) == (6.0, 1.0, 0.0)
+    assert cost.convention == "C = 6 x params x examples (the table has no flops column)"
+    assert cost.flops(np.array(10.0), np.array(5.0)) == 300
+    assert cost.warning == ""
+
+
+def test_power_is_recovered():
+    cost = cost_model(runs(0.9))
+    assert cost.p == pytest.approx(0.9)
+    assert cost.k == pytest.approx(20)
+    assert cost.worst_residual < 1e-12
+    assert "params^0.9000" in cost.convention
+
+
+def test_worst_residual_is_reported():
+    cost = cost_model(runs(1.0, wobble=0.1))
+    assert cost.p == pytest.approx(1.0)
+    assert cost.worst_residual == pytest.approx(1 - np.exp(-0.2))
+    assert "18%" in cost.warning
+    assert cost.to_dict()["worst_residual"] == cost.worst_residual
+
+
+def test_flops_that_fall_with_size():
+    with pytest.raises(FitError, match="flops per example fall with params"):
+        cost_model(runs(-0.5))

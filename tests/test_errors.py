@@ -1,0 +1,23 @@
+from jetscale import errors
+
+
+def test_every_error_is_a_jetscale_error():
+    leaves = [
+        v for v in vars(errors).values() if isinstance(v, type) and v.__module__ == errors.__name__
+    ]
+    assert len(leaves) >= 9
+    assert all(issubclass(leaf, errors.JetscaleError) for leaf in leaves)
+
+
+def test_unknown_names_the_nearest_in_any_case():
+    text = errors.unknown("mixture", "QCD+bms", ["scratch", "qcd", "qcd+bsm"])
+    assert "did you mean 'qcd+bsm'?" in text
+    assert text.endswith("known: scratch, qcd, qcd+bsm")
+
+
+def test_unknown_without_a_near_name_lists_all():
+    assert "did you mean" not in errors.unknown("class", "xyzzy", ["Hbb", "Hcc"])
+
+
+def test_missing_extra_says_what_to_install():
+    assert "pip install 'jetscale[simulate]'" in str(errors.MissingExtra("fastjet", "simulate"))

@@ -1,0 +1,149 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jetscale.errors import StudyError
+from jetscale.study import (
+    Controls,
+    Folders,
+    Mixture,
+    ModelSize,
+    Simulated,
+    Study,
+    digest,
+    load_study,
+)
+
+
+def make(**changes):
+    values = {
+        "name": "tiny",
+        "source": Simulated(train_jets=100),
+        "mixtures": (Mixture(name="scratch"), Mixture(name="qcd", parts={"qcd": 1})),
+        "ladder": (ModelSize(width=8, layers=1, heads=1),),
+        "data_sizes": (20, 40),
+        "seeds": (1, 2, 3),
+        "controls": Controls(pretraining_jets=50, validation_jets=10, test_jets=10),
+    }
+    return Study(**(values | changes))
+
+
+def test_weights_are_normalised_and_labels_follow_the_corpus():
+    mixture = Mixture(name="both", parts={"res2p": 3, "qcd": 1})
+    assert mixture.parts == {"qcd": 0.25, "res2p": 0.75}
+    assert mixture.labels[0] == "X_bb"
+    assert mixture.labels[-1] == "QCD_light"
+    assert len(mixture.labels) == 15 + 27
+    assert not mixture.is_scratch
+    assert Mixture(name="scratch").is_scratch
+
+
+@given(st.dictionaries(st.sampled_from(["qcd", "res2p", "res34p"]), st.floats(1e-3, 1e3)))
+def test_shares_sum_to_one_whatever_the_weights(parts):
+    shares = Mixture(name="m", parts=parts).parts
+    assert sum(shares.values()) == pytest.approx(1.0 if parts else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data_sizes": (20, 200)}, r"data size 200 is larger than the training pool of 100"),
+        ({"data_sizes": (20, 20)}, r"data size 20 is listed twice"),
+        ({"data_sizes": (0,)}, r"a data size is 0, needs a whole number above zero"),
+        ({"seeds": ()}, r"seeds is empty"),
+        ({"seeds": (1, 1)}, r"seed 1 is listed twice"),
+        ({"name": "no spaces"}, r"study name 'no spaces'"),
+        ({"mixtures": (Mixture(name="a"), Mixture(name="a"))}, r"mixture 'a' is listed twice"),
+        ({"subsets": 0}, r"subsets is 0"),
+    ],
+)
+def test_a_study_that_cannot_mean_what_it_says(change, message):
+    with pytest.raises(StudyError, match=message):
+        make(**change)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Mixture(name="m", parts={"qdc": 1}), r"unknown part 'qdc'; did you mean 'qcd'"),
+        (lambda: Mixture(name="m", parts={"qcd": 0}), r"weight of 'qcd' is 0"),
+        (lambda: ModelSize(width=10, layers=1, heads=3), r"width 10 is not a multiple of 3"),
+        (lambda: ModelSize(width=10, layers=0, heads=2), r"layers is 0"),
+        (lambda: replace(make().controls, features="kinpdi"), r"did you mean 'kinpid'"),
+        (lambda: replace(make().controls, learning_rate=-1.0), r"learning_rate is -1.0"),
+        (lambda: replace(make().controls, warmup=1.0), r"warmup is 1.0"),
+        (lambda: replace(make().controls, batch_size=2.5), r"batch_size is 2.5"),
+        (lambda: Folders(train="a", validation="b", test="a"), r"a is used as train and as test"),
+    ],
+)
+def test_parts_of_a_study_are_checked_when_made(build, message):
+    with pytest.raises(StudyError, match=message):
+        build()
+
+
+def test_a_mixture_needs_a_folder_for_each_part():
+    source = Folders(train="a", validation="b", test="c", pretrain={"res2p": "d"})
+    with pytest.raises(StudyError, match=r"mixture 'qcd' needs part 'qcd'"):
+        make(source=source)
+
+
+def test_seeds_are_dealt_to_subsets():
+    assert list(make(subsets=2).replicates()) == [(1, 0), (2, 1), (3, 0)]
+
+
+def test_controls_show_their_differences():
+    controls = make().controls
+    assert controls.differences(replace(controls, epochs=4)) == {"epochs": (2, 4)}
+
+
+def test_digest_depends_on_values_not_on_order():
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+    assert len(digest([])) == 16
+
+
+def test_an_unknown_mixture_is_answered_with_the_nearest():
+    with pytest.raises(StudyError, match=r"unknown mixture 'qdc'; did you mean 'qcd'"):
+        make().mixture("qdc")
+
+
+SWEEP = """
+from jetscale.study import *
+def study():
+    return Study(name="s", source=Simulated(train_jets=10), mixtures=(Mixture(name="scratch"),),
+                 ladder=(ModelSize(width=8, layers=1, heads=1),), data_sizes=(5,), seeds=(1,),
+                 controls=Controls(pretraining_jets=5, validation_jets=5, test_jets=5{extra}))
+"""
+
+
+def test_a_sweep_file_gives_its_study(tmp_path):
+    path = tmp_path / "s.py"
+    path.write_text(SWEEP.format(extra=""))
+    assert load_study(path).name == "s"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SWEEP.format(extra=", epoch=3"), r"unknown Controls field 'epoch'; did you mean 'epochs'"),
+        (SWEEP.format(extra=", epochs=0"), r"epochs is 0"),
+        ("x = 1", r"no function 'study'"),
+        ("def study(): return 3", r"study\(\) returned int, needs a Study"),
+        ("def study(: pass", r"SyntaxError"),
+        ("import does_not_exist", r"ModuleNotFoundError: No module named 'does_not_exist'"),
+    ],
+)
+def test_a_bad_sweep_file_is_one_line(tmp_path, text, message):
+    path = tmp_path / "s.py"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=message) as caught:
+        load_study(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_missing_sweep_file_is_answered_with_the_nearest(tmp_path):
+    (tmp_path / "quickstart.py").write_text("")
+    with pytest.raises(StudyError, match=r"did you mean '.*quickstart.py'"):
+        load_study(tmp_path / "quikstart.py")
