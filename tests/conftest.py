@@ -1,9 +1,14 @@
 """Fixtures shared by all rooms."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+
+from jetscale.jets import schema
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,3 +20,29 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real sample data at {folder}")
     return folder
+
+
+def jets(n: int, labels: Sequence[int], seed: int = 0) -> pa.Table:
+    """n jets of 1 to 40 constituents; ``jet_pt`` is 100 + the row number, so a jet can be found."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 41, n)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    total = int(lengths.sum())
+    flat = {name: rng.normal(size=total).astype(np.float32) for name in schema.PART_FLOATS}
+    flat["part_energy"] = rng.uniform(1, 50, total).astype(np.float32)
+    flat["part_charge"] = rng.integers(-1, 2, total).astype(np.int32)
+    flat |= {name: rng.random(total) < 0.3 for name in schema.PART_FLAGS}
+    columns = {k: pa.ListArray.from_arrays(offsets, pa.array(v)) for k, v in flat.items()}
+    columns |= {
+        name: pa.array(rng.uniform(0.5, 2, n).astype(np.float32)) for name in schema.JET_FLOATS
+    }
+    columns["jet_pt"] = pa.array((100 + np.arange(n)).astype(np.float32))
+    columns["jet_nparticles"] = pa.array(lengths.astype(np.int32))
+    columns["jet_label"] = pa.array(rng.choice(labels, n).astype(np.int32))
+    return pa.table(columns)
+
+
+@pytest.fixture(scope="session")
+def make_jets() -> Callable[..., pa.Table]:
+    """A function (n, labels, seed) that makes up n jets of any corpus."""
+    return jets

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -47,9 +48,11 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 def table(title: str, *columns: str, left: int = 1) -> Table:
     """An empty table whose first ``left`` columns hold text and the others numbers."""
-    out = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    out = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for i, column in enumerate(columns):
-        out.add_column(column, justify="left" if i < left else "right", no_wrap=i >= left)
+        out.add_column(column, justify="left" if i < left else "right", no_wrap=i == 0 or i >= left)
     return out
 
 

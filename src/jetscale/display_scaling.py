@@ -6,7 +6,14 @@ from rich.table import Table
 
 from jetscale.display import console, table
 from jetscale.plan import short
-from jetscale.scaling import Allocation, Comparison, Estimate, PairedStudy, StudyFit
+from jetscale.scaling import (
+    Allocation,
+    Comparison,
+    DataFactor,
+    Estimate,
+    PairedStudy,
+    StudyFit,
+)
 
 
 def interval(estimate: Estimate, digits: int = 3) -> str:
@@ -16,41 +23,42 @@ def interval(estimate: Estimate, digits: int = 3) -> str:
     return f"{value} [{low}, {high}]{star}"
 
 
-def _count(estimate: Estimate) -> str:
-    value, low, high = map(short, (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]" + ("" if estimate.identified else " *")
-
-
 def show_paired(study: PairedStudy) -> None:
     """Loss differences and effective data of every pair of mixtures, by data size."""
-    rows = table(
-        "Measured: loss of a mixture minus its baseline, same N, D and seed",
-        "mixture - baseline",
-        "D",
-        "difference",
-        "lower in",
-        "effective data x",
-    )
     for pair in study.pairs:
-        name = f"{pair.mixture} - {pair.baseline}"
+        rows = table(
+            f"Measured: loss of {pair.mixture} minus {pair.baseline}, same N, D and seed",
+            "D",
+            "difference",
+            "lower in",
+            "effective data",
+        )
         for row in (*pair.by_examples, pair.overall):
-            factor = row.data_factor
             rows.add_row(
-                name,
                 "all" if row.examples is None else short(row.examples),
-                interval(row.difference, 2),
+                _signed(row.difference),
                 f"{row.n_lower} of {row.n_pairs}",
-                f"{factor.bound} {interval(factor.factor, 2)}".strip() if factor else "",
+                _factor(row.data_factor),
             )
-            name = ""
-        rows.add_section()
-    console.print(rows)
+        console.print(rows)
     console.print(
-        "95% intervals over cells. Effective data: the factor of downstream jets by which "
-        "the baseline would need more to reach the same loss.",
+        "95% intervals over cells. Effective data: by which factor the baseline would need more "
+        "jets to reach the same loss; < and > are limits, where a loss lies beyond its curve.",
         style="dim",
     )
     _lines(f"not paired: {pair}: {why}" for pair, why in study.not_paired.items())
+
+
+def _signed(estimate: Estimate) -> str:
+    value, low, high = estimate.value, estimate.low, estimate.high
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def _factor(factor: DataFactor | None) -> str:
+    if factor is None:
+        return ""
+    value, low, high = factor.factor.value, factor.factor.low, factor.factor.high
+    return f"{factor.bound} x{value:.2g} [{low:.2g}, {high:.2g}]".strip()
 
 
 def show_fit(fits: StudyFit) -> None:
@@ -92,29 +100,44 @@ def show_comparison(comparison: Comparison) -> None:
 
 def show_allocation(allocation: Allocation) -> None:
     """The answer for one budget, one row per mixture, then one sentence."""
-    rows: Table = table(
-        f"Budget {allocation.budget_flops:.3g} FLOPs",
-        "mixture",
-        "N* params",
-        "D* jets",
-        "loss",
-        "best in",
-    )
+    title = f"Budget {allocation.budget_flops:.3g} FLOPs"
+    rows: Table = table(title, "mixture", "N* params", "D* jets", "loss", "best")
     for name, found in allocation.mixtures.items():
-        share = f"{found.best_share:.0%}"
         rows.add_row(
-            name, _count(found.params), _count(found.examples), interval(found.loss), share
+            name if found.loss.identified else f"{name} *",
+            _count(found.params),
+            _count(found.examples),
+            f"{found.loss.value:.3f} [{found.loss.low:.3f}, {found.loss.high:.3f}]",
+            f"{found.best_share:.0%}",
         )
     console.print(rows)
-    best = allocation.mixtures[allocation.best]
+    console.print(_sentence(allocation))
     console.print(
-        f"For mixture {allocation.best} and budget {allocation.budget_flops:.3g} FLOPs: train "
-        f"{short(best.params.value)} parameters on {short(best.examples.value)} jets, expect loss "
-        f"{best.loss.value:.3f} [{best.loss.low:.3f}, {best.loss.high:.3f}]."
+        f"* optimum not identified at this scale. best: share of bootstrap replicates with the "
+        f"lowest loss. Compute: {allocation.convention}",
+        style="dim",
     )
-    console.print(f"Compute: {allocation.convention}", style="dim")
     for found in allocation.mixtures.values():
         _lines(found.warnings)
+
+
+def _sentence(allocation: Allocation) -> str:
+    best = allocation.mixtures[allocation.best]
+    return (
+        f"For mixture {allocation.best} and budget {allocation.budget_flops:.3g} FLOPs: train "
+        f"{_size(best.params.value)} parameters on {_size(best.examples.value)} jets, expect loss "
+        f"{best.loss.value:.3f} [{best.loss.low:.3f}, {best.loss.high:.3f}]."
+    )
+
+
+def _count(estimate: Estimate) -> str:
+    value, low, high = map(_size, (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
+
+
+def _size(value: float) -> str:
+    """Parameters or jets in two digits; below one and beyond all reason there is no such run."""
+    return "<1" if value < 1 else ">1e18" if value > 1e18 else short(value, 2)
 
 
 def _lines(lines: Iterable[str]) -> None:

@@ -110,10 +110,11 @@ def test_particles_in_one_cell_merge():
 
 
 def test_soft_candidates_are_rare_and_hard_ones_kept():
-    chance = detector.turn_on(np.array([0.3, 0.75, 0.95, 1.3, 50.0]))
-    assert chance[2] == pytest.approx(0.5)
+    chance = detector.turn_on(np.array([0.3, 0.7, 0.88, 3.0, 10.0, 50.0]))
     assert chance[1] < 0.03
-    assert (chance[3:] > 0.99).all()
+    assert chance[2] == pytest.approx(0.5 * (1 - detector.SOFT_LOSS))
+    assert chance[3] == pytest.approx(0.92, abs=0.02)
+    assert (chance[4:] > 0.999).all()
     assert (np.diff(chance) >= 0).all()
 
 

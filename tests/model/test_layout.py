@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetscale.model.layout import MAX_GROUPS, TOKENS_PER_GROUP, arrange, choose_groups
@@ -12,6 +12,7 @@ def starts_of(lengths):
     return np.cumsum(lengths) - lengths
 
 
+@settings(deadline=None, max_examples=50)
 @given(lengths_of_jets, st.integers(1, 8))
 def test_every_constituent_has_its_token(lengths, groups):
     starts = starts_of(lengths)
@@ -30,6 +31,7 @@ def test_every_constituent_has_its_token(lengths, groups):
             place, token = place + 1, token + group.length
 
 
+@settings(deadline=None, max_examples=50)
 @given(lengths_of_jets)
 def test_padding_to_a_fixed_length_makes_one_group(lengths):
     layout = arrange(starts_of(lengths), lengths, pad_to=128)
@@ -37,6 +39,7 @@ def test_padding_to_a_fixed_length_makes_one_group(lengths):
     assert len(layout.index) == 128 * len(lengths)
 
 
+@settings(deadline=None, max_examples=50)
 @given(lengths_of_jets)
 def test_chosen_groups_never_cost_more_than_one(lengths):
     starts = starts_of(lengths)

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -96,6 +96,7 @@ def test_width_rule():
     assert peak_rate(replace(CONTROLS, width_exponent=0.0), 8) == CONTROLS.learning_rate
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 3000), st.floats(0, 0.9))
 def test_schedule_rises_to_one_and_falls_towards_zero(steps, warmup):
     factors = [schedule(step, steps, warmup) for step in range(steps)]

@@ -34,8 +34,7 @@ def norm(x, weight):
 def one_jet(model, values):
     """Logits of one jet, written out without batches, padding or masks."""
     trunk = model.trunk
-    means, scales = torch.tensor([STANDARDISATION[name] for name in KIN]).double().T
-    x = (values - means) / scales @ trunk.embedding.T + trunk.embedding_bias
+    x = (values * trunk.scale + trunk.shift) @ trunk.embedding.T + trunk.embedding_bias
     for block in trunk.blocks:
         qkv = norm(x, block.attention_norm) @ block.qkv.T
         mixed = [
@@ -118,6 +117,14 @@ def test_start_is_neutral_at_every_width(width, jets_of):
     for block in model.trunk.blocks:
         x = block(x, (batch_of(jets_of([500]), model.head.bias).views))
     assert 0.5 < float(x.detach().square().mean().sqrt()) < 2
+
+
+def test_inputs_are_standardised_by_the_table():
+    trunk = build().trunk
+    for column, name in enumerate(KIN):
+        mean, scale = STANDARDISATION[name]
+        standard = (mean + 2 * scale) * trunk.scale[column] + trunk.shift[column]
+        assert float(standard) == pytest.approx(2, rel=1e-6)
 
 
 def test_standardisation_has_every_feature():

@@ -20,10 +20,14 @@ def as_pair(frame, delta=0.025):
     return _Pair(logs, (first, ~first), delta)
 
 
+def starts(pair):
+    return _starts(pair, np.ones((1, len(pair.logs.x))))
+
+
 def test_shared_fit_recovers_shared_exponents(grid, truth):
     other = np.array([1.5, 300.0, 4000.0, 0.35, 0.37])
     pair = as_pair(grid({"a": truth, "b": other}, noise=0.0), delta=1e-3)
-    ends = pair.fit_shared(_starts(pair)[0], pair.logs.z[None])
+    ends = pair.fit_shared(starts(pair)[0], pair.logs.z[None])
     assert ends.q[0, 6:] == pytest.approx([0.35, 0.37], rel=1e-3)
     assert ends.q[0, [0, 3]] * np.exp(pair.logs.z0) == pytest.approx([1.8, 1.5], rel=1e-3)
     assert ends.objective[0] < 1e-9
@@ -32,7 +36,7 @@ def test_shared_fit_recovers_shared_exponents(grid, truth):
 def test_separate_fits_are_the_fits_of_each_mixture(grid, truth):
     frame = grid({"a": truth, "b": truth})
     pair = as_pair(frame)
-    together = pair.fit_separate(_starts(pair)[1], pair.logs.z[None])[0]
+    together = pair.fit_separate(starts(pair)[1], pair.logs.z[None])[0]
     alone = 0.0
     for name in "ab":
         part = frame[frame["mixture"] == name]
@@ -44,7 +48,7 @@ def test_separate_fits_are_the_fits_of_each_mixture(grid, truth):
 def test_sharing_never_fits_better(grid, truth):
     for random in range(5):
         pair = as_pair(grid({"a": truth, "b": truth}, random=random))
-        shared, own = _starts(pair)
+        shared, own = starts(pair)
         z = pair.logs.z[None]
         assert pair.fit_shared(shared, z).objective >= pair.fit_separate(own, z) * (1 - 1e-9)
 

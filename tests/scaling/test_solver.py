@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime, lsq_linear, minimize
 
@@ -47,6 +47,19 @@ def test_profile_is_bounded_linear_least_squares(runs, at):
         assert linear[row][at] == pytest.approx(oracle.x, rel=1e-4, abs=1e-6)
 
 
+def test_profile_of_other_losses_on_the_same_runs(runs):
+    relative = np.exp(0.05 * np.random.default_rng(6).normal(size=(4, len(runs.x))))
+    weights = np.ones((1, len(runs.x)))
+    squares, linear = profile(runs, weights, relative)
+    inverse = np.exp(-runs.z)
+    columns = [inverse, np.exp(-GRID[9] * runs.x) * inverse, np.exp(-GRID[15] * runs.y) * inverse]
+    for row, losses in enumerate(relative):
+        oracle = lsq_linear(np.stack(columns, axis=1), losses, bounds=(0, np.inf), tol=1e-14)
+        assert squares[row, 9, 15] == pytest.approx(2 * oracle.cost, rel=1e-6)
+        assert linear[row, 9, 15] == pytest.approx(oracle.x, rel=1e-4, abs=1e-6)
+
+
+@settings(deadline=None)
 @given(
     st.floats(0.05, 1.5),
     st.floats(-6, 0),

@@ -79,8 +79,20 @@ def chunk_seed(seed: int, role: str, source: str, number: int) -> int:
     return 1 + segment * _SPAN + place
 
 
-def start_worker() -> None:
-    """Prepare a worker process: one thread, no share in Ctrl-C, no life after its parent."""
+class Stopped(Exception):
+    """The job is over; what remains of a chunk is not wanted."""
+
+
+_stop: Any = None  # the job's event, in a worker process
+
+
+def start_worker(stop: Any) -> None:
+    """Prepare a worker process: one thread, no share in Ctrl-C, no life after its parent.
+
+    When the event ``stop`` is set, the chunk at work ends after its current batch.
+    """
+    global _stop
+    _stop = stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)
     parent = parent_process()
@@ -93,6 +105,11 @@ def _follow(parent: Any) -> None:
     os._exit(1)
 
 
+def _check_stop() -> None:
+    if _stop is not None and _stop.is_set():
+        raise Stopped
+
+
 def make_overlay(seed: int, role: str) -> tuple[SoftPool, float]:
     """The soft events of a job, and the CPU seconds they took."""
     start = time.process_time()
@@ -103,6 +120,7 @@ def make_overlay(seed: int, role: str) -> tuple[SoftPool, float]:
 def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
     """Run a chunk to the end; equal chunks and pools give equal tables."""
     start = time.process_time()
+    _check_stop()
     process = process_named(chunk.source)
     generators = make_generators(process, chunk.seed)
     rng = np.random.default_rng([chunk.seed, 1])  # the gun uses the seed itself
@@ -110,6 +128,7 @@ def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
     tables: list[pa.Table] = []
     counts, done = Counter[str](), 0
     while done < chunk.events:
+        _check_stop()
         generator = generators[len(tables) % len(generators)]
         asked = min(batch, chunk.events - done)
         first_event = (chunk.seed << _EVENT_BITS) + done

@@ -27,7 +27,8 @@ CHARGED_HADRON, NEUTRAL_HADRON, PHOTON, ELECTRON, MUON = range(5)  # in the orde
 FIELD = 3.8  # T
 TRACKER_RADIUS, TRACKER_LENGTH, CALORIMETER_RADIUS = 600.0, 3000.0, 1290.0
 MAX_TRACK_ETA, MIN_TRACK_PT = 2.5, 0.1
-TURN_ON, TURN_ON_WIDTH = 0.95, 0.05  # GeV of candidate pT at half efficiency, and its slope
+TURN_ON, TURN_ON_WIDTH = 0.88, 0.05  # GeV of candidate pT at half height, and the step's width
+SOFT_LOSS, SOFT_LOSS_RANGE = 0.4, 1.2  # share lost at 1 GeV, and GeV over which it fades
 LOOPER_PT = 0.73  # GeV; softer charged particles never reach the barrel calorimeter
 EM_SHARE_OF_LONG_LIVED = 0.3  # of K0S and Lambda energy in the electromagnetic calorimeter
 _K0S, _LAMBDA = 310, 3122
@@ -95,9 +96,13 @@ def detect(particles: Particles, rng: np.random.Generator) -> Candidates:
 
 
 def turn_on(pt: Floats) -> Floats:
-    """Chance that a candidate of this pT is kept: a logistic step near 1 GeV."""
-    step: Floats = 1 / (1 + np.exp(np.clip((TURN_ON - pt) / TURN_ON_WIDTH, -50, 50)))
-    return step
+    """Chance that a candidate of this pT is kept: a logistic step near 1 GeV, then a slow rise.
+
+    Chosen so that constituents below 1, 2 and 5 GeV are about as many as in published H -> bb jets.
+    """
+    step = 1 / (1 + np.exp(np.clip((TURN_ON - pt) / TURN_ON_WIDTH, -50, 50)))
+    chance: Floats = step * (1 - SOFT_LOSS * np.exp(np.minimum(1 - pt, 0) / SOFT_LOSS_RANGE))
+    return chance
 
 
 def _kinematics(p: Particles) -> _Kinematics:

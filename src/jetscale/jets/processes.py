@@ -59,10 +59,13 @@ class Process:
         Decay settings; a run alternates between one generator per entry.
     pt
         Range of the X transverse momentum, or of the partonic one for QCD (its slope is unused).
+    jets_per_event
+        Measured yield of labelled jets after thinning to the common spectrum, for planning.
     """
 
     name: str
     pt: PtRange
+    jets_per_event: float
     pairs: tuple[tuple[int, int], ...] = ()
     cascade: tuple[tuple[int, int], ...] = ()
     variants: tuple[tuple[str, ...], ...] = ((),)
@@ -127,66 +130,76 @@ def _one_leptonic_w(quarks: str, leptons: str) -> tuple[str, ...]:
     )
 
 
-def _higgs(name: str, *variants: tuple[str, ...], pt: PtRange) -> Process:
-    return Process(name=name, pairs=((HIGGS, HIGGS),), variants=variants, pt=pt)
+def _higgs(name: str, jets: float, *variants: tuple[str, ...], pt: PtRange) -> Process:
+    return Process(
+        name=name, jets_per_event=jets, pairs=((HIGGS, HIGGS),), variants=variants, pt=pt
+    )
 
 
-_HIGGS_PT = PtRange(low=480.0, high=1080.0, slope=105.0)
-_BOSON_PT = PtRange(low=480.0, high=1080.0, slope=120.0)
+_HIGGS_PT = PtRange(low=480.0, high=1080.0, slope=115.0)
+_BOSON_PT = PtRange(low=480.0, high=1080.0, slope=130.0)
 _QCD_PT = PtRange(low=470.0, high=1250.0, slope=0.0)
 
 PROCESSES = {
     process.name: process
     for process in (
-        Process(name="QCD", pt=_QCD_PT),
-        _higgs("Hbb", _higgs_to("5 -5"), pt=_HIGGS_PT),
-        _higgs("Hcc", _higgs_to("4 -4"), pt=_HIGGS_PT),
-        _higgs("Hgg", _higgs_to("21 21"), pt=_HIGGS_PT),
-        _higgs("H4q", (*_higgs_to("24 -24"), *_HADRONIC_W), pt=_HIGGS_PT),
+        Process(name="QCD", jets_per_event=0.9, pt=_QCD_PT),
+        _higgs("Hbb", 0.85, _higgs_to("5 -5"), pt=_HIGGS_PT),
+        _higgs("Hcc", 0.9, _higgs_to("4 -4"), pt=_HIGGS_PT),
+        _higgs("Hgg", 1.0, _higgs_to("21 21"), pt=_HIGGS_PT),
+        _higgs("H4q", 0.85, (*_higgs_to("24 -24"), *_HADRONIC_W), pt=_HIGGS_PT),
         # with one generator alone the sign of the lepton would tell the class
         _higgs(
             "Hqql",
+            0.56,
             _one_leptonic_w("Pos", "Neg"),
             _one_leptonic_w("Neg", "Pos"),
-            pt=PtRange(low=500.0, high=1300.0, slope=115.0),
+            pt=PtRange(low=500.0, high=1300.0, slope=125.0),
         ),
         Process(
             name="Zqq",
+            jets_per_event=1.1,
             pairs=((Z, Z),),
             variants=(("23:onMode = off", f"23:onIfAny = {_QUARKS}"),),
             pt=_BOSON_PT,
         ),
-        Process(name="Wqq", pairs=((W, -W),), variants=(_HADRONIC_W,), pt=_BOSON_PT),
+        Process(
+            name="Wqq", jets_per_event=1.1, pairs=((W, -W),), variants=(_HADRONIC_W,), pt=_BOSON_PT
+        ),
         Process(
             name="Tbqq",
+            jets_per_event=0.7,
             pairs=((TOP, -TOP),),
             variants=(_HADRONIC_W,),
-            pt=PtRange(low=490.0, high=1080.0, slope=105.0),
+            pt=PtRange(low=490.0, high=1080.0, slope=115.0),
         ),
         Process(
             name="Tbl",
+            jets_per_event=0.5,
             pairs=((TOP, -TOP),),
             variants=(_LEPTONIC_W,),
-            pt=PtRange(low=530.0, high=1300.0, slope=125.0),
+            pt=PtRange(low=530.0, high=1300.0, slope=140.0),
         ),
-        Process(name="qcd", pt=_QCD_PT),
+        Process(name="qcd", jets_per_event=0.9, pt=_QCD_PT),
         Process(
             name="res2p",
+            jets_per_event=0.75,
             pairs=((NEUTRAL_X, NEUTRAL_X), (CHARGED_X, -CHARGED_X)),
             variants=(_X_DECAYS,),
-            pt=PtRange(low=480.0, high=1200.0, slope=105.0),
+            pt=PtRange(low=480.0, high=1200.0, slope=115.0),
         ),
         Process(
             name="res34p",
+            jets_per_event=0.62,
             pairs=((CASCADE_X, CASCADE_X),),
             cascade=((NEUTRAL_Y, NEUTRAL_Y), (CHARGED_Y, -CHARGED_Y)),
             variants=(_Y_DECAYS,),
-            pt=PtRange(low=490.0, high=1200.0, slope=110.0),
+            pt=PtRange(low=490.0, high=1200.0, slope=120.0),
         ),
     )
 }
 
-QCD_BIAS_POWER = 1.0
+QCD_BIAS_POWER = 1.25
 """HardQCD events are enhanced by this power of the partonic pT, so that jets fall like the rest."""
 
 

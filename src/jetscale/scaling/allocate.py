@@ -125,9 +125,7 @@ def _mixture(fitted: MixtureFit, budget: float, cost: CostModel, share: float) -
     draws = optimum(fitted.replicates.theta, budget, cost)
     usable = np.isfinite(draws.params) & np.isfinite(draws.examples)
     usable &= (draws.params >= 1) & (draws.examples >= 1)
-    loose = [name for name in ("E", "alpha", "beta") if not fitted.parameters[name].identified]
-    verb = "is" if len(loose) == 1 else "are"
-    reason = f"{' and '.join(loose)} {verb} not identified" if loose else ""
+    reason = bootstrap.not_identified(fitted.parameters)
     undefined = int((~usable).sum())
     estimates = [
         _estimate(float(value), values, fitted.n_cells, reason)

@@ -10,7 +10,7 @@ estimate also carries the reason in words where it is not identified.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def parameter_estimates(
         found[name] = Estimate(value=float(theta[i]), low=ends[0], high=ends[1], reason=reason)
     for height, exponent in (("A", "alpha"), ("B", "beta")):
         if found[height].identified and not found[exponent].identified:
-            found[height] = _because(found[height], [exponent])
+            found[height] = replace(found[height], reason=f"{exponent} is not identified")
     return found
 
 
@@ -97,23 +97,23 @@ def exponent_estimates(
     They are functions of alpha and beta, and a lower E with lower exponents fits the same runs: so
     they are identified only where E, alpha and beta all are.
     """
-    loose = [name for name in ("E", "alpha", "beta") if not parameters[name].identified]
+    inherited = not_identified(parameters)
     found: dict[str, Estimate] = {}
     values = laws.exponents(theta, cost), laws.exponents(replicates.theta, cost)
     names = ("params_exponent", 1 / cost.p), ("data_exponent", 1.0)
     for (name, allowed), value, draws in zip(names, *values, strict=True):
         ends = percentile_interval(draws, len(replicates.cells))
-        estimate = Estimate(
-            value=float(value), low=ends[0], high=ends[1], reason=_spans(ends, allowed)
-        )
-        found[name] = _because(estimate, loose) if loose else estimate
+        reason = inherited or _spans(ends, allowed)
+        found[name] = Estimate(value=float(value), low=ends[0], high=ends[1], reason=reason)
     return found
 
 
-def _because(estimate: Estimate, names: list[str]) -> Estimate:
-    verb = "is" if len(names) == 1 else "are"
-    reason = f"{' and '.join(names)} {verb} not identified"
-    return Estimate(value=estimate.value, low=estimate.low, high=estimate.high, reason=reason)
+def not_identified(parameters: Mapping[str, Estimate]) -> str:
+    """Which of E, alpha and beta are not identified, as a sentence without a stop, or empty."""
+    loose = [name for name in ("E", "alpha", "beta") if not parameters[name].identified]
+    if len(loose) < 2:
+        return f"{loose[0]} is not identified" if loose else ""
+    return f"{', '.join(loose[:-1])} and {loose[-1]} are not identified"
 
 
 def _at_bound(low: bool, high: bool, lows: NDArray[np.bool_], highs: NDArray[np.bool_]) -> str:
@@ -123,9 +123,11 @@ def _at_bound(low: bool, high: bool, lows: NDArray[np.bool_], highs: NDArray[np.
             parts.append(f"{share:.0%} of bootstrap replicates end at its {side} bound")
         if point:
             parts.append(f"the fit itself ends at its {side} bound")
-    return " and ".join(parts)
+    return "; ".join(parts)
 
 
 def _spans(ends: tuple[float, float], allowed: float) -> str:
     share = (ends[1] - ends[0]) / allowed
-    return f"its interval spans {share:.0%} of what is allowed" if share > _SPAN_SHARE else ""
+    if share <= _SPAN_SHARE:
+        return ""
+    return f"its interval spans {min(share, 1.0):.0%} of what is allowed"

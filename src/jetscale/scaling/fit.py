@@ -255,8 +255,6 @@ def point_fit(runs: Centred, delta: float) -> Solution:
     for i in range(0, len(GRID), _BLOCK):
         for j in range(0, len(GRID), _BLOCK):
             block = squares[0, i : i + _BLOCK, j : j + _BLOCK]
-            if not np.isfinite(block).any():
-                continue
             row, column = np.unravel_index(block.argmin(), block.shape)
             at = i + int(row), j + int(column)
             starts.append(unknowns(linear[0][at], GRID[at[0]], GRID[at[1]]))

@@ -9,14 +9,14 @@ bootstrap with the six-point weights of Webb, doi 10.1111/caje.12661). A cell ke
 both mixtures together, so what they share stays shared.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from jetscale.scaling.laws import Array
-from jetscale.scaling.profile import GRID, Centred, profile, unknowns
+from jetscale.scaling.profile import Centred, best_start, profile
 from jetscale.scaling.solver import Design, Solution, polish
 
 METHOD = (
@@ -29,8 +29,10 @@ _ROWS = 250
 """Data sets handled at once."""
 _EXACT = 1e-18
 """Objectives below this are rounding, not noise."""
-_ROUNDING = 1e-9
-"""Nor are differences of the statistic below this."""
+_TOLERANCE = 1e-7
+"""Relative precision of the objectives; the statistic is of order 0.1."""
+_ROUNDING = 1e-6
+"""Differences of the statistic below this are no evidence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +59,14 @@ class _Pair:
 
     def fit_shared(self, q: Array, targets: Array) -> Solution:
         """Optima with shared exponents from q (R, 8), for log losses (R, n)."""
-        return polish(self.shared, q, targets, np.ones_like(targets), self.delta)
+        return polish(self.shared, q, targets, np.ones_like(targets), self.delta, _TOLERANCE)
 
     def fit_separate(self, q: tuple[Array, Array], targets: Array) -> Array:
         """Summed objective (R,) of one fit per mixture, from its q (R, 5)."""
         total = np.zeros(len(targets))
         for rows, start in zip(self.sides, q, strict=True):
             part, z = Design.single(self.logs.select(rows)), targets[:, rows]
-            total += polish(part, start, z, np.ones_like(z), self.delta).objective
+            total += polish(part, start, z, np.ones_like(z), self.delta, _TOLERANCE).objective
         return total
 
 
@@ -76,7 +78,7 @@ def equal_exponents(
     is_second = np.arange(len(runs)) >= len(first)
     logs = Centred.of(*(runs[name].to_numpy() for name in ("params", "examples", "loss")))
     pair = _Pair(logs, (~is_second, is_second), delta)
-    shared, own = _starts(pair)
+    shared, own = _starts(pair, np.ones((1, len(runs))))
     null = pair.fit_shared(shared, logs.z[None])
     separate = np.minimum(
         pair.fit_separate(own, logs.z[None]), pair.fit_separate(_unshare(null.q), logs.z[None])
@@ -87,21 +89,20 @@ def equal_exponents(
     return JointTest(statistic=float(observed), p_value=p_value)
 
 
-def _starts(pair: _Pair) -> tuple[Array, tuple[Array, Array]]:
-    """Best grid point with shared exponents (1, 8) and with separate ones, (1, 5) each."""
-    profiles = []
+def _starts(pair: _Pair, relative: Array) -> tuple[Array, tuple[Array, Array]]:
+    """Best grid points with shared exponents (R, 8) and with separate ones, (R, 5) each.
+
+    ``relative`` (R, n) are the losses of each data set divided by those of the pair.
+    """
+    squares, linear = [], []
     for rows in pair.sides:
-        part = pair.logs.select(rows)
-        squares, linear = profile(part, np.ones((1, len(part.x))))
-        profiles.append((squares[0], linear[0]))
-    i, j = np.unravel_index((profiles[0][0] + profiles[1][0]).argmin(), profiles[0][0].shape)
-    common = [unknowns(linear[i, j], GRID[i], GRID[j]) for _, linear in profiles]
-    own = []
-    for squares, linear in profiles:
-        k, m = np.unravel_index(squares.argmin(), squares.shape)
-        own.append(unknowns(linear[k, m], GRID[k], GRID[m])[None])
-    shared = np.concatenate([common[0][:3], common[1][:3], common[0][3:]])
-    return shared[None], (own[0], own[1])
+        fits = profile(pair.logs.select(rows), np.ones((1, int(rows.sum()))), relative[:, rows])
+        squares.append(fits[0])
+        linear.append(fits[1])
+    common = [best_start(squares[0] + squares[1], terms) for terms in linear]
+    own = [best_start(mine, terms) for mine, terms in zip(squares, linear, strict=True)]
+    shared = np.concatenate([common[0][:, :3], common[1][:, :3], common[0][:, 3:]], axis=1)
+    return shared, (own[0], own[1])
 
 
 def _unshare(q: Array) -> tuple[Array, Array]:
@@ -122,11 +123,12 @@ def _null_statistics(
     size = np.sqrt([0.5, 1.0, 1.5])
     flips = rng.choice(np.concatenate([-size, size]), size=(replicates, len(numbers)))
     fitted = pair.shared.log_loss(q)
+    made = replace(pair, logs=replace(pair.logs, z=fitted[0]))
     drawn = []
     for first in range(0, replicates, _ROWS):
-        rows = flips[first : first + _ROWS, index]
-        targets = fitted + rows * (pair.logs.z - fitted)
-        null = pair.fit_shared(np.repeat(q, len(rows), axis=0), targets)
-        separate = pair.fit_separate(_unshare(null.q), targets)
+        residuals = flips[first : first + _ROWS, index] * (pair.logs.z - fitted)
+        shared, own = _starts(made, np.exp(residuals))
+        null = made.fit_shared(shared, fitted + residuals)
+        separate = made.fit_separate(own, fitted + residuals)
         drawn.append(_relative_loss(null.objective, separate))
     return np.concatenate(drawn)

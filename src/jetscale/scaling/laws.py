@@ -1,6 +1,6 @@
 """The scaling law L(N, D) = E + A / N^alpha + B / D^beta and what follows from it.
 
-Equation 10 of Hoffmann et al., arXiv 2203.15556 ("approach 3"); refitted with intervals by
+Equation 2 of Hoffmann et al., arXiv 2203.15556 ("approach 3"); refitted with intervals by
 Besiroglu et al., arXiv 2404.10102. N is the number of parameters, D the number of examples, L the
 test loss, E the loss that neither a larger model nor more data removes.
 

@@ -172,9 +172,8 @@ def _compare(
 ) -> PairedMixtures:
     factors = _factors(_seed_means(mixture), _seed_means(baseline))
     rows = []
-    for examples, part in joined.groupby("examples", sort=True):
-        size = float(str(examples))
-        row = _difference(part, size)
+    for size in sorted(joined["examples"].unique()):
+        row = _difference(joined[joined["examples"] == size], float(size))
         rows.append(replace(row, data_factor=_mean_factor(factors.get(size, []))))
     return PairedMixtures(
         mixture=name, baseline=base, overall=_difference(joined, None), by_examples=tuple(rows)
@@ -195,8 +194,10 @@ def _difference(joined: pd.DataFrame, examples: float | None) -> Difference:
 
 def _seed_means(runs: pd.DataFrame) -> dict[float, pd.Series]:
     """Seed-averaged loss over examples, per model size."""
-    means = runs.groupby(["params", "examples"])["loss"].mean()
-    return {float(str(n)): part.droplevel("params") for n, part in means.groupby(level="params")}
+    return {
+        float(size): runs[runs["params"] == size].groupby("examples")["loss"].mean()
+        for size in runs["params"].unique()
+    }
 
 
 def _factors(

@@ -54,17 +54,25 @@ class Centred:
         return np.stack([e * np.exp(self.z0), A, B, alpha, beta], axis=-1)
 
 
-def profile(runs: Centred, weights: Array) -> tuple[Array, Array]:
-    """Best relative least squares at every grid point, for weights (R, n).
+def profile(runs: Centred, weights: Array, relative: Array | None = None) -> tuple[Array, Array]:
+    """Best relative least squares at every grid point, for many weightings or many data sets.
+
+    Parameters
+    ----------
+    weights : (R, n) or (1, n)
+        Weight of each run in each row.
+    relative : (R, n)
+        Losses of each row divided by those of ``runs``; by default the losses of ``runs``.
 
     Returns
     -------
     squares : (R, 29, 29)
-        Weighted sum of squared relative residuals, alpha by beta; infinite where no non-negative
-        E, A, B exist.
+        Weighted sum of squared relative residuals, alpha by beta.
     linear : (R, 29, 29, 3)
         E, A, B in centred units; 0 where leaving the term out is the best non-negative solution.
     """
+    aim = weights if relative is None else weights * relative
+    squared = aim if relative is None else aim * relative
     inverse = np.exp(-runs.z)
     X = np.exp(-np.outer(runs.x, GRID)) * inverse[:, None]
     Y = np.exp(-np.outer(runs.y, GRID)) * inverse[:, None]
@@ -74,16 +82,17 @@ def profile(runs: Centred, weights: Array) -> tuple[Array, Array]:
     ea, eb = (weights @ (X * inverse[:, None]))[row], (weights @ (Y * inverse[:, None]))[column]
     aa, bb = (weights @ X**2)[row], (weights @ Y**2)[column]
     ab = cross.reshape(len(weights), len(GRID), len(GRID))
-    te, ta, tb = (weights @ inverse)[:, None, None], (weights @ X)[row], (weights @ Y)[column]
-    total = weights.sum(axis=1)[:, None, None]
-    zero = np.zeros_like(ab)
-    best, linear = np.full(ab.shape, np.inf), np.zeros((*ab.shape, 3))
+    te, ta, tb = (aim @ inverse)[:, None, None], (aim @ X)[row], (aim @ Y)[column]
+    total = squared.sum(axis=1)[:, None, None]
+    zero = np.zeros((len(aim), len(GRID), len(GRID)))
+    best, linear = np.full_like(zero, np.inf), np.zeros((*zero.shape, 3))
     with np.errstate(divide="ignore", invalid="ignore"):
         candidates = (
             _solve3(ee, ea, eb, aa, ab, bb, te, ta, tb),
             (zero, *_solve2(aa, ab, bb, ta, tb)),
             _place(_solve2(ee, eb, bb, te, tb), zero),
             (*_solve2(ee, ea, aa, te, ta), zero),
+            (te / ee, zero, zero),
         )
         for e, a, b in candidates:
             squares = total - e * te - a * ta - b * tb
@@ -127,8 +136,12 @@ def unknowns(linear: Array, alpha: Array, beta: Array) -> Array:
     return np.asarray(np.clip(q, LOWER, UPPER))
 
 
+def best_start(squares: Array, linear: Array) -> Array:
+    """Unknowns (R, 5) at the smallest of ``squares`` (R, 29, 29), for what `profile` returned."""
+    i, j = np.unravel_index(squares.reshape(len(squares), -1).argmin(axis=1), squares.shape[1:])
+    return unknowns(linear[np.arange(len(squares)), i, j], GRID[i], GRID[j])
+
+
 def start(runs: Centred, weights: Array) -> Array:
     """Best grid point per weight row (R, 5)."""
-    squares, linear = profile(runs, weights)
-    i, j = np.unravel_index(squares.reshape(len(weights), -1).argmin(axis=1), squares.shape[1:])
-    return unknowns(linear[np.arange(len(weights)), i, j], GRID[i], GRID[j])
+    return best_start(*profile(runs, weights))

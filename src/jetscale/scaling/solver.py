@@ -19,8 +19,7 @@ from jetscale.scaling.laws import Array
 from jetscale.scaling.profile import LOWER, UPPER, Centred, start
 
 _ITERATIONS = 300
-_STALLED = 1e-10
-"""Relative gain below which an accepted step counts as stalled; three in a row end the search."""
+_TOLERANCE = 1e-10
 _ROWS, _VALUES = 250, 200_000
 """Rows, and values per unknown, handled at once: keeps the working memory below about 100 MB."""
 _STUCK = 1e8
@@ -135,7 +134,14 @@ class _Search:
             setattr(self, name, getattr(self, name)[going])
 
 
-def polish(design: Design, q: Array, targets: Array, weights: Array, delta: float) -> Solution:
+def polish(
+    design: Design,
+    q: Array,
+    targets: Array,
+    weights: Array,
+    delta: float,
+    tolerance: float = _TOLERANCE,
+) -> Solution:
     """Optimum of the objective from the starts q (R, K).
 
     Parameters
@@ -146,6 +152,8 @@ def polish(design: Design, q: Array, targets: Array, weights: Array, delta: floa
         Weight of each run in each row.
     delta : float
         Width of the quadratic zone of the Huber loss, in log loss.
+    tolerance : float
+        Three steps in a row that gain less than this share of the objective end the search.
     """
     count = len(q)
     targets = np.broadcast_to(targets, weights.shape)
@@ -165,10 +173,9 @@ def polish(design: Design, q: Array, targets: Array, weights: Array, delta: floa
         if not len(rows):
             break
         w, z = weights[rows], targets[rows]
-        step = _newton_step(design, search, z, w, delta)
-        trial = np.clip(search.q + step, low, high)
+        trial, promised = _newton_step(design, search, z, w, delta)
         value = huber(design.log_loss(trial) - z, w, delta)
-        _accept(search, trial, value)
+        _accept(search, trial, value, promised, tolerance)
         ends[rows], values[rows] = search.q, search.objective
         search.keep((search.stalled < 3) & (search.damping < _STUCK))
     converged = ~np.isin(np.arange(count), search.rows)
@@ -177,8 +184,11 @@ def polish(design: Design, q: Array, targets: Array, weights: Array, delta: floa
 
 def _newton_step(
     design: Design, search: _Search, targets: Array, weights: Array, delta: float
-) -> Array:
-    """Damped Newton steps (R, K) that hold the unknowns pressed against a bound."""
+) -> tuple[Array, Array]:
+    """Where damped Newton steps lead (R, K), and the gain their model promises (R,).
+
+    Unknowns pressed against a bound are held there.
+    """
     low, high = LOWER[design.places], UPPER[design.places]
     log_loss, J = design.jacobian(search.q)
     r = log_loss - targets
@@ -187,22 +197,39 @@ def _newton_step(
     curvature = weights * np.where(size <= delta, 1.0, beyond)
     g = np.matmul((weights * np.clip(r, -delta, delta))[:, None, :], J)[:, 0]
     H = np.matmul(np.swapaxes(J * curvature[..., None], 1, 2), J)
-    held = ((search.q <= low) & (g > 0)) | ((search.q >= high) & (g < 0))
-    H[held[:, :, None] | held[:, None, :]] = 0.0
     diagonal = np.einsum("rkk->rk", H)
     largest = diagonal.max(axis=1, keepdims=True)
     diagonal += search.damping[:, None] * diagonal + 1e-12 * largest + 1e-30
-    step = -np.linalg.solve(H, np.where(held, 0.0, g)[..., None])[..., 0]
-    return np.asarray(step / np.maximum(1.0, np.abs(step).max(axis=1, keepdims=True)))
+    at_low, at_high = search.q <= low, search.q >= high
+    held = (at_low & (g > 0)) | (at_high & (g < 0))
+    step = _solve_free(H, g, held)
+    outward = (at_low & (step < 0)) | (at_high & (step > 0))
+    if outward.any():
+        step = _solve_free(H, g, held | outward)
+    trial = np.clip(search.q + np.clip(step, -1.0, 1.0), low, high)
+    step = trial - search.q
+    promised = -(step * (g + 0.5 * np.matmul(H, step[..., None])[..., 0])).sum(axis=1)
+    return trial, promised
 
 
-def _accept(search: _Search, trial: Array, value: Array) -> None:
-    """Take the steps that gain, and adapt the curvature share and the damping of every row."""
+def _solve_free(H: Array, g: Array, held: NDArray[np.bool_]) -> Array:
+    """Newton step of the unknowns that are not held; 0 for those that are."""
+    rows = held[:, :, None] | held[:, None, :]
+    free = np.where(rows, np.eye(H.shape[1]) * np.diagonal(H, axis1=1, axis2=2)[:, None, :], H)
+    return -np.linalg.solve(free, np.where(held, 0.0, g)[..., None])[..., 0]
+
+
+def _accept(search: _Search, trial: Array, value: Array, promised: Array, tolerance: float) -> None:
+    """Take the steps that gain; the nearer to the promise, the bolder the next one."""
     better = value < search.objective
     gain = np.where(better, search.objective - value, 0.0)
-    tiny = better & (gain <= _STALLED * search.objective)
+    kept = gain / np.maximum(promised, 1e-300)
+    tiny = better & (gain <= tolerance * search.objective)
     search.stalled = np.where(tiny, search.stalled + 1, np.where(better, 0, search.stalled))
     search.q = np.where(better[:, None], trial, search.q)
     search.objective = np.where(better, value, search.objective)
-    search.tail = np.where(better, np.maximum(search.tail * 0.3, 1e-4), 1.0)
-    search.damping = np.where(better, np.maximum(search.damping * 0.2, 1e-10), search.damping * 10)
+    bold = kept > 0.7
+    shrink = np.where(bold, 0.3, 1.0)
+    search.tail = np.where(better, np.maximum(search.tail * shrink, 1e-4), 1.0)
+    factor = np.where(bold, 0.2, np.where(kept > 0.2, 1.0, np.where(better, 3.0, 10.0)))
+    search.damping = np.maximum(search.damping * factor, 1e-10)

@@ -40,7 +40,9 @@ def results(study: Study, home: Path, tracking: str) -> tuple[pd.DataFrame, list
     except SweepError as error:
         warnings.append(f"{error}; using the record files instead")
         frame = run_table(store.all())
-    frame = frame[frame["key"].isin(keys)].reset_index(drop=True)
+    frame = frame[frame["key"].isin(keys)]
+    order = frame["mixture"].map([mixture.name for mixture in study.mixtures].index)
+    frame = frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
     if frame.empty:
         raise StudyError(f"study {study.name!r} has no finished runs: start it with `jetscale run`")
     check_same_controls(frame)

@@ -8,6 +8,7 @@ random weights instead would be wrong without a sign.
 
 import io
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ def _write(path: Path, value: dict[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch warns of odd pickles that it then refuses
+            warnings.simplefilter("ignore")
+            value = torch.load(path, map_location="cpu", weights_only=True)
     except _UNREADABLE:
         return None
     return value if isinstance(value, dict) else None

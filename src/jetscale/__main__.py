@@ -1,0 +1,5 @@
+"""``python -m jetscale`` is the `jetscale` command."""
+
+from jetscale.cli import main
+
+main()

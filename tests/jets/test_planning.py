@@ -1,0 +1,65 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jetscale.jets import chunks, spectrum
+from jetscale.jets.planning import batch_sizes, chunk_sizes, new_source
+from jetscale.jets.processes import PROCESSES
+
+
+@given(st.integers(1, 60_000), st.sampled_from([1, 10]))
+def test_batches_are_balanced_and_sum_exactly(jets, sources):
+    sizes = batch_sizes(jets, sources)
+    assert sizes.sum() == jets
+    assert sizes.sum(axis=1).max() <= 10_000
+    total = sizes.sum(axis=0)
+    assert total.max() - total.min() <= 1
+    assert (np.diff(total) <= 0).all()
+
+
+@given(st.floats(1.0, 1e6))
+def test_first_chunks_make_up_the_expected_need(events):
+    *first, later = chunk_sizes(events)
+    assert events <= sum(first) < events + len(first) + 100
+    assert max(first) <= 2000
+    assert 100 <= later <= max(first)
+
+
+def harvest(n):
+    """n jets that follow the target spectrum exactly."""
+    pt = np.repeat(spectrum.EDGES[:-1] + 25, spectrum.quotas(n))
+    table = chunks.SCHEMA.empty_table().select(["jet_pt"])
+    table = table.schema.empty_table().from_arrays([pt.astype(np.float32)], names=["jet_pt"])
+    return chunks.Harvest(table=table, counts={"events": 2 * n}, cpu_seconds=1.0)
+
+
+def source(jets, name="Hbb"):
+    made = new_source(name, np.array([jets]))
+    made.stock = spectrum.Stock(harvest(0).table, spectrum.quotas(jets))
+    made.quota = spectrum.quotas(jets)
+    return made
+
+
+def test_a_new_source_orders_its_expected_need():
+    for name, process in PROCESSES.items():
+        need = source(1000, name).lacking() * process.jets_per_event
+        assert 1000 <= need < 1150  # rare bins round up
+
+
+def test_orders_under_way_count_and_low_yields_order_more():
+    made = source(1000)
+    before = made.lacking()
+    made.started = 1
+    assert made.lacking() == before - made.size(0)
+    made.use(harvest(200))  # half a jet per event, less than expected
+    assert not made.ready
+    assert made.progress == 200
+    assert made.lacking() > 800 / PROCESSES["Hbb"].jets_per_event
+
+
+def test_a_full_source_orders_nothing():
+    made = source(100)
+    made.use(harvest(100))
+    assert made.ready
+    assert made.lacking() == 0
+    assert made.cpu_seconds == 1.0

@@ -1,0 +1,181 @@
+"""A whole sweep on real Ray and real MLflow, killed half way and taken up again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from jetscale.jets.shards import write_shards
+from jetscale.plan import cells
+from jetscale.study import load_study
+from jetscale.sweep.launch import run_study
+from jetscale.sweep.records import Record, RecordStore, study_folder
+from jetscale.sweep.results import results
+from jetscale.sweep.tracking import Mirror, default_uri
+
+pytestmark = [
+    pytest.mark.integration,
+    # Ray and MLflow leave sockets and files to the interpreter's end
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+SWEEP = """
+from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
+
+def study():
+    root = {root!r}
+    return Study(
+        name="{name}",
+        source=Folders(train=root + "/train", validation=root + "/validation",
+                       test=root + "/test", pretrain={{"qcd": root + "/qcd"}}),
+        mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={{"qcd": 1}})),
+        ladder=(ModelSize(width=8, layers=1, heads=1), ModelSize(width=16, layers=1, heads=2)),
+        data_sizes=(50, 400), seeds=(1, 2), subsets=2,
+        controls=Controls(pretraining_jets=300, validation_jets=50, test_jets=80,
+                          constituents=16, epochs={epochs}, learning_rate={rate}),
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory, make_jets):
+    root = tmp_path_factory.mktemp("shards")
+    for i, (role, jets) in enumerate([("train", 500), ("validation", 60), ("test", 90)]):
+        write_shards(root / role, [make_jets(jets, range(10), i)], corpus="jetclass", role=role)
+    qcd = make_jets(320, range(161, 188), 9)
+    write_shards(root / "qcd", [qcd], corpus="jetclass2", role="pretrain")
+    return root
+
+
+@pytest.fixture
+def sweep(tmp_path, shards):
+    def write(**changes):
+        values = {"root": str(shards), "name": "small", "epochs": 2, "rate": 0.01} | changes
+        path = tmp_path / "small.py"
+        path.write_text(SWEEP.format(**values))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return tmp_path / "runs"
+
+
+def start(sweep: Path, home: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "jetscale", "run", str(sweep)]
+    environment = os.environ | {"JETSCALE_HOME": str(home)}
+    with (home.parent / "log").open("wb") as log:
+        return subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+
+def wait_for_records(store: RecordStore, count: int, driver: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 300
+    while len(store.keys()) < count:
+        assert driver.poll() is None, "the driver ended before it was killed"
+        assert time.monotonic() < deadline, "no records in five minutes"
+        time.sleep(0.05)
+
+
+def numbers(records: Iterable[Record]) -> dict[str, str]:
+    """Everything that must not depend on when and where a cell ran, to the last bit."""
+    return {r.key: json.dumps([r.loss, r.scores, r.curve, r.flops, r.streams]) for r in records}
+
+
+def test_killed_resumed_complete_and_never_twice(sweep, home):
+    path = sweep(epochs=20)
+    study = load_study(path)
+    planned = cells(study)
+    store = RecordStore(study_folder(study, home))
+    driver = start(path, home)
+    wait_for_records(store, 3, driver)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    time.sleep(5)  # let Ray notice that its driver is gone
+    before = {record.key: record for record in store.all()}
+    assert 3 <= len(before) < len(planned)
+
+    outcome = run_study(study, home, tracking=default_uri(home))
+    assert (outcome.done, outcome.failed) == (len(planned), 0)
+    assert outcome.trained == len(planned) - len(before)
+    assert 0 < outcome.busy < 1
+    after = {record.key: record for record in store.all()}
+    assert {key: after[key] for key in before} == before
+    assert set(after) == {cell.key for cell in planned}
+    assert [row["state"] for row in store.status(planned)] == ["done"] * len(planned)
+
+    mirror = Mirror(default_uri(home), study.name, home / "artifacts")
+    runs = mirror.client.search_runs([mirror.experiment], max_results=1000)
+    keys = [run.data.tags["jetscale.key"] for run in runs if "jetscale.key" in run.data.tags]
+    assert sorted(keys) == sorted(after)
+    assert len(runs) == len(planned) + 1
+
+    again = run_study(study, home, tracking=default_uri(home))
+    assert (again.trained, again.seconds) == (0, 0.0)
+    assert {record.key: record for record in store.all()} == after
+
+    frame, warnings = results(study, home, default_uri(home))
+    assert warnings == []
+    assert len(frame) == 16
+    assert list(dict.fromkeys(frame["mixture"])) == ["scratch", "qcd"]
+    for row in frame.itertuples():
+        assert (row.loss, row.examples) == (after[row.key].loss, after[row.key].examples)
+    fresh = RecordStore(study_folder(study, home / "fresh"))
+    run_study(study, home / "fresh", tracking=default_uri(home / "fresh"))
+    assert numbers(fresh.all()) == numbers(after.values())
+
+    pretrained = [r for r in after.values() if r.trunk]
+    assert all(r.pretraining_flops == after[r.trunk].flops > 0 for r in pretrained)
+    assert len({r.controls_digest for r in after.values()}) == 1
+
+
+def test_a_diverging_cell_is_named_and_the_others_go_on(sweep, home):
+    path = sweep(rate=1e30)
+    driver = start(path, home)
+    assert driver.wait(timeout=300) == 1
+    log = (home.parent / "log").read_text()
+    assert "0 of 20 cells done" in log
+    study = load_study(path)
+    rows = RecordStore(study_folder(study, home)).status(cells(study))
+    assert {row["state"] for row in rows} == {"failed"}
+    first = next(row for row in rows if row["mixture"] == "scratch")
+    assert "lower controls.learning_rate" in first["why"]
+    waiting = next(row for row in rows if row["mixture"] == "qcd" and row["kind"] == "finetune")
+    assert "has not finished" in waiting["why"]
+
+
+def test_a_second_driver_is_refused(sweep, home):
+    path = sweep()
+    study = load_study(path)
+    folder = study_folder(study, home)
+    folder.mkdir(parents=True)
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import fcntl,time; f=open({str(folder / 'run.lock')!r},'w'); "
+            "fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep(60)",
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    driver = start(path, home)
+    assert driver.wait(timeout=120) == 2
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    log = (home.parent / "log").read_text()
+    assert log.strip().splitlines()[-1].startswith("jetscale: study folder")
+    assert "in use by another `jetscale run`" in log

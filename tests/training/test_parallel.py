@@ -1,0 +1,63 @@
+"""Two data-parallel processes against one."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jetscale.training.loop import run_cell
+
+SCRIPT = """
+import json, sys
+import numpy as np
+from torch import distributed
+from jetscale.mixtures.ragged import Ragged
+from jetscale.study import Controls, ModelSize
+from jetscale.training.loop import run_cell
+from jetscale.training.result import Cell
+from pathlib import Path
+
+rank, folder = int(sys.argv[1]), Path(sys.argv[2])
+distributed.init_process_group(
+    "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+)
+data = Ragged(**np.load(folder / "jets.npz"))
+plain = json.loads((folder / "cell.json").read_text())
+plain["size"] = ModelSize(**plain["size"])
+plain["controls"] = Controls(**plain["controls"])
+plain["classes"] = tuple(plain["classes"])
+result = run_cell(
+    Cell(**plain),
+    data,
+    data,
+    checkpoint=folder / f"checkpoint{rank}.pt",
+    checkpoint_seconds=0,
+    save_trunk=folder / f"trunk{rank}.pt",
+)
+(folder / f"result{rank}.json").write_text(json.dumps(result.to_dict()))
+distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.integration
+def test_two_ranks_equal_one(cell_of, jets_of, tmp_path):
+    cell, data = cell_of(), jets_of(41)  # the last batch of an epoch has 1 jet for 2 ranks
+    alone = run_cell(cell, data, data).to_dict()
+    np.savez(tmp_path / "jets.npz", values=data.values, offsets=data.offsets, labels=data.labels)
+    (tmp_path / "cell.json").write_text(json.dumps(dataclasses.asdict(cell)))
+    processes = [
+        subprocess.Popen([sys.executable, "-c", SCRIPT, str(rank), str(tmp_path)])
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    results = [json.loads((tmp_path / f"result{rank}.json").read_text()) for rank in range(2)]
+    for result in results:
+        assert result["ranks"] == 2
+        assert result["validation"]["loss"] == pytest.approx(alone["validation"]["loss"], rel=1e-4)
+        assert np.allclose(result["training_curve"], alone["training_curve"], rtol=1e-4)
+    assert results[0]["validation"] == results[1]["validation"]
+    written = sorted(path.name for path in tmp_path.glob("*.pt"))
+    assert written == ["checkpoint0.pt", "trunk0.pt"]
