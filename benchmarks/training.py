@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.ragged import Ragged
-from jetscale.model import transformer
+from jetscale.model import kernels
 from jetscale.model.layout import arrange
 from jetscale.model.optim import FlatAdamW
 from jetscale.model.transformer import JetTransformer, make_batch
@@ -81,9 +81,9 @@ def plain_stepper(size: ModelSize, data: Ragged, batch: int, limit: int) -> Call
         layout = arrange(starts[rows], lengths[rows], pad_to=limit)
         made = make_batch(data, layout, data.labels[rows], model.head.bias)
         optimiser.zero_grad()
-        own, transformer.KERNEL_ROWS = transformer.KERNEL_ROWS, 10**12
+        largest, kernels.MAX_WEIGHTS = kernels.MAX_WEIGHTS, 0  # PyTorch's attention everywhere
         torch.autograd.backward(functional.cross_entropy(model(made), made.labels))
-        transformer.KERNEL_ROWS = own
+        kernels.MAX_WEIGHTS = largest
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
 

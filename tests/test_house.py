@@ -51,7 +51,15 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call):  # require("fastjet") imports too
+            names |= {
+                a.value for a in node.args if isinstance(a, ast.Constant) and is_name(a.value)
+            }
     return names
+
+
+def is_name(value: object) -> bool:
+    return isinstance(value, str) and value.isidentifier()
 
 
 def within(name: str, prefixes: set[str]) -> bool:

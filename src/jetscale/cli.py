@@ -257,8 +257,8 @@ def _analysis(command: F) -> F:
     return click.argument("sweep", type=_PATH, required=False)(command)
 
 
-def _table(sweep: Path | None, runs: Path | None) -> Any:
-    """The run table of a sweep or of a CSV file; warnings go to standard error."""
+def _table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
+    """The run table of a sweep or of a CSV file, and warnings, which go to standard error too."""
     from jetscale.scaling import read_runs
     from jetscale.study import load_study
     from jetscale.sweep.results import results
@@ -267,11 +267,11 @@ def _table(sweep: Path | None, runs: Path | None) -> Any:
     if (sweep is None) == (runs is None):
         raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
     if runs is not None:
-        return read_runs(runs)
+        return read_runs(runs), []
     assert sweep is not None
     frame, warnings = results(load_study(sweep), home(), default_uri(home()))
     _warn(warnings)
-    return frame
+    return frame, warnings
 
 
 @cli.command()
@@ -286,7 +286,7 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
     """
     from jetscale import display_scaling, scaling
 
-    frame = _table(sweep, runs)
+    frame, _ = _table(sweep, runs)
     fits = scaling.fit(frame)
     several = frame["mixture"].nunique() > 1
     measured = scaling.paired(frame) if several else None
@@ -309,7 +309,7 @@ def compare(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
     """
     from jetscale import display_scaling, scaling
 
-    frame = _table(sweep, runs)
+    frame, _ = _table(sweep, runs)
     comparison = scaling.compare(scaling.fit(frame))
     measured = scaling.paired(frame)
     if as_json:
@@ -334,7 +334,8 @@ def allocate(
     """
     from jetscale import display_scaling, scaling
 
-    allocation = scaling.allocate(scaling.fit(_table(sweep, runs)), budget, mixture)
+    frame, _ = _table(sweep, runs)
+    allocation = scaling.allocate(scaling.fit(frame), budget, mixture)
     if as_json:
         _print_json(allocation.to_dict())
     else:
@@ -353,9 +354,18 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
     """
     from jetscale.report import write_report
 
-    frame = _table(sweep, runs)
-    write_report(frame, out, title=sweep.stem if sweep else str(runs))
-    _print_json({"report": str(out)}) if as_json else click.echo(f"report written to {out}")
+    frame, warnings = _table(sweep, runs)
+    write_report(
+        frame,
+        out,
+        title=sweep.stem if sweep else str(runs),
+        held_fixed=frame["controls"].iloc[0] if "controls" in frame else None,
+        warnings=warnings,
+    )
+    if as_json:
+        _print_json({"report": str(out)})
+    else:
+        click.echo(f"report written to {out}")
 
 
 def main(arguments: list[str] | None = None) -> None:

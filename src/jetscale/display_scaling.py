@@ -112,6 +112,11 @@ def show_allocation(allocation: Allocation) -> None:
         )
     console.print(rows)
     console.print(_sentence(allocation))
+    if not allocation.best_identified:
+        console.print(
+            "These runs do not determine the laws behind that choice of mixture: trust the "
+            "measured differences (`jetscale compare`) before this prediction."
+        )
     console.print(
         f"* optimum not identified at this scale. best: share of bootstrap replicates with the "
         f"lowest loss. Compute: {allocation.convention}",

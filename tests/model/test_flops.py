@@ -40,9 +40,9 @@ def test_ladder_of_the_quickstart():
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: size.name)
-@pytest.mark.parametrize("jets", [3, 40])
+@pytest.mark.parametrize("jets", [3, 420])
 def test_flops_are_those_that_torch_counts(size, jets, jets_of):
-    # 3 jets take PyTorch's attention, 40 jets ours.
+    # 3 jets take PyTorch's attention, 420 jets ours.
     n, classes = 9, 10
     model, features = build(size, "kinpid", classes)
     batch = batch_of(jets_of([n] * jets, features, classes), model.head.bias)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from jetscale.model.kernels import attention
+from jetscale.model.kernels import attention, suits
 
 
 def inputs(jets=3, length=4, heads=2, width=3, masked=True):
@@ -52,3 +52,12 @@ def test_a_second_derivative_is_refused():
     (first,) = torch.autograd.grad(loss, qkv, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         first.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("jets", "length", "heads", "width", "expected"),
+    [(16, 32, 4, 8, True), (16, 32, 1, 8, False), (64, 32, 2, 32, False), (128, 128, 4, 8, False)],
+)
+def test_suits_small_batches_of_narrow_heads(jets, length, heads, width, expected):
+    qkv = torch.empty(jets * length, 3 * heads * width)
+    assert suits(qkv, heads, jets) is expected

@@ -59,4 +59,4 @@ def test_equal_jets_stay_together_and_need_no_mask():
 def test_groups_for_realistic_lengths(n, groups):
     random = np.random.default_rng(1)
     lengths = np.sort(np.exp(random.normal(np.log(42), 0.38, n)).astype(int).clip(5, 128))
-    assert choose_groups(lengths, tokens_per_group=256) == groups
+    assert choose_groups(lengths) == groups

@@ -30,6 +30,7 @@ def test_the_better_mixture_wins(fits):
     answer = allocate(fits, 1e21)
     assert answer.best == "qcd"
     assert answer.paired
+    assert answer.best_identified
     assert answer.mixtures["qcd"].best_share > 0.95
     assert sum(m.best_share for m in answer.mixtures.values()) == pytest.approx(1)
 
@@ -91,7 +92,10 @@ def test_a_mixture_without_a_fit(grid, truth):
 
 def test_not_identified_still_answers_with_warnings(grid):
     flat = [1.8, 0.0, 2100.0, 0.35, 0.37]
-    answer = allocate(fit(grid({"m": flat}), replicates=200), 1e20).mixtures["m"]
+    allocation = allocate(fit(grid({"m": flat}), replicates=200), 1e20)
+    assert not allocation.best_identified
+    assert allocation.to_dict()["best_identified"] is False
+    answer = allocation.mixtures["m"]
     assert not answer.params.identified
     assert answer.params.high / max(answer.params.low, 1e-300) > 100
     assert any("alpha" in line and "not identified" in line for line in answer.warnings)

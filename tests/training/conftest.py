@@ -25,6 +25,8 @@ def jets_of() -> Callable[..., Ragged]:
         values = random.normal(size=(lengths.sum(), 7)).astype(np.float32)
         values[:, 0] += np.repeat(labels, lengths)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
+        for array in (values, offsets, labels):
+            array.flags.writeable = False  # as in a stream mapped from disk
         return Ragged(values=values, offsets=offsets, labels=labels)
 
     return make

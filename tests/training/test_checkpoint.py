@@ -20,10 +20,12 @@ def test_round_trip(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["cell.pt"]
 
 
-def test_another_cell_counts_as_absent(tmp_path):
+def test_another_cell_or_format_counts_as_absent(tmp_path, monkeypatch):
     save_checkpoint(tmp_path / "cell.pt", "a", STATE)
     assert load_checkpoint(tmp_path / "cell.pt", "b") is None
     assert load_checkpoint(tmp_path / "none.pt", "a") is None
+    monkeypatch.setattr("jetscale.training.checkpoint.FORMAT", 0)
+    assert load_checkpoint(tmp_path / "cell.pt", "a") is None
 
 
 @pytest.mark.parametrize("keep", [0, 1, 10, 100, 500, -1])

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,7 +138,9 @@ def test_validation_before_the_end_stays_cheap(cell_of, jets_of):
 
 def test_a_diverging_run_names_cell_step_and_rate(cell_of, jets_of):
     data = jets_of(40)
-    data.values[data.offsets[20]] = np.nan
+    values = data.values.copy()
+    values[data.offsets[20]] = np.nan
+    data = replace(data, values=values)
     with pytest.raises(
         TrainingError, match=r"cell cell-a \(d8-l1-h2\): loss is nan at step \d+ of"
     ):

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from jetscale.errors import DataError, MissingExtra, SweepError, unknown
 from jetscale.jets import chunks, spectrum
@@ -32,7 +31,6 @@ from jetscale.jets.processes import process_named, settings_of, sources_of
 from jetscale.jets.schema import CORPORA, PARTS, ROLES
 from jetscale.jets.simulate import SoftPool
 
-Ints = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 PACKAGES = ("pythia8mc", "fastjet", "awkward")
@@ -63,7 +61,7 @@ class Production:
         Parameters
         ----------
         progress
-            Called with the jets done and the jets wanted after every chunk.
+            Called with the jets done and the jets wanted, after every chunk and every table.
 
         Raises
         ------

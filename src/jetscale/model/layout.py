@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 MAX_GROUPS = 8
 JETS_PER_GROUP = 8
-TOKENS_PER_GROUP = 128
+TOKENS_PER_GROUP = 256
 """Padded tokens that one more group must save: its calls cost about as much as these tokens do
 (one CPU thread, widths 8-32, ``benchmarks/training.md``)."""
 

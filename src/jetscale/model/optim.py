@@ -8,6 +8,7 @@ across sizes biases scaling exponents; warm-up is linear, then a cosine to zero 
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -44,6 +45,11 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
 
 
+def _flat(parameters: list[nn.Parameter], value: Callable[[Tensor], Tensor]) -> Tensor:
+    """One vector of ``value`` of each parameter."""
+    return torch.cat([value(p).reshape(-1) for p in parameters]).detach()
+
+
 class FlatAdamW:
     """AdamW on a model whose parameters it moves into one vector.
 
@@ -67,21 +73,23 @@ class FlatAdamW:
         self.controls = controls
         self.steps = steps
         self.peak = peak_rate(controls, width)
-        named = list(model.named_parameters())
-        self.weights = torch.cat([p.detach().reshape(-1) for _, p in named])
+        trunk, head = list(model.trunk.parameters()), list(model.head.parameters())
+        self.weights = _flat(trunk + head, lambda p: p.detach())
         self.gradient = self.weights.new_zeros(len(self.weights) + 1)
         self._first = torch.zeros_like(self.weights)
         self._second = torch.zeros_like(self.weights)
-        self._scale = torch.cat([torch.full_like(p, self._rate(n)).reshape(-1) for n, p in named])
-        self._decay = torch.cat([torch.full_like(p, self._shrink(p)).reshape(-1) for _, p in named])
-        self._decay *= self._scale
-        self._share([p for _, p in named])
-
-    def _rate(self, name: str) -> float:
-        return self.controls.head_multiplier if name.startswith("head.") else 1.0
-
-    def _shrink(self, parameter: nn.Parameter) -> float:
-        return self.controls.weight_decay if parameter.ndim > 1 else 0.0
+        self._scale = torch.cat(
+            [
+                _flat(trunk, torch.ones_like),
+                _flat(head, lambda p: torch.full_like(p, controls.head_multiplier)),
+            ]
+        )
+        decay = _flat(
+            trunk + head,
+            lambda p: torch.full_like(p, controls.weight_decay if p.ndim > 1 else 0.0),
+        )
+        self._decay = decay * self._scale
+        self._share(trunk + head)
 
     def _share(self, parameters: list[nn.Parameter]) -> None:
         start = 0

@@ -22,15 +22,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jetscale.jets.schema import FEATURES
 from jetscale.mixtures.ragged import Ragged
-from jetscale.model.kernels import attention
+from jetscale.model.kernels import attention, suits
 from jetscale.model.layout import Layout, arrange
 from jetscale.study import ModelSize
 
 EPSILON = 1e-6
-KERNEL_ROWS = 800
-"""Tokens x heads from which our CPU attention beats PyTorch's (``benchmarks/training.md``)."""
 
 # Mean and scale of each input, a control and not learned from the mixture. Measured on real
 # JetClass jets: kinematics on 500 jets of all ten classes, the others on 100 top jets; rounded,
@@ -54,7 +51,6 @@ STANDARDISATION = {
     "part_deta": (0.0, 0.21),
     "part_dphi": (0.0, 0.21),
 }
-assert STANDARDISATION.keys() == FEATURES.keys()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +169,7 @@ class Block(nn.Module):
         return torch.cat([self._attend_group(*pair) for pair in zip(pieces, views, strict=True)])
 
     def _attend_group(self, qkv: Tensor, view: View) -> Tensor:
-        if qkv.is_cpu and len(qkv) * self.heads >= KERNEL_ROWS:
+        if suits(qkv, self.heads, view.jets):
             return attention(qkv, self.heads, view.jets, view.bias)
         split = qkv.view(view.jets, view.length, 3, self.heads, -1)
         q_BHLK, k_BHLK, v_BHLK = split.permute(2, 0, 3, 1, 4).unbind(0)

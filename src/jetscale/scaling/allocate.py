@@ -64,6 +64,11 @@ class Allocation:
     not_fitted: Mapping[str, str]
     """Mixtures left out, and why."""
 
+    @property
+    def best_identified(self) -> bool:
+        """True where the laws behind the choice of mixture are all identified."""
+        return all(mixture.loss.identified for mixture in self.mixtures.values())
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
@@ -71,6 +76,7 @@ class Allocation:
             "mixtures": {name: value.to_dict() for name, value in self.mixtures.items()},
             "best": self.best,
             "best_share": self.mixtures[self.best].best_share,
+            "best_identified": self.best_identified,
             "replicates_paired": self.paired,
             "not_fitted": dict(self.not_fitted),
             "compute": self.convention,

@@ -18,6 +18,9 @@ from torch import Tensor
 from jetscale.errors import TrainingError
 from jetscale.files import atomic_path
 
+FORMAT = 1
+"""Changes with the content of a checkpoint; another format counts as absent."""
+
 _UNREADABLE = (
     OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError,
     pickle.UnpicklingError,
@@ -44,13 +47,13 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def save_checkpoint(path: Path, identity: str, state: dict[str, Any]) -> None:
     """Replace the checkpoint at ``path``; raises StorageError if it cannot be written."""
-    _write(path, {"identity": identity, "state": state})
+    _write(path, {"identity": identity, "format": FORMAT, "state": state})
 
 
 def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
     """The state of cell ``identity``, or None when there is none that can be used."""
     value = _read(path)
-    if value is None or value.get("identity") != identity:
+    if value is None or (value.get("identity"), value.get("format")) != (identity, FORMAT):
         return None
     state: dict[str, Any] | None = value.get("state")
     return state

@@ -197,7 +197,7 @@ class _Run:
         raise TrainingError(
             f"cell {self.cell.identity} ({self.cell.size.name}): {what} at step {step + 1} of "
             f"{self.order.steps}, learning rate {self.optimiser.rate(step):.3g}; lower "
-            "controls.learning_rate"
+            "controls.learning_rate, or look for non-finite values in the jets"
         )
 
     def scores(self, data: Ragged) -> Scores:
