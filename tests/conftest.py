@@ -46,3 +46,9 @@ def jets(n: int, labels: Sequence[int], seed: int = 0) -> pa.Table:
 def make_jets() -> Callable[..., pa.Table]:
     """A function (n, labels, seed) that makes up n jets of any corpus."""
     return jets
+
+
+@pytest.fixture(params=sorted((ROOT / "sweeps").glob("*.py")), ids=lambda path: path.stem)
+def real_sweep(request: pytest.FixtureRequest) -> Path:
+    """Every sweep file of the repository in turn."""
+    return Path(request.param)

@@ -1,3 +1,5 @@
+import pickle
+
 from jetscale import errors
 
 
@@ -20,4 +22,6 @@ def test_unknown_without_a_near_name_lists_all():
 
 
 def test_missing_extra_says_what_to_install():
-    assert "pip install 'jetscale[simulate]'" in str(errors.MissingExtra("fastjet", "simulate"))
+    error = errors.MissingExtra("fastjet", "simulate")
+    assert "pip install 'jetscale[simulate]'" in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -91,16 +91,23 @@ def show_comparison(comparison: Comparison) -> None:
     rows = table("Exponents: b minus a", "a", "b", "delta of N* exponent", "p", "verdict", left=2)
     for pair in comparison.pairs:
         delta = interval(pair.delta_params_exponent, 2)
-        rows.add_row(pair.a, pair.b, delta, f"{pair.p_value:.2g}", pair.verdict)
+        rows.add_row(
+            pair.a,
+            pair.b,
+            delta,
+            f"{pair.p_value:.2g}",
+            pair.verdict.removesuffix(" at this scale"),
+        )
     console.print(rows)
     method = comparison.pairs[0].to_dict()["method"]
-    console.print(f"* not identified at this scale. p: {method}, Holm-corrected", style="dim")
+    console.print(f"* not identified at this scale. p: {method}", style="dim")
     _lines(f"not compared: {pair}: {why}" for pair, why in comparison.not_compared.items())
 
 
 def show_allocation(allocation: Allocation) -> None:
-    """The answer for one budget, one row per mixture, then one sentence."""
-    title = f"Budget {allocation.budget_flops:.3g} FLOPs"
+    """The answer for one budget: a sentence, the predictions, and what was measured within it."""
+    console.print(_sentence(allocation))
+    title = f"Predicted by the laws at {allocation.budget_flops:.3g} FLOPs"
     rows: Table = table(title, "mixture", "N* params", "D* jets", "loss", "best")
     for name, found in allocation.mixtures.items():
         rows.add_row(
@@ -111,28 +118,50 @@ def show_allocation(allocation: Allocation) -> None:
             f"{found.best_share:.0%}",
         )
     console.print(rows)
-    console.print(_sentence(allocation))
-    if not allocation.best_identified:
-        console.print(
-            "These runs do not determine the laws behind that choice of mixture: trust the "
-            "measured differences (`jetscale compare`) before this prediction."
-        )
     console.print(
         f"* optimum not identified at this scale. best: share of bootstrap replicates with the "
         f"lowest loss. Compute: {allocation.convention}",
         style="dim",
     )
+    _show_measured(allocation)
     for found in allocation.mixtures.values():
         _lines(found.warnings)
 
 
+def _show_measured(allocation: Allocation) -> None:
+    rows = table("Measured: best cell within the budget", "mixture", "N", "D", "FLOPs", "loss")
+    for name, found in allocation.mixtures.items():
+        cell = found.measured
+        if cell is None:
+            rows.add_row(name, "none is that cheap")
+            continue
+        sizes = (short(cell.params), short(cell.examples), f"{cell.flops:.2g}")
+        rows.add_row(name, *sizes, f"{cell.loss:.3f}")
+    console.print(rows)
+
+
 def _sentence(allocation: Allocation) -> str:
-    best = allocation.mixtures[allocation.best]
-    return (
-        f"For mixture {allocation.best} and budget {allocation.budget_flops:.3g} FLOPs: train "
+    """The answer in words, and where no law carries it, the best cell that was measured."""
+    name, best = allocation.best, allocation.mixtures[allocation.best]
+    measured = {n: f.measured for n, f in allocation.mixtures.items() if f.measured is not None}
+    if measured and not allocation.best_identified:
+        name = min(measured, key=lambda n: measured[n].loss)
+        best = allocation.mixtures[name]
+    answer = (
+        f"For mixture {name} and budget {allocation.budget_flops:.3g} FLOPs: train "
         f"{_size(best.params.value)} parameters on {_size(best.examples.value)} jets, expect loss "
         f"{best.loss.value:.3f} [{best.loss.low:.3f}, {best.loss.high:.3f}]."
     )
+    if allocation.best_identified:
+        return answer
+    cell = measured.get(name)
+    known = (
+        f" Measured within the budget: {short(cell.params)} parameters on {short(cell.examples)} "
+        f"jets, loss {cell.loss:.3f}, the lowest of all mixtures."
+        if cell
+        else ""
+    )
+    return f"{answer} Not identified at this scale: a prediction to test, not to spend by.{known}"
 
 
 def _count(estimate: Estimate) -> str:

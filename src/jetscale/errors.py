@@ -53,9 +53,11 @@ class MissingExtra(JetscaleError):
     """Raised when an optional dependency is needed but not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"package {package!r} is not installed: run `pip install 'jetscale[{extra}]'`"
-        )
+        super().__init__(package, extra)  # plain arguments, so that it can be pickled
+
+    def __str__(self) -> str:
+        package, extra = self.args
+        return f"package {package!r} is not installed: run `pip install 'jetscale[{extra}]'`"
 
 
 def unknown(what: str, value: str, known: Iterable[str]) -> str:

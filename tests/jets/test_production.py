@@ -67,7 +67,8 @@ def fake_chunk(chunk, pool):
 @pytest.fixture
 def fake(monkeypatch):
     def install(order=0):
-        monkeypatch.setattr(production, "_workers", lambda n: nullcontext(FakeExecutor(order)))
+        fake = production.Workers(FakeExecutor(order))
+        monkeypatch.setattr(production, "simulation_workers", lambda n: nullcontext(fake))
         monkeypatch.setattr(production, "wait", lambda futures, **options: None)
         monkeypatch.setattr(production, "find_spec", lambda name: True)
         monkeypatch.setattr(chunks, "simulate_chunk", fake_chunk)

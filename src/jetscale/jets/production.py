@@ -10,12 +10,11 @@ Importing this module needs no optional package; running a job needs the extra `
 """
 
 import hashlib
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -30,6 +29,7 @@ from jetscale.jets.planning import Source, batch_sizes, new_source
 from jetscale.jets.processes import process_named, settings_of, sources_of
 from jetscale.jets.schema import CORPORA, PARTS, ROLES
 from jetscale.jets.simulate import SoftPool
+from jetscale.jets.workers import Workers, simulation_workers
 
 Progress = Callable[[int, int], None]
 
@@ -55,13 +55,17 @@ class Production:
         """CPU time of the chunks used and of the overlay, summed over workers."""
         return self.overlay_seconds + sum(source.cpu_seconds for source in self._sources)
 
-    def tables(self, progress: Progress | None = None) -> Iterator[pa.Table]:
+    def tables(
+        self, progress: Progress | None = None, workers: Workers | None = None
+    ) -> Iterator[pa.Table]:
         """Tables of at most 10,000 jets, ``jets`` in all.
 
         Parameters
         ----------
         progress
             Called with the jets done and the jets wanted, after every chunk and every table.
+        workers
+            Processes shared with other jobs; None opens some for this one.
 
         Raises
         ------
@@ -69,10 +73,10 @@ class Production:
             A worker died, or Ctrl-C was pressed.
         """
         try:
-            with _workers(self.workers) as executor:
-                overlay = executor.submit(chunks.make_overlay, self.seed, self.role)
-                pool, self.overlay_seconds = overlay.result()
-                yield from self._tables(executor, pool, progress or (lambda done, wanted: None))
+            with nullcontext(workers) if workers else simulation_workers(self.workers) as shared:
+                pool, self.overlay_seconds = shared.overlay(self.seed, self.role)
+                report = progress or (lambda done, wanted: None)
+                yield from self._tables(shared.executor, pool, report)
         except BrokenProcessPool:
             raise SweepError(
                 f"a simulation worker died, perhaps for lack of memory; {self.workers} workers "
@@ -168,6 +172,13 @@ class Production:
         }
 
 
+def check_packages() -> None:
+    """Raise MissingExtra for the first simulation package that is not installed."""
+    for package in PACKAGES:
+        if find_spec(package) is None:
+            raise MissingExtra(package, "simulate")
+
+
 def produce(
     *, corpus: str, role: str, jets: int, seed: int, workers: int, part: str | None = None
 ) -> Production:
@@ -203,22 +214,5 @@ def produce(
     for what, number in (("jets", jets), ("seed", seed), ("workers", workers)):
         if number < 1:
             raise DataError(f"simulation: {what} is {number}, needs 1 or more")
-    for package in PACKAGES:
-        if find_spec(package) is None:
-            raise MissingExtra(package, "simulate")
+    check_packages()
     return Production(corpus=corpus, role=role, part=part, jets=jets, seed=seed, workers=workers)
-
-
-@contextmanager
-def _workers(number: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes that end with the block, within a second or two."""
-    context = multiprocessing.get_context("spawn")  # a fork would copy the threads of its parent
-    stop = context.Event()
-    executor = ProcessPoolExecutor(
-        number, mp_context=context, initializer=chunks.start_worker, initargs=(stop,)
-    )
-    try:
-        yield executor
-    finally:
-        stop.set()
-        executor.shutdown(wait=True, cancel_futures=True)

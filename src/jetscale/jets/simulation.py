@@ -6,6 +6,7 @@ from pathlib import Path
 from jetscale.jets.manifest import Manifest
 from jetscale.jets.production import produce
 from jetscale.jets.shards import open_shards, shard_writer
+from jetscale.jets.workers import Workers
 
 
 def simulate_shards(
@@ -17,6 +18,7 @@ def simulate_shards(
     seed: int,
     workers: int,
     part: str | None = None,
+    shared: Workers | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Simulate jets and write them, with their provenance, as one shard folder.
@@ -25,6 +27,8 @@ def simulate_shards(
     ----------
     corpus, role, jets, seed, workers, part
         See `jetscale.jets.production.produce`.
+    shared
+        Processes shared with other jobs; None opens some for this one.
     progress
         Called with the jets done and the jets wanted.
 
@@ -35,7 +39,7 @@ def simulate_shards(
     """
     job = produce(corpus=corpus, role=role, jets=jets, seed=seed, workers=workers, part=part)
     with shard_writer(folder, corpus=corpus, role=role) as writer:
-        for table in job.tables(progress):
+        for table in job.tables(progress, shared):
             writer.write(table)
         writer.provenance.update(job.provenance())
     return open_shards(folder)

@@ -15,7 +15,7 @@ MAX_GROUPS = 8
 JETS_PER_GROUP = 8
 TOKENS_PER_GROUP = 256
 """Padded tokens that one more group must save: its calls cost about as much as these tokens do
-(one CPU thread, widths 8-32, ``benchmarks/training.md``)."""
+(one CPU thread, widths 8-32; see ``benchmarks/training.md``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

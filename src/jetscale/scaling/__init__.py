@@ -11,7 +11,7 @@ loss`` and optionally ``flops``, ``seed``) or what `fit` made of it, and return 
     allocate(laws, budget=1e15)     model size, data size and mixture for a budget
 """
 
-from jetscale.scaling.allocate import Allocation, MixtureAllocation, allocate
+from jetscale.scaling.allocate import Allocation, MeasuredCell, MixtureAllocation, allocate
 from jetscale.scaling.compare import Comparison, PairComparison, compare
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.estimate import Estimate
@@ -26,6 +26,7 @@ __all__ = [
     "DataFactor",
     "Difference",
     "Estimate",
+    "MeasuredCell",
     "MixtureAllocation",
     "MixtureFit",
     "PairComparison",

@@ -9,10 +9,11 @@ intervals as wide as that implies and a warning.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling import bootstrap
@@ -20,6 +21,17 @@ from jetscale.scaling.cost import CostModel
 from jetscale.scaling.estimate import Estimate, percentile_interval
 from jetscale.scaling.fit import MixtureFit, StudyFit
 from jetscale.scaling.laws import Array, optimum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredCell:
+    """A cell that was run; no law is involved."""
+
+    params: float
+    examples: float
+    flops: float
+    loss: float
+    """Mean over seeds; the lowest of many cells, so a little optimistic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +47,8 @@ class MixtureAllocation:
     """Share of the replicates in which no other mixture has a lower loss."""
     replicates_undefined: int
     """Replicates without a usable optimum: a size below one or not finite."""
+    measured: MeasuredCell | None
+    """The measured cell of lowest loss within the budget; None where all cost more."""
     warnings: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -45,6 +59,7 @@ class MixtureAllocation:
             "loss": self.loss.to_dict(),
             "best_share": self.best_share,
             "replicates_undefined": self.replicates_undefined,
+            "measured": None if self.measured is None else asdict(self.measured),
             "warnings": list(self.warnings),
         }
 
@@ -112,7 +127,7 @@ def allocate(fits: StudyFit, budget: float, mixture: str | None = None) -> Alloc
     winners = np.argmin(losses, axis=0)
     shares = [float(np.mean(winners == i)) for i in range(len(chosen))]
     found = {
-        name: _mixture(fitted, budget, fits.cost, share)
+        name: _mixture(fitted, budget, fits, share)
         for (name, fitted), share in zip(chosen.items(), shares, strict=True)
     }
     cells = [tuple(fitted.replicates.cells) for fitted in chosen.values()]
@@ -126,7 +141,8 @@ def allocate(fits: StudyFit, budget: float, mixture: str | None = None) -> Alloc
     )
 
 
-def _mixture(fitted: MixtureFit, budget: float, cost: CostModel, share: float) -> MixtureAllocation:
+def _mixture(fitted: MixtureFit, budget: float, fits: StudyFit, share: float) -> MixtureAllocation:
+    cost = fits.cost
     point = optimum(fitted.theta, budget, cost)
     draws = optimum(fitted.replicates.theta, budget, cost)
     usable = np.isfinite(draws.params) & np.isfinite(draws.examples)
@@ -144,8 +160,21 @@ def _mixture(fitted: MixtureFit, budget: float, cost: CostModel, share: float) -
         loss=estimates[2],
         best_share=share,
         replicates_undefined=undefined,
+        measured=_measured(fits.runs[fits.runs["mixture"] == fitted.mixture], budget, cost),
         warnings=tuple(_warnings(fitted, budget, point.params, point.examples, undefined, reason)),
     )
+
+
+def _measured(runs: pd.DataFrame, budget: float, cost: CostModel) -> MeasuredCell | None:
+    """The cell of lowest mean loss among those the budget pays for."""
+    params, examples = (runs[name].to_numpy(dtype=float) for name in ("params", "examples"))
+    spent = runs["flops"].to_numpy(dtype=float) if cost.measured else cost.flops(params, examples)
+    within = runs.assign(flops=spent).loc[spent <= budget]
+    if within.empty:
+        return None
+    cells = within.groupby(["params", "examples"], as_index=False)[["flops", "loss"]].mean()
+    best = cells.loc[cells["loss"].idxmin()]
+    return MeasuredCell(**{name: float(best[name]) for name in MeasuredCell.__slots__})
 
 
 def _estimate(value: float, draws: Array, cells: int, reason: str) -> Estimate:

@@ -6,10 +6,11 @@ worker group that is retried without limit. So drivers ask for a sliver, the sum
 checked before anything starts, and failures are counted.
 """
 
+import io
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ _ENVIRONMENT = {
     "RAY_SCHEDULER_EVENTS": "0",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
 }
@@ -143,7 +144,8 @@ def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) 
             name=f"{job.study.name}-{stamp}", storage_path=str(storage.resolve()), verbose=0
         ),
     )
-    results = tuner.fit()
+    with redirect_stdout(io.StringIO()):  # Tune's own tables; progress goes to standard error
+        results = tuner.fit()
     return [f"{error}".strip().splitlines()[-1] for error in results.errors]
 
 

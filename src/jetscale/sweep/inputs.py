@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from jetscale.jets.production import check_packages
 from jetscale.jets.schema import JETCLASS, part_named
 from jetscale.jets.shards import open_shards
 from jetscale.jets.simulation import simulate_shards
+from jetscale.jets.workers import simulation_workers
 from jetscale.mixtures.quota import quotas
 from jetscale.mixtures.stream import Source, StreamPlan
 from jetscale.plan import DATA_VERSION
@@ -77,21 +79,30 @@ def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) ->
         return _given_folders(study.source)
     requests = shard_requests(study, study.source)
     missing = [request for request in requests if not request.folder(home).is_dir()]
-    total = sum(request.jets for request in missing)
-    made = 0
-    for request in missing:
-        simulate_shards(
-            request.folder(home),
-            corpus="jetclass2" if request.part else "jetclass",
-            role=request.role,
-            part=request.part,
-            jets=request.jets,
-            seed=request.seed,
-            workers=workers,
-            progress=partial(_report, progress, made, total),
-        )
-        made += request.jets
+    if missing:
+        _simulate(missing, home, workers, progress)
     return {request.name: request.folder(home) for request in requests}
+
+
+def _simulate(requests: list[ShardRequest], home: Path, workers: int, progress: Progress) -> None:
+    total, made = sum(request.jets for request in requests), 0
+    check_packages()
+    with simulation_workers(workers) as shared:
+        for request in requests:
+            shared.start_overlay(request.seed, request.role)
+        for request in requests:
+            simulate_shards(
+                request.folder(home),
+                corpus="jetclass2" if request.part else "jetclass",
+                role=request.role,
+                part=request.part,
+                jets=request.jets,
+                seed=request.seed,
+                workers=workers,
+                shared=shared,
+                progress=partial(_report, progress, made, total),
+            )
+            made += request.jets
 
 
 def _report(progress: Progress, before: int, total: int, done: int, _wanted: int) -> None:

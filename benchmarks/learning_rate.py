@@ -1,0 +1,93 @@
+"""Which peak learning rate is best, for every mixture and width, on validation jets alone.
+
+    JETSCALE_HOME=runs python benchmarks/learning_rate.py sweeps/quickstart.py
+
+Needs the finished study: its streams, and the trunks that fine-tuning starts from. One cell per
+mixture, size and rate at one data size; test jets are never read. A rate that is best at the edge
+of the scan is marked.
+"""
+
+import argparse
+import datetime
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from jetscale.jets.schema import JETCLASS
+from jetscale.mixtures.stream import open_stream
+from jetscale.plan import Cell, cells
+from jetscale.study import Study, load_study
+from jetscale.sweep.inputs import ensure_shards, stream_plans
+from jetscale.sweep.records import study_folder
+from jetscale.training.loop import run_cell
+from jetscale.training.result import Cell as Run
+
+RATES = (2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2)
+
+
+def validation_loss(study: Study, cell: Cell, rate: float, streams: dict[str, Path]) -> float:
+    """Final validation loss of a cell trained at another peak rate."""
+    run = Run(
+        identity=f"{cell.key}-{rate}",
+        size=cell.size,
+        classes=JETCLASS,
+        controls=replace(study.controls, learning_rate=rate),
+        epochs=cell.epochs,
+        seed=cell.seed,
+    )
+    train = open_stream(streams[f"train-{cell.subset}"]).read(cell.examples)
+    validation = open_stream(streams["validation"]).read(study.controls.validation_jets)
+    trunks = study_folder(study, home()) / "trunks"
+    trunk = trunks / f"{cell.trunk}.pt" if cell.trunk else None
+    result = run_cell(run, train, validation, trunk=trunk)
+    assert result.validation is not None
+    return result.validation.loss
+
+
+def home() -> Path:
+    return Path(os.environ.get("JETSCALE_HOME", "runs"))
+
+
+def prepared(study: Study) -> dict[str, Path]:
+    """Folders of the streams that `jetscale run` made."""
+    shards = ensure_shards(study, home(), 1, lambda what, done, total: None)
+    names = [plan.name for plan in stream_plans(study, shards)]
+    return {name: next((home() / "streams").glob(f"{name}-????????????????")) for name in names}
+
+
+def row(study: Study, group: Sequence[Cell], streams: dict[str, Path]) -> str:
+    """One table row: mean over seeds at every rate, the best in bold."""
+    losses = [np.mean([validation_loss(study, c, r, streams) for c in group]) for r in RATES]
+    best = int(np.argmin(losses))
+    texts = [f"**{x:.3f}**" if i == best else f"{x:.3f}" for i, x in enumerate(losses)]
+    edge = "edge" if best in (0, len(RATES) - 1) else ""
+    return f"| {group[0].mixture.name} | {group[0].size.name} | {' | '.join(texts)} | {edge} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sweep", type=Path)
+    parser.add_argument("--examples", type=int, default=2000, help="data size D of the scan")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    study = load_study(arguments.sweep)
+    streams = prepared(study)
+    chosen = [c for c in cells(study) if c.kind == "finetune" and c.examples == arguments.examples]
+    print(
+        f"{study.name}, D = {arguments.examples}, {len(study.seeds)} seeds, torch "
+        f"{torch.__version__}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}\n"
+    )
+    print(f"| mixture | size | {' | '.join(f'{r:g}' for r in RATES)} | |")
+    print("|---|---|" + "---|" * (len(RATES) + 1))
+    for mixture in study.mixtures:
+        for size in study.ladder:
+            group = [c for c in chosen if (c.mixture, c.size) == (mixture, size)]
+            print(row(study, group, streams), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+import pytest
+
+from jetscale.errors import SweepError
+from jetscale.sweep.cluster import _capacity, _init_arguments, cores
+
+
+def test_one_cpu_is_kept_for_the_drivers():
+    capacity = _capacity({"CPU": 9.0}, local=False)
+    assert (capacity.slots, capacity.cpus, capacity.device) == (8, 9, "cpu")
+
+
+def test_gpus_bound_the_trials():
+    capacity = _capacity({"CPU": 33.0, "GPU": 4.0}, local=False)
+    assert (capacity.slots, capacity.device) == (4, "cuda")
+    assert _capacity({"CPU": 3.0, "GPU": 4.0}, local=False).slots == 2
+
+
+@pytest.mark.parametrize("resources", [{}, {"CPU": 1.0}, {"CPU": 1.0, "GPU": 8.0}])
+def test_a_cluster_that_would_wait_for_ever_is_refused(resources):
+    with pytest.raises(SweepError, match="needs at least 2"):
+        _capacity(resources, local=False)
+
+
+def test_this_machine_offers_a_trial_per_core():
+    arguments = _init_arguments(None)
+    capacity = _capacity({"CPU": arguments["num_cpus"]}, local=True)
+    assert capacity.slots == capacity.cpus == cores()
+    assert arguments["include_dashboard"] is False
+
+
+def test_a_cluster_is_joined_not_configured():
+    arguments = _init_arguments("auto")
+    assert arguments["address"] == "auto"
+    assert "num_cpus" not in arguments

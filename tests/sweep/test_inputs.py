@@ -1,0 +1,84 @@
+from dataclasses import replace
+
+import pytest
+
+from jetscale.errors import DataError
+from jetscale.jets.schema import JETCLASS
+from jetscale.jets.shards import write_shards
+from jetscale.study import Folders, Mixture
+from jetscale.sweep import inputs
+from jetscale.sweep.inputs import ensure_shards, shard_requests, stream_plans
+
+
+def silent(what, done, total):
+    assert done <= total
+
+
+@pytest.fixture
+def given(tmp_path, make_jets, study):
+    for i, (role, jets) in enumerate([("train", 60), ("validation", 20), ("test", 20)]):
+        write_shards(tmp_path / role, [make_jets(jets, range(10), i)], corpus="jetclass", role=role)
+    qcd = make_jets(60, range(161, 188), 9)
+    write_shards(tmp_path / "qcd", [qcd], corpus="jetclass2", role="pretrain")
+    source = Folders(
+        train=str(tmp_path / "train"),
+        validation=str(tmp_path / "validation"),
+        test=str(tmp_path / "test"),
+        pretrain={"qcd": str(tmp_path / "qcd")},
+    )
+    return replace(study, source=source)
+
+
+def test_every_role_and_the_largest_need_of_a_part_are_simulated(study):
+    mixed = Mixture(name="mixed", parts={"qcd": 1, "res2p": 1})
+    study = replace(study, mixtures=(*study.mixtures, mixed))
+    requests = {r.name: r.jets for r in shard_requests(study, study.source)}
+    assert requests == {
+        "train": 100,
+        "validation": 10,
+        "test": 10,
+        "pretrain-qcd": 50,
+        "pretrain-res2p": 25,
+    }
+
+
+def test_shards_are_named_by_what_decides_them(study, tmp_path):
+    folders = [r.folder(tmp_path) for r in shard_requests(study, study.source)]
+    other = replace(study, source=replace(study.source, seed=2))
+    others = [r.folder(tmp_path) for r in shard_requests(other, other.source)]
+    assert len(set(folders) | set(others)) == 2 * len(folders)
+    wider = replace(study, data_sizes=(10,), name="another")
+    assert [r.folder(tmp_path) for r in shard_requests(wider, wider.source)] == folders
+
+
+def test_shards_that_are_there_are_not_made_again(study, tmp_path, monkeypatch):
+    for request in shard_requests(study, study.source):
+        request.folder(tmp_path).mkdir(parents=True)
+    monkeypatch.setattr(inputs, "simulation_workers", None)  # calling it would fail
+    found = ensure_shards(study, tmp_path, 1, silent)
+    assert sorted(found) == ["pretrain-qcd", "test", "train", "validation"]
+
+
+def test_given_folders_must_have_the_role_they_are_used_for(given, tmp_path):
+    assert ensure_shards(given, tmp_path, 1, silent)["train"] == tmp_path / "train"
+    swapped = replace(given.source, train=given.source.validation, validation=given.source.train)
+    with pytest.raises(DataError, match=r"role is 'validation', needs 'train'"):
+        ensure_shards(replace(given, source=swapped), tmp_path, 1, silent)
+
+
+def test_streams_of_a_study(given, tmp_path):
+    study = replace(given, subsets=2)
+    plans = {p.name: p for p in stream_plans(study, ensure_shards(study, tmp_path, 1, silent))}
+    assert sorted(plans) == ["pretrain-qcd", "test", "train-0", "train-1", "validation"]
+    assert plans["train-0"].rows == 40
+    assert plans["train-0"].seed != plans["train-1"].seed
+    assert plans["test"].labels == JETCLASS
+    assert plans["pretrain-qcd"].rows == 50
+    assert plans["pretrain-qcd"].labels[-1] == "QCD_light"
+
+
+def test_pretraining_orders_do_not_depend_on_the_mixture(given, tmp_path):
+    twice = replace(given, mixtures=(*given.mixtures, Mixture(name="again", parts={"qcd": 2})))
+    plans = {p.name: p for p in stream_plans(twice, ensure_shards(twice, tmp_path, 1, silent))}
+    assert plans["pretrain-qcd"].seed == plans["pretrain-again"].seed
+    assert plans["pretrain-qcd"].seed != plans["train-0"].seed

@@ -1,0 +1,56 @@
+from dataclasses import replace
+
+import pytest
+
+from jetscale.errors import StudyError
+from jetscale.plan import cells
+from jetscale.study import digest
+from jetscale.sweep.records import RecordStore, study_folder
+from jetscale.sweep.results import results
+
+
+@pytest.fixture
+def store(study, tmp_path, records):
+    store = RecordStore(study_folder(study, tmp_path))
+    for record in records:
+        store.write(record)
+    return store
+
+
+def database(tmp_path):
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.mark.integration
+def test_records_are_mirrored_and_pulled(study, store, tmp_path):
+    frame, warnings = results(study, tmp_path, database(tmp_path))
+    assert warnings == []
+    assert list(frame["mixture"].unique()) == ["scratch", "qcd"]
+    assert len(frame) == 8
+
+
+@pytest.mark.integration
+def test_cells_of_an_older_sweep_file_are_left_out(study, store, tmp_path):
+    fewer = replace(study, seeds=(1,))
+    assert len(results(fewer, tmp_path, database(tmp_path))[0]) == 4
+    more = replace(study, seeds=(1, 2, 3))
+    frame, warnings = results(more, tmp_path, database(tmp_path))
+    assert len(frame) == 8
+    assert warnings == ["4 of 12 cells are not done yet"]
+    other = replace(study, controls=replace(study.controls, epochs=5))
+    with pytest.raises(StudyError, match="has no finished runs"):
+        results(other, tmp_path, database(tmp_path))
+
+
+def test_without_mlflow_the_records_answer(study, store, tmp_path):
+    frame, warnings = results(study, tmp_path, "sqlite:////proc/nowhere/mlflow.db")
+    assert len(frame) == 8
+    assert "using the record files instead" in warnings[0]
+
+
+def test_runs_with_other_controls_are_refused(study, store, tmp_path, records):
+    other = {"epochs": 9, "architecture": "a"}
+    store.write(replace(records[-1], controls=other, controls_digest=digest(other)))
+    assert records[-1].key == cells(study)[-1].key
+    with pytest.raises(StudyError, match="epochs: 2 against 9"):
+        results(study, tmp_path, "sqlite:////proc/nowhere/mlflow.db")

@@ -1,0 +1,91 @@
+"""A job run in this process, without Ray."""
+
+from dataclasses import replace
+
+import pytest
+
+from jetscale.errors import StorageError
+from jetscale.jets.shards import write_shards
+from jetscale.mixtures.assemble import prepare_in_process
+from jetscale.plan import cells
+from jetscale.study import Folders
+from jetscale.sweep import worker
+from jetscale.sweep.inputs import ensure_shards, stream_plans
+from jetscale.sweep.records import RecordStore
+from jetscale.sweep.worker import Job, run_job
+
+
+@pytest.fixture
+def job(tmp_path, make_jets, study):
+    for i, (role, jets) in enumerate([("train", 60), ("validation", 20), ("test", 20)]):
+        write_shards(tmp_path / role, [make_jets(jets, range(10), i)], corpus="jetclass", role=role)
+    qcd = make_jets(60, range(161, 188), 9)
+    write_shards(tmp_path / "qcd", [qcd], corpus="jetclass2", role="pretrain")
+    source = Folders(
+        train=str(tmp_path / "train"),
+        validation=str(tmp_path / "validation"),
+        test=str(tmp_path / "test"),
+        pretrain={"qcd": str(tmp_path / "qcd")},
+    )
+    study = replace(study, source=source, seeds=(1,), data_sizes=(20,))
+    plans = stream_plans(study, ensure_shards(study, tmp_path, 1, lambda *_: None))
+    streams = prepare_in_process(plans, tmp_path / "streams")
+    RecordStore(tmp_path / "study").prepare()
+    return Job(study=study, folder=tmp_path / "study", streams=streams, cells=cells(study))
+
+
+def test_every_cell_gets_a_complete_record(job):
+    assert run_job(job) == {"trained": 3, "failed": 0}
+    records = {r.key: r for r in RecordStore(job.folder).all()}
+    assert set(records) == {cell.key for cell in job.cells}
+    for cell in job.cells:
+        record = records[cell.key]
+        assert (record.params, record.steps, record.examples) == (
+            cell.params,
+            cell.steps,
+            cell.examples,
+        )
+        assert record.examples_seen == cell.examples * cell.epochs
+        assert 0 < record.flops <= record.flops_padded
+        assert record.loss > 0
+        assert record.controls["stream.test"]
+    pretrained = next(r for r in records.values() if r.trunk)
+    assert pretrained.pretraining_flops == records[pretrained.trunk].flops
+    assert set(pretrained.streams) == {"train-0", "validation", "test"}
+    assert set(records[pretrained.trunk].streams) == {"pretrain-qcd"}
+    assert records[pretrained.trunk].validation_loss is None
+    assert not list((job.folder / "checkpoints").glob("*.pt"))
+
+
+def test_only_what_is_missing_is_trained(job):
+    run_job(replace(job, cells=job.cells[:1]))
+    before = RecordStore(job.folder).read(job.cells[0].key)
+    assert run_job(job) == {"trained": 2, "failed": 0}
+    assert RecordStore(job.folder).read(job.cells[0].key) == before
+    assert run_job(job) == {"trained": 0, "failed": 0}
+
+
+def test_a_cell_without_its_trunk_fails_alone(job):
+    chosen = tuple(cell for cell in job.cells if cell.kind == "finetune")
+    assert run_job(replace(job, cells=chosen)) == {"trained": 1, "failed": 1}
+    rows = RecordStore(job.folder).status(chosen)
+    failed = next(row for row in rows if row["state"] == "failed")
+    assert "its pretraining cell" in failed["why"]
+
+
+def test_a_full_disk_stops_the_job(job, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise StorageError("cannot write x: the disk is full; free some space and run again")
+
+    monkeypatch.setattr(worker, "run_cell", full)
+    with pytest.raises(StorageError, match="the disk is full"):
+        run_job(job)
+    assert RecordStore(job.folder).keys() == set()
+
+
+def test_both_seeds_and_the_mixture_change_the_loss(job):
+    study = replace(job.study, seeds=(1, 2))
+    run_job(replace(job, study=study, cells=cells(study)))
+    losses = [r.loss for r in RecordStore(job.folder).all() if r.kind == "finetune"]
+    assert len(losses) == 4
+    assert len(set(losses)) == 4

@@ -1,0 +1,33 @@
+from jetscale.overview import overview
+from jetscale.plan import cells
+from jetscale.study import load_study
+
+
+def test_rows_add_up_to_the_plan(real_sweep):
+    study = load_study(real_sweep)
+    plan = overview(study)
+    planned = cells(study)
+    assert plan["cells"] == len(planned) == sum(row["cells"] for row in plan["rows"])
+    flops = sum(row["finetuning_flops"] + row["pretraining_flops"] for row in plan["rows"])
+    assert abs(flops / plan["flops"] - 1) < 1e-12
+    hours = sum(row["core_hours"] for row in plan["rows"])
+    assert abs(hours / plan["core_hours"] - 1) < 1e-12
+    scratch = [row for row in plan["rows"] if row["mixture"] == "scratch"]
+    assert all(row["pretraining_flops"] == 0 for row in scratch)
+
+
+def test_steps_span_the_data_sizes(real_sweep):
+    study = load_study(real_sweep)
+    controls = study.controls
+    expected = [
+        controls.epochs * -(-size // controls.batch_size)
+        for size in (min(study.data_sizes), max(study.data_sizes))
+    ]
+    assert all(row["steps"] == expected for row in overview(study)["rows"])
+
+
+def test_the_held_fixed_table_is_the_controls(real_sweep):
+    study = load_study(real_sweep)
+    fixed = overview(study)["held_fixed"]
+    assert fixed.items() >= study.controls.to_dict().items()
+    assert "architecture" in fixed

@@ -1,0 +1,59 @@
+"""The README tells the truth: its commands parse, its files exist, its Python runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from jetscale.cli import cli
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)
+LINES = [line for kind, body in BLOCKS if kind == "console" for line in body.splitlines()]
+COMMANDS = [line.removeprefix("$ ").split("#")[0].strip() for line in LINES if line[:2] == "$ "]
+JETSCALE = [command for command in COMMANDS if command.startswith("jetscale ")]
+
+
+def test_the_readme_has_commands():
+    assert "make demo" in COMMANDS
+    assert len(JETSCALE) >= 10
+
+
+@pytest.mark.parametrize("command", JETSCALE)
+def test_every_command_parses(command):
+    words = shlex.split(command)[1:]
+    assert words[0] in cli.commands
+    context = cli.commands[words[0]].make_context(words[0], words[1:])
+    assert isinstance(context, click.Context)
+    sweep = context.params.get("sweep")
+    assert sweep is None or (ROOT / sweep).is_file()
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make ")])
+def test_every_make_target_exists(command):
+    assert re.search(rf"^{command.split()[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", re.findall(r"\]\(([^)#:]+)[)#]", TEXT))
+def test_every_link_leads_to_a_file(target):
+    assert (ROOT / target).exists()
+
+
+def test_the_names_to_import_exist():
+    names = re.search(r"from jetscale.scaling import ([\w, ]+)`", TEXT)
+    assert names is not None
+    import jetscale.scaling
+
+    assert all(hasattr(jetscale.scaling, name.strip()) for name in names[1].split(","))
+
+
+def test_the_source_in_the_readme_is_a_source():
+    from jetscale.study import Folders
+
+    body = next(body for kind, body in BLOCKS if kind == "python")
+    values: dict[str, object] = {}
+    exec(body.replace("source=", "source = ", 1), {"Folders": Folders}, values)
+    assert isinstance(values["source"], Folders)
