@@ -39,6 +39,7 @@ def study() -> Study:
             validation_jets=2_000,
             test_jets=4_000,
             constituents=32,
+            epochs=4,
         ),
     )
 

@@ -1,11 +1,14 @@
 """The command line: what it prints, and one line with exit code 2 for every mistake."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from jetscale.cli import cli, main
+from jetscale.jets.shards import write_shards
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = str(ROOT / "sweeps" / "quickstart.py")
@@ -102,3 +105,57 @@ def test_an_unwritable_results_folder(capsys, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "file"))
     assert "cannot write" in refused(capsys, "run", QUICKSTART)
+
+
+@pytest.fixture
+def shards(tmp_path, make_jets):
+    write_shards(tmp_path / "jets", [make_jets(50, range(10))], corpus="jetclass", role="train")
+    return tmp_path / "jets"
+
+
+def test_inspect_counts_a_sound_folder(capsys, shards):
+    code, out, _ = call(capsys, "inspect", shards, "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["rows"] == sum(report["label_counts"].values()) == 50
+    code, out, _ = call(capsys, "inspect", shards)
+    assert code == 0
+    assert "all hashes match" in out
+
+
+def test_inspect_refuses_a_truncated_shard(capsys, shards):
+    path = shards / "shard-00000.parquet"
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "shard-00000.parquet: expected" in refused(capsys, "inspect", shards)
+
+
+def test_inspect_refuses_an_altered_shard(capsys, shards):
+    path = shards / "shard-00000.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert "sha256" in refused(capsys, "inspect", shards)
+
+
+def test_simulate_does_not_overwrite(capsys, shards):
+    arguments = ["--corpus", "jetclass", "--jets", "10", "--out", shards]
+    assert "is not empty; choose another folder" in refused(capsys, "simulate", *arguments)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
+def test_a_full_disk_leaves_nothing_behind(capsys, tmp_path, real_data):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        example = real_data / "JetClassII_example.parquet"
+        options = ["--format", "jetclass2", "--role", "pretrain", "--out", disk / "jets"]
+        code, out, err = call(capsys, "ingest", *options, example)
+        message = err.splitlines()[-1]  # after the progress
+        assert (code, out) == (2, "")
+        assert message.endswith("the disk is full; free some space and run again")
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -1,0 +1,146 @@
+"""The analysis commands on a run table: contract of the JSON, tables that fit, one-line errors."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jetscale.cli import main
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two mixtures with a known law, 1% noise and two seeds; the second has lower losses."""
+    rng = np.random.default_rng(3)
+    rows = [
+        {
+            "mixture": name,
+            "params": n,
+            "examples": d,
+            "seed": seed,
+            "loss": (0.5 + scale * (40 / n**0.5 + 30 / d**0.4)) * rng.lognormal(0, 0.01),
+        }
+        for name, scale in (("scratch", 1.0), ("pretrained", 0.8))
+        for n in (1e3, 4e3, 1.6e4, 6.4e4)
+        for d in (1e3, 4e3, 1.6e4, 6.4e4, 2.56e5)
+        for seed in (1, 2)
+    ]
+    path = tmp_path_factory.mktemp("runs") / "runs.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def call(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return stop.value.code, captured.out, captured.err
+
+
+def estimates(value):
+    return {"value", "low", "high"} <= value.keys() and value["low"] < value["value"] < value[
+        "high"
+    ]
+
+
+def test_fit_follows_the_contract(capsys, runs):
+    code, out, _ = call(capsys, "fit", "--runs", runs, "--json")
+    mixtures = json.loads(out)["mixtures"]
+    assert code == 0
+    assert set(mixtures) == {"scratch", "pretrained"}
+    for fitted in mixtures.values():
+        assert (fitted["n_runs"], fitted["n_cells"]) == (40, 20)
+        assert "Huber" in fitted["objective"]
+        assert set(fitted["parameters"]) == {"E", "A", "B", "alpha", "beta"}
+        assert all(estimates(value) for value in fitted["parameters"].values())
+        assert set(fitted["frontier"]) == {"params_exponent", "data_exponent"}
+        assert fitted["frontier"]["params_exponent"]["low"] < 0.4 / 0.9
+        assert fitted["frontier"]["params_exponent"]["high"] > 0.4 / 0.9
+        assert isinstance(fitted["warnings"], list)
+
+
+def test_allocate_follows_the_contract(capsys, runs):
+    code, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e10", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["budget_flops"] == 1e10
+    assert answer["best"] == "pretrained"
+    for found in answer["mixtures"].values():
+        assert all(estimates(found[name]) for name in ("params", "examples", "loss"))
+        cost = 6 * found["params"]["value"] * found["examples"]["value"]
+        assert cost == pytest.approx(1e10)
+        assert found["measured"]["flops"] <= 1e10
+
+
+def test_compare_follows_the_contract(capsys, runs):
+    code, out, _ = call(capsys, "compare", "--runs", runs, "--json")
+    answer = json.loads(out)
+    (pair,) = answer["pairs"]
+    assert code == 0
+    assert {"a", "b", "delta_params_exponent", "p_value", "method"} <= pair.keys()
+    assert estimates(pair["delta_params_exponent"])
+    assert pair["delta_params_exponent"]["low"] < 0 < pair["delta_params_exponent"]["high"]
+    assert answer["paired"]["pairs"][0]["overall"]["n_lower"] >= 38
+
+
+@pytest.mark.parametrize("command", [["fit"], ["compare"], ["allocate", "--budget", "1e10"]])
+def test_tables_fit_a_terminal_and_say_how_they_were_made(capsys, runs, command):
+    code, out, _ = call(capsys, command[0], "--runs", runs, *command[1:])
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert "C = 6 x params x examples" in " ".join(out.split()) or command == ["compare"]
+    assert "…" not in out
+
+
+def test_the_answer_is_a_sentence(capsys, runs):
+    _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e10")
+    words = " ".join(out.split())
+    assert words.startswith("For mixture pretrained and budget 1e+10 FLOPs: train ")
+    assert "expect loss" in words
+
+
+def test_a_budget_far_outside_is_called_an_extrapolation(capsys, runs):
+    _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e20")
+    assert "decades above the measured runs" in " ".join(out.split())
+
+
+def test_the_report_is_written(capsys, runs, tmp_path):
+    code, out, _ = call(capsys, "report", "--runs", runs, "--out", tmp_path / "r.html")
+    assert code == 0
+    assert "report written to" in out
+    assert "pretrained" in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["allocate", "--budget", "0"], "budget is 0.0 FLOPs, needs a finite number above zero"),
+        (["allocate", "--budget", "nan"], "budget is nan FLOPs"),
+        (["allocate", "--budget", "many"], "'many' is not a valid float"),
+        (["allocate", "--budget", "1e9", "--mixture", "pretraind"], "did you mean 'pretrained'"),
+    ],
+)
+def test_a_bad_question_is_one_line(capsys, runs, arguments, message):
+    code, out, err = call(capsys, arguments[0], "--runs", runs, *arguments[1:])
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mixture,params,examples\na,1,2\n", "loss"),
+        ("mixture,params,examples,los\na,1,2,3\n", "'los'"),
+        ("mixture,params,examples,loss\na,1,2,high\n", "high"),
+        ("mixture,params,examples,loss\na,1,0,3\n", "examples"),
+        ("mixture,params,examples,loss\n", "no rows"),
+        ("", "runs.csv"),
+    ],
+)
+def test_a_bad_table_is_one_line(capsys, tmp_path, text, message):
+    path = tmp_path / "runs.csv"
+    path.write_text(text)
+    code, out, err = call(capsys, "fit", "--runs", path)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert message in err
