@@ -3,7 +3,7 @@ import time
 from dataclasses import replace
 
 from jetscale.sweep import records as module
-from jetscale.sweep.records import RecordStore, run_table, summarise
+from jetscale.sweep.records import RecordStore, finished, run_table, summarise, trunk_path
 
 
 def test_a_record_comes_back_as_it_was(tmp_path, records):
@@ -66,6 +66,22 @@ def test_a_record_clears_the_failure_and_the_heartbeat(tmp_path, planned, record
     store.write(records[0])
     assert not list((tmp_path / "failures").iterdir())
     assert not list((tmp_path / "running").iterdir())
+
+
+def test_a_lost_trunk_is_trained_again_only_where_it_is_needed(tmp_path, planned, records):
+    store = RecordStore(tmp_path)
+    by_key = {record.key: record for record in records}
+    trunk = next(cell for cell in planned if cell.kind == "pretrain")
+    users = [cell for cell in planned if cell.trunk == trunk.key]
+    for cell in (trunk, *users):
+        store.write(by_key[cell.key])
+    assert trunk.key in finished(store, tmp_path, [trunk, *users])
+    (tmp_path / "records" / f"{users[0].key}.json").unlink()
+    assert finished(store, tmp_path, [trunk, *users]) == {cell.key for cell in users[1:]}
+    path = trunk_path(tmp_path, trunk.key)
+    path.parent.mkdir()
+    path.touch()
+    assert trunk.key in finished(store, tmp_path, [trunk, *users])
 
 
 def test_the_run_table_has_one_row_per_finetuning_cell(records):

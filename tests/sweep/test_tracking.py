@@ -51,6 +51,15 @@ def test_mirroring_again_adds_nothing(mirror, records):
     assert len(runs_of(mirror)) == len(records) + 1
 
 
+def test_the_parent_runs_until_the_sweep_is_over(mirror):
+    parent = mirror.parent("identity", {"mixtures": ["scratch"]})
+    assert mirror.client.get_run(parent).info.status == "RUNNING"
+    mirror.close(parent, {"sweep_seconds": 12.0})
+    run = mirror.client.get_run(parent)
+    assert (run.info.status, run.data.metrics["sweep_seconds"]) == ("FINISHED", 12.0)
+    assert run.info.run_name.startswith("study ")
+
+
 def test_a_run_cut_half_way_is_replaced(mirror, records):
     parent = mirror.parent("identity", {})
     tags = {"jetscale.key": records[0].key, "jetscale.kind": "finetune"}

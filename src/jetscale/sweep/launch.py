@@ -6,7 +6,6 @@ that was killed anywhere goes on with the cells that are missing.
 """
 
 import fcntl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +15,12 @@ from pathlib import Path
 from jetscale.errors import SweepError
 from jetscale.files import make_folder, storage_error
 from jetscale.mixtures.prepare import prepare
-from jetscale.plan import Cell, cells, pack, study_identity, study_summary
+from jetscale.plan import Cell, cells, pack
 from jetscale.study import Study
 from jetscale.sweep import cluster
 from jetscale.sweep.inputs import Progress, ensure_shards, stream_plans
-from jetscale.sweep.records import Record, RecordStore, study_folder
-from jetscale.sweep.tracking import Mirror
+from jetscale.sweep.live import LiveMirror, following
+from jetscale.sweep.records import Record, RecordStore, finished, study_folder
 from jetscale.sweep.worker import Job
 
 
@@ -39,7 +38,7 @@ class Outcome:
     busy: float
     """Share of sweep wall time x cores spent in optimiser steps and evaluation."""
     problems: tuple[str, ...]
-    """One line for each trial that did not finish."""
+    """One line for each trial that did not finish, and one if MLflow is behind."""
 
 
 def run_study(
@@ -66,31 +65,35 @@ def run_study(
     Raises
     ------
     SweepError
-        Another process runs this study, or Ray or MLflow cannot do their part.
+        Another process runs this study, or Ray cannot do its part.
     """
     folder = make_folder(study_folder(study, home))
     store = RecordStore(folder)
     store.prepare()
     with _only_driver(folder):
         planned = cells(study)
-        mirror = Mirror(tracking, study.name, folder / "artifacts")
-        done = {record.key for record in store.all()}
+        live = LiveMirror(study, folder, planned, tracking)
+        done = finished(store, folder, planned)
         todo = [cell for cell in planned if cell.key not in done]
         sweep = _Sweep()
         if todo:
             shards = ensure_shards(study, home, cluster.cores(), progress)
             with cluster.connected(address, home) as capacity:
-                sweep = _train(study, home, folder, shards, todo, capacity, progress)
-        records = _mirror(study, planned, store, mirror, sweep, done, progress)
-    trained = [record for record in records if record.key not in done]
+                sweep = _train(live, home, shards, todo, capacity, progress)
+        trained = [record for record in live.records() if record.key not in done]
+        busy = _busy(trained, sweep)
+        progress("mirroring to MLflow", 0, 1)
+        live.push({"sweep_seconds": sweep.seconds, "sweep_busy": busy} if todo else None)
+        progress("mirroring to MLflow", 1, 1)
+    states = [row["state"] for row in store.status(planned)]
     return Outcome(
-        done=len(records),
+        done=states.count("done"),
         planned=len(planned),
         trained=len(trained),
-        failed=sum(row["state"] == "failed" for row in store.status(planned)),
+        failed=states.count("failed"),
         seconds=sweep.seconds,
-        busy=_busy(trained, sweep),
-        problems=sweep.problems,
+        busy=busy,
+        problems=(*sweep.problems, *filter(None, [live.problem])),
     )
 
 
@@ -104,48 +107,26 @@ class _Sweep:
 
 
 def _train(
-    study: Study,
+    live: LiveMirror,
     home: Path,
-    folder: Path,
     shards: dict[str, Path],
     todo: list[Cell],
     capacity: cluster.Capacity,
     progress: Progress,
 ) -> _Sweep:
+    study, folder = live.study, live.folder.resolve()
     streams = prepare(
         stream_plans(study, shards),
-        home / "streams",
+        home.resolve() / "streams",
         lambda done, total: progress("preparing streams", done, total),
     )
-    job = Job(
-        study=study, folder=folder.resolve(), streams=streams, cells=(), device=capacity.device
-    )
+    job = Job(study=study, folder=folder, streams=streams, cells=(), device=capacity.device)
     trials = pack(todo, capacity.slots)
+    live.push()
     start = time.time()
-    with _following(folder, todo, progress):
+    with following(live, todo, progress):
         problems = cluster.train(trials, job, folder / "ray", capacity)
     return _Sweep(seconds=time.time() - start, cpus=capacity.cpus, problems=tuple(problems))
-
-
-def _mirror(
-    study: Study,
-    planned: tuple[Cell, ...],
-    store: RecordStore,
-    mirror: Mirror,
-    sweep: _Sweep,
-    done: set[str],
-    progress: Progress,
-) -> list[Record]:
-    progress("mirroring to MLflow", 0, 1)
-    keys = {cell.key for cell in planned}
-    records = [record for record in store.all() if record.key in keys]
-    parent = mirror.parent(study_identity(study), study_summary(study))
-    mirror.sync(records, parent)
-    if sweep.seconds:
-        trained = [record for record in records if record.key not in done]
-        mirror.log_study(parent, {"sweep_seconds": sweep.seconds, "busy": _busy(trained, sweep)})
-    progress("mirroring to MLflow", 1, 1)
-    return records
 
 
 def _busy(trained: list[Record], sweep: _Sweep) -> float:
@@ -169,23 +150,3 @@ def _only_driver(folder: Path) -> Iterator[None]:
                 f"study folder {folder} is in use by another `jetscale run`; wait for it or stop it"
             ) from error
         yield
-
-
-@contextmanager
-def _following(folder: Path, todo: list[Cell], progress: Progress) -> Iterator[None]:
-    """Report finished cells from a thread while Tune holds the main one."""
-    store, keys, stop = RecordStore(folder), {cell.key for cell in todo}, threading.Event()
-
-    def follow() -> None:
-        while not stop.wait(1.0):
-            progress("training cells", len(store.keys() & keys), len(keys))
-
-    progress("training cells", 0, len(keys))
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-        progress("training cells", len(store.keys() & keys), len(keys))

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -180,6 +180,21 @@ def _read_record(path: Path) -> Record | None:
         return Record.from_dict(value) if value else None
     except (TypeError, KeyError):
         return None
+
+
+def trunk_path(folder: Path, key: str) -> Path:
+    """Weights of a pretraining cell, in the results folder of its study."""
+    return folder / "trunks" / f"{key}.pt"
+
+
+def finished(store: RecordStore, folder: Path, planned: Sequence[Cell]) -> set[str]:
+    """Keys of the planned cells that need not run.
+
+    A pretraining cell whose trunk is gone runs again if a missing cell starts from it.
+    """
+    done = {record.key for record in store.all()} & {cell.key for cell in planned}
+    needed = {cell.trunk for cell in planned if cell.trunk and cell.key not in done}
+    return {key for key in done if key not in needed or trunk_path(folder, key).is_file()}
 
 
 def run_table(records: Iterable[Record]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,11 @@ _PARAMS = (
     "heads",
 )
 _TEXT = {"mixture": str}
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is down is asked again later anyway
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
 
 
 def default_uri(home: Path) -> str:
@@ -49,87 +55,82 @@ def default_uri(home: Path) -> str:
 
 
 class Mirror:
-    """The MLflow experiment of one study."""
+    """The MLflow experiment of one study. Every method raises SweepError if MLflow refuses."""
 
     def __init__(self, uri: str, study: str, artifacts: Path) -> None:
-        """Connect, and make the experiment and the schema if they are not there.
-
-        Raises
-        ------
-        SweepError
-            MLflow cannot be reached or refuses.
-        """
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        from mlflow.exceptions import MlflowException
+        """Connect, and make the experiment and the schema if they are not there."""
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
 
         for name in ("alembic", "mlflow"):  # after the import, which sets its own levels
             logging.getLogger(name).setLevel(logging.WARNING)
-
-        self.study = study
-        try:
+        self.uri, self.study = uri, study
+        with self._refusals():
             self.client = MlflowClient(uri)
-            found = self.client.get_experiment_by_name(study)
-            local = artifacts.resolve().as_uri() if uri.startswith("sqlite:") else None
-            self.experiment: str = (
-                found.experiment_id
-                if found
-                else self.client.create_experiment(study, artifact_location=local)
-            )
-        except (MlflowException, OSError) as error:
-            raise SweepError(f"MLflow at {uri} does not answer: {_first_line(error)}") from error
+            self.experiment = self._experiment(artifacts)
+
+    def _experiment(self, artifacts: Path) -> str:
+        found = self.client.get_experiment_by_name(self.study)
+        if found:
+            return str(found.experiment_id)
+        local = artifacts.resolve().as_uri() if self.uri.startswith("sqlite:") else None
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # which pages the UI shows
+        return str(self.client.create_experiment(self.study, artifact_location=local, tags=kind))
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Turn what MLflow and its database raise into one line."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise SweepError(f"MLflow at {self.uri} does not answer: {line}") from error
 
     def parent(self, identity: str, summary: dict[str, Any]) -> str:
         """Id of the parent run of a study with this identity, made if it is not there."""
-        found = self._search(f"tags.`{PARENT}` = '{identity}'")
-        for run in found:
-            return str(run.info.run_id)
-        tags = {PARENT: identity, "mlflow.runName": f"study {self.study}"}
-        run = self.client.create_run(self.experiment, tags=tags)
-        self._log(run.info.run_id, params=summary)
-        self.client.set_terminated(run.info.run_id)
-        return str(run.info.run_id)
+        with self._refusals():
+            for run in self._search(f"tags.`{PARENT}` = '{identity}'"):
+                return str(run.info.run_id)
+            tags = {PARENT: identity, "mlflow.runName": f"study {self.study}"}
+            made = self.client.create_run(self.experiment, tags=tags)
+            self._log(made.info.run_id, params=summary)
+            return str(made.info.run_id)
 
     def sync(self, records: Iterable[Record], parent: str) -> int:
         """Mirror the records that have no finished run yet; returns how many were added."""
-        finished, broken = set(), {}
-        for run in self._search(f"tags.`{KEY}` != ''"):
+        with self._refusals():
+            finished = self._finished()
+            missing = [record for record in records if record.key not in finished]
+            for record in missing:
+                self._mirror(record, parent)
+            return len(missing)
+
+    def _finished(self) -> set[str]:
+        """Keys with a finished run; runs that were cut half way are removed."""
+        finished: set[str] = set()
+        for run in list(self._search(f"tags.`{KEY}` != ''")):
             key = run.data.tags[KEY]
             if run.info.status == "FINISHED" and key not in finished:
                 finished.add(key)
             else:
-                broken[run.info.run_id] = key
-        for run_id in broken:
-            self.client.delete_run(run_id)
-        missing = [record for record in records if record.key not in finished]
-        for record in missing:
-            self._mirror(record, parent)
-        return len(missing)
+                self.client.delete_run(run.info.run_id)
+        return finished
 
-    def log_study(self, parent: str, metrics: dict[str, float]) -> None:
-        """Metrics of the whole sweep on the parent run."""
-        self._log(parent, metrics=[(name, value, 0) for name, value in metrics.items()])
-
-    def log_artifact(self, parent: str, path: Path) -> None:
-        """Attach a file to the parent run."""
-        self.client.log_artifact(parent, str(path))
+    def close(self, parent: str, metrics: dict[str, float]) -> None:
+        """Metrics of a sweep that is over on the parent run, and its end."""
+        with self._refusals():
+            self._log(parent, metrics=[(name, value, 0) for name, value in metrics.items()])
+            self.client.set_terminated(parent)
 
     def pull(self) -> pd.DataFrame:
         """All finished fine-tuning runs as a run table, with the cell key as a column."""
-        rows = []
-        for run in self._search("tags.`jetscale.kind` = 'finetune'"):
-            if run.info.status != "FINISHED":
-                continue
-            row: dict[str, Any] = {"key": run.data.tags[KEY]}
-            row |= {name: _TEXT.get(name, int)(run.data.params[name]) for name in _PARAMS}
-            row |= {name: run.data.metrics[name] for name in (*_SCALARS, "validation_loss")}
-            row["controls_digest"] = run.data.tags["jetscale.controls"]
-            row["controls"] = {
-                name.removeprefix("controls."): value
-                for name, value in run.data.params.items()
-                if name.startswith("controls.")
-            }
-            rows.append(row)
+        with self._refusals():
+            runs = list(self._search("tags.`jetscale.kind` = 'finetune'"))
+        rows = [_row(run) for run in runs if run.info.status == "FINISHED"]
         columns = ["key", *_PARAMS, *_SCALARS, "validation_loss", "controls_digest", "controls"]
         frame = pd.DataFrame(rows, columns=columns)
         return frame.sort_values(["mixture", "params", "examples", "seed"], ignore_index=True)
@@ -181,6 +182,18 @@ class Mirror:
             )
 
 
+def _row(run: Any) -> dict[str, Any]:
+    """One row of the run table from one MLflow run."""
+    tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
+    prefix = "controls."
+    return (
+        {"key": tags[KEY], "controls_digest": tags["jetscale.controls"]}
+        | {name: _TEXT.get(name, int)(params[name]) for name in _PARAMS}
+        | {name: metrics[name] for name in (*_SCALARS, "validation_loss")}
+        | {"controls": {k[len(prefix) :]: v for k, v in params.items() if k.startswith(prefix)}}
+    )
+
+
 def run_name(record: Record) -> str:
     """For people, never parsed."""
     kind = "pretrain " if record.kind == "pretrain" else ""
@@ -208,7 +221,3 @@ def _flat(scores: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float
             yield from _flat(value, f"{prefix}{name}_")
         elif isinstance(value, int | float) and math.isfinite(value):
             yield f"{prefix}{name}", float(value)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -24,7 +24,7 @@ from jetscale.plan import Cell
 from jetscale.study import Study, digest
 from jetscale.sweep.controls import held_fixed
 from jetscale.sweep.inputs import pretraining_stream
-from jetscale.sweep.records import HEARTBEAT_SECONDS, Record, RecordStore
+from jetscale.sweep.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
 from jetscale.training.loop import run_cell
 from jetscale.training.result import Cell as Run
 from jetscale.training.result import CellResult
@@ -76,8 +76,9 @@ def run_job(job: Job) -> dict[str, int]:
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder)
     inputs = _Inputs(job.streams)
+    done = finished(store, job.folder, job.cells)
     for cell in job.cells:
-        if store.read(cell.key) is not None:
+        if cell.key in done:
             continue
         try:
             record = _train(job, cell, store, inputs)
@@ -116,7 +117,7 @@ def _train(job: Job, cell: Cell, store: RecordStore, inputs: _Inputs) -> Record:
         device=job.device,
         trunk=trunk,
         checkpoint=_checkpoint(job, cell),
-        save_trunk=_trunk_path(job, cell.key) if pretraining else None,
+        save_trunk=trunk_path(job.folder, cell.key) if pretraining else None,
         on_step=_heartbeat(store, cell),
     )
     fixed = held_fixed(job.study, {name: inputs.digest(name) for name in job.streams})
@@ -176,10 +177,6 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _trunk_path(job: Job, key: str) -> Path:
-    return job.folder / "trunks" / f"{key}.pt"
-
-
 def _checkpoint(job: Job, cell: Cell) -> Path:
     return job.folder / "checkpoints" / f"{cell.key}.pt"
 
@@ -188,7 +185,7 @@ def _trunk(job: Job, cell: Cell, store: RecordStore) -> tuple[Path | None, float
     """The trunk a cell starts from, and the FLOPs spent on it."""
     if cell.trunk is None:
         return None, 0.0
-    path, record = _trunk_path(job, cell.trunk), store.read(cell.trunk)
+    path, record = trunk_path(job.folder, cell.trunk), store.read(cell.trunk)
     if record is None or not path.is_file():
         raise TrainingError(f"{cell.name}: its pretraining cell {cell.trunk} has not finished")
     return path, record.flops
