@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 SWEEP := sweeps/quickstart.py
-REPORT := runs/quickstart/report.html
+REPORT := $(or $(JETSCALE_HOME),runs)/quickstart/report.html
 export RAY_USAGE_STATS_ENABLED = 0
 export MLFLOW_DISABLE_TELEMETRY = true
 
@@ -22,9 +22,9 @@ venv: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: make venv PYTHON=/path/to/python3.12" >&2; exit 1; }
-	@echo "Installing into .venv: about 2 GB, several minutes"
+	@echo "Installing into .venv: 2.3 GB with CPU PyTorch, several minutes"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulate,root,dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulate,dev]'
 	@touch $@
 
 demo: venv
@@ -33,9 +33,8 @@ demo: venv
 	$(BIN)/jetscale allocate $(SWEEP) --budget 1e11
 	$(BIN)/jetscale report $(SWEEP) --out $(REPORT)
 	@echo
-	@echo "Report:  $(CURDIR)/$(REPORT)"
-	@echo "MLflow:  $(BIN)/mlflow ui --backend-store-uri sqlite:///$${JETSCALE_HOME:-runs}/mlflow.db"
-	@echo "         then open http://127.0.0.1:5000"
+	@echo "Report:  $(abspath $(REPORT))"
+	@echo "MLflow:  $(BIN)/jetscale ui, then open http://127.0.0.1:5000"
 
 lint: venv
 	$(BIN)/ruff format --check .

@@ -17,9 +17,9 @@ from matplotlib.axes import Axes
 
 from jetscale.files import make_folder
 from jetscale.scaling import Difference, PairedStudy, paired
-from jetscale.study import load_study
 from jetscale.sweep.results import results
 from jetscale.sweep.tracking import default_uri
+from jetscale.sweepfile import load_study
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "quickstart.py"
 COLOURS = ("#555555", "#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito, safe for all

@@ -20,9 +20,10 @@ import torch
 from jetscale.jets.schema import JETCLASS
 from jetscale.mixtures.stream import open_stream
 from jetscale.plan import Cell, cells
-from jetscale.study import Study, load_study
+from jetscale.study import Study
 from jetscale.sweep.inputs import ensure_shards, stream_plans
 from jetscale.sweep.records import study_folder
+from jetscale.sweepfile import load_study
 from jetscale.training.loop import run_cell
 from jetscale.training.result import Cell as Run
 

@@ -93,6 +93,143 @@ def test_tables_fit_a_terminal_and_say_how_they_were_made(capsys, runs, command)
     assert "…" not in out
 
 
+@pytest.fixture
+def edited(runs, tmp_path):
+    """Writes the run table as changed by a function."""
+
+    def make(change):
+        path = tmp_path / "edited.csv"
+        change(pd.read_csv(runs)).to_csv(path, index=False)
+        return path
+
+    return make
+
+
+def other_ladder(frame):
+    """The second mixture on other model sizes: both can be fitted, nothing can be paired."""
+    frame.loc[frame["mixture"] == "pretrained", "params"] += 1
+    return frame
+
+
+def two_sizes(frame):
+    """Too few model sizes for a law, enough to pair."""
+    return frame[frame["params"] < 5e3]
+
+
+def neither(frame):
+    """One mixture of two sizes."""
+    return two_sizes(frame[frame["mixture"] == "scratch"])
+
+
+@pytest.mark.parametrize(
+    ("command", "change", "shown", "missing"),
+    [
+        ("fit", other_ladder, "Frontier", "- not paired: no two mixtures have a run with"),
+        ("fit", two_sizes, "Measured", "- not fitted: mixture 'scratch' has 2 values of params"),
+        ("compare", two_sizes, "Measured", "- not compared: mixture 'scratch' has 2 values of"),
+    ],
+)
+def test_what_can_be_shown_is_shown(capsys, edited, command, change, shown, missing):
+    code, out, err = call(capsys, command, "--runs", edited(change))
+    words = " ".join(out.split())
+    assert (code, err) == (0, "")
+    assert shown in words
+    assert missing in words
+
+
+def test_json_holds_what_can_be_shown(capsys, edited):
+    answer = json.loads(call(capsys, "fit", "--runs", edited(other_ladder), "--json")[1])
+    assert answer["paired"] is None
+    assert set(answer["mixtures"]) == {"scratch", "pretrained"}
+    assert answer["warnings"][-1].startswith("not paired: no two mixtures")
+    answer = json.loads(call(capsys, "fit", "--runs", edited(two_sizes), "--json")[1])
+    assert answer["paired"]["pairs"][0]["overall"]["n_sizes"] == 2
+    assert answer["mixtures"] == {}
+    assert answer["warnings"][-1].startswith("not fitted: mixture 'scratch' has 2 values")
+    answer = json.loads(call(capsys, "compare", "--runs", edited(two_sizes), "--json")[1])
+    assert answer["pairs"] == []
+    assert answer["warnings"][0].startswith("not compared: ")
+    assert answer["paired"]["baseline"] == "scratch"
+
+
+@pytest.mark.parametrize(
+    ("command", "change"), [("fit", neither), ("compare", neither), ("compare", other_ladder)]
+)
+def test_nothing_to_show_is_an_error(capsys, edited, command, change):
+    code, out, err = call(capsys, command, "--runs", edited(change))
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "not paired: " in err
+    assert ("not fitted: " if command == "fit" else "not compared: ") in err
+
+
+@pytest.mark.parametrize("command", [["fit"], ["compare"], ["allocate", "--budget", "1e12"]])
+def test_long_names_fit_too(capsys, edited, command):
+    def rename(frame):
+        names = {"scratch": "none_at_all1", "pretrained": "jetclass2qcd"}
+        return frame.assign(
+            mixture=frame["mixture"].map(names),
+            loss=frame["loss"] * (1 + 0.3 * np.sin(7 * np.arange(len(frame)))),
+        )
+
+    code, out, _ = call(capsys, command[0], "--runs", edited(rename), *command[1:])
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert "…" not in out
+    assert "none_at_all1" in out
+
+
+def test_brackets_are_not_markup(capsys, edited):
+    def one_size(frame):
+        names = {"scratch": "[/b]", "pretrained": "[red]"}
+        return frame[frame["params"] == 1e3].assign(mixture=lambda f: f["mixture"].map(names))
+
+    code, out, _ = call(capsys, "fit", "--runs", edited(one_size))
+    assert code == 0
+    assert "loss of [red] minus [/b]" in " ".join(out.split())
+    assert out.count("[one size]") == 6
+    assert "mixture '[/b]' has 1 value of params" in " ".join(out.split())
+
+
+def test_warnings_of_a_mixture_share_a_line(capsys, runs):
+    _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e20")
+    lines = [line for line in out.splitlines() if line.startswith("- ")]
+    assert len(lines) == 2
+    assert lines[0].startswith("- scratch: extrapolates: budget 9.01 decades above, N* ")
+
+
+def test_pretraining_is_not_in_the_budget(capsys, edited):
+    def pretrain(frame):
+        flops = np.where(frame["mixture"] == "pretrained", 1e3 * frame["params"], 0.0)
+        return frame.assign(
+            flops=5 * frame["params"] * frame["examples"],
+            pretraining_flops=flops,
+            params_non_embedding=frame["params"] - 100,
+        )
+
+    path = edited(pretrain)
+    for command in (["fit"], ["allocate", "--budget", "1e10"]):
+        words = " ".join(call(capsys, command[0], "--runs", path, *command[1:])[1].split())
+        assert "pretraining not counted; params: all trainable parameters" in words
+        assert "pretrained: 6.4e+07 FLOPs of pretraining per model (largest) are not in" in words
+        assert "scratch: 0 FLOPs" not in words
+
+
+def test_alone_a_mixture_is_not_called_the_best(capsys, runs):
+    arguments = ("allocate", "--runs", runs, "--budget", "1e10")
+    _, alone, _ = call(capsys, *arguments, "--mixture", "scratch")
+    _, both, _ = call(capsys, *arguments)
+    assert "best" not in alone
+    assert "100%" not in alone
+    assert "lowest" not in alone
+    assert "best: share of bootstrap replicates" in " ".join(both.split())
+
+
+@pytest.mark.parametrize("arguments", [("--budget", "0"), ("--budget", "1", "--mixture", "x")])
+def test_a_bad_question_costs_no_fit(capsys, runs, arguments, monkeypatch):
+    monkeypatch.setattr("jetscale.scaling.fit", lambda frame: pytest.fail("fitted first"))
+    assert call(capsys, "allocate", "--runs", runs, *arguments)[0] == 2
+
+
 def test_the_answer_is_a_sentence(capsys, runs):
     _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e10")
     words = " ".join(out.split())
@@ -130,7 +267,11 @@ def test_a_bad_question_is_one_line(capsys, runs, arguments, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("mixture,params,examples\na,1,2\n", "loss"),
+        ("mixture,params,examples\na,1,2\n", "missing column 'loss'"),
+        ("mixture,params,examples,loss\na,1,2\n", "row 1 has 3 fields, the header has 4"),
+        ("mixture,params,examples,loss\n1,a,1,2,3\n", "row 1 has 5 fields, the header has 4"),
+        ("mixture;params;examples;loss\na;1;2;3\n", "separated by ';', needs commas"),
+        ("mixture,params,examples,loss,seed\na,1,2,3,1e30\n", "row 1: seed is 1e+30"),
         ("mixture,params,examples,los\na,1,2,3\n", "'los'"),
         ("mixture,params,examples,loss\na,1,2,high\n", "high"),
         ("mixture,params,examples,loss\na,1,0,3\n", "examples"),

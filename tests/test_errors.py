@@ -21,6 +21,11 @@ def test_unknown_without_a_near_name_lists_all():
     assert "did you mean" not in errors.unknown("class", "xyzzy", ["Hbb", "Hcc"])
 
 
+def test_unknown_among_many_names_only_the_nearest():
+    text = errors.unknown("class", "X_bbb", [f"X_{i}" for i in range(99)] + ["X_bb"])
+    assert text == "unknown class 'X_bbb'; did you mean 'X_bb'? 100 are known"
+
+
 def test_missing_extra_says_what_to_install():
     error = errors.MissingExtra("fastjet", "simulate")
     assert "pip install 'jetscale[simulate]'" in str(error)

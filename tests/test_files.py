@@ -1,5 +1,6 @@
 import errno
 import json
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,37 @@ def test_a_folder_replaces_a_folder(tmp_path):
             (temporary / content).write_text(content)
     assert [p.name for p in target.iterdir()] == ["two"]
     assert [p.name for p in tmp_path.iterdir()] == ["shards"]
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+def test_a_folder_that_cannot_be_replaced_is_as_before(tmp_path, monkeypatch, refused):
+    """The new folder does not arrive; with 2, the old one cannot even come back: it is kept."""
+    target = tmp_path / "shards"
+    target.mkdir()
+    (target / "old").write_text("")
+    rename, tries = Path.rename, []
+
+    def refuse(self, to):
+        if to == target:
+            tries.append(self)
+            if len(tries) <= refused:
+                raise OSError(errno.EIO, "Input/output error")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+
+    def write():
+        with atomic_path(target) as temporary:
+            temporary.mkdir()
+            (temporary / "new").write_text("")
+
+    with pytest.raises(StorageError, match=r"cannot write .*shards: Input/output error"):
+        write()
+    assert [p.name for p in tmp_path.rglob("old")] == ["old"]
+    if refused == 1:
+        assert [p.name for p in target.iterdir()] == ["old"]
+        assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_full_disk_is_one_line(tmp_path):

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "awkward": {"jetscale.jets"},
     "rich": {"jetscale.display", "jetscale.display_scaling"},
     "click": {"jetscale.cli"},
-    "plotly": {"jetscale.figures", "jetscale.report"},
+    "plotly": {"jetscale.report"},
 }
 WITHOUT_TORCH = ("jetscale.model.flops", "jetscale.plan", "jetscale.scaling", "jetscale.report")
 FLOW = {  # a room and what it may import of ours

@@ -1,6 +1,6 @@
 from jetscale.overview import overview
 from jetscale.plan import cells
-from jetscale.study import load_study
+from jetscale.sweepfile import load_study
 
 
 def test_rows_add_up_to_the_plan(real_sweep):

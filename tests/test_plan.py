@@ -55,6 +55,17 @@ def test_keys_ignore_the_grid_and_follow_the_controls(study):
     assert study_identity(study) == study_identity(wider)
 
 
+def test_keys_follow_the_pretraining_jets_of_their_own_mixture(study):
+    before = {c.key for c in cells(study)}
+    small = Mixture(name="small", parts={"res2p": 1, "qcd": 1})
+    same_pool = replace(study, mixtures=(*study.mixtures, small))
+    assert before < {c.key for c in cells(same_pool)}
+    large = Mixture(name="large", parts={"res2p": 1})
+    after = replace(same_pool, mixtures=(*same_pool.mixtures, large))
+    changed = {c.key for c in cells(same_pool)} - {c.key for c in cells(after)}
+    assert {c.mixture.name for c in cells(same_pool) if c.key in changed} == {"small"}
+
+
 def test_the_source_of_the_jets_is_part_of_the_key(study):
     other = replace(study, source=Simulated(train_jets=100, seed=2))
     assert not {c.key for c in cells(study)} & {c.key for c in cells(other)}

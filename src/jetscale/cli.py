@@ -151,10 +151,19 @@ def inspect(folder: Path, as_json: bool) -> None:
 @sweep_argument
 @json_option
 def measure(sweep: Path, as_json: bool) -> NoReturn:
-    """Diversity and alignment of each mixture (not there yet)."""
+    """Diversity and alignment of each mixture: not there yet, and says so.
+
+    \b
+    Example:
+      jetscale measure sweeps/quickstart.py
+    """
+    from jetscale.sweepfile import load_study
+
+    study = load_study(sweep)
+    names = ", ".join(mixture.name for mixture in study.mixtures)
     raise StudyError(
-        "`jetscale measure` is not there yet: diversity and alignment of mixtures come with the "
-        "next release; `jetscale plan` shows the mixtures of a sweep"
+        f"study {study.name!r}: measures of diversity and alignment are not there yet for its "
+        f"mixtures ({names}); `jetscale compare` shows what their losses say"
     )
 
 
@@ -170,7 +179,7 @@ def plan(sweep: Path, as_json: bool) -> None:
     """
     from jetscale.display import show_plan
     from jetscale.overview import overview
-    from jetscale.study import load_study
+    from jetscale.sweepfile import load_study
 
     summary = overview(load_study(sweep))
     if as_json:
@@ -190,14 +199,14 @@ def run(sweep: Path, address: str | None) -> None:
       jetscale run sweeps/quickstart.py
     """
     from jetscale.display import progress_bar, show_outcome
-    from jetscale.study import load_study
     from jetscale.sweep.launch import run_study
     from jetscale.sweep.tracking import default_uri
+    from jetscale.sweepfile import load_study
 
     study, uri = load_study(sweep), default_uri(home())
     with progress_bar() as progress:
         outcome = run_study(study, home(), tracking=uri, address=address, progress=progress)
-    show_outcome(outcome, study.name, uri)
+    show_outcome(outcome, study.name, str(sweep), uri)
     if outcome.problems or outcome.done < outcome.planned:
         sys.exit(1)
 
@@ -219,8 +228,8 @@ def status(sweep: Path, as_json: bool) -> None:
     """
     from jetscale.display import show_status
     from jetscale.plan import cells
-    from jetscale.study import load_study
     from jetscale.sweep.records import RecordStore, study_folder, summarise
+    from jetscale.sweepfile import load_study
 
     study = load_study(sweep)
     summary = summarise(RecordStore(study_folder(study, home())).status(cells(study)))
@@ -260,9 +269,9 @@ def _analysis(command: F) -> F:
 def _table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
     """The run table of a sweep or of a CSV file, and warnings, which go to standard error too."""
     from jetscale.scaling import read_runs
-    from jetscale.study import load_study
     from jetscale.sweep.results import results
     from jetscale.sweep.tracking import default_uri
+    from jetscale.sweepfile import load_study
 
     if (sweep is None) == (runs is None):
         raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
@@ -287,15 +296,11 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
     from jetscale import display_scaling, scaling
 
     frame, _ = _table(sweep, runs)
-    fits = scaling.fit(frame)
-    several = frame["mixture"].nunique() > 1
-    measured = scaling.paired(frame) if several else None
+    summary = scaling.summarise_fit(frame)
     if as_json:
-        _print_json(fits.to_dict() | ({"paired": measured.to_dict()} if measured else {}))
-        return
-    if measured:
-        display_scaling.show_paired(measured)
-    display_scaling.show_fit(fits)
+        _print_json({"mixtures": {}} | summary.to_dict())
+    else:
+        display_scaling.show_summary(summary)
 
 
 @cli.command()
@@ -310,13 +315,11 @@ def compare(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
     from jetscale import display_scaling, scaling
 
     frame, _ = _table(sweep, runs)
-    comparison = scaling.compare(scaling.fit(frame))
-    measured = scaling.paired(frame)
+    summary = scaling.summarise_comparison(frame)
     if as_json:
-        _print_json(comparison.to_dict() | {"paired": measured.to_dict()})
+        _print_json({"pairs": []} | summary.to_dict())
     else:
-        display_scaling.show_paired(measured)
-        display_scaling.show_comparison(comparison)
+        display_scaling.show_summary(summary)
 
 
 @cli.command()
@@ -335,6 +338,7 @@ def allocate(
     from jetscale import display_scaling, scaling
 
     frame, _ = _table(sweep, runs)
+    scaling.check_question(budget, mixture, frame["mixture"])
     allocation = scaling.allocate(scaling.fit(frame), budget, mixture)
     if as_json:
         _print_json(allocation.to_dict())

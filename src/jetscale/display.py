@@ -123,7 +123,7 @@ def show_status(summary: dict[str, Any], name: str) -> None:
         console.print(reasons)
 
 
-def show_outcome(outcome: Any, name: str, uri: str) -> None:
+def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
     """What `jetscale run` did, and where to look."""
     console.print(
         f"study {name}: {outcome.done} of {outcome.planned} cells done, "
@@ -137,5 +137,8 @@ def show_outcome(outcome: Any, name: str, uri: str) -> None:
     for problem in outcome.problems:
         console.print(f"a trial did not finish: {problem}")
     if outcome.failed:
-        console.print(f"see why: jetscale status sweeps/{name}.py")
+        console.print(f"see why: jetscale status {sweep}")
+    if outcome.behind:
+        console.print(f"warning: {outcome.behind}")
+        return
     console.print(f"MLflow at {uri}; look with: jetscale ui")

@@ -1,8 +1,15 @@
-"""Tables of what the analysis found; measured things first, fitted laws after them."""
+"""Tables of what the analysis found; measured things first, fitted laws after them.
 
-from collections.abc import Iterable
+Everything fits 80 columns for mixtures named in up to 12 characters. Warnings of one mixture share
+a line, and so do mixtures or pairs left out for the same reason.
+"""
 
+import math
+from collections.abc import Iterable, Mapping
+
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from jetscale.display import console, table
 from jetscale.plan import short
@@ -13,20 +20,44 @@ from jetscale.scaling import (
     Estimate,
     PairedStudy,
     StudyFit,
+    Summary,
 )
 
 
-def interval(estimate: Estimate, digits: int = 3) -> str:
+def _table(title: str, *columns: str, left: int = 1) -> Table:
+    """A table whose columns are two spaces apart."""
+    out = table(escape(title), *columns, left=left)
+    out.padding = (0, 1, 0, 0)
+    return out
+
+
+def _add(rows: Table, *cells: str) -> None:
+    """Add a row of plain text: brackets are intervals or names, never markup."""
+    rows.add_row(*map(Text, cells))
+
+
+def interval(estimate: Estimate, form: str = ".2f") -> str:
     """``0.34 [0.31, 0.37]``, with a star where the runs do not determine the value."""
-    value, low, high = (f"{x:.{digits}g}" for x in (estimate.value, estimate.low, estimate.high))
+    value, low, high = (f"{x:{form}}" for x in (estimate.value, estimate.low, estimate.high))
     star = "" if estimate.identified else " *"
     return f"{value} [{low}, {high}]{star}"
+
+
+def show_summary(summary: Summary) -> None:
+    """The measured part, the part with laws, and a line for the one that is missing."""
+    if summary.paired is not None:
+        show_paired(summary.paired)
+    if isinstance(summary.laws, StudyFit):
+        show_fit(summary.laws)
+    elif summary.laws is not None:
+        show_comparison(summary.laws)
+    _lines(summary.missing)
 
 
 def show_paired(study: PairedStudy) -> None:
     """Loss differences and effective data of every pair of mixtures, by data size."""
     for pair in study.pairs:
-        rows = table(
+        rows = _table(
             f"Measured: loss of {pair.mixture} minus {pair.baseline}, same N, D and seed",
             "D",
             "difference",
@@ -34,7 +65,8 @@ def show_paired(study: PairedStudy) -> None:
             "effective data",
         )
         for row in (*pair.by_examples, pair.overall):
-            rows.add_row(
+            _add(
+                rows,
                 "all" if row.examples is None else short(row.examples),
                 _signed(row.difference),
                 f"{row.n_lower} of {row.n_pairs}",
@@ -42,56 +74,57 @@ def show_paired(study: PairedStudy) -> None:
             )
         console.print(rows)
     console.print(
-        "95% intervals over cells. Effective data: by which factor the baseline would need more "
-        "jets to reach the same loss; < and > are limits, where a loss lies beyond its curve.",
+        "95% intervals over model sizes (all: D averaged within each); the test set and training "
+        "subsets that all sizes share are not covered. Effective data: by which factor the "
+        "baseline would need more jets to reach the same loss; < and > are limits, where a loss "
+        "lies beyond its curve.",
         style="dim",
     )
-    _lines(f"not paired: {pair}: {why}" for pair, why in study.not_paired.items())
+    _lines(_grouped("not paired", study.not_paired))
 
 
 def _signed(estimate: Estimate) -> str:
     value, low, high = estimate.value, estimate.low, estimate.high
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return f"{value:+.3f}" + (" [one size]" if math.isnan(low) else f" [{low:+.3f}, {high:+.3f}]")
 
 
 def _factor(factor: DataFactor | None) -> str:
     if factor is None:
         return ""
     value, low, high = factor.factor.value, factor.factor.low, factor.factor.high
-    return f"{factor.bound} x{value:.2g} [{low:.2g}, {high:.2g}]".strip()
+    ends = "" if math.isnan(low) or math.isnan(high) else f" [{low:.2g}, {high:.2g}]"
+    return f"{factor.bound} x{value:.2g}{ends}".strip()
 
 
 def show_fit(fits: StudyFit) -> None:
     """Frontier exponents and law of every mixture, and whatever is not identified."""
-    frontier = table("Frontier: N* ~ C^a, D* ~ C^b", "mixture", "a (params)", "b (data)", "cells")
-    law = table("Law: L = E + A/N^alpha + B/D^beta", "mixture", "E", "alpha", "beta")
+    frontier = _table("Frontier: N* ~ C^a, D* ~ C^b", "mixture", "a (params)", "b (data)", "cells")
+    law = _table("Law: L = E + A/N^alpha + B/D^beta", "mixture", "E", "alpha", "beta")
     for name, fitted in fits.mixtures.items():
         a, b = (fitted.frontier[key] for key in ("params_exponent", "data_exponent"))
-        frontier.add_row(name, interval(a, 2), interval(b, 2), str(fitted.n_cells))
-        law.add_row(name, *(interval(fitted.parameters[p], 2) for p in ("E", "alpha", "beta")))
+        _add(frontier, name, interval(a), interval(b), str(fitted.n_cells))
+        floor, alpha, beta = (fitted.parameters[p] for p in ("E", "alpha", "beta"))
+        _add(law, name, interval(floor, ".2g"), interval(alpha), interval(beta))
     console.print(frontier)
     console.print(law)
     console.print(
         f"* not identified at this scale. 95% intervals: {fits.replicates} replicates of a "
-        f"bootstrap over cells. Compute: {fits.cost.convention}",
+        f"bootstrap over cells, those of one trunk as if independent. Compute: "
+        f"{fits.cost.convention}",
         style="dim",
     )
-    _warnings(fits)
-
-
-def _warnings(fits: StudyFit) -> None:
-    _lines(f"not fitted: {name}: {why}" for name, why in fits.not_fitted.items())
     _lines(fits.warnings)
-    for fitted in fits.mixtures.values():
-        _lines(fitted.warnings)
+    _lines(_folded({name: fitted.warnings for name, fitted in fits.mixtures.items()}))
 
 
 def show_comparison(comparison: Comparison) -> None:
     """Differences of exponents, pair by pair."""
-    rows = table("Exponents: b minus a", "a", "b", "delta of N* exponent", "p", "verdict", left=2)
+    rows = _table("Exponents: b minus a", "a", "b", "delta of N* exponent", "p", "verdict", left=2)
+    rows.columns[-1].no_wrap = False
     for pair in comparison.pairs:
-        delta = interval(pair.delta_params_exponent, 2)
-        rows.add_row(
+        delta = interval(pair.delta_params_exponent)
+        _add(
+            rows,
             pair.a,
             pair.b,
             delta,
@@ -101,42 +134,46 @@ def show_comparison(comparison: Comparison) -> None:
     console.print(rows)
     method = comparison.pairs[0].to_dict()["method"]
     console.print(f"* not identified at this scale. p: {method}", style="dim")
-    _lines(f"not compared: {pair}: {why}" for pair, why in comparison.not_compared.items())
+    _lines(_grouped("not compared", comparison.not_compared))
 
 
 def show_allocation(allocation: Allocation) -> None:
     """The answer for one budget: a sentence, the predictions, and what was measured within it."""
-    console.print(_sentence(allocation))
+    console.print(Text(_sentence(allocation)))
     title = f"Predicted by the laws at {allocation.budget_flops:.3g} FLOPs"
-    rows: Table = table(title, "mixture", "N* params", "D* jets", "loss", "best")
+    several = len(allocation.mixtures) > 1
+    share = ("best",) if several else ()
+    rows = _table(title, "mixture", "N* params", "D* jets", "loss", *share)
     for name, found in allocation.mixtures.items():
-        rows.add_row(
+        _add(
+            rows,
             name if found.loss.identified else f"{name} *",
             _count(found.params),
             _count(found.examples),
             f"{found.loss.value:.3f} [{found.loss.low:.3f}, {found.loss.high:.3f}]",
-            f"{found.best_share:.0%}",
+            *((f"{found.best_share:.0%}",) if several else ()),
         )
     console.print(rows)
+    meaning = " best: share of bootstrap replicates with the lowest loss." if several else ""
     console.print(
-        f"* optimum not identified at this scale. best: share of bootstrap replicates with the "
-        f"lowest loss. Compute: {allocation.convention}",
+        f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}",
         style="dim",
     )
     _show_measured(allocation)
-    for found in allocation.mixtures.values():
-        _lines(found.warnings)
+    _lines(_grouped("not fitted", allocation.not_fitted))
+    _lines(allocation.warnings)
+    _lines(_folded({name: found.warnings for name, found in allocation.mixtures.items()}))
 
 
 def _show_measured(allocation: Allocation) -> None:
-    rows = table("Measured: best cell within the budget", "mixture", "N", "D", "FLOPs", "loss")
+    rows = _table("Measured within the budget", "mixture", "N", "D", "FLOPs", "loss")
     for name, found in allocation.mixtures.items():
         cell = found.measured
         if cell is None:
-            rows.add_row(name, "none is that cheap")
+            _add(rows, name, "none is that cheap")
             continue
         sizes = (short(cell.params), short(cell.examples), f"{cell.flops:.2g}")
-        rows.add_row(name, *sizes, f"{cell.loss:.3f}")
+        _add(rows, name, *sizes, f"{cell.loss:.3f}")
     console.print(rows)
 
 
@@ -155,9 +192,10 @@ def _sentence(allocation: Allocation) -> str:
     if allocation.best_identified:
         return answer
     cell = measured.get(name)
+    rank = f", the lowest of {len(measured)} mixtures" if len(measured) > 1 else ""
     known = (
         f" Measured within the budget: {short(cell.params)} parameters on {short(cell.examples)} "
-        f"jets, loss {cell.loss:.3f}, the lowest of all mixtures."
+        f"jets, loss {cell.loss:.3f}{rank}."
         if cell
         else ""
     )
@@ -174,6 +212,22 @@ def _size(value: float) -> str:
     return "<1" if value < 1 else ">1e18" if value > 1e18 else short(value, 2)
 
 
+def _folded(warnings: Mapping[str, Iterable[str]]) -> Iterable[str]:
+    """The warnings of each mixture as one line that names it once."""
+    for name, lines in warnings.items():
+        bare = [line.removeprefix(f"{name}: ") for line in lines]
+        if bare:
+            yield f"{name}: {'; '.join(bare)}"
+
+
+def _grouped(label: str, reasons: Mapping[str, str]) -> Iterable[str]:
+    """One line per reason, naming all it holds for."""
+    for why in dict.fromkeys(reasons.values()):
+        names = ", ".join(name for name, reason in reasons.items() if reason == why)
+        yield f"{label}: {names}: {why}"
+
+
 def _lines(lines: Iterable[str]) -> None:
+    """Remarks below the tables."""
     for line in lines:
-        console.print(f"- {line}")
+        console.print(Text(f"- {line}"))

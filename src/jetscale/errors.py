@@ -16,6 +16,8 @@ A message is one line: what, where, the value, the fix. The command line prints 
 import difflib
 from collections.abc import Iterable
 
+_LISTED = 20  # more names would not fit a line
+
 
 class JetscaleError(Exception):
     """Root of all errors a user can cause or cure."""
@@ -69,7 +71,8 @@ def unknown(what: str, value: str, known: Iterable[str]) -> str:
     "unknown class 'Hbc'; did you mean 'Hbb'? known: Hbb, QCD"
     """
     names = list(known)
+    shown = f"known: {', '.join(names)}" if len(names) <= _LISTED else f"{len(names)} are known"
     lowered = {name.lower(): name for name in names}
     near = difflib.get_close_matches(value.lower(), list(lowered), n=1, cutoff=0.5)
     hint = f"; did you mean {lowered[near[0]]!r}?" if near else ";"
-    return f"unknown {what} {value!r}{hint} known: {', '.join(names)}"
+    return f"unknown {what} {value!r}{hint} {shown}"

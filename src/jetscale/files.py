@@ -1,6 +1,7 @@
 """Writing files so that a crash, a full disk or a second process never leaves half a file."""
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -55,18 +56,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise storage_error(path, error) from error
+    replaced = scratch / "replaced"
     try:
         temporary = scratch / path.name
         yield temporary
         if temporary.is_file():
             _sync(temporary)
-        if path.is_dir() and temporary.is_dir():
-            path.rename(scratch / "replaced")
-        temporary.replace(path)
+        _put(temporary, path, replaced)
     except OSError as error:
         raise storage_error(path, error) from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if path.exists() or not replaced.exists():  # else the only copy of the old folder is here
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _put(temporary: Path, path: Path, replaced: Path) -> None:
+    """Rename; a folder in the way steps aside first and comes back if that fails."""
+    try:
+        if path.is_dir() and temporary.is_dir():
+            path.rename(replaced)
+        temporary.replace(path)
+    finally:
+        if replaced.exists() and not path.exists():
+            replaced.rename(path)
 
 
 def _sync(path: Path) -> None:
@@ -78,3 +90,24 @@ def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically; non-finite numbers are refused."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a file lock for the length of the block; it goes with the process, however that ends.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process holds it and ``wait`` is false.
+    StorageError
+        The lock file cannot be opened.
+    """
+    make_folder(path.parent)
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise storage_error(path, error) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield

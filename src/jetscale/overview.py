@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from jetscale.plan import ARCHITECTURE, Cell, cells, seconds, source_identity
+from jetscale.plan import Cell, cells, seconds
 from jetscale.study import Study
+from jetscale.sweep.controls import held_fixed
 
 
 def overview(study: Study) -> dict[str, Any]:
@@ -28,11 +29,7 @@ def overview(study: Study) -> dict[str, Any]:
         "flops": sum(cell.flops for cell in planned),
         "core_hours": sum(seconds(cell) for cell in planned) / 3600,
         "rows": rows,
-        "held_fixed": {
-            "architecture": ARCHITECTURE,
-            "source": source_identity(study),
-            **study.controls.to_dict(),
-        },
+        "held_fixed": held_fixed(study, {}),
     }
 
 

@@ -20,11 +20,12 @@ import numpy as np
 
 from jetscale.jets.schema import JETCLASS, features_of
 from jetscale.jets.shards import open_shards
+from jetscale.mixtures.quota import quotas
 from jetscale.model import flops
 from jetscale.study import Folders, Mixture, ModelSize, Study, digest
 
 ARCHITECTURE = "pre-norm transformer, RMSNorm, SwiGLU, mean and attention pooling, version 1"
-DATA_VERSION = 1  # raised when the simulation makes other jets from the same seed
+DATA_VERSION = 2  # raised when the simulation makes other jets from the same seed
 
 Kind = Literal["pretrain", "finetune"]
 
@@ -99,26 +100,44 @@ def cells(study: Study) -> tuple[Cell, ...]:
     }
     out: list[Cell] = []
     for mixture in study.mixtures:
+        known = fixed | {"pretraining": pretraining_identity(study, mixture)}
         for size in study.ladder:
             for seed, subset in study.replicates():
                 trunk = None
                 if not mixture.is_scratch:
-                    out.append(_pretraining_cell(study, fixed, mixture, size, seed))
+                    out.append(_pretraining_cell(study, known, mixture, size, seed))
                     trunk = out[-1].key
                 for examples in sorted(study.data_sizes):
-                    cell = _finetuning_cell(study, fixed, mixture, size, seed, subset, examples)
+                    cell = _finetuning_cell(study, known, mixture, size, seed, subset, examples)
                     out.append(replace(cell, trunk=trunk))
     return tuple(out)
 
 
 def source_identity(study: Study) -> dict[str, Any]:
-    """What decides the jets: generator settings, or the content of the shard folders."""
-    if isinstance(study.source, Folders):
-        folders = {"train": study.source.train, "validation": study.source.validation}
-        folders |= {"test": study.source.test}
-        folders |= {f"pretrain {part}": path for part, path in study.source.pretrain.items()}
-        return {role: open_shards(Path(folder)).digest for role, folder in sorted(folders.items())}
-    return {"simulated": DATA_VERSION, **asdict(study.source)}
+    """What decides the downstream jets: generator settings, or the content of the shard folders."""
+    source = study.source
+    if isinstance(source, Folders):
+        folders = {"train": source.train, "validation": source.validation, "test": source.test}
+        return {role: open_shards(Path(folder)).digest for role, folder in folders.items()}
+    return {"simulated": DATA_VERSION, **asdict(source)}
+
+
+def pretraining_identity(study: Study, mixture: Mixture) -> dict[str, Any]:
+    """What decides the pretraining jets of a mixture, part by part."""
+    source = study.source
+    if isinstance(source, Folders):
+        return {part: open_shards(Path(source.pretrain[part])).digest for part in mixture.parts}
+    pools = part_pools(study)
+    return {part: pools.get(part, 0) for part in mixture.parts}
+
+
+def part_pools(study: Study) -> dict[str, int]:
+    """Jets to simulate of every part: the largest need of any mixture."""
+    pools: dict[str, int] = {}
+    for mixture in study.pretrained:
+        for part, need in quotas(mixture.parts, study.controls.pretraining_jets).items():
+            pools[part] = max(pools.get(part, 0), need)
+    return {part: need for part, need in sorted(pools.items()) if need}
 
 
 def study_identity(study: Study) -> str:

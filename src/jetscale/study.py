@@ -7,34 +7,22 @@ of a path, a machine or a date.
 
 import hashlib
 import json
-import re
-import runpy
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from jetscale.errors import StudyError, unknown
+from jetscale.checks import check_name, number, plain, positive_int, require
 from jetscale.jets.schema import features_of, part_named
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
+RESERVED = ("shards", "streams")  # folders beside those of the studies
 
 
 def digest(value: Any) -> str:
     """First 16 hex digits of the SHA-256 of a value's canonical JSON."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise StudyError(message)
-
-
-def _positive_int(owner: str, name: str, value: object) -> None:
-    good = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    _require(good, f"{owner}: {name} is {value!r}, needs a whole number above zero")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +35,8 @@ class ModelSize:
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads"):
-            _positive_int("model size", name, getattr(self, name))
-        _require(
+            plain(self, name, positive_int("model size", name, getattr(self, name)))
+        require(
             self.width % self.heads == 0,
             f"model size: width {self.width} is not a multiple of {self.heads} heads",
         )
@@ -68,18 +56,16 @@ class Mixture:
     """Part name to weight; weights are normalised to sum to one."""
 
     def __post_init__(self) -> None:
-        _require(
-            bool(_NAME.fullmatch(self.name)),
-            f"mixture name {self.name!r}: use letters, digits and + . _ - only",
-        )
-        for part, weight in self.parts.items():
-            part_named(part)
-            _require(
-                weight > 0, f"mixture {self.name!r}: weight of {part!r} is {weight}, needs > 0"
-            )
-        total = sum(self.parts.values())
-        shares = {part: self.parts[part] / total for part in sorted(self.parts)}
-        object.__setattr__(self, "parts", shares)
+        check_name("mixture", self.name)
+        owner = f"mixture {self.name!r}"
+        weights = {
+            part_named(part).name: number(owner, f"weight of {part!r}", weight)
+            for part, weight in sorted(self.parts.items())
+        }
+        for part, weight in weights.items():
+            require(weight > 0, f"{owner}: weight of {part!r} is {weight}, needs > 0")
+        total = sum(weights.values())
+        plain(self, "parts", {part: weight / total for part, weight in weights.items()})
 
     @property
     def is_scratch(self) -> bool:
@@ -134,33 +120,20 @@ class Controls:
 
     def __post_init__(self) -> None:
         features_of(self.features)
-        for name in (
-            "pretraining_jets",
-            "validation_jets",
-            "test_jets",
-            "constituents",
-            "batch_size",
-            "epochs",
-            "pretraining_epochs",
-            "stream_seed",
-        ):
-            _positive_int("controls", name, getattr(self, name))
+        for f in fields(self):
+            if f.type is not str:
+                check = positive_int if f.type is int else number
+                plain(self, f.name, check("controls", f.name, getattr(self, f.name)))
         for name in ("learning_rate", "head_multiplier", "clip"):
-            _require(
-                getattr(self, name) > 0, f"controls: {name} is {getattr(self, name)}, needs > 0"
-            )
+            value = getattr(self, name)
+            require(value > 0, f"controls: {name} is {value}, needs > 0")
         for name in ("beta1", "beta2", "warmup", "weight_decay"):
             value = getattr(self, name)
-            _require(0 <= value < 1, f"controls: {name} is {value}, needs 0 <= value < 1")
+            require(0 <= value < 1, f"controls: {name} is {value}, needs 0 <= value < 1")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for records and digests."""
         return asdict(self)
-
-    def differences(self, other: "Controls") -> dict[str, tuple[Any, Any]]:
-        """Fields that differ, as ``{name: (mine, theirs)}``."""
-        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,8 +146,8 @@ class Simulated:
     """Seed of the generators; every role, class and worker gets its own seed derived from it."""
 
     def __post_init__(self) -> None:
-        _positive_int("simulated source", "train_jets", self.train_jets)
-        _positive_int("simulated source", "seed", self.seed)
+        for name in ("train_jets", "seed"):
+            plain(self, name, positive_int("simulated source", name, getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +166,7 @@ class Folders:
         roles = [("train", self.train), ("validation", self.validation), ("test", self.test)]
         roles += [(f"pretrain {part}", folder) for part, folder in self.pretrain.items()]
         for (role_a, a), (role_b, b) in combinations(roles, 2):
-            _require(
+            require(
                 Path(a).resolve() != Path(b).resolve(),
                 f"folders: {a} is used as {role_a} and as {role_b}; roles must not share jets",
             )
@@ -214,35 +187,38 @@ class Study:
     """Independent orders of the training pool; seed number i uses order i modulo subsets."""
 
     def __post_init__(self) -> None:
-        _require(
-            bool(_NAME.fullmatch(self.name)),
-            f"study name {self.name!r}: use letters, digits and + . _ - only",
-        )
-        for name in ("mixtures", "ladder", "data_sizes", "seeds"):
+        owner = f"study {self.name!r}"
+        check_name("study", self.name)
+        require(self.name not in RESERVED, f"{owner}: that name is a folder of its own; rename it")
+        for name, kind in (("mixtures", Mixture), ("ladder", ModelSize)):
             values = tuple(getattr(self, name))
-            object.__setattr__(self, name, values)
-            _require(bool(values), f"study {self.name!r}: {name} is empty")
-        names = [mixture.name for mixture in self.mixtures]
-        for label, values in (
-            ("mixture", names),
+            good = all(isinstance(value, kind) for value in values)
+            require(good, f"{owner}: {name} must be values of type {kind.__name__}")
+            plain(self, name, values)
+        for name, what in (("data_sizes", "a data size"), ("seeds", "a seed")):
+            numbers = tuple(positive_int(owner, what, value) for value in getattr(self, name))
+            plain(self, name, numbers)
+        plain(self, "subsets", positive_int(owner, "subsets", self.subsets))
+        for what, entries in (
+            ("mixture", [mixture.name for mixture in self.mixtures]),
             ("model size", [size.name for size in self.ladder]),
             ("data size", list(self.data_sizes)),
             ("seed", list(self.seeds)),
         ):
-            twice = next((v for i, v in enumerate(values) if v in values[:i]), None)
-            _require(twice is None, f"study {self.name!r}: {label} {twice!r} is listed twice")
-        for value in self.data_sizes:
-            _positive_int(f"study {self.name!r}", "a data size", value)
-        for value in self.seeds:
-            _positive_int(f"study {self.name!r}", "a seed", value)
-        _positive_int(f"study {self.name!r}", "subsets", self.subsets)
+            require(bool(entries), f"{owner}: needs at least one {what}")
+            twice = next((v for i, v in enumerate(entries) if v in entries[:i]), None)
+            require(twice is None, f"{owner}: {what} {twice!r} is listed twice")
         self._check_source()
 
     def _check_source(self) -> None:
         largest = max(self.data_sizes)
+        for name, kinds in (("source", (Simulated, Folders)), ("controls", (Controls,))):
+            good = isinstance(getattr(self, name), kinds)
+            names = " or ".join(kind.__name__ for kind in kinds)
+            require(good, f"study {self.name!r}: {name} must be a {names}")
         if isinstance(self.source, Simulated):
             pool = self.source.train_jets
-            _require(
+            require(
                 largest <= pool,
                 f"study {self.name!r}: data size {largest} is larger than the training pool of "
                 f"{pool} jets; raise train_jets or drop the size",
@@ -250,18 +226,11 @@ class Study:
             return
         for mixture in self.mixtures:
             for part in mixture.parts:
-                _require(
+                require(
                     part in self.source.pretrain,
                     f"study {self.name!r}: mixture {mixture.name!r} needs part {part!r}, which has "
                     "no folder in source.pretrain",
                 )
-
-    def mixture(self, name: str) -> Mixture:
-        """The mixture of that name; raises StudyError for an unknown one."""
-        found = next((m for m in self.mixtures if m.name == name), None)
-        if found is None:
-            raise StudyError(unknown("mixture", name, [m.name for m in self.mixtures]))
-        return found
 
     @property
     def pretrained(self) -> tuple[Mixture, ...]:
@@ -272,41 +241,3 @@ class Study:
         """(seed, subset) pairs of the grid."""
         for i, seed in enumerate(self.seeds):
             yield seed, i % self.subsets
-
-
-def load_study(path: Path) -> Study:
-    """The Study that ``study()`` in a sweep file returns.
-
-    Raises
-    ------
-    StudyError
-        The file is missing, has no ``study`` function, fails, or names an unknown field.
-    """
-    if not path.is_file():
-        near = (
-            sorted(p.as_posix() for p in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        )
-        raise StudyError(unknown("sweep file", path.as_posix(), near))
-    try:
-        result = runpy.run_path(str(path), run_name="jetscale_sweep")["study"]()
-    except StudyError as error:
-        raise StudyError(f"{path}: {error}") from error
-    except KeyError as error:
-        raise StudyError(f"{path}: no function {error} that returns a Study") from error
-    except TypeError as error:
-        raise StudyError(f"{path}: {_explain_type_error(error)}") from error
-    except Exception as error:
-        raise StudyError(f"{path}: {type(error).__name__}: {error}") from error
-    if not isinstance(result, Study):
-        raise StudyError(f"{path}: study() returned {type(result).__name__}, needs a Study")
-    return result
-
-
-def _explain_type_error(error: TypeError) -> str:
-    """The nearest field name when a value was given one it does not have."""
-    match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    owners = {c.__name__: c for c in (Study, Mixture, Controls, ModelSize, Simulated, Folders)}
-    if match is None or match[1] not in owners:
-        return str(error)
-    known = [f.name for f in fields(owners[match[1]])]
-    return unknown(f"{match[1]} field", match[2], known)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetscale.jets import chunks
+from jetscale.jets import chunks, simulate
 from jetscale.jets.columns import conform
-from jetscale.jets.processes import PROCESSES
+from jetscale.jets.processes import HIGGS, PROCESSES
 from jetscale.jets.schema import JETCLASS2, PARTS, ROLES
 from jetscale.jets.simulate import MAX_SEED
 
@@ -29,6 +29,31 @@ def test_chunks_of_a_job_have_different_seeds():
     seeds = {chunks.chunk_seed(3, role, source, n) for role, source in KEYS for n in range(100)}
     assert len(seeds) == 100 * len(KEYS)
     assert chunks.chunk_seed(3, "train", "Hbb", 0) != chunks.chunk_seed(4, "train", "Hbb", 0)
+
+
+def near_the_end(role, source):
+    """A user's seed whose first chunk lies among the last few hundred seeds of its range."""
+    room = chunks._SPAN - 500
+    places = (
+        (n, (chunks.chunk_seed(n, role, source, 0) - 1) % chunks._SPAN) for n in range(1, 10**6)
+    )
+    return next(n for n, place in places if place > room)
+
+
+@pytest.mark.parametrize("source", ["Hqql", "Tbl", "qcd"])
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_no_seed_is_used_by_two_variants_chunks_or_roles(monkeypatch, source, at_the_end):
+    asked = []
+    monkeypatch.setattr(simulate, "Generator", lambda settings, seed, process: asked.append(seed))
+    process = PROCESSES[source]
+    for role in ("train", "test"):
+        seed = near_the_end(role, source) if at_the_end else 1
+        before = len(asked)
+        for number in range(1000):
+            simulate.make_generators(process, chunks.chunk_seed(seed, role, source, number))
+        place = ROLES.index(role) * len(chunks._SOURCES) + chunks._SOURCES.index(source)
+        assert {(seed - 1) // chunks._SPAN for seed in asked[before:]} == {place}
+    assert len(asked) == len(set(asked)) == 2 * 1000 * len(process.variants)
 
 
 def test_tables_have_the_types_of_the_schema():
@@ -84,6 +109,19 @@ def test_equal_chunks_are_equal_bytes_and_others_differ(pool, capfd):
     assert digest(first.table) == digest(again.table)
     assert digest(first.table) != digest(other.table)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.integration
+def test_hard_events_of_neighbouring_chunks_differ(pool):
+    process, events = PROCESSES["Hqql"], []
+    for number in range(2):
+        seed = chunks.chunk_seed(1, "train", "Hqql", number)
+        for generator in simulate.make_generators(process, seed):
+            record = generator.events(4)
+            fired = record.start[:-1] + 5  # X follows the system, the beams and the partons
+            assert set(record.code[fired]) == {HIGGS}
+            events += record.momentum[0][fired].tolist()
+    assert len(events) == len(set(events)) == 2 * 4 * len(process.variants)
 
 
 @pytest.mark.integration

@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -157,7 +157,7 @@ def test_provenance_accounts_for_every_jet(fake):
         ({"role": "training"}, "did you mean 'train'"),
         ({"part": "qcd"}, "has no parts"),
         ({"corpus": "jetclass2", "part": "res3p"}, "did you mean 'res2p'|did you mean 'res34p'"),
-        ({"corpus": "jetclass2"}, "unknown part"),
+        ({"corpus": "jetclass2"}, "'jetclass2' needs a part: qcd, res2p or res34p"),
         ({"jets": 0}, "jets is 0, needs 1 or more"),
         ({"workers": -1}, "workers is -1"),
         ({"seed": 0}, "seed is 0"),
@@ -184,16 +184,32 @@ def test_importing_needs_no_optional_package():
 
 
 @pytest.mark.parametrize(
-    ("failure", "message"),
-    [(BrokenProcessPool(), "worker died"), (KeyboardInterrupt(), "stopped by Ctrl-C")],
+    ("failure", "expected", "message"),
+    [
+        (BrokenProcessPool(), SweepError, "worker died"),
+        (KeyboardInterrupt(), KeyboardInterrupt, "^$"),
+    ],
 )
-def test_a_lost_worker_and_ctrl_c_end_in_one_line(fake, monkeypatch, failure, message):
+def test_a_lost_worker_is_one_line_and_ctrl_c_passes_when_workers_have_ended(
+    fake, monkeypatch, failure, expected, message
+):
     def fail(chunk, pool):
         raise failure
 
+    events = []
+
+    @contextmanager
+    def workers(number):
+        try:
+            yield production.Workers(FakeExecutor(0))
+        finally:
+            events.append("ended")
+
+    monkeypatch.setattr(production, "simulation_workers", workers)
     monkeypatch.setattr(chunks, "simulate_chunk", fail)
-    with pytest.raises(SweepError, match=message):
+    with pytest.raises(expected, match=message):
         list(job().tables())
+    assert events == ["ended"]
 
 
 def real(workers):

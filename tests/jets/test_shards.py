@@ -142,7 +142,9 @@ def test_folders_that_are_no_shard_folders(tmp_path):
     ("change", "message"),
     [
         ({"format": 2}, "format 2, this version reads 1"),
-        ({"role": "exam"}, "role or class names"),
+        ({"role": "trian"}, "unknown role 'trian'; did you mean 'train'"),
+        ({"label_counts": {"Hbb": 50, "Hqq": 50}}, "unknown class 'Hqq'; did you mean 'Hqql'"),
+        ({"role": ["train"]}, "not a manifest"),
         ({"rows": 99}, "says 99 rows"),
         ({"corpus": "nope"}, "unknown corpus 'nope'"),
         ({"shards": [{"file": "a"}]}, "not a manifest"),

@@ -7,7 +7,7 @@ import pytest
 
 from jetscale.errors import DataError
 from jetscale.jets.columns import conform
-from jetscale.jets.manifest import sha256_of
+from jetscale.jets.manifest import check_shard, open_shards, sha256_of
 from jetscale.jets.shards import write_shards
 from jetscale.jets.verify import verify
 
@@ -58,13 +58,22 @@ def test_ranges_run_over_all_row_groups(tmp_path, make_jets, monkeypatch):
     )
 
 
-def test_one_flipped_bit_is_found(folder):
+@pytest.mark.parametrize("place", [0, 500, -500, -1])
+def test_one_flipped_bit_is_found(folder, place):
     path = folder / "shard-00000.parquet"
     content = bytearray(path.read_bytes())
-    content[500] ^= 1
+    content[place] ^= 1
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"shard-00000\.parquet: expected sha256 \w+, found \w+"):
         verify(folder)
+
+
+def test_a_shard_that_cannot_be_read_is_named(folder):
+    manifest = open_shards(folder)
+    path = manifest.path(manifest.shards[0])
+    path.unlink()
+    with pytest.raises(DataError, match=r"shard-00000\.parquet: cannot be read: No such file"):
+        check_shard(manifest, manifest.shards[0])
 
 
 def test_labels_that_are_not_those_of_the_manifest(folder):

@@ -1,3 +1,6 @@
+import hashlib
+import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 
@@ -196,11 +199,66 @@ def test_altered_labels_of_the_right_size_are_noticed(make_jets, mixture_plan, t
     size = manifest.shards[0].size
     (tmp_path / "p" / "shard-00000.parquet").write_bytes(content)
     text = (tmp_path / "p" / "manifest.json").read_text().replace(f"{size}", f"{len(content)}")
+    text = text.replace(manifest.shards[0].sha256, hashlib.sha256(content).hexdigest())
     (tmp_path / "p" / "manifest.json").write_text(text)
     source = Source(folder=tmp_path / "p", labels=PARTS["qcd"].labels, weight=1.0)
     plan = replace(mixture_plan, sources={"qcd": source}, rows=10)
     with pytest.raises(DataError, match=r"expected \d+ jets, found 200"):
         make(plan, tmp_path)
+
+
+@pytest.fixture
+def copied(train_plan, tmp_path):
+    """A plan that reads a copy of the training shards, and the file of the one shard."""
+    source = train_plan.sources["train"]
+    shutil.copytree(source.folder, tmp_path / "copy")
+    plan = replace(train_plan, sources={"train": replace(source, folder=tmp_path / "copy")})
+    return plan, tmp_path / "copy" / "shard-00000.parquet"
+
+
+@pytest.mark.parametrize("place", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_one_flipped_bit_of_a_shard_makes_no_stream(copied, tmp_path, place):
+    plan, path = copied
+    content = bytearray(path.read_bytes())
+    content[round(place * (len(content) - 1))] ^= 16
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"shard-00000\.parquet: expected sha256 \w+, found \w+"):
+        make(plan, tmp_path / "streams")
+    assert not (tmp_path / "streams").exists()
+
+
+def test_a_shard_used_by_several_streams_is_hashed_once(train_plan, tmp_path, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(assemble, "check_shard", lambda manifest, shard: hashed.append(shard.file))
+    plans = [train_plan, replace(train_plan, name="again", seed=9)]
+    prepare_in_process(plans, tmp_path)
+    prepare_in_process(plans, tmp_path)
+    assert hashed == ["shard-00000.parquet"]
+
+
+def test_a_damaged_footer_is_a_data_error_that_names_the_file(copied, tmp_path):
+    plan, path = copied
+    content = bytearray(path.read_bytes())
+    content[-200:-8] = bytes(192)
+    path.write_bytes(content)
+    manifest = json.loads((path.parent / "manifest.json").read_text())
+    manifest["shards"][0]["sha256"] = hashlib.sha256(content).hexdigest()
+    (path.parent / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=r"shard-00000\.parquet is damaged: ") as caught:
+        make(plan, tmp_path / "streams")
+    assert "\n" not in str(caught.value)
+    assert list((tmp_path / "streams").iterdir()) == []
+
+
+def test_a_source_too_light_for_a_jet_gives_none_and_needs_no_folder(mixture_plan, tmp_path):
+    light = replace(mixture_plan.sources["res2p"], weight=1e-9, folder=tmp_path / "absent")
+    plan = replace(mixture_plan, sources=mixture_plan.sources | {"res2p": light})
+    made = make(plan, tmp_path)
+    assert plan.quotas == made.recipe["quotas"] == {"qcd": 216, "res34p": 184}
+    assert set(made.recipe["sources"]) == {"qcd", "res34p"}
+    assert made.read().labels.min() >= 15
+    without = {name: plan.sources[name] for name in plan.quotas}
+    assert make(replace(plan, sources=without), tmp_path).folder == made.folder
 
 
 def test_a_folder_not_shared_by_all_nodes_is_a_storage_error(tmp_path):

@@ -1,5 +1,6 @@
 """The Ray Data job against the in-process run, on a real two-CPU Ray."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from jetscale.errors import DataError, SweepError
+from jetscale.jets.manifest import open_shards
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.stream import open_stream
 
@@ -61,7 +63,7 @@ def test_streams_of_several_blocks(train_plan, make_jets, tmp_path):
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_damaged_shard_is_named_and_nothing_is_left(train_plan, tmp_path, capfd):
+def test_a_shard_that_tasks_cannot_read_is_named_and_nothing_is_left(train_plan, tmp_path, capfd):
     folder = tmp_path / "damaged"
     folder.mkdir()
     for file in train_plan.sources["train"].folder.iterdir():
@@ -70,6 +72,10 @@ def test_a_damaged_shard_is_named_and_nothing_is_left(train_plan, tmp_path, capf
     content = bytearray(path.read_bytes())
     content[100:3000] = bytes(2900)
     path.write_bytes(content)
+    manifest = (folder / "manifest.json").read_text()  # made to agree, so that a task meets it
+    sha256 = open_shards(folder).shards[0].sha256
+    manifest = manifest.replace(sha256, hashlib.sha256(content).hexdigest())
+    (folder / "manifest.json").write_text(manifest)
     source = replace(train_plan.sources["train"], folder=folder)
     with pytest.raises(DataError, match=r"shard-00000\.parquet is damaged") as caught:
         prepare([replace(train_plan, sources={"train": source})], tmp_path / "s")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jetscale.errors import FitError
-from jetscale.scaling import allocate, fit, laws
+from jetscale.scaling import allocate, check_question, fit, laws
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +57,24 @@ def test_inside_the_measured_range_nothing_is_said(fits):
 
 @pytest.mark.parametrize(
     ("budget", "words"),
-    [(1.8e23, "the budget is 2.00 decades above"), (6e12, "the budget is 3.00 decades below")],
+    [(1.8e23, "budget 2.00 decades above"), (6e12, "budget 3.00 decades below")],
 )
 def test_extrapolation_is_counted_in_decades(fits, budget, words):
     assert fits.mixtures["scratch"].window["flops"] == pytest.approx((6e15, 1.8e21))
-    lines = allocate(fits, budget).mixtures["scratch"].warnings
-    assert any(words in line and "extrapolation" in line for line in lines)
+    (line,) = allocate(fits, budget).mixtures["scratch"].warnings
+    assert line.startswith(f"scratch: extrapolates: {words}, ")
+    assert line.endswith("the measured runs")
+
+
+def test_each_size_beyond_the_runs_is_named(fits):
+    answer = allocate(fits, 1.8e23).mixtures["scratch"]
+    (line,) = answer.warnings
+    for shown, found, name in (
+        ("N*", answer.params, "params"),
+        ("D*", answer.examples, "examples"),
+    ):
+        decades = np.log10(found.value / fits.mixtures["scratch"].window[name][1])
+        assert f"{shown} {decades:.2f} decades above" in line
 
 
 def test_extrapolation_widens_the_interval(fits):
@@ -75,6 +87,38 @@ def test_unusable_budgets(fits, budget):
     with pytest.raises(FitError, match="needs a finite number above zero") as caught:
         allocate(fits, budget)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("budget", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_bad_budget_is_refused_without_a_fit(budget):
+    with pytest.raises(FitError, match="needs a finite number above zero"):
+        check_question(budget, None, ["scratch"])
+
+
+def test_a_bad_mixture_is_refused_without_a_fit():
+    names = ["scratch", "qcd", "qcd"]
+    with pytest.raises(FitError, match=r"did you mean 'scratch'. known: scratch, qcd$"):
+        check_question(1e9, "scrach", names)
+    check_question(1e9, "qcd", names)
+    check_question(1e9, None, names)
+
+
+def test_alone_a_mixture_wins_nothing(fits):
+    plain = allocate(fits, 1e21, mixture="scratch").to_dict()
+    assert plain["best_share"] is None
+    assert plain["mixtures"]["scratch"]["best_share"] is None
+    assert allocate(fits, 1e21).to_dict()["best_share"] > 0.5
+
+
+def test_pretraining_outside_the_budget_is_said(grid, truth):
+    frame = grid({"scratch": truth, "qcd": truth})
+    pretrained = frame["mixture"] == "qcd"
+    frame["pretraining_flops"] = np.where(pretrained, 40 * frame["params"], 0.0)
+    fits = fit(frame, replicates=50)
+    line = "qcd: 1.2e+11 FLOPs of pretraining per model (largest) are not in the budget"
+    assert fits.warnings == (line,)
+    assert allocate(fits, 1e20).to_dict()["warnings"] == [line]
+    assert allocate(fits, 1e20, mixture="scratch").warnings == ()
 
 
 def test_unknown_mixture(fits):

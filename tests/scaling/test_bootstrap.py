@@ -51,6 +51,12 @@ def test_no_effect_of_size_means_alpha_is_not_identified(grid):
     assert not fitted.frontier["params_exponent"].identified
     assert "alpha" in fitted.frontier["params_exponent"].reason
     assert any("m: alpha not identified at this scale" in line for line in fitted.warnings)
+    assert not any("frontier" in line for line in fitted.warnings), "it follows from alpha"
+
+
+def test_what_the_intervals_do_not_cover_is_said(grid, truth):
+    said = fit(grid({"m": truth}), replicates=50).to_dict()["interval"]
+    assert "cells that share a pretrained trunk or training jets count as independent" in said
 
 
 def test_no_floor_in_reach_means_e_is_not_identified(grid):

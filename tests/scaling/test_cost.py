@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from jetscale.errors import FitError
-from jetscale.scaling.cost import cost_model
+from jetscale.scaling.cost import cost_model, pretraining
 
 
 def runs(power: float, wobble: float = 0.0) -> pd.DataFrame:
@@ -29,6 +29,23 @@ def test_power_is_recovered():
     assert cost.k == pytest.approx(20)
     assert cost.worst_residual < 1e-12
     assert "params^0.9000" in cost.convention
+    assert cost.convention.endswith("downstream training FLOPs; pretraining not counted")
+
+
+@pytest.mark.parametrize("dropped", [[], ["flops"]])
+def test_params_are_named_where_the_table_knows_two_counts(dropped):
+    table = runs(1).drop(columns=dropped)
+    assert "trainable" not in cost_model(table).convention
+    both = table.assign(params_non_embedding=table["params"] / 2)
+    assert cost_model(both).convention.endswith("; params: all trainable parameters")
+
+
+def test_pretraining_names_the_largest_model_of_each_mixture():
+    table = runs(1).assign(mixture=["scratch", "qcd", "qcd"] * 2)
+    assert pretraining(table) == {}
+    table["pretraining_flops"] = [0.0, 1e9, 3e10] * 2
+    assert list(pretraining(table)) == ["qcd"]
+    assert "3e+10 FLOPs of pretraining" in pretraining(table)["qcd"]
 
 
 def test_worst_residual_is_reported():

@@ -61,22 +61,56 @@ def test_interval_covers_the_factor_with_noise(grid, truth):
     assert row.data_factor.factor.high / row.data_factor.factor.low < 1.5
 
 
-def test_difference_is_the_mean_over_cells(grid, truth):
+def test_the_overall_interval_is_over_model_sizes(grid, truth):
     shifted = truth + np.array([-0.1, 0, 0, 0, 0])
     frame = grid({"scratch": truth, "qcd": shifted}, noise=0.01)
     wide = frame.pivot_table(index=["params", "examples", "seed"], columns="mixture", values="loss")
     delta = wide["qcd"] - wide["scratch"]
-    cells = delta.groupby(["params", "examples"]).mean()
-    oracle = stats.ttest_1samp(cells, 0).confidence_interval(0.95)
+    sizes = delta.groupby(["params", "examples"]).mean().groupby("params").mean()
+    oracle = stats.ttest_1samp(sizes, 0).confidence_interval(0.95)
     overall = paired(frame).pairs[0].overall
-    assert overall.difference.value == pytest.approx(cells.mean())
+    assert overall.difference.value == pytest.approx(sizes.mean())
     assert (overall.difference.low, overall.difference.high) == pytest.approx(
         (oracle.low, oracle.high)
     )
     assert overall.difference.value == pytest.approx(-0.1, abs=0.01)
-    assert (overall.n_cells, overall.n_pairs) == (48, 96)
+    assert (overall.n_sizes, overall.n_cells, overall.n_pairs) == (6, 48, 96)
     assert overall.n_lower == (delta < 0).sum()
     assert overall.examples is None
+
+
+def test_what_data_sizes_of_a_model_share_does_not_narrow_the_interval(grid, truth):
+    # one offset per model size, common to its data sizes: four independent values, not 24
+    frame = grid({"scratch": truth}, params=PARAMS, examples=EXAMPLES, noise=0.0)
+    offset = frame["params"].map(dict(zip(PARAMS, (-0.1, 0.0, 0.1, 0.2), strict=True)))
+    other = frame.assign(mixture="qcd", loss=frame["loss"] + offset)
+    pair = paired(pd.concat([frame, other], ignore_index=True)).pairs[0]
+    oracle = stats.ttest_1samp([-0.1, 0.0, 0.1, 0.2], 0).confidence_interval(0.95)
+    for row in (pair.overall, *pair.by_examples):
+        assert row.n_sizes == 4
+        ends = row.difference.low, row.difference.high
+        assert ends == pytest.approx((oracle.low, oracle.high))
+
+
+def test_a_model_size_with_more_data_sizes_counts_once():
+    frame = pd.DataFrame(
+        {
+            "mixture": ["scratch"] * 4 + ["qcd"] * 4,
+            "params": [10, 10, 10, 20] * 2,
+            "examples": [1, 2, 3, 1] * 2,
+            "loss": [2.0] * 4 + [1.9, 1.9, 1.9, 1.7],
+        }
+    )
+    assert paired(frame).pairs[0].overall.difference.value == pytest.approx(-0.2)
+
+
+def test_one_model_size_has_no_overall_interval(grid, truth):
+    frame = grid({"scratch": truth, "qcd": truth}, params=[1e8], noise=0.02)
+    overall = paired(frame).pairs[0].overall
+    assert math.isnan(overall.difference.low)
+    assert math.isnan(overall.difference.high)
+    assert overall.to_dict()["n_sizes"] == 1
+    assert overall.to_dict()["difference"]["low"] is None
 
 
 def test_rows_by_data_size_add_up(grid, truth):

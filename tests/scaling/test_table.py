@@ -7,6 +7,8 @@ import pytest
 from jetscale.errors import TableError
 from jetscale.scaling import read_runs, validate
 
+HEADER = b"mixture,params,examples,loss\n"
+
 
 def table(**columns):
     base = {
@@ -61,6 +63,9 @@ def test_column_twice():
         ({"seed": [1, 1.5, 1]}, r"row 2: seed is 1.5, needs a whole number"),
         ({"seed": [1, np.inf, 1]}, r"row 2: seed is inf, needs a whole number"),
         ({"seed": ["a", 1, 1]}, r"row 1: seed is 'a', needs a number"),
+        ({"seed": [1, 1, 1e30]}, r"row 3: seed is 1e\+30, needs one of at most 2\^53"),
+        ({"seed": [1, "-1e17", 1]}, r"row 2: seed is -1e\+17, needs one of at most 2\^53"),
+        ({"pretraining_flops": [0, -1, 0]}, r"row 2: pretraining_flops is -1, needs zero or more"),
         ({"mixture": ["scratch", " ", "qcd"]}, r"row 2: mixture is empty"),
         ({"mixture": ["scratch", None, "qcd"]}, r"row 2: mixture is empty"),
     ],
@@ -69,6 +74,13 @@ def test_bad_values_name_row_and_value(columns, message):
     with pytest.raises(TableError, match=message) as caught:
         validate(table(**columns))
     assert "\n" not in str(caught.value)
+
+
+def test_the_columns_of_a_study_are_kept():
+    extra = {"params_non_embedding": [80.0] * 3, "pretraining_flops": [0.0, 0.0, 1e9]}
+    clean = validate(table(**extra))
+    assert {name: clean[name].tolist() for name in extra} == extra
+    pd.testing.assert_frame_equal(validate(clean), clean, check_like=True)
 
 
 def test_duplicates_without_seeds_ask_for_seeds():
@@ -102,6 +114,12 @@ def test_read_runs_from_a_file(tmp_path):
     )
 
 
+def test_unnamed_columns_of_a_spreadsheet_do_no_harm(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("mixture,params,examples,loss,,\nqcd,1e3,5e2,1.5,,\n\n", newline="\r\n")
+    assert read_runs(path)["loss"].tolist() == [1.5]
+
+
 def test_a_mixture_named_na_is_a_name(tmp_path):
     path = tmp_path / "runs.csv"
     path.write_text("mixture,params,examples,loss\nNA,1000,500,1.5\n")
@@ -112,10 +130,17 @@ def test_a_mixture_named_na_is_a_name(tmp_path):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"mixture,params,examples,loss\n", "no rows"),
-        (b"mixture,params,examples,loss\nqcd,1,1,1\nqcd,1,2,1,9,9\n", "not a comma-separated"),
+        (HEADER, "no rows"),
+        (b"\n \n", "is empty"),
+        (HEADER + b"qcd,1,1,1\n\nqcd,1,2,1,9,9\n", "row 2 has 6 fields, the header has 4"),
+        (HEADER + b"1,qcd,1,1,1\n2,qcd,1,2,1\n", "row 1 has 5 fields, the header has 4"),
+        (HEADER + b"qcd,1,1,1\nqcd,1,2\n", "row 2 has 3 fields, the header has 4"),
+        (b"mixture;params;examples;loss\nqcd;1;1;1,5\n", "separated by ';', needs commas"),
+        (b"mixture\tparams\texamples\tloss\nqcd\t1\t1\t1\n", "separated by tabs, needs commas"),
+        (HEADER + b'"qcd,1,1,1\nqcd,1,2,1\n', "not a comma-separated"),
+        (b"mixture,params,examples,loss,loss\nqcd,1,1,1,2\n", "column 'loss' is there twice"),
         (b"\xff\xfe\x00\x01", "not a comma-separated"),
-        (b"mixture,params,examples,loss\nqcd,1,1,oops\n", "row 1: loss is 'oops'"),
+        (HEADER + b"qcd,1,1,oops\n", "row 1: loss is 'oops'"),
     ],
 )
 def test_bad_files_name_the_file(tmp_path, content, message):

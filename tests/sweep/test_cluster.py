@@ -1,7 +1,7 @@
 import pytest
 
 from jetscale.errors import SweepError
-from jetscale.sweep.cluster import _capacity, _init_arguments, cores
+from jetscale.sweep.cluster import _capacity, _init_arguments, _joined, _line, check, cores
 
 
 def test_one_cpu_is_kept_for_the_drivers():
@@ -26,6 +26,26 @@ def test_this_machine_offers_a_trial_per_core():
     capacity = _capacity({"CPU": arguments["num_cpus"]}, local=True)
     assert capacity.slots == capacity.cpus == cores()
     assert arguments["include_dashboard"] is False
+
+
+def test_an_address_that_does_not_answer_is_one_line(tmp_path):
+    with pytest.raises(SweepError, match=r"Ray on 127.0.0.1:1 does not answer") as caught:
+        check("127.0.0.1:1", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_cluster_this_process_was_started_in_is_joined(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert _joined(None) == "10.0.0.1:6379"
+    assert _joined("auto") == "auto"
+    monkeypatch.delenv("RAY_ADDRESS")
+    assert _joined(None) is None
+
+
+def test_the_line_of_an_error_is_the_one_that_names_it():
+    text = "Traceback ...\n  File x\njetscale.errors.StorageError: cannot write x: full\n\nNote: y"
+    assert _line(RuntimeError(text)) == "StorageError: cannot write x: full"
+    assert _line(RuntimeError("")) == "RuntimeError"
 
 
 def test_a_cluster_is_joined_not_configured():

@@ -51,9 +51,11 @@ def test_shards_are_named_by_what_decides_them(study, tmp_path):
     assert [r.folder(tmp_path) for r in shard_requests(wider, wider.source)] == folders
 
 
-def test_shards_that_are_there_are_not_made_again(study, tmp_path, monkeypatch):
-    for request in shard_requests(study, study.source):
-        request.folder(tmp_path).mkdir(parents=True)
+def test_shards_that_are_there_are_not_made_again(study, tmp_path, monkeypatch, make_jets):
+    for i, request in enumerate(shard_requests(study, study.source)):
+        corpus, labels = ("jetclass2", [187]) if request.part else ("jetclass", range(10))
+        jets = make_jets(request.jets, labels, i)
+        write_shards(request.folder(tmp_path), [jets], corpus=corpus, role=request.role)
     monkeypatch.setattr(inputs, "simulation_workers", None)  # calling it would fail
     found = ensure_shards(study, tmp_path, 1, silent)
     assert sorted(found) == ["pretrain-qcd", "test", "train", "validation"]

@@ -42,6 +42,12 @@ def test_cells_of_an_older_sweep_file_are_left_out(study, store, tmp_path):
         results(other, tmp_path, database(tmp_path))
 
 
+def test_asking_before_the_first_run_leaves_no_database(study, tmp_path):
+    with pytest.raises(StudyError, match="has no finished runs"):
+        results(study, tmp_path, database(tmp_path))
+    assert not (tmp_path / "mlflow.db").exists()
+
+
 def test_without_mlflow_the_records_answer(study, store, tmp_path):
     frame, warnings = results(study, tmp_path, "sqlite:////proc/nowhere/mlflow.db")
     assert len(frame) == 8
@@ -52,5 +58,5 @@ def test_runs_with_other_controls_are_refused(study, store, tmp_path, records):
     other = {"epochs": 9, "architecture": "a"}
     store.write(replace(records[-1], controls=other, controls_digest=digest(other)))
     assert records[-1].key == cells(study)[-1].key
-    with pytest.raises(StudyError, match="epochs: 2 against 9"):
+    with pytest.raises(StudyError, match=r"epochs: .* against"):
         results(study, tmp_path, "sqlite:////proc/nowhere/mlflow.db")

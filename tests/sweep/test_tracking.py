@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from jetscale.errors import SweepError
@@ -65,6 +67,15 @@ def test_a_run_cut_half_way_is_replaced(mirror, records):
     tags = {"jetscale.key": records[0].key, "jetscale.kind": "finetune"}
     mirror.client.create_run(mirror.experiment, tags=tags)
     assert mirror.sync(records, parent) == len(records)
+    assert len(runs_of(mirror)) == len(records) + 1
+
+
+def test_a_run_that_shows_an_older_record_is_replaced(mirror, records):
+    parent = mirror.parent("identity", {})
+    mirror.sync(records, parent)
+    changed = [replace(records[-1], loss=9.0), *records[:-1]]
+    assert mirror.sync(changed, parent) == 1
+    assert mirror.pull()["loss"].max() == 9.0
     assert len(runs_of(mirror)) == len(records) + 1
 
 

@@ -1,17 +1,21 @@
 """A job run in this process, without Ray."""
 
+import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from jetscale.errors import StorageError
 from jetscale.jets.shards import write_shards
 from jetscale.mixtures.assemble import prepare_in_process
+from jetscale.mixtures.stream import open_stream
 from jetscale.plan import cells
 from jetscale.study import Folders
 from jetscale.sweep import worker
+from jetscale.sweep.controls import check_same_controls, held_fixed
 from jetscale.sweep.inputs import ensure_shards, stream_plans
-from jetscale.sweep.records import RecordStore
+from jetscale.sweep.records import RecordStore, run_table
 from jetscale.sweep.worker import Job, run_job
 
 
@@ -31,7 +35,17 @@ def job(tmp_path, make_jets, study):
     plans = stream_plans(study, ensure_shards(study, tmp_path, 1, lambda *_: None))
     streams = prepare_in_process(plans, tmp_path / "streams")
     RecordStore(tmp_path / "study").prepare()
-    return Job(study=study, folder=tmp_path / "study", streams=streams, cells=cells(study))
+    return make_job(study, streams, tmp_path)
+
+
+def make_job(study, streams, tmp_path):
+    return Job(
+        study=study,
+        folder=tmp_path / "study",
+        streams=streams,
+        held_fixed=held_fixed(study, {n: open_stream(p).digest for n, p in streams.items()}),
+        cells=cells(study),
+    )
 
 
 def test_every_cell_gets_a_complete_record(job):
@@ -65,6 +79,37 @@ def test_only_what_is_missing_is_trained(job):
     assert run_job(job) == {"trained": 0, "failed": 0}
 
 
+def test_a_wider_grid_adds_cells_that_may_be_compared(job, tmp_path):
+    run_job(job)
+    wider = replace(job.study, data_sizes=(20, 50), seeds=(1, 2), subsets=1)
+    plans = stream_plans(wider, ensure_shards(wider, tmp_path, 1, lambda *_: None))
+    streams = prepare_in_process(plans, tmp_path / "streams")
+    assert streams["train-0"] != job.streams["train-0"]
+    again = make_job(wider, streams, tmp_path)
+    assert run_job(again) == {"trained": len(again.cells) - len(job.cells), "failed": 0}
+    frame = run_table(RecordStore(job.folder).all())
+    assert len(frame) == 8
+    check_same_controls(frame)
+
+
+def test_a_longer_stream_begins_with_the_shorter_one(job, tmp_path):
+    longer = replace(job.study, data_sizes=(20, 50))
+    plans = stream_plans(longer, ensure_shards(longer, tmp_path, 1, lambda *_: None))
+    streams = prepare_in_process(plans, tmp_path / "streams")
+    short = open_stream(job.streams["train-0"]).read()
+    head = open_stream(streams["train-0"]).read(len(short))
+    assert np.array_equal(short.values, head.values)
+    assert np.array_equal(short.labels, head.labels)
+
+
+def test_a_job_needs_no_shards_and_no_particular_folder(job, tmp_path, monkeypatch):
+    for name in ("train", "validation", "test", "qcd"):
+        shutil.rmtree(tmp_path / name)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run_job(job) == {"trained": 3, "failed": 0}
+
+
 def test_a_cell_without_its_trunk_fails_alone(job):
     chosen = tuple(cell for cell in job.cells if cell.kind == "finetune")
     assert run_job(replace(job, cells=chosen)) == {"trained": 1, "failed": 1}
@@ -85,7 +130,7 @@ def test_a_full_disk_stops_the_job(job, monkeypatch):
 
 def test_both_seeds_and_the_mixture_change_the_loss(job):
     study = replace(job.study, seeds=(1, 2))
-    run_job(replace(job, study=study, cells=cells(study)))
+    run_job(make_job(study, job.streams, job.folder.parent))
     losses = [r.loss for r in RecordStore(job.folder).all() if r.kind == "finetune"]
     assert len(losses) == 4
     assert len(set(losses)) == 4

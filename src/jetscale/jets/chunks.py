@@ -5,7 +5,8 @@ else, so that the jets of a job do not depend on how many workers share it. A ch
 (two where a process alternates between decay settings) and runs on one thread.
 
 Seeds are allotted so that no event can be made twice: each (role, source) owns a range of Pythia's
-900 million seeds, the user's seed hashes to a place in it, and chunks count on from there.
+900 million seeds, the user's seed hashes to a place in it, and chunks count on from there. A chunk
+owns as many seeds as its process has variants.
 """
 
 import hashlib
@@ -50,7 +51,7 @@ SCHEMA = pa.schema([pa.field(name, arrow_type(name), nullable=False) for name in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """An order for ``events`` events of one process."""
+    """An order for ``events`` events of one process; ``seed`` is that of `chunk_seed`."""
 
     source: str
     seed: int
@@ -68,15 +69,18 @@ class Harvest:
 
 
 def chunk_seed(seed: int, role: str, source: str, number: int) -> int:
-    """Pythia's seed of chunk ``number``, 1 to 900000000.
+    """Pythia's first seed of chunk ``number``, 1 to 900000000.
 
-    Ranges of different (role, source) are disjoint; within one, chunks have different seeds.
+    The chunk owns this seed and the next ones, one per variant of its process. Ranges of different
+    (role, source) are disjoint; within one, no two chunks own the same seed.
     """
     text = f"jetscale simulation {seed} {role} {source}"
     digest = hashlib.sha256(text.encode()).digest()
-    place = (int.from_bytes(digest[:8], "big") + number) % _SPAN
+    variants = len(PROCESSES[source].variants) if source in PROCESSES else 1
+    places = _SPAN // variants  # whole chunks only, so that none reaches into the next range
+    place = (int.from_bytes(digest[:8], "big") + number) % places
     segment = ROLES.index(role) * len(_SOURCES) + _SOURCES.index(source)
-    return 1 + segment * _SPAN + place
+    return 1 + segment * _SPAN + variants * place
 
 
 class Stopped(Exception):

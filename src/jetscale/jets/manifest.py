@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jetscale.errors import DataError, JetscaleError
+from jetscale.errors import DataError, JetscaleError, unknown
 from jetscale.jets.schema import PARTS, ROLES, classes_of
 
 FORMAT = 1
@@ -61,6 +61,17 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_shard(manifest: Manifest, shard: Shard) -> None:
+    """Compare the bytes of a shard with the manifest; raises DataError where they differ."""
+    path = manifest.path(shard)
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if found != shard.sha256:
+        raise DataError(f"{path}: expected sha256 {shard.sha256}, found {found}; make it again")
 
 
 def write_manifest(
@@ -122,10 +133,8 @@ def _parse(folder: Path, path: Path) -> Manifest:
         manifest = Manifest(
             folder=folder, shards=shards, parts=tuple(content.pop("parts")), **content
         )
-        classes = set(classes_of(manifest.corpus))
+        _check_names(path, manifest)
         counted = sum(manifest.label_counts.values()), sum(s.rows for s in shards)
-        if manifest.role not in ROLES or not classes.issuperset(manifest.label_counts):
-            raise DataError(f"{path}: role or class names are not of this format")
         if counted != (manifest.rows, manifest.rows):
             raise DataError(f"{path}: says {manifest.rows} rows, its shards and classes {counted}")
         return manifest
@@ -133,6 +142,19 @@ def _parse(folder: Path, path: Path) -> Manifest:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise DataError(f"{path}: not a manifest ({type(error).__name__}: {error})") from error
+
+
+def _check_names(path: Path, manifest: Manifest) -> None:
+    classes = classes_of(manifest.corpus)
+    labels = [name for counts in _all_counts(manifest) for name in counts]
+    names = [("role", manifest.role, ROLES), *(("class", label, classes) for label in labels)]
+    for what, name, known in names:
+        if name not in known:
+            raise DataError(f"{path}: {unknown(what, name, known)}")
+
+
+def _all_counts(manifest: Manifest) -> list[Mapping[str, int]]:
+    return [manifest.label_counts, *(shard.label_counts for shard in manifest.shards)]
 
 
 def check_roles(manifests: Iterable[Manifest]) -> None:

@@ -11,7 +11,7 @@ Importing this module needs no optional package; running a job needs the extra `
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
@@ -57,8 +57,8 @@ class Production:
 
     def tables(
         self, progress: Progress | None = None, workers: Workers | None = None
-    ) -> Iterator[pa.Table]:
-        """Tables of at most 10,000 jets, ``jets`` in all.
+    ) -> Generator[pa.Table, None, None]:
+        """Tables of at most 10,000 jets, ``jets`` in all; workers opened here end when it closes.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class Production:
         Raises
         ------
         SweepError
-            A worker died, or Ctrl-C was pressed.
+            A worker died.
         """
         try:
             with nullcontext(workers) if workers else simulation_workers(self.workers) as shared:
@@ -82,8 +82,6 @@ class Production:
                 f"a simulation worker died, perhaps for lack of memory; {self.workers} workers "
                 "were running, try fewer"
             ) from None
-        except KeyboardInterrupt:
-            raise SweepError("simulation stopped by Ctrl-C; run it again to start over") from None
 
     def _tables(
         self, executor: ProcessPoolExecutor, pool: SoftPool, progress: Progress
@@ -209,8 +207,11 @@ def produce(
             raise DataError(unknown(what, value, known))
     if corpus == "jetclass" and part is not None:
         raise DataError(f"part {part!r}: corpus 'jetclass' has no parts; leave it out")
-    if corpus != "jetclass" and part not in PARTS:
-        raise DataError(unknown("part", str(part), PARTS))
+    if corpus != "jetclass" and part is None:
+        *names, last = sorted(PARTS)
+        raise DataError(f"corpus {corpus!r} needs a part: {', '.join(names)} or {last}")
+    if part is not None and part not in PARTS:
+        raise DataError(unknown("part", part, PARTS))
     for what, number in (("jets", jets), ("seed", seed), ("workers", workers)):
         if number < 1:
             raise DataError(f"simulation: {what} is {number}, needs 1 or more")

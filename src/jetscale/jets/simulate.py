@@ -161,15 +161,13 @@ class Generator:
 
 
 def make_generators(process: Process, seed: int) -> list[Generator]:
-    """One generator per variant of the process; take turns between them."""
-    return [
-        Generator(
-            settings_of(process, i),
-            (seed - 1 + i) % MAX_SEED + 1,
-            process if process.pairs else None,
-        )
-        for i in range(len(process.variants))
-    ]
+    """One generator per variant of the process, with seeds counting on; take turns between them.
+
+    The seeds ``seed``, ``seed + 1``, ... must belong to the caller alone: Pythia and the gun make
+    equal hard events from equal seeds, whatever the decay settings.
+    """
+    gun = process if process.pairs else None
+    return [Generator(settings_of(process, i), seed + i, gun) for i in range(len(process.variants))]
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,7 @@
 """From a simulation job to a shard folder on disk."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from jetscale.jets.manifest import Manifest
@@ -39,7 +40,8 @@ def simulate_shards(
     """
     job = produce(corpus=corpus, role=role, jets=jets, seed=seed, workers=workers, part=part)
     with shard_writer(folder, corpus=corpus, role=role) as writer:
-        for table in job.tables(progress, shared):
-            writer.write(table)
+        with closing(job.tables(progress, shared)) as tables:  # ends its workers on any failure
+            for table in tables:
+                writer.write(table)
         writer.provenance.update(job.provenance())
     return open_shards(folder)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from jetscale.errors import DataError
 from jetscale.jets import columns
-from jetscale.jets.manifest import Manifest, Shard, open_shards, sha256_of
+from jetscale.jets.manifest import Manifest, Shard, check_shard, open_shards
 from jetscale.jets.schema import JET_FLOATS, PART_FLOATS, classes_of
 
 LIMITS = {
@@ -77,9 +77,7 @@ def verify(folder: Path) -> Report:
 
 def _check_shard(manifest: Manifest, shard: Shard, ranges: dict[str, _Range]) -> None:
     path, classes = manifest.path(shard), classes_of(manifest.corpus)
-    found = sha256_of(path)
-    if found != shard.sha256:
-        raise DataError(f"{path}: expected sha256 {shard.sha256}, found {found}; make it again")
+    check_shard(manifest, shard)
     counts: Counter[str] = Counter()
     for table in _row_groups(path):
         columns.check_labels(table, manifest.corpus)

@@ -18,10 +18,9 @@ import pyarrow.compute as pc
 
 from jetscale.errors import DataError
 from jetscale.files import atomic_path
-from jetscale.jets.manifest import check_roles, open_shards
+from jetscale.jets.manifest import check_roles, check_shard, open_shards
 from jetscale.jets.schema import classes_of, features_of
 from jetscale.mixtures import stream
-from jetscale.mixtures.quota import quotas
 from jetscale.mixtures.stream import Block, StreamPlan
 from jetscale.mixtures.work import Pool, Work, add_stream, read_picks, write_group
 from jetscale.study import digest
@@ -44,7 +43,7 @@ class _Task:
 
 
 def open_pools(plan: StreamPlan) -> dict[str, Pool]:
-    """The sources of a plan, opened and checked, by name.
+    """The sources that give jets to a plan, opened and checked, by name.
 
     Raises
     ------
@@ -53,7 +52,7 @@ def open_pools(plan: StreamPlan) -> dict[str, Pool]:
         the same jets, or their roles differ.
     """
     pools = {}
-    for name in sorted(plan.sources):
+    for name in sorted(plan.quotas):
         source = plan.sources[name]
         manifest = open_shards(source.folder.resolve())
         strange = [label for label in source.labels if label not in classes_of(manifest.corpus)]
@@ -86,7 +85,7 @@ def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
         "features": plan.features,
         "constituents": plan.constituents,
         "labels": list(plan.labels),
-        "quotas": quotas(plan.weights, plan.rows),
+        "quotas": plan.quotas,
         "sources": {
             name: {
                 "corpus": pool.manifest.corpus,
@@ -135,7 +134,16 @@ def _exists(folder: Path) -> bool:
     return found
 
 
+def _check_shards(tasks: list[_Task]) -> None:
+    """Hash every shard once: an altered one must not become a stream."""
+    manifests = {p.manifest.folder: p.manifest for task in tasks for p in task.pools.values()}
+    for manifest in manifests.values():
+        for shard in manifest.shards:
+            check_shard(manifest, shard)
+
+
 def _make(tasks: list[_Task], run: Run, progress: Progress | None) -> None:
+    _check_shards(tasks)
     work = Work(jobs=[], picks=[], blocks=[])
     total = sum(task.plan.rows for task in tasks)
     with ExitStack() as stack:

@@ -4,26 +4,29 @@ A stream folder holds ``block-00000.arrow``, ... and ``stream.json``. A block is
 Arrow IPC file with one record batch of up to 16,384 jets: ``label`` (int64) and ``constituents``
 (list of fixed-size lists of float32 features), so a memory-mapped block is a `Ragged` without a
 copy. ``stream.json`` is written last; it carries the recipe, per-block sizes and SHA-256, and the
-content digest that names the stream. The first n jets are the size-n data set.
+content digest that names the stream. Every block is hashed when it is read. The first n jets are
+the size-n data set.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from jetscale.errors import DataError, StudyError
+from jetscale.errors import DataError, StudyError, unknown
 from jetscale.files import atomic_path
-from jetscale.jets.schema import features_of
+from jetscale.jets.schema import CORPORA, features_of
+from jetscale.mixtures.quota import quotas
 from jetscale.mixtures.ragged import Ragged
 from jetscale.study import digest
 
-FORMAT = 1
+FORMAT = 2
 INDEX = "stream.json"
 ROWS_PER_BLOCK = 16_384
 
@@ -58,16 +61,28 @@ class StreamPlan:
         features_of(self.features)
         if not self.sources or self.rows < 1:
             raise StudyError(f"stream {self.name!r}: needs a source and rows above zero")
+        _check_classes(f"stream {self.name!r}", self.labels)
         for name, source in self.sources.items():
-            strange = [label for label in source.labels if label not in self.labels]
-            if strange or source.weight <= 0:
-                what = f"class {strange[0]!r} is not in the stream" if strange else "weight <= 0"
-                raise StudyError(f"stream {self.name!r}: source {name!r}: {what}")
+            where = f"stream {self.name!r}: source {name!r}"
+            _check_classes(where, source.labels)
+            for label in source.labels:
+                if label not in self.labels:
+                    raise StudyError(f"{where}: class {label!r} is not in the stream")
+            if not 0 < source.weight < inf:
+                raise StudyError(f"{where}: weight is {source.weight}, needs > 0 and finite")
 
     @property
-    def weights(self) -> dict[str, float]:
-        """Source name to weight; they need not sum to one."""
-        return {name: source.weight for name, source in self.sources.items()}
+    def quotas(self) -> dict[str, int]:
+        """Source name to jets; a source too light to give a single jet is left out."""
+        weights = {name: source.weight for name, source in self.sources.items()}
+        return {name: jets for name, jets in quotas(weights, self.rows).items() if jets}
+
+
+def _check_classes(where: str, labels: tuple[str, ...]) -> None:
+    known = [name for classes in CORPORA.values() for name in classes]
+    for label in labels:
+        if label not in known:
+            raise StudyError(f"{where}: {unknown('class', label, known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +91,6 @@ class Block:
 
     file: str
     rows: int
-    constituents: int
-    """Sum of n, the constituents per jet."""
-    constituents_squared: int
-    """Sum of n squared, which attention costs are made of."""
     size: int
     """Bytes of the file."""
     sha256: str
@@ -105,31 +116,22 @@ class Stream:
     """Digest of the recipe."""
     blocks: tuple[Block, ...]
 
-    @property
-    def mean_constituents(self) -> float:
-        """Mean of n over all jets."""
-        return sum(block.constituents for block in self.blocks) / self.rows
-
-    @property
-    def mean_constituents_squared(self) -> float:
-        """Mean of n squared over all jets."""
-        return sum(block.constituents_squared for block in self.blocks) / self.rows
-
     def iter_blocks(self, n: int | None = None) -> Iterator[Ragged]:
         """The first n jets (all by default) block by block, memory-mapped and not copied.
 
         Raises
         ------
         DataError
-            n is larger than the stream, or a block is damaged.
+            n is larger than the stream, or a block is damaged; every block read is hashed.
         """
         left = self._checked(n)
         for block in self.blocks:
             if left <= 0:
                 return
-            jets = read_block(self.folder / block.file, len(self.features))
-            if len(jets) != block.rows or jets.offsets[-1] != block.constituents:
-                raise _damaged(self.folder / block.file, "its jets are not those of stream.json")
+            path = self.folder / block.file
+            jets = read_block(path, len(self.features))
+            if (found := content_sha256(jets)) != block.sha256:
+                raise _damaged(path, f"expected sha256 {block.sha256}, found {found}")
             yield jets.head(min(left, len(jets)))
             left -= len(jets)
 
@@ -139,11 +141,8 @@ class Stream:
 
     def verify(self) -> None:
         """Recompute the SHA-256 of every block; raises DataError naming a damaged one."""
-        for block in self.blocks:
-            path = self.folder / block.file
-            found = content_sha256(read_block(path, len(self.features)))
-            if found != block.sha256:
-                raise _damaged(path, f"expected sha256 {block.sha256}, found {found}")
+        for _ in self.iter_blocks():
+            pass
 
     def _checked(self, n: int | None) -> int:
         if n is None:
@@ -182,26 +181,30 @@ def content_sha256(jets: Ragged) -> str:
     return state.hexdigest()
 
 
+def _schema(n_features: int) -> pa.Schema:
+    item = pa.field("item", pa.float32(), nullable=False)
+    constituents = pa.list_(pa.list_(item, n_features))
+    return pa.schema({"label": pa.int64(), "constituents": constituents})
+
+
 def write_block(path: Path, jets: Ragged) -> Block:
     """Write one block file and describe it."""
-    values = pa.array(jets.values.reshape(-1))
-    features = jets.values.shape[1]
-    item = pa.field("item", pa.float32(), nullable=False)
-    constituents = pa.FixedSizeListArray.from_arrays(values, type=pa.list_(item, features))
-    lists = pa.ListArray.from_arrays(pa.array(jets.offsets.astype(np.int32)), constituents)
-    batch = pa.record_batch({"label": pa.array(jets.labels), "constituents": lists})
+    schema = _schema(jets.values.shape[1])
+    kind = schema.field("constituents").type
+    values = pa.FixedSizeListArray.from_arrays(
+        pa.array(jets.values.reshape(-1)), type=kind.value_type
+    )
+    lists = pa.ListArray.from_arrays(pa.array(jets.offsets.astype(np.int32)), values, type=kind)
+    batch = pa.record_batch([pa.array(jets.labels), lists], schema=schema)
     with (
         atomic_path(path) as temporary,
         pa.OSFile(str(temporary), "wb") as sink,
         pa.ipc.new_file(sink, batch.schema) as writer,
     ):
         writer.write_batch(batch)
-    lengths = jets.lengths
     return Block(
         file=path.name,
         rows=len(jets),
-        constituents=int(lengths.sum()),
-        constituents_squared=int((lengths**2).sum()),
         size=path.stat().st_size,
         sha256=content_sha256(jets),
     )
@@ -211,16 +214,17 @@ def read_block(path: Path, n_features: int) -> Ragged:
     """The jets of one block, memory-mapped; raises DataError if it cannot be read."""
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-            if reader.num_record_batches != 1:
-                raise _damaged(path, f"{reader.num_record_batches} record batches, expected 1")
+            if reader.num_record_batches != 1 or reader.schema != _schema(n_features):
+                raise _damaged(path, "expected one record batch of labels and constituents")
             batch = reader.get_batch(0)
+        batch.validate()  # damaged lengths must not lead outside the file
         lists = batch.column("constituents")
         return Ragged(
             values=lists.values.values.to_numpy().reshape(-1, n_features),
             offsets=lists.offsets.to_numpy().astype(np.int64),
             labels=batch.column("label").to_numpy(),
         )
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(path, str(error).splitlines()[0]) from error
 
 

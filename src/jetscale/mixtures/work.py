@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from jetscale.errors import DataError, StorageError
 from jetscale.jets.manifest import Manifest
 from jetscale.jets.schema import classes_of, features_of
-from jetscale.mixtures.quota import Draw, draw, quotas
+from jetscale.mixtures.quota import Draw, draw
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.standardise import columns_for, standardise
 from jetscale.mixtures.stream import ROWS_PER_BLOCK, StreamPlan, write_block
@@ -61,7 +61,10 @@ class Pool:
         """(file, row group, jets) of all shards in order."""
         for shard in self.manifest.shards:
             path = self.manifest.path(shard)
-            metadata = pq.read_metadata(path)
+            try:
+                metadata = pq.read_metadata(path)
+            except (pa.ArrowException, OSError) as error:
+                raise _damaged(path, error) from error
             for group in range(metadata.num_row_groups):
                 yield path, group, metadata.row_group(group).num_rows
 
@@ -97,7 +100,7 @@ def add_stream(work: Work, plan: StreamPlan, pools: Mapping[str, Pool], folder: 
     Raises
     ------
     DataError
-        A pool has fewer jets than its quota.
+        A pool has fewer jets than its quota, or one of its files is damaged.
     """
     first_block = len(work.blocks)
     n_blocks = -(-plan.rows // ROWS_PER_BLOCK)
@@ -105,7 +108,7 @@ def add_stream(work: Work, plan: StreamPlan, pools: Mapping[str, Pool], folder: 
     files = [folder / f"block-{i:05d}.arrow" for i in range(n_blocks)]
     work.blocks.extend((file, n_features) for file in files)
     available = {name: pool.available for name, pool in pools.items()}
-    draws = draw(quotas(plan.weights, plan.rows), available, plan.seed, plan.name)
+    draws = draw(plan.quotas, available, plan.seed, plan.name)
     for name, pool in pools.items():
         classes = classes_of(pool.manifest.corpus)
         labels = np.array([plan.labels.index(c) if c in plan.labels else -1 for c in classes])
@@ -159,7 +162,12 @@ def _read(path: Path, group: int | None, names: Sequence[str]) -> pa.Table:
             groups = range(file.num_row_groups) if group is None else [group]
             return file.read_row_groups(list(groups), columns=list(names), use_threads=False)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is damaged: {error}; check it with `jetscale inspect`") from error
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    reason = str(error).splitlines()[0]
+    return DataError(f"{path} is damaged: {reason}; check it with `jetscale inspect`")
 
 
 def read_picks(jobs: Sequence[Job], picks: pa.Table) -> pa.Table:

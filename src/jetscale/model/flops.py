@@ -30,7 +30,7 @@ class Parameters:
 
     total: int
     non_embedding: int
-    """Blocks only, l (10 d^2 + 2 d): the N of scaling laws."""
+    """Blocks only, l (10 d^2 + 2 d); the laws here are fitted to ``total``."""
     head: int
 
 

@@ -11,12 +11,19 @@ loss`` and optionally ``flops``, ``seed``) or what `fit` made of it, and return 
     allocate(laws, budget=1e15)     model size, data size and mixture for a budget
 """
 
-from jetscale.scaling.allocate import Allocation, MeasuredCell, MixtureAllocation, allocate
+from jetscale.scaling.allocate import (
+    Allocation,
+    MeasuredCell,
+    MixtureAllocation,
+    allocate,
+    check_question,
+)
 from jetscale.scaling.compare import Comparison, PairComparison, compare
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import MixtureFit, StudyFit, fit
 from jetscale.scaling.paired import DataFactor, Difference, PairedMixtures, PairedStudy, paired
+from jetscale.scaling.summary import Summary, summarise_comparison, summarise_fit
 from jetscale.scaling.table import read_runs, validate
 
 __all__ = [
@@ -33,10 +40,14 @@ __all__ = [
     "PairedMixtures",
     "PairedStudy",
     "StudyFit",
+    "Summary",
     "allocate",
+    "check_question",
     "compare",
     "fit",
     "paired",
     "read_runs",
+    "summarise_comparison",
+    "summarise_fit",
     "validate",
 ]

@@ -8,7 +8,7 @@ intervals as wide as that implies and a warning.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import pandas as pd
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling import bootstrap
-from jetscale.scaling.cost import CostModel
+from jetscale.scaling.cost import CostModel, pretraining
 from jetscale.scaling.estimate import Estimate, percentile_interval
 from jetscale.scaling.fit import MixtureFit, StudyFit
 from jetscale.scaling.laws import Array, optimum
@@ -44,7 +44,7 @@ class MixtureAllocation:
     loss: Estimate
     """Expected test loss of that run."""
     best_share: float
-    """Share of the replicates in which no other mixture has a lower loss."""
+    """Share of the replicates in which no other mixture has a lower loss; 1 where it is alone."""
     replicates_undefined: int
     """Replicates without a usable optimum: a size below one or not finite."""
     measured: MeasuredCell | None
@@ -78,6 +78,8 @@ class Allocation:
     """The compute convention the budget refers to."""
     not_fitted: Mapping[str, str]
     """Mixtures left out, and why."""
+    warnings: tuple[str, ...]
+    """What the budget leaves out."""
 
     @property
     def best_identified(self) -> bool:
@@ -85,18 +87,35 @@ class Allocation:
         return all(mixture.loss.identified for mixture in self.mixtures.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Plain values for JSON; a mixture looked at alone has no share of wins."""
+        alone = {"best_share": None} if len(self.mixtures) == 1 else {}
         return {
             "budget_flops": self.budget_flops,
-            "mixtures": {name: value.to_dict() for name, value in self.mixtures.items()},
+            "mixtures": {name: value.to_dict() | alone for name, value in self.mixtures.items()},
             "best": self.best,
-            "best_share": self.mixtures[self.best].best_share,
+            "best_share": None if alone else self.mixtures[self.best].best_share,
             "best_identified": self.best_identified,
             "replicates_paired": self.paired,
             "not_fitted": dict(self.not_fitted),
             "compute": self.convention,
             "interval": bootstrap.METHOD,
+            "warnings": list(self.warnings),
         }
+
+
+def check_question(budget: float, mixture: str | None, names: Iterable[str]) -> None:
+    """Refuse what no fit can answer; worth calling before one is made.
+
+    Raises
+    ------
+    FitError
+        The budget is not a finite number above zero, or no mixture has that name.
+    """
+    if not (math.isfinite(budget) and budget > 0):
+        raise FitError(f"budget is {budget} FLOPs, needs a finite number above zero")
+    known = list(dict.fromkeys(names))
+    if mixture is not None and mixture not in known:
+        raise FitError(unknown("mixture", mixture, known))
 
 
 def allocate(fits: StudyFit, budget: float, mixture: str | None = None) -> Allocation:
@@ -116,12 +135,9 @@ def allocate(fits: StudyFit, budget: float, mixture: str | None = None) -> Alloc
     FitError
         The budget is not a finite number above zero, or the mixture has no fit.
     """
-    if not (math.isfinite(budget) and budget > 0):
-        raise FitError(f"budget is {budget} FLOPs, needs a finite number above zero")
+    check_question(budget, mixture, fits.runs["mixture"])
     if mixture is not None and mixture in fits.not_fitted:
         raise FitError(f"mixture {mixture!r} was not fitted: it {fits.not_fitted[mixture]}")
-    if mixture is not None and mixture not in fits.mixtures:
-        raise FitError(unknown("mixture", mixture, fits.mixtures))
     chosen = {n: f for n, f in fits.mixtures.items() if mixture in (None, n)}
     losses = [optimum(f.replicates.theta, budget, fits.cost).loss for f in chosen.values()]
     winners = np.argmin(losses, axis=0)
@@ -138,6 +154,7 @@ def allocate(fits: StudyFit, budget: float, mixture: str | None = None) -> Alloc
         paired=len(set(cells)) == 1,
         convention=fits.cost.convention,
         not_fitted=fits.not_fitted,
+        warnings=tuple(line for name, line in pretraining(fits.runs).items() if name in chosen),
     )
 
 
@@ -173,7 +190,7 @@ def _measured(runs: pd.DataFrame, budget: float, cost: CostModel) -> MeasuredCel
     if within.empty:
         return None
     cells = within.groupby(["params", "examples"], as_index=False)[["flops", "loss"]].mean()
-    best = cells.loc[cells["loss"].idxmin()]
+    best = cells.sort_values("loss", kind="stable").iloc[0]
     return MeasuredCell(**{name: float(best[name]) for name in MeasuredCell.__slots__})
 
 
@@ -185,23 +202,27 @@ def _estimate(value: float, draws: Array, cells: int, reason: str) -> Estimate:
 def _warnings(
     fitted: MixtureFit, budget: float, params: Array, examples: Array, undefined: int, reason: str
 ) -> list[str]:
-    lines = []
     sizes = {"flops": budget, "params": float(params), "examples": float(examples)}
-    for name, value in sizes.items():
-        low, high = fitted.window[name]
-        decades = math.log10(value / high) if value > high else math.log10(low / value)
-        if not low <= value <= high:
-            what = "the budget" if name == "flops" else f"the best number of {name}"
-            side = "above" if value > high else "below"
-            lines.append(
-                f"{fitted.mixture}: {what} is {decades:.2f} decades {side} the measured runs "
-                f"({low:.3g} to {high:.3g} {name}): an extrapolation"
-            )
+    beyond = [
+        f"{shown} {distance}"
+        for (name, value), shown in zip(sizes.items(), ("budget", "N*", "D*"), strict=True)
+        if (distance := _beyond(value, *fitted.window[name]))
+    ]
+    lines = [f"extrapolates: {', '.join(beyond)} the measured runs"] if beyond else []
     if reason:
-        lines.append(f"{fitted.mixture}: {reason} at this scale: the optimum is not determined")
+        lines.append(f"{reason} at this scale")
     if undefined:
         lines.append(
-            f"{fitted.mixture}: {undefined} of {len(fitted.replicates.theta)} bootstrap replicates "
-            "have no usable optimum (a size below one or not finite)"
+            f"{undefined} of {len(fitted.replicates.theta)} bootstrap replicates have no usable "
+            "optimum (a size below one or not finite)"
         )
-    return lines
+    return [f"{fitted.mixture}: {line}" for line in lines]
+
+
+def _beyond(value: float, low: float, high: float) -> str:
+    """How far a size lies outside a measured range, in words; empty inside."""
+    if low <= value <= high:
+        return ""
+    if value > high:
+        return f"{math.log10(value / high):.2f} decades above"
+    return f"{math.log10(low / value) if value else math.inf:.2f} decades below"

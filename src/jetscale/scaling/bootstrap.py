@@ -5,6 +5,10 @@ together. A replicate draws as many cells as there are, with replacement, and re
 its own grid of starts. The draw depends on the number of cells and the seed alone, so two mixtures
 run on the same cells get the same draws: their replicates are paired.
 
+Cells are drawn as if independent. Those of one model size that start from the same pretrained
+trunk and train on nested subsets are not, and all cells share one test set: the intervals do not
+cover what such cells have in common.
+
 An interval alone can hide that a parameter rests on its bound or could be anything, so each
 estimate also carries the reason in words where it is not identified.
 """
@@ -22,7 +26,10 @@ from jetscale.scaling.laws import PARAMETERS, Array
 from jetscale.scaling.profile import Centred
 from jetscale.scaling.solver import solve
 
-METHOD = "bootstrap over cells with their seeds kept together, expanded percentiles, 95%"
+METHOD = (
+    "bootstrap over cells with their seeds kept together (cells that share a pretrained trunk or "
+    "training jets count as independent), expanded percentiles, 95%"
+)
 _BOUND_SHARE = 0.10
 """A parameter at its bound in more than this share of the replicates is not identified."""
 _SPAN_SHARE = 0.80

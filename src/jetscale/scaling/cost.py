@@ -4,7 +4,8 @@ The compute-optimal frontier needs the cost of runs nobody made. Where the table
 of each run, k and p are fitted to them: attention and embeddings make small models dearer per
 parameter than large ones, so p is usually a little off 1. Where it doesn't, the usual C = 6 N D is
 assumed. Either way the convention is put in words, because the exponents depend on it (arXiv
-2406.19146: the choice alone moved one from .84 to .71).
+2406.19146: the choice alone moved one from .84 to .71). Pretraining is never in it: `pretraining`
+says how much that leaves out.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class CostModel:
     """Largest relative distance of a run's stated FLOPs from the model; 0 where none is stated."""
     measured: bool
     """True where k and p come from a flops column."""
+    both_counts: bool = False
+    """True where the table tells params from params_non_embedding, so that params counts all."""
 
     def flops(
         self, params: NDArray[np.float64], examples: NDArray[np.float64]
@@ -41,11 +44,13 @@ class CostModel:
     @property
     def convention(self) -> str:
         """The model in words, for every output that quotes an exponent."""
+        params = "; params: all trainable parameters" if self.both_counts else ""
         if not self.measured:
-            return "C = 6 x params x examples (the table has no flops column)"
+            return f"C = 6 x params x examples (the table has no flops column){params}"
         return (
             f"C = {self.k:.4g} x params^{self.p:.4f} x examples, fitted to the flops column "
-            f"(worst run off by {self.worst_residual:.1%})"
+            f"(worst run off by {self.worst_residual:.1%}): downstream training FLOPs; pretraining "
+            f"not counted{params}"
         )
 
     @property
@@ -76,8 +81,9 @@ def cost_model(runs: pd.DataFrame) -> CostModel:
     FitError
         The stated FLOPs do not grow with the number of parameters.
     """
+    both = "params_non_embedding" in runs
     if "flops" not in runs:
-        return CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
+        return CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False, both_counts=both)
     x = np.log(runs["params"].to_numpy())
     y = np.log(runs["flops"].to_numpy() / runs["examples"].to_numpy())
     centre = x - x.mean()
@@ -89,4 +95,19 @@ def cost_model(runs: pd.DataFrame) -> CostModel:
         )
     log_k = float(np.mean(y - p * x))
     worst = float(np.max(np.abs(np.expm1(y - log_k - p * x))))
-    return CostModel(k=float(np.exp(log_k)), p=p, worst_residual=worst, measured=True)
+    return CostModel(
+        k=float(np.exp(log_k)), p=p, worst_residual=worst, measured=True, both_counts=both
+    )
+
+
+def pretraining(runs: pd.DataFrame) -> dict[str, str]:
+    """A line for each mixture that was pretrained: compute no budget counts."""
+    if "pretraining_flops" not in runs:
+        return {}
+    largest = runs.groupby("mixture", sort=False)["pretraining_flops"].max()
+    return {
+        str(name): f"{name}: {flops:.2g} FLOPs of pretraining per model (largest) are not in the "
+        "budget"
+        for name, flops in largest.items()
+        if flops > 0
+    }

@@ -20,7 +20,7 @@ import pandas as pd
 from jetscale.errors import FitError
 from jetscale.scaling import bootstrap, laws
 from jetscale.scaling.bootstrap import Replicates
-from jetscale.scaling.cost import CostModel, cost_model
+from jetscale.scaling.cost import CostModel, cost_model, pretraining
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.laws import PARAMETERS, Array
 from jetscale.scaling.profile import GRID, Centred, profile, unknowns
@@ -164,7 +164,8 @@ def fit(
         for name, part in groups.items()
         if name not in not_fitted
     }
-    left_out = [f"{name}: not fitted: {why}" for name, why in not_fitted.items()]
+    warnings = [f"{name}: not fitted: {why}" for name, why in not_fitted.items()]
+    warnings += [cost.warning] if cost.warning else []
     return StudyFit(
         mixtures=fitted,
         not_fitted=not_fitted,
@@ -172,7 +173,7 @@ def fit(
         delta=width,
         replicates=replicates,
         seed=seed,
-        warnings=tuple(left_out + ([cost.warning] if cost.warning else [])),
+        warnings=(*warnings, *pretraining(runs).values()),
         runs=runs,
     )
 
@@ -290,7 +291,7 @@ def _warnings(
     """What a reader must know before using the numbers; root causes only."""
     loose = [n for n in ("E", "alpha", "beta") if not parameters[n].identified]
     lines = [f"{name}: {n} not identified at this scale: {parameters[n].reason}" for n in loose]
-    reasons = {e.reason for e in frontier.values() if not e.identified}
+    reasons = {e.reason for e in frontier.values()} - {"", bootstrap.not_identified(parameters)}
     lines += [f"{name}: frontier exponents not identified: {why}" for why in sorted(reasons)]
     lost = int(draws.degenerate.sum())
     if lost:

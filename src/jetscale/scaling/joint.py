@@ -6,7 +6,8 @@ S_free) / S_free, of the summed Huber objective. Its distribution under equal ex
 the runs themselves, since neither the Huber loss nor deviations from the law follow a textbook
 one: residuals of the shared fit are flipped cell by cell and both laws are refitted (wild cluster
 bootstrap with the six-point weights of Webb, doi 10.1111/caje.12661). A cell keeps its seeds and
-both mixtures together, so what they share stays shared.
+both mixtures together, so what they share stays shared; what cells share with each other, such as
+a pretrained trunk, is not allowed for.
 """
 
 from dataclasses import dataclass, replace

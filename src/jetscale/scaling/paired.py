@@ -1,9 +1,11 @@
 """What is measured directly, with no law assumed: losses of two mixtures compared cell by cell.
 
 Two runs are a pair when they agree in params, examples and seed. Their difference in loss is free
-of whatever the pair shares. Differences are averaged over the seeds of a cell, then over cells;
-cells are the independent values of the interval. Four model sizes make four cells per data size,
-too few for a bootstrap, so the intervals are Student's.
+of whatever the pair shares. Differences are averaged over the seeds of a cell, then over the data
+sizes of a model size: those start from the same pretrained trunk and train on nested subsets, so
+the model sizes alone are the independent values of an interval. There are few of them, so the
+intervals are Student's, and one model size has none. What all model sizes share, the test set and
+the training subset of a seed, no interval here covers.
 
 The *data factor* puts a difference in units of data: at a fixed model size, the number of examples
 at which the baseline reaches the mixture's loss, divided by the mixture's. It is read off the
@@ -27,7 +29,10 @@ from jetscale.errors import FitError, unknown
 from jetscale.scaling.estimate import Estimate, plain_number, student_interval
 from jetscale.scaling.table import validate
 
-INTERVAL = "Student 95% interval over cells (params, examples), seeds averaged within each"
+INTERVAL = (
+    "Student 95% interval over model sizes, data sizes and seeds averaged within each; does not "
+    "cover the test set and the training subsets that all sizes share"
+)
 FACTOR_INTERVAL = "Student 95% interval of the mean log factor over model sizes"
 
 
@@ -56,6 +61,9 @@ class Difference:
     examples: float | None
     """Data size, or None for all cells together."""
     difference: Estimate
+    """Mean over model sizes; for a single one the ends are nan."""
+    n_sizes: int
+    """Model sizes: the independent values of the interval."""
     n_cells: int
     n_pairs: int
     """Pairs of runs: cells times common seeds."""
@@ -69,6 +77,7 @@ class Difference:
         return {
             "examples": None if self.examples is None else plain_number(self.examples),
             "difference": self.difference.to_dict(),
+            "n_sizes": self.n_sizes,
             "n_cells": self.n_cells,
             "n_pairs": self.n_pairs,
             "n_lower": self.n_lower,
@@ -181,10 +190,12 @@ def _compare(
 
 
 def _difference(joined: pd.DataFrame, examples: float | None) -> Difference:
-    cells = joined.groupby("cell")["difference"].mean().to_numpy()
+    cells = joined.groupby(["params", "examples"])["difference"].mean()
+    sizes = cells.groupby("params").mean().to_numpy()
     return Difference(
         examples=examples,
-        difference=student_interval(cells),
+        difference=student_interval(sizes),
+        n_sizes=len(sizes),
         n_cells=len(cells),
         n_pairs=len(joined),
         n_lower=int((joined["difference"] < 0).sum()),

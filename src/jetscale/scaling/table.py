@@ -1,14 +1,17 @@
 """The run table: one row per finished training run, the only thing the analysis reads.
 
-Columns are ``mixture, params, examples, loss`` and optionally ``seed`` and ``flops``; others are
-ignored. A table is checked once, on the way in, and every complaint is one line that names the row
-(data rows count from 1, the header is not counted), the value and the cure. What leaves `validate`
-is clean: finite positive numbers, no run listed twice, every row with a seed and a cell number.
+Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops`` and, as in the
+tables jetscale writes, ``params_non_embedding`` and ``pretraining_flops``; others are ignored. A
+table is checked once, on the way in, and every complaint is one line that names the row (data rows
+count from 1, the header and blank lines are not counted), the value and the cure. What leaves
+`validate` is clean: finite positive numbers, no run listed twice, every row with a seed and a cell
+number.
 
 A *cell* here is a point (params, examples); the runs in it differ by mixture and seed alone. Cells
 are numbered over all mixtures, so the same number means the same point in each of them.
 """
 
+import csv
 import difflib
 from pathlib import Path
 
@@ -18,7 +21,9 @@ import pandas as pd
 from jetscale.errors import TableError
 
 REQUIRED = ("mixture", "params", "examples", "loss")
-_POSITIVE = ("params", "examples", "loss", "flops")
+_POSITIVE = ("params", "examples", "loss", "flops", "params_non_embedding")
+_LARGEST_SEED = 2**53
+"""Whole numbers beyond this are not exact as floats: different seeds could become one."""
 
 
 def read_runs(path: Path | str) -> pd.DataFrame:
@@ -30,21 +35,34 @@ def read_runs(path: Path | str) -> pd.DataFrame:
         The file cannot be read, is not a table, or `validate` refuses it.
     """
     try:
-        raw = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True
-        )
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file, skipinitialspace=True, strict=True))
     except OSError as error:
         raise TableError(f"{path}: cannot read the run table: {error.strerror}") from error
-    except pd.errors.EmptyDataError as error:
-        raise TableError(f"{path}: the run table is empty; needs {', '.join(REQUIRED)}") from error
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise TableError(f"{path}: not a comma-separated table: {reason}") from error
-    raw.columns = raw.columns.str.strip()
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: not a comma-separated table: {error}") from error
     try:
-        return validate(raw)
+        return validate(_frame(lines))
     except TableError as error:
         raise TableError(f"{path}: {error}") from error
+
+
+def _frame(lines: list[list[str]]) -> pd.DataFrame:
+    """Header and rows as a table of strings; blank lines are skipped, uneven rows refused."""
+    lines = [line for line in lines if len(line) > 1 or "".join(line).strip()]
+    if not lines:
+        raise TableError(f"the run table is empty; needs {', '.join(REQUIRED)}")
+    header, rows = [name.strip() for name in lines[0]], lines[1:]
+    for separator, shown in ((";", "';'"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            raise TableError(f"separated by {shown}, needs commas")
+    for row, fields in enumerate(rows, start=1):
+        if len(fields) != len(header):
+            raise TableError(
+                f"row {row} has {len(fields)} fields, the header has {len(header)}: give every row "
+                "one value per column"
+            )
+    return pd.DataFrame(rows, columns=header)
 
 
 def validate(frame: pd.DataFrame) -> pd.DataFrame:
@@ -53,14 +71,15 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``mixture`` (str), ``params``, ``examples``, ``loss`` and, where given, ``flops`` (float),
-        ``seed`` and ``cell`` (int); rows in the order given. Without seeds, all are 0.
+        ``mixture`` (str), ``params``, ``examples``, ``loss`` and, where given, ``flops``,
+        ``params_non_embedding`` and ``pretraining_flops`` (float), ``seed`` and ``cell`` (int);
+        rows in the order given. Without seeds, all are 0.
 
     Raises
     ------
     TableError
-        A column is missing, a value is not a positive finite number, a seed is not a whole number,
-        a run is listed twice, or there is no row at all.
+        A column is missing, a value is not a positive finite number (``pretraining_flops`` may be
+        zero), a seed is not a whole number, a run is listed twice, or there is no row at all.
     """
     _check_columns(frame)
     if frame.empty:
@@ -69,6 +88,8 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     for column in _POSITIVE:
         if column in frame:
             clean[column] = _positive(frame, column)
+    if "pretraining_flops" in frame:
+        clean["pretraining_flops"] = _not_negative(frame, "pretraining_flops")
     clean["seed"] = _seeds(frame) if "seed" in frame else 0
     _check_duplicates(clean, named="seed" in frame)
     clean["cell"] = clean.groupby(["params", "examples"], sort=True).ngroup()
@@ -84,7 +105,7 @@ def _check_columns(frame: pd.DataFrame) -> None:
         near = difflib.get_close_matches(name, list(spare), n=1, cutoff=0.4)
         hint = f"; rename {spare[near[0]]!r}" if near else ""
         raise TableError(f"missing column {name!r}{hint}; found: {', '.join(columns) or 'none'}")
-    twice = next((c for i, c in enumerate(columns) if c in columns[:i]), None)
+    twice = next((c for i, c in enumerate(columns) if c and c in columns[:i]), None)
     if twice is not None:
         raise TableError(f"column {twice!r} is there twice; keep one")
 
@@ -117,10 +138,19 @@ def _positive(frame: pd.DataFrame, column: str) -> np.ndarray:
     return values
 
 
+def _not_negative(frame: pd.DataFrame, column: str) -> np.ndarray:
+    values = _numbers(frame, column)
+    for row in np.flatnonzero(~(np.isfinite(values) & (values >= 0))):
+        raise TableError(f"row {row + 1}: {column} is {values[row]:g}, needs zero or more")
+    return values
+
+
 def _seeds(frame: pd.DataFrame) -> np.ndarray:
     values = _numbers(frame, "seed")
     for row in np.flatnonzero(~np.isfinite(values) | (values != np.round(values))):
         raise TableError(f"row {row + 1}: seed is {values[row]:g}, needs a whole number")
+    for row in np.flatnonzero(np.abs(values) > _LARGEST_SEED):
+        raise TableError(f"row {row + 1}: seed is {values[row]:g}, needs one of at most 2^53")
     return values.astype(np.int64)
 
 

@@ -8,6 +8,8 @@ checked before anything starts, and failures are counted.
 
 import io
 import os
+import re
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -59,7 +61,13 @@ def connected(address: str | None, home: Path) -> Iterator[Capacity]:
         os.environ.setdefault(name, value)
     import ray
 
-    ray.init(**_init_arguments(address))
+    address = _joined(address)
+    _probe(address)
+    try:
+        ray.init(**_init_arguments(address))
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        where = address or "this machine"
+        raise SweepError(f"Ray on {where} does not answer: {_line(error)}") from error
     try:
         capacity = _capacity(ray.cluster_resources(), local=address is None)
         if address is not None:
@@ -69,12 +77,38 @@ def connected(address: str | None, home: Path) -> Iterator[Capacity]:
         ray.shutdown()
 
 
+def check(address: str | None, home: Path) -> None:
+    """Connect to a cluster once, so that a wrong address fails before jets are simulated."""
+    if _joined(address) is not None:
+        with connected(address, home):
+            pass
+
+
+def _probe(address: str | None) -> None:
+    """Raise SweepError if nobody listens at HOST:PORT; Ray itself would try for many minutes."""
+    match = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address or "")
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=10).close()
+    except OSError as error:
+        raise SweepError(
+            f"Ray on {address} does not answer: {error.strerror or error}; check --address"
+        ) from error
+
+
+def _joined(address: str | None) -> str | None:
+    """The cluster to join: the one asked for, or the one this process was started in."""
+    return address or os.environ.get("RAY_ADDRESS")
+
+
 def _init_arguments(address: str | None) -> dict[str, Any]:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is not None:
         return {"address": address, **quiet}
     # one CPU more than there are cores: drivers and data tasks need a share while workers train
     return {
+        "address": "local",  # not a cluster that happens to run on this machine
         "num_cpus": cores() + 1,
         "include_dashboard": False,
         "object_store_memory": 1_000_000_000,
@@ -146,7 +180,15 @@ def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) 
     )
     with redirect_stdout(io.StringIO()):  # Tune's own tables; progress goes to standard error
         results = tuner.fit()
-    return [f"{error}".strip().splitlines()[-1] for error in results.errors]
+    return [_line(error) for error in results.errors]
+
+
+def _line(error: BaseException) -> str:
+    """The last line of an error that names one; Ray's carry a whole traceback as text."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    named = [line for line in lines if "Error: " in line]
+    line = (named or lines or [type(error).__name__])[-1]
+    return line.removeprefix("jetscale.errors.")
 
 
 def _worker_group(job: Job, name: str, storage: Path, resources: dict[str, float]) -> None:

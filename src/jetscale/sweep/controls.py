@@ -14,24 +14,33 @@ from jetscale.plan import ARCHITECTURE, source_identity
 from jetscale.study import Study
 
 COMPUTE = "training FLOPs counted from the architecture, real constituents, MAC = 2 FLOPs"
+OPTIMISER = "AdamW, decoupled weight decay on matrices, one gradient norm over all parameters"
+SCHEDULE = "linear warm-up of at least 2 steps, cosine to zero at the cell's own end"
+EVALUATION = "last step, every validation and test jet"
 
 
 def held_fixed(study: Study, streams: Mapping[str, str]) -> dict[str, Any]:
-    """The held-fixed table: controls, architecture, compute convention, downstream streams.
+    """The held-fixed table: controls, architecture, conventions, downstream jets.
 
     Parameters
     ----------
     streams
-        Content digest by stream name; pretraining streams are what varies and are left out.
+        Content digest by stream name; may be empty before the streams exist. Evaluation streams
+        enter. Training streams do not, their source and order do: the first D jets of a stream are
+        the same however long it is. Pretraining streams are what varies.
     """
-    downstream = {
-        f"stream.{name}": value
-        for name, value in sorted(streams.items())
-        if not name.startswith("pretrain-")
+    evaluation = {
+        f"stream.{name}": streams[name] for name in ("validation", "test") & streams.keys()
     }
     source = {f"source.{name}": value for name, value in source_identity(study).items()}
-    fixed = {"architecture": ARCHITECTURE, "compute": COMPUTE, **study.controls.to_dict()}
-    return fixed | source | downstream
+    fixed = {
+        "architecture": ARCHITECTURE,
+        "optimiser": OPTIMISER,
+        "schedule": SCHEDULE,
+        "evaluation": EVALUATION,
+        "compute": COMPUTE,
+    }
+    return fixed | study.controls.to_dict() | source | evaluation
 
 
 def check_same_controls(frame: pd.DataFrame) -> None:

@@ -14,9 +14,8 @@ from jetscale.jets.schema import JETCLASS, part_named
 from jetscale.jets.shards import open_shards
 from jetscale.jets.simulation import simulate_shards
 from jetscale.jets.workers import simulation_workers
-from jetscale.mixtures.quota import quotas
 from jetscale.mixtures.stream import Source, StreamPlan
-from jetscale.plan import DATA_VERSION
+from jetscale.plan import DATA_VERSION, part_pools
 from jetscale.study import Folders, Mixture, Simulated, Study, digest
 
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -54,13 +53,9 @@ def shard_requests(study: Study, source: Simulated) -> list[ShardRequest]:
         ShardRequest(role=role, part=None, jets=number, seed=source.seed)
         for role, number in jets.items()
     ]
-    needs: dict[str, int] = {}
-    for mixture in study.pretrained:
-        for part, quota in quotas(mixture.parts, controls.pretraining_jets).items():
-            needs[part] = max(needs.get(part, 0), quota)
     requests += [
         ShardRequest(role="pretrain", part=part, jets=number, seed=source.seed)
-        for part, number in sorted(needs.items())
+        for part, number in part_pools(study).items()
     ]
     return requests
 
@@ -81,7 +76,10 @@ def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) ->
     missing = [request for request in requests if not request.folder(home).is_dir()]
     if missing:
         _simulate(missing, home, workers, progress)
-    return {request.name: request.folder(home) for request in requests}
+    folders = {request.name: request.folder(home) for request in requests}
+    for request in requests:
+        open_shards(folders[request.name], role=request.role)
+    return folders
 
 
 def _simulate(requests: list[ShardRequest], home: Path, workers: int, progress: Progress) -> None:
@@ -157,6 +155,7 @@ def _mixture_plan(study: Study, mixture: Mixture, shards: dict[str, Path]) -> St
                 folder=shards[f"pretrain-{part}"], labels=part_named(part).labels, weight=weight
             )
             for part, weight in mixture.parts.items()
+            if f"pretrain-{part}" in shards  # a tiny weight may be less than one jet
         },
         rows=study.controls.pretraining_jets,
         labels=mixture.labels,

@@ -5,19 +5,20 @@ Tune's own state is not relied on: what is done is decided by the record store a
 that was killed anywhere goes on with the cells that are missing.
 """
 
-import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from jetscale.errors import SweepError
-from jetscale.files import make_folder, storage_error
+from jetscale.errors import StorageError, SweepError
+from jetscale.files import locked, make_folder
 from jetscale.mixtures.prepare import prepare
+from jetscale.mixtures.stream import open_stream
 from jetscale.plan import Cell, cells, pack
 from jetscale.study import Study
 from jetscale.sweep import cluster
+from jetscale.sweep.controls import held_fixed
 from jetscale.sweep.inputs import Progress, ensure_shards, stream_plans
 from jetscale.sweep.live import LiveMirror, following
 from jetscale.sweep.records import Record, RecordStore, finished, study_folder
@@ -38,7 +39,9 @@ class Outcome:
     busy: float
     """Share of sweep wall time x cores spent in optimiser steps and evaluation."""
     problems: tuple[str, ...]
-    """One line for each trial that did not finish, and one if MLflow is behind."""
+    """One line for each trial that did not finish."""
+    behind: str
+    """Why MLflow does not show all records yet; empty where it does."""
 
 
 def run_study(
@@ -66,6 +69,10 @@ def run_study(
     ------
     SweepError
         Another process runs this study, or Ray cannot do its part.
+    StorageError
+        A worker could not write its results.
+    KeyboardInterrupt
+        The sweep was stopped; finished cells are kept and mirrored.
     """
     folder = make_folder(study_folder(study, home))
     store = RecordStore(folder)
@@ -77,6 +84,7 @@ def run_study(
         todo = [cell for cell in planned if cell.key not in done]
         sweep = _Sweep()
         if todo:
+            cluster.check(address, home)
             shards = ensure_shards(study, home, cluster.cores(), progress)
             with cluster.connected(address, home) as capacity:
                 sweep = _train(live, home, shards, todo, capacity, progress)
@@ -86,6 +94,8 @@ def run_study(
         live.push({"sweep_seconds": sweep.seconds, "sweep_busy": busy} if todo else None)
         progress("mirroring to MLflow", 1, 1)
     states = [row["state"] for row in store.status(planned)]
+    if not sweep.problems and not {"missing", "running"}.isdisjoint(states):
+        raise KeyboardInterrupt  # Ray Tune swallows it and returns early
     return Outcome(
         done=states.count("done"),
         planned=len(planned),
@@ -93,7 +103,8 @@ def run_study(
         failed=states.count("failed"),
         seconds=sweep.seconds,
         busy=busy,
-        problems=(*sweep.problems, *filter(None, [live.problem])),
+        problems=sweep.problems,
+        behind=live.problem,
     )
 
 
@@ -120,12 +131,24 @@ def _train(
         home.resolve() / "streams",
         lambda done, total: progress("preparing streams", done, total),
     )
-    job = Job(study=study, folder=folder, streams=streams, cells=(), device=capacity.device)
+    digests = {name: open_stream(path).digest for name, path in streams.items()}
+    job = Job(
+        study=study,
+        folder=folder,
+        streams=streams,
+        held_fixed=held_fixed(study, digests),
+        cells=(),
+        device=capacity.device,
+    )
     trials = pack(todo, capacity.slots)
     live.push()
     start = time.time()
     with following(live, todo, progress):
         problems = cluster.train(trials, job, folder / "ray", capacity)
+    for problem in problems:
+        if problem.startswith("StorageError: "):
+            live.push()
+            raise StorageError(problem.removeprefix("StorageError: "))
     return _Sweep(seconds=time.time() - start, cpus=capacity.cpus, problems=tuple(problems))
 
 
@@ -137,16 +160,10 @@ def _busy(trained: list[Record], sweep: _Sweep) -> float:
 @contextmanager
 def _only_driver(folder: Path) -> Iterator[None]:
     """Hold the lock of a study; it goes with the process, however that ends."""
-    path = folder / "run.lock"
     try:
-        file = path.open("w")
-    except OSError as error:
-        raise storage_error(path, error) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise SweepError(
-                f"study folder {folder} is in use by another `jetscale run`; wait for it or stop it"
-            ) from error
-        yield
+        with locked(folder / "run.lock", wait=False):
+            yield
+    except BlockingIOError as error:
+        raise SweepError(
+            f"study folder {folder} is in use by another `jetscale run`; wait for it or stop it"
+        ) from error

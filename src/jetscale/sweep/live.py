@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jetscale.errors import SweepError
+from jetscale.files import locked
 from jetscale.plan import Cell, study_identity, study_summary
 from jetscale.study import Study
 from jetscale.sweep.inputs import Progress
@@ -39,16 +40,21 @@ class LiveMirror:
     def push(self, metrics: dict[str, float] | None = None) -> None:
         """Mirror what is missing; ``metrics`` of a sweep that is over close the parent run."""
         try:
-            self._mirror = self._mirror or Mirror(
-                self.uri, self.study.name, self.folder / "artifacts"
-            )
-            parent = self._mirror.parent(study_identity(self.study), study_summary(self.study))
-            self._mirror.sync(self.records(), parent)
-            if metrics:
-                self._mirror.close(parent, metrics)
+            with locked(self.folder / "mirror.lock"):
+                parent = self.mirror.parent(study_identity(self.study), study_summary(self.study))
+                self.mirror.sync(self.records(), parent)
+                if metrics:
+                    self.mirror.close(parent, metrics)
             self.problem = ""
         except SweepError as error:
             self.problem = f"{error}; records are kept and mirrored by the next `jetscale run`"
+
+    @property
+    def mirror(self) -> Mirror:
+        """The connection; raises SweepError where there is none to be had."""
+        if self._mirror is None:
+            self._mirror = Mirror(self.uri, self.study.name, self.folder / "artifacts")
+        return self._mirror
 
 
 @contextmanager

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from jetscale.errors import StudyError, SweepError
-from jetscale.plan import cells, study_identity, study_summary
+from jetscale.errors import StudyError
+from jetscale.plan import cells
 from jetscale.study import Study
 from jetscale.sweep.controls import check_same_controls
-from jetscale.sweep.records import RecordStore, run_table, study_folder
-from jetscale.sweep.tracking import Mirror
+from jetscale.sweep.live import LiveMirror
+from jetscale.sweep.records import run_table, study_folder
+from jetscale.sweep.tracking import has_database
 
 
 def results(study: Study, home: Path, tracking: str) -> tuple[pd.DataFrame, list[str]]:
@@ -27,25 +28,22 @@ def results(study: Study, home: Path, tracking: str) -> tuple[pd.DataFrame, list
     StudyError
         No run of this study has finished, or the runs were made with different controls.
     """
-    planned = [cell for cell in cells(study) if cell.kind == "finetune"]
-    keys = {cell.key for cell in planned}
-    store = RecordStore(study_folder(study, home))
-    warnings = []
-    try:
-        mirror = Mirror(tracking, study.name, study_folder(study, home) / "artifacts")
-        records = store.all()
-        if records:
-            mirror.sync(records, mirror.parent(study_identity(study), study_summary(study)))
-        frame = mirror.pull()
-    except SweepError as error:
-        warnings.append(f"{error}; using the record files instead")
-        frame = run_table(store.all())
+    planned = cells(study)
+    keys = {cell.key for cell in planned if cell.kind == "finetune"}
+    live = LiveMirror(study, study_folder(study, home), planned, tracking)
+    warnings, frame = [], run_table(live.records())
+    if len(frame) or has_database(tracking):
+        live.push()
+        if live.problem:
+            warnings.append(f"{live.problem}; using the record files instead")
+        else:
+            frame = live.mirror.pull()
     frame = frame[frame["key"].isin(keys)]
     order = frame["mixture"].map([mixture.name for mixture in study.mixtures].index)
     frame = frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
     if frame.empty:
         raise StudyError(f"study {study.name!r} has no finished runs: start it with `jetscale run`")
     check_same_controls(frame)
-    if len(frame) < len(planned):
-        warnings.append(f"{len(planned) - len(frame)} of {len(planned)} cells are not done yet")
+    if len(frame) < len(keys):
+        warnings.append(f"{len(keys) - len(frame)} of {len(keys)} cells are not done yet")
     return frame, warnings

@@ -17,10 +17,12 @@ import pandas as pd
 
 from jetscale.errors import SweepError
 from jetscale.plan import short
+from jetscale.study import digest
 from jetscale.sweep.records import Record
 
 KEY = "jetscale.key"
 PARENT = "jetscale.parent"
+CONTENT = "jetscale.record"
 _SCALARS = (
     "loss",
     "flops",
@@ -52,6 +54,11 @@ _ENVIRONMENT = {
 def default_uri(home: Path) -> str:
     """MLFLOW_TRACKING_URI if set, else a sqlite file in the results folder."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.resolve() / 'mlflow.db'}"
+
+
+def has_database(uri: str) -> bool:
+    """False for a sqlite file that does not exist; opening it would make one."""
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
 
 
 class Mirror:
@@ -88,7 +95,7 @@ class Mirror:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise SweepError(f"MLflow at {self.uri} does not answer: {line}") from error
+            raise SweepError(f"MLflow at {self.uri} does not do its part: {line}") from error
 
     def parent(self, identity: str, summary: dict[str, Any]) -> str:
         """Id of the parent run of a study with this identity, made if it is not there."""
@@ -103,22 +110,24 @@ class Mirror:
     def sync(self, records: Iterable[Record], parent: str) -> int:
         """Mirror the records that have no finished run yet; returns how many were added."""
         with self._refusals():
-            finished = self._finished()
-            missing = [record for record in records if record.key not in finished]
+            wanted = {record.key: record for record in records}
+            shown = self._shown({key: content(record) for key, record in wanted.items()})
+            missing = [record for key, record in wanted.items() if key not in shown]
             for record in missing:
                 self._mirror(record, parent)
             return len(missing)
 
-    def _finished(self) -> set[str]:
-        """Keys with a finished run; runs that were cut half way are removed."""
-        finished: set[str] = set()
+    def _shown(self, wanted: dict[str, str]) -> set[str]:
+        """Keys that MLflow shows as wanted; runs cut half way, doubled or outdated are removed."""
+        shown: set[str] = set()
         for run in list(self._search(f"tags.`{KEY}` != ''")):
-            key = run.data.tags[KEY]
-            if run.info.status == "FINISHED" and key not in finished:
-                finished.add(key)
+            key, found = run.data.tags[KEY], run.data.tags.get(CONTENT)
+            good = run.info.status == "FINISHED" and found == wanted.get(key, found)
+            if good and key not in shown:
+                shown.add(key)
             else:
                 self.client.delete_run(run.info.run_id)
-        return finished
+        return shown
 
     def close(self, parent: str, metrics: dict[str, float]) -> None:
         """Metrics of a sweep that is over on the parent run, and its end."""
@@ -149,6 +158,7 @@ class Mirror:
     def _mirror(self, record: Record, parent: str) -> None:
         tags = {
             KEY: record.key,
+            CONTENT: content(record),
             "jetscale.kind": record.kind,
             "jetscale.mixture": record.mixture,
             "jetscale.controls": record.controls_digest,
@@ -192,6 +202,11 @@ def _row(run: Any) -> dict[str, Any]:
         | {name: metrics[name] for name in (*_SCALARS, "validation_loss")}
         | {"controls": {k[len(prefix) :]: v for k, v in params.items() if k.startswith(prefix)}}
     )
+
+
+def content(record: Record) -> str:
+    """Digest of a record: a run that mirrors another content of the same cell is outdated."""
+    return digest(record.to_dict())
 
 
 def run_name(record: Record) -> str:

@@ -22,7 +22,6 @@ from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import open_stream
 from jetscale.plan import Cell
 from jetscale.study import Study, digest
-from jetscale.sweep.controls import held_fixed
 from jetscale.sweep.inputs import pretraining_stream
 from jetscale.sweep.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
 from jetscale.training.loop import run_cell
@@ -38,6 +37,7 @@ class Job:
     folder: Path
     """Results folder of the study, visible on every node."""
     streams: Mapping[str, Path]
+    held_fixed: Mapping[str, Any]
     cells: tuple[Cell, ...]
     device: str = "cpu"
 
@@ -84,8 +84,8 @@ def run_job(job: Job) -> dict[str, int]:
             record = _train(job, cell, store, inputs)
         except StorageError:
             raise
-        except JetscaleError as error:
-            store.write_failure(cell, str(error))
+        except (JetscaleError, torch.OutOfMemoryError) as error:
+            store.write_failure(cell, " ".join(str(error).split())[:500])
             counts["failed"] += 1
             continue
         store.write(record)
@@ -120,7 +120,6 @@ def _train(job: Job, cell: Cell, store: RecordStore, inputs: _Inputs) -> Record:
         save_trunk=trunk_path(job.folder, cell.key) if pretraining else None,
         on_step=_heartbeat(store, cell),
     )
-    fixed = held_fixed(job.study, {name: inputs.digest(name) for name in job.streams})
     return Record(
         key=cell.key,
         study=job.study.name,
@@ -133,8 +132,8 @@ def _train(job: Job, cell: Cell, store: RecordStore, inputs: _Inputs) -> Record:
         seed=cell.seed,
         subset=cell.subset,
         pretraining_flops=pretraining_flops,
-        controls=fixed,
-        controls_digest=digest(fixed),
+        controls=dict(job.held_fixed),
+        controls_digest=digest(dict(job.held_fixed)),
         streams={name: inputs.digest(name) for name in (stream, *held_out)},
         trunk=cell.trunk,
         host=socket.gethostname(),

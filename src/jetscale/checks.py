@@ -1,0 +1,47 @@
+"""Checks that values of a study make when they are built.
+
+Numbers become plain ints and floats, so that equal studies have equal digests whether they were
+written with Python's numbers or numpy's.
+"""
+
+import re
+from math import isfinite, nan
+from operator import index
+from typing import SupportsFloat, SupportsIndex
+
+from jetscale.errors import StudyError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
+
+
+def check_name(what: str, name: object) -> None:
+    """Raise StudyError unless a name can be part of a file name everywhere."""
+    good = isinstance(name, str) and bool(_NAME.fullmatch(name))
+    require(good, f"{what} name {name!r}: use letters, digits and + . _ - only")
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise StudyError with the message unless the condition holds."""
+    if not condition:
+        raise StudyError(message)
+
+
+def positive_int(owner: str, name: str, value: object) -> int:
+    """The value as a plain int; numpy's whole numbers are accepted."""
+    good = isinstance(value, SupportsIndex) and not isinstance(value, bool)
+    number = index(value) if isinstance(value, SupportsIndex) and good else 0
+    require(number > 0, f"{owner}: {name} is {value!r}, needs a whole number above zero")
+    return number
+
+
+def number(owner: str, name: str, value: object) -> float:
+    """The value as a plain finite float."""
+    good = isinstance(value, SupportsFloat) and not isinstance(value, str | bool)
+    number = float(value) if isinstance(value, SupportsFloat) and good else nan
+    require(isfinite(number), f"{owner}: {name} is {value!r}, needs a finite number")
+    return number
+
+
+def plain(owner: object, name: str, value: object) -> None:
+    """Replace a field of a frozen value, so that equal studies have equal digests."""
+    object.__setattr__(owner, name, value)

@@ -1,0 +1,71 @@
+"""What `jetscale fit` and `jetscale compare` show: the measured part and the part with laws.
+
+Either part can be missing: mixtures run on different model sizes cannot be paired, and two model
+sizes make no law. What the runs allow is kept, and the reason for what they don't is one line.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from jetscale.errors import FitError
+from jetscale.scaling.compare import Comparison, compare
+from jetscale.scaling.fit import StudyFit, fit
+from jetscale.scaling.paired import PairedStudy, paired
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Both parts; at least one of them is there."""
+
+    paired: PairedStudy | None
+    laws: StudyFit | Comparison | None
+    missing: tuple[str, ...]
+    """A line for the part that is None."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: those of the laws, with the key ``paired`` and the warnings."""
+        plain = {} if self.laws is None else self.laws.to_dict()
+        return plain | {
+            "paired": None if self.paired is None else self.paired.to_dict(),
+            "warnings": [*plain.get("warnings", []), *self.missing],
+        }
+
+
+def summarise_fit(runs: pd.DataFrame) -> Summary:
+    """Paired losses and the law of each mixture.
+
+    Raises
+    ------
+    TableError
+        The table is unusable.
+    FitError
+        The runs allow neither.
+    """
+    return _summary(runs, "not fitted", lambda: fit(runs))
+
+
+def summarise_comparison(runs: pd.DataFrame) -> Summary:
+    """Paired losses and differences of exponents; errors as for `summarise_fit`."""
+    return _summary(runs, "not compared", lambda: compare(fit(runs)))
+
+
+def _summary(runs: pd.DataFrame, label: str, make: Callable[[], StudyFit | Comparison]) -> Summary:
+    missing: list[str] = []
+    laws = _attempt(label, missing, make)
+    pairs = _attempt("not paired", missing, lambda: paired(runs))
+    if laws is None and pairs is None:
+        raise FitError("; ".join(missing))
+    return Summary(paired=pairs, laws=laws, missing=tuple(missing))
+
+
+def _attempt(label: str, missing: list[str], make: Callable[[], T]) -> T | None:
+    try:
+        return make()
+    except FitError as error:
+        missing.append(f"{label}: {error}")
+        return None
