@@ -251,7 +251,7 @@ def ui(port: int) -> None:
     from jetscale.sweep.tracking import default_uri
     from jetscale.sweep.ui import serve
 
-    serve(default_uri(home()), port)
+    sys.exit(serve(default_uri(home()), port))
 
 
 # ------------------------------------------------------------------ analysis

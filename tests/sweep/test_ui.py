@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from jetscale.errors import StorageError
+from jetscale.errors import StorageError, SweepError
 from jetscale.sweep.ui import check_port, serve
 
 
@@ -11,7 +11,14 @@ def test_a_taken_port_is_one_line():
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        with pytest.raises(StorageError, match=rf"port {port} .* is taken; choose another"):
+        with pytest.raises(
+            StorageError, match=rf"port {port} .* cannot be opened .*; choose another"
+        ):
             serve("sqlite:///nothing.db", port)
     check_port(port)
     assert port > 0
+
+
+def test_a_tracking_server_has_its_own_ui():
+    with pytest.raises(SweepError, match="open that address in a browser"):
+        serve("http://127.0.0.1:5000", 5001)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from jetscale.files import atomic_path
 from jetscale.report import allocation, answer, law, measured, method
-from jetscale.report.figures import styles
+from jetscale.report.drawing import styles
 from jetscale.report.html import Context, Markup, page, tag
 from jetscale.report.results import analyse
 

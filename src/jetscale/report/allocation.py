@@ -1,7 +1,15 @@
-"""What the laws are for: the compute-optimal frontier, its comparison, and answers for budgets."""
+"""What the laws are for: the compute-optimal frontier, its comparison, and answers for budgets.
 
-from jetscale.report import figures
+A prediction never stands alone: beside it is the best cell that was run within the budget, and a
+mixture is only called the best where the laws behind the choice are identified.
+"""
+
+from collections.abc import Sequence
+
+from jetscale.plan import short
+from jetscale.report import figures_law as figures
 from jetscale.report.html import (
+    NOT_IDENTIFIED,
     Context,
     Markup,
     bullets,
@@ -13,9 +21,20 @@ from jetscale.report.html import (
     tag,
 )
 from jetscale.report.results import compute_range
-from jetscale.scaling import Allocation, Comparison, StudyFit
+from jetscale.scaling import Allocation, Comparison, MeasuredCell, StudyFit
 from jetscale.scaling.compare import INTERVAL
 from jetscale.scaling.joint import METHOD
+
+_COLUMNS = (
+    "budget (FLOPs)",
+    "mixture",
+    "N*",
+    "D*",
+    "expected loss",
+    "measured N",
+    "measured D",
+    "measured loss",
+)
 
 
 def frontier(context: Context) -> Markup:
@@ -82,38 +101,61 @@ def _comparison(comparison: Comparison) -> Markup:
         for pair in comparison.pairs
     ]
     note = (
-        f"Intervals: {INTERVAL}. p: equal alpha and beta of both mixtures; {METHOD}. A small p alone "
-        "says that the fitted curves differ in shape, not that the exponents are known."
+        f"Intervals: {INTERVAL}. p: equal alpha and beta of both mixtures; {METHOD}. A small p "
+        "alone says that the fitted curves differ in shape, not that the exponents are known."
     )
     left_out = (f"{pair}: {why}" for pair, why in comparison.not_compared.items())
     return join(table(columns, rows, text=2), bullets(left_out, "open"), paragraph(note, "note"))
 
 
 def budgets(context: Context) -> Markup:
-    """Best N and D, expected loss and mixture for a row of budgets, then every warning."""
+    """Prediction and best measured cell for a row of budgets, then every warning."""
     results = context.results
     if results.fits is None:
         return paragraph(f"There is no allocation: {results.missing['fits']}.")
-    columns = ("budget (FLOPs)", "mixture", "best N", "best D", "expected loss", "lowest loss in")
-    rows = [row for answer in results.allocations for row in _rows(answer)]
-    lines = dict.fromkeys(
-        f"{number(answer.budget_flops)} FLOPs: {line}"
-        for answer in results.allocations
-        for mixture in answer.mixtures.values()
-        for line in mixture.warnings
-    )
+    if not results.allocations:
+        return paragraph("No budget was asked for.")
     low, high = compute_range(results.fits)
     text = (
         f"Measured compute: {number(low)} to {number(high)} FLOPs. {results.fits.cost.convention}. "
-        "The last column is the share of bootstrap replicates in which the mixture has the lowest "
-        "expected loss."
+        "N*, D* and the expected loss are predictions of the law; beside them stands the measured "
+        "cell of lowest loss that the budget pays for, its loss a mean over seeds."
     )
-    summary = tag("summary", f"{len(lines)} warnings about these answers")
-    warned = tag("details", summary, bullets(lines, "warnings")) if lines else Markup()
-    return join(paragraph(text), table(columns, rows, text=2), warned)
+    shares = _chosen(results.allocations)
+    columns = [*_COLUMNS, *(("lowest loss in",) if shares else ())]
+    rows = [row for answer in results.allocations for row in _rows(answer, shares)]
+    return join(
+        paragraph(text),
+        _choice(results.allocations),
+        table(columns, rows, text=2),
+        _warnings(results.allocations),
+    )
 
 
-def _rows(answer: Allocation) -> list[tuple[object, ...]]:
+def _chosen(answers: Sequence[Allocation]) -> bool:
+    """True where there is a choice of mixture and the laws behind it are identified."""
+    return all(len(answer.mixtures) > 1 and answer.best_identified for answer in answers)
+
+
+def _choice(answers: Sequence[Allocation]) -> Markup:
+    """How to read the choice of mixture, if there is one."""
+    if len(answers[0].mixtures) == 1:
+        return Markup()
+    if not _chosen(answers):
+        loose = [n for n, found in answers[0].mixtures.items() if not found.loss.identified]
+        return paragraph(
+            f"Which mixture is best at a budget is {NOT_IDENTIFIED}: the runs do not determine the "
+            f"law of {', '.join(loose)}. Compare the measured cells.",
+            class_="open",
+        )
+    paired = "" if answers[0].paired else ", resampled independently as their cells differ"
+    return paragraph(
+        "The last column is the share of bootstrap replicates in which the mixture has the lowest "
+        f"expected loss of all{paired}."
+    )
+
+
+def _rows(answer: Allocation, shares: bool) -> list[tuple[object, ...]]:
     return [
         (
             number(answer.budget_flops),
@@ -121,7 +163,30 @@ def _rows(answer: Allocation) -> list[tuple[object, ...]]:
             estimate(found.params),
             estimate(found.examples),
             estimate(found.loss),
-            f"{found.best_share:.0%}",
+            *_measured(found.measured),
+            *((f"{found.best_share:.0%}",) if shares else ()),
         )
         for name, found in answer.mixtures.items()
     ]
+
+
+def _measured(cell: MeasuredCell | None) -> tuple[str, str, str]:
+    if cell is None:
+        return "all cost more", "–", "–"
+    return short(cell.params), short(cell.examples), number(cell.loss, 4)
+
+
+def _warnings(answers: Sequence[Allocation]) -> Markup:
+    lines = [
+        f"{number(answer.budget_flops)} FLOPs: {line}"
+        for answer in answers
+        for mixture in answer.mixtures.values()
+        for line in mixture.warnings
+    ]
+    general = [line for answer in answers for line in answer.warnings]
+    left_out = [f"{name}: not fitted: it {why}" for name, why in answers[0].not_fitted.items()]
+    shown = list(dict.fromkeys([*left_out, *general, *lines]))
+    if not shown:
+        return Markup()
+    summary = tag("summary", f"Warnings about these answers: {len(shown)}")
+    return tag("details", summary, bullets(shown, "warnings"))

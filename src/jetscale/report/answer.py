@@ -36,8 +36,9 @@ def measured_sentence(results: Results) -> str:
 def _pair_clause(pair: PairedMixtures) -> str:
     overall = pair.overall
     clause = (
-        f"{pair.mixture} has the lower test loss in {overall.n_lower} of {overall.n_pairs} pairs of "
-        f"runs, by a mean difference of {inline(overall.difference)}"
+        f"{pair.mixture} has the lower test loss in {overall.n_lower} of {overall.n_pairs} pairs "
+        f"of runs, by a mean difference of {inline(overall.difference)} "
+        f"over {overall.n_sizes} model {'size' if overall.n_sizes == 1 else 'sizes'}"
     )
     ends = [row for row in (pair.by_examples[0], pair.by_examples[-1]) if row.data_factor]
     worth = [_worth(row, row.data_factor) for row in dict.fromkeys(ends) if row.data_factor]
@@ -60,11 +61,11 @@ def law_sentence(results: Results) -> str:
     pairs = pairs or list(results.comparison.pairs)
     loose = [pair for pair in pairs if pair.verdict == NOT_IDENTIFIED]
     if len(loose) == len(pairs):
-        names = ", ".join(name for name, fit in results.fits.mixtures.items() if fit.warnings)
+        reasons = [r for p in pairs for r in p.delta_params_exponent.reason.split("; ")]
         return (
             "Whether the mixtures differ in how the best model and data size grow with compute is "
-            f"{NOT_IDENTIFIED}: these runs do not determine the law of {names}, so a difference of "
-            "exponents must not be read off them."
+            f"{NOT_IDENTIFIED} ({'; '.join(dict.fromkeys(reasons))}): a difference of exponents "
+            "must not be read off these runs."
         )
     clauses = "; ".join(map(_verdict_clause, pairs))
     return f"Exponent a of the best model size N* ∝ C^a: {clauses}."

@@ -18,7 +18,7 @@ import plotly.offline
 from plotly.graph_objects import Figure
 
 from jetscale import __version__
-from jetscale.report.figures import Style
+from jetscale.report.drawing import Style
 from jetscale.report.results import Results
 from jetscale.scaling import Estimate
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from jetscale.report import figures
+from jetscale.report import figures_law as figures
 from jetscale.report.html import (
     Context,
     Markup,
@@ -25,8 +25,8 @@ def section(context: Context) -> Markup:
         return paragraph(f"No law is fitted: {context.results.missing['fits']}.")
     text = (
         f"{FORMULA} is fitted to every mixture; the exponents of the compute-optimal frontier, "
-        "N* ∝ C^a and D* ∝ C^b, follow from alpha and beta. A number that the runs do not determine "
-        "is marked; its value and interval are shown for completeness, not for use."
+        "N* ∝ C^a and D* ∝ C^b, follow from alpha and beta. A number that the runs do not "
+        "determine is marked; its value and interval are shown for completeness, not for use."
     )
     return join(
         paragraph(text),
@@ -37,8 +37,8 @@ def section(context: Context) -> Markup:
         _fits(context, fits),
         tag("h3", "Does the window matter?"),
         paragraph(
-            "The same fit without some of the runs. Exponents that move by more than their interval "
-            "show that the law does not hold over the whole window."
+            "The same fit without some of the runs. Exponents that move by more than their "
+            "interval show that the law does not hold over the whole window."
         ),
         _windows(context, fits),
     )

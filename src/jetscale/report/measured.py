@@ -1,8 +1,12 @@
-"""The measured part of the report: paired differences, effective data, and the losses themselves."""
+"""The measured part of the report: paired differences, effective data, and the losses.
+
+Nothing here needs a law, so these sections are there whenever two mixtures share runs. A factor
+that lies beyond the measured losses is shown as the limit it is.
+"""
 
 from collections.abc import Iterable
 
-from jetscale.report import figures
+from jetscale.report import figures_measured as figures
 from jetscale.report.html import (
     Context,
     Markup,
@@ -24,6 +28,7 @@ _COLUMNS = (
     "D",
     "loss difference",
     "lower in",
+    "sizes N",
     "cells",
     "effective-data factor",
 )
@@ -38,9 +43,9 @@ def differences(context: Context) -> Markup:
     others = [pair for pair in study.pairs if pair.baseline != study.baseline]
     parts = [
         paragraph(
-            "Runs that agree in model size, data and seed are compared directly; no law is assumed. "
-            "The effective-data factor is how many times the data the baseline needs to reach the "
-            "same loss: above 1 the mixture helps."
+            "Runs that agree in model size, data and seed are compared directly; no law is "
+            "assumed. The effective-data factor is how many times the data the baseline needs to "
+            "reach the same loss: above 1 the mixture helps."
         ),
         context.key(),
     ]
@@ -73,7 +78,7 @@ def _table(pairs: Iterable[PairedMixtures]) -> Markup:
 def _row(row: Difference) -> tuple[object, ...]:
     size = "all" if row.examples is None else f"{row.examples:.0f}"
     lower = f"{row.n_lower} of {row.n_pairs} pairs"
-    return size, estimate(row.difference), lower, row.n_cells, _factor(row.data_factor)
+    return size, estimate(row.difference), lower, row.n_sizes, row.n_cells, _factor(row.data_factor)
 
 
 def _factor(factor: DataFactor | None) -> object:

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 
-from jetscale.errors import StorageError
+from jetscale.errors import StorageError, SweepError
 
 
 def check_port(port: int) -> None:
@@ -16,20 +16,29 @@ def check_port(port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise StorageError(
-                f"port {port} on 127.0.0.1 is taken; choose another with --port"
+                f"port {port} on 127.0.0.1 cannot be opened ({error.strerror}); choose another "
+                "with --port"
             ) from error
 
 
-def serve(uri: str, port: int) -> None:
-    """Run the MLflow UI until it is stopped.
+def serve(uri: str, port: int) -> int:
+    """Run the MLflow UI until it is stopped; returns its exit code.
 
     Raises
     ------
     StorageError
         The port is taken.
+    SweepError
+        The results are on a tracking server, which has a UI of its own.
     """
+    if uri.startswith(("http://", "https://")):
+        raise SweepError(f"MLflow runs as a server at {uri}: open that address in a browser")
     check_port(port)
     print(f"MLflow UI for {uri}: http://127.0.0.1:{port} (stop with Ctrl-C)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    subprocess.run([*command, "--port", str(port)], check=False, env=environment)
+    try:
+        done = subprocess.run([*command, "--port", str(port)], check=False, env=environment)
+    except KeyboardInterrupt:
+        return 0
+    return done.returncode

@@ -1,0 +1,158 @@
+"""Figures of the fitted laws: fit and residuals, exponents, and the compute-optimal frontier.
+
+Pure functions from results to Plotly figures. What the runs do not determine is drawn with its
+interval and an open symbol; what lies beyond the measured compute is dashed.
+"""
+
+import html
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from plotly.graph_objects import Figure, Scatter
+
+from jetscale.report.drawing import (
+    NEUTRAL,
+    Style,
+    data_axis,
+    empty,
+    line,
+    loss_range,
+    run_points,
+    shift,
+)
+from jetscale.scaling import MixtureFit, StudyFit, laws
+from jetscale.scaling.estimate import percentile_interval
+
+_DECADES_BEYOND = 1.0
+_SPREAD = 30.0
+"""A frontier figure reaches this factor beyond the measured sizes; bands are cut there."""
+
+
+def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
+    """Runs of one mixture and its law, a curve per model size; darker is larger."""
+    figure = empty("training jets D", "test loss", range=loss_range(runs["loss"]))
+    own = runs[runs["mixture"] == fitted.mixture]
+    examples = np.geomspace(own["examples"].min(), own["examples"].max(), 40)
+    for params, opacity in _shades(own["params"]):
+        curve = laws.loss(fitted.theta, params, examples)
+        part = own[own["params"] == params]
+        faded = Style(style.faded(opacity), style.symbol)
+        figure.add_trace(line(fitted.mixture, faded, examples, curve))
+        figure.add_trace(run_points(fitted.mixture, faded, part, part["examples"], part["loss"]))
+    return data_axis(figure, own["examples"])
+
+
+def residuals(fitted: MixtureFit, runs: pd.DataFrame, style: Style, limit: float) -> Figure:
+    """Distance of the runs of one mixture from its law in percent; darker is larger N."""
+    figure = empty("training jets D", "loss above law (%)", range=[-limit, limit])
+    own = runs[runs["mixture"] == fitted.mixture]
+    shades = _shades(own["params"])
+    for i, (params, opacity) in enumerate(shades):
+        part = own[own["params"] == params]
+        expected = laws.loss(fitted.theta, params, part["examples"].to_numpy())
+        apart = shift(i, len(shades))
+        faded = Style(style.faded(opacity), style.symbol)
+        percent = 100 * (part["loss"] / expected - 1)
+        figure.add_trace(run_points(fitted.mixture, faded, part, part["examples"] * apart, percent))
+    figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
+    return data_axis(figure, own["examples"])
+
+
+def _shades(params: pd.Series) -> list[tuple[float, float]]:
+    """Model sizes with an opacity that grows with them."""
+    sizes = sorted(params.unique())
+    return [(float(n), o) for n, o in zip(sizes, np.linspace(0.35, 1, len(sizes)), strict=True)]
+
+
+def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:
+    """Exponent of N*(C) per mixture; open symbols where it is not identified."""
+    figure = empty("exponent a of N* ∝ C^a", "")
+    for name, fitted in reversed(list(fits.mixtures.items())):
+        value, style = fitted.frontier["params_exponent"], styles[name]
+        bars = {"array": [value.high - value.value], "arrayminus": [value.value - value.low]}
+        figure.add_trace(
+            Scatter(
+                name=html.escape(name),
+                x=[value.value],
+                y=[html.escape(name)],
+                error_x={"type": "data", "width": 5, "thickness": 1.5, **bars},
+                mode="markers",
+                marker={
+                    "color": style.colour,
+                    "symbol": style.symbol + ("" if value.identified else "-open"),
+                    "size": 10,
+                },
+                hovertemplate="%{y}<br>%{x:.3f}<extra></extra>",
+            )
+        )
+    figure.update_xaxes(range=[-0.02, 1.02 / fits.cost.p])
+    figure.update_yaxes(type="category", automargin=True)
+    return figure
+
+
+def frontier(
+    fits: StudyFit, styles: Mapping[str, Style], what: str, ends: tuple[float, float]
+) -> Figure:
+    """N*(C) or D*(C) with bands: solid in the measured compute range ``ends``, dashed beyond.
+
+    Parameters
+    ----------
+    what
+        ``params`` or ``examples``.
+    """
+    title = {"params": "best model size N*", "examples": "best number of jets D*"}[what]
+    sizes = [fitted.window[what] for fitted in fits.mixtures.values()]
+    low, high = min(s[0] for s in sizes) / _SPREAD, max(s[1] for s in sizes) * _SPREAD
+    figure = empty("compute C (FLOPs)", title, range=[math.log10(low), math.log10(high)])
+    figure.update_yaxes(type="log", dtick=1, exponentformat="power")
+    figure.update_xaxes(type="log", dtick=1, exponentformat="power")
+    inside = np.geomspace(*ends, 30)
+    beyond = np.geomspace(ends[1], ends[1] * 10**_DECADES_BEYOND, 12)
+    for name, fitted in fits.mixtures.items():
+        for budgets, dash, opacity in ((inside, "solid", 0.14), (beyond, "dash", 0.06)):
+            curve, band = _frontier(fitted, fits, what, budgets)
+            edges = np.clip(band, low, high)
+            figure.add_trace(_band(styles[name], budgets, edges, opacity))
+            trace = line(name, styles[name], budgets, curve)
+            trace.update(
+                line_dash=dash,
+                hoverinfo="all",
+                hovertemplate="%{fullData.name}<br>C = %{x:.3g}<br>%{y:.3g}<extra></extra>",
+            )
+            figure.add_trace(trace)
+    figure.add_vline(x=ends[1], line={"color": NEUTRAL, "width": 1, "dash": "dot"})
+    figure.add_annotation(
+        x=math.log10(ends[1]),
+        y=1,
+        yref="paper",
+        text="extrapolated →",
+        showarrow=False,
+        xanchor="left",
+        yanchor="top",
+        font={"size": 11},
+    )
+    return figure
+
+
+def _frontier(
+    fitted: MixtureFit, fits: StudyFit, what: str, budgets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best sizes (n,) at budgets (n,) and their intervals (2, n); nan where there is none."""
+    curve = getattr(laws.optimum(fitted.theta, budgets, fits.cost), what)
+    draws = getattr(laws.optimum(fitted.replicates.theta[:, None, :], budgets, fits.cost), what)
+    band = [percentile_interval(column, fitted.n_cells) for column in draws.T]
+    return np.where((curve > 0) & np.isfinite(curve), curve, np.nan), np.array(band).T
+
+
+def _band(style: Style, x: np.ndarray, edges: np.ndarray, opacity: float) -> Scatter:
+    return Scatter(
+        x=[*x, *x[::-1]],
+        y=[*edges[0], *edges[1][::-1]],
+        mode="lines",
+        line={"width": 0},
+        fill="toself",
+        fillcolor=style.faded(opacity),
+        hoverinfo="skip",
+    )

@@ -1,0 +1,164 @@
+"""Figures and tables show the numbers of the analysis, not others."""
+
+import math
+
+import numpy as np
+import pytest
+
+from jetscale.report import figures_law, figures_measured
+from jetscale.report.drawing import Style, data_axis, empty, loss_range, shift, styles
+from jetscale.report.results import analyse, compute_range, decades
+from jetscale.scaling import laws
+
+
+@pytest.fixture(scope="module")
+def results(study):
+    return analyse(study, None, 60)
+
+
+@pytest.fixture(scope="module")
+def looks(results):
+    return styles(results.names)
+
+
+def traces(figure, name):
+    return [trace for trace in figure.data if trace.name == name]
+
+
+def test_mixtures_look_different():
+    looks = styles([f"m{i}" for i in range(35)])
+    assert len({(look.colour, look.symbol) for look in looks.values()}) == 35
+    assert Style("#0072b2", "circle").faded(0.5) == "rgba(0,114,178,0.50)"
+    assert '<path fill="#0072b2"' in Style("#0072b2", "circle").swatch
+
+
+def test_series_are_set_apart_around_the_true_size():
+    factors = [shift(i, 3) for i in range(3)]
+    assert factors[1] == 1
+    assert factors[0] * factors[2] == pytest.approx(1)
+    assert factors[0] < 1 < factors[2]
+
+
+def test_the_data_axis_names_the_sizes_and_thins_many():
+    axis = data_axis(empty("x", "y"), [1e4, 3e4, 1e4]).layout.xaxis
+    assert axis.tickvals == (1e4, 3e4)
+    assert axis.ticktext == ("10k", "30k")
+    assert len(data_axis(empty("x", "y"), range(1, 40)).layout.xaxis.tickvals) <= 9
+
+
+def test_the_loss_range_holds_all_losses_even_equal_ones(study):
+    low, high = loss_range(study["loss"])
+    assert low < study["loss"].min() < study["loss"].max() < high
+    low, high = loss_range(study["loss"] * 0 + 1)
+    assert low < 1 < high
+
+
+def test_differences_are_those_of_the_paired_study(results, looks):
+    figure = figures_measured.differences(results.paired, looks)
+    assert not traces(figure, "scratch")
+    for pair in results.paired.pairs[:2]:
+        (trace,) = traces(figure, pair.mixture)
+        assert trace.y == tuple(row.difference.value for row in pair.by_examples)
+        assert trace.customdata == tuple(row.examples for row in pair.by_examples)
+        ends = np.array(trace.y) + trace.error_y.array
+        np.testing.assert_allclose(ends, [row.difference.high for row in pair.by_examples])
+
+
+def test_factors_are_limits_where_they_are_limits(results, looks):
+    figure = figures_measured.data_factors(results.paired, looks)
+    pair = results.paired.pairs[0]
+    (trace,) = traces(figure, pair.mixture)
+    factors = [row.data_factor for row in pair.by_examples]
+    assert trace.y == tuple(factor.factor.value for factor in factors)
+    assert factors[-1].bound == ">"
+    assert trace.marker.symbol[-1] == "triangle-up-open"
+    assert trace.error_y.array[-1] == 0
+    assert trace.marker.symbol[0] == looks[pair.mixture].symbol
+
+
+def test_losses_show_every_run_once(results, looks):
+    found = figures_measured.losses(results.runs, looks)
+    assert list(found) == ["N = 10k", "N = 40k", "N = 200k", "N = 1M"]
+    shown = [
+        loss
+        for figure in found.values()
+        for trace in figure.data
+        if trace.mode == "markers"
+        for loss in trace.y
+    ]
+    assert sorted(shown) == sorted(results.runs["loss"])
+
+
+def test_fit_curves_and_residuals_belong_together(results, looks):
+    fitted, runs = results.fits.mixtures["qcd"], results.runs
+    figure = figures_law.law_fit(fitted, runs, looks["qcd"])
+    curves = [trace for trace in figure.data if trace.mode == "lines"]
+    for size, curve in zip((1e4, 4e4, 2e5, 1e6), curves, strict=True):
+        expected = laws.loss(fitted.theta, size, np.array(curve.x))
+        np.testing.assert_allclose(curve.y, expected)
+    distances = figures_law.residuals(fitted, runs, looks["qcd"], 5.0)
+    worst = max(abs(y) for trace in distances.data for y in trace.y)
+    assert worst == pytest.approx(100 * fitted.worst_residual)
+
+
+def test_exponents_are_those_of_the_fits(results, looks):
+    figure = figures_law.exponents(results.fits, looks)
+    for name, fitted in results.fits.mixtures.items():
+        (trace,) = traces(figure, name)
+        value = fitted.frontier["params_exponent"]
+        assert trace.x == (value.value,)
+        assert value.value + trace.error_x.array[0] == pytest.approx(value.high)
+        assert trace.marker.symbol == looks[name].symbol
+
+
+def test_open_symbols_where_the_exponent_is_not_identified(vague):
+    results = analyse(vague, [1e10], 60)
+    figure = figures_law.exponents(results.fits, styles(results.names))
+    assert all(trace.marker.symbol.endswith("-open") for trace in figure.data)
+
+
+@pytest.mark.parametrize("what", ["params", "examples"])
+def test_the_frontier_is_solid_where_measured_and_dashed_beyond(results, looks, what):
+    ends = compute_range(results.fits)
+    figure = figures_law.frontier(results.fits, looks, what, ends)
+    inside, beyond = traces(figure, "qcd")
+    assert (inside.line.dash, beyond.line.dash) == ("solid", "dash")
+    assert (inside.x[0], inside.x[-1]) == pytest.approx(ends)
+    assert beyond.x[-1] == pytest.approx(10 * ends[1])
+    best = laws.optimum(results.fits.mixtures["qcd"].theta, np.array(inside.x), results.fits.cost)
+    np.testing.assert_allclose(inside.y, getattr(best, what))
+
+
+def test_budgets_are_decades_of_the_measured_compute(results):
+    low, high = compute_range(results.fits)
+    budgets = decades(results.fits)
+    assert len(budgets) <= 8
+    assert all(math.log10(budget) == round(math.log10(budget)) for budget in budgets)
+    assert budgets[-2] <= high < budgets[-1]
+    assert budgets[0] >= low
+    assert [answer.budget_flops for answer in results.allocations] == list(budgets)
+
+
+def test_the_window_scan_leaves_out_what_it_says(results):
+    assert list(results.windows) == [
+        "the smallest data size",
+        "the smallest model",
+        "the largest model",
+    ]
+    assert results.windows["the smallest data size"].runs["examples"].min() == 3e4
+    assert results.windows["the smallest model"].runs["params"].min() == 4e4
+    assert results.windows["the largest model"].runs["params"].max() == 2e5
+
+
+def test_the_measured_cell_stands_beside_the_prediction(study, report, results):
+    _, page = report(study, budgets=[1e9])
+    answers = analyse(study, [1e9], 60).allocations[0]
+    header, *rows = page.rows["allocation"]
+    assert [cell.strip() for cell in header[5:8]] == ["measured N", "measured D", "measured loss"]
+    for row, (name, found) in zip(rows, answers.mixtures.items(), strict=True):
+        within = study[(study["mixture"] == name) & (study["flops"] <= 1e9)]
+        best = within.groupby(["params", "examples"])["loss"].mean().min()
+        assert row[1].strip() == name
+        assert float(row[7]) == pytest.approx(best, rel=1e-3)
+        assert float(row[4].split()[0]) == pytest.approx(found.loss.value, rel=1e-2)
+        assert row[8].strip() == f"{found.best_share:.0%}"

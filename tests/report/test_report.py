@@ -1,0 +1,169 @@
+"""The report as a whole: complete, self-contained, honest, safe to open."""
+
+import json
+
+import pytest
+
+from jetscale.errors import FitError, StorageError, TableError
+from jetscale.report import SECTIONS, write_report
+
+NOT_IDENTIFIED = "not identified at this scale"
+
+
+@pytest.fixture(scope="module")
+def full(study, report):
+    return report(
+        study, held_fixed={"optimiser": "AdamW", "epochs": 4}, warnings=["3 cells are missing"]
+    )
+
+
+@pytest.fixture(scope="module")
+def loose(vague, report):
+    return report(vague)
+
+
+def ids(page):
+    return [value for _, name, value in page.attributes if name == "id"]
+
+
+def test_every_section_is_there_and_linked(full):
+    _, page = full
+    anchors = [anchor for anchor, _, _ in SECTIONS]
+    assert list(page.text) == anchors
+    links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
+    assert links == [f"#{anchor}" for anchor in anchors]
+    for anchor, title, _ in SECTIONS:
+        assert page.text[anchor].startswith(title)
+        assert len(page.text[anchor]) > len(title) + 40
+
+
+def test_nothing_is_loaded_from_elsewhere(full):
+    text, page = full
+    outside = [
+        value
+        for _, name, value in page.attributes
+        if name in ("src", "href", "action", "data", "srcset") and not value.startswith("#")
+    ]
+    assert outside == []
+    assert "default-src 'none'" in text
+
+
+def test_every_figure_has_its_place(full):
+    _, page = full
+    figures = json.loads(page.scripts[1])
+    places = [name for name in ids(page) if name.startswith("figure-")]
+    assert places == list(figures)
+    assert len(set(ids(page))) == len(ids(page))
+    for figure in figures.values():
+        assert figure["data"]
+
+
+def test_facts_controls_and_warnings_are_printed(full):
+    text, page = full
+    assert "120 runs: 3 mixtures, 20 cells (N 10k to 1M, D 10k to 1M), 2 seeds" in text
+    assert ["optimiser ", "AdamW "] in page.rows["held-fixed"]
+    assert "3 cells are missing" in page.text["method"]
+
+
+def test_an_identified_study_is_not_called_otherwise(full):
+    _, page = full
+    assert NOT_IDENTIFIED not in "".join(page.text.values())
+    assert "Exponent a of the best model size" in page.text["answer"]
+    assert "lowest loss in" in page.text["allocation"]
+
+
+def test_what_is_not_identified_says_so_everywhere(loose):
+    _, page = loose
+    for section in ("answer", "law", "frontier", "allocation", "method"):
+        assert NOT_IDENTIFIED in page.text[section], section
+    assert "alpha is not identified" in page.text["answer"]
+    assert "Frontier not identified at this scale for scratch, qcd" in page.text["frontier"]
+    assert "40 of 40 pairs" in page.text["answer"]  # what is measured stands all the same
+
+
+def test_no_mixture_is_crowned_by_a_law_that_is_not_identified(loose):
+    _, page = loose
+    text = page.text["allocation"]
+    assert "lowest loss in" not in text
+    assert "share of bootstrap" not in text
+    assert f"Which mixture is best at a budget is {NOT_IDENTIFIED}" in text
+
+
+def test_one_mixture_is_not_compared_with_itself(study, report):
+    _, page = report(study[study["mixture"] == "qcd"])
+    assert "one mixture, 'qcd'; a comparison needs two" in page.text["measured"]
+    assert "lowest loss in" not in page.text["allocation"]
+    assert "100%" not in page.text["allocation"]
+    assert "N* ∝ C^" in page.text["answer"]
+    assert "does not say what was held fixed" in page.text["held-fixed"]
+
+
+def test_without_flops_the_convention_is_stated(study, report):
+    _, page = report(study.drop(columns="flops"))
+    assert "6" in page.text["allocation"]
+    assert "no flops column" in page.text["method"] or "flops" in page.text["method"]
+
+
+def test_without_seeds_every_cell_is_one_run(make_runs, report):
+    frame = make_runs({"a": (0.5, 20, 30, 0.45, 0.42), "b": (0.5, 18, 20, 0.45, 0.42)}, seeds=1)
+    _, page = report(frame.drop(columns="seed"))
+    assert "(1 seed)" in page.text["losses"]
+
+
+def test_a_mixture_with_too_few_cells_is_named_and_the_rest_fitted(study, report):
+    few = (study["mixture"] != "qcd+bsm") | (study["params"] == study["params"].min())
+    _, page = report(study[few])
+    assert "qcd+bsm: not fitted: it has 1 value of params, needs at least 3" in page.text["law"]
+    assert "qcd+bsm: not fitted" in page.text["allocation"]
+    assert {"scratch ", "qcd "} == {row[1] for row in page.rows["allocation"][1:]}
+
+
+def test_too_few_cells_altogether_leave_the_measured_part(study, report):
+    _, page = report(study[study["params"] <= 4e4])
+    assert "No scaling law is fitted" in page.text["answer"]
+    assert "No law is fitted" in page.text["law"]
+    assert "There is no frontier" in page.text["frontier"]
+    assert "There is no allocation" in page.text["allocation"]
+    assert "qcd has the lower test loss in" in page.text["answer"]
+
+
+def test_names_are_text_never_markup(make_runs, report):
+    evil = "a<b>&\"'</script><img src=http://x>"
+    good, worse = (0.5, 18, 20, 0.45, 0.42), (0.5, 20, 30, 0.45, 0.42)
+    text, page = report(make_runs({"scratch": worse, evil: good}), title="<i>$title</i>")
+    assert evil in page.text["answer"]
+    assert "<b>" not in text.split("<script>")[0]
+    assert "<i>" not in text.split("<script>")[0]
+    assert not [tag for tag, _, _ in page.attributes if tag == "img"]
+    names = [
+        trace.get("name", "") for f in json.loads(page.scripts[1]).values() for trace in f["data"]
+    ]
+    assert any("a&lt;b&gt;" in name for name in names)
+    assert not any("<" in name for name in names)
+
+
+def test_the_budgets_given_are_the_ones_answered(study, report):
+    _, page = report(study, budgets=[1e9, 1e20])
+    assert [row[0] for row in page.rows["allocation"][1:]] == ["1.00e9 "] * 3 + ["1.00e20 "] * 3
+    assert "decades above the measured runs" in page.text["allocation"]
+
+
+def test_an_unwritable_folder_leaves_nothing(study, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(StorageError, match="file"):
+        write_report(study, tmp_path / "file" / "r.html", title="t", held_fixed=None, replicates=50)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_bad_question_leaves_the_old_report(study, tmp_path):
+    out = tmp_path / "r.html"
+    out.write_text("old")
+    with pytest.raises(FitError, match="budget is -1"):
+        write_report(study, out, title="t", held_fixed=None, budgets=[-1.0], replicates=50)
+    with pytest.raises(FitError, match="replicates is 10"):
+        write_report(study, out, title="t", held_fixed=None, replicates=10)
+    with pytest.raises(TableError, match="missing column 'loss'"):
+        write_report(study.drop(columns="loss"), out, title="t", held_fixed=None)
+    assert out.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
