@@ -39,7 +39,12 @@ def test_steps_and_costs_are_those_of_the_controls(study):
     assert cell.steps == 2 * 3  # two epochs of ceil(40 / 16)
     mean, square = expected_constituents(128)
     expected = flops.training_flops(
-        cell.size, 13, 10, jets=80, constituents=80 * mean, constituents_squared=80 * square
+        cell.size,
+        13,
+        10,
+        jets=80,
+        constituents=round(80 * mean),
+        constituents_squared=round(80 * square),
     )
     assert cell.flops == expected
     assert cell.params == flops.parameters(cell.size, 13, 10).total

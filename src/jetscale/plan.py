@@ -228,8 +228,8 @@ def _cost(study: Study, size: ModelSize, classes: int, examples: int, kind: Kind
             features,
             classes,
             jets=seen,
-            constituents=seen * mean,
-            constituents_squared=seen * mean_square,
+            constituents=round(seen * mean),
+            constituents_squared=round(seen * mean_square),
         ),
     }
 

@@ -8,12 +8,12 @@ import pytest
 from jetscale.report import figures_law, figures_measured
 from jetscale.report.drawing import Style, data_axis, empty, loss_range, shift, styles
 from jetscale.report.results import analyse, compute_range, decades
-from jetscale.scaling import laws
+from jetscale.scaling import fit, laws
 
 
 @pytest.fixture(scope="module")
 def results(study):
-    return analyse(study, None, 60)
+    return analyse(study, None, 50)
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +112,8 @@ def test_exponents_are_those_of_the_fits(results, looks):
 
 
 def test_open_symbols_where_the_exponent_is_not_identified(vague):
-    results = analyse(vague, [1e10], 60)
-    figure = figures_law.exponents(results.fits, styles(results.names))
+    fits = fit(vague, 60)
+    figure = figures_law.exponents(fits, styles(list(fits.mixtures)))
     assert all(trace.marker.symbol.endswith("-open") for trace in figure.data)
 
 
@@ -150,15 +150,22 @@ def test_the_window_scan_leaves_out_what_it_says(results):
     assert results.windows["the largest model"].runs["params"].max() == 2e5
 
 
-def test_the_measured_cell_stands_beside_the_prediction(study, report, results):
-    _, page = report(study, budgets=[1e9])
-    answers = analyse(study, [1e9], 60).allocations[0]
-    header, *rows = page.rows["allocation"]
+def test_the_baseline_comes_first(study, results):
+    assert results.names == ("scratch", "qcd", "qcd+bsm")
+    two = study[study["mixture"] != "qcd+bsm"]
+    turned = analyse(two.iloc[::-1], [1e9], 50)
+    assert turned.names[0] == next(iter(turned.fits.mixtures)) == "scratch"
+    assert [pair.a for pair in turned.comparison.pairs] == ["scratch"]
+
+
+def test_the_measured_cell_stands_beside_the_prediction(study, full, results):
+    header, *rows = full[1].rows["allocation"]
     assert [cell.strip() for cell in header[5:8]] == ["measured N", "measured D", "measured loss"]
-    for row, (name, found) in zip(rows, answers.mixtures.items(), strict=True):
-        within = study[(study["mixture"] == name) & (study["flops"] <= 1e9)]
-        best = within.groupby(["params", "examples"])["loss"].mean().min()
-        assert row[1].strip() == name
+    expected = [(a.budget_flops, f) for a in results.allocations for f in a.mixtures.values()]
+    for row, (budget, found) in zip(rows, expected, strict=True):
+        own = study[(study["mixture"] == found.mixture) & (study["flops"] <= budget)]
+        best = own.groupby(["params", "examples"])["loss"].mean().min()
+        assert row[1].strip() == found.mixture
         assert float(row[7]) == pytest.approx(best, rel=1e-3)
         assert float(row[4].split()[0]) == pytest.approx(found.loss.value, rel=1e-2)
         assert row[8].strip() == f"{found.best_share:.0%}"

@@ -1,7 +1,15 @@
 import pytest
 
 from jetscale.errors import SweepError
-from jetscale.sweep.cluster import _capacity, _init_arguments, _joined, _line, check, cores
+from jetscale.sweep.cluster import (
+    _capacity,
+    _init_arguments,
+    _joined,
+    _line,
+    _protect_token,
+    check,
+    cores,
+)
 
 
 def test_one_cpu_is_kept_for_the_drivers():
@@ -40,6 +48,17 @@ def test_the_cluster_this_process_was_started_in_is_joined(monkeypatch):
     assert _joined("auto") == "auto"
     monkeypatch.delenv("RAY_ADDRESS")
     assert _joined(None) is None
+
+
+def test_the_token_is_for_its_owner_alone(tmp_path, monkeypatch):
+    token = tmp_path / "token"
+    token.write_text("secret")
+    token.chmod(0o644)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+    _protect_token()
+    assert token.stat().st_mode & 0o777 == 0o600
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "absent"))
+    _protect_token()
 
 
 def test_the_line_of_an_error_is_the_one_that_names_it():

@@ -68,6 +68,14 @@ def test_given_folders_must_have_the_role_they_are_used_for(given, tmp_path):
         ensure_shards(replace(given, source=swapped), tmp_path, 1, silent)
 
 
+def test_a_size_larger_than_the_folder_is_refused_before_anything_starts(given, tmp_path):
+    with pytest.raises(DataError, match=r"takes 61 train jets, .*train has 60; lower the size"):
+        ensure_shards(replace(given, data_sizes=(61,)), tmp_path, 1, silent)
+    hungry = replace(given, controls=replace(given.controls, pretraining_jets=61))
+    with pytest.raises(DataError, match=r"takes 61 qcd jets, .*qcd has 60"):
+        ensure_shards(hungry, tmp_path, 1, silent)
+
+
 def test_streams_of_a_study(given, tmp_path):
     study = replace(given, subsets=2)
     plans = {p.name: p for p in stream_plans(study, ensure_shards(study, tmp_path, 1, silent))}

@@ -54,19 +54,19 @@ def analyse(frame: pd.DataFrame, budgets: Sequence[float] | None, replicates: in
     runs = validate(frame)
     missing: dict[str, str] = {}
     pairs = _attempt("paired", missing, lambda: paired(runs))
+    if pairs is not None:  # the baseline first, everywhere
+        later = runs["mixture"] != pairs.baseline
+        runs = pd.concat([runs[~later], runs[later]], ignore_index=True)
     fits = _fits(runs, replicates, missing)
     comparison = None
     if fits is None:
         missing["comparison"] = missing["fits"]
     else:
         comparison = _attempt("comparison", missing, lambda: compare(fits))
-    names = list(dict.fromkeys(runs["mixture"]))
-    if pairs is not None:
-        names.sort(key=lambda name: name != pairs.baseline)
     chosen = decades(fits) if budgets is None and fits is not None else budgets or ()
     return Results(
         runs=runs,
-        names=tuple(names),
+        names=tuple(dict.fromkeys(runs["mixture"])),
         paired=pairs,
         fits=fits,
         comparison=comparison,

@@ -12,7 +12,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ def connected(address: str | None, home: Path) -> Iterator[Capacity]:
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         where = address or "this machine"
         raise SweepError(f"Ray on {where} does not answer: {_line(error)}") from error
+    _protect_token()
     try:
         capacity = _capacity(ray.cluster_resources(), local=address is None)
         if address is not None:
@@ -75,6 +76,13 @@ def connected(address: str | None, home: Path) -> Iterator[Capacity]:
         yield capacity
     finally:
         ray.shutdown()
+
+
+def _protect_token() -> None:
+    """Ray writes its token readable for everyone; it opens the cluster to whoever has it."""
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    with suppress(OSError):
+        token.chmod(0o600)
 
 
 def check(address: str | None, home: Path) -> None:

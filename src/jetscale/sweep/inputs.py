@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from jetscale.errors import DataError
 from jetscale.jets.production import check_packages
 from jetscale.jets.schema import JETCLASS, part_named
 from jetscale.jets.shards import open_shards
@@ -66,12 +67,12 @@ def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) ->
     Raises
     ------
     DataError
-        A folder has another role or corpus than the study uses it for, or is damaged.
+        A folder has another role or corpus than the study uses it for, too few jets, or is damaged.
     MissingExtra
         Jets must be simulated and the simulation packages are not installed.
     """
     if isinstance(study.source, Folders):
-        return _given_folders(study.source)
+        return _given_folders(study, study.source)
     requests = shard_requests(study, study.source)
     missing = [request for request in requests if not request.folder(home).is_dir()]
     if missing:
@@ -107,14 +108,31 @@ def _report(progress: Progress, before: int, total: int, done: int, _wanted: int
     progress("simulating jets", before + done, total)
 
 
-def _given_folders(source: Folders) -> dict[str, Path]:
-    folders = {name: Path(getattr(source, name)) for name in ("train", "validation", "test")}
-    for role, folder in folders.items():
-        open_shards(folder, role=role, corpus="jetclass")
-    for part, path in source.pretrain.items():
-        open_shards(Path(path), role="pretrain", corpus=part_named(part).corpus)
-        folders[f"pretrain-{part}"] = Path(path)
+def _given_folders(study: Study, source: Folders) -> dict[str, Path]:
+    controls, folders = study.controls, {}
+    needs = {
+        "train": max(study.data_sizes),
+        "validation": controls.validation_jets,
+        "test": controls.test_jets,
+    }
+    for role, need in needs.items():
+        folders[role] = Path(getattr(source, role))
+        manifest = open_shards(folders[role], role=role, corpus="jetclass")
+        _check_enough(study, folders[role], manifest.rows, need, f"{role} jets")
+    for part, need in part_pools(study).items():
+        folder = folders[f"pretrain-{part}"] = Path(source.pretrain[part])
+        manifest = open_shards(folder, role="pretrain", corpus=part_named(part).corpus)
+        rows = sum(manifest.label_counts.get(label, 0) for label in part_named(part).labels)
+        _check_enough(study, folder, rows, need, f"{part} jets")
     return folders
+
+
+def _check_enough(study: Study, folder: Path, rows: int, need: int, what: str) -> None:
+    if rows < need:
+        raise DataError(
+            f"study {study.name!r} takes {need} {what}, {folder} has {rows}; lower the size in the "
+            "sweep file or add jets"
+        )
 
 
 def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
