@@ -17,6 +17,11 @@ COMMANDS = [line.removeprefix("$ ").split("#")[0].strip() for line in LINES if l
 JETSCALE = [command for command in COMMANDS if command.startswith("jetscale ")]
 
 
+def test_nothing_is_left_to_fill_in():
+    assert "@@" not in TEXT
+    assert "quickstart.png" in TEXT
+
+
 def test_the_readme_has_commands():
     assert "make demo" in COMMANDS
     assert len(JETSCALE) >= 10
