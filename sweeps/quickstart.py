@@ -1,4 +1,4 @@
-"""Quickstart: three pretraining mixtures on simulated jets, ten minutes on two cores.
+"""Quickstart: three pretraining mixtures on simulated jets, seven minutes on two cores.
 
 Question    Does pretraining on QCD jets, or on QCD and BSM resonance jets, change how the loss on
             the ten JetClass classes falls with model size and data?
@@ -6,8 +6,7 @@ Grid        3 mixtures x 4 model sizes (a factor of 23 in parameters) x 5 data s
             16) x 2 seeds = 120 fine-tuning cells, after 16 pretrainings.
 Command     jetscale run sweeps/quickstart.py      (or: python sweeps/quickstart.py)
 Expect      qcd+bsm below qcd in nearly every cell, both below scratch when data are few. The
-            exponents of the pretrained mixtures are not identified at this scale, and the output
-            says so.
+            exponents of the frontier are not identified at this scale, and the output says so.
 
 Rates were chosen on validation jets of all three mixtures (benchmarks/learning_rate.md).
 """

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "fastjet": {"jetscale.jets.recluster"},
     "awkward": {"jetscale.jets"},
     "rich": {"jetscale.display", "jetscale.display_scaling"},
-    "click": {"jetscale.cli"},
+    "click": {"jetscale.cli", "jetscale.cli_base", "jetscale.cli_analysis"},
     "plotly": {"jetscale.report"},
 }
 WITHOUT_TORCH = ("jetscale.model.flops", "jetscale.plan", "jetscale.scaling", "jetscale.report")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from jetscale.overview import overview
 from jetscale.plan import cells
 from jetscale.sweepfile import load_study
@@ -24,6 +26,18 @@ def test_steps_span_the_data_sizes(real_sweep):
         for size in (min(study.data_sizes), max(study.data_sizes))
     ]
     assert all(row["steps"] == expected for row in overview(study)["rows"])
+
+
+def test_the_mixtures_are_spelled_out_and_small_grids_are_warned_of(real_sweep):
+    study = load_study(real_sweep)
+    plan = overview(study)
+    assert plan["mixtures"] == {m.name: dict(m.parts) for m in study.mixtures}
+    assert plan["warnings"] == []
+    small = replace(study, ladder=study.ladder[:2], seeds=study.seeds[:1])
+    assert [line.split(":")[0] for line in overview(small)["warnings"]] == [
+        "2 model sizes",
+        "1 seed",
+    ]
 
 
 def test_the_held_fixed_table_is_the_controls(real_sweep):

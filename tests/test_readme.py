@@ -60,5 +60,5 @@ def test_the_source_in_the_readme_is_a_source():
 
     body = next(body for kind, body in BLOCKS if kind == "python")
     values: dict[str, object] = {}
-    exec(body.replace("source=", "source = ", 1), {"Folders": Folders}, values)
+    exec(body, values)
     assert isinstance(values["source"], Folders)

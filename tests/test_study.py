@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +55,7 @@ def test_shares_sum_to_one_whatever_the_weights(parts):
         ({"data_sizes": (20, 20)}, r"data size 20 is listed twice"),
         ({"data_sizes": (0,)}, r"a data size is 0, needs a whole number above zero"),
         ({"seeds": ()}, r"needs at least one seed"),
+        ({"seeds": 1}, r"seeds is 1, needs several values, as in \(1,\)"),
         ({"name": "streams"}, r"'streams': that name is a folder of its own"),
         ({"source": "simulated"}, r"source must be a Simulated or Folders"),
         ({"mixtures": ("qcd",)}, r"mixtures must be values of type Mixture"),
@@ -130,6 +132,13 @@ def test_a_sweep_file_gives_its_study(tmp_path):
     assert load_study(path).name == "s"
 
 
+def test_a_run_table_is_not_executed(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("mixture,params\n")
+    with pytest.raises(StudyError, match=r"not a Python file; a run table is given by --runs"):
+        load_study(path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -151,9 +160,14 @@ def test_a_bad_sweep_file_is_one_line(tmp_path, text, message):
     assert str(caught.value).startswith(str(path))
 
 
-def test_a_missing_sweep_file_is_answered_with_the_nearest(tmp_path):
+def test_a_missing_sweep_file_is_answered_with_the_nearest(tmp_path, monkeypatch):
     (tmp_path / "quickstart.py").write_text("")
     with pytest.raises(StudyError, match=r"did you mean '.*quickstart.py'"):
         load_study(tmp_path / "quikstart.py")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(StudyError, match=r"no sweep file .*nowhere"):
         load_study(tmp_path / "nowhere" / "quikstart.py")
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.py").write_text("")
+    with pytest.raises(StudyError, match=r"did you mean 'sweeps/mine.py'"):
+        load_study(Path("sweep/mine.py"))

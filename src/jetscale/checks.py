@@ -5,6 +5,7 @@ written with Python's numbers or numpy's.
 """
 
 import re
+from collections.abc import Iterable
 from math import isfinite, nan
 from operator import index
 from typing import SupportsFloat, SupportsIndex
@@ -45,3 +46,10 @@ def number(owner: str, name: str, value: object) -> float:
 def plain(owner: object, name: str, value: object) -> None:
     """Replace a field of a frozen value, so that equal studies have equal digests."""
     object.__setattr__(owner, name, value)
+
+
+def sequence(owner: str, name: str, value: object) -> tuple[object, ...]:
+    """The values as a tuple; raises StudyError for a single one."""
+    good = isinstance(value, Iterable) and not isinstance(value, str)
+    require(good, f"{owner}: {name} is {value!r}, needs several values, as in ({value!r},)")
+    return tuple(value) if isinstance(value, Iterable) else ()

@@ -5,55 +5,17 @@ terminal, or JSON with ``--json``. SWEEP is a Python file with a function ``stud
 under ``$JETSCALE_HOME`` (default ``./runs``).
 """
 
-import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn
 
 import click
 
-from jetscale import __version__
-from jetscale.errors import JetscaleError, StudyError, unknown
+from jetscale.cli_base import PATH, cli, home, json_option, print_json, sweep_argument
+from jetscale.errors import JetscaleError, StudyError
 
-F = TypeVar("F", bound=Callable[..., Any])
-_PATH = click.Path(path_type=Path)
-
-sweep_argument = click.argument("sweep", type=_PATH)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-
-
-def home() -> Path:
-    """Results folder: $JETSCALE_HOME, or ./runs."""
-    return Path(os.environ.get("JETSCALE_HOME", "runs"))
-
-
-class _Group(click.Group):
-    """A command group that answers an unknown command with the nearest known one."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            raise click.UsageError(unknown("command", args[0], sorted(self.commands)))
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__)
-def cli() -> None:
-    """What to pretrain on, how it scales, and how to spend the compute."""
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, allow_nan=False))
-
-
-def _warn(lines: list[str]) -> None:
-    for line in lines:
-        click.echo(f"warning: {line}", err=True)
-
+__all__ = ["cli", "main", "run_script"]
 
 # ------------------------------------------------------------------ jets
 
@@ -62,7 +24,7 @@ def _warn(lines: list[str]) -> None:
 @click.option("--corpus", required=True, help="jetclass (ten classes) or jetclass2 (188 classes).")
 @click.option("--part", help="For jetclass2: qcd, res2p or res34p.")
 @click.option("--jets", type=click.IntRange(min=1), required=True, help="Jets in all.")
-@click.option("--out", type=_PATH, required=True, help="New shard folder.")
+@click.option("--out", type=PATH, required=True, help="New shard folder.")
 @click.option("--role", help="pretrain, train, validation or test. [default: by corpus]")
 @click.option("--seed", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: all cores]")
@@ -101,8 +63,8 @@ def simulate(
 @cli.command()
 @click.option("--format", "format_name", required=True, help="Layout of the files: jetclass2.")
 @click.option("--role", required=True, help="pretrain, train, validation or test.")
-@click.option("--out", type=_PATH, required=True, help="New shard folder.")
-@click.argument("files", type=_PATH, nargs=-1, required=True)
+@click.option("--out", type=PATH, required=True, help="New shard folder.")
+@click.argument("files", type=PATH, nargs=-1, required=True)
 def ingest(format_name: str, role: str, out: Path, files: tuple[Path, ...]) -> None:
     """Turn published files into a shard folder.
 
@@ -125,10 +87,12 @@ def ingest(format_name: str, role: str, out: Path, files: tuple[Path, ...]) -> N
 
 
 @cli.command()
-@click.argument("folder", type=_PATH)
+@click.argument("folder", type=PATH)
 @json_option
 def inspect(folder: Path, as_json: bool) -> None:
-    """Verify a shard folder: counts per class, ranges, hashes; exit code 2 on damage.
+    """Verify a shard folder.
+
+    Shows counts per class and ranges; exit code 2 on damage.
 
     \b
     Example:
@@ -139,7 +103,7 @@ def inspect(folder: Path, as_json: bool) -> None:
 
     report = verify(folder)
     if as_json:
-        _print_json(report.to_dict())
+        print_json(report.to_dict())
     else:
         show_shards(report)
 
@@ -151,7 +115,7 @@ def inspect(folder: Path, as_json: bool) -> None:
 @sweep_argument
 @json_option
 def measure(sweep: Path, as_json: bool) -> NoReturn:
-    """Diversity and alignment of each mixture: not there yet, and says so.
+    """Diversity and alignment (not there yet).
 
     \b
     Example:
@@ -171,7 +135,9 @@ def measure(sweep: Path, as_json: bool) -> NoReturn:
 @sweep_argument
 @json_option
 def plan(sweep: Path, as_json: bool) -> None:
-    """Cells, sizes, FLOPs, steps, estimated hours and what is held fixed.
+    """What a sweep trains and costs.
+
+    Cells, sizes, FLOPs, steps, estimated hours and what is held fixed.
 
     \b
     Example:
@@ -183,7 +149,7 @@ def plan(sweep: Path, as_json: bool) -> None:
 
     summary = overview(load_study(sweep))
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
         show_plan(summary)
 
@@ -192,7 +158,9 @@ def plan(sweep: Path, as_json: bool) -> None:
 @sweep_argument
 @click.option("--address", help="Ray cluster to join, e.g. auto. [default: this machine]")
 def run(sweep: Path, address: str | None) -> None:
-    """Prepare the jets, pretrain, fine-tune; a second call does only what is missing.
+    """Prepare the jets, pretrain, fine-tune.
+
+    A second call does only what is missing.
 
     \b
     Example:
@@ -234,7 +202,7 @@ def status(sweep: Path, as_json: bool) -> None:
     study = load_study(sweep)
     summary = summarise(RecordStore(study_folder(study, home())).status(cells(study)))
     if as_json:
-        _print_json(summary)
+        print_json(summary)
     else:
         show_status(summary, study.name)
 
@@ -242,7 +210,7 @@ def status(sweep: Path, as_json: bool) -> None:
 @cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(port: int) -> None:
-    """Open the MLflow UI for the results folder, on this machine only.
+    """Open the MLflow UI on this machine.
 
     \b
     Example:
@@ -254,122 +222,7 @@ def ui(port: int) -> None:
     sys.exit(serve(default_uri(home()), port))
 
 
-# ------------------------------------------------------------------ analysis
-
-
-def _analysis(command: F) -> F:
-    """SWEEP or --runs, and --json."""
-    command = json_option(command)
-    command = click.option(
-        "--runs", type=_PATH, help="Any run table (CSV): mixture, params, examples, loss[, flops]."
-    )(command)
-    return click.argument("sweep", type=_PATH, required=False)(command)
-
-
-def _table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
-    """The run table of a sweep or of a CSV file, and warnings, which go to standard error too."""
-    from jetscale.scaling import read_runs
-    from jetscale.sweep.results import results
-    from jetscale.sweep.tracking import default_uri
-    from jetscale.sweepfile import load_study
-
-    if (sweep is None) == (runs is None):
-        raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
-    if runs is not None:
-        return read_runs(runs), []
-    assert sweep is not None
-    frame, warnings = results(load_study(sweep), home(), default_uri(home()))
-    _warn(warnings)
-    return frame, warnings
-
-
-@cli.command()
-@_analysis
-def fit(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
-    """What was measured, then the law and the compute-optimal frontier of each mixture.
-
-    \b
-    Example:
-      jetscale fit sweeps/quickstart.py
-      jetscale fit --runs runs.csv --json
-    """
-    from jetscale import display_scaling, scaling
-
-    frame, _ = _table(sweep, runs)
-    summary = scaling.summarise_fit(frame)
-    if as_json:
-        _print_json({"mixtures": {}} | summary.to_dict())
-    else:
-        display_scaling.show_summary(summary)
-
-
-@cli.command()
-@_analysis
-def compare(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
-    """Do two mixtures scale differently? Paired losses, differences of exponents, a test.
-
-    \b
-    Example:
-      jetscale compare sweeps/quickstart.py
-    """
-    from jetscale import display_scaling, scaling
-
-    frame, _ = _table(sweep, runs)
-    summary = scaling.summarise_comparison(frame)
-    if as_json:
-        _print_json({"pairs": []} | summary.to_dict())
-    else:
-        display_scaling.show_summary(summary)
-
-
-@cli.command()
-@_analysis
-@click.option("--budget", type=float, required=True, help="FLOPs of one training run, e.g. 1e13.")
-@click.option("--mixture", help="Answer for this mixture alone.")
-def allocate(
-    sweep: Path | None, runs: Path | None, as_json: bool, budget: float, mixture: str | None
-) -> None:
-    """For a budget: how many parameters, how many jets, which mixture, what loss.
-
-    \b
-    Example:
-      jetscale allocate sweeps/quickstart.py --budget 1e11
-    """
-    from jetscale import display_scaling, scaling
-
-    frame, _ = _table(sweep, runs)
-    scaling.check_question(budget, mixture, frame["mixture"])
-    allocation = scaling.allocate(scaling.fit(frame), budget, mixture)
-    if as_json:
-        _print_json(allocation.to_dict())
-    else:
-        display_scaling.show_allocation(allocation)
-
-
-@cli.command()
-@_analysis
-@click.option("--out", type=_PATH, required=True, help="HTML file to write.")
-def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> None:
-    """Write everything into one HTML file that opens offline.
-
-    \b
-    Example:
-      jetscale report sweeps/quickstart.py --out report.html
-    """
-    from jetscale.report import write_report
-
-    frame, warnings = _table(sweep, runs)
-    write_report(
-        frame,
-        out,
-        title=sweep.stem if sweep else str(runs),
-        held_fixed=frame["controls"].iloc[0] if "controls" in frame else None,
-        warnings=warnings,
-    )
-    if as_json:
-        _print_json({"report": str(out)})
-    else:
-        click.echo(f"report written to {out}")
+import jetscale.cli_analysis  # noqa: E402, F401  its commands come last in --help
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -60,8 +60,7 @@ def show_shards(report: Report) -> None:
     """Counts per class and ranges of a verified shard folder."""
     manifest = report.manifest
     console.print(
-        f"{manifest.rows} jets of {manifest.corpus}, role {manifest.role}, "
-        f"{len(manifest.shards)} shards: all hashes match"
+        f"{manifest.rows} jets of {manifest.corpus}, role {manifest.role}: all hashes match"
     )
     counts = table("Jets per class", "class", "jets")
     for name, number in manifest.label_counts.items():
@@ -79,9 +78,15 @@ def show_plan(plan: dict[str, Any]) -> None:
     console.print(
         f"study {plan['study']}: {plan['finetuning_cells']} fine-tuning and "
         f"{plan['pretraining_cells']} pretraining cells, {plan['flops']:.3g} FLOPs, about "
-        f"{plan['core_hours']:.2g} core hours\ndata sizes {sizes}; seeds "
+        f"{plan['core_hours']:.2g} core hours of training; simulation and start-up come on top\n"
+        f"data sizes {sizes}; seeds "
         f"{', '.join(map(str, plan['seeds']))}"
     )
+    for name, parts in plan["mixtures"].items():
+        shares = ", ".join(f"{share:.0%} {part}" for part, share in parts.items())
+        console.print(f"mixture {name}: {shares or 'no pretraining'}")
+    for line in plan["warnings"]:
+        console.print(f"warning: {line}")
     cells = table(
         "Cells", "mixture", "size", "N", "cells", "steps", "FLOPs", "pretrain", "core h", left=2
     )

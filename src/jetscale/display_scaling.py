@@ -133,7 +133,12 @@ def show_comparison(comparison: Comparison) -> None:
         )
     console.print(rows)
     method = comparison.pairs[0].to_dict()["method"]
-    console.print(f"* not identified at this scale. p: {method}", style="dim")
+    console.print(
+        f"* not identified at this scale. p: {method}. The verdict claims a shift of the exponent "
+        "only where p is below 0.05, the interval excludes zero and both exponents are identified: "
+        "a small p alone says that the curves differ in shape.",
+        style="dim",
+    )
     _lines(_grouped("not compared", comparison.not_compared))
 
 
@@ -178,28 +183,40 @@ def _show_measured(allocation: Allocation) -> None:
 
 
 def _sentence(allocation: Allocation) -> str:
-    """The answer in words, and where no law carries it, the best cell that was measured."""
-    name, best = allocation.best, allocation.mixtures[allocation.best]
-    measured = {n: f.measured for n, f in allocation.mixtures.items() if f.measured is not None}
-    if measured and not allocation.best_identified:
-        name = min(measured, key=lambda n: measured[n].loss)
-        best = allocation.mixtures[name]
-    answer = (
-        f"For mixture {name} and budget {allocation.budget_flops:.3g} FLOPs: train "
-        f"{_size(best.params.value)} parameters on {_size(best.examples.value)} jets, expect loss "
-        f"{best.loss.value:.3f} [{best.loss.low:.3f}, {best.loss.high:.3f}]."
-    )
+    """The answer in words: the law's where it is identified, else the best measured cell first."""
+    budget = f"budget {allocation.budget_flops:.3g} FLOPs"
     if allocation.best_identified:
-        return answer
-    cell = measured.get(name)
-    rank = f", the lowest of {len(measured)} mixtures" if len(measured) > 1 else ""
-    known = (
-        f" Measured within the budget: {short(cell.params)} parameters on {short(cell.examples)} "
-        f"jets, loss {cell.loss:.3f}{rank}."
-        if cell
-        else ""
+        return (
+            f"For mixture {allocation.best} and {budget}: {_advice(allocation, allocation.best)}."
+        )
+    measured = {n: f.measured for n, f in allocation.mixtures.items() if f.measured is not None}
+    loose = (
+        "Not identified at this scale: the runs do not determine the laws, so what they predict "
     )
-    return f"{answer} Not identified at this scale: a prediction to test, not to spend by.{known}"
+    if not measured:
+        advice = _advice(allocation, allocation.best)
+        return (
+            f"{loose}is to be tested, not spent by. For {allocation.best} and {budget}: {advice}."
+        )
+    name = min(measured, key=lambda n: measured[n].loss)
+    cell = measured[name]
+    rank = f", the lowest of {len(measured)} mixtures" if len(measured) > 1 else ""
+    return (
+        f"For mixture {name} and {budget}: {short(cell.params)} parameters on "
+        f"{short(cell.examples)} jets reached loss {cell.loss:.3f}, measured{rank}. {loose}for "
+        f"it is to be tested, not spent by: {_advice(allocation, name)}."
+    )
+
+
+def _advice(allocation: Allocation, name: str) -> str:
+    found = allocation.mixtures[name]
+    if found.params.value < 1 or found.examples.value < 1:
+        return "no usable optimum, less than one parameter or jet"
+    loss = found.loss
+    return (
+        f"train {_size(found.params.value)} parameters on {_size(found.examples.value)} jets, "
+        f"expect loss {loss.value:.3f} [{loss.low:.3f}, {loss.high:.3f}]"
+    )
 
 
 def _count(estimate: Estimate) -> str:

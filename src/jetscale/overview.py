@@ -21,6 +21,8 @@ def overview(study: Study) -> dict[str, Any]:
     ]
     return {
         "study": study.name,
+        "mixtures": {mixture.name: dict(mixture.parts) for mixture in study.mixtures},
+        "warnings": _warnings(study),
         "data_sizes": list(study.data_sizes),
         "seeds": list(study.seeds),
         "cells": len(planned),
@@ -31,6 +33,17 @@ def overview(study: Study) -> dict[str, Any]:
         "rows": rows,
         "held_fixed": held_fixed(study, {}),
     }
+
+
+def _warnings(study: Study) -> list[str]:
+    """What the planned grid cannot answer, said before anything is spent."""
+    lines = []
+    for what, values in (("model sizes", study.ladder), ("data sizes", study.data_sizes)):
+        if len(values) < 3:
+            lines.append(f"{len(values)} {what}: a law needs at least 3; losses can be compared")
+    if len(study.seeds) < 2:
+        lines.append("1 seed: the noise between seeds stays unknown")
+    return lines
 
 
 def _is(cell: Cell, mixture: str, size: str) -> bool:

@@ -13,7 +13,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from jetscale.checks import check_name, number, plain, positive_int, require
+from jetscale.checks import check_name, number, plain, positive_int, require, sequence
 from jetscale.jets.schema import features_of, part_named
 
 RESERVED = ("shards", "streams")  # folders beside those of the studies
@@ -191,12 +191,13 @@ class Study:
         check_name("study", self.name)
         require(self.name not in RESERVED, f"{owner}: that name is a folder of its own; rename it")
         for name, kind in (("mixtures", Mixture), ("ladder", ModelSize)):
-            values = tuple(getattr(self, name))
+            values = sequence(owner, name, getattr(self, name))
             good = all(isinstance(value, kind) for value in values)
             require(good, f"{owner}: {name} must be values of type {kind.__name__}")
             plain(self, name, values)
         for name, what in (("data_sizes", "a data size"), ("seeds", "a seed")):
-            numbers = tuple(positive_int(owner, what, value) for value in getattr(self, name))
+            values = sequence(owner, name, getattr(self, name))
+            numbers = tuple(positive_int(owner, what, value) for value in values)
             plain(self, name, numbers)
         plain(self, "subsets", positive_int(owner, "subsets", self.subsets))
         for what, entries in (

@@ -19,6 +19,8 @@ def load_study(path: Path) -> Study:
     """
     if not path.is_file():
         raise StudyError(_missing(path))
+    if path.suffix != ".py":
+        raise StudyError(f"{path} is not a Python file; a run table is given by --runs {path}")
     try:
         content = runpy.run_path(str(path), run_name="jetscale_sweep")
         if not callable(content.get("study")):
@@ -36,7 +38,8 @@ def load_study(path: Path) -> Study:
 
 
 def _missing(path: Path) -> str:
-    known = sorted(p.as_posix() for p in path.parent.glob("*.py"))
+    folders = {path.parent, Path("sweeps")}
+    known = sorted(p.as_posix() for folder in folders for p in folder.glob("*.py"))
     if not known:
         return f"no sweep file {path}; a sweep is a Python file with a function study()"
     return unknown("sweep file", path.as_posix(), known)

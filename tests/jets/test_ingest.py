@@ -147,9 +147,13 @@ def test_wrong_calls(files, tmp_path):
         ingest("jetclass2", "pretraining", files, tmp_path / "s")
     with pytest.raises(DataError, match="hold the same jets"):
         ingest("jetclass2", "pretrain", [files[0], files[0]], tmp_path / "s")
-    with pytest.raises(DataError, match="not a readable Parquet file"):
-        ingest("jetclass2", "pretrain", [tmp_path / "absent.parquet"], tmp_path / "s")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     with pytest.raises(StorageError, match="is not empty"):
         ingest("jetclass2", "pretrain", files, tmp_path / "full")
+
+
+def test_a_missing_file_is_missing_not_damaged(tmp_path):
+    with pytest.raises(DataError, match=r"file .*nofile.parquet does not exist; check the path"):
+        ingest("jetclass2", "pretrain", [tmp_path / "nofile.parquet"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -38,7 +38,7 @@ def test_cells_of_an_older_sweep_file_are_left_out(study, store, tmp_path):
     assert len(frame) == 8
     assert warnings == ["4 of 12 cells are not done yet"]
     other = replace(study, controls=replace(study.controls, epochs=5))
-    with pytest.raises(StudyError, match="has no finished runs"):
+    with pytest.raises(StudyError, match=r"has no finished runs \(10 with other settings"):
         results(other, tmp_path, database(tmp_path))
 
 

@@ -6,7 +6,14 @@ from jetscale.errors import StorageError, SweepError
 from jetscale.sweep.ui import check_port, serve
 
 
-def test_a_taken_port_is_one_line():
+def test_a_folder_without_results_is_one_line(tmp_path):
+    with pytest.raises(StorageError, match=r"no results at .*mlflow.db: start a sweep"):
+        serve(f"sqlite:///{tmp_path}/mlflow.db", 5001)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_port_is_one_line(tmp_path):
+    (tmp_path / "mlflow.db").touch()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -14,7 +21,7 @@ def test_a_taken_port_is_one_line():
         with pytest.raises(
             StorageError, match=rf"port {port} .* cannot be opened .*; choose another"
         ):
-            serve("sqlite:///nothing.db", port)
+            serve(f"sqlite:///{tmp_path}/mlflow.db", port)
     check_port(port)
     assert port > 0
 

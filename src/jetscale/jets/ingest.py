@@ -62,8 +62,8 @@ def ingest(
     Raises
     ------
     DataError
-        Unknown format or role, no files, one file given twice, or a file that is truncated, lacks
-        columns, has columns of another type or holds a label outside the list.
+        Unknown format or role, no files, one file given twice, or a file that is missing or
+        truncated, lacks columns, has columns of another type or labels outside the list.
     StorageError
         ``out`` is not empty or cannot be written.
     """
@@ -71,6 +71,9 @@ def ingest(
         raise DataError(unknown("format", format, FORMATS))
     if not files:
         raise DataError(f"ingest {format}: no files given")
+    for path in files:
+        if not path.is_file():
+            raise DataError(f"file {path} does not exist; check the path")
     source = FORMATS[format]
     total = sum(source.count(path) for path in files)
     done, seen, entries = 0, dict[str, Path](), []

@@ -42,8 +42,15 @@ def results(study: Study, home: Path, tracking: str) -> tuple[pd.DataFrame, list
     order = frame["mixture"].map([mixture.name for mixture in study.mixtures].index)
     frame = frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
     if frame.empty:
-        raise StudyError(f"study {study.name!r} has no finished runs: start it with `jetscale run`")
+        done = f"has no finished runs{_others(live)}"
+        raise StudyError(f"study {study.name!r} {done}: start it with `jetscale run`")
     check_same_controls(frame)
     if len(frame) < len(keys):
         warnings.append(f"{len(keys) - len(frame)} of {len(keys)} cells are not done yet")
     return frame, warnings
+
+
+def _others(live: LiveMirror) -> str:
+    """A hint for who edited a sweep file and wonders where the runs went."""
+    others = len(live.store.keys() - live.keys)
+    return f" ({others} with other settings are kept)" if others else ""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from jetscale.errors import StorageError, SweepError
+from jetscale.sweep.tracking import has_database
 
 
 def check_port(port: int) -> None:
@@ -27,12 +28,17 @@ def serve(uri: str, port: int) -> int:
     Raises
     ------
     StorageError
-        The port is taken.
+        The port is taken, or there are no results.
     SweepError
         The results are on a tracking server, which has a UI of its own.
     """
     if uri.startswith(("http://", "https://")):
         raise SweepError(f"MLflow runs as a server at {uri}: open that address in a browser")
+    if not has_database(uri):
+        raise StorageError(
+            f"no results at {uri.removeprefix('sqlite:///')}: start a sweep with `jetscale run`, "
+            "or set JETSCALE_HOME to the folder that holds one"
+        )
     check_port(port)
     print(f"MLflow UI for {uri}: http://127.0.0.1:{port} (stop with Ctrl-C)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]

@@ -1,0 +1,56 @@
+"""What all commands share: the group, the arguments, printing JSON."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jetscale import __version__
+from jetscale.errors import unknown
+
+PATH = click.Path(path_type=Path)
+
+sweep_argument = click.argument("sweep", type=PATH)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def home() -> Path:
+    """Results folder: $JETSCALE_HOME, or ./runs."""
+    return Path(os.environ.get("JETSCALE_HOME", "runs"))
+
+
+class _Group(click.Group):
+    """Commands in the order of work; an unknown one is answered with the nearest known one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            raise click.UsageError(unknown("command", args[0], sorted(self.commands)))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def cli() -> None:
+    """What to pretrain on, how it scales, and how to spend the compute.
+
+    Results go under $JETSCALE_HOME (default ./runs). SWEEP is a Python file such as
+    sweeps/quickstart.py.
+    """
+
+
+def print_json(value: Any) -> None:
+    """Indented JSON on standard output."""
+    click.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+def warn(lines: list[str]) -> None:
+    """Warnings on standard error, a line each."""
+    for line in lines:
+        click.echo(f"warning: {line}", err=True)
