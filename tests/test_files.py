@@ -1,11 +1,12 @@
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from jetscale.errors import StorageError
-from jetscale.files import atomic_path, make_folder, write_json
+from jetscale.files import atomic_path, check_space, make_folder, write_json
 
 
 def test_a_finished_file_appears_under_its_name(tmp_path):
@@ -80,6 +81,14 @@ def test_a_full_disk_is_one_line(tmp_path):
     with pytest.raises(StorageError, match=r"cannot write .*a: the disk is full; free some space"):
         fill()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_is_told_from_one_with(tmp_path, monkeypatch):
+    check_space(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=5000))
+    with pytest.raises(StorageError, match="the disk is full"):
+        check_space(tmp_path)
 
 
 def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):

@@ -24,6 +24,9 @@ _REASONS = {
 }
 
 
+_ROOM = 100_000  # bytes
+
+
 def storage_error(path: Path, error: OSError) -> StorageError:
     """A one-line StorageError for an operating-system refusal."""
     reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
@@ -90,6 +93,12 @@ def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically; non-finite numbers are refused."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def check_space(folder: Path) -> None:
+    """Raise StorageError if the disk of a folder has no room left for even a record."""
+    if shutil.disk_usage(folder).free < _ROOM:
+        raise storage_error(folder, OSError(errno.ENOSPC, "No space left on device"))
 
 
 @contextmanager

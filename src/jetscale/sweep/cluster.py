@@ -41,6 +41,8 @@ class Capacity:
     gpus: int
     slots: int
     """Trials that fit at the same time."""
+    local: bool
+    """True where Ray runs on this machine alone."""
 
     @property
     def device(self) -> str:
@@ -111,7 +113,7 @@ def _joined(address: str | None) -> str | None:
 
 
 def _init_arguments(address: str | None) -> dict[str, Any]:
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet = {"log_to_driver": False, "logging_level": "CRITICAL"}  # we report errors, in a line
     if address is not None:
         return {"address": address, **quiet}
     # one CPU more than there are cores: drivers and data tasks need a share while workers train
@@ -137,7 +139,7 @@ def _capacity(resources: dict[str, float], *, local: bool) -> Capacity:
         raise SweepError(
             f"the cluster has {cpus} CPUs; a sweep needs at least 2 (one for trials, one to drive)"
         )
-    return Capacity(cpus=cores() if local else cpus, gpus=gpus, slots=slots)
+    return Capacity(cpus=cores() if local else cpus, gpus=gpus, slots=slots, local=local)
 
 
 def _check_shared(home: Path) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from jetscale.errors import StorageError, SweepError
-from jetscale.files import locked, make_folder
+from jetscale.files import check_space, locked, make_folder
 from jetscale.mixtures.prepare import prepare
 from jetscale.mixtures.stream import open_stream
 from jetscale.plan import Cell, cells, pack
@@ -95,6 +96,7 @@ def run_study(
         progress("mirroring to MLflow", 1, 1)
     states = [row["state"] for row in store.status(planned)]
     if not sweep.problems and not {"missing", "running"}.isdisjoint(states):
+        check_space(folder)
         raise KeyboardInterrupt  # Ray Tune swallows it and returns early
     return Outcome(
         done=states.count("done"),
@@ -143,13 +145,27 @@ def _train(
     trials = pack(todo, capacity.slots)
     live.push()
     start = time.time()
-    with following(live, todo, progress):
-        problems = cluster.train(trials, job, folder / "ray", capacity)
+    with _ray_storage(folder, capacity) as storage, following(live, todo, progress):
+        problems = cluster.train(trials, job, storage, capacity)
     for problem in problems:
         if problem.startswith("StorageError: "):
             live.push()
             raise StorageError(problem.removeprefix("StorageError: "))
     return _Sweep(seconds=time.time() - start, cpus=capacity.cpus, problems=tuple(problems))
+
+
+@contextmanager
+def _ray_storage(folder: Path, capacity: cluster.Capacity) -> Iterator[Path]:
+    """Where Ray keeps its own state of the trials, which nothing here reads again.
+
+    A cluster needs a folder that all nodes share; on one machine it is a temporary one, so that
+    results and Ray do not compete for a disk.
+    """
+    if capacity.local:
+        with TemporaryDirectory(prefix="jetscale-", ignore_cleanup_errors=True) as temporary:
+            yield Path(temporary)
+    else:
+        yield folder / "ray"
 
 
 def _busy(trained: list[Record], sweep: _Sweep) -> float:

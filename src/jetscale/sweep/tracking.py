@@ -71,7 +71,7 @@ class Mirror:
         from mlflow.tracking import MlflowClient
 
         for name in ("alembic", "mlflow"):  # after the import, which sets its own levels
-            logging.getLogger(name).setLevel(logging.WARNING)
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # refusals become one line
         self.uri, self.study = uri, study
         with self._refusals():
             self.client = MlflowClient(uri)
