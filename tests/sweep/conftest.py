@@ -1,9 +1,12 @@
-"""A tiny study and made-up records of it."""
+"""A tiny study, shard folders for it, and made-up records of it."""
+
+from dataclasses import replace
 
 import pytest
 
+from jetscale.jets.shards import write_shards
 from jetscale.plan import cells
-from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study, digest
+from jetscale.study import Controls, Folders, Mixture, ModelSize, Simulated, Study, digest
 from jetscale.sweep.records import Record
 
 
@@ -18,6 +21,22 @@ def study():
         seeds=(1, 2),
         controls=Controls(pretraining_jets=50, validation_jets=10, test_jets=10, constituents=16),
     )
+
+
+@pytest.fixture
+def given(tmp_path, make_jets, study):
+    """The tiny study on shard folders of its own, written below tmp_path."""
+    for i, (role, jets) in enumerate([("train", 60), ("validation", 20), ("test", 20)]):
+        write_shards(tmp_path / role, [make_jets(jets, range(10), i)], corpus="jetclass", role=role)
+    qcd = make_jets(60, range(161, 188), 9)
+    write_shards(tmp_path / "qcd", [qcd], corpus="jetclass2", role="pretrain")
+    source = Folders(
+        train=str(tmp_path / "train"),
+        validation=str(tmp_path / "validation"),
+        test=str(tmp_path / "test"),
+        pretrain={"qcd": str(tmp_path / "qcd")},
+    )
+    return replace(study, source=source)
 
 
 def make_record(study, cell, **changes):

@@ -5,28 +5,13 @@ import pytest
 from jetscale.errors import DataError
 from jetscale.jets.schema import JETCLASS
 from jetscale.jets.shards import write_shards
-from jetscale.study import Folders, Mixture
+from jetscale.study import Mixture
 from jetscale.sweep import inputs
 from jetscale.sweep.inputs import ensure_shards, shard_requests, stream_plans
 
 
 def silent(what, done, total):
     assert done <= total
-
-
-@pytest.fixture
-def given(tmp_path, make_jets, study):
-    for i, (role, jets) in enumerate([("train", 60), ("validation", 20), ("test", 20)]):
-        write_shards(tmp_path / role, [make_jets(jets, range(10), i)], corpus="jetclass", role=role)
-    qcd = make_jets(60, range(161, 188), 9)
-    write_shards(tmp_path / "qcd", [qcd], corpus="jetclass2", role="pretrain")
-    source = Folders(
-        train=str(tmp_path / "train"),
-        validation=str(tmp_path / "validation"),
-        test=str(tmp_path / "test"),
-        pretrain={"qcd": str(tmp_path / "qcd")},
-    )
-    return replace(study, source=source)
 
 
 def test_every_role_and_the_largest_need_of_a_part_are_simulated(study):

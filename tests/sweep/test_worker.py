@@ -7,11 +7,9 @@ import numpy as np
 import pytest
 
 from jetscale.errors import StorageError
-from jetscale.jets.shards import write_shards
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.stream import open_stream
 from jetscale.plan import cells
-from jetscale.study import Folders
 from jetscale.sweep import worker
 from jetscale.sweep.controls import check_same_controls, held_fixed
 from jetscale.sweep.inputs import ensure_shards, stream_plans
@@ -20,18 +18,8 @@ from jetscale.sweep.worker import Job, run_job
 
 
 @pytest.fixture
-def job(tmp_path, make_jets, study):
-    for i, (role, jets) in enumerate([("train", 60), ("validation", 20), ("test", 20)]):
-        write_shards(tmp_path / role, [make_jets(jets, range(10), i)], corpus="jetclass", role=role)
-    qcd = make_jets(60, range(161, 188), 9)
-    write_shards(tmp_path / "qcd", [qcd], corpus="jetclass2", role="pretrain")
-    source = Folders(
-        train=str(tmp_path / "train"),
-        validation=str(tmp_path / "validation"),
-        test=str(tmp_path / "test"),
-        pretrain={"qcd": str(tmp_path / "qcd")},
-    )
-    study = replace(study, source=source, seeds=(1,), data_sizes=(20,))
+def job(tmp_path, given):
+    study = replace(given, seeds=(1,), data_sizes=(20,))
     plans = stream_plans(study, ensure_shards(study, tmp_path, 1, lambda *_: None))
     streams = prepare_in_process(plans, tmp_path / "streams")
     RecordStore(tmp_path / "study").prepare()
