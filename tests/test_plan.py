@@ -3,8 +3,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jetscale.errors import StudyError
 from jetscale.model import flops
-from jetscale.plan import cells, chains, expected_constituents, pack, seconds, short, study_identity
+from jetscale.plan import (
+    cells,
+    chains,
+    expected_constituents,
+    pack,
+    pretraining_examples,
+    seconds,
+    short,
+    study_identity,
+)
 from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
 
 
@@ -111,3 +121,34 @@ def test_expected_constituents_match_a_sample(limit):
 def test_short_counts():
     assert [short(x) for x in (656, 2592, 1.2e6, 0.5)] == ["656", "2.59k", "1.2M", "0.5"]
     assert [short(x, 2) for x in (888e6, 999.9, 12345)] == ["890M", "1k", "12k"]
+
+
+def equal_flops(study, jets=50):
+    controls = replace(study.controls, pretraining_jets=jets, pretraining_budget="flops")
+    return replace(study, controls=controls)
+
+
+def test_equal_jets_are_the_default(study):
+    lengths = np.full(50, 3)
+    assert pretraining_examples(study, study.mixtures[1], study.ladder[0], lengths) == 50
+
+
+def test_equal_flops_give_fewer_large_jets_and_more_small_ones(study):
+    study = equal_flops(study)
+    spent = []
+    for mean in (30, 60):
+        lengths = np.random.default_rng(mean).poisson(mean, 100)
+        for mixture in (Mixture(name="a", parts={"qcd": 1}), Mixture(name="b", parts={"X_*": 1})):
+            size, classes = study.ladder[1], len(mixture.labels)
+            jets = pretraining_examples(study, mixture, size, lengths)
+            cost = flops.cumulative_training_flops(size, 13, classes, lengths)
+            spent += [cost[jets - 1], cost[jets]]
+            assert (jets > 50) == (mean == 30)
+    assert max(spent[::2]) <= min(spent[1::2])  # one budget lies between all of them
+
+
+def test_equal_flops_need_enough_jets(study):
+    with pytest.raises(StudyError, match="mixture 'qcd': its 100 pretraining jets are small"):
+        pretraining_examples(
+            equal_flops(study), study.mixtures[1], study.ladder[0], np.full(100, 4)
+        )

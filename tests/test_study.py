@@ -73,7 +73,10 @@ def test_a_study_that_cannot_mean_what_it_says(change, message):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: Mixture(name="m", parts={"qdc": 1}), r"unknown part 'qdc'; did you mean 'qcd'"),
+        (
+            lambda: Mixture(name="m", parts={"qdc": 1}),
+            r"unknown part or label 'qdc'; did you mean 'qcd'",
+        ),
         (lambda: Mixture(name="m", parts={"qcd": 0}), r"weight of 'qcd' is 0"),
         (lambda: ModelSize(width=10, layers=1, heads=3), r"width 10 is not a multiple of 3"),
         (lambda: ModelSize(width=10, layers=0, heads=2), r"layers is 0"),
@@ -97,6 +100,42 @@ def test_a_mixture_needs_a_folder_for_each_part():
     source = Folders(train="a", validation="b", test="c", pretrain={"res2p": "d"})
     with pytest.raises(StudyError, match=r"mixture 'qcd' needs part 'qcd'"):
         make(source=source)
+
+
+def test_a_part_can_be_any_set_of_labels():
+    mixture = Mixture(name="m", parts={"X_cc , X_bb": 1, "QCD_b*": 1})
+    assert set(mixture.parts) == {"X_bb,X_cc", "QCD_b*"}
+    assert mixture.labels[:3] == ("X_bb", "X_cc", "QCD_bbccss")
+    assert len(mixture.labels) == 2 + 18
+    with pytest.raises(StudyError, match=r"parts 'X_bb' and 'res2p' share \['X_bb'\]"):
+        Mixture(name="m", parts={"X_bb": 1, "res2p": 1})
+
+
+def test_a_selection_of_labels_is_found_in_a_larger_folder():
+    folders = Folders(
+        train="a", validation="b", test="c", pretrain={"res2p": "d", "X_bb,X_cc": "e"}
+    )
+    assert folders.folder_of("X_bb,X_cc") == "e"
+    assert folders.folder_of("X_bb") == "d"
+    assert folders.folder_of("QCD_b") is None
+
+
+def test_the_task_is_the_downstream_corpus():
+    assert len(make().classes) == 10
+    source = Folders(train="a", validation="b", test="c", pretrain={"qcd": "d"}, corpus="jetclass2")
+    assert len(make(source=source).classes) == 188
+    with pytest.raises(StudyError, match="unknown corpus 'jetclas'"):
+        replace(source, corpus="jetclas")
+
+
+def test_budgets_of_pretraining():
+    controls = Controls(pretraining_jets=50, validation_jets=10, test_jets=10)
+    assert controls.pretraining_pool == 50
+    assert replace(controls, pretraining_budget="flops").pretraining_pool == 100
+    with pytest.raises(StudyError, match="unknown pretraining_budget 'flop'; did you mean 'flops'"):
+        replace(controls, pretraining_budget="flop")
+    with pytest.raises(StudyError, match="scale_pt is 0"):
+        replace(controls, scale_pt=0)
 
 
 def test_seeds_are_dealt_to_subsets():

@@ -17,8 +17,10 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from jetscale.jets.schema import JETCLASS, features_of
+from jetscale.errors import StudyError
+from jetscale.jets.schema import JETCLASS2, features_of
 from jetscale.jets.shards import open_shards
 from jetscale.mixtures.quota import quotas
 from jetscale.model import flops
@@ -126,7 +128,9 @@ def pretraining_identity(study: Study, mixture: Mixture) -> dict[str, Any]:
     """What decides the pretraining jets of a mixture, part by part."""
     source = study.source
     if isinstance(source, Folders):
-        return {part: open_shards(Path(source.pretrain[part])).digest for part in mixture.parts}
+        return {
+            part: open_shards(Path(str(source.folder_of(part)))).digest for part in mixture.parts
+        }
     pools = part_pools(study)
     return {part: pools.get(part, 0) for part in mixture.parts}
 
@@ -135,7 +139,7 @@ def part_pools(study: Study) -> dict[str, int]:
     """Jets to simulate of every part: the largest need of any mixture."""
     pools: dict[str, int] = {}
     for mixture in study.pretrained:
-        for part, need in quotas(mixture.parts, study.controls.pretraining_jets).items():
+        for part, need in quotas(mixture.parts, study.controls.pretraining_pool).items():
             pools[part] = max(pools.get(part, 0), need)
     return {part: need for part, need in sorted(pools.items()) if need}
 
@@ -194,7 +198,7 @@ def _finetuning_cell(
         seed=seed,
         subset=subset,
         trunk=None,
-        **_cost(study, size, len(JETCLASS), examples, "finetune"),
+        **_cost(study, size, len(study.classes), examples, "finetune"),
     )
     return replace(cell, key=_key(fixed, cell))
 
@@ -232,6 +236,39 @@ def _cost(study: Study, size: ModelSize, classes: int, examples: int, kind: Kind
             constituents_squared=round(seen * mean_square),
         ),
     }
+
+
+def pretraining_examples(
+    study: Study, mixture: Mixture, size: ModelSize, lengths: NDArray[np.int64]
+) -> int:
+    """Jets a pretraining cell uses of a stream whose jets have ``lengths`` constituents.
+
+    Raises
+    ------
+    StudyError
+        The FLOPs of the whole stream are fewer than the budget.
+    """
+    controls = study.controls
+    if controls.pretraining_budget == "jets":
+        return controls.pretraining_jets
+    shape = (size, len(features_of(controls.features)))
+    mean, mean_square = expected_constituents(controls.constituents)
+    jets = controls.pretraining_jets
+    # of a typical jet and the whole corpus, so that no mixture enters its own budget
+    budget = flops.training_flops(
+        *shape,
+        len(JETCLASS2),
+        jets=jets,
+        constituents=round(jets * mean),
+        constituents_squared=round(jets * mean_square),
+    )
+    spent = flops.cumulative_training_flops(*shape, len(mixture.labels), lengths)
+    if spent[-1] < budget:
+        raise StudyError(
+            f"mixture {mixture.name!r}: its {len(lengths)} pretraining jets are small and cost "
+            f"{spent[-1] / budget:.2f} of the common FLOPs; use pretraining_budget 'jets'"
+        )
+    return int(np.searchsorted(spent, budget, side="right"))
 
 
 def seconds(cell: Cell) -> float:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from jetscale.checks import check_name, number, plain, positive_int, require, sequence
-from jetscale.jets.schema import features_of, part_named
+from jetscale.errors import unknown
+from jetscale.jets.schema import CORPORA, JETCLASS, JETCLASS2, features_of, part_named
 
+BUDGETS = ("jets", "flops")
 RESERVED = ("shards", "streams")  # folders beside those of the studies
 
 
@@ -49,7 +51,11 @@ class ModelSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixture:
-    """Parts with weights; no parts at all means training from scratch."""
+    """Parts with weights; no parts at all means training from scratch.
+
+    A part is ``qcd``, ``res2p``, ``res34p`` or a selection of labels such as ``"X_bb,X_cc"`` or
+    ``"X_YY_*tau*"`` (see `jetscale.jets.schema.part_named`); parts of a mixture share no label.
+    """
 
     name: str
     parts: Mapping[str, float] = field(default_factory=dict)
@@ -64,6 +70,9 @@ class Mixture:
         }
         for part, weight in weights.items():
             require(weight > 0, f"{owner}: weight of {part!r} is {weight}, needs > 0")
+        for a, b in combinations(weights, 2):
+            shared = set(part_named(a).labels) & set(part_named(b).labels)
+            require(not shared, f"{owner}: parts {a!r} and {b!r} share {sorted(shared)[:3]}")
         total = sum(weights.values())
         plain(self, "parts", {part: weight / total for part, weight in weights.items()})
 
@@ -75,8 +84,8 @@ class Mixture:
     @property
     def labels(self) -> tuple[str, ...]:
         """Pretraining class names: the labels of all parts, in corpus order."""
-        parts = sorted((part_named(name) for name in self.parts), key=lambda part: part.first)
-        return tuple(label for part in parts for label in part.labels)
+        chosen = {label for name in self.parts for label in part_named(name).labels}
+        return tuple(label for label in JETCLASS2 if label in chosen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +93,7 @@ class Controls:
     """Everything that must not vary between mixtures."""
 
     pretraining_jets: int
-    """Distinct jets each mixture is pretrained on."""
+    """Distinct jets each mixture is pretrained on; see ``pretraining_budget``."""
     validation_jets: int
     """Downstream jets for choosing settings."""
     test_jets: int
@@ -115,21 +124,39 @@ class Controls:
     """Largest gradient norm."""
     warmup: float = 0.1
     """Share of the steps with linearly rising rate, at least 2 steps; cosine to zero after."""
+    pretraining_budget: str = "jets"
+    """Equal between mixtures: ``jets``, or ``flops``. With ``flops`` every mixture trains on
+    as many jets as cost what ``pretraining_jets`` typical jets cost, at most twice their number."""
+    scale_pt: float | None = None
+    """Scale four-vectors to this jet pT in GeV before the first two features, as Sophon does with
+    500 (arXiv 2405.12972); None leaves them as they are."""
     stream_seed: int = 1
     """Seed of the order of all streams; independent of the training seeds."""
 
     def __post_init__(self) -> None:
         features_of(self.features)
         for f in fields(self):
-            if f.type is not str:
+            if f.type is int or f.type is float:
                 check = positive_int if f.type is int else number
                 plain(self, f.name, check("controls", f.name, getattr(self, f.name)))
+        require(
+            self.pretraining_budget in BUDGETS,
+            f"controls: {unknown('pretraining_budget', self.pretraining_budget, BUDGETS)}",
+        )
+        if self.scale_pt is not None:
+            plain(self, "scale_pt", number("controls", "scale_pt", self.scale_pt))
+            require(self.scale_pt > 0, f"controls: scale_pt is {self.scale_pt}, needs > 0")
         for name in ("learning_rate", "head_multiplier", "clip"):
             value = getattr(self, name)
             require(value > 0, f"controls: {name} is {value}, needs > 0")
         for name in ("beta1", "beta2", "warmup", "weight_decay"):
             value = getattr(self, name)
             require(0 <= value < 1, f"controls: {name} is {value}, needs 0 <= value < 1")
+
+    @property
+    def pretraining_pool(self) -> int:
+        """Jets of each pretraining stream: equal FLOPs may take more jets than equal jets."""
+        return self.pretraining_jets * (2 if self.pretraining_budget == "flops" else 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for records and digests."""
@@ -158,9 +185,18 @@ class Folders:
     validation: str
     test: str
     pretrain: Mapping[str, str] = field(default_factory=dict)
-    """Part name to shard folder."""
+    """Part name to shard folder; a selection of labels may lie in the folder of a larger part."""
+    corpus: str = "jetclass"
+    """Corpus of the downstream jets; its classes are the task."""
+
+    def folder_of(self, part: str) -> str | None:
+        """The folder that holds the jets of a part: its own, or the first of a larger part."""
+        labels = set(part_named(part).labels)
+        larger = (name for name in self.pretrain if labels <= set(part_named(name).labels))
+        return self.pretrain.get(part) or next((self.pretrain[name] for name in larger), None)
 
     def __post_init__(self) -> None:
+        require(self.corpus in CORPORA, f"folders: {unknown('corpus', self.corpus, CORPORA)}")
         for part in self.pretrain:
             part_named(part)
         roles = [("train", self.train), ("validation", self.validation), ("test", self.test)]
@@ -228,10 +264,15 @@ class Study:
         for mixture in self.mixtures:
             for part in mixture.parts:
                 require(
-                    part in self.source.pretrain,
+                    self.source.folder_of(part) is not None,
                     f"study {self.name!r}: mixture {mixture.name!r} needs part {part!r}, which has "
                     "no folder in source.pretrain",
                 )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names of the downstream task, in label order."""
+        return CORPORA[self.source.corpus] if isinstance(self.source, Folders) else JETCLASS
 
     @property
     def pretrained(self) -> tuple[Mixture, ...]:

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +8,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from jetscale.jets.schema import FEATURE_SETS
-from jetscale.model.flops import forward_flops, parameters, six_nd, training_flops
+from jetscale.model.flops import (
+    cumulative_training_flops,
+    forward_flops,
+    parameters,
+    six_nd,
+    training_flops,
+)
 from jetscale.model.transformer import JetTransformer, batch_of
 from jetscale.study import ModelSize
 
@@ -78,3 +85,21 @@ def test_six_nd_is_close_where_the_blocks_dominate():
     size = ModelSize(width=512, layers=12, heads=8)
     exact = training_flops(size, 13, 10, jets=1, constituents=45, constituents_squared=45**2)
     assert six_nd(size, 13, 10, constituents=45) == pytest.approx(exact, rel=0.02)
+
+
+@given(st.lists(st.integers(1, 128), min_size=1, max_size=20))
+def test_cumulative_flops_are_those_of_every_prefix(lengths):
+    n = np.array(lengths)
+    found = cumulative_training_flops(SIZES[2], 13, 27, n)
+    expected = [
+        training_flops(
+            SIZES[2],
+            13,
+            27,
+            jets=k,
+            constituents=int(n[:k].sum()),
+            constituents_squared=int((n[:k] ** 2).sum()),
+        )
+        for k in range(1, len(n) + 1)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

@@ -9,7 +9,7 @@ import pytest
 from jetscale.errors import StorageError
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.stream import open_stream
-from jetscale.plan import cells
+from jetscale.plan import cells, pretraining_examples
 from jetscale.sweep import worker
 from jetscale.sweep.controls import check_same_controls, held_fixed
 from jetscale.sweep.inputs import ensure_shards, stream_plans
@@ -122,3 +122,20 @@ def test_both_seeds_and_the_mixture_change_the_loss(job):
     losses = [r.loss for r in RecordStore(job.folder).all() if r.kind == "finetune"]
     assert len(losses) == 4
     assert len(set(losses)) == 4
+
+
+def test_equal_flops_decide_the_pretraining_jets(tmp_path, given):
+    controls = replace(given.controls, pretraining_jets=30, pretraining_budget="flops")
+    study = replace(given, seeds=(1,), data_sizes=(20,), controls=controls)
+    plans = stream_plans(study, ensure_shards(study, tmp_path, 1, lambda *_: None))
+    job = make_job(study, prepare_in_process(plans, tmp_path / "streams"), tmp_path)
+    RecordStore(job.folder).prepare()
+    assert run_job(job)["failed"] == 0
+    record = next(r for r in RecordStore(job.folder).all() if r.kind == "pretrain")
+    stream = open_stream(job.streams["pretrain-qcd"])
+    assert stream.rows == 60
+    lengths = stream.read().lengths
+    size = study.ladder[0]
+    assert record.examples == pretraining_examples(study, study.mixtures[1], size, lengths)
+    assert record.examples != 30
+    assert record.controls["pretraining_budget"] == "flops"

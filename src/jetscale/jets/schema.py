@@ -6,6 +6,8 @@ Columns and units are those of the public sets JetClass (arXiv 2202.03772) and J
 sign(jet_eta) (eta - jet_eta).
 """
 
+import fnmatch
+import hashlib
 from dataclasses import dataclass
 
 from jetscale.errors import DataError, StudyError, unknown
@@ -81,27 +83,27 @@ CORPORA = {"jetclass": JETCLASS, "jetclass2": JETCLASS2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A named selection of a corpus: labels ``first`` to ``last``, both included."""
+    """A named selection of a corpus by label."""
 
     name: str
     corpus: str
-    first: int
-    last: int
+    labels: tuple[str, ...]
+    """Class names of this part, in corpus order."""
 
     @property
-    def labels(self) -> tuple[str, ...]:
-        """Class names of this part, in corpus order."""
-        return CORPORA[self.corpus][self.first : self.last + 1]
+    def slug(self) -> str:
+        """A short name that is safe in paths; names of label selections end in a digest."""
+        if self.name.isalnum():
+            return self.name
+        digest = hashlib.sha256(" ".join(self.labels).encode()).hexdigest()[:8]
+        return f"{self.labels[0]}-{len(self.labels)}-{digest}"
 
 
 PARTS = {
-    part.name: part
-    for part in (
-        Part(name="res2p", corpus="jetclass2", first=0, last=14),
-        Part(name="res34p", corpus="jetclass2", first=15, last=160),
-        Part(name="qcd", corpus="jetclass2", first=161, last=187),
-    )
+    name: Part(name=name, corpus="jetclass2", labels=JETCLASS2[first:last])
+    for name, first, last in (("res2p", 0, 15), ("res34p", 15, 161), ("qcd", 161, 188))
 }
+"""The parts that the files of JetClass-II come in."""
 
 
 def classes_of(corpus: str) -> tuple[str, ...]:
@@ -112,10 +114,30 @@ def classes_of(corpus: str) -> tuple[str, ...]:
 
 
 def part_named(name: str) -> Part:
-    """The part of that name; raises StudyError for an unknown one."""
-    if name not in PARTS:
-        raise StudyError(unknown("part", name, PARTS))
-    return PARTS[name]
+    """A part of JetClass-II: one of `PARTS`, or labels joined by commas, ``*`` for any text.
+
+    Raises
+    ------
+    StudyError
+        Neither a part nor labels.
+
+    Examples
+    --------
+    >>> part_named("X_bb,QCD_bc*").labels
+    ('X_bb', 'QCD_bccss', 'QCD_bccs', 'QCD_bcc', 'QCD_bcss', 'QCD_bcs', 'QCD_bc')
+    """
+    if name in PARTS:
+        return PARTS[name]
+    patterns = sorted({pattern.strip() for pattern in name.split(",")})
+    chosen: set[str] = set()
+    for pattern in patterns:
+        found = fnmatch.filter(JETCLASS2, pattern)
+        if not found:
+            known = (*PARTS, *JETCLASS2)
+            raise StudyError(unknown("part or label", pattern, known))
+        chosen.update(found)
+    labels = tuple(label for label in JETCLASS2 if label in chosen)
+    return Part(name=",".join(patterns), corpus="jetclass2", labels=labels)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,9 @@ padded length.
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from jetscale.study import ModelSize
 
 
@@ -90,6 +93,26 @@ def training_flops(
     embedding = 2 * features * d * constituents
     trunk = _trunk_flops(size, constituents, constituents_squared)
     return float(2 * embedding + 3 * trunk + 3 * 4 * d * classes * jets)
+
+
+def cumulative_training_flops(
+    size: ModelSize, features: int, classes: int, lengths: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(k,) `training_flops` of the first 1, 2, ... k jets, which have ``lengths`` constituents."""
+
+    def cost(jets: int, constituents: int, squared: int) -> float:
+        return training_flops(
+            size,
+            features,
+            classes,
+            jets=jets,
+            constituents=constituents,
+            constituents_squared=squared,
+        )
+
+    n = lengths.astype(np.float64)
+    total: NDArray[np.float64] = np.cumsum(cost(1, 0, 0) + cost(0, 1, 0) * n + cost(0, 0, 1) * n**2)
+    return total
 
 
 def _trunk_flops(size: ModelSize, constituents: int, constituents_squared: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jetscale.errors import DataError
 from jetscale.jets.production import check_packages
-from jetscale.jets.schema import JETCLASS, part_named
+from jetscale.jets.schema import part_named
 from jetscale.jets.shards import open_shards
 from jetscale.jets.simulation import simulate_shards
 from jetscale.jets.workers import simulation_workers
@@ -39,7 +39,8 @@ class ShardRequest:
     def folder(self, home: Path) -> Path:
         """Where the shards live: named by content."""
         identity = digest([DATA_VERSION, self.role, self.part, self.jets, self.seed])
-        return home / "shards" / f"{self.name}-{identity}"
+        slug = f"{self.role}-{part_named(self.part).slug}" if self.part else self.role
+        return home / "shards" / f"{slug}-{identity}"
 
 
 def shard_requests(study: Study, source: Simulated) -> list[ShardRequest]:
@@ -117,10 +118,10 @@ def _given_folders(study: Study, source: Folders) -> dict[str, Path]:
     }
     for role, need in needs.items():
         folders[role] = Path(getattr(source, role))
-        manifest = open_shards(folders[role], role=role, corpus="jetclass")
+        manifest = open_shards(folders[role], role=role, corpus=source.corpus)
         _check_enough(study, folders[role], manifest.rows, need, f"{role} jets")
     for part, need in part_pools(study).items():
-        folder = folders[f"pretrain-{part}"] = Path(source.pretrain[part])
+        folder = folders[f"pretrain-{part}"] = Path(str(source.folder_of(part)))
         manifest = open_shards(folder, role="pretrain", corpus=part_named(part).corpus)
         rows = sum(manifest.label_counts.get(label, 0) for label in part_named(part).labels)
         _check_enough(study, folder, rows, need, f"{part} jets")
@@ -153,9 +154,9 @@ def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
     plans = [
         StreamPlan(
             name=name,
-            sources={role: Source(folder=shards[role], labels=JETCLASS, weight=1.0)},
+            sources={role: Source(folder=shards[role], labels=study.classes, weight=1.0)},
             rows=rows,
-            labels=JETCLASS,
+            labels=study.classes,
             features=controls.features,
             constituents=controls.constituents,
             seed=_order_seed(study, name),
@@ -175,7 +176,7 @@ def _mixture_plan(study: Study, mixture: Mixture, shards: dict[str, Path]) -> St
             for part, weight in mixture.parts.items()
             if f"pretrain-{part}" in shards  # a tiny weight may be less than one jet
         },
-        rows=study.controls.pretraining_jets,
+        rows=study.controls.pretraining_pool,
         labels=mixture.labels,
         features=study.controls.features,
         constituents=study.controls.constituents,

@@ -17,10 +17,9 @@ import numpy as np
 import torch
 
 from jetscale.errors import JetscaleError, StorageError, TrainingError
-from jetscale.jets.schema import JETCLASS
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import open_stream
-from jetscale.plan import Cell
+from jetscale.plan import Cell, pretraining_examples
 from jetscale.study import Study, digest
 from jetscale.sweep.inputs import pretraining_stream
 from jetscale.sweep.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
@@ -98,7 +97,9 @@ def _train(job: Job, cell: Cell, store: RecordStore, inputs: _Inputs) -> Record:
     pretraining = cell.kind == "pretrain"
     stream = pretraining_stream(cell.mixture) if pretraining else f"train-{cell.subset}"
     trunk, pretraining_flops = _trunk(job, cell, store)
-    train = inputs.read(stream, cell.examples)
+    train = (
+        _pretraining_jets(job, cell, inputs) if pretraining else inputs.read(stream, cell.examples)
+    )
     held_out = {name: inputs.read(name, jets) for name, jets in _held_out(job, cell).items()}
     started = time.time()
     store.beat(cell.key, 0, cell.steps)
@@ -106,7 +107,7 @@ def _train(job: Job, cell: Cell, store: RecordStore, inputs: _Inputs) -> Record:
         Run(
             identity=cell.key,
             size=cell.size,
-            classes=cell.mixture.labels if pretraining else JETCLASS,
+            classes=cell.mixture.labels if pretraining else job.study.classes,
             controls=job.study.controls,
             epochs=cell.epochs,
             seed=cell.seed,
@@ -188,6 +189,12 @@ def _trunk(job: Job, cell: Cell, store: RecordStore) -> tuple[Path | None, float
     if record is None or not path.is_file():
         raise TrainingError(f"{cell.name}: its pretraining cell {cell.trunk} has not finished")
     return path, record.flops
+
+
+def _pretraining_jets(job: Job, cell: Cell, inputs: _Inputs) -> Ragged:
+    """The jets of a mixture that its budget pays for."""
+    pool = inputs.read(pretraining_stream(cell.mixture), job.study.controls.pretraining_pool)
+    return pool.head(pretraining_examples(job.study, cell.mixture, cell.size, pool.lengths))
 
 
 def _held_out(job: Job, cell: Cell) -> dict[str, int]:
