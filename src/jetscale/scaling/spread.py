@@ -1,0 +1,55 @@
+"""Cell means of one mixture and the noise of seeds about them.
+
+The routes to the frontier that interpolate between runs (`isoflop`, `envelope`) cannot lose cells
+to resampling as a fitted law can. Their intervals come from redrawing the mean log loss of every
+cell with the spread between seeds. That covers the noise of seeds and nothing else.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from jetscale.scaling.laws import Array
+
+METHOD = "cell means redrawn with the spread between seeds, percentiles, 95%; seed noise alone"
+
+
+@dataclass(frozen=True, slots=True)
+class CellMeans:
+    """The cells of one mixture, sorted by params and examples; every array is (k,)."""
+
+    params: Array
+    examples: Array
+    log_loss: Array
+    """Mean over seeds."""
+    runs: Array
+    """Seeds of each cell."""
+    spread: float
+    """Pooled standard deviation between seeds of log loss; nan where no cell repeats."""
+
+    def redrawn(self, replicates: int, seed: int) -> Array:
+        """(1 + R, k) log losses: as measured, then replicates; without repeats R is 0."""
+        if not math.isfinite(self.spread):
+            return self.log_loss[None]
+        noise = np.random.default_rng(seed).standard_normal((replicates, len(self.params)))
+        return np.concatenate(
+            [self.log_loss[None], self.log_loss + noise * self.spread / np.sqrt(self.runs)]
+        )
+
+
+def cell_means(runs: pd.DataFrame) -> CellMeans:
+    """The cells of one mixture of a clean run table."""
+    logs = runs.assign(log_loss=np.log(runs["loss"]))
+    groups = logs.groupby(["params", "examples"])["log_loss"]
+    table = groups.agg(["mean", "size"]).reset_index()
+    freedom = len(runs) - len(table)
+    squares = float(((logs["log_loss"] - groups.transform("mean")) ** 2).sum())
+    return CellMeans(
+        params=table["params"].to_numpy(dtype=float),
+        examples=table["examples"].to_numpy(dtype=float),
+        log_loss=table["mean"].to_numpy(dtype=float),
+        runs=table["size"].to_numpy(dtype=float),
+        spread=math.sqrt(squares / freedom) if freedom else math.nan,
+    )
