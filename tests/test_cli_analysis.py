@@ -237,6 +237,54 @@ def test_the_answer_is_a_sentence(capsys, runs):
     assert "expect loss" in words
 
 
+def test_a_budget_in_money_pays_for_jets_too(capsys, runs):
+    speed = ("--rate", "1e9", "--price-gpu-hour", "1")
+    answers = []
+    for price in ("0", "1e-4"):
+        options = ("--money", "1", *speed, "--price-jet", price)
+        code, out, _ = call(capsys, "allocate", "--runs", runs, *options, "--json")
+        assert code == 0
+        answers.append(json.loads(out))
+    assert [a["budget"]["unit"] for a in answers] == ["money", "money"]
+    free, priced = (a["mixtures"]["scratch"] for a in answers)
+    assert priced["params"]["value"] > free["params"]["value"]
+    assert priced["examples"]["value"] < free["examples"]["value"]
+    spent = priced["flops"] / 1e9 / 3600 + 1e-4 * priced["examples"]["value"]
+    assert spent == pytest.approx(1.0)
+    code, out, _ = call(capsys, "allocate", "--runs", runs, *options)
+    assert "0.0001 per jet" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_ladder_offers_measured_sizes(capsys, runs):
+    options = ("--gpu-hours", "1", "--rate", "1e8", "--ladder", "--json")
+    code, out, _ = call(capsys, "allocate", "--runs", runs, *options)
+    answer = json.loads(out)
+    assert code == 0
+    assert answer["ladder"] == [1e3, 4e3, 1.6e4, 6.4e4]
+    for found in answer["mixtures"].values():
+        assert found["params"]["value"] in answer["ladder"]
+        assert found["flops"] == pytest.approx(3600 * 1e8)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "give one of --budget"),
+        (("--budget", "1e9", "--money", "3"), "give one of --budget"),
+        (("--gpu-hours", "3"), "give the speed"),
+        (("--gpu-hours", "3", "--device", "H20", "--mfu", "0.3"), "did you mean 'H200'"),
+        (("--money", "3", "--rate", "1e9"), "--money needs --price-gpu-hour"),
+        (("--budget", "1e9", "--price-jet", "1"), "prices need a budget in --money"),
+    ],
+)
+def test_half_a_budget_is_one_line(capsys, runs, options, message):
+    code, out, error = call(capsys, "allocate", "--runs", runs, *options)
+    assert (code, out) == (2, "")
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
 def test_a_budget_far_outside_is_called_an_extrapolation(capsys, runs):
     _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e20")
     assert "decades above the measured runs" in " ".join(out.split())

@@ -82,28 +82,78 @@ def compare(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
 
 @cli.command()
 @_analysis
-@click.option("--budget", type=float, required=True, help="FLOPs of one training run, e.g. 1e13.")
+@click.option("--budget", type=float, help="FLOPs of one training run, e.g. 1e13.")
+@click.option("--gpu-hours", type=float, help="Instead: hours of one device; needs a speed.")
+@click.option("--money", type=float, help="Instead: money; needs a speed and --price-gpu-hour.")
+@click.option("--device", help="Speed: H200, H100, A100, L40S, V100 or T4, at --mfu.")
+@click.option("--mfu", type=float, help="Measured share of the device's peak, e.g. 0.3.")
+@click.option("--rate", type=float, help="Speed: measured training FLOPs per second.")
+@click.option("--price-gpu-hour", type=float, help="Money per hour of the device.")
+@click.option("--price-jet", type=float, default=0.0, help="Money per simulated jet. [default: 0]")
+@click.option("--ladder", is_flag=True, help="Choose among the measured model sizes.")
 @click.option("--mixture", help="Answer for this mixture alone.")
 def allocate(
-    sweep: Path | None, runs: Path | None, as_json: bool, budget: float, mixture: str | None
+    sweep: Path | None,
+    runs: Path | None,
+    as_json: bool,
+    ladder: bool,
+    mixture: str | None,
+    **terms: Any,
 ) -> None:
     """Spend a budget: size, data, mixture, loss.
 
-    How many parameters, how many jets, which mixture, what loss, how sure.
+    How many parameters, how many jets, which mixture, what loss, how sure. The budget is that of
+    one training run in FLOPs, GPU-hours or money; with --price-jet data are not free either, and
+    the optimum moves.
 
     \b
     Example:
       jetscale allocate sweeps/quickstart.py --budget 1e11
+      jetscale allocate --runs runs.csv --gpu-hours 100 --device H100 --mfu 0.3
+      jetscale allocate --runs runs.csv --money 500 --price-gpu-hour 2 --price-jet 1e-6 \\
+        --device H100 --mfu 0.3 --ladder
     """
     from jetscale import display_scaling, scaling
 
+    budget = _budget(**terms)
     frame, _ = _table(sweep, runs)
     scaling.check_question(budget, mixture, frame["mixture"])
-    allocation = scaling.allocate(scaling.fit(frame), budget, mixture)
+    sizes = sorted(frame["params"].unique()) if ladder else ()
+    allocation = scaling.allocate(scaling.fit(frame), budget, mixture, sizes)
     if as_json:
         print_json(allocation.to_dict())
     else:
         display_scaling.show_allocation(allocation)
+
+
+def _budget(
+    budget: float | None,
+    gpu_hours: float | None,
+    money: float | None,
+    device: str | None,
+    mfu: float | None,
+    rate: float | None,
+    price_gpu_hour: float | None,
+    price_jet: float,
+) -> Any:
+    """The budget of `allocate` from its options."""
+    from jetscale import scaling
+
+    if sum(amount is not None for amount in (budget, gpu_hours, money)) != 1:
+        raise click.UsageError("give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT")
+    if money is None and (price_gpu_hour is not None or price_jet):
+        raise click.UsageError("prices need a budget in --money")
+    if budget is not None:
+        return scaling.flops_budget(budget)
+    if rate is None:
+        if device is None or mfu is None:
+            raise click.UsageError("give the speed: --device NAME with --mfu SHARE, or --rate")
+        rate = scaling.sustained(device, mfu)
+    if gpu_hours is not None:
+        return scaling.gpu_hours_budget(gpu_hours, rate)
+    if price_gpu_hour is None:
+        raise click.UsageError("--money needs --price-gpu-hour")
+    return scaling.money_budget(money or 0.0, rate, price_gpu_hour, price_jet)
 
 
 @cli.command()

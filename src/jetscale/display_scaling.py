@@ -145,10 +145,13 @@ def show_comparison(comparison: Comparison) -> None:
 def show_allocation(allocation: Allocation) -> None:
     """The answer for one budget: a sentence, the predictions, and what was measured within it."""
     console.print(Text(_sentence(allocation)))
-    title = f"Predicted by the laws at {allocation.budget_flops:.3g} FLOPs"
+    title = f"Predicted by the laws at {allocation.budget.amount:.3g} {allocation.budget.unit}"
+    title += ", measured model sizes" if allocation.ladder else ""
+    in_flops = allocation.budget.unit == "FLOPs"
     several = len(allocation.mixtures) > 1
     share = ("best",) if several else ()
-    rows = _table(title, "mixture", "N* params", "D* jets", "loss", *share)
+    compute = () if in_flops else ("FLOPs",)
+    rows = _table(title, "mixture", "N* params", "D* jets", "loss", *compute, *share)
     for name, found in allocation.mixtures.items():
         _add(
             rows,
@@ -156,9 +159,12 @@ def show_allocation(allocation: Allocation) -> None:
             _count(found.params),
             _count(found.examples),
             f"{found.loss.value:.3f} [{found.loss.low:.3f}, {found.loss.high:.3f}]",
+            *(() if in_flops else (f"{found.flops:.2g}",)),
             *((f"{found.best_share:.0%}",) if several else ()),
         )
     console.print(rows)
+    if allocation.budget.terms:
+        console.print(f"Prices: {allocation.budget.terms}.", style="dim")
     meaning = " best: share of bootstrap replicates with the lowest loss." if several else ""
     console.print(
         f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}",
@@ -184,7 +190,7 @@ def _show_measured(allocation: Allocation) -> None:
 
 def _sentence(allocation: Allocation) -> str:
     """The answer in words: the law's where it is identified, else the best measured cell first."""
-    budget = f"budget {allocation.budget_flops:.3g} FLOPs"
+    budget = f"budget {allocation.budget.amount:.3g} {allocation.budget.unit}"
     if allocation.best_identified:
         return (
             f"For mixture {allocation.best} and {budget}: {_advice(allocation, allocation.best)}."

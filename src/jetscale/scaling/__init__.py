@@ -18,16 +18,25 @@ from jetscale.scaling.allocate import (
     allocate,
     check_question,
 )
+from jetscale.scaling.budget import (
+    Budget,
+    flops_budget,
+    gpu_hours_budget,
+    money_budget,
+    sustained,
+)
 from jetscale.scaling.compare import Comparison, PairComparison, compare
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import MixtureFit, StudyFit, fit
 from jetscale.scaling.paired import DataFactor, Difference, PairedMixtures, PairedStudy, paired
+from jetscale.scaling.routes import Routes, all_routes
 from jetscale.scaling.summary import Summary, summarise_comparison, summarise_fit
 from jetscale.scaling.table import read_runs, validate
 
 __all__ = [
     "Allocation",
+    "Budget",
     "Comparison",
     "CostModel",
     "DataFactor",
@@ -39,15 +48,21 @@ __all__ = [
     "PairComparison",
     "PairedMixtures",
     "PairedStudy",
+    "Routes",
     "StudyFit",
     "Summary",
+    "all_routes",
     "allocate",
     "check_question",
     "compare",
     "fit",
+    "flops_budget",
+    "gpu_hours_budget",
+    "money_budget",
     "paired",
     "read_runs",
     "summarise_comparison",
     "summarise_fit",
+    "sustained",
     "validate",
 ]

@@ -1,14 +1,14 @@
 """How to spend a budget: model size, data size and mixture, with what the answer rests on.
 
-The optimum follows from the fitted law and the cost model in closed form, for the fit and for each
-bootstrap replicate; intervals are those of the replicates. They hold for the expected loss if the
-law holds at the budget: outside the compute range of the runs that is an extrapolation, and the
-answer says by how many decades. A law whose parameters are not identified still answers, with
-intervals as wide as that implies and a warning.
+The optimum follows from the fitted law, the cost model and the prices (`jetscale.scaling.budget`),
+for the fit and for each bootstrap replicate; intervals are those of the replicates. They hold for
+the expected loss if the law holds at the budget: outside the compute range of the runs that is an
+extrapolation, and the answer says by how many decades. A law whose parameters are not identified
+still answers, with intervals as wide as that implies and a warning.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ import pandas as pd
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling import bootstrap
+from jetscale.scaling.budget import Budget, flops_budget
 from jetscale.scaling.cost import CostModel, pretraining
-from jetscale.scaling.estimate import Estimate, percentile_interval
+from jetscale.scaling.estimate import Estimate, percentile_interval, plain_number
 from jetscale.scaling.fit import MixtureFit, StudyFit
-from jetscale.scaling.laws import Array, optimum
+from jetscale.scaling.laws import Array, Optimum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,8 @@ class MixtureAllocation:
     examples: Estimate
     loss: Estimate
     """Expected test loss of that run."""
+    flops: float
+    """Compute of that run."""
     best_share: float
     """Share of the replicates in which no other mixture has a lower loss; 1 where it is alone."""
     replicates_undefined: int
@@ -57,6 +60,7 @@ class MixtureAllocation:
             "params": self.params.to_dict(),
             "examples": self.examples.to_dict(),
             "loss": self.loss.to_dict(),
+            "flops": plain_number(self.flops),
             "best_share": self.best_share,
             "replicates_undefined": self.replicates_undefined,
             "measured": None if self.measured is None else asdict(self.measured),
@@ -68,7 +72,9 @@ class MixtureAllocation:
 class Allocation:
     """The answer for one budget."""
 
-    budget_flops: float
+    budget: Budget
+    ladder: tuple[float, ...]
+    """Model sizes the answer was chosen from; empty where any size will do."""
     mixtures: Mapping[str, MixtureAllocation]
     best: str
     """Mixture with the lowest predicted loss."""
@@ -82,6 +88,11 @@ class Allocation:
     """What the budget leaves out."""
 
     @property
+    def budget_flops(self) -> float:
+        """FLOPs the budget buys where no jet is paid for."""
+        return self.budget.flops
+
+    @property
     def best_identified(self) -> bool:
         """True where the laws behind the choice of mixture are all identified."""
         return all(mixture.loss.identified for mixture in self.mixtures.values())
@@ -91,6 +102,8 @@ class Allocation:
         alone = {"best_share": None} if len(self.mixtures) == 1 else {}
         return {
             "budget_flops": self.budget_flops,
+            "budget": self.budget.to_dict(),
+            "ladder": list(self.ladder) or None,
             "mixtures": {name: value.to_dict() | alone for name, value in self.mixtures.items()},
             "best": self.best,
             "best_share": None if alone else self.mixtures[self.best].best_share,
@@ -103,7 +116,7 @@ class Allocation:
         }
 
 
-def check_question(budget: float, mixture: str | None, names: Iterable[str]) -> None:
+def check_question(budget: float | Budget, mixture: str | None, names: Iterable[str]) -> None:
     """Refuse what no fit can answer; worth calling before one is made.
 
     Raises
@@ -111,44 +124,63 @@ def check_question(budget: float, mixture: str | None, names: Iterable[str]) -> 
     FitError
         The budget is not a finite number above zero, or no mixture has that name.
     """
-    if not (math.isfinite(budget) and budget > 0):
-        raise FitError(f"budget is {budget} FLOPs, needs a finite number above zero")
+    _as_budget(budget)
     known = list(dict.fromkeys(names))
     if mixture is not None and mixture not in known:
         raise FitError(unknown("mixture", mixture, known))
 
 
-def allocate(fits: StudyFit, budget: float, mixture: str | None = None) -> Allocation:
-    """Best model size, data size and loss at a compute budget.
+def _as_budget(budget: float | Budget) -> Budget:
+    return budget if isinstance(budget, Budget) else flops_budget(budget)
+
+
+def allocate(
+    fits: StudyFit,
+    budget: float | Budget,
+    mixture: str | None = None,
+    ladder: Sequence[float] = (),
+) -> Allocation:
+    """Best model size, data size and loss within a budget.
 
     Parameters
     ----------
     fits
         What `fit` returned.
     budget
-        FLOPs of one training run, in the convention of ``fits.cost``.
+        Of one training run: FLOPs in the convention of ``fits.cost``, or a `Budget` in other units.
     mixture
         Answer for this mixture alone; by default for all.
+    ladder
+        Model sizes to choose from; by default any.
 
     Raises
     ------
     FitError
         The budget is not a finite number above zero, or the mixture has no fit.
     """
+    budget, sizes = _as_budget(budget), np.array(sorted(ladder), dtype=float)
     check_question(budget, mixture, fits.runs["mixture"])
     if mixture is not None and mixture in fits.not_fitted:
         raise FitError(f"mixture {mixture!r} was not fitted: it {fits.not_fitted[mixture]}")
     chosen = {n: f for n, f in fits.mixtures.items() if mixture in (None, n)}
-    losses = [optimum(f.replicates.theta, budget, fits.cost).loss for f in chosen.values()]
+    answers = [
+        (
+            _best(budget, f.theta, fits.cost, sizes),
+            _best(budget, f.replicates.theta, fits.cost, sizes),
+        )
+        for f in chosen.values()
+    ]
+    losses = [draws.loss for _, draws in answers]
     winners = np.argmin(losses, axis=0)
     shares = [float(np.mean(winners == i)) for i in range(len(chosen))]
     found = {
-        name: _mixture(fitted, budget, fits, share)
-        for (name, fitted), share in zip(chosen.items(), shares, strict=True)
+        name: _mixture(fitted, budget, fits, answer, share)
+        for (name, fitted), answer, share in zip(chosen.items(), answers, shares, strict=True)
     }
     cells = [tuple(fitted.replicates.cells) for fitted in chosen.values()]
     return Allocation(
-        budget_flops=float(budget),
+        budget=budget,
+        ladder=tuple(sizes.tolist()),
         mixtures=found,
         best=min(found, key=lambda name: found[name].loss.value),
         paired=len(set(cells)) == 1,
@@ -158,14 +190,23 @@ def allocate(fits: StudyFit, budget: float, mixture: str | None = None) -> Alloc
     )
 
 
-def _mixture(fitted: MixtureFit, budget: float, fits: StudyFit, share: float) -> MixtureAllocation:
-    cost = fits.cost
-    point = optimum(fitted.theta, budget, cost)
-    draws = optimum(fitted.replicates.theta, budget, cost)
+def _best(budget: Budget, theta: Array, cost: CostModel, sizes: Array) -> Optimum:
+    return budget.among(theta, cost, sizes) if len(sizes) else budget.optimum(theta, cost)
+
+
+def _mixture(
+    fitted: MixtureFit,
+    budget: Budget,
+    fits: StudyFit,
+    answer: tuple[Optimum, Optimum],
+    share: float,
+) -> MixtureAllocation:
+    cost, (point, draws) = fits.cost, answer
     usable = np.isfinite(draws.params) & np.isfinite(draws.examples)
     usable &= (draws.params >= 1) & (draws.examples >= 1)
     reason = bootstrap.not_identified(fitted.parameters)
     undefined = int((~usable).sum())
+    flops = float(cost.flops(point.params, point.examples))
     estimates = [
         _estimate(float(value), values, fitted.n_cells, reason)
         for value, values in zip(point, draws, strict=True)
@@ -175,18 +216,20 @@ def _mixture(fitted: MixtureFit, budget: float, fits: StudyFit, share: float) ->
         params=estimates[0],
         examples=estimates[1],
         loss=estimates[2],
+        flops=flops,
         best_share=share,
         replicates_undefined=undefined,
         measured=_measured(fits.runs[fits.runs["mixture"] == fitted.mixture], budget, cost),
-        warnings=tuple(_warnings(fitted, budget, point.params, point.examples, undefined, reason)),
+        warnings=tuple(_warnings(fitted, flops, point, undefined, reason)),
     )
 
 
-def _measured(runs: pd.DataFrame, budget: float, cost: CostModel) -> MeasuredCell | None:
+def _measured(runs: pd.DataFrame, budget: Budget, cost: CostModel) -> MeasuredCell | None:
     """The cell of lowest mean loss among those the budget pays for."""
     params, examples = (runs[name].to_numpy(dtype=float) for name in ("params", "examples"))
     spent = runs["flops"].to_numpy(dtype=float) if cost.measured else cost.flops(params, examples)
-    within = runs.assign(flops=spent).loc[spent <= budget]
+    affordable = budget.spent(spent, examples) <= budget.amount
+    within = runs.assign(flops=spent).loc[affordable]
     if within.empty:
         return None
     cells = within.groupby(["params", "examples"], as_index=False)[["flops", "loss"]].mean()
@@ -200,9 +243,9 @@ def _estimate(value: float, draws: Array, cells: int, reason: str) -> Estimate:
 
 
 def _warnings(
-    fitted: MixtureFit, budget: float, params: Array, examples: Array, undefined: int, reason: str
+    fitted: MixtureFit, flops: float, point: Optimum, undefined: int, reason: str
 ) -> list[str]:
-    sizes = {"flops": budget, "params": float(params), "examples": float(examples)}
+    sizes = {"flops": flops, "params": float(point.params), "examples": float(point.examples)}
     beyond = [
         f"{shown} {distance}"
         for (name, value), shown in zip(sizes.items(), ("budget", "N*", "D*"), strict=True)
