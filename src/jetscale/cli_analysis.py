@@ -61,19 +61,20 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
 
 @cli.command()
 @_analysis
-def compare(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
+@click.option("--budget", type=float, help="FLOPs for N*, D* and compute ratios. [default: middle]")
+def compare(sweep: Path | None, runs: Path | None, as_json: bool, budget: float | None) -> None:
     """Tell whether two mixtures scale differently.
 
-    Paired losses, differences of exponents, a test.
+    Paired losses, differences of exponents, a test, and both frontiers at a budget.
 
     \b
     Example:
-      jetscale compare sweeps/quickstart.py
+      jetscale compare sweeps/quickstart.py --budget 1e10
     """
     from jetscale import display_scaling, scaling
 
     frame, _ = _table(sweep, runs)
-    summary = scaling.summarise_comparison(frame)
+    summary = scaling.summarise_comparison(frame, budget)
     if as_json:
         print_json({"pairs": []} | summary.to_dict())
     else:

@@ -139,7 +139,31 @@ def show_comparison(comparison: Comparison) -> None:
         "a small p alone says that the curves differ in shape.",
         style="dim",
     )
+    _show_ratios(comparison)
     _lines(_grouped("not compared", comparison.not_compared))
+
+
+def _show_ratios(comparison: Comparison) -> None:
+    budget = comparison.pairs[0].budget
+    console.print(
+        f"At {budget:.2g} FLOPs, b over a; compute x2: b reaches the loss of a with half the FLOPs.",
+        style="dim",
+    )
+    _lines(
+        f"{pair.b} over {pair.a}: N* {_ratio(pair.params_ratio)}, "
+        f"D* {_ratio(pair.examples_ratio)}, compute {_ratio(pair.compute_multiplier)}"
+        for pair in comparison.pairs
+    )
+
+
+def _ratio(estimate: Estimate) -> str:
+    ends = f"x{_times(estimate.value)} [{_times(estimate.low)}, {_times(estimate.high)}]"
+    return ends if estimate.identified else f"{ends} *"
+
+
+def _times(value: float) -> str:
+    """Two digits; what is beyond any use is shown as a bound."""
+    return "<0.001" if value < 1e-3 else ">1000" if value > 1e3 else f"{value:.2g}"
 
 
 def show_allocation(allocation: Allocation) -> None:

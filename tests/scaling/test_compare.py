@@ -12,6 +12,7 @@ from jetscale.errors import FitError
 from jetscale.scaling import compare, fit
 from jetscale.scaling.compare import _verdict, holm
 from jetscale.scaling.estimate import Estimate
+from jetscale.scaling.ratios import ratios
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,23 @@ def test_a_real_shift_is_found(steered):
     assert pair.delta_data_exponent.value == pytest.approx(-pair.delta_params_exponent.value)
     assert pair.p_value < 0.05
     assert pair.verdict == "steered to larger models"
+
+
+def test_ratios_at_a_budget_cover_the_truth(grid, truth):
+    other = np.array([1.8, 480.0, 9000.0, 0.35, 0.47])
+    fits = fit(grid({"scratch": truth, "qcd": other}), replicates=200)
+    pair = compare(fits, budget=1e20).pairs[0]
+    assert pair.budget == 1e20
+    exact = ratios(truth, other, 1e20, fits.cost)
+    found = (pair.params_ratio, pair.examples_ratio, pair.compute_multiplier)
+    for estimate, value in zip(found, exact, strict=True):
+        assert estimate.low < float(value) < estimate.high
+        assert estimate.identified
+    middle = compare(fits).pairs[0].budget
+    low, high = fits.mixtures["qcd"].window["flops"]
+    assert middle == pytest.approx(np.sqrt(low * high))
+    with pytest.raises(FitError, match="budget is -1"):
+        compare(fits, budget=-1.0)
 
 
 def test_json_follows_the_contract(steered):

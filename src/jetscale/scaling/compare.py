@@ -7,6 +7,7 @@ only where both agree and the exponents are identified on both sides. Mixture we
 the height of the curve alone (arXiv 2302.09650): no shift is the ordinary outcome, not a failure.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -17,9 +18,11 @@ import pandas as pd
 
 from jetscale.errors import FitError
 from jetscale.scaling import bootstrap, joint
+from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.estimate import Estimate, percentile_interval
 from jetscale.scaling.fit import MixtureFit, StudyFit, fit_mixture, shortage
 from jetscale.scaling.laws import exponents
+from jetscale.scaling.ratios import ratios
 
 INTERVAL = "paired " + bootstrap.METHOD
 _SIGNIFICANT = 0.05
@@ -35,6 +38,14 @@ class PairComparison:
     """Common cells."""
     delta_params_exponent: Estimate
     delta_data_exponent: Estimate
+    budget: float
+    """FLOPs at which the following three hold."""
+    params_ratio: Estimate
+    """N* of b over that of a."""
+    examples_ratio: Estimate
+    """D* of b over that of a."""
+    compute_multiplier: Estimate
+    """Compute a needs over that which b needs for the loss of a at the budget."""
     statistic: float
     """Relative loss of fit when alpha and beta are shared."""
     p_value_uncorrected: float
@@ -50,6 +61,10 @@ class PairComparison:
             "n_cells": self.n_cells,
             "delta_params_exponent": self.delta_params_exponent.to_dict(),
             "delta_data_exponent": self.delta_data_exponent.to_dict(),
+            "budget_flops": self.budget,
+            "params_ratio": self.params_ratio.to_dict(),
+            "examples_ratio": self.examples_ratio.to_dict(),
+            "compute_multiplier": self.compute_multiplier.to_dict(),
             "statistic": self.statistic,
             "p_value_uncorrected": self.p_value_uncorrected,
             "p_value": self.p_value,
@@ -79,14 +94,24 @@ class Comparison:
         }
 
 
-def compare(fits: StudyFit) -> Comparison:
-    """Compare the exponents of every pair of fitted mixtures.
+def compare(fits: StudyFit, budget: float | None = None) -> Comparison:
+    """Compare the exponents of every pair of fitted mixtures, and their frontiers at a budget.
+
+    Parameters
+    ----------
+    fits
+        What `fit` returned.
+    budget
+        FLOPs at which N*, D* and the compute for equal loss are compared; by default the
+        geometric middle of the measured compute.
 
     Raises
     ------
     FitError
-        Fewer than two mixtures are fitted, or no pair has enough common cells.
+        Fewer than two mixtures are fitted, no pair has enough common cells, or the budget is not a
+        finite number above zero.
     """
+    at = _middle(fits) if budget is None else flops_budget(budget).amount
     not_compared = dict(fits.not_fitted)
     if len(fits.mixtures) < 2:
         reasons = "; ".join(f"{name} {why}" for name, why in not_compared.items())
@@ -104,7 +129,7 @@ def compare(fits: StudyFit) -> Comparison:
         raise FitError("; ".join(f"{pair}: {why}" for pair, why in not_compared.items()))
     corrected = holm([test.p_value for _, test in drafts])
     pairs = (
-        _pair(fits, sides, test, p) for (sides, test), p in zip(drafts, corrected, strict=True)
+        _pair(fits, sides, test, p, at) for (sides, test), p in zip(drafts, corrected, strict=True)
     )
     return Comparison(
         pairs=tuple(pairs), not_compared=not_compared, convention=fits.cost.convention
@@ -157,8 +182,10 @@ def _pair(
     sides: tuple[MixtureFit, MixtureFit],
     test: joint.JointTest,
     corrected: float,
+    budget: float,
 ) -> PairComparison:
     a, b = sides
+    at_budget = _at_budget(fits, a, b, budget)
     points = [exponents(side.theta, fits.cost) for side in sides]
     draws = [exponents(side.replicates.theta, fits.cost) for side in sides]
     deltas = []
@@ -177,11 +204,36 @@ def _pair(
         n_cells=a.n_cells,
         delta_params_exponent=deltas[0],
         delta_data_exponent=deltas[1],
+        budget=budget,
+        params_ratio=at_budget[0],
+        examples_ratio=at_budget[1],
+        compute_multiplier=at_budget[2],
         statistic=test.statistic,
         p_value_uncorrected=test.p_value,
         p_value=corrected,
         verdict=_verdict(deltas[0], corrected),
     )
+
+
+def _middle(fits: StudyFit) -> float:
+    """Geometric middle of the measured compute."""
+    ends = np.array([fitted.window["flops"] for fitted in fits.mixtures.values()])
+    return math.sqrt(float(ends[:, 0].min()) * float(ends[:, 1].max()))
+
+
+def _at_budget(fits: StudyFit, a: MixtureFit, b: MixtureFit, budget: float) -> list[Estimate]:
+    """Ratios of N* and D* and the compute multiplier, b over a, with paired intervals."""
+    point = ratios(a.theta, b.theta, budget, fits.cost)
+    draws = ratios(a.replicates.theta, b.replicates.theta, budget, fits.cost)
+    loose = [bootstrap.not_identified(side.parameters) for side in (a, b)]
+    reason = "; ".join(
+        f"{side.mixture}: {why}" for side, why in zip((a, b), loose, strict=True) if why
+    )
+    found = []
+    for value, values in zip(point, draws, strict=True):
+        low, high = percentile_interval(values, a.n_cells)
+        found.append(Estimate(value=float(value), low=low, high=high, reason=reason))
+    return found
 
 
 def _verdict(delta: Estimate, p_value: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from jetscale.errors import FitError
+from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.compare import Comparison, compare
 from jetscale.scaling.fit import StudyFit, fit
 from jetscale.scaling.paired import PairedStudy, paired
@@ -49,9 +50,11 @@ def summarise_fit(runs: pd.DataFrame) -> Summary:
     return _summary(runs, "not fitted", lambda: fit(runs))
 
 
-def summarise_comparison(runs: pd.DataFrame) -> Summary:
-    """Paired losses and differences of exponents; errors as for `summarise_fit`."""
-    return _summary(runs, "not compared", lambda: compare(fit(runs)))
+def summarise_comparison(runs: pd.DataFrame, budget: float | None = None) -> Summary:
+    """Paired losses and differences of exponents; errors as for `summarise_fit`, `compare`."""
+    if budget is not None:
+        flops_budget(budget)
+    return _summary(runs, "not compared", lambda: compare(fit(runs), budget))
 
 
 def _summary(runs: pd.DataFrame, label: str, make: Callable[[], StudyFit | Comparison]) -> Summary:
