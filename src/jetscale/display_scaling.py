@@ -146,7 +146,7 @@ def show_comparison(comparison: Comparison) -> None:
 def _show_ratios(comparison: Comparison) -> None:
     budget = comparison.pairs[0].budget
     console.print(
-        f"At {budget:.2g} FLOPs, b over a; compute x2: b reaches the loss of a with half the FLOPs.",
+        f"At {budget:.2g} FLOPs, b over a; compute x2: the loss of a takes b half the FLOPs.",
         style="dim",
     )
     _lines(

@@ -45,7 +45,7 @@ def test_nothing_is_loaded_from_elsewhere(full):
 
 def test_every_figure_has_its_place(full):
     _, page = full
-    figures = json.loads(page.scripts[1])
+    figures = json.loads(page.scripts[2])
     places = [name for name in ids(page) if name.startswith("figure-")]
     assert places == list(figures)
     assert len(set(ids(page))) == len(ids(page))
@@ -133,7 +133,7 @@ def test_names_are_text_never_markup(make_runs, report):
     assert "<i>" not in text.split("<script>")[0]
     assert not [tag for tag, _, _ in page.attributes if tag == "img"]
     names = [
-        trace.get("name", "") for f in json.loads(page.scripts[1]).values() for trace in f["data"]
+        trace.get("name", "") for f in json.loads(page.scripts[2]).values() for trace in f["data"]
     ]
     assert any("a&lt;b&gt;" in name for name in names)
     assert not any("<" in name for name in names)

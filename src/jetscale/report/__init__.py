@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from jetscale.files import atomic_path
-from jetscale.report import allocation, answer, law, measured, method
+from jetscale.report import allocation, answer, law, measured, method, slider
 from jetscale.report.drawing import styles
 from jetscale.report.html import Context, Markup, page, tag
 from jetscale.report.results import analyse
@@ -26,6 +26,7 @@ SECTIONS = (
     ("losses", "Losses", measured.losses),
     ("law", "The law of each mixture", law.section),
     ("frontier", "The compute-optimal frontier", allocation.frontier),
+    ("slider", "Ask for a budget", slider.section),
     ("allocation", "What a budget buys", allocation.budgets),
     ("held-fixed", "What was held fixed", method.held_fixed),
     ("method", "How it was done", method.section),

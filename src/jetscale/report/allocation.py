@@ -24,6 +24,7 @@ from jetscale.report.results import compute_range
 from jetscale.scaling import Allocation, Comparison, MeasuredCell, StudyFit
 from jetscale.scaling.compare import INTERVAL
 from jetscale.scaling.joint import METHOD
+from jetscale.scaling.route import Route
 
 _COLUMNS = (
     "budget (FLOPs)",
@@ -56,6 +57,8 @@ def frontier(context: Context) -> Markup:
         context.key(),
         _loose(results.fits),
         _figures(context, results.fits),
+        tag("h3", "Do other routes agree?"),
+        _routes(context, results.fits),
         tag("h3", "Do the mixtures scale differently?"),
         compared,
     )
@@ -84,6 +87,35 @@ def _figures(context: Context, fits: StudyFit) -> Markup:
         ),
     }
     return context.figures.panels(panels)
+
+
+def _routes(context: Context, fits: StudyFit) -> Markup:
+    """Exponent of N* by joint law, isoFLOP and envelope, and the verdict per mixture."""
+    found = context.results.routes
+    names = [route.name for route in next(iter(found.values())).routes]
+    rows = [
+        (name, *(_exponent(route) for route in routes.routes), routes.verdict)
+        for name, routes in found.items()
+    ]
+    text = (
+        "The exponent a of N* ∝ C^a by three routes with different assumptions. Intervals of the "
+        "two that interpolate between runs cover the noise of seeds alone."
+    )
+    panels = {
+        f"{name}: isoFLOP profiles and minima": figures.isoflop(
+            name, routes.routes[1], context.results.runs, fits.cost, context.styles[name]
+        )
+        for name, routes in found.items()
+        if routes.routes[1].points
+    }
+    placed = context.figures.panels(panels, "small") if panels else Markup()
+    return join(paragraph(text), table(("mixture", *names, "verdict"), rows), placed)
+
+
+def _exponent(route: Route) -> Markup:
+    if route.params_exponent is None:
+        return tag("span", route.missing, class_="range reason")
+    return estimate(route.params_exponent)
 
 
 def _comparison(comparison: Comparison) -> Markup:

@@ -22,8 +22,11 @@ from jetscale.report.drawing import (
     run_points,
     shift,
 )
-from jetscale.scaling import MixtureFit, StudyFit, laws
+from jetscale.scaling import CostModel, MixtureFit, StudyFit, laws
+from jetscale.scaling.curves import LossCurves
 from jetscale.scaling.estimate import percentile_interval
+from jetscale.scaling.route import Route
+from jetscale.scaling.spread import cell_means
 
 _DECADES_BEYOND = 1.0
 _SPREAD = 30.0
@@ -89,6 +92,41 @@ def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:
         )
     figure.update_xaxes(range=[-0.02, 1.02 / fits.cost.p])
     figure.update_yaxes(type="category", automargin=True)
+    return figure
+
+
+def isoflop(
+    mixture: str, route: Route, runs: pd.DataFrame, cost: CostModel, style: Style
+) -> Figure:
+    """Loss against model size at the budgets of the route; darker is more compute.
+
+    Minima that count are filled, others open.
+    """
+    figure = empty("model size N", "test loss")
+    figure.update_xaxes(type="log", dtick=1, exponentformat="power")
+    own = runs[runs["mixture"] == mixture]
+    means = cell_means(own)
+    curves = LossCurves(means, means.log_loss[None], cost)
+    shades = np.linspace(0.25, 1, len(route.points))
+    for point, opacity in zip(route.points, shades, strict=True):
+        faded = Style(style.faded(float(opacity)), style.symbol)
+        log_n, losses = curves.at(point.budget)
+        trace = line(mixture, faded, np.exp(log_n), np.exp(losses[0]))
+        figure.add_trace(trace.update(mode="lines+markers", marker={"size": 4}))
+        figure.add_trace(
+            Scatter(
+                x=[point.params.value],
+                y=[point.loss],
+                mode="markers",
+                marker={
+                    "color": faded.colour,
+                    "symbol": "diamond-open" if point.flag else "diamond",
+                    "size": 11,
+                },
+                hovertemplate=f"C = {point.budget:.3g}<br>N* = %{{x:.3g}}<br>%{{y:.4g}}"
+                f"<br>{html.escape(point.flag)}<extra></extra>",
+            )
+        )
     return figure
 
 

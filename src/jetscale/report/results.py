@@ -17,7 +17,9 @@ from jetscale.scaling import (
     Allocation,
     Comparison,
     PairedStudy,
+    Routes,
     StudyFit,
+    all_routes,
     allocate,
     compare,
     fit,
@@ -43,6 +45,8 @@ class Results:
     fits: StudyFit | None
     comparison: Comparison | None
     allocations: tuple[Allocation, ...]
+    routes: Mapping[str, Routes]
+    """The frontier by other routes, by mixture; empty without fits."""
     windows: Mapping[str, StudyFit | str]
     """Fits to parts of the runs, or why there is none, by what was left out."""
     missing: Mapping[str, str]
@@ -71,6 +75,7 @@ def analyse(frame: pd.DataFrame, budgets: Sequence[float] | None, replicates: in
         fits=fits,
         comparison=comparison,
         allocations=() if fits is None else tuple(allocate(fits, b) for b in chosen),
+        routes={} if fits is None else all_routes(fits),
         windows={} if fits is None else _scan(fits),
         missing=missing,
     )

@@ -1,0 +1,98 @@
+"""The report in a real browser: figures drawn, the slider moves the numbers, narrow screens."""
+
+import math
+
+import pytest
+
+from jetscale.report import write_report
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def page(browser, study, tmp_path_factory):
+    out = tmp_path_factory.mktemp("browser") / "report.html"
+    write_report(study, out, title="Test", held_fixed=None, replicates=50)
+    browser.get(out.as_uri())
+    return browser
+
+
+def resize(page, width):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def drag(page, name, value):
+    field = page.find_element("id", name)
+    change = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+    page.execute_script(change, field, value)
+
+
+def rows(page):
+    found = page.find_elements("css selector", "#budget-table tbody tr")
+    return [[c.text for c in row.find_elements("css selector", "th, td")] for row in found]
+
+
+def test_the_console_is_silent_and_every_figure_is_drawn(page):
+    assert page.get_log("browser") == []
+    plots = page.find_elements("css selector", ".plot")
+    drawn = page.find_elements("css selector", ".plot .main-svg .xy")
+    assert len(plots) >= 10
+    assert len(drawn) >= len(plots)
+
+
+def test_the_slider_moves_the_numbers(page):
+    seen = []
+    for value in ("5", "25", "45"):
+        drag(page, "budget", value)
+        seen.append((page.find_element("id", "budget-value").text, rows(page)))
+    budgets = [float(text.removesuffix(" FLOPs")) for text, _ in seen]
+    assert budgets == sorted(budgets)
+    assert budgets[1] / budgets[0] == pytest.approx(100, rel=0.1)
+    assert [row[0] for row in seen[0][1]] == ["scratch", "qcd", "qcd+bsm"]
+    for mixture in range(3):
+        losses = [float(table[mixture][3].split("\n")[0]) for _, table in seen]
+        assert losses == sorted(losses, reverse=True)
+        hours = [float(table[mixture][4]) for _, table in seen]
+        assert hours == pytest.approx([b / 1e14 / 3600 for b in budgets], rel=0.06)
+
+
+def test_the_prices_are_the_readers(page):
+    drag(page, "budget", "30")
+    drag(page, "price-rate", "1e9")
+    before = [float(row[5]) for row in rows(page)]
+    drag(page, "price-hour", "20")
+    assert [float(row[5]) for row in rows(page)] == pytest.approx(
+        [10 * x for x in before], rel=0.01
+    )
+    drag(page, "price-jet", "not a number")
+    assert {row[5] for row in rows(page)} == {"–"}
+    drag(page, "price-jet", "0")
+
+
+def test_extrapolation_is_said(page):
+    drag(page, "budget", "0")
+    assert "below the measured compute" in page.find_element("id", "budget-note").text
+    drag(page, "budget", page.find_element("id", "budget").get_attribute("max"))
+    assert "beyond the measured compute" in page.find_element("id", "budget-note").text
+    drag(page, "budget", "30")
+    assert page.find_element("id", "budget-note").text == ""
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_fits_wide_and_narrow_screens(page, width):
+    resize(page, width)
+    inner, content = page.execute_script(
+        "return [window.innerWidth, document.documentElement.scrollWidth]"
+    )
+    assert inner == width
+    assert content <= width
+    sizes = page.execute_script(
+        "return [...document.querySelectorAll('p, td, th, label, figcaption')]"
+        ".filter(e => e.textContent.trim()).map(e => parseFloat(getComputedStyle(e).fontSize))"
+    )
+    assert min(sizes) >= 12
+    slider = page.find_element("id", "budget").rect
+    assert slider["x"] >= 0
+    assert slider["x"] + slider["width"] <= width
+    assert math.isfinite(slider["width"])
