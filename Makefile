@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: make venv PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "Installing into .venv: 2.3 GB with CPU PyTorch, several minutes"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulate,dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulate,formats,measure,dev]'
 	@touch $@
 
 demo: venv

@@ -14,7 +14,14 @@ MODULES = {
     for p in sorted(SOURCE.rglob("*.py"))
 }
 MAY_IMPORT = {
-    "ray": {"jetscale.mixtures.prepare", "jetscale.sweep.cluster"},
+    "ray": {
+        "jetscale.jets.ingest_many",
+        "jetscale.mixtures.prepare",
+        "jetscale.sweep.cluster",
+    },
+    "h5py": {"jetscale.jets.formats"},
+    "hdf5plugin": {"jetscale.jets.formats.hdf5"},
+    "uproot": {"jetscale.jets.formats"},
     "torch": {
         "jetscale.model",
         "jetscale.training",
@@ -25,8 +32,19 @@ MAY_IMPORT = {
     "pythia8mc": {"jetscale.jets.simulate", "jetscale.jets.gun"},
     "fastjet": {"jetscale.jets.recluster"},
     "awkward": {"jetscale.jets"},
-    "rich": {"jetscale.display", "jetscale.display_scaling"},
-    "click": {"jetscale.cli", "jetscale.cli_base", "jetscale.cli_analysis"},
+    "rich": {
+        "jetscale.display",
+        "jetscale.display_jets",
+        "jetscale.display_measure",
+        "jetscale.display_scaling",
+    },
+    "click": {
+        "jetscale.cli",
+        "jetscale.cli_analysis",
+        "jetscale.cli_base",
+        "jetscale.cli_jets",
+        "jetscale.cli_measure",
+    },
     "plotly": {"jetscale.report"},
 }
 WITHOUT_TORCH = ("jetscale.model.flops", "jetscale.plan", "jetscale.scaling", "jetscale.report")

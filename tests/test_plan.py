@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jetscale.errors import StudyError
+from jetscale.jets.conditions import Conditions
 from jetscale.model import flops
 from jetscale.plan import (
     cells,
@@ -152,3 +153,12 @@ def test_equal_flops_need_enough_jets(study):
         pretraining_examples(
             equal_flops(study), study.mixtures[1], study.ladder[0], np.full(100, 4)
         )
+
+
+def test_pretraining_conditions_change_pretrained_cells_alone(study):
+    wide = replace(study.source, pretraining=Conditions(window="jetclass2"))
+    before, after = cells(study), cells(replace(study, source=wide))
+    same = [a.key == b.key for a, b in zip(before, after, strict=True)]
+    assert same == [cell.mixture.is_scratch for cell in before]
+    piled = replace(study.source, downstream=Conditions(pileup=20))
+    assert not {c.key for c in before} & {c.key for c in cells(replace(study, source=piled))}

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetscale.errors import StudyError
+from jetscale.jets.conditions import Conditions
 from jetscale.study import (
     Controls,
     Folders,
@@ -210,3 +211,12 @@ def test_a_missing_sweep_file_is_answered_with_the_nearest(tmp_path, monkeypatch
     (tmp_path / "sweeps" / "mine.py").write_text("")
     with pytest.raises(StudyError, match=r"did you mean 'sweeps/mine.py'"):
         load_study(Path("sweep/mine.py"))
+
+
+def test_conditions_of_simulated_jets():
+    source = Simulated(train_jets=100, pretraining=Conditions(window="jetclass2", pileup=50))
+    assert source.downstream == Conditions()
+    with pytest.raises(StudyError, match="downstream window is 'jetclass2'"):
+        Simulated(train_jets=100, downstream=Conditions(window="jetclass2"))
+    with pytest.raises(StudyError, match="pretraining must be Conditions"):
+        Simulated(train_jets=100, pretraining="jetclass2")

@@ -5,130 +5,20 @@ terminal, or JSON with ``--json``. SWEEP is a Python file with a function ``stud
 under ``$JETSCALE_HOME`` (default ``./runs``).
 """
 
-import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
-from jetscale.cli_base import PATH, cli, home, json_option, print_json, sweep_argument
-from jetscale.errors import JetscaleError, StudyError
+import jetscale.cli_jets  # its commands come first in --help
+from jetscale.cli_base import cli, home, json_option, print_json, sweep_argument
+from jetscale.errors import JetscaleError
 
 __all__ = ["cli", "main", "run_script"]
 
-# ------------------------------------------------------------------ jets
-
-
-@cli.command()
-@click.option("--corpus", required=True, help="jetclass (ten classes) or jetclass2 (188 classes).")
-@click.option("--part", help="For jetclass2: qcd, res2p or res34p.")
-@click.option("--jets", type=click.IntRange(min=1), required=True, help="Jets in all.")
-@click.option("--out", type=PATH, required=True, help="New shard folder.")
-@click.option("--role", help="pretrain, train, validation or test. [default: by corpus]")
-@click.option("--seed", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: all cores]")
-def simulate(
-    corpus: str,
-    part: str | None,
-    jets: int,
-    out: Path,
-    role: str | None,
-    seed: int,
-    workers: int | None,
-) -> None:
-    """Make jets with Pythia 8 and write a shard folder.
-
-    \b
-    Example:
-      jetscale simulate --corpus jetclass --jets 20000 --out jets/train --role train
-    """
-    from jetscale.display import progress_bar
-    from jetscale.jets.simulation import simulate_shards
-
-    with progress_bar() as progress:
-        manifest = simulate_shards(
-            out,
-            corpus=corpus,
-            part=part,
-            role=role or ("pretrain" if part else "train"),
-            jets=jets,
-            seed=seed,
-            workers=workers or os.cpu_count() or 1,
-            progress=lambda done, total: progress("simulating jets", done, total),
-        )
-    click.echo(f"{manifest.rows} jets in {out}; look with: jetscale inspect {out}")
-
-
-@cli.command()
-@click.option("--format", "format_name", required=True, help="Layout of the files: jetclass2.")
-@click.option("--role", required=True, help="pretrain, train, validation or test.")
-@click.option("--out", type=PATH, required=True, help="New shard folder.")
-@click.argument("files", type=PATH, nargs=-1, required=True)
-def ingest(format_name: str, role: str, out: Path, files: tuple[Path, ...]) -> None:
-    """Turn published files into a shard folder.
-
-    \b
-    Example:
-      jetscale ingest --format jetclass2 --role pretrain --out jets/res2p Res2P_*.parquet
-    """
-    from jetscale.display import progress_bar
-    from jetscale.jets.ingest import ingest as read_files
-
-    with progress_bar() as progress:
-        manifest = read_files(
-            format_name,
-            role,
-            files,
-            out,
-            progress=lambda done, total: progress("reading files", done, total),
-        )
-    click.echo(f"{manifest.rows} jets in {out}; look with: jetscale inspect {out}")
-
-
-@cli.command()
-@click.argument("folder", type=PATH)
-@json_option
-def inspect(folder: Path, as_json: bool) -> None:
-    """Verify a shard folder.
-
-    Shows counts per class and ranges; exit code 2 on damage.
-
-    \b
-    Example:
-      jetscale inspect jets/train
-    """
-    from jetscale.display import show_shards
-    from jetscale.jets.verify import verify
-
-    report = verify(folder)
-    if as_json:
-        print_json(report.to_dict())
-    else:
-        show_shards(report)
-
-
 # ------------------------------------------------------------------ sweeps
 
-
-@cli.command()
-@sweep_argument
-@json_option
-def measure(sweep: Path, as_json: bool) -> NoReturn:
-    """Diversity and alignment (not there yet).
-
-    \b
-    Example:
-      jetscale measure sweeps/quickstart.py
-    """
-    from jetscale.sweepfile import load_study
-
-    study = load_study(sweep)
-    names = ", ".join(mixture.name for mixture in study.mixtures)
-    raise StudyError(
-        f"study {study.name!r}: measures of diversity and alignment are not there yet for its "
-        f"mixtures ({names}); `jetscale compare` shows what their losses say"
-    )
+import jetscale.cli_measure  # its command stands before those of a sweep
 
 
 @cli.command()

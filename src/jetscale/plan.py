@@ -27,7 +27,7 @@ from jetscale.model import flops
 from jetscale.study import Folders, Mixture, ModelSize, Study, digest
 
 ARCHITECTURE = "pre-norm transformer, RMSNorm, SwiGLU, mean and attention pooling, version 1"
-DATA_VERSION = 2  # raised when the simulation makes other jets from the same seed
+DATA_VERSION = 3  # raised when the simulation makes other jets from the same seed
 
 Kind = Literal["pretrain", "finetune"]
 
@@ -121,7 +121,9 @@ def source_identity(study: Study) -> dict[str, Any]:
     if isinstance(source, Folders):
         folders = {"train": source.train, "validation": source.validation, "test": source.test}
         return {role: open_shards(Path(folder)).digest for role, folder in folders.items()}
-    return {"simulated": DATA_VERSION, **asdict(source)}
+    plain = asdict(source)
+    del plain["pretraining"]  # decides what a mixture is, not what it is compared on
+    return {"simulated": DATA_VERSION, **plain}
 
 
 def pretraining_identity(study: Study, mixture: Mixture) -> dict[str, Any]:
@@ -131,8 +133,8 @@ def pretraining_identity(study: Study, mixture: Mixture) -> dict[str, Any]:
         return {
             part: open_shards(Path(str(source.folder_of(part)))).digest for part in mixture.parts
         }
-    pools = part_pools(study)
-    return {part: pools.get(part, 0) for part in mixture.parts}
+    pools, conditions = part_pools(study), asdict(source.pretraining)
+    return {part: {"jets": pools.get(part, 0), **conditions} for part in mixture.parts}
 
 
 def part_pools(study: Study) -> dict[str, int]:

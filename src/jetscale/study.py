@@ -15,6 +15,7 @@ from typing import Any
 
 from jetscale.checks import check_name, number, plain, positive_int, require, sequence
 from jetscale.errors import unknown
+from jetscale.jets.conditions import DEFAULT, Conditions
 from jetscale.jets.schema import CORPORA, JETCLASS, JETCLASS2, features_of, part_named
 
 BUDGETS = ("jets", "flops")
@@ -171,10 +172,22 @@ class Simulated:
     """Downstream training pool; data sizes are prefixes of streams drawn from it."""
     seed: int = 1
     """Seed of the generators; every role, class and worker gets its own seed derived from it."""
+    downstream: Conditions = DEFAULT
+    """Pile-up of the downstream jets; their window is that of JetClass."""
+    pretraining: Conditions = DEFAULT
+    """Window and pile-up of the pretraining jets of all mixtures."""
 
     def __post_init__(self) -> None:
         for name in ("train_jets", "seed"):
             plain(self, name, positive_int("simulated source", name, getattr(self, name)))
+        for name in ("downstream", "pretraining"):
+            good = isinstance(getattr(self, name), Conditions)
+            require(good, f"simulated source: {name} must be Conditions")
+        require(
+            self.downstream.window == "jetclass",
+            f"simulated source: downstream window is {self.downstream.window!r}; jets of the ten "
+            "JetClass classes are simulated in window 'jetclass'",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,59 +1,15 @@
 import hashlib
-import itertools
 import threading
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jetscale.jets import chunks, simulate
 from jetscale.jets.columns import conform
-from jetscale.jets.processes import HIGGS, PROCESSES
-from jetscale.jets.schema import JETCLASS2, PARTS, ROLES
-from jetscale.jets.simulate import MAX_SEED
-
-KEYS = list(itertools.product(ROLES, PROCESSES))
-
-
-@given(st.integers(1, 10**12), st.sampled_from(KEYS), st.integers(0, 10**8))
-def test_seeds_are_valid_and_belong_to_one_role_and_source(seed, key, number):
-    found = chunks.chunk_seed(seed, *key, number)
-    assert 1 <= found <= MAX_SEED
-    segment = (found - 1) // chunks._SPAN
-    assert ROLES[segment // len(chunks._SOURCES)] == key[0]
-    assert chunks._SOURCES[segment % len(chunks._SOURCES)] == key[1]
-
-
-def test_chunks_of_a_job_have_different_seeds():
-    seeds = {chunks.chunk_seed(3, role, source, n) for role, source in KEYS for n in range(100)}
-    assert len(seeds) == 100 * len(KEYS)
-    assert chunks.chunk_seed(3, "train", "Hbb", 0) != chunks.chunk_seed(4, "train", "Hbb", 0)
-
-
-def near_the_end(role, source):
-    """A user's seed whose first chunk lies among the last few hundred seeds of its range."""
-    room = chunks._SPAN - 500
-    places = (
-        (n, (chunks.chunk_seed(n, role, source, 0) - 1) % chunks._SPAN) for n in range(1, 10**6)
-    )
-    return next(n for n, place in places if place > room)
-
-
-@pytest.mark.parametrize("source", ["Hqql", "Tbl", "qcd"])
-@pytest.mark.parametrize("at_the_end", [False, True])
-def test_no_seed_is_used_by_two_variants_chunks_or_roles(monkeypatch, source, at_the_end):
-    asked = []
-    monkeypatch.setattr(simulate, "Generator", lambda settings, seed, process: asked.append(seed))
-    process = PROCESSES[source]
-    for role in ("train", "test"):
-        seed = near_the_end(role, source) if at_the_end else 1
-        before = len(asked)
-        for number in range(1000):
-            simulate.make_generators(process, chunks.chunk_seed(seed, role, source, number))
-        place = ROLES.index(role) * len(chunks._SOURCES) + chunks._SOURCES.index(source)
-        assert {(seed - 1) // chunks._SPAN for seed in asked[before:]} == {place}
-    assert len(asked) == len(set(asked)) == 2 * 1000 * len(process.variants)
+from jetscale.jets.conditions import Conditions
+from jetscale.jets.processes import CLASSES, HIGGS
+from jetscale.jets.schema import JETCLASS2, PARTS, part_named
+from jetscale.jets.seeds import chunk_seed
 
 
 def test_tables_have_the_types_of_the_schema():
@@ -97,9 +53,12 @@ def digest(table):
     return whole.hexdigest()
 
 
-def run(source, pool, seed=None, events=60):
-    seed = seed or chunks.chunk_seed(1, "train", source, 0)
-    return chunks.simulate_chunk(chunks.Chunk(source=source, seed=seed, events=events), pool)
+def run(source, pool, seed=None, events=60, **conditions):
+    seed = seed or chunk_seed(1, "train", source, 0)
+    order = chunks.Chunk(
+        source=source, seed=seed, events=events, conditions=Conditions(**conditions)
+    )
+    return chunks.simulate_chunk(order, pool)
 
 
 @pytest.mark.integration
@@ -113,9 +72,9 @@ def test_equal_chunks_are_equal_bytes_and_others_differ(pool, capfd):
 
 @pytest.mark.integration
 def test_hard_events_of_neighbouring_chunks_differ(pool):
-    process, events = PROCESSES["Hqql"], []
+    process, events = CLASSES["Hqql"], []
     for number in range(2):
-        seed = chunks.chunk_seed(1, "train", "Hqql", number)
+        seed = chunk_seed(1, "train", "Hqql", number)
         for generator in simulate.make_generators(process, seed):
             record = generator.events(4)
             fired = record.start[:-1] + 5  # X follows the system, the beams and the partons
@@ -130,7 +89,7 @@ def test_jets_of_a_chunk_are_sound(pool, source):
     harvest = run(source, pool)
     table, counts = harvest.table, harvest.counts
     assert counts["events"] == 60
-    assert counts["jets"] == counts["unmatched"] + counts["unlabelled"] + counts["accepted"]
+    assert counts["jets"] == sum(counts.values()) - counts["jets"] - counts["events"]
     assert len(table) == counts["accepted"] > 5
     pt = table["jet_pt"].to_numpy()
     assert ((pt >= 500) & (pt <= 1000)).all()
@@ -160,6 +119,37 @@ def test_labels_of_the_pretraining_parts(pool):
         names = {JETCLASS2[i] for i in run(part, pool).table["jet_label"].to_pylist()}
         assert names <= set(PARTS[part].labels)
         assert len(names) > 3
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("part", ["X_bb,X_cc", "X_YY_bbb", "QCD_light"])
+def test_a_selection_gives_its_labels_and_counts_the_others(pool, part):
+    harvest = run(part, pool, events=100)
+    names = {JETCLASS2[i] for i in harvest.table["jet_label"].to_pylist()}
+    assert names
+    assert names <= set(part_named(part).labels)
+    counts = harvest.counts
+    assert (counts["unselected"] > 0) == (part != "X_bb,X_cc")
+    assert counts["accepted"] == len(harvest.table)
+
+
+@pytest.mark.integration
+def test_parts_of_one_family_hold_different_events(pool):
+    tables = [run(part, pool).table for part in ("X_bb", "X_bb,X_cc")]
+    seen = [set(table["jet_pt"].to_pylist()) for table in tables]
+    assert not seen[0] & seen[1]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("source", ["qcd", "res2p", "res34p"])
+def test_the_wide_window_is_filled(pool, source):
+    table = run(source, pool, events=90, window="jetclass2").table
+    pt, eta = table["jet_pt"].to_numpy(), table["jet_eta"].to_numpy()
+    assert (pt > 200).all()
+    assert (pt < 2500).all()
+    assert pt.min() < 300
+    assert pt.max() > 1200
+    assert 1.5 < np.abs(eta).max() < 2.5
 
 
 @pytest.mark.integration

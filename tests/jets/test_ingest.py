@@ -6,7 +6,8 @@ import pytest
 from jetscale.errors import DataError, StorageError
 from jetscale.jets import ingest as module
 from jetscale.jets.columns import conform
-from jetscale.jets.ingest import ingest
+from jetscale.jets.formats import base
+from jetscale.jets.ingest import ingest, summary_of
 from jetscale.jets.manifest import sha256_of
 from jetscale.jets.schema import JET_COLUMNS, PART_COLUMNS
 from jetscale.jets.shards import verify
@@ -25,6 +26,10 @@ def published(table, path):
 def replaced(table, name, values):
     index = table.column_names.index(name)
     return table.set_column(index, name, pa.array(values, table[name].type))
+
+
+def read(manifest):
+    return pa.concat_tables(pq.read_table(manifest.path(shard)) for shard in manifest.shards)
 
 
 @pytest.fixture
@@ -47,66 +52,71 @@ def test_real_jets_come_through_unchanged(real_data, tmp_path):
         counts["qcd" if qcd else "res2p" if two else "res34p"] += n
     assert counts == {"res2p": 15, "res34p": 64, "qcd": 21}
     assert len(manifest.label_counts) == 60
-    read = pq.read_table(manifest.path(manifest.shards[0]))
-    raw = pq.read_table(path)
-    assert set(read.column_names) == {*PART_COLUMNS, *JET_COLUMNS}
-    assert all(read[name].to_pylist() == raw[name].to_pylist() for name in read.column_names)
+    table, raw = read(manifest), pq.read_table(path)
+    assert set(table.column_names) == {*PART_COLUMNS, *JET_COLUMNS} == {*manifest.columns}
+    assert all(table[name].to_pylist() == raw[name].to_pylist() for name in table.column_names)
     assert verify(tmp_path / "s").ranges["jet_nparticles"]["max"] == 82
 
 
+def test_sophons_selection_of_real_jets(real_data, tmp_path):
+    manifest = ingest(
+        "jetclass2",
+        "pretrain",
+        [real_data / "JetClassII_example.parquet"],
+        tmp_path / "s",
+        select=["200 < jet_pt < 2500", "20 < jet_sdmass < 500"],
+    )
+    summary = summary_of(manifest)
+    assert (summary["jets_read"], summary["jets_kept"]) == (100, 85)
+    assert sum(summary["dropped"].values()) == 15
+    assert set(summary["dropped"]) == {"200 < jet_pt < 2500", "20 < jet_sdmass < 500"}
+
+
 def test_files_are_joined_in_order_in_batches(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROWS_PER_BATCH", 7)
+    monkeypatch.setattr(base, "ROWS_PER_BATCH", 7)
     progress = []
     manifest = ingest("jetclass2", "pretrain", files, tmp_path / "s", lambda *x: progress.append(x))
     tables = [pq.read_table(path).drop_columns(["genjet_pt"]) for path in files]
-    read = pq.read_table(manifest.path(manifest.shards[0]))
-    assert read.to_pylist() == conform(pa.concat_tables(tables)).to_pylist()
+    assert read(manifest).to_pylist() == conform(pa.concat_tables(tables)).to_pylist()
     assert progress[0] == (7, 80)
     assert progress[-1] == (80, 80)
     assert [file["sha256"] for file in manifest.provenance["files"]] == [
         sha256_of(f) for f in files
     ]
+    assert verify(tmp_path / "s").manifest == manifest
+    assert {p.name for p in tmp_path.iterdir()} == {"s", *(f.name for f in files)}
 
 
 def test_unusable_jets_are_left_out_and_counted(make_jets, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROWS_PER_BATCH", 8)  # so that rows are sliced
+    monkeypatch.setattr(base, "ROWS_PER_BATCH", 8)  # so that rows are sliced
     table = make_jets(30, range(188))
     pt, d0 = table["jet_pt"].to_pylist(), table["part_d0val"].to_pylist()
-    pt[3], d0[17][-1], d0[18][0] = np.nan, np.inf, np.nan
-    table = replaced(replaced(table, "jet_pt", pt), "part_d0val", d0)
+    label, n = table["jet_label"].to_pylist(), table["jet_nparticles"].to_pylist()
+    pt[3], d0[17][-1], d0[18][0], label[20], label[21], n[9] = np.nan, np.inf, np.nan, 188, -1, 99
+    for name, values in (("jet_pt", pt), ("part_d0val", d0), ("jet_label", label)):
+        table = replaced(table, name, values)
     for name in PART_COLUMNS:
         lists = table[name].to_pylist()
         table = replaced(table, name, [[] if i == 25 else x for i, x in enumerate(lists)])
-    n = [0 if i == 25 else n for i, n in enumerate(table["jet_nparticles"].to_pylist())]
+    n[25] = 0
     path = published(replaced(table, "jet_nparticles", n), tmp_path / "a.parquet")
     manifest = ingest("jetclass2", "pretrain", [path], tmp_path / "s")
-    assert manifest.rows == 26
-    assert manifest.provenance["files"][0]["rows"] == 30
-    assert manifest.provenance["files"][0]["dropped"] == {"non-finite": 3, "no constituents": 1}
-    kept = pq.read_table(manifest.path(manifest.shards[0]))["jet_eta"].to_pylist()
+    assert summary_of(manifest) == {
+        "files": 1,
+        "jets_read": 30,
+        "jets_kept": 23,
+        "dropped": {
+            "non-finite value": 3,
+            "constituent lists of unequal length": 1,
+            "label 188 is not in 0..187": 1,
+            "label -1 is not in 0..187": 1,
+            "no constituents": 1,
+        },
+        "skipped": [],
+    }
     eta = table["jet_eta"].to_pylist()
-    assert kept == [eta[i] for i in range(30) if i not in (3, 17, 18, 25)]
-
-
-@pytest.mark.parametrize("label", [-1, 188])
-def test_a_label_outside_the_list_names_file_and_row(make_jets, tmp_path, monkeypatch, label):
-    monkeypatch.setattr(module, "ROWS_PER_BATCH", 8)
-    table = make_jets(20, range(188))
-    labels = table["jet_label"].to_pylist()
-    labels[13] = label
-    path = published(replaced(table, "jet_label", labels), tmp_path / "Res2P_0.parquet")
-    with pytest.raises(DataError, match=rf"Res2P_0\.parquet: row 13: label {label} "):
-        ingest("jetclass2", "pretrain", [path], tmp_path / "s")
-    assert not (tmp_path / "s").exists()
-
-
-def test_lists_that_disagree_name_file_and_row(make_jets, tmp_path):
-    table = make_jets(20, range(188))
-    n = table["jet_nparticles"].to_pylist()
-    n[9] += 1
-    path = published(replaced(table, "jet_nparticles", n), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"a\.parquet: row 9: part_px has"):
-        ingest("jetclass2", "pretrain", [path], tmp_path / "s")
+    kept = [eta[i] for i in range(30) if i not in (3, 9, 17, 18, 20, 21, 25)]
+    assert read(manifest)["jet_eta"].to_pylist() == kept
 
 
 def test_a_truncated_file_is_refused_before_anything_is_read(files, tmp_path):
@@ -115,45 +125,115 @@ def test_a_truncated_file_is_refused_before_anything_is_read(files, tmp_path):
     with pytest.raises(DataError, match=r"QCD_2\.parquet: not a readable Parquet file"):
         ingest("jetclass2", "pretrain", files, tmp_path / "s", lambda *x: progress.append(x))
     assert progress == []
+    assert {p.name for p in tmp_path.iterdir()} == {"QCD_1.parquet", "QCD_2.parquet"}
+
+
+def damage(path):
+    content = bytearray(path.read_bytes())
+    content[50:2000] = bytes(1950)
+    path.write_bytes(content)
 
 
 def test_damage_inside_a_file_is_a_data_error(files, tmp_path):
-    content = bytearray(files[0].read_bytes())
-    content[50:2000] = bytes(1950)
-    files[0].write_bytes(content)
+    damage(files[0])
     with pytest.raises(DataError, match=r"QCD_1\.parquet: not a readable Parquet file"):
         ingest("jetclass2", "pretrain", files, tmp_path / "s")
     assert not (tmp_path / "s").exists()
 
 
-def test_missing_columns_and_wrong_types_name_the_file(make_jets, tmp_path):
-    table = make_jets(5, range(188))
-    lean = published(table.drop_columns(["part_d0err", "jet_tau4"]), tmp_path / "lean.parquet")
-    with pytest.raises(DataError, match=r"lean\.parquet: columns \['part_d0err', 'jet_tau4'\]"):
-        ingest("jetclass2", "pretrain", [lean], tmp_path / "s")
-    index = table.column_names.index("jet_label")
-    text = table.set_column(index, "jet_label", pa.array(["QCD"] * 5))
-    path = published(text, tmp_path / "text.parquet")
-    with pytest.raises(DataError, match=r"text\.parquet: column 'jet_label' is string"):
-        ingest("jetclass2", "pretrain", [path], tmp_path / "s")
+def test_bad_files_may_be_skipped_and_are_named(files, tmp_path, make_jets):
+    damage(files[0])
+    other = tmp_path / "notes.txt"
+    other.write_text("hello")
+    manifest = ingest("jetclass2", "pretrain", [other, *files], tmp_path / "s", on_bad_file="skip")
+    assert manifest.rows == 40
+    skipped = summary_of(manifest)["skipped"]
+    assert [file["name"] for file in skipped] == ["notes.txt", "QCD_1.parquet"]
+    assert all("not a readable Parquet file" in file["reason"] for file in skipped)
+    with pytest.raises(DataError, match="no jets are left of 1 files: 1 skipped"):
+        ingest("jetclass2", "pretrain", [other], tmp_path / "t", on_bad_file="skip")
+
+
+def test_an_interrupted_ingest_goes_on(files, tmp_path, monkeypatch):
+    made = []
+
+    def watched(job, report, convert=module.convert):
+        made.append(job.path.name)
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        return convert(job, report)
+
+    monkeypatch.setattr(module, "convert", watched)
+    with pytest.raises(KeyboardInterrupt):
+        ingest("jetclass2", "pretrain", files, tmp_path / "s")
+    (part,) = (tmp_path / ".s.parts").iterdir()
+    written = part.stat().st_mtime_ns
+    manifest = ingest("jetclass2", "pretrain", files, tmp_path / "s")
+    assert (tmp_path / "s" / part.name).stat().st_mtime_ns == written
+    monkeypatch.undo()
+    straight = ingest("jetclass2", "pretrain", files, tmp_path / "t")
+    assert straight.digest == manifest.digest
+
+
+def test_parts_of_another_call_do_not_stay(files, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_join", stop)
+        with pytest.raises(KeyboardInterrupt):
+            ingest("jetclass2", "pretrain", files, tmp_path / "s")
+    assert len(list((tmp_path / ".s.parts").iterdir())) == 2
+    ingest("jetclass2", "pretrain", files[:1], tmp_path / "s")
+    assert len(list((tmp_path / "s").iterdir())) == 2  # a part and the manifest
+
+
+def test_files_that_give_other_columns_do_not_mix(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    for width in (4, 5):
+        with h5py.File(tmp_path / f"{width}.h5", "w") as file:
+            file["data"], file["pid"] = np.full((3, 2, width), 0.5), np.zeros(3, int)
+            file["data"][:, :, 4:] = 8
+    paths = [tmp_path / "4.h5", tmp_path / "5.h5"]
+    with pytest.raises(DataError, match=r"4\.h5 and .*5\.h5: columns \['part_charge', .* one only"):
+        ingest("omnilearned", "train", paths, tmp_path / "s", of="top")
+    assert (
+        "part_charge" in ingest("omnilearned", "train", paths[1:], tmp_path / "s", of="top").columns
+    )
+
+
+def test_a_file_of_which_nothing_is_left_stays_in_the_books(files, tmp_path, make_jets):
+    table = make_jets(5, range(188), seed=3)
+    low = published(replaced(table, "jet_pt", [0.1] * 5), tmp_path / "low.parquet")
+    manifest = ingest("jetclass2", "pretrain", [low, *files], tmp_path / "s", select=["jet_pt>.2"])
+    assert manifest.rows == 80
+    assert manifest.provenance["files"][0]["dropped"] == {"jet_pt > .2": 5}
+    with pytest.raises(DataError, match=r"no jets are left of 1 files: 0 skipped, .*'jet_pt > .2'"):
+        ingest("jetclass2", "pretrain", [low], tmp_path / "t", select=["jet_pt > .2"])
 
 
 def test_wrong_calls(files, tmp_path):
-    with pytest.raises(DataError, match="unknown format 'jetclas2'; did you mean 'jetclass2'"):
-        ingest("jetclas2", "pretrain", files, tmp_path / "s")
-    with pytest.raises(DataError, match="no files given"):
-        ingest("jetclass2", "pretrain", [], tmp_path / "s")
-    with pytest.raises(DataError, match="unknown role"):
-        ingest("jetclass2", "pretraining", files, tmp_path / "s")
-    with pytest.raises(DataError, match="hold the same jets"):
-        ingest("jetclass2", "pretrain", [files[0], files[0]], tmp_path / "s")
+    def refused(error, message, **changes):
+        arguments = {
+            "format": "jetclass2",
+            "role": "pretrain",
+            "files": files,
+            "out": tmp_path / "s",
+        }
+        with pytest.raises(error, match=message):
+            ingest(**arguments | changes)
+        assert not (tmp_path / "s").exists()
+
+    refused(DataError, "unknown format 'jetclas2'; did you mean 'jetclass2'", format="jetclas2")
+    refused(DataError, "no files given", files=[])
+    refused(DataError, "unknown role", role="pretraining")
+    refused(DataError, "hold the same jets", files=[files[0], files[0]])
+    refused(DataError, "unknown policy for bad files 'stop'", on_bad_file="stop")
+    refused(DataError, "unknown policy for bad jets 'keep'", on_bad_jet="keep")
+    refused(DataError, "unknown jet column 'jet_mass'", select=["jet_mass > 3"])
+    refused(DataError, "knows its corpus", of="top")
+    missing = [tmp_path / "nofile.parquet"]
+    refused(DataError, r"nofile.parquet does not exist; check the path", files=missing)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
-    with pytest.raises(StorageError, match="is not empty"):
-        ingest("jetclass2", "pretrain", files, tmp_path / "full")
-
-
-def test_a_missing_file_is_missing_not_damaged(tmp_path):
-    with pytest.raises(DataError, match=r"file .*nofile.parquet does not exist; check the path"):
-        ingest("jetclass2", "pretrain", [tmp_path / "nofile.parquet"], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    refused(StorageError, "is not empty", out=tmp_path / "full")

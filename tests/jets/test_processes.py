@@ -1,41 +1,43 @@
-import re
+from itertools import pairwise
 
-import pytest
-
-from jetscale.errors import DataError
-from jetscale.jets.processes import PROCESSES, process_named, settings_of, sources_of
+from jetscale.jets.conditions import WINDOWS
+from jetscale.jets.processes import CLASSES, FAMILIES
 from jetscale.jets.schema import JETCLASS, PARTS
+
+EVERYTHING = [*CLASSES.values(), *(p for whole in FAMILIES.values() for p in whole.values())]
 
 
 def test_every_class_and_part_has_a_process():
-    assert set(PROCESSES) == {*JETCLASS, *PARTS}
-    assert sources_of("jetclass", None) == JETCLASS
-    assert sources_of("jetclass2", "qcd") == ("qcd",)
-
-
-@pytest.mark.parametrize("name", ["res2p", "res34p"])
-def test_branching_ratios_sum_to_one(name):
-    totals: dict[str, float] = {}
-    for line in settings_of(PROCESSES[name]):
-        found = re.match(r"(\d+):(?:one|add)Channel = 1 (\S+) 101", line)
-        if found:
-            totals[found[1]] = totals.get(found[1], 0.0) + float(found[2])
-    assert len(totals) >= 2
-    assert all(total == pytest.approx(1.0, abs=1e-5) for total in totals.values())
+    assert tuple(CLASSES) == JETCLASS
+    assert set(FAMILIES) == set(WINDOWS)
+    assert all(set(whole) == set(PARTS) for whole in FAMILIES.values())
 
 
 def test_lepton_charge_is_balanced_in_hqql():
-    variants = [settings_of(PROCESSES["Hqql"], i) for i in range(2)]
+    variants = CLASSES["Hqql"].variants
     assert any("onPosIfAny = 11 13" in line for line in variants[0] + variants[1])
     assert any("onNegIfAny = 11 13" in line for line in variants[0] + variants[1])
     assert len(set(variants)) == 2
 
 
 def test_multiparton_interactions_are_off_everywhere():
-    for process in PROCESSES.values():
-        assert "PartonLevel:MPI = off" in settings_of(process)
+    for process in EVERYTHING:
+        assert all("PartonLevel:MPI = off" in lines for lines in process.variants)
 
 
-def test_unknown_process():
-    with pytest.raises(DataError, match="did you mean 'Hbb'"):
-        process_named("Hbbb")
+def test_qcd_slices_meet():
+    for whole in FAMILIES.values():
+        edges = [
+            [float(line.split("=")[1]) for line in lines if "pTHat" in line]
+            for lines in whole["qcd"].variants
+        ]
+        assert all(a[1] == b[0] for a, b in pairwise(edges))
+        assert (edges[0][0], edges[-1][1]) == (whole["qcd"].pt.low, whole["qcd"].pt.high)
+
+
+def test_qcd_of_jetclass_takes_turns_between_dijets_and_a_jet_beside_a_z():
+    dijets, beside_z = CLASSES["QCD"].variants
+    assert "HardQCD:all = on" in dijets
+    assert "WeakBosonAndParton:qg2gmZq = on" in beside_z
+    assert [line for line in dijets if "Hat" in line] == [x for x in beside_z if "Hat" in x]
+    assert len(FAMILIES["jetclass"]["qcd"].variants) == 1

@@ -11,8 +11,10 @@ import pytest
 
 from jetscale.errors import DataError, MissingExtra, SweepError
 from jetscale.jets import chunks, production, spectrum
+from jetscale.jets.conditions import JETCLASS_WINDOW, Conditions
 from jetscale.jets.production import produce
-from jetscale.jets.schema import JETCLASS, PARTS
+from jetscale.jets.schema import JETCLASS, JETCLASS2, part_named
+from jetscale.jets.seeds import chunk_seed
 
 
 class LateFuture(Future):
@@ -42,14 +44,25 @@ class FakeExecutor:
         return LateFuture(work(*args), int(self.rng.integers(0, 4)))
 
 
+RARITY = {"QCD_bb": 0.003, "QCD_bbccss": 0.0001}  # share of jets that a source has
+
+
 def fake_chunk(chunk, pool):
     """A falling spectrum whose slope depends on the class."""
     rng = np.random.default_rng(chunk.seed)
-    names = [*JETCLASS, *PARTS]
-    pt = 500 + rng.exponential(90 + 15 * names.index(chunk.source), chunk.events)
-    pt = pt[pt < 1000]
+    low, high = chunk.conditions.range.pt_range
+    if low < 500:
+        pt = low * (high / low) ** rng.random(chunk.events)
+    else:
+        names = [*JETCLASS, chunk.source]
+        pt = low + rng.exponential(90 + 15 * names.index(chunk.source), chunk.events)
+    pt = pt[pt < high]
+    pt = pt[rng.random(len(pt)) < RARITY.get(chunk.source, 1.0)]
     n = len(pt)
-    label = JETCLASS.index(chunk.source) if chunk.source in JETCLASS else 170
+    if chunk.source in JETCLASS:
+        label = JETCLASS.index(chunk.source)
+    else:
+        label = JETCLASS2.index(part_named(chunk.source).labels[0])
     columns = {field.name: np.ones(n, np.float32) for field in chunks.SCHEMA}
     columns |= {field: np.ones(n, np.bool_) for field in columns if "part_is" in field}
     columns |= {
@@ -72,7 +85,7 @@ def fake(monkeypatch):
         monkeypatch.setattr(production, "wait", lambda futures, **options: None)
         monkeypatch.setattr(production, "find_spec", lambda name: True)
         monkeypatch.setattr(chunks, "simulate_chunk", fake_chunk)
-        monkeypatch.setattr(chunks, "make_overlay", lambda seed, role: (None, 2.0))
+        monkeypatch.setattr(chunks, "make_overlay", lambda seed, role, window: (None, 2.0))
 
     install()
     return install
@@ -90,7 +103,7 @@ def test_classes_are_balanced_and_have_equal_spectra(fake):
     assert [counts[i] for i in range(10)] == [301] * 7 + [300] * 3
     pt, label = table["jet_pt"].to_numpy(), table["jet_label"].to_numpy()
     for i in range(10):
-        found = np.histogram(pt[label == i], spectrum.EDGES)[0]
+        found = np.histogram(pt[label == i], JETCLASS_WINDOW.edges)[0]
         np.testing.assert_array_equal(found, spectrum.quotas(counts[i]))
 
 
@@ -124,7 +137,28 @@ def test_fewer_jets_than_classes(fake):
 def test_a_part_has_exactly_its_jets(fake):
     (table,) = job(corpus="jetclass2", part="qcd", role="pretrain", jets=777).tables()
     assert len(table) == 777
-    assert set(table["jet_label"].to_pylist()) == {170}
+    assert set(table["jet_label"].to_pylist()) == {161}
+
+
+def test_a_selection_has_exactly_its_jets_though_they_are_rarer_than_thought(fake):
+    made = job(corpus="jetclass2", part="QCD_bb", role="pretrain", jets=10)
+    (table,) = made.tables()
+    assert len(table) == 10
+    sizes = [made._sources[0].size(number) for number in range(made._sources[0].used)]
+    assert sizes[-1] > min(sizes)
+
+
+def test_a_selection_that_hardly_occurs_is_given_up_with_a_message(fake):
+    with pytest.raises(DataError, match=r"'QCD_bbccss': .* too rare") as error:
+        list(job(corpus="jetclass2", part="QCD_bbccss", role="pretrain", jets=500).tables())
+    assert "\n" not in str(error.value)
+
+
+def test_the_wide_window_has_its_own_spectrum(fake):
+    wide = Conditions("jetclass2")
+    (table,) = job(corpus="jetclass2", part="res2p", jets=700, conditions=wide).tables()
+    found = np.histogram(table["jet_pt"].to_numpy(), wide.range.edges)[0]
+    assert found.tolist() == [50] * 14
 
 
 def test_progress_ends_at_the_number_of_jets(fake):
@@ -144,10 +178,24 @@ def test_provenance_accounts_for_every_jet(fake):
     assert sum(source["kept"] for source in told["sources"].values()) == 3007
     for name, source in told["sources"].items():
         assert source["kept"] + source["thinned"] == source["accepted"]
-        assert source["first_seed"] == chunks.chunk_seed(1, "train", name, 0)
+        assert source["first_seed"] == chunk_seed(1, "train", name, 0)
         assert source["events"] >= source["accepted"]
     assert told["cpu_seconds"] == 2 + sum(s["chunks"] for s in told["sources"].values())
     assert told["versions"]["pythia8mc"] == "8.317.2"
+    assert told["labels"] == list(JETCLASS)
+    assert told["conditions"] == {"window": "jetclass", "pileup": 0.0}
+
+
+def test_provenance_states_the_selection(fake):
+    for package in production.PACKAGES:
+        pytest.importorskip(package, reason="the provenance states its version")
+    made = job(corpus="jetclass2", part="X_cc, X_bb", jets=50)
+    list(made.tables())
+    told = made.provenance()
+    assert told["labels"] == ["X_bb", "X_cc"]
+    (source,) = told["sources"].values()
+    assert source["family"] == "res2p"
+    assert [decay[:2] for decay in source["decays"]] == [[5, -5], [4, -4]]
 
 
 @pytest.mark.parametrize(
@@ -157,6 +205,8 @@ def test_provenance_accounts_for_every_jet(fake):
         ({"role": "training"}, "did you mean 'train'"),
         ({"part": "qcd"}, "has no parts"),
         ({"corpus": "jetclass2", "part": "res3p"}, "did you mean 'res2p'|did you mean 'res34p'"),
+        ({"corpus": "jetclass2", "part": "X_bb,QCD_b"}, "give each a part of its own"),
+        ({"conditions": Conditions("jetclass2")}, "simulate corpus 'jetclass' in window"),
         ({"corpus": "jetclass2"}, "'jetclass2' needs a part: qcd, res2p or res34p"),
         ({"jets": 0}, "jets is 0, needs 1 or more"),
         ({"workers": -1}, "workers is -1"),

@@ -7,7 +7,7 @@ pytest.importorskip("fastjet", reason="needs the extra 'simulate'")
 from jetscale.jets import recluster
 
 
-def candidates(pt, eta, phi, *, event=None, kind=PHOTON, charge=0.0):
+def candidates(pt, eta, phi, *, event=None, kind=PHOTON, charge=0.0, listed_eta=None):
     """Massless candidates."""
     pt, eta, phi = (np.asarray(v, dtype=float) for v in (pt, eta, phi))
     n, zero = len(pt), np.zeros(len(pt))
@@ -19,6 +19,7 @@ def candidates(pt, eta, phi, *, event=None, kind=PHOTON, charge=0.0):
         py=pt * np.sin(phi),
         pz=pt * np.sinh(eta),
         energy=pt * np.cosh(eta),
+        listed_eta=eta if listed_eta is None else np.asarray(listed_eta),
         d0=zero,
         d0_error=zero,
         dz=zero,
@@ -124,3 +125,17 @@ def test_constituent_columns_point_forward(eta):
     assert columns["part_charge"].tolist() == [-1, -1]
     assert columns["part_px"].dtype == np.float32
     assert recluster.jet_columns(made, jets)["jet_nparticles"].tolist() == [2]
+
+
+def test_tracks_are_listed_with_the_direction_of_their_hit():
+    made = candidates(
+        [600, 2], [0.1, 0.2], [0.0, 0.1], kind=CHARGED_HADRON, charge=1.0, listed_eta=[0.1, 2.2]
+    )
+    jets = recluster.find_jets(made, 1)
+    columns = recluster.constituent_columns(made, jets)
+    assert jets.counts.tolist() == [2]  # the jet is made from the momenta
+    assert columns["part_deta"][1] == pytest.approx(2.2 - jets.eta[0], abs=1e-6)
+    pt = np.hypot(columns["part_px"], columns["part_py"])
+    np.testing.assert_allclose(pt, [600, 2], rtol=1e-6)
+    np.testing.assert_allclose(columns["part_pz"], [600, 2] * np.sinh([0.1, 2.2]), rtol=1e-6)
+    np.testing.assert_allclose(columns["part_energy"], [600, 2] * np.cosh([0.1, 2.2]), rtol=1e-6)

@@ -68,6 +68,7 @@ def test_floats_are_byte_streams_without_dictionary(folder):
 def test_columns_may_be_absent_but_not_come_and_go(tmp_path, make_jets):
     lean = make_jets(10).drop_columns(["part_d0val"])
     manifest = write_shards(tmp_path / "lean", [lean], corpus="jetclass", role="test")
+    assert manifest.columns == tuple(conform(lean).column_names)
     assert "part_d0val" not in pq.read_schema(manifest.path(manifest.shards[0])).names
     with pytest.raises(DataError, match=r"\['part_d0val'\] are in some tables only"):
         write_shards(tmp_path / "x", [lean, make_jets(10)], corpus="jetclass", role="test")
@@ -124,6 +125,13 @@ def test_an_empty_folder_may_be_filled(tmp_path, make_jets):
     assert open_shards(tmp_path / "s").rows == 3
 
 
+def test_a_folder_may_be_empty_if_that_is_wanted(tmp_path):
+    with shard_writer(tmp_path / "s", corpus="top", role="train", may_be_empty=True):
+        pass
+    manifest = open_shards(tmp_path / "s")
+    assert (manifest.rows, manifest.shards, manifest.columns) == (0, (), ())
+
+
 def test_another_role_or_corpus_is_refused(folder):
     with pytest.raises(DataError, match="role is 'train', needs 'test'"):
         open_shards(folder, role="test")
@@ -141,7 +149,8 @@ def test_folders_that_are_no_shard_folders(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 2}, "format 2, this version reads 1"),
+        ({"format": 3}, "format 3, this version reads 1 and 2"),
+        ({"columns": None}, "not a manifest"),
         ({"role": "trian"}, "unknown role 'trian'; did you mean 'train'"),
         ({"label_counts": {"Hbb": 50, "Hqq": 50}}, "unknown class 'Hqq'; did you mean 'Hqql'"),
         ({"role": ["train"]}, "not a manifest"),

@@ -5,7 +5,8 @@ import pytest
 
 from jetscale.errors import MissingExtra, SweepError
 from jetscale.jets import simulate
-from jetscale.jets.processes import COMMON, PROCESSES, settings_of
+from jetscale.jets.processes import CLASSES, COMMON
+from jetscale.jets.selection import process_named
 from jetscale.jets.simulate import Particles, SoftPool, overlay
 
 
@@ -44,6 +45,17 @@ def test_overlay_turns_and_reflects_without_changing_momenta():
     np.testing.assert_array_equal(mixed.energy, POOL.particles.energy[source])
 
 
+def test_pileup_is_spread_along_the_beam():
+    still = overlay(some_particles(0), 300, POOL, 2.0, np.random.default_rng(3))
+    moved = overlay(some_particles(0), 300, POOL, 2.0, np.random.default_rng(3), spread=50.0)
+    for name in set(still.columns()) - {"vz"}:
+        np.testing.assert_array_equal(still.columns()[name], moved.columns()[name])
+    shift = moved.vz - still.vz
+    assert shift.std() == pytest.approx(50.0, rel=0.1)
+    first = moved.code == 100  # a soft event moves as a whole
+    np.testing.assert_allclose(shift[first], shift[np.flatnonzero(first) + 1])
+
+
 def test_a_missing_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pythia8mc", None)
     with pytest.raises(MissingExtra, match=r"jetscale\[simulate\]"):
@@ -66,11 +78,11 @@ def test_unknown_settings_are_refused():
 @pytest.mark.integration
 def test_a_gun_event_is_what_was_fired(capfd):
     pytest.importorskip("pythia8mc")
-    generator = simulate.make_generators(PROCESSES["res34p"], 11)[0]
+    generator = simulate.make_generators(process_named("res34p"), 11)[0]
     record = generator.events(20)
     assert len(record) == 20
     for first in record.start[:-1]:
-        assert record.code[first + 5] == record.code[first + 6] == 9000105
+        assert record.code[first + 5] == record.code[first + 6] == 9000101
     px, py, pz, energy = record.momentum
     final, event = record.status > 0, record.event
     totals = [np.bincount(event[final], v[final]) for v in (px, py, pz, energy)]
@@ -85,7 +97,7 @@ def test_a_gun_event_is_what_was_fired(capfd):
 @pytest.mark.integration
 def test_a_copied_data_base_makes_the_events_of_a_fresh_pythia():
     pythia8mc = pytest.importorskip("pythia8mc")
-    settings = settings_of(PROCESSES["QCD"])
+    settings = CLASSES["QCD"].variants[0]
     ours = simulate.Generator(settings, 5, None).events(5)
     fresh = pythia8mc.Pythia("", False)
     for line in (*settings, "Random:seed = 5"):

@@ -2,6 +2,7 @@ import pytest
 
 from jetscale.errors import DataError, StorageError
 from jetscale.jets import simulation
+from jetscale.jets.conditions import Conditions
 from jetscale.jets.shards import verify
 from jetscale.jets.simulation import simulate_shards
 
@@ -60,7 +61,7 @@ def test_all_tables_become_one_sound_folder_with_provenance(jobs, tmp_path):
     assert (manifest.rows, manifest.corpus, manifest.role) == (60, "jetclass", "train")
     assert manifest.provenance == {"seed": 5, "made": 60}
     assert calls == [(20, 60), (40, 60), (60, 60)]
-    assert jobs[0].order == {**ORDER, "part": None}
+    assert jobs[0].order == {**ORDER, "part": None, "conditions": Conditions()}
     assert jobs[0].shared == "workers"
 
 

@@ -3,6 +3,7 @@ import pytest
 
 from jetscale.jets import truth
 from jetscale.jets.simulate import EventRecord
+from jetscale.jets.tokens import TOKENS
 
 
 def record(*events):
@@ -46,7 +47,7 @@ TAU_EVENT = [
 
 
 def names(leaves):
-    return [truth.TOKENS[token] for token in leaves.token]
+    return [TOKENS[token] for token in leaves.token]
 
 
 def test_leaves_know_their_resonance_and_their_kind():
@@ -55,8 +56,10 @@ def test_leaves_know_their_resonance_and_their_kind():
     assert leaves.side.tolist() == [0, 0, 1, 1, 1] * 2
     assert leaves.event.tolist() == [0] * 5 + [1] * 5
     assert leaves.visible.tolist() == [True, True, True, True, False] * 2
-    assert leaves.phi[0] == pytest.approx(np.arctan2(3, 4))
-    assert leaves.eta[1] == pytest.approx(np.arcsinh(1 / 5))
+    # taus point along their visible products: an electron, and a pion
+    assert leaves.phi[:2] == pytest.approx([np.arctan2(1, 2), np.arctan2(-2, 2)])
+    assert leaves.eta[:2] == pytest.approx([0, np.arcsinh(1 / np.sqrt(8))])
+    assert leaves.phi[2] == pytest.approx(np.arctan2(1, -4))
 
 
 def test_a_muonic_tau():

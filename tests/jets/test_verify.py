@@ -44,6 +44,7 @@ def test_a_sound_folder_reports_counts_and_ranges(folder):
     as_json = json.loads(json.dumps(report.to_dict()))
     assert as_json["rows"] == 100
     assert as_json["role"] == "train"
+    assert set(as_json["columns"]) == set(table.column_names)
     assert "folder" not in as_json
 
 
@@ -106,6 +107,12 @@ def test_non_finite_constituents(folder):
 def test_impossible_values(folder):
     forge(folder, changed(folder, "jet_pt", [-5.0] + [1.0] * 99))
     with pytest.raises(DataError, match=r"jet_pt runs from -5 to 1, expected 0 to"):
+        verify(folder)
+
+
+def test_columns_that_are_not_those_of_the_manifest(folder):
+    forge(folder, pq.read_table(folder / "shard-00000.parquet").drop_columns(["jet_tau4"]))
+    with pytest.raises(DataError, match=r"columns \['jet_tau4'\] are only in the shard or in the"):
         verify(folder)
 
 

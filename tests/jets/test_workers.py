@@ -6,6 +6,7 @@ from concurrent.futures import Future
 import pytest
 
 from jetscale.jets import chunks, workers
+from jetscale.jets.conditions import Conditions
 from jetscale.jets.workers import Workers, simulation_workers
 
 
@@ -27,7 +28,9 @@ class Recorder:
 
 @pytest.fixture
 def shared(monkeypatch):
-    monkeypatch.setattr(chunks, "make_overlay", lambda seed, role: (f"pool {seed} {role}", 2.5))
+    monkeypatch.setattr(
+        chunks, "make_overlay", lambda seed, role, window: (f"pool {seed} {role}", 2.5)
+    )
     return Workers(Recorder())
 
 
@@ -35,18 +38,23 @@ def test_the_overlay_of_a_seed_and_role_is_made_once(shared):
     assert shared.overlay(1, "train") == shared.overlay(1, "train") == ("pool 1 train", 2.5)
     assert shared.overlay(2, "train")[0] == "pool 2 train"
     assert shared.overlay(1, "test")[0] == "pool 1 test"
-    assert shared.executor.orders == [(1, "train"), (2, "train"), (1, "test")]
+    wide = Conditions("jetclass2")
+    shared.overlay(1, "test", wide)
+    shared.overlay(1, "test", Conditions("jetclass2", pileup=20.0))
+    orders = [(seed, role, window.name) for seed, role, window in shared.executor.orders]
+    default = [(1, "train", "jetclass"), (2, "train", "jetclass"), (1, "test", "jetclass")]
+    assert orders == [*default, (1, "test", "jetclass2")]
 
 
 def test_an_overlay_may_be_started_ahead(shared):
     shared.start_overlay(1, "train")
     shared.start_overlay(1, "train")
     assert shared.overlay(1, "train") == ("pool 1 train", 2.5)
-    assert shared.executor.orders == [(1, "train")]
+    assert len(shared.executor.orders) == 1
 
 
 def test_a_failed_overlay_fails_where_it_is_asked_for(shared, monkeypatch):
-    def fail(seed, role):
+    def fail(seed, role, window):
         raise RuntimeError("no soft events")
 
     monkeypatch.setattr(chunks, "make_overlay", fail)

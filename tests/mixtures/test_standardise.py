@@ -99,9 +99,12 @@ def test_bad_values_follow_the_published_rule(make_jets):
 
 
 def test_missing_columns_and_unknown_sets(make_jets):
-    table = make_jets(2, range(10)).drop_columns(["part_d0val", "jet_energy"])
-    with pytest.raises(DataError, match=r"'full' needs columns \['jet_energy', 'part_d0val'\]"):
+    table = make_jets(2, range(10)).drop_columns(["part_d0val", "part_isMuon"])
+    with pytest.raises(DataError, match=r"lacks columns part_isMuon, part_d0val.* features 'kin'$"):
         standardise(table, "full", 128)
+    table = table.drop_columns(["jet_energy"])
+    with pytest.raises(DataError, match=r"lacks columns jet_energy.*no feature set works"):
+        standardise(table, "kin", 128)
     with pytest.raises(StudyError, match="did you mean 'kinpid'"):
         standardise(table, "kin_pid", 128)
 
@@ -114,59 +117,107 @@ def test_kin_needs_neither_particle_types_nor_tracks():
 
 
 # First four constituents of the first two jets of the published example file, from the formulas of
-# jet-universe/sophon (which scales features 0 and 1 to a jet pT of 500 GeV; the rest as here).
+# jet-universe/sophon: 4-vectors scaled to a jet pT of 500 GeV for the first two features. Values
+# before the clip; none of them reaches it.
 GOLDEN = {
+    "part_pt_log": [[2.28046, 2.16947, 1.59783, 1.28663], [1.87547, 1.80666, 1.49455, 1.22560]],
+    "part_e_log": [[2.08638, 2.00560, 1.53104, 1.21520], [2.12957, 1.95695, 1.62305, 1.29722]],
     "part_logptrel": [[2.41023, 2.29925, 1.72760, 1.41641], [2.00524, 1.93644, 1.62432, 1.35538]],
     "part_logerel": [[2.31816, 2.23738, 1.76282, 1.44699], [2.00118, 1.82857, 1.49467, 1.16883]],
     "part_deltaR": [[0.56717, 1.33901, 0.10577, 0.07625], [-0.15535, 0.21709, 0.15554, 1.70357]],
     "part_d0": [[0.00359, -0.00360, -0.01008, 0.01042], [0.00485, -0.00464, 0.0, 0.00361]],
 }
-GOLDEN_SCALED = {
-    "part_pt_log": [[2.28046, 2.16947, 1.59783, 1.28663], [1.87547, 1.80666, 1.49455, 1.22560]],
-    "part_e_log": [[2.08638, 2.00560, 1.53104, 1.21520], [2.12957, 1.95695, 1.62305, 1.29722]],
-}
 
 
-def test_golden_values_of_jetclass2(real_data):
+@pytest.mark.parametrize("feature_set", FEATURE_SETS)
+def test_golden_values_of_jetclass2(real_data, feature_set):
+    """Five decimals are published: half a unit of the last one, and float32 rounding."""
     table = pq.read_table(real_data / "JetClassII_example.parquet")
-    result = standardise(table, "full", 128)
-    names = FEATURE_SETS["full"]
-    for name, expected in GOLDEN.items():
-        for jet, values in enumerate(expected):
+    result = standardise(table, feature_set, 128, scale_pt=500.0)
+    names = FEATURE_SETS[feature_set]
+    checked = [name for name in names if name in GOLDEN]
+    assert len(checked) == (6 if feature_set == "full" else 5)
+    for name in checked:
+        for jet, values in enumerate(GOLDEN[name]):
             found = result.values[result.offsets[jet] :][:4, names.index(name)]
-            np.testing.assert_allclose(found, values, atol=6e-6)
-    for name, expected in GOLDEN_SCALED.items():
-        for jet, values in enumerate(expected):
-            shift = 0.7 * np.log(table["jet_pt"][jet].as_py() / 500)
-            found = result.values[result.offsets[jet] :][:4, names.index(name)] - shift
-            np.testing.assert_allclose(found, values, atol=1e-5)
+            np.testing.assert_allclose(found, values, rtol=0, atol=5.5e-6)
 
 
-def test_real_standardised_jets_bit_for_bit(real_data):
-    """100 JetClass jets published with their features (which were not clipped at 5)."""
+def test_scaling_moves_two_features_by_the_logarithm_of_the_jet_pt(real_data):
+    table = pq.read_table(real_data / "JetClassII_example.parquet")
+    plain = standardise(table, "full", 128)
+    scaled = standardise(table, "full", 128, scale_pt=500.0)
+    assert np.array_equal(plain.values[:, 2:], scaled.values[:, 2:])
+    shift = np.repeat(0.7 * np.log(500 / table["jet_pt"].to_numpy()), plain.lengths)
+    inside = (np.abs(plain.values[:, :2]) < 5) & (np.abs(scaled.values[:, :2]) < 5)
+    assert inside.mean() > 0.99
+    difference = scaled.values[:, :2] - plain.values[:, :2] - shift[:, None]
+    np.testing.assert_allclose(difference[inside], 0, atol=2e-6)
+
+
+def test_scaling_to_the_own_jet_pt_changes_nothing(make_jets):
+    table = make_jets(1, range(10))
+    pt = table["jet_pt"][0].as_py()
+    plain, scaled = (standardise(table, "kin", 128, scale_pt=s) for s in (None, pt))
+    np.testing.assert_allclose(scaled.values, plain.values, atol=1e-6)
+
+
+@pytest.fixture
+def published(real_data):
+    """100 JetClass jets as a table, and their 17 published features (which were not clipped)."""
     folder = real_data / "jetclass_top_100"
     features, vectors, points, mask = (
         np.load(folder / f"pf_{name}.npy") for name in ("features", "vectors", "points", "mask")
     )
     mask = mask[:, 0].astype(bool)
-    lengths = mask.sum(1)
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     reference = features.transpose(0, 2, 1)[mask]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(mask.sum(1))]).astype(np.int32))
 
-    def lists(array):
-        return pa.ListArray.from_arrays(offsets, pa.array(array[mask]))
+    def lists(values):
+        return pa.ListArray.from_arrays(offsets, pa.array(values))
 
-    names = ("part_px", "part_py", "part_pz", "part_energy")
-    columns = {name: lists(vectors[:, i]) for i, name in enumerate(names)}
-    columns |= {"part_deta": lists(points[:, 0]), "part_dphi": lists(points[:, 1])}
+    columns = {
+        name: lists(vectors[:, i][mask])
+        for i, name in enumerate(("part_px", "part_py", "part_pz", "part_energy"))
+    }
+    columns |= {"part_deta": lists(points[:, 0][mask]), "part_dphi": lists(points[:, 1][mask])}
+    # Impact parameters are stored as tanh, the others as they are in the file.
+    with np.errstate(divide="ignore"):
+        columns |= {
+            f"part_{name}val": lists(np.arctanh(reference[:, i]))
+            for i, name in ((11, "d0"), (13, "dz"))
+        }
+    for i in (*range(5, 11), 12, 14):
+        columns[FEATURE_SETS["full"][i]] = lists(reference[:, i])
+    # The jet's own pT and energy are not stored: what the leading constituent implies.
     first = features[:, :, 0].astype(float)
     pt = np.hypot(vectors[:, 0, 0], vectors[:, 1, 0])
-    # The jet's own pT and energy are not stored: what the leading constituent implies.
     columns["jet_pt"] = (pt / np.exp(first[:, 2] / 0.7 - 4.7)).astype(np.float32)
     columns["jet_energy"] = (vectors[:, 3, 0] / np.exp(first[:, 3] / 0.7 - 4.7)).astype(np.float32)
     columns["jet_label"] = np.full(100, 8, np.int32)
-    found = standardise(pa.table(columns), "kin", 128).values
-    for column, published in ((0, 0), (1, 1), (5, 15), (6, 16)):
-        assert np.array_equal(found[:, column], reference[:, published])
-    assert np.array_equal(found[:, 4], np.clip(reference[:, 4], -5, 5))
-    np.testing.assert_allclose(found[:, 2:4], reference[:, 2:4], atol=3e-6)
+    return pa.table(columns), reference
+
+
+@pytest.mark.parametrize("feature_set", FEATURE_SETS)
+def test_real_standardised_jets(published, feature_set):
+    table, reference = published
+    names = FEATURE_SETS[feature_set]
+    reference = reference[:, [FEATURE_SETS["full"].index(name) for name in names]]
+    for i, name in enumerate(names):
+        if FEATURES[name].shift is not None:
+            reference[:, i] = reference[:, i].clip(FEATURES[name].low, FEATURES[name].high)
+    found = standardise(table, feature_set, 128).values
+    rounded = {"part_logptrel": 3e-6, "part_logerel": 3e-6, "part_d0": 2e-7, "part_dz": 2e-7}
+    for i, name in enumerate(names):
+        np.testing.assert_allclose(found[:, i], reference[:, i], rtol=0, atol=rounded.get(name, 0))
+
+
+def test_the_implied_jet_pt_is_that_of_the_constituents(published):
+    """So features 2 and 3 are not only checked against themselves."""
+    table, _ = published
+    starts = table["part_px"].combine_chunks().offsets.to_numpy()[:-1]
+    px, py = (
+        np.add.reduceat(table[name].combine_chunks().values.to_numpy().astype(float), starts)
+        for name in ("part_px", "part_py")
+    )
+    np.testing.assert_allclose(table["jet_pt"].to_numpy(), np.hypot(px, py), rtol=1e-5)

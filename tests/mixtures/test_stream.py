@@ -62,6 +62,17 @@ def test_a_block_comes_back_as_it_was(tmp_path_factory, lengths):
     assert block.size == path.stat().st_size
 
 
+@settings(max_examples=20)
+@given(st.data())
+def test_a_part_of_a_block_is_its_slice(tmp_path_factory, data):
+    jets = ragged(data.draw(st.lists(st.integers(0, 9), min_size=1, max_size=20)), 3)
+    stop = data.draw(st.integers(0, len(jets)))
+    start = data.draw(st.integers(0, stop))
+    path = tmp_path_factory.mktemp("b") / "block.arrow"
+    write_block(path, jets)
+    assert equal(read_block(path, 3, start, stop), jets.take(np.arange(start, stop)))
+
+
 def test_read_gives_all_jets_in_order(made, parts):
     whole = stream.concatenate(parts, 2)
     assert equal(made.read(), whole)
@@ -186,6 +197,9 @@ def test_plans_are_checked(train_plan):
         replace(train_plan, labels=(*JETCLASS, "Tbqql"))
     with pytest.raises(StudyError, match="'QCD' is not in the stream"):
         replace(train_plan, labels=JETCLASS[1:])
+    for scale in (0.0, -500.0, np.inf):
+        with pytest.raises(StudyError, match=f"scale_pt is {scale}, needs > 0 and finite, or None"):
+            replace(train_plan, scale_pt=scale)
     with pytest.raises(StudyError, match="rows above zero"):
         replace(train_plan, rows=0)
     with pytest.raises(StudyError, match="kinpid"):

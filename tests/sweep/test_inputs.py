@@ -77,3 +77,14 @@ def test_pretraining_orders_do_not_depend_on_the_mixture(given, tmp_path):
     plans = {p.name: p for p in stream_plans(twice, ensure_shards(twice, tmp_path, 1, silent))}
     assert plans["pretrain-qcd"].seed == plans["pretrain-again"].seed
     assert plans["pretrain-qcd"].seed != plans["train-0"].seed
+
+
+def test_a_study_asks_only_for_what_its_jets_have(tmp_path, given, make_jets):
+    bare = make_jets(60, range(161, 188), 9).drop_columns(["part_charge", "part_isMuon"])
+    write_shards(tmp_path / "bare", [bare], corpus="jetclass2", role="pretrain")
+    source = replace(given.source, pretrain={"qcd": str(tmp_path / "bare")})
+    study = replace(given, source=source)
+    with pytest.raises(DataError, match=r"lacks columns part_charge, .*use the features 'kin'"):
+        ensure_shards(study, tmp_path, 1, lambda *_: None)
+    kin = replace(study, controls=replace(study.controls, features="kin"))
+    assert "pretrain-qcd" in ensure_shards(kin, tmp_path, 1, lambda *_: None)

@@ -3,13 +3,9 @@
 A chunk is a number of events of one process with a seed of its own; its jets depend on nothing
 else, so that the jets of a job do not depend on how many workers share it. A chunk holds one Pythia
 (two where a process alternates between decay settings) and runs on one thread.
-
-Seeds are allotted so that no event can be made twice: each (role, source) owns a range of Pythia's
-900 million seeds, the user's seed hashes to a place in it, and chunks count on from there. A chunk
-owns as many seeds as its process has variants.
+Seeds come from `jetscale.jets.seeds`.
 """
 
-import hashlib
 import os
 import signal
 import threading
@@ -24,26 +20,27 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jetscale.jets import labels, recluster, truth
+from jetscale.jets import labels, pileup, recluster, truth
 from jetscale.jets.columns import COLUMNS, arrow_type
-from jetscale.jets.detector import detect
-from jetscale.jets.processes import PROCESSES, Process, process_named
-from jetscale.jets.schema import EVENT, JETCLASS, PART_COLUMNS, ROLES
+from jetscale.jets.conditions import DEFAULT, JETCLASS_WINDOW, Conditions, Window
+from jetscale.jets.detector import Candidates, detect
+from jetscale.jets.processes import Process
+from jetscale.jets.schema import EVENT, JETCLASS, JETCLASS2, PART_COLUMNS
+from jetscale.jets.seeds import OVERLAY, chunk_seed
+from jetscale.jets.selection import process_named
 from jetscale.jets.simulate import (
     BATCH,
-    MAX_SEED,
     EventRecord,
-    Generator,
+    Particles,
     SoftPool,
     make_generators,
     make_soft_pool,
     overlay,
 )
 
+UNSELECTED = -3  # a label that the part does not ask for
+CROWDED = 5.0  # pile-up from which fewer events share a batch
 OVERLAY_EVENTS, OVERLAY_MEAN = 500, 1.5
-_OVERLAY = "overlay"
-_SOURCES = (*PROCESSES, _OVERLAY)
-_SPAN = MAX_SEED // (len(ROLES) * len(_SOURCES))
 _EVENT_BITS = 21  # events of a chunk fit into these low bits of the event number
 
 SCHEMA = pa.schema([pa.field(name, arrow_type(name), nullable=False) for name in COLUMNS])
@@ -56,6 +53,7 @@ class Chunk:
     source: str
     seed: int
     events: int
+    conditions: Conditions = DEFAULT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,23 +62,8 @@ class Harvest:
 
     table: pa.Table
     counts: Mapping[str, int] = field(default_factory=dict)
-    """events, jets (in the pT and eta window), unmatched, unlabelled, accepted."""
+    """events, jets (in the pT and eta window), unmatched, unlabelled, unselected, accepted."""
     cpu_seconds: float = 0.0
-
-
-def chunk_seed(seed: int, role: str, source: str, number: int) -> int:
-    """Pythia's first seed of chunk ``number``, 1 to 900000000.
-
-    The chunk owns this seed and the next ones, one per variant of its process. Ranges of different
-    (role, source) are disjoint; within one, no two chunks own the same seed.
-    """
-    text = f"jetscale simulation {seed} {role} {source}"
-    digest = hashlib.sha256(text.encode()).digest()
-    variants = len(PROCESSES[source].variants) if source in PROCESSES else 1
-    places = _SPAN // variants  # whole chunks only, so that none reaches into the next range
-    place = (int.from_bytes(digest[:8], "big") + number) % places
-    segment = ROLES.index(role) * len(_SOURCES) + _SOURCES.index(source)
-    return 1 + segment * _SPAN + variants * place
 
 
 class Stopped(Exception):
@@ -114,29 +97,33 @@ def _check_stop() -> None:
         raise Stopped
 
 
-def make_overlay(seed: int, role: str) -> tuple[SoftPool, float]:
+def make_overlay(seed: int, role: str, window: Window = JETCLASS_WINDOW) -> tuple[SoftPool, float]:
     """The soft events of a job, and the CPU seconds they took."""
     start = time.process_time()
-    pool = make_soft_pool(OVERLAY_EVENTS, chunk_seed(seed, role, _OVERLAY, 0))
+    first = chunk_seed(seed, role, OVERLAY, 0)
+    pool = make_soft_pool(OVERLAY_EVENTS, first, window)
     return pool, time.process_time() - start
 
 
 def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
     """Run a chunk to the end; equal chunks and pools give equal tables."""
     start = time.process_time()
-    _check_stop()
-    process = process_named(chunk.source)
-    generators = make_generators(process, chunk.seed)
+    process = process_named(chunk.source, chunk.conditions.window)
+    generators = make_generators(process, chunk.seed, chunk.conditions.range)
     rng = np.random.default_rng([chunk.seed, 1])  # the gun uses the seed itself
-    batch = min(BATCH, -(-chunk.events // len(generators)))
+    limit = BATCH if chunk.conditions.pileup < CROWDED else BATCH // 5
+    batch = min(limit, -(-chunk.events // len(generators)))
     tables: list[pa.Table] = []
     counts, done = Counter[str](), 0
     while done < chunk.events:
         _check_stop()
-        generator = generators[len(tables) % len(generators)]
         asked = min(batch, chunk.events - done)
+        generator = generators[len(tables) % len(generators)]
+        record = generator.events(asked)
+        particles = overlay(generator.particles(record), len(record), pool, OVERLAY_MEAN, rng)
+        candidates = _observed(particles, len(record), pool, chunk.conditions, rng)
         first_event = (chunk.seed << _EVENT_BITS) + done
-        tables.append(_batch(process, generator, asked, pool, rng, first_event, counts))
+        tables.append(_labelled_jets(process, record, candidates, chunk, first_event, counts))
         done += asked
     return Harvest(
         table=pa.concat_tables(tables),
@@ -145,25 +132,36 @@ def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
     )
 
 
-def _batch(
-    process: Process,
-    generator: Generator,
-    n: int,
+def _observed(
+    particles: Particles,
+    n_events: int,
     pool: SoftPool,
+    conditions: Conditions,
     rng: np.random.Generator,
+) -> Candidates:
+    """What the detector makes of the particles, with and after mitigation of the pile-up."""
+    if not conditions.pileup:
+        return detect(particles, rng)
+    crowded = overlay(particles, n_events, pool, conditions.pileup, rng, spread=pileup.SPREAD)
+    return pileup.subtracted(detect(crowded, rng))
+
+
+def _labelled_jets(
+    process: Process,
+    record: EventRecord,
+    candidates: Candidates,
+    chunk: Chunk,
     first_event: int,
     counts: Counter[str],
 ) -> pa.Table:
-    record = generator.events(n)
-    particles = overlay(generator.particles(record), len(record), pool, OVERLAY_MEAN, rng)
-    candidates = detect(particles, rng)
-    jets = recluster.find_jets(candidates, len(record))
-    label = label_jets(process.name, record, jets)
+    jets = recluster.find_jets(candidates, len(record), chunk.conditions.range)
+    label = label_jets(process, record, jets)
     counts.update(
         events=len(record),
         jets=len(jets),
         unmatched=int((label == labels.UNMATCHED).sum()),
         unlabelled=int((label == labels.NO_LABEL).sum()),
+        unselected=int((label == UNSELECTED).sum()),
         accepted=int((label >= 0).sum()),
     )
     chosen = np.flatnonzero(label >= 0)
@@ -175,18 +173,20 @@ def _batch(
     return to_table(columns, jets.start)
 
 
-def label_jets(source: str, record: EventRecord, jets: recluster.Jets) -> NDArray[np.int64]:
-    """Class index in the source's corpus, or UNMATCHED or NO_LABEL, for each jet."""
+def label_jets(process: Process, record: EventRecord, jets: recluster.Jets) -> NDArray[np.int64]:
+    """Class index in the process's corpus, or UNMATCHED, NO_LABEL or UNSELECTED, per jet."""
     axes = labels.JetAxes(event=jets.event, eta=jets.eta, phi=jets.phi, radius=recluster.RADIUS)
-    if source == "QCD":
+    if process.family == "QCD":
         return np.zeros(len(jets), dtype=np.int64)
-    if source == "qcd":
-        return labels.label_qcd(truth.shower_partons(record), axes)
-    leaves = truth.decay_leaves(record)
-    if source in JETCLASS:
-        whole = labels.matched(leaves, axes)
-        return np.where(whole, JETCLASS.index(source), labels.UNMATCHED)
-    return labels.label_resonances(leaves, axes)
+    if process.family in JETCLASS:
+        whole = labels.matched(truth.decay_leaves(record), axes)
+        return np.where(whole, JETCLASS.index(process.family), labels.UNMATCHED)
+    if process.family == "qcd":
+        label = labels.label_qcd(truth.shower_partons(record), axes)
+    else:
+        label = labels.label_resonances(truth.decay_leaves(record), axes)
+    wanted = np.isin(label, [JETCLASS2.index(name) for name in process.labels])
+    return np.where((label < 0) | wanted, label, UNSELECTED)
 
 
 def to_table(columns: Mapping[str, NDArray[Any]], start: NDArray[np.int64]) -> pa.Table:

@@ -82,14 +82,19 @@ def check_kind(name: str, found: pa.DataType) -> None:
         raise DataError(f"column {name!r} is {found}, needs {wanted}")
 
 
+def check_nulls(column: pa.ChunkedArray, name: str) -> None:
+    """Raise DataError if a column or one of its lists has a null."""
+    inner = column.combine_chunks().flatten() if pa.types.is_nested(column.type) else column
+    if column.null_count or inner.null_count:
+        raise DataError(f"column {name!r} holds nulls; every jet needs a value")
+
+
 def _stored(column: pa.ChunkedArray, name: str) -> pa.Array:
     check_kind(name, column.type)
+    check_nulls(column, name)
     wanted = arrow_type(name)
-    array = column.combine_chunks()
-    if array.null_count or (pa.types.is_nested(array.type) and array.flatten().null_count):
-        raise DataError(f"column {name!r} holds nulls; every jet needs a value")
     try:
-        return array.cast(wanted)
+        return column.combine_chunks().cast(wanted)
     except pa.ArrowInvalid as error:
         raise DataError(f"column {name!r} does not fit {wanted}: {error}") from error
 

@@ -1,170 +1,249 @@
-"""Public jet files to shard folders.
+"""Public jet files to a shard folder.
 
-Formats: ``jetclass2``, the Parquet files of JetClass-II exactly as published (arXiv 2405.12972).
-Only constituent and jet columns are decoded; generator columns, six tenths of a file, are skipped.
-All files are opened before any is read, so a truncated or foreign file is refused at once. Jets
-with a non-finite value or without constituents are left out and counted in the provenance; a label
-outside the published list is an error, because its jet belongs to no class.
+What can be read is in `jetscale.jets.formats`. All files are opened and checked before any is read.
+Each becomes a part (`jetscale.jets.ingest_work`) in a folder beside the one asked for, which takes
+its place when all parts are there; until then finished parts are kept, so that the same call made
+again goes on. Jets are left out for the reasons of `jetscale.jets.ingest_clean` and by the cuts of
+`jetscale.jets.ingest_cuts`; all are counted, by file and reason, in the provenance.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
-from jetscale.errors import DataError, unknown
-from jetscale.jets import columns
-from jetscale.jets.manifest import Manifest, open_shards, sha256_of
-from jetscale.jets.schema import JET_COLUMNS, JET_FLOATS, PART_COLUMNS, PART_FLOATS
-from jetscale.jets.shards import shard_writer
-
-ROWS_PER_BATCH = 5_000
+from jetscale.errors import DataError, StorageError, unknown
+from jetscale.files import make_folder, storage_error
+from jetscale.jets.formats.base import BadFile
+from jetscale.jets.ingest_cuts import cut_from
+from jetscale.jets.ingest_work import Job, Options, Outcome, Report, convert
+from jetscale.jets.manifest import MANIFEST, Manifest, open_shards, write_manifest
+from jetscale.jets.schema import ROLES
 
 Progress = Callable[[int, int], None]
 """Called with jets read and jets to read."""
 
+Run = Callable[[Sequence[Job], Report], Iterator[Outcome]]
+"""Does the jobs, in any order."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """A public file format: the corpus it holds, how to count and how to read its jets."""
+ON_BAD_FILE = ("fail", "skip")
+ON_BAD_JET = ("drop", "fail")
 
-    corpus: str
-    count: Callable[[Path], int]
-    """Jets in a file, after checking that it can be read and has the columns and types."""
-    read: Callable[[Path], Iterator[pa.Table]]
-    """Tables of some thousand jets each, in file order."""
+
+def in_process(jobs: Sequence[Job], report: Report) -> Iterator[Outcome]:
+    """Do the jobs one after another in this process."""
+    for job in jobs:
+        yield convert(job, report)
 
 
 def ingest(
-    format: str, role: str, files: Sequence[Path], out: Path, progress: Progress | None = None
+    format: str,
+    role: str,
+    files: Sequence[Path],
+    out: Path,
+    progress: Progress | None = None,
+    *,
+    of: str | None = None,
+    select: Sequence[str] = (),
+    on_bad_file: str = "fail",
+    on_bad_jet: str = "drop",
+    run: Run = in_process,
 ) -> Manifest:
     """Convert public files to one shard folder.
 
     Parameters
     ----------
     format
-        A key of `FORMATS`.
+        One of `jetscale.jets.formats.NAMES`.
     role
         What the jets may be used for; take it from the published file numbers, never split a file.
     files
-        Files to read, in this order.
+        Files to read; the jets keep this order.
     out
         Shard folder to make; must not exist or be empty.
     progress
-        Called after each batch.
+        Called when jets have been read.
+    of
+        The set that OmniLearned files are of; other formats know theirs.
+    select
+        Cuts such as ``200 < jet_pt < 2500``; jets that fail one are left out and counted.
+    on_bad_file
+        ``fail``, or ``skip`` to leave out files that are truncated, damaged or of another layout.
+    on_bad_jet
+        ``drop`` unusable jets and count them, or ``fail`` at the first.
+    run
+        What does the work.
 
     Raises
     ------
     DataError
-        Unknown format or role, no files, one file given twice, or a file that is missing or
-        truncated, lacks columns, has columns of another type or labels outside the list.
+        A wrong argument, no files, a file that does not exist or is given twice, files with
+        different columns, no jets left; and what the policies let fail.
+    MissingExtra
+        A package that the format needs is not installed.
     StorageError
         ``out`` is not empty or cannot be written.
     """
-    if format not in FORMATS:
-        raise DataError(unknown("format", format, FORMATS))
-    if not files:
-        raise DataError(f"ingest {format}: no files given")
-    for path in files:
-        if not path.is_file():
-            raise DataError(f"file {path} does not exist; check the path")
-    source = FORMATS[format]
-    total = sum(source.count(path) for path in files)
-    done, seen, entries = 0, dict[str, Path](), []
-    with shard_writer(out, corpus=source.corpus, role=role) as writer:
-        for path in files:
-            digest = sha256_of(path)
-            if digest in seen:
-                raise DataError(
-                    f"{path} and {seen[digest]} hold the same jets; give each file once"
-                )
-            seen[digest] = path
-            dropped, rows = Counter[str](), 0
-            for raw in source.read(path):
-                writer.write(_clean(raw, source.corpus, path, rows, dropped))
-                rows, done = rows + raw.num_rows, done + raw.num_rows
-                if progress:
-                    progress(done, total)
-            entries.append(
-                {"name": path.name, "sha256": digest, "rows": rows, "dropped": dict(dropped)}
-            )
-        writer.provenance.update(format=format, files=entries)
+    options = Options(
+        format=format,
+        role=role,
+        of=of,
+        select=tuple(select),
+        on_bad_file=on_bad_file,
+        on_bad_jet=on_bad_jet,
+    )
+    _check(options, files, out)
+    total = sum(_rows(options, path) for path in files)
+    parts = make_folder(out.absolute().parent / f".{out.absolute().name}.parts")
+    jobs = [
+        Job(number=i, path=path.absolute(), parts=parts, options=options)
+        for i, path in enumerate(files)
+    ]
+    try:
+        outcomes = _done(jobs, run, total, progress)
+        _join(parts, options, jobs, outcomes)
+        _put(parts, out)
+    finally:
+        with suppress(OSError):
+            parts.rmdir()  # works if no part was finished: nothing to come back to
     return open_shards(out)
 
 
-def _clean(
-    raw: pa.Table, corpus: str, path: Path, first_row: int, dropped: Counter[str]
-) -> pa.Table:
-    """Storage types, checked labels, unusable jets removed and counted."""
+def _check(options: Options, files: Sequence[Path], out: Path) -> None:
+    source = options.source
+    for what, value, known in (
+        ("role", options.role, ROLES),
+        ("policy for bad files", options.on_bad_file, ON_BAD_FILE),
+        ("policy for bad jets", options.on_bad_jet, ON_BAD_JET),
+    ):
+        if value not in known:
+            raise DataError(unknown(what, value, known))
+    for text in options.select:
+        cut_from(text, source.jet_columns)
+    if not files:
+        raise DataError(f"ingest {options.format}: no files given")
+    for path in files:
+        if not path.is_file():
+            raise DataError(f"file {path} does not exist; check the path")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StorageError(f"{out} is not empty; choose another folder or delete it first")
+
+
+def _rows(options: Options, path: Path) -> int:
+    """Jets in a file, 0 in one that will be skipped."""
     try:
-        table = columns.conform(raw, first_row)
-        columns.check_labels(table, corpus, first_row)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
-    empty = table["jet_nparticles"].to_numpy() == 0
-    broken = _non_finite(table) & ~empty
-    for reason, rows in (("no constituents", empty), ("non-finite", broken)):
-        if rows.any():
-            dropped[reason] += int(rows.sum())
-    keep = ~(empty | broken)
-    return table if keep.all() else table.filter(pa.array(keep))
+        return options.source.count(path)
+    except BadFile:
+        if options.on_bad_file == "fail":
+            raise
+        return 0
 
 
-def _non_finite(table: pa.Table) -> NDArray[np.bool_]:
-    """(n,) True for jets with a NaN or infinity in any float column."""
-    bad = np.zeros(table.num_rows, bool)
-    for name in table.column_names:
-        if name in JET_FLOATS:
-            bad |= ~np.isfinite(table[name].to_numpy())
-        elif name in PART_FLOATS:
-            lists = table[name].combine_chunks()
-            where = np.flatnonzero(~np.isfinite(lists.values.to_numpy()))
-            bad[np.searchsorted(lists.offsets.to_numpy(), where, side="right") - 1] = True
-    return bad
+def _done(
+    jobs: Sequence[Job], run: Run, total: int, progress: Progress | None
+) -> dict[int, Outcome]:
+    read = 0
+
+    def report(rows: int) -> None:
+        nonlocal read
+        read += rows
+        if progress:
+            progress(read, total)
+
+    return {outcome.number: outcome for outcome in run(jobs, report)}
 
 
-_JETCLASS2_COLUMNS = (*PART_COLUMNS, *JET_COLUMNS)
-
-
-@contextmanager
-def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
-    try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+def _join(
+    folder: Path, options: Options, jobs: Sequence[Job], outcomes: dict[int, Outcome]
+) -> None:
+    """Write one manifest over all parts, in the order of the files."""
+    parts = {job: open_shards(folder / o.part) for job, o in _made(jobs, outcomes)}
+    files = [part.provenance["files"][0] for part in parts.values()]
+    skipped = [
+        {"name": job.path.name, "reason": outcomes[job.number].problem}
+        for job in jobs
+        if job not in parts
+    ]
+    _check_unique(list(parts), files)
+    filled = {job: part for job, part in parts.items() if part.rows}
+    if not filled:
+        reasons = sum((Counter(file["dropped"]) for file in files), Counter[str]())
         raise DataError(
-            f"{path}: not a readable Parquet file ({reason}); download it again"
-        ) from error
+            f"no jets are left of {len(jobs)} files: {len(skipped)} skipped, dropped jets by "
+            f"reason: {dict(reasons)}"
+        )
+    write_manifest(
+        folder,
+        options.source.corpus,
+        options.role,
+        [replace(s, file=f"{p.folder.name}/{s.file}") for p in filled.values() for s in p.shards],
+        _common_columns(filled),
+        {
+            "format": options.format,
+            "of": options.of,
+            "select": list(options.select),
+            "files": files,
+            "skipped": skipped,
+        },
+    )
+    for child in folder.iterdir():
+        if child.name not in {MANIFEST, *(part.folder.name for part in filled.values())}:
+            shutil.rmtree(child)  # of an earlier call with other files or options
 
 
-def _count_jetclass2(path: Path) -> int:
-    with _parquet(path) as file:
-        found = file.schema_arrow
-        missing = [name for name in _JETCLASS2_COLUMNS if name not in found.names]
-        if missing:
-            raise DataError(f"{path}: columns {missing} are missing; not a JetClass-II file")
-        try:
-            for name in _JETCLASS2_COLUMNS:
-                columns.check_kind(name, found.field(name).type)
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
-        return int(file.metadata.num_rows)
+def _made(jobs: Sequence[Job], outcomes: dict[int, Outcome]) -> Iterator[tuple[Job, Outcome]]:
+    for job in jobs:
+        if outcomes[job.number].part:
+            yield job, outcomes[job.number]
 
 
-def _read_jetclass2(path: Path) -> Iterator[pa.Table]:
-    with _parquet(path) as file:
-        names = list(_JETCLASS2_COLUMNS)
-        for batch in file.iter_batches(ROWS_PER_BATCH, columns=names, use_threads=False):
-            yield pa.Table.from_batches([batch])
+def _check_unique(jobs: Sequence[Job], files: Sequence[dict[str, Any]]) -> None:
+    seen: dict[str, Job] = {}
+    for job, file in zip(jobs, files, strict=True):
+        first = seen.setdefault(file["sha256"], job)
+        if first is not job:
+            raise DataError(f"{job.path} and {first.path} hold the same jets; give each file once")
 
 
-FORMATS = {
-    "jetclass2": Format(corpus="jetclass2", count=_count_jetclass2, read=_read_jetclass2),
-}
+def _common_columns(parts: dict[Job, Manifest]) -> tuple[str, ...]:
+    (first, wanted), *others = parts.items()
+    for job, part in others:
+        differing = sorted({*part.columns} ^ {*wanted.columns})
+        if differing:
+            raise DataError(
+                f"{first.path} and {job.path}: columns {differing} are in one only; ingest them "
+                "to folders of their own"
+            )
+    return wanted.columns
+
+
+def _put(parts: Path, out: Path) -> None:
+    try:
+        parts.replace(out)
+    except OSError as error:
+        raise storage_error(out, error) from error
+
+
+def summary_of(manifest: Manifest) -> dict[str, Any]:
+    """What an ingested folder kept, what it dropped and why, and which files were skipped.
+
+    Returns
+    -------
+    dict
+        ``files``, ``jets_read``, ``jets_kept``, ``dropped`` (reason to jets) and ``skipped``
+        (name and reason of each file).
+    """
+    files = manifest.provenance["files"]
+    dropped: Counter[str] = Counter()
+    for file in files:
+        dropped.update(file["dropped"])
+    return {
+        "files": len(files),
+        "jets_read": sum(file["rows"] for file in files),
+        "jets_kept": manifest.rows,
+        "dropped": dict(dropped.most_common()),
+        "skipped": list(manifest.provenance["skipped"]),
+    }

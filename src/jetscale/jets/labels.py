@@ -3,27 +3,26 @@
 A resonance label is the multiset of leaves: ``X_YY_bbtauhtaue`` is {b, b, tauh, taue}, where q
 stands for u and d. A jet must hold every visible leaf of one X; of four visible leaves of
 X -> Y Y' three make a three-prong label. Neutrinos count where the table has a ``v`` and need not
-lie in the jet. A QCD label counts b, c and s quarks: none, one, or two and more of each.
-The table is that of arXiv 2405.12972; combinations it lacks have no label.
+lie in the jet; a tau lies where its visible products do (the published rule takes the tau itself,
+or for a leptonic one its first decay product; the angles between them are small). A QCD label
+counts b, c and s quarks: none, one, or two and more of each.
+Table and rules are those of arXiv 2405.12972; combinations the table lacks have no label.
 """
 
-import re
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.jets.schema import JETCLASS2, PARTS
-from jetscale.jets.truth import QCD_FLAVOURS, TOKENS, Leaves, Partons
+from jetscale.jets.tokens import BASE, key_of, tokens_of
+from jetscale.jets.truth import QCD_FLAVOURS, Leaves, Partons
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 UNMATCHED, NO_LABEL = -1, -2
-_BASE = 5  # at most four leaves of a kind
-_TOKEN = re.compile("|".join(sorted(TOKENS, key=len, reverse=True)))
 _NO_KEY = -1
 
 
@@ -37,26 +36,9 @@ class JetAxes:
     radius: float
 
 
-def tokens_of(name: str) -> Counter[str]:
-    """Leaves or quarks that a JetClass-II label names.
-
-    Examples
-    --------
-    >>> sorted(tokens_of("X_YY_bbtauhtaue").items())
-    [('b', 2), ('taue', 1), ('tauh', 1)]
-    """
-    letters = name.rsplit("_", 1)[1]
-    return Counter() if letters == "light" else Counter(_TOKEN.findall(letters))
-
-
-def key_of(tokens: Counter[str]) -> int:
-    """A number per multiset of tokens."""
-    return sum(n * _BASE ** TOKENS.index(token) for token, n in tokens.items())
-
-
 def _resonance_table() -> tuple[Ints, Ints]:
     names = [*PARTS["res2p"].labels, *PARTS["res34p"].labels]
-    keys = np.array([key_of(tokens_of(name)) for name in names])
+    keys = np.array([key_of(tokens_of(name).elements()) for name in names])
     order = np.argsort(keys)
     return keys[order], order
 
@@ -93,7 +75,7 @@ def matched(leaves: Leaves, jets: JetAxes) -> Bools:
 def label_resonances(leaves: Leaves, jets: JetAxes) -> Ints:
     """(n,) JetClass-II labels of jets from X -> two leaves or X -> Y Y' -> four leaves."""
     chosen = np.full(len(jets.event), _NO_KEY, dtype=np.int64)
-    for side in (0, 1):
+    for side in (1, 0):  # X goes before X'
         visible, inside, key_all, key_inside = _count(leaves, side, jets)
         whole = (visible > 0) & (inside == visible)
         three = (visible == 4) & (inside == 3)
@@ -117,7 +99,7 @@ def _count(leaves: Leaves, side: int, jets: JetAxes) -> tuple[Ints, Ints, Ints, 
     jet, leaf, near = _pairs(leaves.event[rows], leaves.eta[rows], leaves.phi[rows], jets)
     visible = leaves.visible[rows][leaf]
     inside = visible & near
-    digit = np.power(_BASE, leaves.token[rows][leaf])
+    digit = np.power(BASE, leaves.token[rows][leaf])
 
     def total(values: NDArray[np.int64]) -> Ints:
         return np.bincount(jet, values, minlength=len(jets.event)).astype(np.int64)

@@ -1,21 +1,25 @@
 """The manifest of a shard folder: what its jets are and what they may be used for.
 
 ``manifest.json`` names the corpus, the one role all jets of the folder have, the jets per class,
-and for each shard its size and SHA-256, so that two roles are never confused and damage is found.
+the columns that are stored, and for each shard its size and SHA-256, so that two roles are never
+confused, damage is found, and a study that needs an absent column is refused before any work.
 """
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from jetscale.errors import DataError, JetscaleError, unknown
 from jetscale.jets.schema import PARTS, ROLES, classes_of
 
-FORMAT = 1
+FORMAT = 2
+"""Format 1 did not name the columns; they are read from its first shard."""
 MANIFEST = "manifest.json"
 
 
@@ -44,6 +48,8 @@ class Manifest:
     label_counts: Mapping[str, int]
     """Class name to jets, classes without jets left out."""
     shards: tuple[Shard, ...]
+    columns: tuple[str, ...]
+    """Columns stored, in the order of the schema; what the source lacked is absent."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -75,7 +81,12 @@ def check_shard(manifest: Manifest, shard: Shard) -> None:
 
 
 def write_manifest(
-    folder: Path, corpus: str, role: str, shards: list[Shard], provenance: Mapping[str, Any]
+    folder: Path,
+    corpus: str,
+    role: str,
+    shards: Sequence[Shard],
+    columns: Sequence[str],
+    provenance: Mapping[str, Any],
 ) -> None:
     """Complete a shard folder: the manifest makes it one."""
     total: Counter[str] = Counter()
@@ -89,6 +100,7 @@ def write_manifest(
         "parts": [part.name for part in parts if not total.keys().isdisjoint(part.labels)],
         "rows": sum(shard.rows for shard in shards),
         "label_counts": {name: total[name] for name in classes_of(corpus) if total[name]},
+        "columns": list(columns),
         "shards": [asdict(shard) for shard in shards],
         "provenance": dict(provenance),
     }
@@ -127,11 +139,17 @@ def _parse(folder: Path, path: Path) -> Manifest:
     try:
         content = json.loads(path.read_text())
         version = content.pop("format")
-        if version != FORMAT:
-            raise DataError(f"{path}: format {version!r}, this version reads {FORMAT}")
+        if version not in (1, FORMAT):
+            raise DataError(f"{path}: format {version!r}, this version reads 1 and {FORMAT}")
         shards = tuple(Shard(**shard) for shard in content.pop("shards"))
+        if version == 1:
+            content["columns"] = pq.read_schema(folder / shards[0].file).names
         manifest = Manifest(
-            folder=folder, shards=shards, parts=tuple(content.pop("parts")), **content
+            folder=folder,
+            shards=shards,
+            parts=tuple(content.pop("parts")),
+            columns=tuple(content.pop("columns")),
+            **content,
         )
         _check_names(path, manifest)
         counted = sum(manifest.label_counts.values()), sum(s.rows for s in shards)
@@ -140,7 +158,7 @@ def _parse(folder: Path, path: Path) -> Manifest:
         return manifest
     except JetscaleError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise DataError(f"{path}: not a manifest ({type(error).__name__}: {error})") from error
 
 

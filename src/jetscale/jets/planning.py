@@ -2,7 +2,8 @@
 
 A job is cut into tables of at most 10,000 jets, and each class or part is made in chunks of events.
 The expected need comes in a few large chunks; small ones follow until every pT bin is full, so that
-little is made in vain. None of it depends on the number of workers.
+little is made in vain, and grow again where the yield turns out lower than expected. A part whose
+jets are too rare is given up with a message. None of it depends on the number of workers.
 """
 
 from collections import Counter, deque
@@ -12,8 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from jetscale.errors import DataError
 from jetscale.jets import chunks, spectrum
-from jetscale.jets.processes import process_named
+from jetscale.jets.conditions import JETCLASS_WINDOW, Window
+from jetscale.jets.selection import process_named
 
 Ints = NDArray[np.int64]
 
@@ -21,6 +24,9 @@ BATCH_JETS = 10_000  # per table
 SMALLEST, LARGEST = 100, 2000  # events of a chunk: Pythia's start costs about as much as 100
 TRUST = 500  # events' worth of confidence in the expected yield of a process
 AHEAD = 2  # tables' worth of surplus jets that a source may keep
+GROWTH = 6  # later chunks of one size before they double
+PATIENCE = 20_000  # events after which a source must have shown
+RAREST = 1 / 2000  # jets per event
 
 
 @dataclass(slots=True)
@@ -29,16 +35,21 @@ class Source:
 
     name: str
     sizes: tuple[int, ...]
-    """Events of the first chunks; all later ones are like the last."""
+    """Events of the first chunks; later ones start with the last of these and grow."""
     stock: spectrum.Stock
+    window: Window = JETCLASS_WINDOW
     started: int = 0
     used: int = 0
     cpu_seconds: float = 0.0
     running: deque[Future[chunks.Harvest]] = field(default_factory=deque)
     counts: Counter[str] = field(default_factory=Counter)
-    arrived: Ints = field(default_factory=lambda: np.zeros(spectrum.BINS, dtype=np.int64))
-    quota: Ints = field(default_factory=lambda: np.zeros(spectrum.BINS, dtype=np.int64))
+    arrived: Ints = field(init=False)
+    quota: Ints = field(init=False)
     """Jets per bin of the table being filled."""
+
+    def __post_init__(self) -> None:
+        self.arrived = np.zeros(len(self.window.edges) - 1, dtype=np.int64)
+        self.quota = np.zeros_like(self.arrived)
 
     @property
     def ready(self) -> bool:
@@ -52,25 +63,41 @@ class Source:
 
     def size(self, number: int) -> int:
         """Events of chunk ``number``."""
-        return self.sizes[min(number, len(self.sizes) - 1)]
+        if number < len(self.sizes):
+            return self.sizes[number]
+        doublings = (number - len(self.sizes) + 1) // GROWTH
+        return min(LARGEST, self.sizes[-1] << min(doublings, 10))
 
     def lacking(self) -> int:
         """Events not yet ordered that the table probably takes."""
         if self.ready:
             return 0
-        expected = process_named(self.name).jets_per_event * spectrum.target()
+        process = process_named(self.name, self.window.name)
+        expected = process.jets_per_event * spectrum.target(self.window)
         per_event = (self.arrived + TRUST * expected) / (self.counts["events"] + TRUST)
         wanted = int(np.ceil(((self.quota - self.stock.counts) / per_event).max()))
         return wanted - sum(self.size(number) for number in range(self.used, self.started))
 
     def use(self, harvest: chunks.Harvest) -> None:
-        """Put the jets of the next chunk into the stock."""
+        """Put the jets of the next chunk into the stock.
+
+        Raises
+        ------
+        DataError
+            The jets are too rare to wait for.
+        """
         self.used += 1
         self.cpu_seconds += harvest.cpu_seconds
         self.counts.update(harvest.counts)
-        bins = spectrum.bin_of(harvest.table["jet_pt"].to_numpy())
-        self.arrived += np.bincount(bins, minlength=spectrum.BINS)
+        bins = spectrum.bin_of(harvest.table["jet_pt"].to_numpy(), self.window)
+        self.arrived += np.bincount(bins, minlength=len(self.arrived))
         self.stock.add(harvest.table, AHEAD * self.quota)
+        events, jets = self.counts["events"], int(self.arrived.sum())
+        if events >= PATIENCE and jets < RAREST * events and not self.ready:
+            raise DataError(
+                f"part {self.name!r}: {jets} jets in {events} events, too rare to simulate; "
+                f"a part needs 1 jet in {1 / RAREST:.0f} events: select more labels"
+            )
 
 
 def batch_sizes(jets: int, sources: int) -> Ints:
@@ -88,11 +115,12 @@ def batch_sizes(jets: int, sources: int) -> Ints:
     return np.concatenate([sizes, last[None]])
 
 
-def new_source(name: str, wanted: Ints) -> Source:
+def new_source(name: str, wanted: Ints, window: Window = JETCLASS_WINDOW) -> Source:
     """A source that is to give ``wanted`` jets to each table."""
-    quota = sum((spectrum.quotas(int(n)) for n in wanted), np.zeros(spectrum.BINS, dtype=np.int64))
-    sizes = chunk_sizes(int(wanted.sum()) / process_named(name).jets_per_event)
-    return Source(name=name, sizes=sizes, stock=spectrum.Stock(chunks.SCHEMA.empty_table(), quota))
+    quotas = [spectrum.quotas(int(n), window) for n in wanted]
+    sizes = chunk_sizes(int(wanted.sum()) / process_named(name, window.name).jets_per_event)
+    stock = spectrum.Stock(chunks.SCHEMA.empty_table(), np.sum(quotas, axis=0), window)
+    return Source(name=name, sizes=sizes, stock=stock, window=window)
 
 
 def chunk_sizes(events: float) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
@@ -23,11 +23,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from jetscale.errors import DataError, MissingExtra, SweepError, unknown
+from jetscale.errors import DataError, MissingExtra, StudyError, SweepError, unknown
 from jetscale.jets import chunks, spectrum
+from jetscale.jets.conditions import DEFAULT, Conditions
 from jetscale.jets.planning import Source, batch_sizes, new_source
-from jetscale.jets.processes import process_named, settings_of, sources_of
-from jetscale.jets.schema import CORPORA, PARTS, ROLES
+from jetscale.jets.schema import CORPORA, JETCLASS, PARTS, ROLES, part_named
+from jetscale.jets.seeds import chunk_seed
+from jetscale.jets.selection import family_of, process_named, sources_of
 from jetscale.jets.simulate import SoftPool
 from jetscale.jets.workers import Workers, simulation_workers
 
@@ -46,6 +48,7 @@ class Production:
     jets: int
     seed: int
     workers: int
+    conditions: Conditions = DEFAULT
     overlay_seconds: float = 0.0
     """CPU time of the soft events that all chunks share."""
     _sources: list[Source] = field(default_factory=list)
@@ -74,7 +77,7 @@ class Production:
         """
         try:
             with nullcontext(workers) if workers else simulation_workers(self.workers) as shared:
-                pool, self.overlay_seconds = shared.overlay(self.seed, self.role)
+                pool, self.overlay_seconds = shared.overlay(self.seed, self.role, self.conditions)
                 report = progress or (lambda done, wanted: None)
                 yield from self._tables(shared.executor, pool, report)
         except BrokenProcessPool:
@@ -88,11 +91,12 @@ class Production:
     ) -> Iterator[pa.Table]:
         names = sources_of(self.corpus, self.part)
         sizes = batch_sizes(self.jets, len(names))
-        self._sources = [new_source(name, sizes[:, i]) for i, name in enumerate(names)]
+        window = self.conditions.range
+        self._sources = [new_source(name, sizes[:, i], window) for i, name in enumerate(names)]
         delivered = 0
         for number, batch in enumerate(sizes):
             for source, n in zip(self._sources, batch.tolist(), strict=True):
-                source.quota = spectrum.quotas(n)
+                source.quota = spectrum.quotas(n, window)
             while not all(source.ready for source in self._sources):
                 self._start_chunks(executor, pool)
                 self._use_chunks()
@@ -110,8 +114,9 @@ class Production:
                 return
             chunk = chunks.Chunk(
                 source=source.name,
-                seed=chunks.chunk_seed(self.seed, self.role, source.name, source.started),
+                seed=chunk_seed(self.seed, self.role, source.name, source.started),
                 events=source.size(source.started),
+                conditions=self.conditions,
             )
             source.running.append(executor.submit(chunks.simulate_chunk, chunk, pool))
             source.started += 1
@@ -143,12 +148,17 @@ class Production:
             "generator": "jetscale simulation",
             "corpus": self.corpus,
             "part": self.part,
+            "labels": list(part_named(self.part).labels) if self.part else list(JETCLASS),
+            "conditions": asdict(self.conditions),
             "role": self.role,
             "jets": self.jets,
             "seed": self.seed,
             "versions": {name: version(name) for name in ("jetscale", *PACKAGES, "numpy")},
             "overlay": {"events": chunks.OVERLAY_EVENTS, "mean": chunks.OVERLAY_MEAN},
-            "pt_bins": {"edges": spectrum.EDGES.tolist(), "shares": spectrum.target().tolist()},
+            "pt_bins": {
+                "edges": list(self.conditions.range.edges),
+                "shares": spectrum.target(self.conditions.range).tolist(),
+            },
             "cpu_seconds": round(self.cpu_seconds, 2),
             "overlay_seconds": round(self.overlay_seconds, 2),
             "date": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -156,12 +166,14 @@ class Production:
         }
 
     def _source_provenance(self, source: Source) -> dict[str, Any]:
-        process = process_named(source.name)
+        process = process_named(source.name, self.conditions.window)
         kept = source.counts["accepted"] - source.stock.dropped - int(source.stock.counts.sum())
         return {
-            "settings": [list(settings_of(process, i)) for i in range(len(process.variants))],
+            "family": process.family,
+            "settings": [list(lines) for lines in process.variants],
+            "decays": [[*mode.leaves, round(mode.weight, 6)] for mode in process.modes],
             "pt_range": [process.pt.low, process.pt.high, process.pt.slope],
-            "first_seed": chunks.chunk_seed(self.seed, self.role, source.name, 0),
+            "first_seed": chunk_seed(self.seed, self.role, source.name, 0),
             "chunks": source.used,
             "cpu_seconds": round(source.cpu_seconds, 2),
             **dict(source.counts),
@@ -178,7 +190,14 @@ def check_packages() -> None:
 
 
 def produce(
-    *, corpus: str, role: str, jets: int, seed: int, workers: int, part: str | None = None
+    *,
+    corpus: str,
+    role: str,
+    jets: int,
+    seed: int,
+    workers: int,
+    part: str | None = None,
+    conditions: Conditions = DEFAULT,
 ) -> Production:
     """A checked simulation job; nothing runs until its tables are read.
 
@@ -193,27 +212,51 @@ def produce(
     seed, workers
         Seed of the job, and worker processes; the jets do not depend on the latter.
     part
-        ``qcd``, ``res2p`` or ``res34p``, for ``jetclass2``.
+        For ``jetclass2``: ``qcd``, ``res2p``, ``res34p``, or labels of one of these (see
+        `jetscale.jets.schema.part_named`). Labels come as often as the branching ratios say.
+    conditions
+        Kinematic window and pile-up; ``jetclass`` jets are simulated in their own window.
 
     Raises
     ------
     DataError
-        A name is unknown or a number is not positive.
+        A name is unknown, labels belong to more than one family, or a number is not positive.
     MissingExtra
         Pythia, FastJet or awkward is not installed.
     """
     for what, value, known in (("corpus", corpus, tuple(CORPORA)), ("role", role, ROLES)):
         if value not in known:
             raise DataError(unknown(what, value, known))
-    if corpus == "jetclass" and part is not None:
-        raise DataError(f"part {part!r}: corpus 'jetclass' has no parts; leave it out")
-    if corpus != "jetclass" and part is None:
-        *names, last = sorted(PARTS)
-        raise DataError(f"corpus {corpus!r} needs a part: {', '.join(names)} or {last}")
-    if part is not None and part not in PARTS:
-        raise DataError(unknown("part", part, PARTS))
+    _check_part(corpus, part)
+    if corpus == "jetclass" and conditions.window != "jetclass":
+        raise DataError(
+            f"window {conditions.window!r} is for parts of jetclass2: tops of 200 GeV do not fit "
+            "into one jet; simulate corpus 'jetclass' in window 'jetclass'"
+        )
     for what, number in (("jets", jets), ("seed", seed), ("workers", workers)):
         if number < 1:
             raise DataError(f"simulation: {what} is {number}, needs 1 or more")
     check_packages()
-    return Production(corpus=corpus, role=role, part=part, jets=jets, seed=seed, workers=workers)
+    return Production(
+        corpus=corpus,
+        role=role,
+        part=part,
+        jets=jets,
+        seed=seed,
+        workers=workers,
+        conditions=conditions,
+    )
+
+
+def _check_part(corpus: str, part: str | None) -> None:
+    if corpus == "jetclass":
+        if part is not None:
+            raise DataError(f"part {part!r}: corpus 'jetclass' has no parts; leave it out")
+    elif part is None:
+        *names, last = sorted(PARTS)
+        raise DataError(f"corpus {corpus!r} needs a part: {', '.join(names)} or {last}")
+    else:
+        try:
+            family_of(part)
+        except StudyError as error:
+            raise DataError(str(error)) from None

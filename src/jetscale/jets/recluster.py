@@ -1,6 +1,7 @@
 """FastJet: candidates to anti-kT jets, their substructure, and the columns of the schema.
 
-Jets are anti-kT with R = 0.8, 500 < pT < 1000 GeV and |eta| < 2, as in JetClass (arXiv 2202.03772).
+Jets are anti-kT with R = 0.8 in a window of pT and eta (see `jetscale.jets.conditions`), by default
+500 < pT < 1000 GeV and |eta| < 2, as in JetClass (arXiv 2202.03772).
 Substructure is the soft drop mass (beta 0, z_cut 0.1; arXiv 1402.2657) and N-subjettiness tau1 to
 tau4 (beta 1, R0 0.8; arXiv 1011.2268). FastJet and awkward are the optional extra ``simulate``;
 they are imported when used, and FastJet's banner stays silent.
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jetscale.jets.conditions import JETCLASS_WINDOW, Window
 from jetscale.jets.detector import Candidates
 from jetscale.jets.schema import PART_FLAGS
 from jetscale.jets.simulate import require
@@ -22,7 +24,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 RADIUS = 0.8
-PT_RANGE, MAX_ETA = (500.0, 1000.0), 2.0
 Z_CUT = 0.1
 _WHOLE_JET = 3.0  # Cambridge/Aachen radius that keeps a jet in one piece
 
@@ -95,14 +96,15 @@ def _momentum(candidates: Candidates, rows: Ints | slice) -> dict[str, Floats]:
     }
 
 
-def find_jets(candidates: Candidates, n_events: int) -> Jets:
+def find_jets(candidates: Candidates, n_events: int, window: Window = JETCLASS_WINDOW) -> Jets:
     """All anti-kT jets inside the pT and eta window."""
+    low, high = window.pt_range
     ak = require("awkward")
     counts = np.bincount(candidates.event, minlength=n_events)
     particles = _ragged(_momentum(candidates, slice(None)), counts)
     cluster = _fastjet().ClusterSequence(particles, _anti_kt())
-    found = cluster.inclusive_jets(min_pt=PT_RANGE[0])
-    members = ak.flatten(cluster.constituent_index(min_pt=PT_RANGE[0]), axis=1)
+    found = cluster.inclusive_jets(min_pt=low)
+    members = ak.flatten(cluster.constituent_index(min_pt=low), axis=1)
     event = np.repeat(np.arange(n_events), ak.to_numpy(ak.num(found)))
     px, py, pz, energy = (ak.to_numpy(ak.flatten(found[axis])) for axis in ("px", "py", "pz", "E"))
     sizes = ak.to_numpy(ak.num(members)).astype(np.int64)
@@ -118,7 +120,7 @@ def find_jets(candidates: Candidates, n_events: int) -> Jets:
         start=np.concatenate([[0], np.cumsum(sizes)]),
         rows=_hardest_first(candidates, rows, sizes),
     )
-    inside = (jets.pt > PT_RANGE[0]) & (jets.pt < PT_RANGE[1]) & (np.abs(jets.eta) < MAX_ETA)
+    inside = (jets.pt > low) & (jets.pt < high) & (np.abs(jets.eta) < window.max_eta)
     return jets.take(np.flatnonzero(inside))
 
 
@@ -169,17 +171,22 @@ def subjettiness(candidates: Candidates, jets: Jets) -> Floats:
 def constituent_columns(candidates: Candidates, jets: Jets) -> dict[str, NDArray[Any]]:
     """Flat constituent columns of the schema, jet after jet; split them at ``jets.start``.
 
-    ``part_deta`` is mirrored where the jet's pseudorapidity is not positive.
+    ``part_deta`` is mirrored where the jet's pseudorapidity is not positive. As in the published
+    files, tracks are listed with the pseudorapidity of their calorimeter hit, at equal pT, azimuth
+    and mass, so that momenta along the beam do not add up to the jet's exactly, and curling tracks
+    may be listed far outside of it.
     """
     q = candidates.take(jets.rows)
     jet_eta, jet_phi = np.repeat(jets.eta, jets.counts), np.repeat(jets.phi, jets.counts)
-    eta = np.arcsinh(q.pz / np.hypot(q.px, q.py))
+    eta, charged = q.listed_eta, q.charge != 0
+    pz = np.where(charged, np.hypot(q.px, q.py) * np.sinh(eta), q.pz)
+    energy = np.where(charged, np.sqrt(np.maximum(q.energy**2 + pz**2 - q.pz**2, 0)), q.energy)
     dphi = np.arctan2(q.py, q.px) - jet_phi
     floats = {
         "part_px": q.px,
         "part_py": q.py,
-        "part_pz": q.pz,
-        "part_energy": q.energy,
+        "part_pz": pz,
+        "part_energy": energy,
         "part_deta": np.where(jet_eta > 0, 1.0, -1.0) * (eta - jet_eta),
         "part_dphi": (dphi + np.pi) % (2 * np.pi) - np.pi,
         "part_d0val": q.d0,

@@ -8,6 +8,7 @@ sign(jet_eta) (eta - jet_eta).
 
 import fnmatch
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from jetscale.errors import DataError, StudyError, unknown
@@ -78,7 +79,20 @@ QCD_bc QCD_bss QCD_bs QCD_b QCD_ccss QCD_ccs QCD_cc QCD_css QCD_cs QCD_c QCD_ss 
     """.split()
 )
 
-CORPORA = {"jetclass": JETCLASS, "jetclass2": JETCLASS2}
+TOP = ("QCD", "top")
+QUARKGLUON = ("gluon", "quark")
+JETNET = ("g", "q", "t", "w", "z")
+UNLABELLED = ("unlabelled",)
+
+CORPORA = {
+    "jetclass": JETCLASS,
+    "jetclass2": JETCLASS2,
+    "top": TOP,
+    "quarkgluon": QUARKGLUON,
+    "jetnet": JETNET,
+    "unlabelled": UNLABELLED,
+}
+"""Corpus to its class names in label order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +163,8 @@ class Feature:
     """
 
     name: str
+    inputs: tuple[str, ...] = ()
+    """Columns of the schema it is made from; none given means the column of its own name."""
     shift: float | None = None
     factor: float = 1.0
     low: float = -5.0
@@ -158,20 +174,25 @@ class Feature:
 FEATURES = {
     feature.name: feature
     for feature in (
-        Feature(name="part_pt_log", shift=1.7, factor=0.7),
-        Feature(name="part_e_log", shift=2.0, factor=0.7),
-        Feature(name="part_logptrel", shift=-4.7, factor=0.7),
-        Feature(name="part_logerel", shift=-4.7, factor=0.7),
-        Feature(name="part_deltaR", shift=0.2, factor=4.0),
+        Feature(name="part_pt_log", inputs=("part_px", "part_py"), shift=1.7, factor=0.7),
+        Feature(name="part_e_log", inputs=("part_energy",), shift=2.0, factor=0.7),
+        Feature(
+            name="part_logptrel",
+            inputs=("part_px", "part_py", "jet_pt"),
+            shift=-4.7,
+            factor=0.7,
+        ),
+        Feature(name="part_logerel", inputs=("part_energy", "jet_energy"), shift=-4.7, factor=0.7),
+        Feature(name="part_deltaR", inputs=("part_deta", "part_dphi"), shift=0.2, factor=4.0),
         Feature(name="part_charge"),
         Feature(name="part_isChargedHadron"),
         Feature(name="part_isNeutralHadron"),
         Feature(name="part_isPhoton"),
         Feature(name="part_isElectron"),
         Feature(name="part_isMuon"),
-        Feature(name="part_d0"),
+        Feature(name="part_d0", inputs=("part_d0val",)),
         Feature(name="part_d0err", shift=0.0, factor=1.0, low=0.0, high=1.0),
-        Feature(name="part_dz"),
+        Feature(name="part_dz", inputs=("part_dzval",)),
         Feature(name="part_dzerr", shift=0.0, factor=1.0, low=0.0, high=1.0),
         Feature(name="part_deta"),
         Feature(name="part_dphi"),
@@ -191,3 +212,31 @@ def features_of(feature_set: str) -> tuple[Feature, ...]:
     if feature_set not in FEATURE_SETS:
         raise StudyError(unknown("feature set", feature_set, FEATURE_SETS))
     return tuple(FEATURES[name] for name in FEATURE_SETS[feature_set])
+
+
+def inputs_of(feature_set: str) -> tuple[str, ...]:
+    """Columns that a feature set is made from, without the label; StudyError as `features_of`."""
+    features = features_of(feature_set)
+    return tuple(dict.fromkeys(c for f in features for c in f.inputs or (f.name,)))
+
+
+def check_columns(present: Collection[str], feature_set: str, where: str) -> None:
+    """Raise DataError if a feature set needs columns that are absent; says which set would work.
+
+    Parameters
+    ----------
+    present
+        Names of the columns there are.
+    feature_set
+        ``kin``, ``kinpid`` or ``full``.
+    where
+        The folder or file, for the message.
+    """
+    absent = [name for name in inputs_of(feature_set) if name not in present]
+    if not absent:
+        return
+    works = [name for name in FEATURE_SETS if set(inputs_of(name)) <= set(present)]
+    fix = f"use the features {works[-1]!r}" if works else "no feature set works with these jets"
+    raise DataError(
+        f"{where} lacks columns {', '.join(absent)}, which features {feature_set!r} need; {fix}"
+    )

@@ -51,8 +51,9 @@ class ShardWriter:
     Use it through `shard_writer`. ``provenance`` may be filled until the block ends.
     """
 
-    def __init__(self, folder: Path, corpus: str, role: str) -> None:
+    def __init__(self, folder: Path, corpus: str, role: str, *, may_be_empty: bool) -> None:
         self.provenance: dict[str, Any] = {}
+        self._may_be_empty = may_be_empty
         self._folder, self._corpus, self._role = folder, corpus, role
         self._classes = classes_of(corpus)
         self._pending: list[pa.Table] = []
@@ -87,10 +88,11 @@ class ShardWriter:
         """Write what is waiting and the manifest."""
         if self._waiting:
             self._flush(self._waiting)
-        if not self._shards and self._parquet is None:
+        if not self._shards and self._parquet is None and not self._may_be_empty:
             raise DataError(f"no jets to write for corpus {self._corpus!r}, role {self._role!r}")
         self._close_shard()
-        write_manifest(self._folder, self._corpus, self._role, self._shards, self.provenance)
+        names = self._schema.names if self._schema else []
+        write_manifest(self._folder, self._corpus, self._role, self._shards, names, self.provenance)
 
     @property
     def _path(self) -> Path:
@@ -127,13 +129,15 @@ class ShardWriter:
 
 
 @contextmanager
-def shard_writer(folder: Path, *, corpus: str, role: str) -> Iterator[ShardWriter]:
+def shard_writer(
+    folder: Path, *, corpus: str, role: str, may_be_empty: bool = False
+) -> Iterator[ShardWriter]:
     """A `ShardWriter` whose folder appears when the block ends well.
 
     Raises
     ------
     DataError
-        Unknown corpus or role, or no jets were written.
+        Unknown corpus or role, or no jets were written although the folder may not be empty.
     StorageError
         The folder already holds something or cannot be written.
     """
@@ -144,7 +148,7 @@ def shard_writer(folder: Path, *, corpus: str, role: str) -> Iterator[ShardWrite
         raise StorageError(f"{folder} is not empty; choose another folder or delete it first")
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        writer = ShardWriter(temporary, corpus, role)
+        writer = ShardWriter(temporary, corpus, role, may_be_empty=may_be_empty)
         yield writer
         writer.finish()
 

@@ -19,16 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.errors import MissingExtra, SweepError
+from jetscale.jets.conditions import JETCLASS_WINDOW, Window
 from jetscale.jets.gun import HardEvent, draw_events
-from jetscale.jets.processes import BEAM_ENERGY, SOFT, Process, settings_of
+from jetscale.jets.processes import BEAM_ENERGY, SOFT, Process
+from jetscale.jets.seeds import MAX_SEED
+from jetscale.jets.tokens import NEUTRINOS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MAX_SEED = 900_000_000  # Pythia's limit; 0 would mean the clock
 BATCH = 250  # events per call of Pythia
-MAX_ETA, MIN_PT = 3.0, 0.05  # of particles that the detector looks at
-NEUTRINOS = (12, 14, 16)
+MIN_PT = 0.05  # GeV, of particles that the detector looks at
 _PROCESS_NUMBER = 9999
 
 
@@ -106,6 +107,8 @@ class Generator:
         1 to 900000000; equal seeds give equal events.
     process
         Drives the gun; None for processes of Pythia's own.
+    window
+        Decides the gun's masses and rapidities, and which particles can reach a jet.
 
     Raises
     ------
@@ -115,12 +118,19 @@ class Generator:
         Pythia refuses a setting or does not start.
     """
 
-    def __init__(self, settings: tuple[str, ...], seed: int, process: Process | None) -> None:
+    def __init__(
+        self,
+        settings: tuple[str, ...],
+        seed: int,
+        process: Process | None,
+        window: Window = JETCLASS_WINDOW,
+    ) -> None:
         if not 1 <= seed <= MAX_SEED:
             raise SweepError(f"generator seed {seed} is not in 1..{MAX_SEED}")
-        self._pythia = _blank_pythia()
+        self._pythia, self._window = _blank_pythia(), window
+        rng = np.random.default_rng(seed)
         # Pythia keeps no reference to the gun: it must live as long as the generator does
-        self._gun = _les_houches_gun(process, np.random.default_rng(seed)) if process else None
+        self._gun = _les_houches_gun(process, rng, window) if process else None
         if self._gun is not None:
             self._pythia.setLHAupPtr(self._gun)
         for line in (*settings, f"Random:seed = {seed}"):
@@ -137,7 +147,8 @@ class Generator:
         """The stable, visible particles of a record in reach of the detector."""
         px, py, pz, energy = record.momentum
         reach = np.hypot(px, py)
-        keep = (record.status > 0) & (reach > MIN_PT) & (np.abs(pz) < reach * np.sinh(MAX_ETA))
+        keep = (record.status > 0) & (reach > MIN_PT)
+        keep &= np.abs(pz) < reach * np.sinh(self._window.particle_eta)
         keep &= ~np.isin(np.abs(record.code), NEUTRINOS)
         rows = np.flatnonzero(keep)
         code = record.code[rows]
@@ -160,14 +171,18 @@ class Generator:
         return np.array([charge(kind) for kind in kinds.tolist()], dtype=np.float64)[which]
 
 
-def make_generators(process: Process, seed: int) -> list[Generator]:
+def make_generators(
+    process: Process, seed: int, window: Window = JETCLASS_WINDOW
+) -> list[Generator]:
     """One generator per variant of the process, with seeds counting on; take turns between them.
 
     The seeds ``seed``, ``seed + 1``, ... must belong to the caller alone: Pythia and the gun make
     equal hard events from equal seeds, whatever the decay settings.
     """
-    gun = process if process.pairs else None
-    return [Generator(settings_of(process, i), seed + i, gun) for i in range(len(process.variants))]
+    gun = process if process.gun else None
+    return [
+        Generator(settings, seed + i, gun, window) for i, settings in enumerate(process.variants)
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -182,7 +197,7 @@ def _blank_pythia() -> Any:
     return require("pythia8mc").Pythia(template.settings, template.particleData, False)
 
 
-def _les_houches_gun(process: Process, rng: np.random.Generator) -> Any:
+def _les_houches_gun(process: Process, rng: np.random.Generator, window: Window) -> Any:
     base = require("pythia8mc").LHAup
 
     class Gun(base):  # type: ignore[misc, valid-type]
@@ -201,7 +216,7 @@ def _les_houches_gun(process: Process, rng: np.random.Generator) -> Any:
 
         def setEvent(self, process_number: int = 0) -> bool:  # noqa: N802
             while not self.ready:
-                self.ready = draw_events(process, rng)[::-1]
+                self.ready = draw_events(process, rng, window=window)[::-1]
             hard = self.ready.pop()
             self.setProcess(_PROCESS_NUMBER, 1.0, hard.scale, 1 / 128.0, 0.11)
             for row in hard.rows:
@@ -242,21 +257,27 @@ class SoftPool:
     particles: Particles
 
 
-def make_soft_pool(events: int, seed: int) -> SoftPool:
+def make_soft_pool(events: int, seed: int, window: Window = JETCLASS_WINDOW) -> SoftPool:
     """Visible particles of ``events`` inelastic collisions (about 5 ms each)."""
-    generator = Generator(SOFT, seed, None)
+    generator = Generator(SOFT, seed, None, window)
     particles = generator.particles(generator.events(events))
     counts = np.bincount(particles.event, minlength=events)
     return SoftPool(start=np.concatenate([[0], np.cumsum(counts)]), particles=particles)
 
 
 def overlay(
-    particles: Particles, n_events: int, pool: SoftPool, mean: float, rng: np.random.Generator
+    particles: Particles,
+    n_events: int,
+    pool: SoftPool,
+    mean: float,
+    rng: np.random.Generator,
+    *,
+    spread: float = 0.0,
 ) -> Particles:
     """Add a Poisson number of soft events to each hard event.
 
     Each is turned by a random azimuth and reflected in z at random, so that one pool serves many
-    hard events.
+    hard events; ``spread`` mm is the normal spread of their vertices along the beam.
     """
     count = rng.poisson(mean, n_events)
     target = np.repeat(np.arange(n_events), count)
@@ -276,4 +297,6 @@ def overlay(
         "pz": np.repeat(flip, size) * soft["pz"],
         "vz": np.repeat(flip, size) * soft["vz"],
     }
+    if spread:
+        turned["vz"] += np.repeat(rng.normal(0.0, spread, len(target)), size)
     return Particles.joined(particles, Particles(**{**soft, **turned}))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from jetscale.jets.conditions import DEFAULT, Conditions
 from jetscale.jets.manifest import Manifest
 from jetscale.jets.production import produce
 from jetscale.jets.shards import open_shards, shard_writer
@@ -19,6 +20,7 @@ def simulate_shards(
     seed: int,
     workers: int,
     part: str | None = None,
+    conditions: Conditions = DEFAULT,
     shared: Workers | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
@@ -26,7 +28,7 @@ def simulate_shards(
 
     Parameters
     ----------
-    corpus, role, jets, seed, workers, part
+    corpus, role, jets, seed, workers, part, conditions
         See `jetscale.jets.production.produce`.
     shared
         Processes shared with other jobs; None opens some for this one.
@@ -38,7 +40,15 @@ def simulate_shards(
     DataError, MissingExtra, SweepError, StorageError
         A name is unknown, a package is missing, a worker died, the folder cannot be written.
     """
-    job = produce(corpus=corpus, role=role, jets=jets, seed=seed, workers=workers, part=part)
+    job = produce(
+        corpus=corpus,
+        role=role,
+        jets=jets,
+        seed=seed,
+        workers=workers,
+        part=part,
+        conditions=conditions,
+    )
     with shard_writer(folder, corpus=corpus, role=role) as writer:
         with closing(job.tables(progress, shared)) as tables:  # ends its workers on any failure
             for table in tables:

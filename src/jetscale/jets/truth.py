@@ -1,8 +1,9 @@
 """What a simulated event contains: decay leaves of the resonances, and partons of the shower.
 
 Leaves are the entries that Pythia marks as outgoing from a resonance decay (|status| 23): quarks,
-gluons and leptons. A tau counts as tauh, taue or taum by what it decayed to. Partons are those
-ready for hadronisation (|status| 71), which also label QCD jets of the public JetClass-II.
+gluons and leptons. A tau counts as tauh, taue or taum by what it decayed to, and lies where its
+visible decay products do. Partons are those ready for hadronisation (|status| 71) above 10 GeV,
+which also label QCD jets of the public JetClass-II.
 """
 
 from dataclasses import dataclass
@@ -10,28 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from jetscale.jets.simulate import NEUTRINOS, EventRecord
+from jetscale.jets.simulate import EventRecord
+from jetscale.jets.tokens import NEUTRINOS, TAU, TOKEN_OF_CODE, TOKENS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-TOKENS = ("b", "c", "s", "q", "g", "e", "m", "v", "tauh", "taue", "taum")
 QCD_FLAVOURS = ("b", "c", "s")
 MIN_PARTON_PT = 10.0  # GeV; the published labels use the same threshold
 
-_TOKEN_OF_CODE = {
-    **dict.fromkeys((1, 2), "q"),
-    **dict.fromkeys(NEUTRINOS, "v"),
-    3: "s",
-    4: "c",
-    5: "b",
-    11: "e",
-    13: "m",
-    15: "tauh",
-    21: "g",
-}
-_TAU = 15
 _RESONANCES = (5, 6)  # entries of X and X' in every event of the gun
 _OUTGOING, _READY = 23, 71
 
@@ -64,14 +53,21 @@ class Partons:
 
 
 def decay_leaves(record: EventRecord) -> Leaves:
-    """The leaves of both resonances of every event."""
+    """The leaves of both resonances of every event; a tau points where its visible part goes."""
     rows = np.flatnonzero(np.abs(record.status) == _OUTGOING)
     event = record.event[rows]
     side = _ancestor(record, rows, event) - _RESONANCES[0]
     keep = (side >= 0) & (side <= 1)
     rows, event, side = rows[keep], event[keep], side[keep]
-    eta, phi = _direction(record, rows)
-    return Leaves(event=event, side=side, eta=eta, phi=phi, token=_tokens(record, rows, event))
+    momentum = np.stack([axis[rows] for axis in record.momentum[:3]])
+    token = _tokens(record, rows)
+    for i in np.flatnonzero(np.abs(record.code[rows]) == TAU):
+        products = _tau_products(record, int(rows[i]), int(record.start[event[i]]))
+        token[i] = TOKENS.index(_tau_token(record.code[products]))
+        seen = products[~np.isin(np.abs(record.code[products]), NEUTRINOS)]
+        momentum[:, i] = [axis[seen].sum() for axis in record.momentum[:3]]
+    eta, phi = _direction(momentum)
+    return Leaves(event=event, side=side, eta=eta, phi=phi, token=token)
 
 
 def shower_partons(record: EventRecord) -> Partons:
@@ -80,12 +76,12 @@ def shower_partons(record: EventRecord) -> Partons:
     hard = np.hypot(record.momentum[0], record.momentum[1]) > MIN_PARTON_PT
     ready = np.abs(record.status) == _READY
     rows = np.flatnonzero(ready & hard & (code >= 3) & (code <= 5))
-    eta, phi = _direction(record, rows)
+    eta, phi = _direction(np.stack([axis[rows] for axis in record.momentum[:3]]))
     return Partons(event=record.event[rows], eta=eta, phi=phi, flavour=5 - code[rows])
 
 
-def _direction(record: EventRecord, rows: Ints) -> tuple[Floats, Floats]:
-    px, py, pz = (axis[rows] for axis in record.momentum[:3])
+def _direction(momentum: Floats) -> tuple[Floats, Floats]:
+    px, py, pz = momentum
     return np.arcsinh(pz / np.maximum(np.hypot(px, py), 1e-9)), np.arctan2(py, px)
 
 
@@ -100,26 +96,26 @@ def _ancestor(record: EventRecord, rows: Ints, event: Ints) -> Ints:
     return entry
 
 
-def _tokens(record: EventRecord, rows: Ints, event: Ints) -> Ints:
+def _tokens(record: EventRecord, rows: Ints) -> Ints:
     code = np.abs(record.code[rows])
     table = np.zeros(int(code.max(initial=0)) + 1, dtype=np.int64)
-    for known, name in _TOKEN_OF_CODE.items():
+    for known, name in TOKEN_OF_CODE.items():
         if known < len(table):
             table[known] = TOKENS.index(name)
-    token = table[code]
-    taus = np.flatnonzero(code == _TAU)
-    token[taus] = [_tau_token(record, int(rows[i]), int(record.start[event[i]])) for i in taus]
-    return token
+    return table[code]
 
 
-def _tau_token(record: EventRecord, row: int, first: int) -> int:
-    """Decay mode of a tau: follow its copies down to the one that decays."""
+def _tau_products(record: EventRecord, row: int, first: int) -> Ints:
+    """Rows of what a tau decays to: follow its copies down to the one that decays."""
     while True:
-        daughters = range(first + record.daughter1[row], first + record.daughter2[row] + 1)
-        copies = [d for d in daughters if record.code[d] == record.code[row]]
-        if not copies:
-            break
-        row = copies[0]
-    codes = {abs(int(record.code[d])) for d in daughters}
-    name = "taue" if 11 in codes else "taum" if 13 in codes else "tauh"
-    return TOKENS.index(name)
+        low, high = first + record.daughter1[row], first + record.daughter2[row] + 1
+        products: Ints = np.arange(low, high)
+        copies = products[record.code[products] == record.code[row]]
+        if not len(copies):
+            return products
+        row = int(copies[0])
+
+
+def _tau_token(codes: Ints) -> str:
+    kinds = np.abs(codes)
+    return "taue" if 11 in kinds else "taum" if 13 in kinds else "tauh"

@@ -80,6 +80,9 @@ def _check_shard(manifest: Manifest, shard: Shard, ranges: dict[str, _Range]) ->
     check_shard(manifest, shard)
     counts: Counter[str] = Counter()
     for table in _row_groups(path):
+        if tuple(table.column_names) != manifest.columns:
+            other = sorted({*table.column_names} ^ {*manifest.columns})
+            raise DataError(f"{path}: columns {other} are only in the shard or in the manifest")
         columns.check_labels(table, manifest.corpus)
         for label, n in zip(
             *np.unique(table["jet_label"].to_numpy(), return_counts=True), strict=True

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from jetscale.jets import chunks
+from jetscale.jets.conditions import DEFAULT, Conditions, Window
 from jetscale.jets.simulate import SoftPool
+
+_Key = tuple[int, str, Window]  # seed, role and window of an overlay
 
 
 @dataclass(slots=True)
@@ -19,17 +22,22 @@ class Workers:
     """An executor and the overlays made on it so far."""
 
     executor: ProcessPoolExecutor
-    _overlays: dict[tuple[int, str], Future[tuple[SoftPool, float]]] = field(default_factory=dict)
+    _overlays: dict[tuple[int, str, Window], Future[tuple[SoftPool, float]]] = field(
+        default_factory=dict
+    )
 
-    def overlay(self, seed: int, role: str) -> tuple[SoftPool, float]:
+    def overlay(
+        self, seed: int, role: str, conditions: Conditions = DEFAULT
+    ) -> tuple[SoftPool, float]:
         """The soft events of a role, made once, and the CPU seconds they took."""
-        self.start_overlay(seed, role)
-        return self._overlays[seed, role].result()
+        self.start_overlay(seed, role, conditions)
+        return self._overlays[seed, role, conditions.range].result()
 
-    def start_overlay(self, seed: int, role: str) -> None:
+    def start_overlay(self, seed: int, role: str, conditions: Conditions = DEFAULT) -> None:
         """Begin with the soft events of a role before they are needed."""
-        if (seed, role) not in self._overlays:
-            self._overlays[seed, role] = self.executor.submit(chunks.make_overlay, seed, role)
+        key = (seed, role, conditions.range)
+        if key not in self._overlays:
+            self._overlays[key] = self.executor.submit(chunks.make_overlay, *key)
 
 
 @contextmanager

@@ -1,35 +1,40 @@
 """From stream plans to stream folders: check the sources, reuse what is there, make the rest.
 
-`assemble` opens the shard folders, decides the identity of every stream, hands the work of all
-missing streams to one run, and completes their folders when all blocks are written. The run
-happens in this process (`prepare_in_process`) or as one Ray Data job (`jetscale.mixtures.prepare`),
-with the same bytes.
+`assemble` opens the shard folders, decides the identity of every stream, hands the tasks of all
+missing streams to a run, and completes their folders when all blocks are written. Tasks are done
+in this process (`prepare_in_process`) or by Ray Data (`jetscale.mixtures.prepare`), with the same
+bytes. Until a stream is complete its folder takes twice the space, for the runs of the shuffle.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import Any, Protocol, TypeVar
 
 from jetscale.errors import DataError
 from jetscale.files import atomic_path
-from jetscale.jets.manifest import check_roles, check_shard, open_shards
-from jetscale.jets.schema import classes_of, features_of
+from jetscale.jets.manifest import check_roles, open_shards
+from jetscale.jets.schema import check_columns, classes_of, features_of
 from jetscale.mixtures import stream
+from jetscale.mixtures.shuffle import Row, write_blocks, write_runs
 from jetscale.mixtures.stream import Block, StreamPlan
-from jetscale.mixtures.work import Pool, Work, add_stream, read_picks, write_group
+from jetscale.mixtures.work import SCRATCH, Bucket, Job, Pool, buckets_of, jobs_of
 from jetscale.study import digest
 
-Progress = Callable[[int, int], None]
-"""Called with jets written and jets to write."""
+T = TypeVar("T")
 
-Run = Callable[[Work], Iterator[tuple[int, Block]]]
-"""Does the work; gives number and description of each block when it is written."""
+Progress = Callable[[int, int], None]
+"""Called with jets done and jets in all; a jet is half done when it waits in a run."""
+
+
+class Run(Protocol):
+    """Calls a function with every item, in any order and anywhere; gives the rows as they come."""
+
+    def __call__(self, function: Callable[[T], list[Row]], items: Sequence[T]) -> Iterator[Row]:
+        """Rows of all calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +53,8 @@ def open_pools(plan: StreamPlan) -> dict[str, Pool]:
     Raises
     ------
     DataError
-        A folder is missing or damaged, its corpus lacks a class of the source, two sources give
-        the same jets, or their roles differ.
+        A folder is missing or damaged, its corpus lacks a class of the source or its jets a column
+        of the feature set, two sources give the same jets, or their roles differ.
     """
     pools = {}
     for name in sorted(plan.quotas):
@@ -62,6 +67,7 @@ def open_pools(plan: StreamPlan) -> dict[str, Pool]:
                 f"{manifest.corpus!r} of {source.folder} does not have"
             )
         pools[name] = Pool(manifest=manifest, labels=tuple(source.labels))
+        check_columns(manifest.columns, plan.features, str(manifest.folder))
     for (a, first), (b, second) in combinations(pools.items(), 2):
         if first.overlaps(second):
             raise DataError(
@@ -78,6 +84,7 @@ def open_pools(plan: StreamPlan) -> dict[str, Pool]:
 
 def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
     """Everything that decides the content of a stream, and no path."""
+    scaling = {} if plan.scale_pt is None else {"scale_pt": plan.scale_pt}
     return {
         "format": stream.FORMAT,
         "rows": plan.rows,
@@ -95,6 +102,7 @@ def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
             }
             for name, pool in pools.items()
         },
+        **scaling,
     }
 
 
@@ -134,32 +142,21 @@ def _exists(folder: Path) -> bool:
     return found
 
 
-def _check_shards(tasks: list[_Task]) -> None:
-    """Hash every shard once: an altered one must not become a stream."""
-    manifests = {p.manifest.folder: p.manifest for task in tasks for p in task.pools.values()}
-    for manifest in manifests.values():
-        for shard in manifest.shards:
-            check_shard(manifest, shard)
-
-
 def _make(tasks: list[_Task], run: Run, progress: Progress | None) -> None:
-    _check_shards(tasks)
-    work = Work(jobs=[], picks=[], blocks=[])
-    total = sum(task.plan.rows for task in tasks)
     with ExitStack() as stack:
         folders = [stack.enter_context(atomic_path(task.folder)) for task in tasks]
-        spans = []
+        jobs: list[Job] = []
+        spans, buckets = [], []
+        first = 0
         for task, folder in zip(tasks, folders, strict=True):
             folder.mkdir()
-            first = len(work.blocks)
-            add_stream(work, task.plan, task.pools, folder)
-            spans.append(range(first, len(work.blocks)))
-        blocks, done = {}, 0
-        for number, block in run(work):
-            blocks[number], done = block, done + block.rows
-            if progress:
-                progress(done, total)
+            jobs += jobs_of(task.plan, task.pools, folder)
+            buckets += buckets_of(task.plan, folder, first)
+            spans.append(range(first, buckets[-1].number + len(buckets[-1].edges) - 1))
+            first = spans[-1].stop
+        blocks = _shuffle(jobs, buckets, run, progress)
         for task, folder, span in zip(tasks, folders, spans, strict=True):
+            shutil.rmtree(folder / SCRATCH)
             stream.write_index(
                 folder,
                 [blocks[number] for number in span],
@@ -170,24 +167,46 @@ def _make(tasks: list[_Task], run: Run, progress: Progress | None) -> None:
             )
 
 
-def block_in(row: dict[str, Any]) -> tuple[int, Block]:
-    """Number and description of a block from a row of `jetscale.mixtures.work.write_group`."""
-    number = row.pop("number")
-    return number, Block(**row)
+def _shuffle(
+    jobs: list[Job], buckets: list[Bucket], run: Run, progress: Progress | None
+) -> dict[int, Block]:
+    """Do all tasks; returns the blocks by number."""
+    total = sum(bucket.edges[-1] - bucket.edges[0] for bucket in buckets)
+    blocks: dict[int, Block] = {}
+    moved = 0
+    for row in run(write_runs, _checked_once(jobs)):
+        moved += row["jets"]
+        if progress:
+            progress(moved // 2, total)
+    for row in run(write_blocks, buckets):
+        number = row.pop("number")
+        blocks[number] = Block(**row)
+        moved += blocks[number].rows
+        if progress:
+            progress(moved // 2, total)
+    return blocks
+
+
+def _checked_once(jobs: list[Job]) -> list[Job]:
+    """Every shard is hashed by the first job that reads it: an altered one makes no stream."""
+    seen: set[Path] = set()
+    checked = []
+    for job in jobs:
+        checked.append(replace(job, check=job.path not in seen))
+        seen.add(job.path)
+    return checked
 
 
 def prepare_in_process(
     plans: Sequence[StreamPlan], root: Path, progress: Progress | None = None
 ) -> dict[str, Path]:
-    """Make the missing streams in this process, without Ray; holds all their jets in memory.
+    """Make the missing streams in this process, without Ray and in bounded memory.
 
     Byte for byte the same as `jetscale.mixtures.prepare.prepare`; raises as `assemble`.
     """
     return assemble(plans, root, _run_here, progress)
 
 
-def _run_here(work: Work) -> Iterator[tuple[int, Block]]:
-    jets = pa.concat_tables([read_picks(work.jobs, picks) for picks in work.picks])
-    for number in range(len(work.blocks)):
-        mine = jets.filter(pc.equal(jets["block"], number))
-        yield block_in(write_group(work.blocks, mine).to_pylist()[0])
+def _run_here(function: Callable[[T], list[Row]], items: Sequence[T]) -> Iterator[Row]:
+    for item in items:
+        yield from function(item)

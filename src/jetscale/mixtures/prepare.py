@@ -1,26 +1,26 @@
-"""The Ray Data job that turns shard folders into streams.
+"""The Ray Data jobs that turn shard folders into streams.
 
-All missing streams are made in one job: row groups are read and standardised in parallel, jets are
-grouped by output block with a sort-based shuffle, and each group is written in position order. The
-sort-based shuffle is made of ordinary tasks, so it needs no standing actors: it ran in half the
-time of the hash shuffle on two cores and cannot wait for a CPU held by its own aggregators. The
-blocks do not depend on the order in which tasks end. ``root`` must be a folder all nodes see.
+All missing streams are made in two jobs, one per step of `jetscale.mixtures.shuffle`. Jets go from
+task to task through files in ``root``, which must be a folder all nodes see: neither the driver nor
+Ray's object store ever holds them, so memory is that of the running tasks. (Ray's own sort shuffle
+keeps a piece per input and output in the object store.) Tasks need no standing actors, so none can
+wait for a CPU held by another. The blocks do not depend on the order in which tasks end.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import ray
 import ray.data
-from ray.data.context import DataContext, ShuffleStrategy
+from ray.data.context import DataContext
 
 from jetscale.errors import JetscaleError, SweepError
-from jetscale.mixtures.assemble import Progress, assemble, block_in
-from jetscale.mixtures.stream import Block, StreamPlan
-from jetscale.mixtures.work import Work, read_picks, write_group
+from jetscale.mixtures.assemble import Progress, T, assemble
+from jetscale.mixtures.shuffle import Row
+from jetscale.mixtures.stream import StreamPlan
 
 
 def prepare(
@@ -35,7 +35,7 @@ def prepare(
     root
         Folder of streams, visible to every node.
     progress
-        Called with jets written and jets to write, each time a block is done.
+        Called with jets done and jets in all, each time a shard is read or a block written.
 
     Raises
     ------
@@ -49,17 +49,12 @@ def prepare(
     return assemble(plans, root, _run_on_ray, progress)
 
 
-def _run_on_ray(work: Work) -> Iterator[tuple[int, Block]]:
+def _run_on_ray(function: Callable[[T], list[Row]], items: Sequence[T]) -> Iterator[Row]:
     with _settings():
-        jets = ray.data.from_arrow(work.picks).map_batches(
-            partial(read_picks, work.jobs), batch_size=None, batch_format="pyarrow"
-        )
-        blocks = jets.groupby("block").map_groups(
-            partial(write_group, work.blocks), batch_format="pyarrow"
-        )
+        numbers = ray.data.range(len(items), override_num_blocks=len(items))
         try:
-            for row in blocks.iter_rows():
-                yield block_in(dict(row))
+            for row in numbers.flat_map(partial(_call, function, items)).iter_rows():
+                yield dict(row)
         except ray.exceptions.RayTaskError as error:
             line = str(error.cause).splitlines()[0]  # Ray appends its own advice
             if isinstance(error.cause, JetscaleError):
@@ -70,11 +65,14 @@ def _run_on_ray(work: Work) -> Iterator[tuple[int, Block]]:
             raise SweepError(f"streams cannot be prepared: {line}") from error
 
 
+def _call(function: Callable[[T], list[Row]], items: Sequence[T], row: Row) -> list[Row]:
+    return function(items[row["id"]])
+
+
 @contextmanager
 def _settings() -> Iterator[None]:
-    """Ray Data as this job needs it: its shuffle, our errors as they are, and a silent console."""
+    """Ray Data as this job needs it: our errors as they are, and a silent console."""
     wanted = {
-        "shuffle_strategy": ShuffleStrategy.SORT_SHUFFLE_PULL_BASED,
         "enable_progress_bars": False,
         "raise_original_map_exception": True,
     }

@@ -6,11 +6,12 @@ own, and one seeded shuffle says which source fills which position. Any prefix i
 random sample of the whole (independent and identically distributed up to the finite pool), and
 prefixes are nested. A source's permutation depends on the seed, the source's name and its size
 only: two mixtures with a common part draw the same leading jets from it.
+
+Drawing takes 1 byte per position and 8 bytes per eligible jet of one source at a time.
 """
 
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,22 +19,10 @@ from numpy.typing import NDArray
 from jetscale.errors import DataError
 
 _POSITIONS, _ROWS = 1, 2  # independent branches of one seed
+_CHUNK = 1 << 18
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draw:
-    """What one source gives to a stream: eligible row ``rows[i]`` goes to ``positions[i]``.
-
-    Attributes
-    ----------
-    rows
-        (k,) int64, distinct, in the order in which the stream meets them.
-    positions
-        (k,) int64, ascending positions in the stream.
-    """
-
-    rows: NDArray[np.int64]
-    positions: NDArray[np.int64]
+NOT_DRAWN = np.uint32(0xFFFFFFFF)
+"""The slot of an eligible jet that the stream does not take."""
 
 
 def quotas(weights: Mapping[str, float], rows: int) -> dict[str, int]:
@@ -55,10 +44,10 @@ def quotas(weights: Mapping[str, float], rows: int) -> dict[str, int]:
     return {name: int(count) for name, count in zip(names, whole, strict=True)}
 
 
-def draw(
+def slots(
     quota: Mapping[str, int], available: Mapping[str, int], seed: int, stream: str
-) -> dict[str, Draw]:
-    """Rows and positions of every source of a stream.
+) -> Iterator[tuple[str, NDArray[np.uint32]]]:
+    """Where the jets of every source go, one source after another by name.
 
     Parameters
     ----------
@@ -70,6 +59,12 @@ def draw(
         Seed of the order.
     stream
         Name of the stream, for the message.
+
+    Yields
+    ------
+    name, slots
+        (available,) uint32: the position in the stream of each eligible jet, or `NOT_DRAWN`. The
+        jets of a source lie in the stream in the order of its permutation.
 
     Raises
     ------
@@ -83,17 +78,27 @@ def draw(
                 f"{available[name]}; ask for fewer jets or add shards"
             )
     names = sorted(quota)
-    source = np.repeat(np.arange(len(names)), [quota[name] for name in names])
+    kind = np.min_scalar_type(len(names))
+    source = np.repeat(np.arange(len(names), dtype=kind), [quota[name] for name in names])
     np.random.default_rng([seed, _POSITIONS]).shuffle(source)
-    return {
-        name: Draw(
-            rows=_permutation(available[name], name, seed)[: quota[name]],
-            positions=np.flatnonzero(source == i),
-        )
-        for i, name in enumerate(names)
-    }
+    for i, name in enumerate(names):
+        yield name, _slots(source, i, _permutation(available[name], name, seed))
 
 
-def _permutation(n: int, name: str, seed: int) -> NDArray[np.int64]:
+def _slots(
+    source: NDArray[np.unsignedinteger], number: int, rows: NDArray[np.uint32]
+) -> NDArray[np.uint32]:
+    """The k-th position of source ``number`` goes to the k-th of ``rows``."""
+    found, done = np.full(len(rows), NOT_DRAWN), 0
+    for start in range(0, len(source), _CHUNK):
+        positions = start + np.flatnonzero(source[start : start + _CHUNK] == number)
+        found[rows[done : done + len(positions)]] = positions
+        done += len(positions)
+    return found
+
+
+def _permutation(n: int, name: str, seed: int) -> NDArray[np.uint32]:
     rng = np.random.default_rng([seed, _ROWS, zlib.crc32(name.encode())])
-    return rng.permutation(n)
+    rows = np.arange(n, dtype=np.uint32)
+    rng.shuffle(rows)
+    return rows

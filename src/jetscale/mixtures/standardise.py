@@ -5,6 +5,10 @@ Derived columns and constants follow ``JetClass_full.yaml`` of jet-universe/part
 clip((x - shift) * factor, low, high) with the constants of `jetscale.jets.schema.FEATURES`, and
 NaN to 0. Constituents are taken in file order, leading ones first, and never padded.
 Arithmetic is float32, as in the published tool, so values agree with it bit for bit.
+
+JetClass-II is published with one change (``JetClassII_full.yaml`` of jet-universe/sophon, arXiv
+2405.12972): ``part_pt_log`` and ``part_e_log`` come from 4-vectors scaled to a jet pT of 500 GeV.
+``scale_pt`` asks for it.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,26 +18,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jetscale.errors import DataError
-from jetscale.jets.schema import Feature, features_of
+from jetscale.jets.schema import Feature, check_columns, features_of, inputs_of
 from jetscale.mixtures.ragged import Ragged
 
 Float = NDArray[np.float32]
 _PT = "pT"  # shared by two features, computed once
-
-_INPUTS = {
-    "part_pt_log": ("part_px", "part_py"),
-    "part_e_log": ("part_energy",),
-    "part_logptrel": ("part_px", "part_py", "jet_pt"),
-    "part_logerel": ("part_energy", "jet_energy"),
-    "part_deltaR": ("part_deta", "part_dphi"),
-    "part_d0": ("part_d0val",),
-    "part_dz": ("part_dzval",),
-}
+_SCALED_PT, _SCALED_ENERGY = "scaled pT", "scaled energy"
 
 _DERIVED: Mapping[str, Callable[[Mapping[str, Float]], Float]] = {
-    "part_pt_log": lambda raw: np.log(raw[_PT]),
-    "part_e_log": lambda raw: np.log(raw["part_energy"]),
+    "part_pt_log": lambda raw: np.log(raw[_SCALED_PT]),
+    "part_e_log": lambda raw: np.log(raw[_SCALED_ENERGY]),
     "part_logptrel": lambda raw: np.log(raw[_PT] / raw["jet_pt"]),
     "part_logerel": lambda raw: np.log(raw["part_energy"] / raw["jet_energy"]),
     "part_deltaR": lambda raw: np.hypot(raw["part_deta"], raw["part_dphi"]),
@@ -44,11 +38,12 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Float]], Float]] = {
 
 def columns_for(feature_set: str) -> tuple[str, ...]:
     """Columns of a shard that a feature set needs, the label included."""
-    needed = [c for f in features_of(feature_set) for c in _INPUTS.get(f.name, (f.name,))]
-    return (*dict.fromkeys(needed), "jet_label")
+    return (*inputs_of(feature_set), "jet_label")
 
 
-def standardise(table: pa.Table, feature_set: str, constituents: int) -> Ragged:
+def standardise(
+    table: pa.Table, feature_set: str, constituents: int, *, scale_pt: float | None = None
+) -> Ragged:
     """The leading ``constituents`` of each jet as standardised features.
 
     Parameters
@@ -59,6 +54,10 @@ def standardise(table: pa.Table, feature_set: str, constituents: int) -> Ragged:
         ``kin``, ``kinpid`` or ``full``.
     constituents
         Most constituents kept per jet.
+    scale_pt
+        Jet pT in GeV to which 4-vectors are scaled for the features ``part_pt_log`` and
+        ``part_e_log``; 500 is the published standardisation of JetClass-II, None (no scaling) that
+        of JetClass.
 
     Returns
     -------
@@ -70,10 +69,8 @@ def standardise(table: pa.Table, feature_set: str, constituents: int) -> Ragged:
     DataError
         The table lacks columns of the feature set.
     """
+    check_columns(table.column_names, feature_set, "the table")
     needed = columns_for(feature_set)
-    missing = [name for name in needed if name not in table.column_names]
-    if missing:
-        raise DataError(f"feature set {feature_set!r} needs columns {missing}, which are absent")
     features = features_of(feature_set)
     index, offsets = _leading(table[needed[0]].combine_chunks(), constituents)
     lengths = np.diff(offsets)
@@ -85,13 +82,27 @@ def standardise(table: pa.Table, feature_set: str, constituents: int) -> Ragged:
     }
     values = np.empty((int(offsets[-1]), len(features)), np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
-        raw[_PT] = np.hypot(raw["part_px"], raw["part_py"])
+        raw |= _momenta(raw, scale_pt)
         for i, feature in enumerate(features):
             derived = _DERIVED.get(feature.name, itemgetter(feature.name))(raw)
             values[:, i] = _transform(derived, feature)
     np.nan_to_num(values, copy=False, nan=0.0, posinf=None, neginf=None)
     labels = table["jet_label"].to_numpy().astype(np.int64)
     return Ragged(values=values, offsets=offsets, labels=labels)
+
+
+def _momenta(raw: Mapping[str, Float], scale_pt: float | None) -> dict[str, Float]:
+    """Transverse momenta and energies as they are and scaled, in the published order of steps."""
+    px, py, energy = raw["part_px"], raw["part_py"], raw["part_energy"]
+    pt = np.hypot(px, py)
+    if scale_pt is None:
+        return {_PT: pt, _SCALED_PT: pt, _SCALED_ENERGY: energy}
+    jet_pt, target = raw["jet_pt"], np.float32(scale_pt)
+    return {
+        _PT: pt,
+        _SCALED_PT: np.hypot(px / jet_pt * target, py / jet_pt * target),
+        _SCALED_ENERGY: energy / jet_pt * target,
+    }
 
 
 def _leading(

@@ -56,9 +56,16 @@ class StreamPlan:
     constituents: int
     """Leading constituents kept per jet."""
     seed: int
+    scale_pt: float | None = None
+    """Jet pT in GeV to which 4-vectors are scaled for the logarithms of pT and energy; 500 is the
+    published standardisation of JetClass-II, None that of JetClass."""
 
     def __post_init__(self) -> None:
         features_of(self.features)
+        if self.scale_pt is not None and not 0 < self.scale_pt < inf:
+            raise StudyError(
+                f"stream {self.name!r}: scale_pt is {self.scale_pt}, needs > 0 and finite, or None"
+            )
         if not self.sources or self.rows < 1:
             raise StudyError(f"stream {self.name!r}: needs a source and rows above zero")
         _check_classes(f"stream {self.name!r}", self.labels)
@@ -187,8 +194,8 @@ def _schema(n_features: int) -> pa.Schema:
     return pa.schema({"label": pa.int64(), "constituents": constituents})
 
 
-def write_block(path: Path, jets: Ragged) -> Block:
-    """Write one block file and describe it."""
+def write_jets(path: Path, jets: Ragged) -> None:
+    """Write jets as an uncompressed Arrow file with one record batch."""
     schema = _schema(jets.values.shape[1])
     kind = schema.field("constituents").type
     values = pa.FixedSizeListArray.from_arrays(
@@ -196,12 +203,14 @@ def write_block(path: Path, jets: Ragged) -> Block:
     )
     lists = pa.ListArray.from_arrays(pa.array(jets.offsets.astype(np.int32)), values, type=kind)
     batch = pa.record_batch([pa.array(jets.labels), lists], schema=schema)
-    with (
-        atomic_path(path) as temporary,
-        pa.OSFile(str(temporary), "wb") as sink,
-        pa.ipc.new_file(sink, batch.schema) as writer,
-    ):
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
+
+
+def write_block(path: Path, jets: Ragged) -> Block:
+    """Write one block file and describe it."""
+    with atomic_path(path) as temporary:
+        write_jets(temporary, jets)
     return Block(
         file=path.name,
         rows=len(jets),
@@ -210,18 +219,24 @@ def write_block(path: Path, jets: Ragged) -> Block:
     )
 
 
-def read_block(path: Path, n_features: int) -> Ragged:
-    """The jets of one block, memory-mapped; raises DataError if it cannot be read."""
+def read_block(path: Path, n_features: int, start: int = 0, stop: int | None = None) -> Ragged:
+    """The jets of one block, or a part of them, memory-mapped: what is left out is not read.
+
+    Raises DataError if the file cannot be read.
+    """
     try:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
             if reader.num_record_batches != 1 or reader.schema != _schema(n_features):
                 raise _damaged(path, "expected one record batch of labels and constituents")
             batch = reader.get_batch(0)
         batch.validate()  # damaged lengths must not lead outside the file
+        batch = batch.slice(start, None if stop is None else stop - start)
         lists = batch.column("constituents")
+        offsets = lists.offsets.to_numpy().astype(np.int64)  # absolute, also in a part
+        values = lists.values.values.to_numpy().reshape(-1, n_features)
         return Ragged(
-            values=lists.values.values.to_numpy().reshape(-1, n_features),
-            offsets=lists.offsets.to_numpy().astype(np.int64),
+            values=values[offsets[0] : offsets[-1]],
+            offsets=offsets - offsets[0],
             labels=batch.column("label").to_numpy(),
         )
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -1,28 +1,27 @@
-"""The work behind a stream, cut into tables: which rows go where, and what is done with them.
+"""The work behind a stream, cut into tasks: which shards are read, which blocks are written.
 
-A `Pool` is the eligible jets of one shard folder. `add_stream` lists, for every Parquet row group,
-which rows go to which position of a stream (the picks). Two functions do the work on tables:
-`read_picks` (row group to standardised jets) and `write_group` (the jets of one block to its
-file). They depend on their arguments alone, so any machinery may run them in any order.
+A `Pool` is the eligible jets of one shard folder. `jobs_of` draws the jets of a stream, leaves the
+position of every eligible jet (its slot) in a file, and lists one `Job` per shard; `buckets_of`
+lists one `Bucket` per few blocks. `jetscale.mixtures.shuffle` does them. No jet is opened here, and
+what stays in memory is a few numbers per shard and block.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from jetscale.errors import DataError, StorageError
-from jetscale.jets.manifest import Manifest
+from jetscale.errors import DataError
+from jetscale.jets.manifest import Manifest, Shard
 from jetscale.jets.schema import classes_of, features_of
-from jetscale.mixtures.quota import Draw, draw
-from jetscale.mixtures.ragged import Ragged
-from jetscale.mixtures.standardise import columns_for, standardise
-from jetscale.mixtures.stream import ROWS_PER_BLOCK, StreamPlan, write_block
+from jetscale.mixtures.quota import NOT_DRAWN, slots
+from jetscale.mixtures.stream import ROWS_PER_BLOCK, StreamPlan
+
+BLOCKS_PER_BUCKET = 4
+SCRATCH = "scratch"
+"""Folder of slots and runs within the folder of an unfinished stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +34,11 @@ class Pool:
     @property
     def available(self) -> int:
         """Number of eligible jets."""
-        return sum(self.manifest.label_counts.get(label, 0) for label in self.labels)
+        return self.eligible(self.manifest)
+
+    def eligible(self, what: Manifest | Shard) -> int:
+        """Number of eligible jets of the folder or of one of its shards."""
+        return sum(what.label_counts.get(label, 0) for label in self.labels)
 
     def overlaps(self, other: "Pool") -> bool:
         """True if some jet may belong to both pools."""
@@ -43,177 +46,95 @@ class Pool:
         theirs = {shard.sha256 for shard in other.manifest.shards}
         return not (mine.isdisjoint(theirs) or set(self.labels).isdisjoint(other.labels))
 
-    def eligible(self) -> NDArray[np.int64]:
-        """Numbers of the eligible jets in the folder, counted over its shards in order."""
-        classes = classes_of(self.manifest.corpus)
-        wanted = np.array([label in self.labels for label in classes])
-        found, start = [np.empty(0, np.int64)], 0
-        for shard in self.manifest.shards:
-            if all(label in self.labels for label in shard.label_counts):
-                found.append(np.arange(start, start + shard.rows))
-            elif any(label in self.labels for label in shard.label_counts):
-                labels = _read(self.manifest.path(shard), None, ["jet_label"])["jet_label"]
-                found.append(start + np.flatnonzero(wanted[labels.to_numpy()]))
-            start += shard.rows
-        return np.concatenate(found)
 
-    def row_groups(self) -> Iterator[tuple[Path, int, int]]:
-        """(file, row group, jets) of all shards in order."""
-        for shard in self.manifest.shards:
-            path = self.manifest.path(shard)
-            try:
-                metadata = pq.read_metadata(path)
-            except (pa.ArrowException, OSError) as error:
-                raise _damaged(path, error) from error
-            for group in range(metadata.num_row_groups):
-                yield path, group, metadata.row_group(group).num_rows
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One row group to be read for one stream."""
-
-    path: Path
-    group: int
-    features: str
-    constituents: int
-    labels: NDArray[np.int64]
-    """Class index of the corpus to class index of the stream."""
-    first_block: int
-    """Number of the stream's first block among the blocks of all streams."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """Everything a run of the two table functions needs."""
-
-    jobs: list[Job]
-    picks: list[pa.Table]
-    """Per job: ``job``, ``row`` in the row group, ``position`` in the stream."""
-    blocks: list[tuple[Path, int]]
-    """File and number of features of every block of all streams."""
-
-
-def add_stream(work: Work, plan: StreamPlan, pools: Mapping[str, Pool], folder: Path) -> None:
-    """Add the jobs, picks and blocks of one stream.
-
-    Raises
-    ------
-    DataError
-        A pool has fewer jets than its quota, or one of its files is damaged.
-    """
-    first_block = len(work.blocks)
-    n_blocks = -(-plan.rows // ROWS_PER_BLOCK)
-    n_features = len(features_of(plan.features))
-    files = [folder / f"block-{i:05d}.arrow" for i in range(n_blocks)]
-    work.blocks.extend((file, n_features) for file in files)
-    available = {name: pool.available for name, pool in pools.items()}
-    draws = draw(plan.quotas, available, plan.seed, plan.name)
-    for name, pool in pools.items():
-        classes = classes_of(pool.manifest.corpus)
-        labels = np.array([plan.labels.index(c) if c in plan.labels else -1 for c in classes])
-        for path, group, rows, positions in _picks(pool, draws[name]):
-            job = Job(
-                path=path,
-                group=group,
-                features=plan.features,
-                constituents=plan.constituents,
-                labels=labels,
-                first_block=first_block,
-            )
-            number = np.full(len(rows), len(work.jobs), np.int32)
-            work.jobs.append(job)
-            work.picks.append(pa.table({"job": number, "row": rows, "position": positions}))
-
-
-def _picks(
-    pool: Pool, drawn: Draw
-) -> Iterator[tuple[Path, int, NDArray[np.int64], NDArray[np.int64]]]:
-    """(file, row group, rows in it, their positions) for every row group with drawn jets."""
-    eligible = pool.eligible()
-    if len(eligible) != pool.available:
-        raise _not_as_declared(pool, pool.available, len(eligible))
-    rows = eligible[drawn.rows]
-    order = np.argsort(rows)
-    rows, positions = rows[order], drawn.positions[order]
-    start = 0
-    for path, group, length in pool.row_groups():
-        low, high = np.searchsorted(rows, [start, start + length])
-        if low < high:
-            yield path, group, rows[low:high] - start, positions[low:high]
-        start += length
-    if start != pool.manifest.rows:
-        raise _not_as_declared(pool, pool.manifest.rows, start)
-
-
-def _not_as_declared(pool: Pool, expected: int, found: int) -> DataError:
-    return DataError(
-        f"{pool.manifest.folder}: expected {expected} jets, found {found}; the shards "
-        "are not those of the manifest, check them with `jetscale inspect`"
-    )
-
-
-def _read(path: Path, group: int | None, names: Sequence[str]) -> pa.Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            absent = [name for name in names if name not in file.schema_arrow.names]
-            if absent:
-                raise DataError(f"{path}: columns {absent} are absent; choose other features")
-            groups = range(file.num_row_groups) if group is None else [group]
-            return file.read_row_groups(list(groups), columns=list(names), use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
+def damaged(path: Path, error: Exception) -> DataError:
+    """The error for a shard that cannot be read."""
     reason = str(error).splitlines()[0]
     return DataError(f"{path} is damaged: {reason}; check it with `jetscale inspect`")
 
 
-def read_picks(jobs: Sequence[Job], picks: pa.Table) -> pa.Table:
-    """Standardised jets of one or more picks: ``block``, ``position``, ``label``, ``values``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One shard to be read for one stream."""
 
-    ``values`` holds the features of a jet's constituents, one constituent after another.
-    """
-    tables = []
-    for number in pc.unique(picks["job"]).to_pylist():
-        job = jobs[number]
-        mine = picks.filter(pc.equal(picks["job"], number))
-        raw = _read(job.path, job.group, columns_for(job.features)).take(mine["row"])
-        jets = standardise(raw, job.features, job.constituents)
-        offsets = pa.array((jets.offsets * jets.values.shape[1]).astype(np.int32))
-        position, label = mine["position"].to_numpy(), job.labels[jets.labels]
-        if label.min() < 0:
-            raise DataError(f"{job.path}: a class is not in the stream; run `jetscale inspect`")
-        columns = {
-            "block": job.first_block + position // ROWS_PER_BLOCK,
-            "position": position,
-            "label": label,
-            "values": pa.ListArray.from_arrays(offsets, pa.array(jets.values.reshape(-1))),
-        }
-        tables.append(pa.table(columns))
-    return pa.concat_tables(tables)
+    manifest: Manifest
+    shard: Shard
+    plan: StreamPlan
+    labels: NDArray[np.int64]
+    """Class index of the corpus to class index of the stream, -1 for jets that are not eligible."""
+    slots: Path
+    """File with the position of every eligible jet of the pool."""
+    eligible: range
+    """Which of them lie in this shard."""
+    runs: str
+    """How the names of the runs written by this job begin."""
+    check: bool = True
+    """Whether to compare the file with the manifest; one job per file does."""
+
+    @property
+    def path(self) -> Path:
+        """The file of the shard."""
+        return self.manifest.path(self.shard)
 
 
-def write_group(blocks: Sequence[tuple[Path, int]], jets: pa.Table) -> pa.Table:
-    """Write the jets of one block in position order; one row that describes the block.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Consecutive blocks of one stream, written by one task."""
+
+    folder: Path
+    first: int
+    """Number of the first block in the stream."""
+    number: int
+    """The same among the blocks of all streams."""
+    edges: tuple[int, ...]
+    """Positions where the blocks begin, and where the last one ends."""
+    n_features: int
+
+
+def jobs_of(plan: StreamPlan, pools: Mapping[str, Pool], folder: Path) -> Iterator[Job]:
+    """The shards to be read for a stream; the draw is written to the folder.
 
     Raises
     ------
-    StorageError
-        The folder of the stream is not on this machine, or cannot be written.
+    DataError
+        A pool has fewer jets than its quota.
     """
-    jets = jets.sort_by("position").combine_chunks()
-    number = jets["block"][0].as_py()
-    path, n_features = blocks[number]
-    if not path.parent.is_dir():
-        raise StorageError(f"{path.parent} is not on this node; use a folder that all nodes share")
-    values = jets["values"].combine_chunks()
-    starts = values.offsets.to_numpy().astype(np.int64)
-    ragged = Ragged(
-        values=values.flatten().to_numpy().reshape(-1, n_features),
-        offsets=(starts - starts[0]) // n_features,
-        labels=jets["label"].to_numpy(),
-    )
-    block = write_block(path, ragged)
-    return pa.Table.from_pylist([{"number": number, **asdict(block)}])
+    scratch = folder / SCRATCH
+    scratch.mkdir()
+    available = {name: pool.available for name, pool in pools.items()}
+    for i, (name, drawn) in enumerate(slots(plan.quotas, available, plan.seed, plan.name)):
+        manifest = pools[name].manifest
+        labels = np.full(len(classes_of(manifest.corpus)), -1)
+        for label in pools[name].labels:
+            labels[classes_of(manifest.corpus).index(label)] = plan.labels.index(label)
+        np.save(scratch / f"slots-{i}.npy", drawn)
+        counts = [pools[name].eligible(shard) for shard in manifest.shards]
+        ends = np.cumsum([0, *counts]).tolist()
+        for k, (shard, first, last) in enumerate(
+            zip(manifest.shards, ends, ends[1:], strict=False)
+        ):
+            if (drawn[first:last] != NOT_DRAWN).any():
+                yield Job(
+                    manifest=manifest,
+                    shard=shard,
+                    plan=plan,
+                    labels=labels,
+                    slots=scratch / f"slots-{i}.npy",
+                    eligible=range(first, last),
+                    runs=f"run-{i}-{k:05d}",
+                )
+
+
+def buckets_of(plan: StreamPlan, folder: Path, number: int) -> list[Bucket]:
+    """The blocks to be written for a stream; the first has ``number`` among all streams."""
+    edges = [*range(0, plan.rows, ROWS_PER_BLOCK), plan.rows]
+    return [
+        Bucket(
+            folder=folder,
+            first=first,
+            number=number + first,
+            edges=tuple(edges[first : first + BLOCKS_PER_BUCKET + 1]),
+            n_features=len(features_of(plan.features)),
+        )
+        for first in range(0, len(edges) - 1, BLOCKS_PER_BUCKET)
+    ]

@@ -5,13 +5,14 @@ them and a finished folder is never made again.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from jetscale.errors import DataError
+from jetscale.jets.conditions import Conditions
 from jetscale.jets.production import check_packages
-from jetscale.jets.schema import part_named
+from jetscale.jets.schema import check_columns, part_named
 from jetscale.jets.shards import open_shards
 from jetscale.jets.simulation import simulate_shards
 from jetscale.jets.workers import simulation_workers
@@ -30,6 +31,7 @@ class ShardRequest:
     part: str | None
     jets: int
     seed: int
+    conditions: Conditions
 
     @property
     def name(self) -> str:
@@ -38,7 +40,8 @@ class ShardRequest:
 
     def folder(self, home: Path) -> Path:
         """Where the shards live: named by content."""
-        identity = digest([DATA_VERSION, self.role, self.part, self.jets, self.seed])
+        what = [self.role, self.part, self.jets, self.seed, asdict(self.conditions)]
+        identity = digest([DATA_VERSION, *what])
         slug = f"{self.role}-{part_named(self.part).slug}" if self.part else self.role
         return home / "shards" / f"{slug}-{identity}"
 
@@ -52,11 +55,19 @@ def shard_requests(study: Study, source: Simulated) -> list[ShardRequest]:
         "test": controls.test_jets,
     }
     requests = [
-        ShardRequest(role=role, part=None, jets=number, seed=source.seed)
+        ShardRequest(
+            role=role, part=None, jets=number, seed=source.seed, conditions=source.downstream
+        )
         for role, number in jets.items()
     ]
     requests += [
-        ShardRequest(role="pretrain", part=part, jets=number, seed=source.seed)
+        ShardRequest(
+            role="pretrain",
+            part=part,
+            jets=number,
+            seed=source.seed,
+            conditions=source.pretraining,
+        )
         for part, number in part_pools(study).items()
     ]
     return requests
@@ -89,7 +100,7 @@ def _simulate(requests: list[ShardRequest], home: Path, workers: int, progress: 
     check_packages()
     with simulation_workers(workers) as shared:
         for request in requests:
-            shared.start_overlay(request.seed, request.role)
+            shared.start_overlay(request.seed, request.role, request.conditions)
         for request in requests:
             simulate_shards(
                 request.folder(home),
@@ -99,6 +110,7 @@ def _simulate(requests: list[ShardRequest], home: Path, workers: int, progress: 
                 jets=request.jets,
                 seed=request.seed,
                 workers=workers,
+                conditions=request.conditions,
                 shared=shared,
                 progress=partial(_report, progress, made, total),
             )
@@ -119,10 +131,12 @@ def _given_folders(study: Study, source: Folders) -> dict[str, Path]:
     for role, need in needs.items():
         folders[role] = Path(getattr(source, role))
         manifest = open_shards(folders[role], role=role, corpus=source.corpus)
+        check_columns(manifest.columns, controls.features, str(manifest.folder))
         _check_enough(study, folders[role], manifest.rows, need, f"{role} jets")
     for part, need in part_pools(study).items():
         folder = folders[f"pretrain-{part}"] = Path(str(source.folder_of(part)))
         manifest = open_shards(folder, role="pretrain", corpus=part_named(part).corpus)
+        check_columns(manifest.columns, controls.features, str(manifest.folder))
         rows = sum(manifest.label_counts.get(label, 0) for label in part_named(part).labels)
         _check_enough(study, folder, rows, need, f"{part} jets")
     return folders
@@ -159,6 +173,7 @@ def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
             labels=study.classes,
             features=controls.features,
             constituents=controls.constituents,
+            scale_pt=controls.scale_pt,
             seed=_order_seed(study, name),
         )
         for name, (role, rows) in sizes.items()
@@ -180,6 +195,7 @@ def _mixture_plan(study: Study, mixture: Mixture, shards: dict[str, Path]) -> St
         labels=mixture.labels,
         features=study.controls.features,
         constituents=study.controls.constituents,
+        scale_pt=study.controls.scale_pt,
         seed=_order_seed(study, "pretrain"),
     )
 

@@ -1,0 +1,97 @@
+"""Paths of particles in the detector's magnetic field: helices for charged ones, lines for others.
+
+Gives the two ends that the detector needs: where a particle leaves the tracker's cylinder, which is
+where it hits the calorimeter, and the point closest to the beam axis, where tracks have their
+impact parameters and their measured direction. A circle of signed radius R = q pT / (0.3 B) has its
+centre at the vertex plus R (sin phi, -cos phi); azimuth falls along the path where R is positive.
+Lengths in mm, momenta in GeV.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Vectors = tuple[Floats, Floats, Floats]
+
+FIELD = 3.8  # T
+RADIUS, HALF_LENGTH = 1290.0, 3000.0  # of the cylinder with the field, up to the calorimeter
+_GEV_PER_MM = 0.299792458e-3 * FIELD
+
+
+def starts_inside(vertex: Vectors) -> Bools:
+    """Whether the production vertex lies in the cylinder."""
+    inside: Bools = (np.hypot(vertex[0], vertex[1]) < RADIUS) & (np.abs(vertex[2]) < HALF_LENGTH)
+    return inside
+
+
+def exit_direction(charge: Floats, momentum: Vectors, vertex: Vectors) -> tuple[Floats, Floats]:
+    """Pseudorapidity and azimuth, seen from the origin, of the point where the cylinder is left.
+
+    The vertex must lie inside. Curls too tight for the barrel end at the endcaps.
+    """
+    x, y, z = (np.empty_like(charge) for _ in range(3))
+    for chosen, path in ((charge != 0, _along_helix), (charge == 0, _along_line)):
+        rows = np.flatnonzero(chosen)
+        p = (momentum[0].take(rows), momentum[1].take(rows), momentum[2].take(rows))
+        start = (vertex[0].take(rows), vertex[1].take(rows), vertex[2].take(rows))
+        x[rows], y[rows], z[rows] = path(charge.take(rows), p, start)
+    return np.arcsinh(z / np.maximum(np.hypot(x, y), 1e-9)), np.arctan2(y, x)
+
+
+def _along_line(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
+    pt = np.hypot(momentum[0], momentum[1])
+    cos, sin, slope = (axis / pt for axis in momentum)
+    along = start[0] * cos + start[1] * sin
+    across = start[0] * sin - start[1] * cos
+    length = _shortened(np.sqrt(RADIUS**2 - across**2) - along, slope, start[2])
+    return start[0] + length * cos, start[1] + length * sin, start[2] + length * slope
+
+
+def _along_helix(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
+    radius, x, y = _circle(charge, momentum, start)
+    centre2, size = x**2 + y**2, np.abs(radius)
+    centre = np.sqrt(centre2)
+    # |position|^2 = centre^2 + R^2 + 2 R centre sin(alpha - phi), with alpha the centre's azimuth
+    sine = (RADIUS**2 - centre2 - radius**2) / np.where(centre > 0, 2 * radius * centre, np.inf)
+    angle = np.arcsin(np.clip(sine, -1, 1))
+    phi = np.arctan2(momentum[1], momentum[0])
+    offset = phi - np.arctan2(y, x)
+    turns = [np.sign(radius) * (offset + way) % (2 * np.pi) for way in (angle, np.pi - angle)]
+    length = np.where(centre + size >= RADIUS, size * np.minimum(*turns), np.inf)
+    slope = momentum[2] / np.hypot(momentum[0], momentum[1])
+    length = _shortened(length, slope, start[2])
+    turned = phi - length / radius
+    return x - radius * np.sin(turned), y + radius * np.cos(turned), start[2] + length * slope
+
+
+def _shortened(length: Floats, slope: Floats, z: Floats) -> Floats:
+    """Transverse path lengths, cut where z = start + length * slope reaches an endcap."""
+    steep = np.where(np.abs(slope) > 1e-9, slope, 1e-9)
+    to_endcap = (np.copysign(HALF_LENGTH, steep) - z) / steep
+    return np.minimum(length, to_endcap)
+
+
+def _circle(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
+    """Signed radius, and the centre's x and y."""
+    bend = charge / _GEV_PER_MM
+    radius = bend * np.hypot(momentum[0], momentum[1])
+    return radius, start[0] + bend * momentum[1], start[1] - bend * momentum[0]
+
+
+def perigee(
+    charge: Floats, momentum: Vectors, vertex: Vectors
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """d0, dz in mm, and the direction cos phi, sin phi, at the point closest to the beam axis.
+
+    d0 = sign(R) (|centre| - |R|). dz steps along the track's slope by the difference of the
+    transverse distances from the axis, the convention of the published jets; for particles from
+    near the axis it is the arc back to the perigee. Charges must not be 0.
+    """
+    radius, x, y = _circle(charge, momentum, vertex)
+    centre = np.hypot(x, y)
+    d0 = np.sign(radius) * (centre - np.abs(radius))
+    slope = momentum[2] / np.hypot(momentum[0], momentum[1])
+    dz = vertex[2] + (np.abs(d0) - np.hypot(vertex[0], vertex[1])) * slope
+    turn = np.sign(radius) / centre
+    return d0, dz, -y * turn, x * turn

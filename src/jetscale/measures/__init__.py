@@ -1,0 +1,22 @@
+"""Mixtures as instruments: how diverse each is and how well aligned with the downstream task.
+
+`measure_study` takes all measures of a study before (and, with trunks, after) it is paid for;
+`draw_axes` draws the mixtures as points of diversity and alignment. Gradient boosting and the
+linear probe come from scikit-learn, the optional extra ``measure``.
+"""
+
+from jetscale.measures.figure import check_figure, draw_axes
+from jetscale.measures.measure import JETS, measure_study
+from jetscale.measures.result import DOWNSTREAM, Axes, MeasureTable, Row, Value
+
+__all__ = [
+    "DOWNSTREAM",
+    "JETS",
+    "Axes",
+    "MeasureTable",
+    "Row",
+    "Value",
+    "check_figure",
+    "draw_axes",
+    "measure_study",
+]

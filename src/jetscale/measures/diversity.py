@@ -1,0 +1,118 @@
+"""How diverse a set of jets is: effective labels, effective jets, intrinsic dimension.
+
+Hill numbers (Hill 1973, Ecology 54, 427) turn label shares into an effective number of labels. The
+Vendi score (arXiv 2210.02410) does the same with jets instead of labels: the exponential of the
+entropy of the eigenvalues of a similarity kernel. The two-nearest-neighbour dimension (Facco et al.
+2017, Sci. Rep. 7, 12140) says in how many directions jets vary locally. The packages for the last
+two are a wrapper around one eigenvalue call and one that brings a compiler; the formulas are short.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigvalsh
+from scipy.spatial.distance import pdist, squareform
+
+from jetscale.measures.resample import half_sample_error
+from jetscale.measures.result import Value
+
+Floats = NDArray[np.float64]
+
+LABEL_DRAWS = 400
+"""Multinomial redraws of the label counts per interval."""
+MOST_JETS = 1000
+"""Jets of a sample whose kernel and distances are taken: the cost grows as their cube."""
+
+
+def hill(counts: NDArray[np.int64], order: float) -> float:
+    """Effective number of labels of order q: (sum p^q)^(1 / (1 - q)), for q = 1 exp(entropy).
+
+    Parameters
+    ----------
+    counts
+        (k,) jets per label.
+    order
+        0 counts the labels that occur, 1 weighs them by share, 2 looks at the common ones.
+    """
+    p = counts[counts > 0] / counts.sum()
+    if order == 1:
+        return float(np.exp(-np.sum(p * np.log(p))))
+    return float(np.sum(p**order) ** (1 / (1 - order)))
+
+
+def effective_labels(counts: NDArray[np.int64], order: float, seed: int) -> Value:
+    """Hill number with an interval from multinomial redraws of the counts.
+
+    Redraws can miss rare labels but never add one, so their mean is too low: only their standard
+    deviation is used, around the value of the counts themselves.
+    """
+    rng = np.random.default_rng(seed)
+    draws = rng.multinomial(counts.sum(), counts / counts.sum(), size=LABEL_DRAWS)
+    error = float(np.std([hill(draw, order) for draw in draws], ddof=1))
+    return Value.around(hill(counts, order), error).within(1.0, np.inf)
+
+
+def distances(points: Floats) -> Floats:
+    """(n, n) Euclidean distances of (n, f) points."""
+    return np.asarray(squareform(pdist(points)))
+
+
+def vendi(kernel: Floats) -> float:
+    """Vendi score of order 1: effective number of different jets, from 1 to n.
+
+    Parameters
+    ----------
+    kernel
+        (n, n) positive semi-definite similarities with ones on the diagonal.
+    """
+    share = eigvalsh(kernel / len(kernel))
+    share = share[share > 0]
+    return float(np.exp(-np.sum(share * np.log(share))))
+
+
+def two_nn(distance: Floats) -> float:
+    """Dimension from the ratio of each jet's second to first neighbour distance.
+
+    The ratios of a locally uniform density follow a Pareto law whose exponent is the dimension;
+    (n - 1) / sum log ratio is its unbiased estimate. Jets with a duplicate are left out.
+
+    Parameters
+    ----------
+    distance
+        (n, n) distances.
+    """
+    nearest = np.partition(distance, 2, axis=1)[:, :3]
+    nearest.sort(axis=1)
+    first, second = nearest[:, 1], nearest[:, 2]
+    apart = first > 0
+    logs = np.log(second[apart] / first[apart])
+    return float((len(logs) - 1) / logs.sum())
+
+
+def spread(points: Floats, bandwidth: float, seed: int) -> tuple[Value, Value]:
+    """Vendi score and intrinsic dimension of the first `MOST_JETS` jets, with intervals.
+
+    Parameters
+    ----------
+    points
+        (n, f) standardised features.
+    bandwidth
+        Length scale of the Gaussian kernel, the same for all mixtures.
+    seed
+        Decides the half samples.
+    """
+    distance = distances(points[:MOST_JETS])
+    effective = _value(vendi, gaussian(distance, bandwidth), seed).within(1.0, len(distance))
+    return effective, _value(two_nn, distance, seed).within(0.0, np.inf)
+
+
+def _value(statistic: Callable[[Floats], float], matrix: Floats, seed: int) -> Value:
+    """A function of a pairwise matrix with its interval from half samples."""
+    error = half_sample_error(lambda rows: statistic(matrix[np.ix_(rows, rows)]), len(matrix), seed)
+    return Value.around(statistic(matrix), error)
+
+
+def gaussian(distance: Floats, bandwidth: float) -> Floats:
+    """Gaussian similarities exp(-d^2 / (2 bandwidth^2))."""
+    return np.asarray(np.exp(-0.5 * (distance / bandwidth) ** 2))

@@ -1,0 +1,129 @@
+"""What `jetscale measure` found: values with intervals, one row per mixture, and what they mean.
+
+Every value is an estimate with a 95% interval. A row holds the diversity of one set of jets, its
+alignment with the downstream task and, where pretrained trunks exist, how well they transfer. The
+downstream jets have a row of their own: it shows what a perfectly aligned mixture would score.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Z95 = 1.959964
+DOWNSTREAM = "(downstream)"
+"""Row of the downstream jets; no mixture can have that name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """An estimate with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+    p_value: float | None = None
+    """Of a permutation test, where the measure is one."""
+
+    @classmethod
+    def around(cls, value: float, error: float, p_value: float | None = None) -> "Value":
+        """Value +- 1.96 standard errors."""
+        reach = Z95 * error
+        return cls(value=value, low=value - reach, high=value + reach, p_value=p_value)
+
+    def within(self, low: float, high: float) -> "Value":
+        """The same value with the ends of its interval clipped to where the measure can be."""
+        return Value(
+            value=self.value,
+            low=min(max(self.low, low), self.value),
+            high=max(min(self.high, high), self.value),
+            p_value=self.p_value,
+        )
+
+    def to_dict(self) -> dict[str, float]:
+        """Plain values; ``p_value`` only where there is one."""
+        out = {"value": self.value, "low": self.low, "high": self.high}
+        return out if self.p_value is None else out | {"p_value": self.p_value}
+
+
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Everything measured on one mixture, or on the downstream jets."""
+
+    diversity: Values
+    alignment: Values
+    transfer: Mapping[str, Values] | None
+    """Model size to measures; None where no pretrained trunk was found."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        transfer = None
+        if self.transfer is not None:
+            transfer = {size: _plain(values) for size, values in self.transfer.items()}
+        return {
+            "diversity": _plain(self.diversity),
+            "alignment": _plain(self.alignment),
+            "transfer": transfer,
+        }
+
+
+def _plain(values: Values) -> dict[str, dict[str, float]]:
+    return {name: value.to_dict() for name, value in values.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axes:
+    """Diversity and alignment of every mixture, one measure each, and how they hang together."""
+
+    points: Mapping[str, Values]
+    """Mixture to ``diversity`` and ``alignment``."""
+    correlation: Value | None
+    """Over the mixtures; None for fewer than three."""
+    verdict: str
+    """What the correlation means for the study, in a sentence."""
+    others: Mapping[str, float]
+    """Correlation of the alignment axis with every other measure of diversity; empty for fewer than
+    three mixtures."""
+    corners: Mapping[str, str] | None
+    """Corner (``low diversity, high alignment``...) to mixture, where the mixtures fill all four
+    and no interval crosses the middle."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "points": {name: _plain(values) for name, values in self.points.items()},
+            "correlation": self.correlation.to_dict() if self.correlation else None,
+            "verdict": self.verdict,
+            "others": dict(self.others),
+            "corners": dict(self.corners) if self.corners else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureTable:
+    """The measures of all mixtures of a study."""
+
+    study: str
+    jets: int
+    """Jets per sample, the same for every mixture and for the downstream task."""
+    downstream: Row
+    mixtures: Mapping[str, Row]
+    axes: Axes
+    """The mixtures as points of diversity and alignment."""
+    notes: tuple[str, ...]
+    sentences: Mapping[str, str]
+    """Measure to what it means."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "study": self.study,
+            "jets": self.jets,
+            "downstream": self.downstream.to_dict(),
+            "mixtures": {name: row.to_dict() for name, row in self.mixtures.items()},
+            "axes": self.axes.to_dict(),
+            "notes": list(self.notes),
+            "sentences": dict(self.sentences),
+        }

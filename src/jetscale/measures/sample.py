@@ -1,0 +1,158 @@
+"""The jets that are measured: equal samples of every mixture and of the downstream task.
+
+A sample takes its jets as the stream of the same name does, with the same seed and quotas, straight
+from the shards: what is measured is a subset of what a model is trained on. The downstream pool
+gives two disjoint samples. One is the reference that everything is compared with, the other a row
+of its own.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from jetscale.errors import StudyError
+from jetscale.jets.schema import classes_of
+from jetscale.mixtures.assemble import open_pools
+from jetscale.mixtures.quota import NOT_DRAWN, slots
+from jetscale.mixtures.ragged import Ragged
+from jetscale.mixtures.standardise import standardise
+from jetscale.mixtures.stream import StreamPlan
+from jetscale.mixtures.work import Pool, damaged
+from jetscale.study import Controls, Study
+from jetscale.sweep.inputs import pretraining_stream, stream_plans
+
+FEWEST = 200
+"""Jets per sample below which intervals mean nothing."""
+
+Slots = NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Jets of one mixture or of the downstream task."""
+
+    table: pa.Table
+    """The jets to be measured, in a random order, with the columns of the shards."""
+    label_counts: Mapping[str, int]
+    """Jets per label in all the jets that the sample stands for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """Everything that `jetscale measure` reads."""
+
+    reference: Sample
+    """Downstream jets that all others are compared with."""
+    downstream: Sample
+    """As many other downstream jets."""
+    mixtures: Mapping[str, Sample]
+    jets: int
+    """Jets of each."""
+
+
+def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples:
+    """Samples of ``jets`` jets, or as many as the pretraining and the downstream pool allow.
+
+    Raises
+    ------
+    StudyError
+        The study has no mixture to measure, or too few jets.
+    DataError
+        A shard folder is damaged or has too few jets.
+    """
+    if not study.pretrained:
+        raise StudyError(
+            f"study {study.name!r} has no mixture besides scratch; there is nothing to measure"
+        )
+    plans = {plan.name: plan for plan in stream_plans(study, dict(shards))}
+    task = plans["train-0"]
+    pool = sum(pool.available for pool in open_pools(task).values())
+    jets = min(jets, study.controls.pretraining_jets, pool // 2)
+    if jets < FEWEST:
+        raise StudyError(
+            f"study {study.name!r} has {jets} jets per sample to measure, needs {FEWEST}; raise "
+            "pretraining_jets, the training pool or --jets"
+        )
+    table = _read(replace(task, rows=2 * jets))
+    counts = _label_counts(task)
+    return Samples(
+        reference=Sample(table=table.slice(0, jets), label_counts=counts),
+        downstream=Sample(table=table.slice(jets), label_counts=counts),
+        mixtures={
+            mixture.name: _sample(study, plans[pretraining_stream(mixture)], jets)
+            for mixture in study.pretrained
+        },
+        jets=jets,
+    )
+
+
+def read_stream(study: Study, shards: Mapping[str, Path], name: str, jets: int) -> pa.Table:
+    """The first jets of a stream of the study, such as ``validation``, in stream order."""
+    plan = next(plan for plan in stream_plans(study, dict(shards)) if plan.name == name)
+    return _read(replace(plan, rows=min(jets, plan.rows)))
+
+
+def model_inputs(table: pa.Table, controls: Controls) -> Ragged:
+    """Jets as the models of a study see them."""
+    return standardise(table, controls.features, controls.constituents, scale_pt=controls.scale_pt)
+
+
+def _sample(study: Study, plan: StreamPlan, jets: int) -> Sample:
+    pretraining = replace(plan, rows=study.controls.pretraining_jets)
+    table = _read(replace(plan, rows=jets))
+    return Sample(table=table, label_counts=_label_counts(pretraining))
+
+
+def _read(plan: StreamPlan) -> pa.Table:
+    """The jets of a plan in stream order, with the columns that all its sources have."""
+    found = [_take(pool, drawn, None) for pool, drawn in _drawn(plan)]
+    names = [set(table.column_names) for table, _ in found]
+    shared = [name for name in found[0][0].column_names if name in set.intersection(*names)]
+    table = pa.concat_tables([table.select(shared) for table, _ in found])
+    return table.take(np.argsort(np.concatenate([positions for _, positions in found])))
+
+
+def _label_counts(plan: StreamPlan) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for pool, drawn in _drawn(plan):
+        table, _ = _take(pool, drawn, ["jet_label"])
+        classes = classes_of(pool.manifest.corpus)
+        labels, number = np.unique(table["jet_label"].to_numpy(), return_counts=True)
+        counts.update({classes[i]: int(n) for i, n in zip(labels, number, strict=True)})
+    return dict(counts)
+
+
+def _drawn(plan: StreamPlan) -> Iterator[tuple[Pool, Slots]]:
+    """Every source of a plan with the position in the stream of each of its eligible jets."""
+    pools = open_pools(plan)
+    available = {name: pool.available for name, pool in pools.items()}
+    for name, drawn in slots(plan.quotas, available, plan.seed, plan.name):
+        yield pools[name], drawn
+
+
+def _take(pool: Pool, drawn: Slots, columns: list[str] | None) -> tuple[pa.Table, Slots]:
+    """The drawn jets of a folder and their positions; one row group in memory at a time."""
+    classes = classes_of(pool.manifest.corpus)
+    wanted = np.array([label in pool.labels for label in classes])
+    tables, positions, start = [], [], 0
+    for path in map(pool.manifest.path, pool.manifest.shards):
+        try:
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    labels = file.read_row_group(group, columns=["jet_label"])["jet_label"]
+                    eligible = np.flatnonzero(wanted[labels.to_numpy()])
+                    mine = drawn[start : start + len(eligible)]
+                    start += len(eligible)
+                    rows = eligible[mine != NOT_DRAWN]
+                    if len(rows):
+                        tables.append(file.read_row_group(group, columns=columns).take(rows))
+                        positions.append(mine[mine != NOT_DRAWN])
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(path, error) from error
+    return pa.concat_tables(tables), np.concatenate(positions)

@@ -1,0 +1,149 @@
+"""How well a pretrained trunk transfers before it is fine-tuned: a linear probe and LogME.
+
+Both look at the frozen pooled vectors of downstream validation jets. The probe is a cross-fitted
+logistic regression: its accuracy and AUC say what can be read off linearly. LogME (arXiv
+2102.11005) is the log evidence, per jet, of a Bayesian linear model from vectors to classes: higher
+means the vectors explain the classes with a simpler model.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetscale.errors import MissingExtra
+from jetscale.measures.alignment import FOLDS, cross_fit_auc, fold_of, value_of
+from jetscale.measures.resample import half_sample_error
+from jetscale.measures.result import Value
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_ROUNDS = 100
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What a linear probe got right, jet by jet.
+
+    Attributes
+    ----------
+    correct
+        (n,) 1 where the most likely class is the true one.
+    auc
+        Macro average over classes of one-versus-rest AUCs.
+    influence
+        (n,) influence of each jet on ``auc``.
+    """
+
+    correct: Floats
+    auc: float
+    influence: Floats
+
+
+def probe(vectors: Floats, labels: Ints, seed: int) -> Probe:
+    """Cross-fitted logistic regression on frozen vectors.
+
+    Parameters
+    ----------
+    vectors
+        (n, d) pooled vectors.
+    labels
+        (n,) class indices; every class has at least as many jets as there are folds.
+
+    Raises
+    ------
+    MissingExtra
+        scikit-learn is not installed.
+    """
+    try:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+    except ImportError as error:
+        raise MissingExtra("scikit-learn", "measure") from error
+    classes, index = np.unique(labels, return_inverse=True)
+    fold = stratified(index, seed)
+    scores = np.empty((len(labels), len(classes)))
+    for number in range(FOLDS):
+        seen = fold != number
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+        model.fit(vectors[seen], index[seen])
+        scores[~seen] = model.predict_proba(vectors[~seen])
+    each = [cross_fit_auc(scores[:, c], index == c, fold) for c in range(len(classes))]
+    return Probe(
+        correct=(scores.argmax(axis=1) == index).astype(np.float64),
+        auc=float(np.mean([auc for auc, _ in each])),
+        influence=np.mean([influence for _, influence in each], axis=0),
+    )
+
+
+def stratified(labels: Ints, seed: int) -> Ints:
+    """(n,) folds with as equal a share of every class as can be."""
+    fold = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        fold[rows] = fold_of(len(rows), seed + int(label))
+    return fold
+
+
+def log_evidence(vectors: Floats, labels: Ints) -> float:
+    """LogME: largest log evidence per jet, averaged over classes.
+
+    A class indicator y is modelled as vectors @ w with w normal of precision alpha and noise of
+    precision beta; both are found by the fixed-point iteration of the paper, on the singular
+    values. Vectors get a constant column, so that a shift of them changes nothing.
+    """
+    n = len(vectors)
+    centred = vectors - vectors.mean(axis=0)
+    design = np.column_stack([centred / max(float(centred.std()), 1e-12), np.ones(n)])
+    left, singular, _ = np.linalg.svd(design, full_matrices=False)
+    found = []
+    for label in np.unique(labels):
+        target = (labels == label).astype(np.float64)
+        projected = (left.T @ target) ** 2
+        rest = max(float(target @ target - projected.sum()), 0.0)
+        found.append(_evidence(singular**2, projected, rest, n) / n)
+    return float(np.mean(found))
+
+
+def _evidence(square: Floats, projected: Floats, rest: float, n: int) -> float:
+    """Largest log evidence given squared singular values and the target's squared projections."""
+    alpha, beta, ratio = 1.0, 1.0, np.inf
+    for _ in range(_ROUNDS):
+        shrink = alpha / (alpha + beta * square)
+        gamma = float(np.sum(1 - shrink))
+        weight = float(np.sum(projected * square * (beta / (alpha + beta * square)) ** 2))
+        residual = float(np.sum(projected * shrink**2)) + rest
+        alpha, beta = gamma / max(weight, 1e-12), (n - gamma) / max(residual, 1e-12)
+        if abs(alpha / beta - ratio) <= _TOLERANCE * ratio:
+            break
+        ratio = alpha / beta
+    precision = alpha + beta * square
+    shrink = alpha / precision
+    residual = float(np.sum(projected * shrink**2)) + rest
+    weight = float(np.sum(projected * square * (beta / precision) ** 2))
+    fit = n * np.log(beta / (2 * np.pi)) - beta * residual - alpha * weight
+    return float(0.5 * (fit + np.sum(np.log(alpha / precision))))
+
+
+def transfer(vectors: list[Floats], labels: Ints, seed: int) -> dict[str, Value]:
+    """LogME, probe accuracy and probe AUC, averaged over the trunks of several training seeds.
+
+    Intervals are over the validation jets, which all trunks share; the spread between training
+    seeds is not in them.
+    """
+    probes = [probe(one, labels, seed) for one in vectors]
+
+    def evidence(rows: Ints) -> float:
+        return float(np.mean([log_evidence(one[rows], labels[rows]) for one in vectors]))
+
+    everything = np.arange(len(labels))
+    correct = np.mean([found.correct for found in probes], axis=0)
+    influence = np.mean([found.influence for found in probes], axis=0)
+    return {
+        "logme": Value.around(evidence(everything), half_sample_error(evidence, len(labels), seed)),
+        "probe_accuracy": value_of(float(correct.mean()), correct - correct.mean()),
+        "probe_auc": value_of(float(np.mean([found.auc for found in probes])), influence),
+    }

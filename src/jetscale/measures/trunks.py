@@ -1,0 +1,101 @@
+"""The pretrained trunks of a study, if it has any, measured on downstream validation jets.
+
+The smallest and the largest model size are looked at, all training seeds of each. Trunks with
+their first random weights give the row to compare with: what pretraining has added.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetscale.measures.alignment import FOLDS
+from jetscale.measures.result import DOWNSTREAM, Value
+from jetscale.measures.sample import model_inputs, read_stream
+from jetscale.measures.transfer import transfer
+from jetscale.mixtures.ragged import Ragged
+from jetscale.plan import cells
+from jetscale.study import ModelSize, Study
+from jetscale.sweep.records import trunk_path
+
+Floats = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+Trunks = dict[tuple[str, ModelSize], dict[int, Path | None]]
+"""Row of the table and model size to the weights of every training seed; None is untrained."""
+
+MOST_JETS = 2000
+_SEED = 1
+
+
+def measure_trunks(
+    study: Study, folder: Path, shards: Mapping[str, Path], progress: Progress
+) -> tuple[dict[str, dict[str, dict[str, Value]]], list[str]]:
+    """Row to model size to measures, and remarks on what is missing.
+
+    The row of the downstream jets holds the untrained trunks.
+    """
+    trunks = find_trunks(study, folder)
+    without = [m.name for m in study.pretrained if not any(m.name == name for name, _ in trunks)]
+    remarks = []
+    if without:
+        remarks.append(
+            f"no pretrained trunk of {', '.join(without)} yet: LogME and the linear probe come "
+            "after `jetscale run`"
+        )
+    if not trunks:
+        return {}, remarks
+    jets = _validation(study, shards)
+    fewest = min(np.bincount(jets.labels, minlength=1)[np.unique(jets.labels)])
+    if fewest < FOLDS:
+        remarks.append(
+            f"a class has {fewest} validation jets, a linear probe takes {FOLDS}: not measured"
+        )
+        return {}, remarks
+    _add_untrained(trunks)
+    remarks.append(
+        "transfer: mean over training seeds; intervals are over validation jets, not over training "
+        "seeds; the downstream row is the untrained trunk"
+    )
+    out: dict[str, dict[str, dict[str, Value]]] = {}
+    for done, ((name, size), weights) in enumerate(trunks.items()):
+        progress("measuring trunks", done, len(trunks))
+        vectors = _vectors(study, size, weights, jets)
+        out.setdefault(name, {})[size.name] = transfer(vectors, jets.labels, _SEED)
+    progress("measuring trunks", len(trunks), len(trunks))
+    return out, remarks
+
+
+def find_trunks(study: Study, folder: Path) -> Trunks:
+    """Trunks on disk of the smallest and the largest model size."""
+    pretraining = [cell for cell in cells(study) if cell.kind == "pretrain"]
+    by_params = sorted({(cell.params_non_embedding, cell.size.name) for cell in pretraining})
+    ends = {name for _, name in (by_params[0], by_params[-1])} if by_params else set()
+    found: Trunks = {}
+    for cell in pretraining:
+        path = trunk_path(folder, cell.key)
+        if cell.size.name in ends and path.is_file():
+            found.setdefault((cell.mixture.name, cell.size), {})[cell.seed] = path
+    return found
+
+
+def _add_untrained(trunks: Trunks) -> None:
+    for (_, size), weights in list(trunks.items()):
+        trunks.setdefault((DOWNSTREAM, size), {}).update(dict.fromkeys(weights))
+
+
+def _validation(study: Study, shards: Mapping[str, Path]) -> Ragged:
+    controls = study.controls
+    table = read_stream(study, shards, "validation", min(MOST_JETS, controls.validation_jets))
+    return model_inputs(table, controls)
+
+
+def _vectors(
+    study: Study, size: ModelSize, weights: Mapping[int, Path | None], jets: Ragged
+) -> list[Floats]:
+    from jetscale.training.embed import pooled_vectors  # torch, only where there are trunks
+
+    return [
+        pooled_vectors(jets, size, study.controls, seed=seed, trunk=trunk)
+        for seed, trunk in sorted(weights.items())
+    ]
