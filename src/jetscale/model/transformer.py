@@ -16,6 +16,7 @@ L padded length of a group, H heads, K width of a head, J jets of the batch, C c
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -109,11 +110,10 @@ def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -
     where, kind = like.device, like.dtype
     views = []
     for group in layout.groups:
-        valid = np.arange(group.length) < group.lengths[:, None]
-        mean = torch.from_numpy(valid / group.lengths[:, None]).to(where, kind)
-        bias = None
-        if not group.is_full:
-            bias = torch.from_numpy(np.where(valid, 0.0, -np.inf)).to(where, kind)
+        weights, biases = _masks(group.length, kind)
+        lengths = torch.from_numpy(group.lengths)
+        mean = weights[lengths].to(where)
+        bias = None if group.is_full else biases[lengths].to(where)
         views.append(View(jets=len(group.lengths), length=group.length, bias=bias, mean=mean))
     values = torch.from_numpy(data.values.take(layout.index, axis=0))
     return Batch(
@@ -121,6 +121,18 @@ def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -
         views=tuple(views),
         labels=torch.from_numpy(labels[layout.order]).to(where),
     )
+
+
+@lru_cache(maxsize=256)
+def _masks(length: int, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Pooling weights and attention bias of jets of 0 to ``length`` constituents, a row for each.
+
+    Looking them up takes a fraction of the time of computing them for every batch.
+    """
+    jets = np.arange(length + 1)[:, None]
+    valid = np.arange(length) < jets
+    weights, bias = valid / np.maximum(jets, 1), np.where(valid, 0.0, -np.inf)
+    return torch.from_numpy(weights).to(kind), torch.from_numpy(bias).to(kind)
 
 
 def batch_of(data: Ragged, like: Tensor, *, pad_to: int | None = None) -> Batch:
