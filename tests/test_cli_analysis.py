@@ -256,6 +256,20 @@ def test_a_budget_in_money_pays_for_jets_too(capsys, runs):
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_other_laws_and_objectives_say_so(capsys, runs):
+    options = ("--law", "no-floor", "--objective", "squares", "--uncertainty", "wild")
+    code, out, _ = call(capsys, "fit", "--runs", runs, *options, "--json")
+    plain = json.loads(out)
+    assert code == 0
+    assert plain["law"] == "L(N, D) = A / N^alpha + B / D^beta"
+    assert "squared" in plain["mixtures"]["scratch"]["objective"]
+    assert "wild" in plain["interval"]
+    for option, value in zip(options[::2], ("chinchila", "hubber", "cell"), strict=True):
+        code, out, error = call(capsys, "fit", "--runs", runs, option, value)
+        assert (code, out) == (2, "")
+        assert f"'{value}'; did you mean" in error
+
+
 def test_the_ladder_offers_measured_sizes(capsys, runs):
     options = ("--gpu-hours", "1", "--rate", "1e8", "--ladder", "--json")
     code, out, _ = call(capsys, "allocate", "--runs", runs, *options)

@@ -39,7 +39,15 @@ def _table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
 
 @cli.command()
 @_analysis
-def fit(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
+@click.option(
+    "--law",
+    default="chinchilla",
+    show_default=True,
+    help="chinchilla, no-floor, repetition, transfer or pretraining.",
+)
+@click.option("--objective", default="huber", show_default=True, help="huber, squares or absolute.")
+@click.option("--uncertainty", help="cells, wild or trunks. [default: wild up to 16 cells]")
+def fit(sweep: Path | None, runs: Path | None, as_json: bool, **options: Any) -> None:
     """Measured differences, law and frontier.
 
     What was measured comes first, then the law and the compute-optimal frontier of each mixture.
@@ -47,12 +55,12 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool) -> None:
     \b
     Example:
       jetscale fit sweeps/quickstart.py
-      jetscale fit --runs runs.csv --json
+      jetscale fit --runs runs.csv --law no-floor --json
     """
     from jetscale import display_scaling, scaling
 
     frame, _ = _table(sweep, runs)
-    summary = scaling.summarise_fit(frame)
+    summary = scaling.summarise_fit(frame, scaling.Options(**options))
     if as_json:
         print_json({"mixtures": {}} | summary.to_dict())
     else:

@@ -99,18 +99,18 @@ def _factor(factor: DataFactor | None) -> str:
 def show_fit(fits: StudyFit) -> None:
     """Frontier exponents and law of every mixture, and whatever is not identified."""
     frontier = _table("Frontier: N* ~ C^a, D* ~ C^b", "mixture", "a (params)", "b (data)", "cells")
-    law = _table("Law: L = E + A/N^alpha + B/D^beta", "mixture", "E", "alpha", "beta")
+    first = next(iter(fits.mixtures.values()))
+    shown = [name for name in first.parameters if name not in ("A", "B")]
+    law = _table(f"Law: {first.law.formula}", "mixture", *shown)
     for name, fitted in fits.mixtures.items():
         a, b = (fitted.frontier[key] for key in ("params_exponent", "data_exponent"))
         _add(frontier, name, interval(a), interval(b), str(fitted.n_cells))
-        floor, alpha, beta = (fitted.parameters[p] for p in ("E", "alpha", "beta"))
-        _add(law, name, interval(floor, ".2g"), interval(alpha), interval(beta))
+        _add(law, name, *(interval(fitted.parameters[p], ".2g") for p in shown))
     console.print(frontier)
     console.print(law)
     console.print(
-        f"* not identified at this scale. 95% intervals: {fits.replicates} replicates of a "
-        f"bootstrap over cells, those of one trunk as if independent. Compute: "
-        f"{fits.cost.convention}",
+        f"* not identified at this scale. Objective: {first.objective}. Intervals: "
+        f"{fits.interval}; {fits.replicates} replicates. Compute: {fits.cost.convention}",
         style="dim",
     )
     _lines(fits.warnings)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jetscale.errors import FitError
-from jetscale.scaling import allocate, check_question, fit, laws
+from jetscale.scaling import allocate, check_question, compare, fit, laws
 
 
 @pytest.fixture(scope="module")
@@ -152,3 +152,19 @@ def test_different_cells_are_not_called_paired(grid, truth):
     frame = grid({"a": truth, "b": truth})
     partial = frame[(frame["mixture"] == "a") | (frame["params"] < 1e9)]
     assert not allocate(fit(partial, replicates=50), 1e20).paired
+
+
+@pytest.mark.parametrize("use", [lambda fits: allocate(fits, 1e20), compare])
+def test_laws_of_more_than_n_and_d_are_refused(grid, truth, use):
+    frame = grid({"a": truth, "b": truth})
+    frame["unique_examples"] = frame["examples"] / np.where(frame["seed"] > 0, 4, 1)
+    fits = fit(frame, replicates=50, law="repetition")
+    with pytest.raises(FitError, match="needs a law of params and examples alone, not 'repetit"):
+        use(fits)
+
+
+def test_a_law_without_a_floor_still_answers(grid, truth):
+    frame = grid({"a": truth * np.array([0, 1, 1, 1, 1])})
+    answer = allocate(fit(frame, replicates=50, law="no-floor"), 1e20).mixtures["a"]
+    exact = laws.optimum(truth * np.array([0, 1, 1, 1, 1]), 1e20, fit(frame, 50).cost)
+    assert answer.params.value == pytest.approx(float(exact.params), rel=0.1)

@@ -4,9 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.errors import FitError
 from jetscale.scaling import fit
-from jetscale.scaling.bootstrap import Replicates, cell_weights, parameter_estimates, resample
+from jetscale.scaling.bootstrap import (
+    Replicates,
+    cell_weights,
+    kind,
+    parameter_estimates,
+    resample,
+)
+from jetscale.scaling.family import Family
 from jetscale.scaling.fit import centred
+from jetscale.scaling.forms import CHINCHILLA
+from jetscale.scaling.objective import Objective
 from jetscale.scaling.table import validate
 
 
@@ -20,7 +30,9 @@ def test_weights_are_resamples():
 
 def test_a_replicate_is_the_fit_to_the_cells_it_drew(grid, truth):
     runs = validate(grid({"m": truth}, noise=0.02))
-    drawn = resample(centred(runs), runs["cell"].to_numpy(), 0.02, 50, seed=3)
+    family, objective = Family(CHINCHILLA, centred(runs)), Objective("huber", 0.02)
+    q = family.fit(np.ones((1, len(runs))), objective).q
+    drawn = resample(family, q, runs, objective, 50, seed=3)[0]
     weights = cell_weights(48, 50, seed=3)[0].astype(int)
     repeated = runs.loc[runs.index.repeat(weights[runs["cell"]])].copy()
     repeated["seed"] = np.arange(len(repeated))
@@ -97,3 +109,24 @@ def test_a_fit_at_its_bound_is_not_identified_whatever_the_replicates():
     assert found["alpha"].reason == "the fit itself ends at its upper bound"
     assert found["A"].reason == "alpha is not identified"
     assert found["B"].identified
+
+
+@pytest.mark.parametrize(
+    ("asked", "cells", "used"),
+    [(None, 17, "cells"), (None, 16, "wild"), ("cells", 7, "cells"), ("trunks", 40, "trunks")],
+)
+def test_few_cells_are_not_resampled(asked, cells, used):
+    assert kind(asked, cells) == used
+
+
+def test_unknown_method():
+    with pytest.raises(FitError, match="uncertainty 'jackknife'"):
+        kind("jackknife", 20)
+
+
+def test_the_method_used_is_said(grid, truth):
+    few = grid({"m": truth}, params=[1e7, 1e8, 1e9], examples=[1e8, 1e9, 1e10, 1e11])
+    plain = fit(few, replicates=50).to_dict()
+    assert plain["mixtures"]["m"]["uncertainty"] == "wild"
+    assert plain["interval"].startswith("wild cluster bootstrap over cells")
+    assert "linked by a trunk" in fit(few, replicates=50, uncertainty="trunks").interval

@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 
+from jetscale.scaling.family import Family
 from jetscale.scaling.fit import point_fit
-from jetscale.scaling.joint import _Pair, _starts, equal_exponents
-from jetscale.scaling.profile import Centred
+from jetscale.scaling.forms import CHINCHILLA
+from jetscale.scaling.joint import Pair, equal_exponents
+from jetscale.scaling.logs import Centred
+from jetscale.scaling.objective import Objective
 from jetscale.scaling.table import validate
+
+HUBER = Objective("huber", 0.025)
 
 
 def sides(frame):
@@ -14,43 +19,49 @@ def sides(frame):
     return [part for _, part in runs.groupby("mixture", sort=False)]
 
 
-def as_pair(frame, delta=0.025):
-    logs = Centred.of(*(frame[name].to_numpy() for name in ("params", "examples", "loss")))
-    first = (frame["mixture"] == "a").to_numpy()
-    return _Pair(logs, (first, ~first), delta)
+def as_pair(frame, shared=("alpha", "beta")):
+    return Pair(Centred.from_runs(frame), (frame["mixture"] == "b").to_numpy(), shared)
 
 
-def starts(pair):
-    return _starts(pair, np.ones((1, len(pair.logs.x))))
+def fit_null(pair, objective=HUBER):
+    return pair.null.fit(np.ones((1, len(pair.null.runs.x))), objective)
 
 
 def test_shared_fit_recovers_shared_exponents(grid, truth):
     other = np.array([1.5, 300.0, 4000.0, 0.35, 0.37])
-    pair = as_pair(grid({"a": truth, "b": other}, noise=0.0), delta=1e-3)
-    ends = pair.fit_shared(starts(pair)[0], pair.logs.z[None])
-    assert ends.q[0, 6:] == pytest.approx([0.35, 0.37], rel=1e-3)
-    assert ends.q[0, [0, 3]] * np.exp(pair.logs.z0) == pytest.approx([1.8, 1.5], rel=1e-3)
+    pair = as_pair(grid({"a": truth, "b": other}, noise=0.0))
+    ends = fit_null(pair, Objective("huber", 1e-3))
+    assert pair.null.theta(ends.q, 0)[0] == pytest.approx(truth, rel=1e-2)
+    assert pair.null.theta(ends.q, 1)[0] == pytest.approx(other, rel=1e-2)
     assert ends.objective[0] < 1e-9
 
 
 def test_separate_fits_are_the_fits_of_each_mixture(grid, truth):
     frame = grid({"a": truth, "b": truth})
     pair = as_pair(frame)
-    together = pair.fit_separate(starts(pair)[1], pair.logs.z[None])[0]
+    together = pair.separate(HUBER, pair.null.runs.z[None])[0]
     alone = 0.0
     for name in "ab":
-        part = frame[frame["mixture"] == name]
-        logs = Centred.of(*(part[column].to_numpy() for column in ("params", "examples", "loss")))
-        alone += point_fit(logs, 0.025).objective.min()
-    assert together == pytest.approx(alone, rel=1e-7)
+        part = Centred.from_runs(frame[frame["mixture"] == name])
+        alone += point_fit(Family(CHINCHILLA, part), HUBER).objective.min()
+    assert together == pytest.approx(alone, rel=1e-6)
 
 
-def test_sharing_never_fits_better(grid, truth):
-    for random in range(5):
-        pair = as_pair(grid({"a": truth, "b": truth}, random=random))
-        shared, own = starts(pair)
-        z = pair.logs.z[None]
-        assert pair.fit_shared(shared, z).objective >= pair.fit_separate(own, z) * (1 - 1e-9)
+@pytest.mark.parametrize("shared", [("alpha", "beta"), ("beta",), ("E",), CHINCHILLA.parameters])
+def test_sharing_never_fits_better(grid, truth, shared):
+    for random in range(3):
+        pair = as_pair(grid({"a": truth, "b": truth}, random=random), shared)
+        z = pair.null.runs.z[None]
+        ends = fit_null(pair)
+        assert ends.objective >= pair.separate(HUBER, z) * (1 - 1e-6)
+        assert ends.objective >= pair.unshared(HUBER, z, ends.q) * (1 - 1e-6)
+
+
+def test_a_shared_floor_is_told_from_different_ones(grid, truth):
+    other = np.array([1.4, 480.0, 2100.0, 0.35, 0.37])
+    frame = grid({"a": truth, "b": other})
+    assert equal_exponents(*sides(frame), 0.025, 60, 0, ("E",)).p_value < 0.05
+    assert equal_exponents(*sides(frame), 0.025, 60, 0, ("beta",)).p_value > 0.05
 
 
 def test_power(grid, truth):

@@ -22,7 +22,6 @@ from jetscale.report.html import (
 )
 from jetscale.report.results import compute_range
 from jetscale.scaling import Allocation, Comparison, MeasuredCell, StudyFit
-from jetscale.scaling.compare import INTERVAL
 from jetscale.scaling.joint import METHOD
 from jetscale.scaling.route import Route
 
@@ -133,8 +132,9 @@ def _comparison(comparison: Comparison) -> Markup:
         for pair in comparison.pairs
     ]
     note = (
-        f"Intervals: {INTERVAL}. p: equal alpha and beta of both mixtures; {METHOD}. A small p "
-        "alone says that the fitted curves differ in shape, not that the exponents are known."
+        f"Intervals: {comparison.interval}. p: equal alpha and beta of both mixtures; {METHOD}. "
+        "A small p alone says that the fitted curves differ in shape, not that the exponents are "
+        "known."
     )
     left_out = (f"{pair}: {why}" for pair, why in comparison.not_compared.items())
     return join(table(columns, rows, text=2), bullets(left_out, "open"), paragraph(note, "note"))

@@ -15,7 +15,6 @@ from jetscale.report.html import (
 )
 from jetscale.report.results import Results
 from jetscale.scaling import StudyFit
-from jetscale.scaling.bootstrap import METHOD
 from jetscale.scaling.laws import EXPONENT_BOUNDS, FORMULA
 
 _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
@@ -90,7 +89,7 @@ def _fit_rows(fits: StudyFit) -> list[tuple[str, str]]:
         ("Huber width delta", f"{fits.delta:.4g} in log loss"),
         ("bounds", f"{low:g} ≤ alpha, beta ≤ {high:g}; E, A, B ≥ 0"),
         ("starts", f"{first.starts} grid points solved exactly, the best of each block polished"),
-        ("intervals", f"{METHOD}; {fits.replicates} replicates, seed {fits.seed}"),
+        ("intervals", f"{fits.interval}; {fits.replicates} replicates, seed {fits.seed}"),
         ("compute", fits.cost.convention),
     ]
 

@@ -28,13 +28,16 @@ from jetscale.scaling.budget import (
 from jetscale.scaling.compare import Comparison, PairComparison, compare
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.fit import MixtureFit, StudyFit, fit
+from jetscale.scaling.fit import fit
+from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
+from jetscale.scaling.forms import LAWS
 from jetscale.scaling.paired import DataFactor, Difference, PairedMixtures, PairedStudy, paired
 from jetscale.scaling.routes import Routes, all_routes
 from jetscale.scaling.summary import Summary, summarise_comparison, summarise_fit
 from jetscale.scaling.table import read_runs, validate
 
 __all__ = [
+    "LAWS",
     "Allocation",
     "Budget",
     "Comparison",
@@ -45,6 +48,7 @@ __all__ = [
     "MeasuredCell",
     "MixtureAllocation",
     "MixtureFit",
+    "Options",
     "PairComparison",
     "PairedMixtures",
     "PairedStudy",

@@ -20,7 +20,7 @@ from jetscale.scaling import bootstrap
 from jetscale.scaling.budget import Budget, flops_budget
 from jetscale.scaling.cost import CostModel, pretraining
 from jetscale.scaling.estimate import Estimate, percentile_interval, plain_number
-from jetscale.scaling.fit import MixtureFit, StudyFit
+from jetscale.scaling.fitted import MixtureFit, StudyFit, two_terms
 from jetscale.scaling.laws import Array, Optimum
 
 
@@ -82,6 +82,8 @@ class Allocation:
     """True where all mixtures were run on the same cells, so that replicates are paired."""
     convention: str
     """The compute convention the budget refers to."""
+    interval: str
+    """How the intervals were made."""
     not_fitted: Mapping[str, str]
     """Mixtures left out, and why."""
     warnings: tuple[str, ...]
@@ -111,7 +113,7 @@ class Allocation:
             "replicates_paired": self.paired,
             "not_fitted": dict(self.not_fitted),
             "compute": self.convention,
-            "interval": bootstrap.METHOD,
+            "interval": self.interval,
             "warnings": list(self.warnings),
         }
 
@@ -156,8 +158,10 @@ def allocate(
     Raises
     ------
     FitError
-        The budget is not a finite number above zero, or the mixture has no fit.
+        The budget is not a finite number above zero, the mixture has no fit, or the law is not one
+        of N and D alone.
     """
+    two_terms(fits, "allocation")
     budget, sizes = _as_budget(budget), np.array(sorted(ladder), dtype=float)
     check_question(budget, mixture, fits.runs["mixture"])
     if mixture is not None and mixture in fits.not_fitted:
@@ -185,6 +189,7 @@ def allocate(
         best=min(found, key=lambda name: found[name].loss.value),
         paired=len(set(cells)) == 1,
         convention=fits.cost.convention,
+        interval=fits.interval,
         not_fitted=fits.not_fitted,
         warnings=tuple(line for name, line in pretraining(fits.runs).items() if name in chosen),
     )

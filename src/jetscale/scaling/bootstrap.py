@@ -2,38 +2,61 @@
 
 The unit of resampling is the cell, a point (params, examples): its seeds share data and stay
 together. A replicate draws as many cells as there are, with replacement, and refits the law from
-its own grid of starts. The draw depends on the number of cells and the seed alone, so two mixtures
-run on the same cells get the same draws: their replicates are paired.
+its own grid of starts; with few cells it redraws residuals instead (`wild`). The draw depends on
+the number of cells and the seed alone, so two mixtures run on the same cells get the same draws:
+their replicates are paired.
 
 Cells are drawn as if independent. Those of one model size that start from the same pretrained
-trunk and train on nested subsets are not, and all cells share one test set: the intervals do not
-cover what such cells have in common.
+trunk and train on nested subsets are not: the method "trunks" keeps them together. All cells share
+one test set: no interval covers what that does to them.
 
 An interval alone can hide that a parameter rests on its bound or could be anything, so each
 estimate also carries the reason in words where it is not identified.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from jetscale.scaling import laws
+from jetscale.errors import FitError, unknown
+from jetscale.scaling import laws, wild
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.estimate import Estimate, percentile_interval
-from jetscale.scaling.laws import PARAMETERS, Array
-from jetscale.scaling.profile import Centred
-from jetscale.scaling.solver import solve
+from jetscale.scaling.family import Family
+from jetscale.scaling.forms import CHINCHILLA, Law
+from jetscale.scaling.laws import Array
+from jetscale.scaling.objective import Objective
+from jetscale.scaling.solver import Solution
 
 METHOD = (
     "bootstrap over cells with their seeds kept together (cells that share a pretrained trunk or "
     "training jets count as independent), expanded percentiles, 95%"
 )
+METHODS = {
+    "cells": METHOD,
+    "wild": (
+        "wild cluster bootstrap over cells with their seeds kept together (cells that share a "
+        "pretrained trunk or training jets count as independent), Student percentiles, 95%"
+    ),
+    "trunks": (
+        "wild cluster bootstrap over runs linked by a trunk or a cell (model sizes count as "
+        "independent), Student percentiles, 95%"
+    ),
+}
+"""What each kind of uncertainty is called in the outputs."""
+FEW_CELLS = 16
+"""Up to this many cells, resampling them is too coarse."""
 _BOUND_SHARE = 0.10
 """A parameter at its bound in more than this share of the replicates is not identified."""
 _SPAN_SHARE = 0.80
 """Nor is one whose interval covers more than this share of what is allowed."""
+
+_COLLINEAR = 1e6
+"""Condition number of the scaled Jacobian beyond which runs leave a direction open; 20 is usual."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,15 +81,50 @@ def cell_weights(count: int, replicates: int, seed: int) -> Array:
     return rng.multinomial(count, np.full(count, 1 / count), size=replicates).astype(float)
 
 
+def kind(asked: str | None, cells: int) -> str:
+    """Name of the method: the one asked for, or the one that suits the number of cells.
+
+    Raises
+    ------
+    FitError
+        There is no method of that name.
+    """
+    if asked is None:
+        return "wild" if cells <= FEW_CELLS else "cells"
+    if asked not in METHODS:
+        raise FitError(unknown("uncertainty", asked, METHODS))
+    return asked
+
+
 def resample(
-    runs: Centred, cells: NDArray[np.int64], delta: float, replicates: int, seed: int
-) -> Replicates:
-    """Refit the law to resampled cells; ``cells`` (n,) is the cell of each run."""
-    numbers, index = np.unique(cells, return_inverse=True)
-    weights = cell_weights(len(numbers), replicates, seed)[:, index]
-    fits = solve(runs, weights, delta)
-    lost = fits.low[:, 1] | fits.low[:, 2] | ~fits.converged
-    return Replicates(runs.theta(fits.q), fits.low, fits.high, lost, numbers)
+    family: Family,
+    q: Array,
+    runs: pd.DataFrame,
+    objective: Objective,
+    replicates: int,
+    seed: int,
+    method: str = "cells",
+) -> list[Replicates]:
+    """Refit the laws, with optimum q (1, K), to redrawn data; one value per mixture.
+
+    ``runs`` are the rows of a clean run table the family was made from, in the same order.
+    """
+    numbers, index = np.unique(runs["cell"].to_numpy(), return_inverse=True)
+    if method == "cells":
+        weights = cell_weights(len(numbers), replicates, seed)[:, index]
+        fits = family.fit(weights, objective)
+    else:
+        clusters = wild.trunks(runs) if method == "trunks" else index
+        fits = wild.draw(family, q, clusters, len(numbers), objective, replicates, seed)
+    return [_replicates(family, group, runs, fits) for group in range(family.count)]
+
+
+def _replicates(family: Family, group: int, runs: pd.DataFrame, fits: Solution) -> Replicates:
+    places = family.slots[group]
+    low, high = fits.low[:, places], fits.high[:, places]
+    lost = low[:, 1] | low[:, 2] | ~fits.converged
+    cells = np.unique(runs["cell"].to_numpy()[family.group == group])
+    return Replicates(family.theta(fits.q, group), low, high, lost, cells)
 
 
 def parameter_estimates(
@@ -75,41 +133,68 @@ def parameter_estimates(
     high: NDArray[np.bool_],
     replicates: Replicates,
     lowest_loss: float,
+    law: Law = CHINCHILLA,
 ) -> dict[str, Estimate]:
-    """Estimates of E, A, B, alpha and beta with the reason where one is not identified.
+    """Estimates of the parameters of a law with the reason where one is not identified.
 
-    A and B are the heights of their terms at N = 1 and D = 1, far outside any data: they are only
-    as well determined as their exponents, and inherit their verdict.
+    A and B are the heights of their terms at N = 1 and D = 1, far outside any data, and so is k:
+    they are only as well determined as their exponents, and inherit their verdict.
     """
     span = laws.EXPONENT_BOUNDS[1] - laws.EXPONENT_BOUNDS[0]
     allowed = {"E": lowest_loss, "alpha": span, "beta": span}
+    allowed |= {extra.name: extra.high - extra.low for extra in law.extras if extra.name != "k"}
+    in_logs = {extra.name for extra in law.extras if extra.log}
     found: dict[str, Estimate] = {}
-    for i, name in enumerate(PARAMETERS):
+    for i, name in enumerate(law.parameters):
         ends = percentile_interval(replicates.theta[:, i], len(replicates.cells))
         reason = _at_bound(bool(low[i]), bool(high[i]), replicates.low[:, i], replicates.high[:, i])
         if name in allowed:
-            reason = reason or _spans(ends, allowed[name])
+            span_of = [math.log(end) for end in ends] if name in in_logs else ends
+            reason = reason or _spans(span_of, allowed[name])
         found[name] = Estimate(value=float(theta[i]), low=ends[0], high=ends[1], reason=reason)
-    for height, exponent in (("A", "alpha"), ("B", "beta")):
+    for height, exponent in (("A", "alpha"), ("B", "beta"), ("k", "x"), ("k", "y")):
+        if height not in found:
+            continue
         if found[height].identified and not found[exponent].identified:
             found[height] = replace(found[height], reason=f"{exponent} is not identified")
     return found
 
 
-def exponent_estimates(
-    theta: Array, replicates: Replicates, parameters: Mapping[str, Estimate], cost: CostModel
+def open_directions(
+    parameters: Mapping[str, Estimate], law: Law, condition: float
 ) -> dict[str, Estimate]:
-    """Estimates of the frontier exponents of N* and D*.
+    """Mark the parameters beyond alpha and beta where they trade off against others.
+
+    Such as the decay of repeated examples in runs that all repeat them equally often: no bound is
+    reached, and the search ends wherever it started.
+    """
+    if condition < _COLLINEAR:
+        return dict(parameters)
+    reason = f"it trades off against other parameters: condition number {condition:.0e}"
+    extras = {extra.name for extra in law.extras}
+    return {
+        name: replace(found, reason=found.reason or reason) if name in extras else found
+        for name, found in parameters.items()
+    }
+
+
+def exponent_estimates(
+    values: tuple[Array, Array],
+    draws: tuple[Array, Array],
+    cells: int,
+    parameters: Mapping[str, Estimate],
+    cost: CostModel,
+) -> dict[str, Estimate]:
+    """Estimates of the frontier exponents of N* and D* from the fit and the replicates (R,).
 
     They are functions of alpha and beta, and a lower E with lower exponents fits the same runs: so
     they are identified only where E, alpha and beta all are.
     """
     inherited = not_identified(parameters)
     found: dict[str, Estimate] = {}
-    values = laws.exponents(theta, cost), laws.exponents(replicates.theta, cost)
     names = ("params_exponent", 1 / cost.p), ("data_exponent", 1.0)
-    for (name, allowed), value, draws in zip(names, *values, strict=True):
-        ends = percentile_interval(draws, len(replicates.cells))
+    for (name, allowed), value, drawn in zip(names, values, draws, strict=True):
+        ends = percentile_interval(drawn, cells)
         reason = inherited or _spans(ends, allowed)
         found[name] = Estimate(value=float(value), low=ends[0], high=ends[1], reason=reason)
     return found
@@ -133,7 +218,7 @@ def _at_bound(low: bool, high: bool, lows: NDArray[np.bool_], highs: NDArray[np.
     return "; ".join(parts)
 
 
-def _spans(ends: tuple[float, float], allowed: float) -> str:
+def _spans(ends: Sequence[float], allowed: float) -> str:
     share = (ends[1] - ends[0]) / allowed
     if share <= _SPAN_SHARE:
         return ""

@@ -21,10 +21,10 @@ from jetscale.scaling import bootstrap, joint
 from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.estimate import Estimate, percentile_interval
 from jetscale.scaling.fit import MixtureFit, StudyFit, fit_mixture, shortage
+from jetscale.scaling.fitted import two_terms
 from jetscale.scaling.laws import exponents
 from jetscale.scaling.ratios import ratios
 
-INTERVAL = "paired " + bootstrap.METHOD
 _SIGNIFICANT = 0.05
 
 
@@ -82,6 +82,8 @@ class Comparison:
     """Pairs and mixtures left out, and why."""
     convention: str
     """The compute convention the exponents refer to."""
+    interval: str
+    """How the intervals were made."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -89,7 +91,7 @@ class Comparison:
             "pairs": [pair.to_dict() for pair in self.pairs],
             "not_compared": dict(self.not_compared),
             "difference": "b minus a",
-            "interval": INTERVAL,
+            "interval": self.interval,
             "compute": self.convention,
         }
 
@@ -111,6 +113,7 @@ def compare(fits: StudyFit, budget: float | None = None) -> Comparison:
         Fewer than two mixtures are fitted, no pair has enough common cells, or the budget is not a
         finite number above zero.
     """
+    two_terms(fits, "comparison")
     at = _middle(fits) if budget is None else flops_budget(budget).amount
     not_compared = dict(fits.not_fitted)
     if len(fits.mixtures) < 2:
@@ -132,7 +135,10 @@ def compare(fits: StudyFit, budget: float | None = None) -> Comparison:
         _pair(fits, sides, test, p, at) for (sides, test), p in zip(drafts, corrected, strict=True)
     )
     return Comparison(
-        pairs=tuple(pairs), not_compared=not_compared, convention=fits.cost.convention
+        pairs=tuple(pairs),
+        not_compared=not_compared,
+        convention=fits.cost.convention,
+        interval=f"paired {fits.interval}",
     )
 
 
@@ -167,7 +173,15 @@ def _on_common_cells(fits: StudyFit, a: str, b: str) -> tuple[MixtureFit, Mixtur
             continue
         part = common[common["mixture"] == fitted.mixture]
         sides.append(
-            fit_mixture(fitted.mixture, part, fits.cost, fits.delta, fits.replicates, fits.seed)
+            fit_mixture(
+                fitted.mixture,
+                part,
+                fits.cost,
+                fits.delta,
+                fits.replicates,
+                fits.seed,
+                options=fits.options,
+            )
         )
     return sides[0], sides[1]
 

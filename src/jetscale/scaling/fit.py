@@ -10,136 +10,69 @@ A mixture with too few cells is left out with the reason, and the others are sti
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from jetscale.errors import FitError
-from jetscale.scaling import bootstrap, laws
+from jetscale.scaling import bootstrap
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.cost import CostModel, cost_model, pretraining
+from jetscale.scaling.covariates import check_scratch, lacking
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.laws import PARAMETERS, Array
-from jetscale.scaling.profile import GRID, Centred, profile, unknowns
-from jetscale.scaling.solver import Design, Solution, polish, slope
+from jetscale.scaling.family import Family, check_shared
+from jetscale.scaling.fitted import MixtureFit as MixtureFit
+from jetscale.scaling.fitted import Options as Options
+from jetscale.scaling.fitted import StudyFit as StudyFit
+from jetscale.scaling.forms import CHINCHILLA, Law, law_named
+from jetscale.scaling.logs import Centred
+from jetscale.scaling.objective import Objective
+from jetscale.scaling.solver import Solution, slope
 from jetscale.scaling.table import validate
 
 CUSTOMARY_DELTA = 1e-3
 _NOISE_WIDTHS = 2.5
-_BLOCK = 6
-"""The point fit is polished from the best start in each block of 6 x 6 grid points."""
 _SAME_OPTIMUM = 1e-6
 _SIZES_NEEDED = 3
-_CELLS_NEEDED = len(PARAMETERS) + 1
+_PRECISE = 1e-13
+"""Relative precision of the point fit."""
 _REPLICATES_NEEDED = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MixtureFit:
-    """The law of one mixture, its frontier and how they were obtained."""
-
-    mixture: str
-    n_runs: int
-    n_cells: int
-    objective: str
-    """What was minimised."""
-    objective_value: float
-    delta: float
-    """Width of the quadratic zone of the Huber loss, in log loss."""
-    parameters: Mapping[str, Estimate]
-    """E, A, B, alpha, beta."""
-    frontier: Mapping[str, Estimate]
-    """params_exponent and data_exponent."""
-    starts: int
-    """Grid points tried."""
-    starts_polished: int
-    """Of them, how many were followed to an optimum."""
-    starts_at_optimum: int
-    """Of those, how many ended at the best one."""
-    converged: bool
-    gradient_norm: float
-    """Largest derivative of the objective by an unknown that is not at a bound."""
-    condition: float
-    """Condition number of the scaled Jacobian at the optimum; 1e3 and more means collinear."""
-    at_bounds: tuple[str, ...]
-    """Parameters at a bound in the fit itself."""
-    worst_residual: float
-    """Largest relative distance of a run from the law."""
-    replicates_degenerate: int
-    """Bootstrap replicates that lost a term of the law or did not converge."""
-    window: Mapping[str, tuple[float, float]]
-    """Smallest and largest params, examples, loss and flops of the runs."""
-    warnings: tuple[str, ...]
-    theta: Array = field(repr=False, compare=False)
-    """(5,) fitted parameters, in the order of `laws.PARAMETERS`."""
-    replicates: Replicates = field(repr=False, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        plain = {
-            name: getattr(self, name)
-            for name in self.__slots__
-            if name not in ("mixture", "theta", "replicates", "parameters", "frontier")
-        }
-        estimates = {
-            "parameters": {name: value.to_dict() for name, value in self.parameters.items()},
-            "frontier": {name: value.to_dict() for name, value in self.frontier.items()},
-        }
-        lists = {
-            "window": {name: list(ends) for name, ends in self.window.items()},
-            "at_bounds": list(self.at_bounds),
-            "warnings": list(self.warnings),
-        }
-        return plain | estimates | lists
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyFit:
-    """The laws of all mixtures of a run table."""
-
-    mixtures: Mapping[str, MixtureFit]
-    not_fitted: Mapping[str, str]
-    """Mixtures left out, and why."""
-    cost: CostModel
-    delta: float
-    replicates: int
-    seed: int
-    warnings: tuple[str, ...]
-    runs: pd.DataFrame = field(repr=False, compare=False)
-    """The checked run table."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "mixtures": {name: fitted.to_dict() for name, fitted in self.mixtures.items()},
-            "not_fitted": dict(self.not_fitted),
-            "law": laws.FORMULA,
-            "compute": self.cost.to_dict(),
-            "interval": bootstrap.METHOD,
-            "replicates": self.replicates,
-            "seed": self.seed,
-            "warnings": list(self.warnings),
-        }
+_DEFAULT = Options()
 
 
 def fit(
-    frame: pd.DataFrame, replicates: int = 1000, seed: int = 0, delta: float | None = None
+    frame: pd.DataFrame,
+    replicates: int = 1000,
+    seed: int = 0,
+    delta: float | None = None,
+    *,
+    law: str = CHINCHILLA.name,
+    objective: str = "huber",
+    uncertainty: str | None = None,
+    shared: Sequence[str] = (),
 ) -> StudyFit:
-    """Fit L(N, D) and the compute-optimal frontier of every mixture of a run table.
+    """Fit a law and the compute-optimal frontier to every mixture of a run table.
 
     Parameters
     ----------
     frame
-        A run table, see `table.validate`.
+        A run table, see `table.validate`; some laws need a column of `covariates` too.
     replicates
         Bootstrap replicates per mixture, at least 50.
     seed
         Seed of the bootstrap.
     delta
         Huber width in log loss; by default chosen from the spread between seeds.
+    law
+        One of `forms.LAWS`: chinchilla, no-floor, repetition, transfer, pretraining.
+    objective
+        huber, squares or absolute, see `objective`.
+    uncertainty
+        cells, wild or trunks, see `bootstrap.METHODS`; by default wild up to 16 cells, else cells.
+    shared
+        Parameters all mixtures have in common: some of E, alpha and beta, or all; then the
+        mixtures are fitted together.
 
     Raises
     ------
@@ -148,22 +81,28 @@ def fit(
     FitError
         No mixture has enough cells, or an option cannot be used.
     """
+    options = Options(law=law, objective=objective, uncertainty=uncertainty, shared=tuple(shared))
     if replicates < _REPLICATES_NEEDED:
         raise FitError(f"replicates is {replicates}, needs at least {_REPLICATES_NEEDED}")
     if delta is not None and not (math.isfinite(delta) and delta > 0):
         raise FitError(f"delta is {delta}, needs a finite number above zero, e.g. 1e-3")
+    check_options(options)
+    form = law_named(law)
     runs = validate(frame)
     groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
-    not_fitted = {name: why for name, part in groups.items() if (why := shortage(part))}
-    if len(not_fitted) == len(groups):
+    lacks = {name: shortage(part, form) for name, part in groups.items()}
+    not_fitted = {name: why for name, why in lacks.items() if why}
+    chosen = {name: part for name, part in groups.items() if name not in not_fitted}
+    if not chosen:
         raise FitError("; ".join(f"mixture {name!r} {why}" for name, why in not_fitted.items()))
+    check_scratch(runs, form)
     cost = cost_model(runs)
     width = huber_width(runs) if delta is None else delta
-    fitted = {
-        name: fit_mixture(name, part, cost, width, replicates, seed)
-        for name, part in groups.items()
-        if name not in not_fitted
-    }
+    together = check_shared(form, shared)
+    batches = [chosen] if together else [{name: part} for name, part in chosen.items()]
+    fitted: dict[str, MixtureFit] = {}
+    for batch in batches:
+        fitted |= fit_together(batch, cost, width, replicates, seed, options)
     warnings = [f"{name}: not fitted: {why}" for name, why in not_fitted.items()]
     warnings += [cost.warning] if cost.warning else []
     return StudyFit(
@@ -175,19 +114,35 @@ def fit(
         seed=seed,
         warnings=(*warnings, *pretraining(runs).values()),
         runs=runs,
+        options=options,
     )
 
 
-def shortage(runs: pd.DataFrame) -> str:
+def check_options(options: Options) -> None:
+    """Refuse options no table can be fitted with.
+
+    Raises
+    ------
+    FitError
+        A name is unknown, or parameters are shared that the law does not let share.
+    """
+    check_shared(law_named(options.law), options.shared)
+    Objective(options.objective, CUSTOMARY_DELTA)
+    bootstrap.kind(options.uncertainty, cells=0)
+
+
+def shortage(runs: pd.DataFrame, law: Law = CHINCHILLA) -> str:
     """What the runs of a mixture lack for a fit, or an empty string."""
+    if missing := lacking(runs, law):
+        return missing
     for column in ("params", "examples"):
         count = runs[column].nunique()
         if count < _SIZES_NEEDED:
             values = f"{count} value{'s' if count > 1 else ''} of {column}"
             return f"has {values}, needs at least {_SIZES_NEEDED}"
     cells = runs["cell"].nunique()
-    if cells < _CELLS_NEEDED:
-        return f"has {cells} cells (params, examples), needs at least {_CELLS_NEEDED}"
+    if cells <= law.free:
+        return f"has {cells} cells (params, examples), needs at least {law.free + 1}"
     return ""
 
 
@@ -201,77 +156,124 @@ def huber_width(runs: pd.DataFrame) -> float:
     return max(CUSTOMARY_DELTA, _NOISE_WIDTHS * math.sqrt(squares / freedom))
 
 
-def centred(runs: pd.DataFrame) -> Centred:
-    """The runs in centred logs."""
-    return Centred.of(*(runs[name].to_numpy() for name in ("params", "examples", "loss")))
+def centred(runs: pd.DataFrame, law: Law = CHINCHILLA) -> Centred:
+    """The runs in centred logs, with the covariates of a law."""
+    return Centred.from_runs(runs, law.columns)
 
 
 def fit_mixture(
-    name: str, runs: pd.DataFrame, cost: CostModel, delta: float, replicates: int, seed: int
+    name: str,
+    runs: pd.DataFrame,
+    cost: CostModel,
+    delta: float,
+    replicates: int,
+    seed: int,
+    options: Options = _DEFAULT,
 ) -> MixtureFit:
     """Point fit and bootstrap of one mixture with enough cells."""
-    logs = centred(runs)
-    ends = point_fit(logs, delta)
-    best = int(ends.objective.argmin())
-    theta, low, high = logs.theta(ends.q[best]), ends.low[best], ends.high[best]
-    draws = bootstrap.resample(logs, runs["cell"].to_numpy(), delta, replicates, seed)
-    lowest_loss = float(runs["loss"].min())
-    parameters = bootstrap.parameter_estimates(theta, low, high, draws, lowest_loss)
-    frontier = bootstrap.exponent_estimates(theta, draws, parameters, cost)
+    return fit_together({name: runs}, cost, delta, replicates, seed, options)[name]
+
+
+def fit_together(
+    groups: Mapping[str, pd.DataFrame],
+    cost: CostModel,
+    delta: float,
+    replicates: int,
+    seed: int,
+    options: Options = _DEFAULT,
+) -> dict[str, MixtureFit]:
+    """Point fit and bootstrap of mixtures that share what ``options`` says, or of a single one."""
+    law, objective = law_named(options.law), Objective(options.objective, delta)
+    runs = pd.concat(groups.values(), ignore_index=True)
+    group = np.repeat(np.arange(len(groups)), [len(part) for part in groups.values()])
+    family = Family(law, centred(runs, law), group, check_shared(law, options.shared))
+    ends = point_fit(family, objective)
+    q = ends.q[[int(ends.objective.argmin())]]
+    method = bootstrap.kind(options.uncertainty, runs["cell"].nunique())
+    draws = bootstrap.resample(family, q, runs, objective, replicates, seed, method)
+    return {
+        name: _describe(name, part, cost, objective, family, number, ends, draws[number], method)
+        for number, (name, part) in enumerate(groups.items())
+    }
+
+
+def point_fit(family: Family, objective: Objective) -> Solution:
+    """Optima reached from the best start in each block of the exponent grid, one row each."""
+    q = family.starts()
+    one = np.ones((len(q), len(family.runs.x)))
+    return family.descend(q, one, objective, tolerance=_PRECISE)
+
+
+def _describe(
+    name: str,
+    runs: pd.DataFrame,
+    cost: CostModel,
+    objective: Objective,
+    family: Family,
+    group: int,
+    ends: Solution,
+    draws: Replicates,
+    method: str,
+) -> MixtureFit:
+    """All that is said about one mixture of a fit."""
+    best, places = int(ends.objective.argmin()), family.slots[group]
+    theta = family.theta(ends.q[best], group)
+    low, high = ends.low[best], ends.high[best]
+    named = CHINCHILLA if family.untouched(group) else family.law
+    parameters = bootstrap.parameter_estimates(
+        theta, low[places], high[places], draws, float(runs["loss"].min()), named
+    )
+    pull, condition = _at_optimum(family, ends, best, objective)
+    parameters = bootstrap.open_directions(parameters, named, condition)
+    window = _window(runs, cost)
+    middle = math.sqrt(window["flops"][0] * window["flops"][1])
+    slopes = [family.law.exponents(t, cost, middle) for t in (theta, draws.theta)]
+    cells = len(draws.cells)
+    frontier = bootstrap.exponent_estimates(slopes[0], slopes[1], cells, parameters, cost)
     near = ends.objective <= ends.objective[best] * (1 + _SAME_OPTIMUM) + 1e-15
-    design, q = Design.single(logs), ends.q[best : best + 1]
-    free = ~(low | high)
-    pull = slope(design, q, logs.z[None], np.ones((1, len(runs))), delta)[0]
-    residuals = np.expm1(np.log(runs["loss"]) - np.log(_law(theta, runs)))
+    columns = {column: runs[column].to_numpy() for column in family.law.columns}
+    sizes = runs["params"].to_numpy(), runs["examples"].to_numpy()
+    residuals = runs["loss"].to_numpy() / family.law.loss(theta, *sizes, **columns) - 1
+    held = (low | high)[places]
     return MixtureFit(
         mixture=name,
         n_runs=len(runs),
-        n_cells=len(draws.cells),
-        objective=f"sum of Huber(delta={delta:.4g}) of log residuals",
-        objective_value=float(ends.objective[best]),
-        delta=delta,
+        n_cells=cells,
+        objective=objective.text,
+        objective_value=objective.value(float(ends.objective[best]), len(family.runs.x)),
+        delta=objective.delta,
         parameters=parameters,
         frontier=frontier,
-        starts=len(GRID) ** 2,
+        starts=family.law.starts,
         starts_polished=len(ends.q),
         starts_at_optimum=int(near.sum()),
         converged=bool(ends.converged[best]),
-        gradient_norm=float(np.abs(pull[free]).max(initial=0.0)),
-        condition=_condition(design, q, free),
-        at_bounds=tuple(n for n, held in zip(PARAMETERS, low | high, strict=True) if held),
+        gradient_norm=pull,
+        condition=condition,
+        at_bounds=tuple(n for n, at in zip(family.law.parameters, held, strict=True) if at),
         worst_residual=float(np.abs(residuals).max()),
         replicates_degenerate=int(draws.degenerate.sum()),
-        window=_window(runs, cost),
+        window=window,
         warnings=tuple(_warnings(name, parameters, frontier, draws, bool(ends.converged[best]))),
         theta=theta,
         replicates=draws,
+        law=family.law,
+        uncertainty=method,
     )
 
 
-def point_fit(runs: Centred, delta: float) -> Solution:
-    """Optima reached from the best start in each block of the exponent grid, one row each."""
-    one = np.ones((1, len(runs.x)))
-    squares, linear = profile(runs, one)
-    starts = []
-    for i in range(0, len(GRID), _BLOCK):
-        for j in range(0, len(GRID), _BLOCK):
-            block = squares[0, i : i + _BLOCK, j : j + _BLOCK]
-            row, column = np.unravel_index(block.argmin(), block.shape)
-            at = i + int(row), j + int(column)
-            starts.append(unknowns(linear[0][at], GRID[at[0]], GRID[at[1]]))
-    q = np.stack(starts)
-    return polish(Design.single(runs), q, runs.z[None], np.repeat(one, len(q), axis=0), delta)
-
-
-def _law(theta: Array, runs: pd.DataFrame) -> Array:
-    return laws.loss(theta, runs["params"].to_numpy(), runs["examples"].to_numpy())
-
-
-def _condition(design: Design, q: Array, free: Any) -> float:
-    """Condition number of the Jacobian of the unknowns not at a bound, columns of unit length."""
-    J = design.jacobian(q)[1][0][:, free]
+def _at_optimum(
+    family: Family, ends: Solution, best: int, objective: Objective
+) -> tuple[float, float]:
+    """Largest derivative by a free unknown, and condition number of the scaled Jacobian."""
+    design, q = family.design, ends.q[[best]]
+    free = ~(ends.low[best] | ends.high[best]) & (design.lower < design.upper)
+    width = objective.widths[-1]
+    pull = slope(design, q, family.runs.z[None], np.ones((1, len(family.runs.x))), width)[0]
+    J = design.jacobian(q)[0][free].T
     norms = np.linalg.norm(J, axis=0)
-    return float(np.linalg.cond(J / np.where(norms > 0, norms, 1.0))) if J.size else 1.0
+    condition = float(np.linalg.cond(J / np.where(norms > 0, norms, 1.0))) if J.size else 1.0
+    return float(np.abs(pull[free]).max(initial=0.0)), condition
 
 
 def _window(runs: pd.DataFrame, cost: CostModel) -> dict[str, tuple[float, float]]:
@@ -289,7 +291,7 @@ def _warnings(
     converged: bool,
 ) -> list[str]:
     """What a reader must know before using the numbers; root causes only."""
-    loose = [n for n in ("E", "alpha", "beta") if not parameters[n].identified]
+    loose = [n for n in parameters if n not in ("A", "B", "k") and not parameters[n].identified]
     lines = [f"{name}: {n} not identified at this scale: {parameters[n].reason}" for n in loose]
     reasons = {e.reason for e in frontier.values()} - {"", bootstrap.not_identified(parameters)}
     lines += [f"{name}: frontier exponents not identified: {why}" for why in sorted(reasons)]

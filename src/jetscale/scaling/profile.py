@@ -1,111 +1,232 @@
-"""Where a fit starts: the law solved exactly on a grid of exponents (variable projection).
+"""Where a fit starts: the law solved exactly on a grid of its exponents (variable projection).
 
-For given (alpha, beta) the law is linear in E, A and B, and relative least squares solves it in
-closed form with E, A, B >= 0. Bootstrap replicates enter as rows of weights through matrix
-products alone, so a thousand of them cost little more than one. The grid of least squares is also
-the profile of the fit in (alpha, beta): where it is flat, the exponents are not determined.
+For given exponents a law is linear in E, A and B, and relative least squares solves it in closed
+form with E, A, B >= 0. Bootstrap replicates enter as rows of weights through matrix products alone,
+so a thousand of them cost little more than one. The grid of least squares is also the profile of
+the fit in (alpha, beta): where it is flat, the exponents are not determined.
 
-Everything is in centred logs: x = log N, y = log D, z = log L minus their means. The unknowns are
-q = (e, a, b, alpha, beta) with L / L0 = e + exp(a - alpha x) + exp(b - beta y): well conditioned,
-and the bound E >= 0 is an ordinary bound.
+Further nonlinear parameters of a law are tried value by value, and the best is kept at each
+(alpha, beta). The floor can be held at given values too, which laws that share it need.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jetscale.scaling.laws import EXPONENT_BOUNDS, Array
+from jetscale.scaling.forms import CHINCHILLA, Law
+from jetscale.scaling.laws import Array
+from jetscale.scaling.logs import Centred
 
-GRID = np.geomspace(0.02, EXPONENT_BOUNDS[1], 29)
+GRID = CHINCHILLA.exponents_tried
 """Exponents tried for alpha and for beta: 841 starts."""
-LOWER = np.array([0.0, -14.0, -14.0, EXPONENT_BOUNDS[0], EXPONENT_BOUNDS[0]])
-"""Lower bounds of q; a term of exp(-14) of the loss has vanished."""
-UPPER = np.array([2.0, 3.0, 3.0, EXPONENT_BOUNDS[1], EXPONENT_BOUNDS[1]])
-"""Upper bounds of q; those of the first three are out of reach."""
 
 
 @dataclass(frozen=True, slots=True)
-class Centred:
-    """Runs in centred logs, each (n,), and the centres."""
+class _Normal:
+    """Normal equations of relative least squares; arrays that broadcast with each other."""
 
-    x: Array
-    y: Array
-    z: Array
-    x0: float
-    y0: float
-    z0: float
+    ee: Array
+    ea: Array
+    eb: Array
+    aa: Array
+    ab: Array
+    bb: Array
+    te: Array
+    ta: Array
+    tb: Array
+    total: Array
 
-    @classmethod
-    def of(cls, params: Array, examples: Array, loss: Array) -> "Centred":
-        """Centre the logs of N, D and L."""
-        logs = [np.log(values) for values in (params, examples, loss)]
-        x0, y0, z0 = (float(values.mean()) for values in logs)
-        return cls(logs[0] - x0, logs[1] - y0, logs[2] - z0, x0, y0, z0)
+    def candidates(self, floor: float | Array | None) -> Iterator[tuple[Array, Array, Array]]:
+        """Solutions (e, a, b) of every subset of terms, the floor free or held."""
+        n, zero = self, np.zeros(())
+        if floor is None:
+            yield _solve3(n.ee, n.ea, n.eb, n.aa, n.ab, n.bb, n.te, n.ta, n.tb)
+            e, b = _solve2(n.ee, n.eb, n.bb, n.te, n.tb)
+            yield e, zero, b
+            e, a = _solve2(n.ee, n.ea, n.aa, n.te, n.ta)
+            yield e, a, zero
+            yield n.te / n.ee, zero, zero
+        held = zero if floor is None else np.asarray(floor)
+        ta, tb = n.ta - held * n.ea, n.tb - held * n.eb
+        yield held, *_solve2(n.aa, n.ab, n.bb, ta, tb)
+        if floor is not None:
+            yield held, ta / n.aa, zero
+            yield held, zero, tb / n.bb
+            yield held, zero, zero
 
-    def select(self, rows: NDArray[np.bool_]) -> "Centred":
-        """Some of the runs, with the centres of all."""
-        return Centred(self.x[rows], self.y[rows], self.z[rows], self.x0, self.y0, self.z0)
+    def squares(self, e: Array, a: Array, b: Array, held: bool) -> Array:
+        """Sum of squares of a solution; those outside E, A, B >= 0 are infinite."""
+        value = self.total - e * self.te - a * self.ta - b * self.tb
+        if held:  # the floor is no stationary point
+            value = value - e * (self.te - e * self.ee - a * self.ea - b * self.eb)
+        return np.where((e >= 0) & (a >= 0) & (b >= 0), value, np.inf)
 
-    def theta(self, q: Array) -> Array:
-        """(E, A, B, alpha, beta) of the unknowns q (..., 5)."""
-        e, a, b, alpha, beta = np.moveaxis(q, -1, 0)
-        A, B = np.exp(a + self.z0 + alpha * self.x0), np.exp(b + self.z0 + beta * self.y0)
-        return np.stack([e * np.exp(self.z0), A, B, alpha, beta], axis=-1)
+    def lowest(self, floor: float | None) -> Array:
+        """Best sum of squares."""
+        best = np.full(np.broadcast_shapes(self.ab.shape, self.total.shape), np.inf)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for e, a, b in self.candidates(floor):
+                np.fmin(best, self.squares(e, a, b, floor is not None), out=best)
+        return best
+
+    def solution(self, floor: Array | None) -> Array:
+        """Best (e, a, b), on a new last axis."""
+        best = np.full(self.ab.shape, np.inf)
+        linear = np.zeros((*best.shape, 3))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for e, a, b in self.candidates(floor):
+                squares = self.squares(e, a, b, floor is not None)
+                better = squares < best
+                best = np.where(better, squares, best)
+                found = np.stack(np.broadcast_arrays(e, a, b, best)[:3], axis=-1)
+                linear = np.where(better[..., None], found, linear)
+        return linear
 
 
-def profile(runs: Centred, weights: Array, relative: Array | None = None) -> tuple[Array, Array]:
-    """Best relative least squares at every grid point, for many weightings or many data sets.
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Design columns at one set of further parameters; (n, G) each."""
 
-    Parameters
-    ----------
-    weights : (R, n) or (1, n)
-        Weight of each run in each row.
-    relative : (R, n)
-        Losses of each row divided by those of ``runs``; by default the losses of ``runs``.
+    X: Array
+    Y: Array
+    XY: Array
+    """(n, G * G) products of all pairs."""
 
-    Returns
-    -------
-    squares : (R, 29, 29)
-        Weighted sum of squared relative residuals, alpha by beta.
-    linear : (R, 29, 29, 3)
-        E, A, B in centred units; 0 where leaving the term out is the best non-negative solution.
-    """
-    aim = weights if relative is None else weights * relative
-    squared = aim if relative is None else aim * relative
-    inverse = np.exp(-runs.z)
-    X = np.exp(-np.outer(runs.x, GRID)) * inverse[:, None]
-    Y = np.exp(-np.outer(runs.y, GRID)) * inverse[:, None]
-    cross = weights @ (X[:, :, None] * Y[:, None, :]).reshape(len(runs.x), -1)
-    row, column = np.s_[:, :, None], np.s_[:, None, :]
-    ee = (weights @ inverse**2)[:, None, None]
-    ea, eb = (weights @ (X * inverse[:, None]))[row], (weights @ (Y * inverse[:, None]))[column]
-    aa, bb = (weights @ X**2)[row], (weights @ Y**2)[column]
-    ab = cross.reshape(len(weights), len(GRID), len(GRID))
-    te, ta, tb = (aim @ inverse)[:, None, None], (aim @ X)[row], (aim @ Y)[column]
-    total = squared.sum(axis=1)[:, None, None]
-    zero = np.zeros((len(aim), len(GRID), len(GRID)))
-    best, linear = np.full_like(zero, np.inf), np.zeros((*zero.shape, 3))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        candidates = (
-            _solve3(ee, ea, eb, aa, ab, bb, te, ta, tb),
-            (zero, *_solve2(aa, ab, bb, ta, tb)),
-            _place(_solve2(ee, eb, bb, te, tb), zero),
-            (*_solve2(ee, ea, aa, te, ta), zero),
-            (te / ee, zero, zero),
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """Best relative least squares at every grid point, for many weightings or many data sets."""
+
+    squares: Array
+    """(R, F, G, G) weighted sums of squared relative residuals: floor, alpha, beta."""
+    which: NDArray[np.intp]
+    """(R, F, G, G) the best of the values tried for further parameters."""
+
+
+class Grid:
+    """The grid of a law over some runs; what does not depend on weights is computed once."""
+
+    def __init__(
+        self, law: Law, runs: Centred, stride: int = 1, floors: Array | None = None
+    ) -> None:
+        """Take every ``stride``-th exponent; hold the floor at (F,) values, else leave it free.
+
+        ``floors`` are in units of the central loss.
+        """
+        self.law, self.runs = law, runs
+        self.exponents = law.exponents_tried[::stride]
+        self.floors = np.zeros(1) if floors is None and law.largest_floor == 0 else floors
+        self.further = np.array(list(product(*(extra.grid for extra in law.extras))))
+        self.inverse = np.exp(-runs.z)
+        self.columns = [self._columns(values) for values in self.further]
+
+    def _columns(self, values: Array) -> _Columns:
+        tried = self.exponents[:, None]
+        terms = self.law.terms([tried, tried, *(v[None, None] for v in values)], self.runs)
+        X, Y = (np.ascontiguousarray((np.exp(term) * self.inverse).T) for term in terms)
+        return _Columns(X, Y, (X[:, :, None] * Y[:, None, :]).reshape(len(X), -1))
+
+    def surface(self, weights: Array, relative: Array | None = None) -> Surface:
+        """Least squares everywhere.
+
+        Parameters
+        ----------
+        weights : (R, n) or (1, n)
+            Weight of each run in each row.
+        relative : (R, n)
+            Losses of each row divided by those of the runs; by default their own losses.
+        """
+        held = [None] if self.floors is None else [float(floor) for floor in self.floors]
+        best, which = np.empty(0), np.empty(0, dtype=np.intp)
+        for number, columns in enumerate(self.columns):
+            normal = self._normal(columns, weights, relative)
+            squares = np.stack([normal.lowest(floor) for floor in held], axis=1)
+            if number == 0:
+                best, which = squares, np.zeros(squares.shape, dtype=np.intp)
+                continue
+            which = np.where(squares < best, number, which)
+            best = np.minimum(squares, best)
+        return Surface(best, which)
+
+    def _normal(self, columns: _Columns, weights: Array, relative: Array | None) -> _Normal:
+        """Normal equations at all pairs of exponents, through products with the weights alone."""
+        inverse, X, Y = self.inverse, columns.X, columns.Y
+        aim = weights if relative is None else weights * relative
+        squared = aim if relative is None else aim * relative
+        size = len(self.exponents)
+        row, column, one = np.s_[:, :, None], np.s_[:, None, :], np.s_[:, None, None]
+        return _Normal(
+            ee=(weights @ inverse**2)[one],
+            ea=(weights @ (X * inverse[:, None]))[row],
+            eb=(weights @ (Y * inverse[:, None]))[column],
+            aa=(weights @ X**2)[row],
+            ab=(weights @ columns.XY).reshape(len(weights), size, size),
+            bb=(weights @ Y**2)[column],
+            te=(aim @ inverse)[one],
+            ta=(aim @ X)[row],
+            tb=(aim @ Y)[column],
+            total=squared.sum(axis=1)[one],
         )
-        for e, a, b in candidates:
-            squares = total - e * te - a * ta - b * tb
-            good = (e >= 0) & (a >= 0) & (b >= 0) & (squares < best)
-            best = np.where(good, squares, best)
-            linear = np.where(
-                good[..., None], np.stack(np.broadcast_arrays(e, a, b), axis=-1), linear
-            )
-    return best, linear
+
+    def nonlinear(self, found: Surface, at: Sequence[NDArray[np.intp]]) -> Array:
+        """Nonlinear unknowns (R, P - 3) at one point (floor, alpha, beta) of each row."""
+        which = found.which[np.arange(len(found.which)), *at]
+        exponents = self.exponents[at[1]], self.exponents[at[2]]
+        return np.column_stack([*exponents, self.further[which]])
+
+    def start(self, weights: Array, relative: Array | None = None) -> Array:
+        """Unknowns (R, P) at the best point of each row."""
+        found = self.surface(weights, relative)
+        flat = found.squares.reshape(len(found.squares), -1).argmin(axis=1)
+        at = np.unravel_index(flat, found.squares.shape[1:])
+        return unknowns(self.law, self.runs, weights, self.nonlinear(found, at), relative)
 
 
-def _place(pair: tuple[Array, Array], zero: Array) -> tuple[Array, Array, Array]:
-    return pair[0], zero, pair[1]
+def unknowns(
+    law: Law,
+    runs: Centred,
+    weights: Array,
+    v: Array,
+    relative: Array | None = None,
+    floor: Array | None = None,
+) -> Array:
+    """Q (R, P) inside the bounds: the linear unknowns solved at nonlinear ones v (R, P - 3).
+
+    The floor is free, or held at (R,) values in units of the central loss.
+    """
+    if floor is None and law.largest_floor == 0:
+        floor = np.zeros(len(v))
+    inverse = np.exp(-runs.z)
+    X, Y = (np.exp(term) * inverse for term in law.terms([c[:, None] for c in v.T], runs))
+    shape = np.broadcast_shapes(X.shape, weights.shape)
+    X, Y, w = (np.broadcast_to(array, shape) for array in (X, Y, weights))
+    aim = w if relative is None else w * relative
+    squared = aim if relative is None else aim * relative
+    wX, wY = w * X, w * Y
+    normal = _Normal(
+        ee=w @ inverse**2,
+        ea=wX @ inverse,
+        eb=wY @ inverse,
+        aa=_dot(wX, X),
+        ab=_dot(wX, Y),
+        bb=_dot(wY, Y),
+        te=aim @ inverse,
+        ta=_dot(aim, X),
+        tb=_dot(aim, Y),
+        total=squared.sum(axis=1),
+    )
+    linear = normal.solution(floor)
+    with np.errstate(divide="ignore"):
+        logs = np.log(linear[:, 1:])
+    q = np.concatenate([linear[:, :1], logs, v], axis=1)
+    return np.asarray(np.clip(q, law.lower, law.upper))
+
+
+def _dot(left: Array, right: Array) -> Array:
+    return np.asarray(np.einsum("rn,rn->r", left, right))
 
 
 def _solve2(p: Array, q: Array, r: Array, u: Array, v: Array) -> tuple[Array, Array]:
@@ -126,22 +247,3 @@ def _solve3(
         (c01 * u + c11 * v + c12 * w) / det,
         (c02 * u + c12 * v + c22 * w) / det,
     )
-
-
-def unknowns(linear: Array, alpha: Array, beta: Array) -> Array:
-    """Q (..., 5) inside the bounds from E, A, B (..., 3) of `profile` and the exponents."""
-    with np.errstate(divide="ignore"):
-        logs = np.log(linear[..., 1:])
-    q = np.stack([linear[..., 0], logs[..., 0], logs[..., 1], alpha, beta], axis=-1)
-    return np.asarray(np.clip(q, LOWER, UPPER))
-
-
-def best_start(squares: Array, linear: Array) -> Array:
-    """Unknowns (R, 5) at the smallest of ``squares`` (R, 29, 29), for what `profile` returned."""
-    i, j = np.unravel_index(squares.reshape(len(squares), -1).argmin(axis=1), squares.shape[1:])
-    return unknowns(linear[np.arange(len(squares)), i, j], GRID[i], GRID[j])
-
-
-def start(runs: Centred, weights: Array) -> Array:
-    """Best grid point per weight row (R, 5)."""
-    return best_start(*profile(runs, weights))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from jetscale.scaling import bootstrap
 from jetscale.scaling.envelope import envelope
 from jetscale.scaling.fit import StudyFit
 from jetscale.scaling.isoflop import isoflop
@@ -58,7 +57,7 @@ def _law(fits: StudyFit, name: str) -> Route:
         name="law",
         params_exponent=frontier["params_exponent"],
         data_exponent=frontier["data_exponent"],
-        interval=bootstrap.METHOD,
+        interval=fits.interval,
     )
 
 

@@ -5,7 +5,7 @@ sizes make no law. What the runs allow is kept, and the reason for what they don
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -13,7 +13,8 @@ import pandas as pd
 from jetscale.errors import FitError
 from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.compare import Comparison, compare
-from jetscale.scaling.fit import StudyFit, fit
+from jetscale.scaling.fit import check_options, fit
+from jetscale.scaling.fitted import Options, StudyFit
 from jetscale.scaling.paired import PairedStudy, paired
 
 T = TypeVar("T")
@@ -37,8 +38,8 @@ class Summary:
         }
 
 
-def summarise_fit(runs: pd.DataFrame) -> Summary:
-    """Paired losses and the law of each mixture.
+def summarise_fit(runs: pd.DataFrame, options: Options | None = None) -> Summary:
+    """Paired losses and the law of each mixture; what is fitted and how is up to the options.
 
     Raises
     ------
@@ -47,7 +48,10 @@ def summarise_fit(runs: pd.DataFrame) -> Summary:
     FitError
         The runs allow neither.
     """
-    return _summary(runs, "not fitted", lambda: fit(runs))
+    options = options or Options()
+    check_options(options)
+    chosen = asdict(options)
+    return _summary(runs, "not fitted", lambda: fit(runs, **chosen))
 
 
 def summarise_comparison(runs: pd.DataFrame, budget: float | None = None) -> Summary:

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from jetscale.errors import TableError
+from jetscale.scaling.covariates import with_covariates
 
 REQUIRED = ("mixture", "params", "examples", "loss")
 _POSITIVE = ("params", "examples", "loss", "flops", "params_non_embedding")
@@ -90,6 +91,7 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
             clean[column] = _positive(frame, column)
     if "pretraining_flops" in frame:
         clean["pretraining_flops"] = _not_negative(frame, "pretraining_flops")
+    clean = with_covariates(clean, frame)
     clean["seed"] = _seeds(frame) if "seed" in frame else 0
     _check_duplicates(clean, named="seed" in frame)
     clean["cell"] = clean.groupby(["params", "examples"], sort=True).ngroup()

@@ -1,0 +1,97 @@
+"""Intervals for few cells, and for runs that share a trunk: the wild cluster bootstrap.
+
+Drawing a dozen cells with replacement loses whole model sizes. The wild bootstrap keeps every run
+and redraws the losses instead: the fitted law plus the residuals, those of a cluster multiplied by
+one random number of mean 0 and variance 1 (the six points of Webb, doi 10.1111/caje.12661), and
+the law is refitted. Whatever the runs of a cluster have in common moves together.
+
+Residuals are smaller than the errors they stand for, most where a cluster has much leverage. They
+are first replaced by those of a fit without their cluster, (1 - H)^-1 r with H the cluster's block
+of the hat matrix (the jackknife or CR3 correction, doi 10.1002/jae.2969), and the interval is
+widened to Student's with as many degrees of freedom as clusters leave over.
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from jetscale.scaling.estimate import CONFIDENCE, expanded_level
+from jetscale.scaling.family import Family
+from jetscale.scaling.laws import Array
+from jetscale.scaling.objective import Objective
+from jetscale.scaling.solver import Solution
+
+WEBB = np.concatenate([-np.sqrt([0.5, 1.0, 1.5]), np.sqrt([0.5, 1.0, 1.5])])
+_BETWEEN_SIZES = 3
+"""E, A and alpha: what differences between model sizes determine."""
+_SATURATED = 1e-6
+"""A direction of a cluster the fit follows to this share leaves no residual to inflate."""
+
+
+def trunks(runs: pd.DataFrame) -> NDArray[np.intp]:
+    """Cluster of each run (n,) where runs share trunks: linked by a trunk or by a cell.
+
+    The column ``trunk`` names them; without it, runs of one model size and seed share one. Cells
+    keep their seeds together, so a cluster is usually everything run at one model size.
+    """
+    trunk = runs["trunk"] if "trunk" in runs else runs["seed"]
+    first = runs.groupby([runs["params"], trunk], sort=False).ngroup().to_numpy()
+    second = runs["cell"].to_numpy()
+    cluster = np.arange(len(runs))
+    while True:
+        joined = cluster
+        for labels in (first, second):
+            joined = pd.Series(joined).groupby(labels).transform("min").to_numpy()
+        if (joined == cluster).all():
+            return np.unique(cluster, return_inverse=True)[1]
+        cluster = joined
+
+
+def inflated(family: Family, q: Array, clusters: NDArray[np.intp]) -> Array:
+    """Residuals (n,) of the fit q (1, K) as they are without the run's cluster, to first order."""
+    design = family.design
+    residuals = family.runs.z - design.log_loss(q)[0]
+    free = (q[0] > design.lower) & (q[0] < design.upper)
+    J = design.jacobian(q)[0][free].T
+    scale = np.linalg.norm(J, axis=0)
+    Q = np.linalg.svd(J / np.where(scale > 0, scale, 1.0), full_matrices=False)[0]
+    out = np.array(residuals)
+    for cluster in np.unique(clusters):
+        rows = clusters == cluster
+        values, vectors = np.linalg.eigh(np.eye(rows.sum()) - Q[rows] @ Q[rows].T)
+        left = values > _SATURATED
+        part = vectors[:, left]
+        out[rows] = part @ ((part.T @ residuals[rows]) / values[left])
+    return out
+
+
+def widening(clusters: int, parameters: int, cells: int) -> float:
+    """Factor on the residuals that turns percentiles meant for cells into Student's interval.
+
+    `estimate.percentile_interval` is told the number of cells alone; what it does not widen by is
+    done here. Degrees of freedom: clusters less the parameters they determine, at least 1.
+    """
+    freedom = max(1, clusters - parameters)
+    wanted = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
+    return float(wanted / -stats.norm.ppf(expanded_level(max(2, cells))))
+
+
+def draw(
+    family: Family,
+    q: Array,
+    clusters: NDArray[np.intp],
+    cells: int,
+    objective: Objective,
+    replicates: int,
+    seed: int,
+) -> Solution:
+    """Refits (replicates, K) to redrawn losses; the draw depends on clusters and seed alone."""
+    rng = np.random.default_rng(seed)
+    count = int(clusters.max()) + 1
+    flips = rng.choice(WEBB, size=(replicates, count))
+    determined = _BETWEEN_SIZES if count < cells else family.law.free
+    factor = widening(count, determined, cells)
+    residuals = factor * inflated(family, q, clusters)
+    targets = family.design.log_loss(q) + flips[:, clusters] * residuals
+    return family.fit(np.ones_like(targets), objective, targets)
