@@ -1,0 +1,64 @@
+"""The factorial sweep: its design, before any jet is made."""
+
+from pathlib import Path
+
+import pytest
+
+from jetscale.plan import cells, seconds
+from jetscale.sweepfile import load_study
+
+SWEEP = Path(__file__).parents[2] / "sweeps" / "factorial.py"
+
+
+@pytest.fixture(scope="module")
+def study():
+    return load_study(SWEEP)
+
+
+@pytest.fixture(scope="module")
+def labels(study):
+    return {mixture.name: set(mixture.labels) for mixture in study.pretrained}
+
+
+def test_few_labels_and_many_labels(labels):
+    assert {name: len(found) for name, found in labels.items()} == {
+        "few-far": 3,
+        "many-far": 47,
+        "few-near": 4,
+        "many-near": 16,
+    }
+
+
+@pytest.mark.parametrize("kind", ["far", "near"])
+def test_few_labels_are_some_of_the_many_of_the_same_kind(labels, kind):
+    assert labels[f"few-{kind}"] < labels[f"many-{kind}"]
+
+
+def test_no_label_is_of_both_kinds_but_some_lepton_pairs(labels):
+    shared = labels["many-far"] & labels["many-near"]
+    assert shared == {"X_YY_qqee", "X_YY_qqmm"}
+    assert not labels["few-far"] & labels["few-near"]
+
+
+def test_near_jets_are_hadronic_resonances_but_for_those(labels):
+    for label in labels["many-near"] - labels["many-far"]:
+        assert set(label.removeprefix("X_").removeprefix("YY_")) <= set("bcsqg")
+
+
+def test_far_jets_are_qcd_or_hold_a_lepton_pair(labels):
+    assert all(label.startswith("QCD") for label in labels["few-far"])
+    for label in labels["many-far"]:
+        assert label.startswith("QCD") or label.endswith(("ee", "mm"))
+
+
+def test_all_mixtures_cost_the_same_but_for_the_head(study):
+    pretraining = [cell for cell in cells(study) if cell.kind == "pretrain"]
+    for size in study.ladder:
+        same = [cell for cell in pretraining if cell.size == size]
+        assert len({(cell.examples, cell.steps, cell.seed) for cell in same}) == len(study.seeds)
+        flops = [cell.flops for cell in same]
+        assert max(flops) < 1.03 * min(flops)
+
+
+def test_it_fits_a_laptop(study):
+    assert sum(map(seconds, cells(study))) < 15 * 60
