@@ -90,3 +90,31 @@ def test_without_scikit_learn_the_extra_is_named(capsys, sweep, monkeypatch):
     code, _, err = call(capsys, "measure", sweep)
     assert code == 2
     assert "pip install 'jetscale[measure]'" in err
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        ('Mixture(name="qcd", parts={"qcd": 1.0}),', (), "no mixture besides scratch"),
+        ("", ("--jets", "100"), "has 100 jets per sample"),
+    ],
+)
+def test_what_cannot_be_measured_costs_no_jet(
+    capsys, tmp_path, monkeypatch, change, arguments, message
+):
+    text = """
+from jetscale.study import *
+def study():
+    return Study(name="s", source=Simulated(train_jets=1000),
+                 mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={"qcd": 1.0}),),
+                 ladder=(ModelSize(width=8, layers=1, heads=1),), data_sizes=(50,), seeds=(1,),
+                 controls=Controls(pretraining_jets=500, validation_jets=50, test_jets=50))
+"""
+    path = tmp_path / "s.py"
+    path.write_text(text.replace(change, "") if change else text)
+    monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "runs"))
+    monkeypatch.setattr("jetscale.sweep.inputs.ensure_shards", None)
+    with pytest.raises(SystemExit) as stop:
+        main(["measure", str(path), *arguments])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err

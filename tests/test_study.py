@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetscale.errors import StudyError
+from jetscale.errors import DataError, StudyError
 from jetscale.jets.conditions import Conditions
 from jetscale.study import (
     Controls,
@@ -117,7 +117,7 @@ def test_a_selection_of_labels_is_found_in_a_larger_folder():
         train="a", validation="b", test="c", pretrain={"res2p": "d", "X_bb,X_cc": "e"}
     )
     assert folders.folder_of("X_bb,X_cc") == "e"
-    assert folders.folder_of("X_bb") == "d"
+    assert folders.folder_of("X_gg") == "d"
     assert folders.folder_of("QCD_b") is None
 
 
@@ -220,3 +220,37 @@ def test_conditions_of_simulated_jets():
         Simulated(train_jets=100, downstream=Conditions(window="jetclass2"))
     with pytest.raises(StudyError, match="pretraining must be Conditions"):
         Simulated(train_jets=100, pretraining="jetclass2")
+
+
+def test_one_part_has_one_weight():
+    with pytest.raises(StudyError, match="'X_bb,X_cc' and 'X_cc, X_bb' are the same labels"):
+        Mixture(name="m", parts={"X_bb,X_cc": 1, "X_cc, X_bb": 3, "qcd": 1})
+    with pytest.raises(StudyError, match="'res2p' is a part of its own"):
+        Mixture(name="m", parts={"res2p,QCD_b": 1})
+    assert Mixture(name="m", parts={" qcd": 1}).parts == {"qcd": 1.0}
+
+
+def test_the_smallest_folder_that_holds_a_part_is_its_folder():
+    folders = {"res2p": "A", "X_cc , X_bb": "B", "X_bb,X_cc,X_ss": "C"}
+    source = Folders(train="a", validation="b", test="c", pretrain=folders)
+    assert source.folder_of("X_bb,X_cc") == "B"
+    assert source.folder_of("X_ss") == "C"
+    assert source.folder_of("X_gg") == "A"
+    with pytest.raises(StudyError, match="are the same labels; keep one"):
+        replace(source, pretrain=folders | {"X_bb,X_cc": "D"})
+
+
+def test_a_simulated_part_is_of_one_family():
+    both = Mixture(name="m", parts={"X_bb,QCD_b": 1})
+    with pytest.raises(DataError, match="give each a part of its own"):
+        make(mixtures=(both,))
+    source = Folders(train="a", validation="b", test="c", pretrain={"X_bb,QCD_b": "d"})
+    assert make(mixtures=(both,), source=source).mixtures == (both,)
+
+
+def test_equal_conditions_have_equal_digests():
+    values = [Conditions(pileup=value) for value in (20, 20.0, np.int64(20))]
+    assert len({digest(asdict(value)) for value in values}) == 1
+    for bad in (True, "20", None):
+        with pytest.raises(DataError, match="needs a number"):
+            Conditions(pileup=bad)

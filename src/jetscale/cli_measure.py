@@ -34,6 +34,7 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     folder = study_folder(study, home())
     figure = out or folder / "mixtures.png"
     measures.check_figure(figure)
+    measures.check_measurable(study, jets or measures.JETS)
     with progress_bar() as progress:
         shards = ensure_shards(study, home(), os.cpu_count() or 1, progress)
         found = measures.measure_study(study, folder, shards, progress, jets or measures.JETS)

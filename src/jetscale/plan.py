@@ -147,7 +147,7 @@ def part_pools(study: Study) -> dict[str, int]:
 
 
 def study_identity(study: Study) -> str:
-    """Digest of a study's fixed part: equal for studies whose cells may be compared."""
+    """Digest of what all mixtures of a study share; pretraining jets are in the keys of cells."""
     return digest([study.name, ARCHITECTURE, study.controls.to_dict(), source_identity(study)])
 
 

@@ -17,6 +17,7 @@ from jetscale.checks import check_name, number, plain, positive_int, require, se
 from jetscale.errors import unknown
 from jetscale.jets.conditions import DEFAULT, Conditions
 from jetscale.jets.schema import CORPORA, JETCLASS, JETCLASS2, features_of, part_named
+from jetscale.jets.selection import family_of
 
 BUDGETS = ("jets", "flops")
 RESERVED = ("shards", "streams")  # folders beside those of the studies
@@ -65,6 +66,7 @@ class Mixture:
     def __post_init__(self) -> None:
         check_name("mixture", self.name)
         owner = f"mixture {self.name!r}"
+        _check_named_once(owner, self.parts)
         weights = {
             part_named(part).name: number(owner, f"weight of {part!r}", weight)
             for part, weight in sorted(self.parts.items())
@@ -87,6 +89,14 @@ class Mixture:
         """Pretraining class names: the labels of all parts, in corpus order."""
         chosen = {label for name in self.parts for label in part_named(name).labels}
         return tuple(label for label in JETCLASS2 if label in chosen)
+
+
+def _check_named_once(owner: str, parts: Mapping[str, object]) -> None:
+    """Refuse one part under two spellings."""
+    seen: dict[tuple[str, ...], str] = {}
+    for name in parts:
+        other = seen.setdefault(part_named(name).labels, name)
+        require(other == name, f"{owner}: {other!r} and {name!r} are the same labels; keep one")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,13 +215,13 @@ class Folders:
     def folder_of(self, part: str) -> str | None:
         """The folder that holds the jets of a part: its own, or the first of a larger part."""
         labels = set(part_named(part).labels)
-        larger = (name for name in self.pretrain if labels <= set(part_named(name).labels))
-        return self.pretrain.get(part) or next((self.pretrain[name] for name in larger), None)
+        found = {name: set(part_named(name).labels) for name in self.pretrain}
+        enough = [name for name in found if labels <= found[name]]
+        return self.pretrain[min(enough, key=lambda name: len(found[name]))] if enough else None
 
     def __post_init__(self) -> None:
         require(self.corpus in CORPORA, f"folders: {unknown('corpus', self.corpus, CORPORA)}")
-        for part in self.pretrain:
-            part_named(part)
+        _check_named_once("folders", self.pretrain)
         roles = [("train", self.train), ("validation", self.validation), ("test", self.test)]
         roles += [(f"pretrain {part}", folder) for part, folder in self.pretrain.items()]
         for (role_a, a), (role_b, b) in combinations(roles, 2):
@@ -267,6 +277,8 @@ class Study:
             names = " or ".join(kind.__name__ for kind in kinds)
             require(good, f"study {self.name!r}: {name} must be a {names}")
         if isinstance(self.source, Simulated):
+            for part in {part for mixture in self.mixtures for part in mixture.parts}:
+                family_of(part)  # before any jet is made
             pool = self.source.train_jets
             require(
                 largest <= pool,

@@ -202,6 +202,8 @@ def test_provenance_states_the_selection(fake):
     ("changes", "message"),
     [
         ({"corpus": "jetclas"}, "did you mean 'jetclass'"),
+        ({"corpus": "quarkgluon", "part": "X_bb"}, "unknown corpus 'quarkgluon'"),
+        ({"corpus": "top"}, "unknown corpus 'top'.* known: jetclass, jetclass2"),
         ({"role": "training"}, "did you mean 'train'"),
         ({"part": "qcd"}, "has no parts"),
         ({"corpus": "jetclass2", "part": "res3p"}, "did you mean 'res2p'|did you mean 'res34p'"),

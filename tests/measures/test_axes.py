@@ -57,6 +57,14 @@ def test_something_between_is_called_so():
     assert "partly collinear" in axes.verdict
 
 
+def test_a_verdict_needs_its_interval():
+    vague = {name: row(labels, 0.8, 0.2) for name, labels in zip("abcd", (4, 5, 6, 5), strict=True)}
+    axes = axes_of(vague)
+    assert axes.correlation.low < -0.5
+    assert axes.correlation.high > 0.5
+    assert "undecided: measure more jets" in axes.verdict
+
+
 def test_labels_may_be_apart_where_jets_are_not():
     rows = {}
     for name, base in FACTORIAL.items():

@@ -130,3 +130,18 @@ def test_the_method_used_is_said(grid, truth):
     assert plain["mixtures"]["m"]["uncertainty"] == "wild"
     assert plain["interval"].startswith("wild cluster bootstrap over cells")
     assert "linked by a trunk" in fit(few, replicates=50, uncertainty="trunks").interval
+
+
+def test_an_exponent_whose_interval_reaches_a_bound_is_not_identified():
+    rng = np.random.default_rng(1)
+    theta = np.array([1.8, 480.0, 2100.0, 0.9, 0.37]) * np.exp(0.02 * rng.normal(size=(400, 5)))
+    theta[:30, 3] = 2.0  # 7.5 % of the replicates: too few for the rule that counts them
+    at_bound = np.zeros((400, 5), dtype=bool)
+    at_bound[:30, 3] = True
+    draws = Replicates(theta, ~at_bound & False, at_bound, at_bound[:, 0], np.arange(20))
+    none = np.zeros(5, dtype=bool)
+    found = parameter_estimates(theta[-1], none, none, draws, 1.9)
+    assert found["alpha"].reason == "its interval reaches its upper bound 2"
+    assert not found["A"].identified
+    assert found["beta"].identified
+    assert found["E"].identified

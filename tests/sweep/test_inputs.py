@@ -2,12 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from jetscale.errors import DataError
+from jetscale.errors import DataError, StudyError
+from jetscale.jets.conditions import Conditions
 from jetscale.jets.schema import JETCLASS
 from jetscale.jets.shards import write_shards
+from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.study import Mixture
 from jetscale.sweep import inputs
-from jetscale.sweep.inputs import ensure_shards, shard_requests, stream_plans
+from jetscale.sweep.inputs import check_budgets, ensure_shards, shard_requests, stream_plans
 
 
 def silent(what, done, total):
@@ -88,3 +90,30 @@ def test_a_study_asks_only_for_what_its_jets_have(tmp_path, given, make_jets):
         ensure_shards(study, tmp_path, 1, lambda *_: None)
     kin = replace(study, controls=replace(study.controls, features="kin"))
     assert "pretrain-qcd" in ensure_shards(kin, tmp_path, 1, lambda *_: None)
+
+
+def test_conditions_name_the_folders_they_decide(study, tmp_path):
+    def folders(**changes):
+        source = replace(study.source, **changes)
+        return {r.name: r.folder(tmp_path).name for r in shard_requests(study, source)}
+
+    plain = folders()
+    for conditions in (Conditions(window="jetclass2"), Conditions(pileup=5)):
+        found = folders(pretraining=conditions)
+        assert {n for n in plain if found[n] != plain[n]} == {"pretrain-qcd"}
+    found = folders(downstream=Conditions(pileup=5))
+    assert {n for n in plain if found[n] != plain[n]} == {"train", "validation", "test"}
+
+
+def test_a_budget_no_mixture_can_spend_is_refused_before_training(tmp_path, given):
+    controls = replace(
+        given.controls, pretraining_jets=30, pretraining_budget="flops", constituents=128
+    )
+    study = replace(given, controls=controls)
+    shards = ensure_shards(study, tmp_path, 1, silent)
+    streams = prepare_in_process(stream_plans(study, shards), tmp_path / "streams")
+    with pytest.raises(StudyError, match="mixture 'qcd': its 60 pretraining jets are small"):
+        check_budgets(study, streams)
+    enough = replace(study, controls=replace(controls, constituents=8))
+    streams = prepare_in_process(stream_plans(enough, shards), tmp_path / "streams")
+    check_budgets(enough, streams)

@@ -8,6 +8,7 @@ spectrum.
 """
 
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 from jetscale.errors import DataError, unknown
 
@@ -87,6 +88,10 @@ class Conditions:
     def __post_init__(self) -> None:
         if self.window not in WINDOWS:
             raise DataError(unknown("window", self.window, WINDOWS))
+        good = isinstance(self.pileup, SupportsFloat) and not isinstance(self.pileup, str | bool)
+        if not good:
+            raise DataError(f"pile-up is {self.pileup!r}, needs a number")
+        object.__setattr__(self, "pileup", float(self.pileup))  # equal values, equal digests
         if not 0 <= self.pileup <= MAX_PILEUP:
             raise DataError(f"pile-up is {self.pileup}, needs 0 to {MAX_PILEUP:.0f}")
 

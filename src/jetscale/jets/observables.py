@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jetscale.errors import DataError
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -24,6 +26,9 @@ BETAS = (0.5, 1.0, 2.0, 3.0)
 CONES = (0.1, 0.2, 0.4)
 LEADING = (1, 2, 3, 5, 10)
 TAUS = ("jet_tau1", "jet_tau2", "jet_tau3", "jet_tau4")
+
+
+_MOMENTA = ("part_px", "part_py", "part_pz", "part_energy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +46,20 @@ class Constituents:
 
     @classmethod
     def of_table(cls, table: pa.Table) -> Self:
-        """The constituents of a table with the columns of the schema."""
-        lists = [table[f"part_{c}"].combine_chunks() for c in ("px", "py", "pz", "energy")]
+        """The constituents of a table with the columns of the schema.
+
+        Raises
+        ------
+        DataError
+            The source of the jets does not have full four-momenta.
+        """
+        absent = [name for name in _MOMENTA if name not in table.column_names]
+        if absent:
+            raise DataError(
+                f"jets without {', '.join(absent)} have no observables: their source lacks full "
+                "four-momenta"
+            )
+        lists = [table[name].combine_chunks() for name in _MOMENTA]
         counts = lists[0].value_lengths().to_numpy(zero_copy_only=False)
         px, py, pz, energy = (part.flatten().to_numpy().astype(np.float64) for part in lists)
         return cls(start=_edges(counts), px=px, py=py, pz=pz, energy=energy)

@@ -27,7 +27,7 @@ from jetscale.errors import DataError, MissingExtra, StudyError, SweepError, unk
 from jetscale.jets import chunks, spectrum
 from jetscale.jets.conditions import DEFAULT, Conditions
 from jetscale.jets.planning import Source, batch_sizes, new_source
-from jetscale.jets.schema import CORPORA, JETCLASS, PARTS, ROLES, part_named
+from jetscale.jets.schema import JETCLASS, PARTS, ROLES, part_named
 from jetscale.jets.seeds import chunk_seed
 from jetscale.jets.selection import family_of, process_named, sources_of
 from jetscale.jets.simulate import SoftPool
@@ -224,7 +224,10 @@ def produce(
     MissingExtra
         Pythia, FastJet or awkward is not installed.
     """
-    for what, value, known in (("corpus", corpus, tuple(CORPORA)), ("role", role, ROLES)):
+    for what, value, known in (
+        ("corpus", corpus, ("jetclass", "jetclass2")),
+        ("role", role, ROLES),
+    ):
         if value not in known:
             raise DataError(unknown(what, value, known))
     _check_part(corpus, part)

@@ -128,7 +128,9 @@ def classes_of(corpus: str) -> tuple[str, ...]:
 
 
 def part_named(name: str) -> Part:
-    """A part of JetClass-II: one of `PARTS`, or labels joined by commas, ``*`` for any text.
+    """A part of JetClass-II: one of `PARTS`, or labels joined by commas.
+
+    Labels may be shell patterns: ``*`` is any text, ``?`` a letter, ``[bc]`` one of these.
 
     Raises
     ------
@@ -140,12 +142,16 @@ def part_named(name: str) -> Part:
     >>> part_named("X_bb,QCD_bc*").labels
     ('X_bb', 'QCD_bccss', 'QCD_bccs', 'QCD_bcc', 'QCD_bcss', 'QCD_bcs', 'QCD_bc')
     """
-    if name in PARTS:
-        return PARTS[name]
+    if name.strip() in PARTS:
+        return PARTS[name.strip()]
     patterns = sorted({pattern.strip() for pattern in name.split(",")})
     chosen: set[str] = set()
     for pattern in patterns:
         found = fnmatch.filter(JETCLASS2, pattern)
+        if pattern in PARTS:
+            raise StudyError(
+                f"part {name!r}: {pattern!r} is a part of its own; give it a weight of its own"
+            )
         if not found:
             known = (*PARTS, *JETCLASS2)
             raise StudyError(unknown("part or label", pattern, known))

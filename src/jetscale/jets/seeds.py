@@ -1,7 +1,9 @@
-"""Seeds of the simulation, allotted so that no event is made twice.
+"""Seeds of the simulation, allotted so that a study makes no event twice.
 
 Each (role, source) owns a range of Pythia's 900 million seeds, the user's seed hashes to a place in
-it, and chunks count on from there, each with a few seeds of its own. Label selections, of which
+it, and chunks count on from there, each with a few seeds of its own. Jobs of one class with
+different user seeds start at random places and can overlap by chance: two of 50 chunks do with a
+chance of 1 in 20,000. Label selections, of which
 there are too many for that, share one range per role, in which their labels and the user's seed
 choose the place: two jobs of 1000 chunks (millions of jets) overlap with a chance of 1 in 14,000.
 Ranges of different roles never do.

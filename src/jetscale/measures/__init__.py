@@ -8,6 +8,7 @@ linear probe come from scikit-learn, the optional extra ``measure``.
 from jetscale.measures.figure import check_figure, draw_axes
 from jetscale.measures.measure import JETS, measure_study
 from jetscale.measures.result import DOWNSTREAM, Axes, MeasureTable, Row, Value
+from jetscale.measures.sample import check_measurable
 
 __all__ = [
     "DOWNSTREAM",
@@ -17,6 +18,7 @@ __all__ = [
     "Row",
     "Value",
     "check_figure",
+    "check_measurable",
     "draw_axes",
     "measure_study",
 ]

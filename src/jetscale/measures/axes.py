@@ -18,7 +18,8 @@ Floats = NDArray[np.float64]
 
 AXES = ("diversity", "alignment")
 DIVERSITY, ALIGNMENT = "labels_q1", "auc_constituents"
-APART, COLLINEAR = 0.3, 0.8
+APART, COLLINEAR = 0.5, 0.8
+"""The interval of the correlation must lie inside the one or outside the other to decide."""
 _DRAWS = 4000
 _CORNERS = {
     (False, False): "low diversity, low alignment",
@@ -97,14 +98,17 @@ def _verdict(found: Value | None, mixtures: int) -> str:
             f"{mixtures} mixture{'s' if mixtures > 1 else ''}: whether diversity and alignment are "
             "collinear takes three"
         )
-    size = abs(found.value)
+    ends = abs(found.low), abs(found.high)
+    least = 0.0 if found.low < 0 < found.high else min(ends)
     text = f"correlation of log diversity and alignment over {mixtures} mixtures: "
     text += f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]; "
-    if size >= COLLINEAR:
+    if least >= COLLINEAR:
         return text + "collinear: the study cannot tell an effect of one from that of the other"
-    if size > APART:
-        return text + "partly collinear: effects of the two are hard to tell apart"
-    return text + "not collinear: effects of the two can be told apart"
+    if max(ends) <= APART:
+        return text + "not collinear: effects of the two can be told apart"
+    if least <= APART and max(ends) >= COLLINEAR:
+        return text + "undecided: measure more jets"
+    return text + "partly collinear: effects of the two are hard to tell apart"
 
 
 def corners(points: Mapping[str, Mapping[str, Value]]) -> dict[str, str] | None:

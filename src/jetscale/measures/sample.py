@@ -9,6 +9,7 @@ of its own.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from jetscale.errors import StudyError
+from jetscale.errors import MissingExtra, StudyError
+from jetscale.jets.manifest import check_roles
 from jetscale.jets.schema import classes_of
 from jetscale.mixtures.assemble import open_pools
 from jetscale.mixtures.quota import NOT_DRAWN, slots
@@ -24,7 +26,7 @@ from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.standardise import standardise
 from jetscale.mixtures.stream import StreamPlan
 from jetscale.mixtures.work import Pool, damaged
-from jetscale.study import Controls, Study
+from jetscale.study import Controls, Simulated, Study
 from jetscale.sweep.inputs import pretraining_stream, stream_plans
 
 FEWEST = 200
@@ -66,19 +68,14 @@ def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples
     DataError
         A shard folder is damaged or has too few jets.
     """
-    if not study.pretrained:
-        raise StudyError(
-            f"study {study.name!r} has no mixture besides scratch; there is nothing to measure"
-        )
+    check_measurable(study, jets)
     plans = {plan.name: plan for plan in stream_plans(study, dict(shards))}
+    pools = [pool for plan in plans.values() for pool in open_pools(plan).values()]
+    check_roles(pool.manifest for pool in pools)
     task = plans["train-0"]
-    pool = sum(pool.available for pool in open_pools(task).values())
-    jets = min(jets, study.controls.pretraining_jets, pool // 2)
-    if jets < FEWEST:
-        raise StudyError(
-            f"study {study.name!r} has {jets} jets per sample to measure, needs {FEWEST}; raise "
-            "pretraining_jets, the training pool or --jets"
-        )
+    available = sum(pool.available for pool in open_pools(task).values())
+    jets = min(jets, study.controls.pretraining_jets, available // 2)
+    _check_enough(study, jets)
     table = _read(replace(task, rows=2 * jets))
     counts = _label_counts(task)
     return Samples(
@@ -90,6 +87,35 @@ def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples
         },
         jets=jets,
     )
+
+
+def check_measurable(study: Study, jets: int) -> None:
+    """Refuse what cannot be measured before any jet is made.
+
+    Raises
+    ------
+    StudyError
+        The study has no mixture to measure, or too few jets.
+    MissingExtra
+        scikit-learn is not installed.
+    """
+    if find_spec("sklearn") is None:
+        raise MissingExtra("scikit-learn", "measure")
+    if not study.pretrained:
+        raise StudyError(
+            f"study {study.name!r} has no mixture besides scratch; there is nothing to measure"
+        )
+    _check_enough(study, min(jets, study.controls.pretraining_jets))
+    if isinstance(study.source, Simulated):
+        _check_enough(study, study.source.train_jets // 2)
+
+
+def _check_enough(study: Study, jets: int) -> None:
+    if jets < FEWEST:
+        raise StudyError(
+            f"study {study.name!r} has {jets} jets per sample to measure, needs {FEWEST}; raise "
+            "pretraining_jets, the training pool or --jets"
+        )
 
 
 def read_stream(study: Study, shards: Mapping[str, Path], name: str, jets: int) -> pa.Table:

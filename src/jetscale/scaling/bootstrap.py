@@ -52,6 +52,7 @@ FEW_CELLS = 16
 """Up to this many cells, resampling them is too coarse."""
 _BOUND_SHARE = 0.10
 """A parameter at its bound in more than this share of the replicates is not identified."""
+_AT_BOUND = 1e-6
 _SPAN_SHARE = 0.80
 """Nor is one whose interval covers more than this share of what is allowed."""
 
@@ -151,6 +152,8 @@ def parameter_estimates(
         if name in allowed:
             span_of = [math.log(end) for end in ends] if name in in_logs else ends
             reason = reason or _spans(span_of, allowed[name])
+        if name in ("alpha", "beta"):
+            reason = reason or _reaches(ends)
         found[name] = Estimate(value=float(theta[i]), low=ends[0], high=ends[1], reason=reason)
     for height, exponent in (("A", "alpha"), ("B", "beta"), ("k", "x"), ("k", "y")):
         if height not in found:
@@ -216,6 +219,14 @@ def _at_bound(low: bool, high: bool, lows: NDArray[np.bool_], highs: NDArray[np.
         if point:
             parts.append(f"the fit itself ends at its {side} bound")
     return "; ".join(parts)
+
+
+def _reaches(ends: Sequence[float]) -> str:
+    """At a bound a term is a constant or a step: an interval that holds it excludes little."""
+    low, high = laws.EXPONENT_BOUNDS
+    if ends[0] <= low * (1 + _AT_BOUND):
+        return f"its interval reaches its lower bound {low:g}"
+    return f"its interval reaches its upper bound {high:g}" if ends[1] >= high - _AT_BOUND else ""
 
 
 def _spans(ends: Sequence[float], allowed: float) -> str:

@@ -4,10 +4,12 @@ Simulated shards are named by what decides their content, so two studies with th
 them and a finished folder is never made again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from jetscale.errors import DataError
 from jetscale.jets.conditions import Conditions
@@ -16,8 +18,8 @@ from jetscale.jets.schema import check_columns, part_named
 from jetscale.jets.shards import open_shards
 from jetscale.jets.simulation import simulate_shards
 from jetscale.jets.workers import simulation_workers
-from jetscale.mixtures.stream import Source, StreamPlan
-from jetscale.plan import DATA_VERSION, part_pools
+from jetscale.mixtures.stream import Source, StreamPlan, open_stream
+from jetscale.plan import DATA_VERSION, part_pools, pretraining_examples
 from jetscale.study import Folders, Mixture, Simulated, Study, digest
 
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -207,3 +209,20 @@ def pretraining_stream(mixture: Mixture) -> str:
 
 def _order_seed(study: Study, name: str) -> int:
     return int(digest([study.controls.stream_seed, name])[:8], 16)
+
+
+def check_budgets(study: Study, streams: Mapping[str, Path]) -> None:
+    """Refuse an equal-FLOPs budget that some mixture cannot spend, before any model is trained.
+
+    Raises
+    ------
+    StudyError
+        The jets of a mixture are too small.
+    """
+    if study.controls.pretraining_budget == "jets":
+        return
+    for mixture in study.pretrained:
+        blocks = open_stream(streams[pretraining_stream(mixture)]).iter_blocks()
+        lengths = np.concatenate([block.lengths for block in blocks])
+        for size in study.ladder:
+            pretraining_examples(study, mixture, size, lengths)

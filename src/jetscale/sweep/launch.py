@@ -20,7 +20,7 @@ from jetscale.plan import Cell, cells, pack
 from jetscale.study import Study
 from jetscale.sweep import cluster
 from jetscale.sweep.controls import held_fixed
-from jetscale.sweep.inputs import Progress, ensure_shards, stream_plans
+from jetscale.sweep.inputs import Progress, check_budgets, ensure_shards, stream_plans
 from jetscale.sweep.live import LiveMirror, following
 from jetscale.sweep.records import Record, RecordStore, finished, study_folder
 from jetscale.sweep.worker import Job
@@ -133,6 +133,7 @@ def _train(
         home.resolve() / "streams",
         lambda done, total: progress("preparing streams", done, total),
     )
+    check_budgets(study, streams)
     digests = {name: open_stream(path).digest for name, path in streams.items()}
     job = Job(
         study=study,
