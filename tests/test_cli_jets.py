@@ -6,10 +6,12 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import ray
 
 from jetscale import cli_jets
 from jetscale.cli import main
 from jetscale.jets.ingest import ingest as read_files
+from jetscale.jets.manifest import open_shards
 
 
 @pytest.fixture
@@ -114,3 +116,23 @@ def test_ray_is_there_for_the_length_of_the_work(capsys, tmp_path, files, monkey
     code, out, _ = call(capsys, "inspect", tmp_path / "s", "--json")
     assert code == 0
     assert json.loads(out)["provenance"]["format"] == "jetclass2"
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("default")  # what Ray leaves to the end of the interpreter
+def test_two_files_go_through_ray_itself(capsys, tmp_path, files, monkeypatch):
+    """Nothing is replaced: the same jets as in one process, and Ray is down again."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "runs"))
+    options = ["--format", "jetclass2", "--role", "pretrain", "--json", "--out"]
+    code, out, err = call(capsys, "ingest", *options, tmp_path / "many", "--workers", 2, *files)
+    assert code == 0
+    assert "reading jets: 100/100" in err
+    assert "Traceback" not in err
+    assert json.loads(out)["dropped"] == {"label -1 is not in 0..187": 2}
+    assert not ray.is_initialized()
+    assert call(capsys, "ingest", *options, tmp_path / "one", "--workers", 1, *files)[0] == 0
+    many, one = (open_shards(tmp_path / name) for name in ("many", "one"))
+    assert many.digest == one.digest
+    assert many.rows == 98
+    assert {p.name for p in tmp_path.iterdir()} == {"many", "one", *(f.name for f in files)}

@@ -52,7 +52,7 @@ def shown(capsys, rows, downstream, corners=None):
 
 def test_values_come_with_their_intervals_in_suitable_digits(capsys):
     out = shown(capsys, {"qcd": made_up(None)}, made_up(None))
-    assert "0.950 [0.940, 0.960]" in out
+    assert "0.95 [0.94, 0.96]" in out
     assert "12 [11, 13]" in out
     assert "12.3 [11.2, 13.5]" in out
     assert re.search(r"123 \[111, 133\] +0.95 \[0.94, 0.96\] +0.001", out)

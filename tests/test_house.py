@@ -16,6 +16,7 @@ MODULES = {
 MAY_IMPORT = {
     "ray": {
         "jetscale.jets.ingest_many",
+        "jetscale.jets.ray_data",
         "jetscale.mixtures.prepare",
         "jetscale.sweep.cluster",
     },

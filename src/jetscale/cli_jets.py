@@ -87,7 +87,7 @@ def simulate(
     "--on-bad-jet",
     default="drop",
     show_default=True,
-    help="Non-finite, empty or wrongly labelled jets: drop or fail.",
+    help="Non-finite, unphysical, empty or wrongly labelled jets: drop or fail.",
 )
 @click.option(
     "--workers",

@@ -17,8 +17,8 @@ _DISTANCE = {"auc": "AUC", "mmd2": "1000 MMD^2", "sliced_w1": "sliced W1"}
 _SPACES = {"observables": "jet observables", "constituents": "constituents"}
 _TRANSFER = {
     "logme": "1000 LogME",
-    "probe_accuracy": "probe accuracy %",
-    "probe_auc": "probe AUC %",
+    "probe_accuracy": "accuracy %",
+    "probe_auc": "AUC %",
 }
 _FACTORS = {"mmd2": 1000, "logme": 1000, "probe": 100}
 
@@ -49,7 +49,7 @@ def show_measures(found: MeasureTable) -> None:
 
 def _show(title: str, columns: Mapping[str, str], rows: Mapping[str, Mapping[str, Value]]) -> None:
     tested = [measure for measure in columns if measure.startswith("mmd2")]
-    out = table(title, "mixture", *columns.values(), *("MMD p" for _ in tested))
+    out = table(title, "mixture", *columns.values(), *("p" for _ in tested))
     out.padding = (0, 1, 0, 0)
     for name, values in rows.items():
         cells = [_cell(measure, values[measure]) for measure in columns]
@@ -104,9 +104,7 @@ def _cell(measure: str, value: Value) -> str:
 
 
 def _form(measure: str, value: float) -> str:
-    if measure.startswith("auc"):
-        return ".3f"
-    if measure.startswith("sliced_w1"):
+    if measure.startswith(("auc", "sliced_w1")):
         return ".2f"
     return ".0f" if abs(value) >= 100 or measure == "labels_q0" else ".1f"
 

@@ -16,6 +16,7 @@ def jets(n: int, labels: Sequence[int] = range(10), seed: int = 0) -> pa.Table:
     offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
     total = int(lengths.sum())
     flat = {name: rng.normal(size=total).astype(np.float32) for name in schema.PART_FLOATS}
+    flat["part_energy"] = np.abs(flat["part_energy"])
     flat["part_charge"] = rng.integers(-1, 2, total).astype(np.int32)
     flat |= {name: rng.random(total) < 0.3 for name in schema.PART_FLAGS}
     columns = {k: pa.ListArray.from_arrays(offsets, pa.array(v)) for k, v in flat.items()}

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -212,6 +214,121 @@ def test_a_file_of_which_nothing_is_left_stays_in_the_books(files, tmp_path, mak
         ingest("jetclass2", "pretrain", [low], tmp_path / "t", select=["jet_pt > .2"])
 
 
+def folder(path):
+    path.mkdir()
+    return path
+
+
+def test_a_file_given_twice_is_refused_before_anything_is_read(files, tmp_path, monkeypatch):
+    link, roundabout = tmp_path / "link.parquet", folder(tmp_path / "x") / ".." / files[0].name
+    link.symlink_to(files[0])
+    monkeypatch.setattr(module, "convert", lambda *_: pytest.fail("read"))
+    monkeypatch.setattr(module, "_rows", lambda *_: pytest.fail("opened"))
+    for again in (files[0], link, roundabout):
+        with pytest.raises(DataError, match="are the same file; give each file once"):
+            ingest("jetclass2", "pretrain", [*files, again], tmp_path / "s")
+
+
+def test_a_copy_of_a_file_is_refused(files, tmp_path):
+    copy = tmp_path / "copy.parquet"
+    copy.write_bytes(files[0].read_bytes())
+    with pytest.raises(DataError, match=r"copy\.parquet and .*QCD_1\.parquet hold the same jets"):
+        ingest("jetclass2", "pretrain", [*files, copy], tmp_path / "s")
+
+
+def test_a_place_that_cannot_be_looked_at_is_one_line(files, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "is_dir", refuse)
+    with pytest.raises(DataError, match=r"QCD_1\.parquet: no permission to look there"):
+        ingest("jetclass2", "pretrain", files, tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("empty", "empty is the current folder; choose the name of a new folder"),
+        (".", r"\. is the current folder"),
+        ("../link", "link is a link; choose the name of a new folder"),
+        ("../dangling", "dangling is a link"),
+        ("../QCD_1.parquet", "is a file; choose the name of a new folder"),
+        ("..", "is not empty"),
+    ],
+)
+def test_places_for_no_folder_are_refused_first(files, tmp_path, monkeypatch, out, message):
+    (tmp_path / "link").symlink_to(folder(tmp_path / "other"))
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    monkeypatch.chdir(folder(tmp_path / "empty"))
+    monkeypatch.setattr(module, "_rows", lambda *_: pytest.fail("opened"))
+    before = sorted(tmp_path.iterdir())
+    out = tmp_path / "empty" if out == "empty" else Path(out)
+    with pytest.raises(StorageError, match=message):
+        ingest("jetclass2", "pretrain", files, out)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_empty_folder_is_filled(files, tmp_path):
+    assert ingest("jetclass2", "pretrain", files, folder(tmp_path / "s")).rows == 80
+
+
+def test_stray_files_among_the_parts_go(files, tmp_path):
+    parts = folder(tmp_path / ".s.parts")
+    (parts / "notes.txt").write_text("hello")
+    (parts / "link").symlink_to(files[0])
+    (folder(parts / "part-old") / "shard").touch()
+    ingest("jetclass2", "pretrain", files, tmp_path / "s")
+    assert {p.name[:4] for p in (tmp_path / "s").iterdir()} == {"mani", "part"}
+    assert len(list((tmp_path / "s").iterdir())) == 3
+    assert files[0].exists()
+
+
+def test_what_cannot_be_removed_is_one_line(files, tmp_path, monkeypatch):
+    (folder(tmp_path / ".s.parts") / "notes.txt").write_text("hello")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "unlink", refuse)
+    with pytest.raises(StorageError, match=r"cannot write .*\.s\.parts: no permission"):
+        module._clear(tmp_path / ".s.parts", set())
+
+
+def test_of_two_equal_calls_the_second_is_refused(files, tmp_path):
+    refused = []
+
+    def meanwhile(*_):
+        if not refused:
+            with pytest.raises(StorageError, match="s is being made by another `jetscale ingest`;"):
+                ingest("jetclass2", "pretrain", files, tmp_path / "s")
+            refused.append(True)
+
+    manifest = ingest("jetclass2", "pretrain", files, tmp_path / "s", meanwhile)
+    assert refused
+    assert verify(tmp_path / "s").manifest == manifest
+    assert {p.name for p in tmp_path.iterdir()} == {"s", *(f.name for f in files)}
+
+
+def test_a_call_that_comes_when_another_has_just_ended_is_refused(files, tmp_path, monkeypatch):
+    def late(options, path, rows=module._rows):
+        if not (tmp_path / "s").exists():
+            monkeypatch.undo()
+            ingest("jetclass2", "pretrain", files, tmp_path / "s")
+        return rows(options, path)
+
+    monkeypatch.setattr(module, "_rows", late)
+    with pytest.raises(StorageError, match="s is not empty"):
+        ingest("jetclass2", "pretrain", files, tmp_path / "s")
+    assert {p.name for p in tmp_path.iterdir()} == {"s", *(f.name for f in files)}
+
+
+def test_nothing_stays_of_a_call_that_made_no_part(files, tmp_path):
+    damage(files[0])
+    with pytest.raises(DataError, match="not a readable"):
+        ingest("jetclass2", "pretrain", files, tmp_path / "s")
+    assert {p.name for p in tmp_path.iterdir()} == {f.name for f in files}
+
+
 def test_wrong_calls(files, tmp_path):
     def refused(error, message, **changes):
         arguments = {
@@ -227,13 +344,13 @@ def test_wrong_calls(files, tmp_path):
     refused(DataError, "unknown format 'jetclas2'; did you mean 'jetclass2'", format="jetclas2")
     refused(DataError, "no files given", files=[])
     refused(DataError, "unknown role", role="pretraining")
-    refused(DataError, "hold the same jets", files=[files[0], files[0]])
     refused(DataError, "unknown policy for bad files 'stop'", on_bad_file="stop")
     refused(DataError, "unknown policy for bad jets 'keep'", on_bad_jet="keep")
     refused(DataError, "unknown jet column 'jet_mass'", select=["jet_mass > 3"])
     refused(DataError, "knows its corpus", of="top")
     missing = [tmp_path / "nofile.parquet"]
     refused(DataError, r"nofile.parquet does not exist; check the path", files=missing)
+    refused(DataError, r"s0 is a folder; give the files in it", files=[folder(tmp_path / "s0")])
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     refused(StorageError, "is not empty", out=tmp_path / "full")

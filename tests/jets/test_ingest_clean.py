@@ -27,13 +27,17 @@ def test_sound_jets_come_through(make_jets):
     assert clean(table.slice(0, 0), "jetclass").table.num_rows == 0
 
 
-BREAKS = ("fine", "nan", "inf", "overflow", "label", "empty", "uneven")
+BREAKS = (
+    *("fine", "nan", "inf", "overflow", "label", "empty", "uneven", "unknown", "half", "large"),
+    *("negative", "still", "low", "cold"),
+)
 
 
 def broken(table, kinds):
     """Break jet i as kinds[i] says."""
     columns = {name: table[name].to_pylist() for name in table.column_names}
-    columns["part_d0val"] = [list(values) for values in columns["part_d0val"]]
+    for name in PART_COLUMNS:
+        columns[name] = [list(values) for values in columns[name]]
     for i, kind in enumerate(kinds):
         if kind == "nan":
             columns["jet_tau3"][i] = float("nan")
@@ -43,12 +47,24 @@ def broken(table, kinds):
             columns["jet_label"][i] = 10
         elif kind == "uneven":
             columns["part_d0val"][i].append(0.0)
+        elif kind == "unknown":
+            columns["jet_nparticles"][i] = float("nan")
+        elif kind in ("half", "large"):
+            columns["part_charge"][i][-1] = 0.5 if kind == "half" else 2.0**31
+        elif kind == "negative":
+            columns["part_energy"][i][-1] = -1.0
+        elif kind == "still":
+            columns["part_px"][i][-1] = columns["part_py"][i][-1] = 0.0
+        elif kind in ("low", "cold"):
+            columns["jet_pt" if kind == "low" else "jet_energy"][i] = 0.0
         elif kind == "empty":
+            columns["jet_eta"][i] = float("nan")  # the direction of nothing
             columns["jet_nparticles"][i] = 0
             for name in PART_COLUMNS:
                 columns[name][i] = []
     types = {name: table[name].type for name in columns}
-    types |= {"part_d0val": pa.list_(pa.float64())}
+    types |= {"part_d0val": pa.list_(pa.float64()), "part_charge": pa.list_(pa.float64())}
+    types |= {"jet_nparticles": pa.float64()}
     return pa.table({name: pa.array(values, types[name]) for name, values in columns.items()})
 
 
@@ -56,6 +72,13 @@ REASON = {
     "nan": "non-finite value",
     "inf": "non-finite value",
     "overflow": "non-finite value",
+    "unknown": "non-finite value",
+    "half": "charge or count that is no integer",
+    "large": "charge or count that is no integer",
+    "negative": "unphysical momentum",
+    "still": "unphysical momentum",
+    "low": "unphysical momentum",
+    "cold": "unphysical momentum",
     "label": "label 10 is not in 0..9",
     "empty": "no constituents",
     "uneven": "constituent lists of unequal length",
@@ -112,10 +135,35 @@ def test_a_table_of_another_kind(make_jets, name, values, type, message):
         clean(replaced(make_jets(2), name, values, type), "jetclass")
 
 
-def test_fractions_and_unknown_columns(make_jets):
+def test_counts_with_fractions_and_wide_integers(make_jets):
+    table = make_jets(4)
+    counts = table["jet_nparticles"].to_pylist()
+    counts[2] += 0.5
+    floats = replaced(table, "jet_nparticles", counts, pa.float32())
+    assert faults_of(floats) == {"charge or count that is no integer": [2]}
+    charges = table["part_charge"].to_pylist()
+    charges[1][0] = 2**40
+    wide = replaced(table, "part_charge", charges, pa.list_(pa.int64()))
+    assert faults_of(wide) == {"charge or count that is no integer": [1]}
+    assert faults_of(replaced(table, "jet_label", [0.0, 0.5, 1, 2], pa.float64())) == {
+        "label 0.5 is not in 0..9": [1]
+    }
+
+
+def test_what_is_absent_is_not_unphysical(make_jets):
+    names = ["part_energy", "jet_pt", "part_px"]
+    assert faults_of(make_jets(4).drop_columns(names)) == {}
+
+
+def test_energies_too_small_for_storage_are_zero(make_jets):
+    table = make_jets(3)
+    energies = table["part_energy"].to_pylist()
+    energies[1][0] = 1e-60
+    tiny = replaced(table, "part_energy", energies, pa.list_(pa.float64()))
+    assert faults_of(tiny) == {"unphysical momentum": [1]}
+
+
+def test_unknown_columns(make_jets):
     table = make_jets(2)
-    halves = [np.full(n, 0.5) for n in table["jet_nparticles"].to_pylist()]
-    with pytest.raises(DataError, match="column 'part_charge' holds no whole numbers"):
-        clean(replaced(table, "part_charge", halves, pa.list_(pa.float64())), "jetclass")
     with pytest.raises(DataError, match="unknown column 'part_pxx'"):
         clean(table.append_column("part_pxx", table["part_px"]), "jetclass")

@@ -74,6 +74,14 @@ class TestOnRay:
             *("QCD_0.parquet", "QCD_1.parquet", "QCD_2.parquet", "QCD_4.parquet")
         ]
 
+    def test_an_unexpected_error_is_told_by_its_cause(self, files, tmp_path, monkeypatch):
+        def broken(jobs, row):
+            raise AttributeError("'list' object has no attribute 'x'")
+
+        monkeypatch.setattr(module, "_attempt", broken)
+        with pytest.raises(SweepError, match=r"^files cannot be read: 'list' object has no attr"):
+            ingest_many("jetclass2", "pretrain", files, tmp_path / "s", workers=2)
+
     def test_finished_parts_are_kept(self, files, tmp_path, monkeypatch):
         from jetscale.jets import ingest as module
 

@@ -1,22 +1,23 @@
 """Public jet files to a shard folder.
 
-What can be read is in `jetscale.jets.formats`. All files are opened and checked before any is read.
-Each becomes a part (`jetscale.jets.ingest_work`) in a folder beside the one asked for, which takes
-its place when all parts are there; until then finished parts are kept, so that the same call made
-again goes on. Jets are left out for the reasons of `jetscale.jets.ingest_clean` and by the cuts of
-`jetscale.jets.ingest_cuts`; all are counted, by file and reason, in the provenance.
+What can be read is in `jetscale.jets.formats`. Paths and the layout of all files are checked before
+any jet is read; that two files hold the same jets or give other columns shows when both have been
+read. Each becomes a part (`jetscale.jets.ingest_work`) in a folder beside the one asked for, which
+takes its place when all parts are there; until then finished parts are kept, so that the same call
+made again goes on. Jets are left out for the reasons of `jetscale.jets.ingest_clean` and by the
+cuts of `jetscale.jets.ingest_cuts`; all are counted, by file and reason, in the provenance.
 """
 
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jetscale.errors import DataError, StorageError, unknown
-from jetscale.files import make_folder, storage_error
+from jetscale.files import locked, make_folder, storage_error
 from jetscale.jets.formats.base import BadFile
 from jetscale.jets.ingest_cuts import cut_from
 from jetscale.jets.ingest_work import Job, Options, Outcome, Report, convert
@@ -63,7 +64,8 @@ def ingest(
     files
         Files to read; the jets keep this order.
     out
-        Shard folder to make; must not exist or be empty.
+        Shard folder to make; must not exist or be empty, and be neither the current folder nor a
+        link.
     progress
         Called when jets have been read.
     of
@@ -80,12 +82,12 @@ def ingest(
     Raises
     ------
     DataError
-        A wrong argument, no files, a file that does not exist or is given twice, files with
-        different columns, no jets left; and what the policies let fail.
+        A wrong argument, no files, a file that does not exist or is given twice, files with the
+        same jets or different columns, no jets left; and what the policies let fail.
     MissingExtra
         A package that the format needs is not installed.
     StorageError
-        ``out`` is not empty or cannot be written.
+        ``out`` is not empty, is being made by another call or cannot be written.
     """
     options = Options(
         format=format,
@@ -95,24 +97,22 @@ def ingest(
         on_bad_file=on_bad_file,
         on_bad_jet=on_bad_jet,
     )
-    _check(options, files, out)
+    _check(options)
+    _check_files(options, files)
+    _check_out(out)
     total = sum(_rows(options, path) for path in files)
-    parts = make_folder(out.absolute().parent / f".{out.absolute().name}.parts")
-    jobs = [
-        Job(number=i, path=path.absolute(), parts=parts, options=options)
-        for i, path in enumerate(files)
-    ]
-    try:
+    with _only_call(out) as parts:
+        jobs = [
+            Job(number=i, path=path.absolute(), parts=parts, options=options)
+            for i, path in enumerate(files)
+        ]
         outcomes = _done(jobs, run, total, progress)
         _join(parts, options, jobs, outcomes)
-        _put(parts, out)
-    finally:
-        with suppress(OSError):
-            parts.rmdir()  # works if no part was finished: nothing to come back to
+        _put(parts, out.absolute())
     return open_shards(out)
 
 
-def _check(options: Options, files: Sequence[Path], out: Path) -> None:
+def _check(options: Options) -> None:
     source = options.source
     for what, value, known in (
         ("role", options.role, ROLES),
@@ -123,13 +123,59 @@ def _check(options: Options, files: Sequence[Path], out: Path) -> None:
             raise DataError(unknown(what, value, known))
     for text in options.select:
         cut_from(text, source.jet_columns)
+
+
+def _check_files(options: Options, files: Sequence[Path]) -> None:
     if not files:
         raise DataError(f"ingest {options.format}: no files given")
+    seen: dict[Path, Path] = {}
     for path in files:
-        if not path.is_file():
-            raise DataError(f"file {path} does not exist; check the path")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        try:
+            if path.is_dir():
+                raise DataError(f"{path} is a folder; give the files in it")
+            if not path.is_file():
+                raise DataError(f"file {path} does not exist; check the path")
+        except PermissionError as error:
+            raise DataError(f"file {path}: no permission to look there") from error
+        if path.resolve() in seen:
+            first = seen[path.resolve()]
+            raise DataError(f"{path} and {first} are the same file; give each file once")
+        seen[path.resolve()] = path
+
+
+def _check_out(out: Path) -> None:
+    """A folder can take the place of nothing or of an empty folder, not of a link."""
+    if out.is_symlink():
+        raise StorageError(f"{out} is a link; choose the name of a new folder")
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise StorageError(f"{out} is a file; choose the name of a new folder")
+    if out.samefile("."):
+        raise StorageError(f"{out} is the current folder; choose the name of a new folder")
+    if any(out.iterdir()):
         raise StorageError(f"{out} is not empty; choose another folder or delete it first")
+
+
+@contextmanager
+def _only_call(out: Path) -> Iterator[Path]:
+    """The folder of parts, held by this call alone; it stays if parts are there to come back to."""
+    beside, name = out.absolute().parent, out.absolute().name
+    lock, parts = beside / f".{name}.lock", beside / f".{name}.parts"
+    try:
+        with locked(lock, wait=False):
+            try:
+                _check_out(out)  # another call may have ended just now
+                yield make_folder(parts)
+            finally:
+                with suppress(OSError):
+                    parts.rmdir()  # works if no part was finished
+                if not parts.exists():  # nothing to come back to
+                    lock.unlink(missing_ok=True)
+    except BlockingIOError as error:
+        raise StorageError(
+            f"{out} is being made by another `jetscale ingest`; wait for it or stop it"
+        ) from error
 
 
 def _rows(options: Options, path: Path) -> int:
@@ -189,9 +235,21 @@ def _join(
             "skipped": skipped,
         },
     )
-    for child in folder.iterdir():
-        if child.name not in {MANIFEST, *(part.folder.name for part in filled.values())}:
-            shutil.rmtree(child)  # of an earlier call with other files or options
+    _clear(folder, {MANIFEST, *(part.folder.name for part in filled.values())})
+
+
+def _clear(folder: Path, keep: set[str]) -> None:
+    """Remove what an earlier call with other files or options, or somebody else, left there."""
+    try:
+        for child in folder.iterdir():
+            if child.name in keep:
+                continue
+            if child.is_dir() and not child.is_symlink():
+                shutil.rmtree(child)
+            else:
+                child.unlink()
+    except OSError as error:
+        raise storage_error(folder, error) from error
 
 
 def _made(jobs: Sequence[Job], outcomes: dict[int, Outcome]) -> Iterator[tuple[Job, Outcome]]:

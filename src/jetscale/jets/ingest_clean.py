@@ -1,8 +1,10 @@
 """Unusable jets found, named and left out.
 
-A jet is unusable if its constituent lists differ in length, if it has no constituents, if any of
-its numbers is not finite in storage precision, or if its label is not one of the corpus. Every
-jet is counted once, under the first of these that holds.
+A jet is unusable if it has no constituents, if any of its numbers is not finite in storage
+precision, if a charge or its number of constituents is no integer, if its constituent lists differ
+in length, if a momentum is unphysical (transverse momentum or energy not above zero, for the jet or
+one of its constituents: features take their logarithms), or if its label is not one of the corpus.
+Every jet is counted once, under the first of these that holds.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jetscale.errors import DataError
 from jetscale.jets import columns
 from jetscale.jets.schema import PART_COLUMNS, classes_of
 
 Flags = NDArray[np.bool_]
+_WIDER = {pa.float32(), pa.float64(), pa.int64(), pa.uint32(), pa.uint64()}  # than 32-bit integers
 _NAMED = 10  # labels outside the table that get a line of their own, per batch
 
 
@@ -38,8 +40,8 @@ def clean(raw: pa.Table, corpus: str) -> Cleaned:
     Raises
     ------
     DataError
-        A column is unknown, of another kind, holds nulls, or holds fractions where whole numbers
-        are needed: then the table is not what its format says.
+        A column is unknown, of another kind or holds nulls: then the table is not what its format
+        says.
     """
     for name in raw.column_names:
         columns.check_nulls(raw[name], name)
@@ -56,12 +58,15 @@ def clean(raw: pa.Table, corpus: str) -> Cleaned:
 def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
     counts = raw["jet_nparticles"].to_numpy()
     lengths = {n: columns.lengths_of(raw[n]) for n in raw.column_names if n in PART_COLUMNS}
-    uneven = np.zeros(raw.num_rows, bool)
+    uneven, filled = np.zeros(raw.num_rows, bool), counts != 0
     for found in lengths.values():
         uneven |= found != counts
-    yield "constituent lists of unequal length", uneven
-    yield "no constituents", counts == 0
+        filled |= found > 0
+    yield "no constituents", ~filled  # first: the axis of nothing is not finite
     yield "non-finite value", _non_finite(raw)
+    yield "charge or count that is no integer", _no_integer(raw)
+    yield "constituent lists of unequal length", uneven
+    yield "unphysical momentum", _unphysical(raw, ~uneven)
     yield from _foreign_labels(raw["jet_label"].to_numpy(), n_classes)
 
 
@@ -69,16 +74,68 @@ def _non_finite(raw: pa.Table) -> Flags:
     """(n,) True for jets with a number that is NaN or infinite in single precision."""
     bad = np.zeros(raw.num_rows, bool)
     for name in raw.column_names:
-        column = raw[name].combine_chunks()
-        values = column.flatten() if pa.types.is_nested(column.type) else column
-        if not pa.types.is_floating(values.type):
-            continue
-        with np.errstate(over="ignore"):
-            wrong = np.flatnonzero(~np.isfinite(values.to_numpy().astype(np.float32, copy=False)))
-        if wrong.size and name in PART_COLUMNS:
-            ends = np.cumsum(columns.lengths_of(raw[name]))
-            wrong = np.searchsorted(ends, wrong, side="right")
-        bad[wrong] = True
+        if pa.types.is_floating(_scalar(raw, name)):
+            bad |= _jets_with(raw, name, ~np.isfinite(_single(raw, name)))
+    return bad
+
+
+def _no_integer(raw: pa.Table) -> Flags:
+    """(n,) True for jets with a charge or a count that has a fraction or more than 32 bits."""
+    bad = np.zeros(raw.num_rows, bool)
+    for name in ("part_charge", "jet_nparticles"):
+        if name in raw.column_names and _scalar(raw, name) in _WIDER:
+            values = _flat(raw[name]).to_numpy(zero_copy_only=False)
+            fits = (np.rint(values) == values) & (np.abs(values) < 2**31)
+            bad |= _jets_with(raw, name, ~fits)
+    return bad
+
+
+def _unphysical(raw: pa.Table, even: Flags) -> Flags:
+    """(n,) True for jets with a momentum or energy that is not positive; others are not looked at.
+
+    ``even`` tells the jets whose lists are equally long.
+    """
+    if not even.all():
+        bad = np.zeros(len(even), bool)
+        bad[even] = _unphysical(raw.filter(pa.array(even)), even[even])
+        return bad
+    found = {name for name in raw.column_names if pa.types.is_floating(_scalar(raw, name))}
+    bad = np.zeros(len(even), bool)
+    for name in {"jet_pt", "jet_energy", "part_energy"} & found:
+        bad |= _jets_with(raw, name, _single(raw, name) <= 0)
+    if {"part_px", "part_py"} <= found:
+        beamlike = (_single(raw, "part_px") == 0) & (_single(raw, "part_py") == 0)
+        bad |= _jets_with(raw, "part_px", beamlike)
+    return bad
+
+
+def _scalar(raw: pa.Table, name: str) -> pa.DataType:
+    """The type of the values of a column."""
+    found = raw[name].type
+    return found.value_type if pa.types.is_nested(found) else found
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    """All values of a column, lists one after another."""
+    values = column.combine_chunks()
+    return values.flatten() if pa.types.is_nested(values.type) else values
+
+
+def _single(raw: pa.Table, name: str) -> NDArray[np.float32]:
+    """The values of a column as they are stored; what is too large becomes infinite."""
+    with np.errstate(over="ignore"):
+        values: NDArray[np.float32] = _flat(raw[name]).to_numpy().astype(np.float32, copy=False)
+    return values
+
+
+def _jets_with(raw: pa.Table, name: str, flags: Flags) -> Flags:
+    """(n,) True for jets with a value of a column that is flagged."""
+    wrong = np.flatnonzero(flags)
+    if wrong.size and name in PART_COLUMNS:
+        ends = np.cumsum(columns.lengths_of(raw[name]))
+        wrong = np.searchsorted(ends, wrong, side="right")
+    bad = np.zeros(raw.num_rows, bool)
+    bad[wrong] = True
     return bad
 
 
@@ -98,8 +155,5 @@ def _whole(table: pa.Table) -> pa.Table:
         nested = pa.types.is_nested(found)
         inner = (found.value_type, wanted.value_type) if nested else (found, wanted)
         if pa.types.is_floating(inner[0]) and pa.types.is_integer(inner[1]):
-            try:
-                table = table.set_column(i, name, table[name].cast(wanted))
-            except pa.ArrowInvalid as error:
-                raise DataError(f"column {name!r} holds no whole numbers: {error}") from error
+            table = table.set_column(i, name, table[name].cast(wanted))
     return table

@@ -5,9 +5,7 @@ finished part, so an interrupted job goes on where it stopped. Files and folders
 all nodes.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -15,10 +13,10 @@ from typing import Any
 
 import ray
 import ray.data
-from ray.data.context import DataContext
 
 from jetscale import errors
 from jetscale.errors import JetscaleError, MissingExtra, SweepError
+from jetscale.jets import ray_data
 from jetscale.jets.ingest import Progress, ingest
 from jetscale.jets.ingest_work import Job, Outcome, Report, convert
 from jetscale.jets.manifest import Manifest
@@ -50,39 +48,19 @@ def ingest_many(
 
 
 def _run_on_ray(workers: int, jobs: Sequence[Job], report: Report) -> Iterator[Outcome]:
-    try:
-        with _silent():
-            rows = (
-                ray.data.range(len(jobs), override_num_blocks=len(jobs))
-                .map(partial(_attempt, jobs), concurrency=workers)
-                .iter_rows()
-            )
-            for row in rows:
-                if row["error"]:
-                    raise getattr(errors, row["error"])(row["problem"])
-                del row["error"]
-                outcome = Outcome(**row)
-                report(outcome.rows)
-                yield outcome
-    except ray.exceptions.RayError as error:
-        line = str(error).splitlines()[0]
-        raise SweepError(f"files cannot be read: {line}") from error
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Ray Data says nothing on the terminal; Ray's own log files have it all."""
-    context, handlers = DataContext.get_current(), logging.getLogger("ray.data").handlers
-    console = {h: h.level for h in handlers if isinstance(h, logging.StreamHandler)}
-    bars, context.enable_progress_bars = context.enable_progress_bars, False
-    try:
-        for handler in console:
-            handler.setLevel(logging.CRITICAL + 1)
-        yield
-    finally:
-        context.enable_progress_bars = bars
-        for handler, level in console.items():
-            handler.setLevel(level)
+    with ray_data.job("files cannot be read"):
+        rows = (
+            ray.data.range(len(jobs), override_num_blocks=len(jobs))
+            .map(partial(_attempt, jobs), concurrency=workers)
+            .iter_rows()
+        )
+        for row in rows:
+            if row["error"]:
+                raise getattr(errors, row["error"])(row["problem"])
+            del row["error"]
+            outcome = Outcome(**row)
+            report(outcome.rows)
+            yield outcome
 
 
 def _attempt(jobs: Sequence[Job], row: dict[str, int]) -> dict[str, Any]:

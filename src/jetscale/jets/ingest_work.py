@@ -24,7 +24,7 @@ from jetscale.jets.ingest_cuts import cut_from
 from jetscale.jets.manifest import Manifest, open_shards, sha256_of
 from jetscale.jets.shards import shard_writer
 
-VERSION = 1  # of the conversion; another one makes parts anew
+VERSION = 2  # of the conversion; another one makes parts anew
 
 Report = Callable[[int], None]
 """Called with jets read since the last call."""

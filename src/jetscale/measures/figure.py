@@ -28,6 +28,7 @@ def draw_axes(axes: Axes, path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     check_figure(path)
     figure = Figure(figsize=(6.0, 4.2), layout="constrained")
@@ -46,6 +47,9 @@ def draw_axes(axes: Axes, path: Path) -> None:
         )
         plot.annotate(name, (x.value, y.value), xytext=(7, 7), textcoords="offset points")
     plot.set_xscale("log")
+    plot.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    plot.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    plot.xaxis.set_minor_formatter(NullFormatter())
     plot.set_ylim(min(0.0, *plot.get_ylim()), max(1.05, *plot.get_ylim()))
     plot.margins(x=0.2)
     plot.set_xlabel("diversity: effective number of labels, exp(entropy)")

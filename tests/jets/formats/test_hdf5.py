@@ -67,6 +67,20 @@ def test_without_h5py_the_extra_is_named(path, monkeypatch):
         pass
 
 
+@pytest.mark.parametrize("error", [AttributeError("no dtype"), ValueError("x"), TypeError("y")])
+def test_whatever_an_odd_file_makes_of_its_reader_is_one_line(path, error):
+    with (
+        pytest.raises(BadFile, match=rf"a\.h5: not a readable HDF5 file \({error}\)"),
+        hdf5.opened(path),
+    ):
+        raise error
+
+
+def test_too_little_memory_is_no_fault_of_the_file(path):
+    with pytest.raises(MemoryError), hdf5.opened(path):
+        raise MemoryError
+
+
 @pytest.mark.parametrize("keep", [0, 8, 600])
 def test_a_truncated_file_is_one_line(path, keep):
     path.write_bytes(path.read_bytes()[:keep])

@@ -79,6 +79,17 @@ def test_wrong_layouts_are_refused(make_jets, tmp_path, write_root):
         jetclass2.FORMAT.count(floats)
 
 
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "open", refuse)
+    with pytest.raises(BadFile, match=r"a\.parquet: cannot be read: Permission denied"):
+        jetclass2.FORMAT.count(tmp_path / "a.parquet")
+    with pytest.raises(BadFile, match=r"a\.parquet: cannot be read: Permission denied"):
+        list(jetclass2.FORMAT.read(tmp_path / "a.parquet"))
+
+
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"hello, world" * 50])
 def test_a_file_that_is_neither(tmp_path, content):
     (tmp_path / "a.parquet").write_bytes(content)

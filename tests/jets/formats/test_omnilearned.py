@@ -99,6 +99,16 @@ def test_a_tanh_beyond_one_is_found(tmp_path, made_up, write_hdf5, read):
     assert {k: v.tolist() for k, v in faults.items()} == {"non-finite value": [1, 2]}
 
 
+@pytest.mark.parametrize("code", [np.nan, np.inf, 2.5])
+def test_a_bad_particle_code_is_a_fault_of_its_jet(tmp_path, made_up, write_hdf5, read, code):
+    arrays = arrays_of(made_up(3, 4), [0] * 3, 9)
+    arrays["data"][1, 0, 4] = code
+    path = write_hdf5(tmp_path / "a.h5", **arrays)
+    cleaned = clean(read(omnilearned.of_set("top"), path), "top")
+    assert {k: v.tolist() for k, v in cleaned.faults.items()} == {"non-finite value": [1]}
+    assert cleaned.table.num_rows == 2
+
+
 def test_the_set_must_be_named():
     with pytest.raises(DataError, match="do not say which set they are; name it: jetclass,"):
         omnilearned.of_set(None)

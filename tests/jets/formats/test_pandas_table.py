@@ -91,3 +91,49 @@ def test_names_must_be_as_many_as_columns(tmp_path, write_frame):
         file["table/table"].attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(["E"], 0))
     with hdf5.opened(path) as file, pytest.raises(BadFile, match="has 2 columns and 1 names"):
         open_frame(file, "table")
+
+
+def table_is_a_group(file):
+    del file["table/table"]
+    file.create_group("table/table")
+
+
+def values_are_a_group(file):
+    del file["table/block0_values"]
+    file.create_group("table/block0_values")
+
+
+def blocks_are_not_counted(file):
+    file["table"].attrs["nblocks"] = "x"
+
+
+def names_are_numbers(file):
+    del file["table/block0_items"]
+    file["table/block0_items"] = np.arange(2)
+
+
+def a_block_is_short(file):
+    del file["table/block1_values"]
+    file["table/block1_values"] = np.zeros((3, 1))
+
+
+@pytest.mark.parametrize(
+    ("layout", "spoil"),
+    [
+        ("table", table_is_a_group),
+        ("fixed", values_are_a_group),
+        ("fixed", blocks_are_not_counted),
+        ("fixed", names_are_numbers),
+        ("fixed", a_block_is_short),
+    ],
+)
+def test_odd_files_are_bad_files(tmp_path, write_frame, layout, spoil):
+    h5py = pytest.importorskip("h5py")
+    path = write_frame(tmp_path / "a.h5", BLOCKS, layout)
+    with h5py.File(path, "a") as file:
+        spoil(file)
+    with (
+        pytest.raises(BadFile, match=r"a\.h5: not a readable HDF5 file"),
+        hdf5.opened(path) as file,
+    ):
+        open_frame(file, "table").read(("E", "PX", "label"), slice(0, 6))

@@ -82,3 +82,21 @@ def test_truncation_is_noticed_whether_the_index_or_the_array_is_cut(tmp_path, m
         cut.writestr("X.npy", whole.read("X.npy")[:-100])
     with pytest.raises(BadFile, match=r"b\.npz: .*ends 100 bytes early"):
         list(quarkgluon.FORMAT.read(tmp_path / "b.npz"))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2, 4), (",  # TokenError
+        b"  x\n y",  # IndentationError
+        b"{'descr': '<f8, 'fortran_order': False, 'shape': (3, 2, 4)}",
+    ],
+)
+def test_a_damaged_header_is_one_line(tmp_path, header):
+    content = b"\x93NUMPY\x01\x00" + (len(header) + 1).to_bytes(2, "little") + header + b"\n"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("X.npy", content)
+        file.writestr("y.npy", content)
+    with pytest.raises(BadFile, match=r"a\.npz: not a readable NumPy archive file") as stop:
+        quarkgluon.FORMAT.count(tmp_path / "a.npz")
+    assert "\n" not in str(stop.value)

@@ -80,6 +80,11 @@ def test_a_file_damaged_inside_is_noticed_when_read(tmp_path, real_data):
         list(root.batches(path, ["part_px", "part_py", "part_pz", "part_energy"]))
 
 
+def test_a_file_that_cannot_be_opened_is_a_bad_file(tmp_path):
+    with pytest.raises(BadFile, match="cannot be read: Is a directory"):
+        root.is_root(tmp_path)
+
+
 def test_a_parquet_file_is_no_root_file(tmp_path):
     (tmp_path / "a").write_bytes(b"PAR1")
     assert not root.is_root(tmp_path / "a")

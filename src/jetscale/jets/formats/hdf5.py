@@ -23,9 +23,9 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except JetscaleError:
+    except (JetscaleError, MemoryError):
         raise
-    except (OSError, KeyError, RuntimeError) as error:
+    except Exception as error:  # a damaged or odd file fails wherever its content is first used
         raise unreadable(path, "HDF5", error) from error
 
 

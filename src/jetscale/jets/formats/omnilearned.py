@@ -9,8 +9,9 @@ define it.
 The jet's axis is not in the files: ``jet_eta``, ``jet_phi`` and ``part_pz`` are absent, px and py
 are measured from the axis, ``jet_pt`` and ``jet_energy`` are sums over the particles. ``part_deta``
 is taken as stored. Particle codes are places in the sorted list of -211, -13, -11, 0, 11, 13, 22,
-130 and 211, the authors' recipe. tanh of a displacement beyond 9 mm is 1 in single precision: such
-a displacement comes back as 10 mm, which gives the same feature.
+130 and 211, the authors' recipe; a place that is no whole number becomes NaN, one beyond the list
+is of another layout. tanh of a displacement beyond 9 mm is 1 in single precision: such a
+displacement comes back as 10 mm, which gives the same feature.
 """
 
 from collections.abc import Iterator
@@ -99,11 +100,11 @@ def _table(path: Path, padded: Array, label: Array) -> pa.Table:
 
 
 def _pdg(path: Path, code: Array) -> Array:
-    good = np.isin(code, np.arange(len(CODES)))
-    if not good.all():
-        raise BadFile(f"{path}: particle code {code[~good][0]:g} is not in 0..{len(CODES) - 1}")
-    pdg: Array = CODES[code.astype(np.int64)]
-    return pdg
+    whole = np.isfinite(code) & (code == np.rint(code))
+    foreign = whole & ((code < 0) | (code >= len(CODES)))
+    if foreign.any():
+        raise BadFile(f"{path}: particle code {code[foreign][0]:g} is not in 0..{len(CODES) - 1}")
+    return np.where(whole, CODES[np.where(whole, code, 0).astype(np.int64)], np.nan)
 
 
 def _untanh(value: Array) -> Array:

@@ -23,9 +23,12 @@ Branch = tuple[Array | None, Array]
 
 
 def is_root(path: Path) -> bool:
-    """Whether the file starts like a ROOT file."""
-    with path.open("rb") as file:
-        return file.read(4) == b"root"
+    """Whether the file starts like a ROOT file; raises BadFile where it cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"root"
+    except OSError as error:
+        raise BadFile(f"{path}: cannot be read: {error.strerror}") from error
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def _opened(path: Path) -> Iterator[Any]:
             if TREE not in names:
                 raise BadFile(f"{path}: holds {names or 'nothing'}, needs a TTree {TREE!r}")
             yield file[TREE]
-    except JetscaleError:
+    except (JetscaleError, MemoryError):
         raise
     except Exception as error:  # what uproot raises depends on the byte that is damaged
         raise unreadable(path, "ROOT", error) from error
