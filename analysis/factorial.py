@@ -1,0 +1,80 @@
+"""Main effects of the factorial study: more labels against nearer jets.
+
+    python analysis/factorial.py
+
+Prints two Markdown tables from the runs in MLflow: mean losses, and the effects of diversity (many
+minus few labels), of alignment (near minus far jets) and of both together. Results are read from
+$JETSCALE_HOME (default ./runs).
+
+Every effect is taken cell by cell, at the same N, D and seed. Intervals are Student's over the
+pairs of model size and seed, each with trunks of its own; all share one test set.
+"""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from jetscale.scaling.estimate import Estimate, student_interval
+from jetscale.sweep.results import results
+from jetscale.sweep.tracking import default_uri
+from jetscale.sweepfile import load_study
+
+SWEEP = Path(__file__).parents[1] / "sweeps" / "factorial.py"
+EFFECTS = {
+    "diversity: many - few": {"many-far": 0.5, "many-near": 0.5, "few-far": -0.5, "few-near": -0.5},
+    "alignment: near - far": {"few-near": 0.5, "many-near": 0.5, "few-far": -0.5, "many-far": -0.5},
+    "interaction": {"many-near": 1.0, "few-near": -1.0, "many-far": -1.0, "few-far": 1.0},
+}
+
+
+def runs() -> pd.DataFrame:
+    """The run table of the factorial; raises StudyError if there are no runs."""
+    home = Path(os.environ.get("JETSCALE_HOME", "runs"))
+    return results(load_study(SWEEP), home, default_uri(home))[0]
+
+
+def by_mixture(frame: pd.DataFrame) -> pd.DataFrame:
+    """Losses with a row per (params, examples, seed) and a column per mixture, complete rows."""
+    cells = ["params", "examples", "seed"]
+    return frame.pivot_table(index=cells, columns="mixture", values="loss").dropna()
+
+
+def effect(losses: pd.DataFrame, name: str) -> pd.Series:
+    """An effect in every cell."""
+    weights = pd.Series(EFFECTS[name])
+    return (losses[weights.index] * weights).sum(axis=1)
+
+
+def mean_effect(values: pd.Series) -> Estimate:
+    """Mean over pairs of model size and seed with its interval."""
+    return student_interval(values.groupby(["params", "seed"]).mean().to_numpy())
+
+
+def rows(losses: pd.DataFrame) -> list[tuple[str, str, Estimate, int, int]]:
+    """Effect, data size, mean, cells in which it is negative, cells."""
+    found = []
+    for name in EFFECTS:
+        values = effect(losses, name)
+        parts = [(f"{size:,}", part) for size, part in values.groupby("examples")]
+        for label, part in [*parts, ("all", values)]:
+            found.append((name, label, mean_effect(part), int((part < 0).sum()), len(part)))
+    return found
+
+
+def main() -> None:
+    """Print both tables."""
+    losses = by_mixture(runs())
+    means = losses.groupby("examples").mean()
+    print("| D | " + " | ".join(means.columns) + " |")
+    print("|" + "---|" * (len(means.columns) + 1))
+    for size, line in means.iterrows():
+        print(f"| {size:,} | " + " | ".join(f"{value:.3f}" for value in line) + " |")
+    print("\n| effect on the loss | D | mean [95 %] | lower in |\n|---|---|---|---|")
+    for name, label, value, lower, cells in rows(losses):
+        interval = f"{value.value:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
+        print(f"| {name} | {label} | {interval} | {lower} of {cells} |")
+
+
+if __name__ == "__main__":
+    main()
