@@ -1,7 +1,12 @@
 from dataclasses import replace
 
+import pytest
+
+from jetscale.errors import DataError
+from jetscale.jets.conditions import Conditions
 from jetscale.overview import overview
 from jetscale.plan import cells
+from jetscale.study import Folders
 from jetscale.sweepfile import load_study
 
 
@@ -45,3 +50,24 @@ def test_the_held_fixed_table_is_the_controls(real_sweep):
     fixed = overview(study)["held_fixed"]
     assert fixed.items() >= study.controls.to_dict().items()
     assert "architecture" in fixed
+
+
+def test_what_run_would_refuse_is_refused_in_the_plan(real_sweep, tmp_path):
+    study = load_study(real_sweep)
+    folders = Folders(
+        train=str(tmp_path / "a"),
+        validation="b",
+        test="c",
+        pretrain={"qcd": "d", "res2p": "e", "res34p": "f"},
+    )
+    with pytest.raises(DataError, match=r"shard folder .*a does not exist"):
+        overview(replace(study, source=folders))
+
+
+def test_the_conditions_of_pretraining_jets_are_shown(real_sweep):
+    study = load_study(real_sweep)
+    source = replace(study.source, pretraining=Conditions(window="jetclass2", pileup=5))
+    shown = overview(replace(study, source=source))["held_fixed"]
+    assert shown["pretraining.window"] == "jetclass2"
+    assert shown["pretraining.pileup"] == 5
+    assert shown["subsets"] == study.subsets

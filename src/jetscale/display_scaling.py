@@ -174,8 +174,7 @@ def show_allocation(allocation: Allocation) -> None:
     in_flops = allocation.budget.unit == "FLOPs"
     several = len(allocation.mixtures) > 1
     share = ("best",) if several else ()
-    compute = () if in_flops else ("FLOPs",)
-    rows = _table(title, "mixture", "N* params", "D* jets", "loss", *compute, *share)
+    rows = _table(title, "mixture", "N* params", "D* jets", "loss", *share)
     for name, found in allocation.mixtures.items():
         _add(
             rows,
@@ -183,12 +182,14 @@ def show_allocation(allocation: Allocation) -> None:
             _count(found.params),
             _count(found.examples),
             f"{found.loss.value:.3f} [{found.loss.low:.3f}, {found.loss.high:.3f}]",
-            *(() if in_flops else (f"{found.flops:.2g}",)),
             *((f"{found.best_share:.0%}",) if several else ()),
         )
     console.print(rows)
     if allocation.budget.terms:
         console.print(f"Prices: {allocation.budget.terms}.", style="dim")
+    if not in_flops:
+        runs = ", ".join(f"{name} {found.flops:.2g}" for name, found in allocation.mixtures.items())
+        console.print(Text(f"FLOPs of these runs: {runs}."), style="dim")
     meaning = " best: share of bootstrap replicates with the lowest loss." if several else ""
     console.print(
         f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}",

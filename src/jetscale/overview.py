@@ -1,11 +1,13 @@
 """The plan of a study in numbers: what it trains, what that costs, and what is held fixed."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from jetscale.plan import Cell, cells, seconds
-from jetscale.study import Study
+from jetscale.study import Folders, Study
 from jetscale.sweep.controls import held_fixed
+from jetscale.sweep.inputs import given_folders
 
 
 def overview(study: Study) -> dict[str, Any]:
@@ -13,6 +15,8 @@ def overview(study: Study) -> dict[str, Any]:
 
     FLOPs and hours are expectations from the typical jet multiplicity; records hold exact numbers.
     """
+    if isinstance(study.source, Folders):
+        given_folders(study, study.source)  # what `run` would refuse is refused now
     planned = cells(study)
     rows = [
         _row(mixture.name, size.name, [c for c in planned if _is(c, mixture.name, size.name)])
@@ -31,8 +35,16 @@ def overview(study: Study) -> dict[str, Any]:
         "flops": sum(cell.flops for cell in planned),
         "core_hours": sum(seconds(cell) for cell in planned) / 3600,
         "rows": rows,
-        "held_fixed": held_fixed(study, {}),
+        "held_fixed": held_fixed(study, {}) | _pretraining(study) | {"subsets": study.subsets},
     }
+
+
+def _pretraining(study: Study) -> dict[str, Any]:
+    """Where the pretraining jets come from; decides pretrained cells, so not a control of all."""
+    source = study.source
+    if isinstance(source, Folders):
+        return {f"pretraining.{part}": folder for part, folder in source.pretrain.items()}
+    return {f"pretraining.{name}": value for name, value in asdict(source.pretraining).items()}
 
 
 def _warnings(study: Study) -> list[str]:

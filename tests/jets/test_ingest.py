@@ -152,7 +152,7 @@ def test_bad_files_may_be_skipped_and_are_named(files, tmp_path, make_jets):
     skipped = summary_of(manifest)["skipped"]
     assert [file["name"] for file in skipped] == ["notes.txt", "QCD_1.parquet"]
     assert all("not a readable Parquet file" in file["reason"] for file in skipped)
-    with pytest.raises(DataError, match="no jets are left of 1 files: 1 skipped"):
+    with pytest.raises(DataError, match=r"no jets are left of 1 file.s.: 1 skipped"):
         ingest("jetclass2", "pretrain", [other], tmp_path / "t", on_bad_file="skip")
 
 
@@ -210,7 +210,9 @@ def test_a_file_of_which_nothing_is_left_stays_in_the_books(files, tmp_path, mak
     manifest = ingest("jetclass2", "pretrain", [low, *files], tmp_path / "s", select=["jet_pt>.2"])
     assert manifest.rows == 80
     assert manifest.provenance["files"][0]["dropped"] == {"jet_pt > .2": 5}
-    with pytest.raises(DataError, match=r"no jets are left of 1 files: 0 skipped, .*'jet_pt > .2'"):
+    with pytest.raises(
+        DataError, match=r"no jets are left of 1 file.s.: 0 skipped; .*'jet_pt > .2'"
+    ):
         ingest("jetclass2", "pretrain", [low], tmp_path / "t", select=["jet_pt > .2"])
 
 

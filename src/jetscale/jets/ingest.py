@@ -217,9 +217,10 @@ def _join(
     filled = {job: part for job, part in parts.items() if part.rows}
     if not filled:
         reasons = sum((Counter(file["dropped"]) for file in files), Counter[str]())
+        dropped = ", ".join(f"{count} by {reason!r}" for reason, count in reasons.items())
         raise DataError(
-            f"no jets are left of {len(jobs)} files: {len(skipped)} skipped, dropped jets by "
-            f"reason: {dict(reasons)}"
+            f"no jets are left of {len(jobs)} file(s): {len(skipped)} skipped; dropped jets: "
+            f"{dropped or 'none'}; loosen the cuts or look at the files"
         )
     write_manifest(
         folder,

@@ -114,7 +114,7 @@ def _check_enough(study: Study, jets: int) -> None:
     if jets < FEWEST:
         raise StudyError(
             f"study {study.name!r} has {jets} jets per sample to measure, needs {FEWEST}; raise "
-            "pretraining_jets, the training pool or --jets"
+            "--jets, pretraining_jets or the training pool, half of which is the reference"
         )
 
 

@@ -86,7 +86,7 @@ def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) ->
         Jets must be simulated and the simulation packages are not installed.
     """
     if isinstance(study.source, Folders):
-        return _given_folders(study, study.source)
+        return given_folders(study, study.source)
     requests = shard_requests(study, study.source)
     missing = [request for request in requests if not request.folder(home).is_dir()]
     if missing:
@@ -123,7 +123,14 @@ def _report(progress: Progress, before: int, total: int, done: int, _wanted: int
     progress("simulating jets", before + done, total)
 
 
-def _given_folders(study: Study, source: Folders) -> dict[str, Path]:
+def given_folders(study: Study, source: Folders) -> dict[str, Path]:
+    """Folders of a study by role and part, checked for role, corpus, columns and number of jets.
+
+    Raises
+    ------
+    DataError
+        One of them does not fit the study, or is damaged.
+    """
     controls, folders = study.controls, {}
     needs = {
         "train": max(study.data_sizes),
