@@ -1,4 +1,4 @@
-"""Quickstart: three pretraining mixtures on simulated jets, seven minutes on two cores.
+"""Quickstart: three pretraining mixtures on simulated jets, a quarter of an hour on two busy cores.
 
 Question    Does pretraining on QCD jets, or on QCD and BSM resonance jets, change how the loss on
             the ten JetClass classes falls with model size and data?
