@@ -125,6 +125,8 @@ def test_the_task_is_the_downstream_corpus():
     assert len(make().classes) == 10
     source = Folders(train="a", validation="b", test="c", pretrain={"qcd": "d"}, corpus="jetclass2")
     assert len(make(source=source).classes) == 188
+    with pytest.raises(StudyError, match="corpus 'unlabelled' has one class"):
+        replace(source, corpus="unlabelled")
     with pytest.raises(StudyError, match="unknown corpus 'jetclas'"):
         replace(source, corpus="jetclas")
 

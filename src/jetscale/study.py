@@ -213,7 +213,7 @@ class Folders:
     """Corpus of the downstream jets; its classes are the task."""
 
     def folder_of(self, part: str) -> str | None:
-        """The folder that holds the jets of a part: its own, or the first of a larger part."""
+        """The smallest folder that holds the labels of a part, None where there is none."""
         labels = set(part_named(part).labels)
         found = {name: set(part_named(name).labels) for name in self.pretrain}
         enough = [name for name in found if labels <= found[name]]
@@ -221,6 +221,12 @@ class Folders:
 
     def __post_init__(self) -> None:
         require(self.corpus in CORPORA, f"folders: {unknown('corpus', self.corpus, CORPORA)}")
+        classes = CORPORA[self.corpus]
+        require(
+            len(classes) > 1,
+            f"folders: corpus {self.corpus!r} has one class, nothing to tell apart; use a "
+            "labelled one",
+        )
         _check_named_once("folders", self.pretrain)
         roles = [("train", self.train), ("validation", self.validation), ("test", self.test)]
         roles += [(f"pretrain {part}", folder) for part, folder in self.pretrain.items()]

@@ -6,7 +6,9 @@ from scipy.optimize import lsq_linear
 
 from jetscale.scaling.forms import CHINCHILLA, LAWS
 from jetscale.scaling.logs import Centred
-from jetscale.scaling.profile import GRID, Grid, unknowns
+from jetscale.scaling.profile import Grid, unknowns
+
+GRID = CHINCHILLA.exponents_tried
 
 
 @pytest.fixture

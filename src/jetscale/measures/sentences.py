@@ -11,7 +11,7 @@ _LABELS = {
 }
 _IN_SPACE = {
     "vendi": "Vendi score q=1 in {space}: effective number of different jets among "
-    f"{diversity.MOST_JETS}, with a Gaussian kernel of one width for all.",
+    f"at most {diversity.MOST_JETS}, with a Gaussian kernel of one width for all.",
     "dimension": "Two-nearest-neighbour dimension in {space}: directions in which jets vary "
     "locally.",
     "auc": "Domain classifier in {space}: chance that gradient boosting ranks a downstream jet "

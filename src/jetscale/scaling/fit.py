@@ -29,6 +29,7 @@ from jetscale.scaling.forms import CHINCHILLA, Law, law_named
 from jetscale.scaling.logs import Centred
 from jetscale.scaling.objective import Objective
 from jetscale.scaling.solver import Solution, slope
+from jetscale.scaling.spread import seed_spread
 from jetscale.scaling.table import validate
 
 CUSTOMARY_DELTA = 1e-3
@@ -148,12 +149,8 @@ def shortage(runs: pd.DataFrame, law: Law = CHINCHILLA) -> str:
 
 def huber_width(runs: pd.DataFrame) -> float:
     """2.5 times the pooled seed spread of log loss, at least 1e-3; 1e-3 where no cell repeats."""
-    groups = np.log(runs["loss"]).groupby([runs["mixture"], runs["cell"]])
-    freedom = int((groups.size() - 1).sum())
-    if freedom == 0:
-        return CUSTOMARY_DELTA
-    squares = float(((np.log(runs["loss"]) - groups.transform("mean")) ** 2).sum())
-    return max(CUSTOMARY_DELTA, _NOISE_WIDTHS * math.sqrt(squares / freedom))
+    spread = seed_spread(runs, ["mixture", "cell"])
+    return CUSTOMARY_DELTA if math.isnan(spread) else max(CUSTOMARY_DELTA, _NOISE_WIDTHS * spread)
 
 
 def centred(runs: pd.DataFrame, law: Law = CHINCHILLA) -> Centred:

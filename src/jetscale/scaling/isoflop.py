@@ -53,10 +53,8 @@ def isoflop(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) -> 
             name=NAME,
             missing=f"no budget at which {_SIZES_NEEDED} model sizes have runs on both sides",
         )
-    profiles = [curves.at(budget) for budget in budgets]
-    points = [
-        _point(*profile, budget, cost) for profile, budget in zip(profiles, budgets, strict=True)
-    ]
+    profiles = [_Profile(budget, *curves.at(budget)) for budget in budgets]
+    points = [profile.point(cost) for profile in profiles]
     used = [i for i, point in enumerate(points) if not point.flag]
     if len(used) < _BUDGETS_NEEDED:
         return Route(
@@ -65,7 +63,7 @@ def isoflop(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) -> 
             missing=f"{len(used)} of {len(points)} budgets have a minimum inside the measured "
             f"sizes, needs {_BUDGETS_NEEDED}",
         )
-    minima = np.stack([minimum(x, y)[0] for x, y in (profiles[i] for i in used)], axis=1)
+    minima = np.stack([profiles[i].place for i in used], axis=1)
     a, b = exponents_of(
         _slopes(np.log(budgets[used]), minima), cost, len(means.params), no_interval(means)
     )
@@ -125,23 +123,34 @@ def _budgets(curves: LossCurves) -> Array:
     return np.array(good)[keep] if good else np.empty(0)
 
 
-def _point(x: Array, y: Array, budget: float, cost: CostModel) -> FrontierPoint:
-    place, value, good = minimum(x, y)
-    low, high = interval(np.exp(place), len(x))
-    flag = ""
-    if not good[0]:
-        edge = "smallest" if place[0] <= x[0] else "largest" if place[0] >= x[-1] else ""
-        flag = f"minimum at the {edge} size" if edge else "the profile is not convex"
-    elif good.mean() < _INSIDE:
-        flag = f"the minimum is inside in {good.mean():.0%} of replicates only"
-    params = float(np.exp(place[0]))
-    return FrontierPoint(
-        budget=float(budget),
-        params=Estimate(value=params, low=low, high=high, reason=flag),
-        examples=float(budget / cost.k / params**cost.p),
-        loss=float(np.exp(value[0])),
-        flag=flag,
-    )
+class _Profile:
+    """Log losses (R, k) over log sizes (k,) at a budget, and where each row is lowest."""
+
+    def __init__(self, budget: float, x: Array, y: Array) -> None:
+        self.budget, self.x = float(budget), x
+        self.place, self.value, self.good = minimum(x, y)
+
+    def point(self, cost: CostModel) -> FrontierPoint:
+        """The minimum as measured, with the interval of the replicates."""
+        low, high = interval(np.exp(self.place), len(self.x))
+        params, flag = float(np.exp(self.place[0])), self._flag()
+        return FrontierPoint(
+            budget=self.budget,
+            params=Estimate(value=params, low=low, high=high, reason=flag),
+            examples=float(self.budget / cost.k / params**cost.p),
+            loss=float(np.exp(self.value[0])),
+            flag=flag,
+        )
+
+    def _flag(self) -> str:
+        inside = self.good.mean()
+        if self.good[0]:
+            few = f"the minimum is inside in {inside:.0%} of replicates only"
+            return few if inside < _INSIDE else ""
+        if self.place[0] <= self.x[0]:
+            return "minimum at the smallest size"
+        at_largest = self.place[0] >= self.x[-1]
+        return "minimum at the largest size" if at_largest else "the profile is not convex"
 
 
 def _slopes(log_budget: Array, minima: Array) -> Array:

@@ -16,12 +16,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from jetscale.scaling.forms import CHINCHILLA, Law
+from jetscale.scaling.forms import Law
 from jetscale.scaling.laws import Array
 from jetscale.scaling.logs import Centred
-
-GRID = CHINCHILLA.exponents_tried
-"""Exponents tried for alpha and for beta: 841 starts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,14 +42,23 @@ class CellMeans:
 def cell_means(runs: pd.DataFrame) -> CellMeans:
     """The cells of one mixture of a clean run table."""
     logs = runs.assign(log_loss=np.log(runs["loss"]))
-    groups = logs.groupby(["params", "examples"])["log_loss"]
-    table = groups.agg(["mean", "size"]).reset_index()
-    freedom = len(runs) - len(table)
-    squares = float(((logs["log_loss"] - groups.transform("mean")) ** 2).sum())
+    cells = ["params", "examples"]
+    table = logs.groupby(cells)["log_loss"].agg(["mean", "size"]).reset_index()
     return CellMeans(
         params=table["params"].to_numpy(dtype=float),
         examples=table["examples"].to_numpy(dtype=float),
         log_loss=table["mean"].to_numpy(dtype=float),
         runs=table["size"].to_numpy(dtype=float),
-        spread=math.sqrt(squares / freedom) if freedom else math.nan,
+        spread=seed_spread(runs, cells),
     )
+
+
+def seed_spread(runs: pd.DataFrame, cell: list[str]) -> float:
+    """Pooled standard deviation of log loss within cells; nan where no cell repeats.
+
+    ``cell`` names the columns that runs of one cell have in common.
+    """
+    groups = np.log(runs["loss"]).groupby([runs[name] for name in cell])
+    freedom = len(runs) - groups.ngroups
+    squares = float(((np.log(runs["loss"]) - groups.transform("mean")) ** 2).sum())
+    return math.sqrt(squares / freedom) if freedom else math.nan
