@@ -27,14 +27,15 @@ import scipy
 import torch
 from scipy.optimize import minimize
 
-from jetscale.scaling import bootstrap, laws
+from jetscale.scaling import bootstrap
 from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.family import Family
+from jetscale.scaling.engine.forms import CHINCHILLA
+from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.engine.solver import Solution, solve
 from jetscale.scaling.estimate import percentile_interval
-from jetscale.scaling.family import Family
-from jetscale.scaling.forms import CHINCHILLA
-from jetscale.scaling.logs import Centred
-from jetscale.scaling.objective import Objective
-from jetscale.scaling.solver import Solution, solve
 
 DELTA = 1e-3
 REPLICATES = 4000

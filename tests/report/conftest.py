@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from jetscale.report import write_report
-from jetscale.scaling import laws
+from jetscale.scaling.engine import laws
 
 LAWS = {
     "scratch": (0.5, 20.0, 30.0, 0.45, 0.42),

@@ -8,7 +8,8 @@ import pytest
 from jetscale.report import figures_law, figures_measured
 from jetscale.report.drawing import Style, data_axis, empty, loss_range, shift, styles
 from jetscale.report.results import analyse, compute_range, decades
-from jetscale.scaling import fit, laws
+from jetscale.scaling import fit
+from jetscale.scaling.engine import laws
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.scaling import laws
+from jetscale.scaling.engine import laws
 
 TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from jetscale.errors import FitError
-from jetscale.scaling import allocate, check_question, compare, fit, laws
+from jetscale.scaling import allocate, check_question, compare, fit
+from jetscale.scaling.engine import laws
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from jetscale.scaling.bootstrap import (
     parameter_estimates,
     resample,
 )
-from jetscale.scaling.family import Family
+from jetscale.scaling.engine.family import Family
+from jetscale.scaling.engine.forms import CHINCHILLA
+from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.fit import centred
-from jetscale.scaling.forms import CHINCHILLA
-from jetscale.scaling.objective import Objective
 from jetscale.scaling.table import validate
 
 

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
 from jetscale.errors import FitError
-from jetscale.scaling import laws
 from jetscale.scaling.budget import (
     PEAK_FLOPS,
     Budget,
@@ -15,6 +14,7 @@ from jetscale.scaling.budget import (
     sustained,
 )
 from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine import laws
 
 THETA = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
 SIX_ND = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)

@@ -5,7 +5,7 @@ import pytest
 from jetscale.errors import FitError, TableError
 from jetscale.scaling import fit
 from jetscale.scaling.covariates import lacking
-from jetscale.scaling.forms import LAWS
+from jetscale.scaling.engine.forms import LAWS
 from jetscale.scaling.table import validate
 
 

@@ -6,14 +6,14 @@
 import numpy as np
 import pytest
 
-from jetscale.scaling import laws
 from jetscale.scaling.bootstrap import resample
 from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.family import Family
+from jetscale.scaling.engine.forms import CHINCHILLA
+from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import percentile_interval
-from jetscale.scaling.family import Family
-from jetscale.scaling.forms import CHINCHILLA
-from jetscale.scaling.logs import Centred
-from jetscale.scaling.objective import Objective
 from jetscale.scaling.table import validate
 
 COST = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from jetscale.errors import FitError
-from jetscale.scaling import MixtureFit, fit, laws
+from jetscale.scaling import MixtureFit, fit
 from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine import laws
 from jetscale.scaling.fit import huber_width
 from jetscale.scaling.table import validate
 

@@ -6,8 +6,8 @@ import pytest
 
 from jetscale.scaling import fit
 from jetscale.scaling.bootstrap import METHODS
+from jetscale.scaling.engine.forms import CHINCHILLA, LAWS
 from jetscale.scaling.fitted import Options
-from jetscale.scaling.forms import CHINCHILLA, LAWS
 
 
 def test_options_name_the_defaults():

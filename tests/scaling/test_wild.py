@@ -6,11 +6,11 @@ import pytest
 from scipy import stats
 
 from jetscale.scaling import wild
+from jetscale.scaling.engine.family import Family
+from jetscale.scaling.engine.forms import CHINCHILLA
+from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import expanded_level
-from jetscale.scaling.family import Family
-from jetscale.scaling.forms import CHINCHILLA
-from jetscale.scaling.logs import Centred
-from jetscale.scaling.objective import Objective
 from jetscale.scaling.table import validate
 
 SQUARES = Objective("squares", 1.0)

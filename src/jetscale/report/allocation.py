@@ -22,8 +22,8 @@ from jetscale.report.html import (
 )
 from jetscale.report.results import compute_range
 from jetscale.scaling import Allocation, Comparison, MeasuredCell, StudyFit
-from jetscale.scaling.joint import METHOD
-from jetscale.scaling.route import Route
+from jetscale.scaling.comparison.joint import METHOD
+from jetscale.scaling.routes.route import Route
 
 _COLUMNS = (
     "budget (FLOPs)",

@@ -22,10 +22,11 @@ from jetscale.report.drawing import (
     run_points,
     shift,
 )
-from jetscale.scaling import CostModel, MixtureFit, StudyFit, laws
-from jetscale.scaling.curves import LossCurves
+from jetscale.scaling import CostModel, MixtureFit, StudyFit
+from jetscale.scaling.engine import laws
 from jetscale.scaling.estimate import percentile_interval
-from jetscale.scaling.route import Route
+from jetscale.scaling.routes.curves import LossCurves
+from jetscale.scaling.routes.route import Route
 from jetscale.scaling.spread import cell_means
 
 _DECADES_BEYOND = 1.0

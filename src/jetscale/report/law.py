@@ -15,7 +15,7 @@ from jetscale.report.html import (
     tag,
 )
 from jetscale.scaling import StudyFit
-from jetscale.scaling.laws import FORMULA, PARAMETERS
+from jetscale.scaling.engine.laws import FORMULA, PARAMETERS
 
 
 def section(context: Context) -> Markup:

@@ -20,7 +20,7 @@ from jetscale.report.html import (
     tag,
 )
 from jetscale.scaling import DataFactor, Difference, PairedMixtures
-from jetscale.scaling.paired import FACTOR_INTERVAL, INTERVAL
+from jetscale.scaling.comparison.paired import FACTOR_INTERVAL, INTERVAL
 
 _COLUMNS = (
     "mixture",

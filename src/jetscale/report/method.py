@@ -15,7 +15,7 @@ from jetscale.report.html import (
 )
 from jetscale.report.results import Results
 from jetscale.scaling import StudyFit
-from jetscale.scaling.laws import EXPONENT_BOUNDS, FORMULA
+from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, FORMULA
 
 _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
 

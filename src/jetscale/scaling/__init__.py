@@ -25,14 +25,20 @@ from jetscale.scaling.budget import (
     money_budget,
     sustained,
 )
-from jetscale.scaling.compare import Comparison, PairComparison, compare
+from jetscale.scaling.comparison.compare import Comparison, PairComparison, compare
+from jetscale.scaling.comparison.paired import (
+    DataFactor,
+    Difference,
+    PairedMixtures,
+    PairedStudy,
+    paired,
+)
 from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine.forms import LAWS
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
-from jetscale.scaling.forms import LAWS
-from jetscale.scaling.paired import DataFactor, Difference, PairedMixtures, PairedStudy, paired
-from jetscale.scaling.routes import Routes, all_routes
+from jetscale.scaling.routes.verdict import Routes, all_routes
 from jetscale.scaling.summary import Summary, summarise_comparison, summarise_fit
 from jetscale.scaling.table import read_runs, validate
 

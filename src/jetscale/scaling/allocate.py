@@ -19,9 +19,9 @@ from jetscale.errors import FitError, unknown
 from jetscale.scaling import bootstrap
 from jetscale.scaling.budget import Budget, flops_budget
 from jetscale.scaling.cost import CostModel, pretraining
+from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import Estimate, percentile_interval, plain_number
 from jetscale.scaling.fitted import MixtureFit, StudyFit, two_terms
-from jetscale.scaling.laws import Array, Optimum
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,14 +23,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from jetscale.errors import FitError, unknown
-from jetscale.scaling import laws, wild
+from jetscale.scaling import wild
 from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.family import Family
+from jetscale.scaling.engine.forms import CHINCHILLA, Law
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.engine.solver import Solution
 from jetscale.scaling.estimate import Estimate, percentile_interval
-from jetscale.scaling.family import Family
-from jetscale.scaling.forms import CHINCHILLA, Law
-from jetscale.scaling.laws import Array
-from jetscale.scaling.objective import Objective
-from jetscale.scaling.solver import Solution
 
 METHOD = (
     "bootstrap over cells with their seeds kept together (cells that share a pretrained trunk or "

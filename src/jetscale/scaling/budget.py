@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jetscale.errors import FitError, unknown
-from jetscale.scaling import laws
 from jetscale.scaling.cost import CostModel
-from jetscale.scaling.laws import Array, Optimum
+from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.laws import Array, Optimum
 
 PEAK_FLOPS = {
     "H200": 989e12,

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from jetscale.errors import FitError, TableError
-from jetscale.scaling.forms import Law
-from jetscale.scaling.laws import Array
+from jetscale.scaling.engine.forms import Law
+from jetscale.scaling.engine.laws import Array
 
 _NUMBERS = ("unique_examples", "pretraining_examples")
 

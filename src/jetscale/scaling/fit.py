@@ -20,15 +20,15 @@ from jetscale.scaling import bootstrap
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.cost import CostModel, cost_model, pretraining
 from jetscale.scaling.covariates import check_scratch, lacking
+from jetscale.scaling.engine.family import Family, check_shared
+from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
+from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.engine.solver import Solution, slope
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.family import Family, check_shared
 from jetscale.scaling.fitted import MixtureFit as MixtureFit
 from jetscale.scaling.fitted import Options as Options
 from jetscale.scaling.fitted import StudyFit as StudyFit
-from jetscale.scaling.forms import CHINCHILLA, Law, law_named
-from jetscale.scaling.logs import Centred
-from jetscale.scaling.objective import Objective
-from jetscale.scaling.solver import Solution, slope
 from jetscale.scaling.spread import seed_spread
 from jetscale.scaling.table import validate
 

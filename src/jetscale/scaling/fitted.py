@@ -10,9 +10,9 @@ from jetscale.errors import FitError
 from jetscale.scaling import bootstrap
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
+from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.forms import CHINCHILLA, Law, law_named
-from jetscale.scaling.laws import Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

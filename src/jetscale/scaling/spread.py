@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from jetscale.scaling.laws import Array
+from jetscale.scaling.engine.laws import Array
 
 METHOD = "cell means redrawn with the spread between seeds, percentiles, 95%; seed noise alone"
 

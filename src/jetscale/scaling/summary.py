@@ -12,10 +12,10 @@ import pandas as pd
 
 from jetscale.errors import FitError
 from jetscale.scaling.budget import flops_budget
-from jetscale.scaling.compare import Comparison, compare
+from jetscale.scaling.comparison.compare import Comparison, compare
+from jetscale.scaling.comparison.paired import PairedStudy, paired
 from jetscale.scaling.fit import check_options, fit
 from jetscale.scaling.fitted import Options, StudyFit
-from jetscale.scaling.paired import PairedStudy, paired
 
 T = TypeVar("T")
 

@@ -16,11 +16,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from jetscale.scaling.engine.family import Family
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.engine.solver import Solution
 from jetscale.scaling.estimate import CONFIDENCE, expanded_level
-from jetscale.scaling.family import Family
-from jetscale.scaling.laws import Array
-from jetscale.scaling.objective import Objective
-from jetscale.scaling.solver import Solution
 
 WEBB = np.concatenate([-np.sqrt([0.5, 1.0, 1.5]), np.sqrt([0.5, 1.0, 1.5])])
 _BETWEEN_SIZES = 3

@@ -1,0 +1,1 @@
+"""Mixtures against each other: losses cell by cell, exponents, frontiers at a budget, tests."""

@@ -1,0 +1,162 @@
+"""IsoFLOP profiles: the model size of lowest loss at a fixed budget.
+
+Approach 2 of Hoffmann et al. (arXiv 2203.15556) without its two sources of bias. Budgets are exact:
+losses at a budget are read off the curves of `curves`, so no run is sorted into a
+rounded budget. And the minimum over log N is that of a cubic, not of a parabola, whose minimum is
+off by up to a quarter where the two exponents differ. (An Akima curve, as in arXiv 2406.19146,
+moved the exponent by several percent on four sizes a factor of three apart.)
+
+A budget counts if its minimum lies between the outer sizes, on a curve that falls and then rises.
+The exponent is the slope of log N* on log C with weights from the replicates.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.estimate import Estimate
+from jetscale.scaling.routes.curves import LossCurves
+from jetscale.scaling.routes.route import FrontierPoint, Route, exponents_of, interval, no_interval
+from jetscale.scaling.spread import METHOD, cell_means
+
+NAME = "isoFLOP"
+BUDGETS = 9
+_CANDIDATES = 49
+_SIZES_NEEDED, _BUDGETS_NEEDED = 4, 3
+_PER_INTERVAL = 25  # points of the curve between two neighbouring sizes
+_ROUNDING = 1e-12
+_INSIDE = 0.8  # share of replicates whose minimum must lie inside
+
+
+def isoflop(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) -> Route:
+    """The frontier of one mixture from profiles at fixed budgets.
+
+    Parameters
+    ----------
+    runs
+        One mixture of a clean run table.
+    cost
+        Compute convention.
+    replicates, seed
+        Of the interval; without repeated cells there is none.
+    """
+    means = cell_means(runs)
+    rows = means.redrawn(replicates, seed)
+    curves = LossCurves(means, rows, cost)
+    budgets = _budgets(curves)
+    if not len(budgets):
+        return Route(
+            name=NAME,
+            missing=f"no budget at which {_SIZES_NEEDED} model sizes have runs on both sides",
+        )
+    profiles = [_Profile(budget, *curves.at(budget)) for budget in budgets]
+    points = [profile.point(cost) for profile in profiles]
+    used = [i for i, point in enumerate(points) if not point.flag]
+    if len(used) < _BUDGETS_NEEDED:
+        return Route(
+            name=NAME,
+            points=tuple(points),
+            missing=f"{len(used)} of {len(points)} budgets have a minimum inside the measured "
+            f"sizes, needs {_BUDGETS_NEEDED}",
+        )
+    minima = np.stack([profiles[i].place for i in used], axis=1)
+    a, b = exponents_of(
+        _slopes(np.log(budgets[used]), minima), cost, len(means.params), no_interval(means)
+    )
+    return Route(
+        name=NAME, params_exponent=a, data_exponent=b, points=tuple(points), interval=METHOD
+    )
+
+
+def minimum(x: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Where curves through (k,) log sizes and (R, k) log losses are lowest.
+
+    Returns
+    -------
+    place, value
+        (R,) log N* and log loss there.
+    good
+        (R,) whether the minimum is inside and the curve falls before and rises after it.
+    """
+    fine = np.concatenate(
+        [
+            *(np.linspace(a, b, _PER_INTERVAL, endpoint=False) for a, b in pairwise(x)),
+            x[-1:],
+        ]
+    )
+    curve = polynomial(x, y, fine, 3)
+    lowest = curve.argmin(axis=1)
+    after = np.arange(len(fine) - 1) >= lowest[:, None]
+    rises = np.where(after, 1.0, -1.0) * np.diff(curve, axis=1)  # away from the minimum
+    good = (lowest > 0) & (lowest < len(fine) - 1) & (rises >= -_ROUNDING).all(axis=1)
+    return _vertex(fine, curve, lowest), curve[np.arange(len(curve)), lowest], good
+
+
+def _vertex(fine: Array, curve: Array, lowest: NDArray[np.intp]) -> Array:
+    """Place of the minimum between grid points: the parabola through the three lowest."""
+    middle = np.clip(lowest, 1, len(fine) - 2)
+    rows = np.arange(len(curve))
+    before, after = fine[middle] - fine[middle - 1], fine[middle + 1] - fine[middle]
+    left = curve[rows, middle - 1] - curve[rows, middle]
+    right = curve[rows, middle + 1] - curve[rows, middle]
+    bend = left * after + right * before
+    shift = (left * after**2 - right * before**2) / (2 * np.where(bend > 0, bend, np.inf))
+    return np.asarray(np.where(lowest == middle, fine[middle] + shift, fine[lowest]))
+
+
+def polynomial(x: Array, y: Array, at: Array, degree: int) -> Array:
+    """Least-squares polynomials through (R, k) values, evaluated at (m,) places: (R, m)."""
+    centre, scale = x.mean(), np.ptp(x)
+    basis = np.vander((x - centre) / scale, degree + 1)
+    there = np.vander((at - centre) / scale, degree + 1)
+    return np.asarray(y @ (there @ np.linalg.pinv(basis)).T)
+
+
+def _budgets(curves: LossCurves) -> Array:
+    """Up to nine budgets, evenly spaced in log, at which enough sizes can be read off."""
+    good = [c for c in curves.budgets(_CANDIDATES) if curves.sizes_at(c) >= _SIZES_NEEDED]
+    keep = np.unique(np.linspace(0, len(good) - 1, min(BUDGETS, len(good))).round().astype(int))
+    return np.array(good)[keep] if good else np.empty(0)
+
+
+class _Profile:
+    """Log losses (R, k) over log sizes (k,) at a budget, and where each row is lowest."""
+
+    def __init__(self, budget: float, x: Array, y: Array) -> None:
+        self.budget, self.x = float(budget), x
+        self.place, self.value, self.good = minimum(x, y)
+
+    def point(self, cost: CostModel) -> FrontierPoint:
+        """The minimum as measured, with the interval of the replicates."""
+        low, high = interval(np.exp(self.place), len(self.x))
+        params, flag = float(np.exp(self.place[0])), self._flag()
+        return FrontierPoint(
+            budget=self.budget,
+            params=Estimate(value=params, low=low, high=high, reason=flag),
+            examples=float(self.budget / cost.k / params**cost.p),
+            loss=float(np.exp(self.value[0])),
+            flag=flag,
+        )
+
+    def _flag(self) -> str:
+        inside = self.good.mean()
+        if self.good[0]:
+            few = f"the minimum is inside in {inside:.0%} of replicates only"
+            return few if inside < _INSIDE else ""
+        if self.place[0] <= self.x[0]:
+            return "minimum at the smallest size"
+        at_largest = self.place[0] >= self.x[-1]
+        return "minimum at the largest size" if at_largest else "the profile is not convex"
+
+
+def _slopes(log_budget: Array, minima: Array) -> Array:
+    """(R,) weighted least-squares slopes of (R, b) log N* on (b,) log C."""
+    variance = minima[1:].var(axis=0) if len(minima) > 1 else np.ones(len(log_budget))
+    variance = np.maximum(variance, 1e-12)
+    weights = 1 / variance / (1 / variance).sum()
+    centre = log_budget - weights @ log_budget
+    return np.asarray(minima @ (weights * centre) / (weights @ centre**2))

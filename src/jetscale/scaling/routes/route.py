@@ -1,0 +1,86 @@
+"""What a route to the compute-optimal frontier returns, whichever way it went.
+
+There are three (Hoffmann et al., arXiv 2203.15556): the joint law, isoFLOP profiles and the
+envelope of runs. They rest on different assumptions, so their agreement is evidence and their
+disagreement a warning.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.estimate import Estimate, percentile_interval
+from jetscale.scaling.spread import CellMeans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontierPoint:
+    """The best model at one budget."""
+
+    budget: float
+    """FLOPs."""
+    params: Estimate
+    examples: float
+    loss: float
+    flag: str = ""
+    """Why the point is not used; empty where it is."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "budget_flops": self.budget,
+            "params": self.params.to_dict(),
+            "examples": self.examples,
+            "loss": self.loss,
+            "flag": self.flag,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The exponents of the frontier by one route; none where ``missing`` says why."""
+
+    name: str
+    params_exponent: Estimate | None = None
+    data_exponent: Estimate | None = None
+    points: tuple[FrontierPoint, ...] = ()
+    interval: str = ""
+    """How the intervals were made."""
+    missing: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        found = {"params_exponent": self.params_exponent, "data_exponent": self.data_exponent}
+        return {
+            **{name: None if value is None else value.to_dict() for name, value in found.items()},
+            "points": [point.to_dict() for point in self.points],
+            "interval": self.interval,
+            "missing": self.missing,
+        }
+
+
+def exponents_of(slopes: Array, cost: CostModel, n: int, reason: str) -> tuple[Estimate, Estimate]:
+    """Exponents of N* and D* from the slopes of log N* (1 + R,): as measured, then replicates.
+
+    On C = k N^p D the exponent of D* is 1 - p times that of N*.
+    """
+    pair = []
+    for values in (slopes, 1 - cost.p * slopes):
+        low, high = interval(values, n)
+        pair.append(Estimate(value=float(values[0]), low=low, high=high, reason=reason))
+    return pair[0], pair[1]
+
+
+def no_interval(means: CellMeans) -> str:
+    """Why a route has no interval, or empty."""
+    return "" if np.isfinite(means.spread) else "no cell was run twice, so there is no interval"
+
+
+def interval(values: Array, n: int) -> tuple[float, float]:
+    """Interval of values (1 + R,): as measured, then replicates; nan without replicates."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    return percentile_interval(np.asarray(values[1:]), n)

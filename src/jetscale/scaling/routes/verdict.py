@@ -1,0 +1,68 @@
+"""The three routes to the frontier of every mixture side by side, and whether they agree."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from jetscale.scaling.fit import StudyFit
+from jetscale.scaling.routes.envelope import envelope
+from jetscale.scaling.routes.isoflop import isoflop
+from jetscale.scaling.routes.route import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routes:
+    """The frontier of one mixture by joint law, isoFLOP and envelope."""
+
+    mixture: str
+    routes: tuple[Route, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Whether the exponents of N* agree within their intervals."""
+        usable = [r for r in self.routes if r.params_exponent and r.params_exponent.identified]
+        if len(usable) < 2:
+            return (
+                f"{len(usable)} of {len(self.routes)} routes have an exponent: nothing to compare"
+            )
+        apart = [f"{a.name} and {b.name}" for a, b in combinations(usable, 2) if _apart(a, b)]
+        if apart:
+            return f"routes disagree ({'; '.join(apart)}): the frontier depends on the method"
+        return f"{len(usable)} routes agree within their intervals"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "routes": {route.name: route.to_dict() for route in self.routes},
+            "verdict": self.verdict,
+        }
+
+
+def all_routes(fits: StudyFit) -> Mapping[str, Routes]:
+    """The routes of every mixture of the table, fitted or not."""
+    found = {}
+    for name, runs in fits.runs.groupby("mixture", sort=False):
+        options = (runs, fits.cost, fits.replicates, fits.seed)
+        routes = (_law(fits, str(name)), isoflop(*options), envelope(*options))
+        found[str(name)] = Routes(mixture=str(name), routes=routes)
+    return found
+
+
+def _law(fits: StudyFit, name: str) -> Route:
+    if name in fits.not_fitted:
+        return Route(name="law", missing=f"not fitted: it {fits.not_fitted[name]}")
+    frontier = fits.mixtures[name].frontier
+    return Route(
+        name="law",
+        params_exponent=frontier["params_exponent"],
+        data_exponent=frontier["data_exponent"],
+        interval=fits.interval,
+    )
+
+
+def _apart(a: Route, b: Route) -> bool:
+    first, second = a.params_exponent, b.params_exponent
+    if first is None or second is None:
+        return False
+    return first.low > second.high or second.low > first.high
