@@ -84,6 +84,28 @@ def test_compare_follows_the_contract(capsys, runs):
     assert answer["paired"]["pairs"][0]["overall"]["n_lower"] >= 38
 
 
+def test_compare_shows_every_test_and_takes_the_options_of_fit(capsys, runs):
+    options = ("--law", "no-floor", "--objective", "squares", "--uncertainty", "wild")
+    code, out, _ = call(capsys, "compare", "--runs", runs)
+    words = " ".join(out.split())
+    assert code == 0
+    assert "own floors E one floor E" in words
+    assert "one law alpha, beta alpha beta E swapped" in words
+    assert "- pretrained minus scratch: no shift" in words
+    code, out, _ = call(capsys, "compare", "--runs", runs, *options, "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert "wild" in answer["interval"]
+    (pair,) = answer["pairs"]
+    shared = [test["shared"] for test in pair["tests"]]
+    assert shared[1:] == [["alpha", "beta"], ["alpha"], ["beta"]]
+    assert "swapped" in pair["permutation"]["method"]
+    _, out, _ = call(capsys, "compare", "--runs", runs, "--law", "transfer")
+    assert "not compared: mixture 'scratch' has no column pretraining_examples" in " ".join(
+        out.split()
+    )
+
+
 @pytest.mark.parametrize("command", [["fit"], ["compare"], ["allocate", "--budget", "1e10"]])
 def test_tables_fit_a_terminal_and_say_how_they_were_made(capsys, runs, command):
     code, out, _ = call(capsys, command[0], "--runs", runs, *command[1:])
@@ -251,8 +273,12 @@ def test_a_budget_in_money_pays_for_jets_too(capsys, runs):
     assert priced["examples"]["value"] < free["examples"]["value"]
     spent = priced["flops"] / 1e9 / 3600 + 1e-4 * priced["examples"]["value"]
     assert spent == pytest.approx(1.0)
+    assert free["jets_free"] is None
+    assert priced["jets_free"]["params"] == pytest.approx(free["params"]["value"])
+    assert priced["jets_share"] == pytest.approx(1e-4 * priced["examples"]["value"])
     code, out, _ = call(capsys, "allocate", "--runs", runs, *options)
     assert "0.0001 per jet" in out
+    assert "of the budget pays for jets; if they were free, N*" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -286,7 +312,7 @@ def test_the_ladder_offers_measured_sizes(capsys, runs):
     [
         ((), "give one of --budget"),
         (("--budget", "1e9", "--money", "3"), "give one of --budget"),
-        (("--gpu-hours", "3"), "give the speed"),
+        (("--gpu-hours", "3"), "the speed is unknown: give --rate"),
         (("--gpu-hours", "3", "--device", "H20", "--mfu", "0.3"), "did you mean 'H200'"),
         (("--money", "3", "--rate", "1e9"), "--money needs --price-gpu-hour"),
         (("--budget", "1e9", "--price-jet", "1"), "prices need a budget in --money"),
@@ -347,3 +373,29 @@ def test_a_bad_table_is_one_line(capsys, tmp_path, text, message):
     code, out, err = call(capsys, "fit", "--runs", path)
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert message in err
+
+
+def test_far_beyond_the_runs_the_first_sentence_says_so(capsys, runs):
+    for budget, words in (("1e10", None), ("1e20", "and at that distance a guess")):
+        code, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", budget)
+        assert code == 0
+        start = " ".join(out.split("Predicted by")[0].split())
+        assert ("decades above the measured compute" in start) == (words is not None)
+        assert words is None or words in start
+    _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e20", "--json")
+    assert json.loads(out)["decades_beyond"] > 5
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--gpu-hours", "1"), "has no columns flops and seconds"),
+        (("--gpu-hours", "1", "--rate", "-1"), "rate is -1.0 FLOP/s"),
+        (("--gpu-hours", "1", "--device", "H100"), "--device NAME with --mfu SHARE"),
+        (("--budget", "1e9", "--rate", "1e9"), "needs no speed"),
+    ],
+)
+def test_a_speed_must_be_known_and_wanted(capsys, runs, options, complaint):
+    code, out, error = call(capsys, "allocate", "--runs", runs, *options)
+    assert (code, out) == (2, "")
+    assert complaint in error

@@ -35,8 +35,10 @@ MAY_IMPORT = {
     "awkward": {"jetscale.jets"},
     "rich": {
         "jetscale.display",
+        "jetscale.display_checks",
         "jetscale.display_jets",
         "jetscale.display_measure",
+        "jetscale.display_power",
         "jetscale.display_scaling",
     },
     "click": {
@@ -45,6 +47,7 @@ MAY_IMPORT = {
         "jetscale.cli_base",
         "jetscale.cli_jets",
         "jetscale.cli_measure",
+        "jetscale.cli_power",
     },
     "plotly": {"jetscale.report"},
 }

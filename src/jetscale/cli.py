@@ -44,6 +44,9 @@ def plan(sweep: Path, as_json: bool) -> None:
         show_plan(summary)
 
 
+import jetscale.cli_power  # noqa: E402  its command stands after plan
+
+
 @cli.command()
 @sweep_argument
 @click.option("--address", help="Ray cluster to join, e.g. auto. [default: this machine]")

@@ -20,6 +20,18 @@ def _analysis(command: F) -> F:
     return click.argument("sweep", type=PATH, required=False)(command)
 
 
+def _fitted(command: F) -> F:
+    """--law, --objective and --uncertainty: what is fitted, and how."""
+    uncertainty = "components, trunks, cells or wild. [default: what suits the table]"
+    objective = "huber, squares or absolute."
+    law = "chinchilla, no-floor, repetition, transfer or pretraining."
+    command = click.option("--uncertainty", help=uncertainty)(command)
+    command = click.option("--objective", default="huber", show_default=True, help=objective)(
+        command
+    )
+    return click.option("--law", default="chinchilla", show_default=True, help=law)(command)
+
+
 def _table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
     """The run table of a sweep or of a CSV file, and warnings, which go to standard error too."""
     from jetscale.scaling import read_runs
@@ -39,14 +51,7 @@ def _table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
 
 @cli.command()
 @_analysis
-@click.option(
-    "--law",
-    default="chinchilla",
-    show_default=True,
-    help="chinchilla, no-floor, repetition, transfer or pretraining.",
-)
-@click.option("--objective", default="huber", show_default=True, help="huber, squares or absolute.")
-@click.option("--uncertainty", help="cells, wild or trunks. [default: wild up to 16 cells]")
+@_fitted
 def fit(sweep: Path | None, runs: Path | None, as_json: bool, **options: Any) -> None:
     """Measured differences, law and frontier.
 
@@ -69,20 +74,25 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, **options: Any) ->
 
 @cli.command()
 @_analysis
+@_fitted
 @click.option("--budget", type=float, help="FLOPs for N*, D* and compute ratios. [default: middle]")
-def compare(sweep: Path | None, runs: Path | None, as_json: bool, budget: float | None) -> None:
+def compare(
+    sweep: Path | None, runs: Path | None, as_json: bool, budget: float | None, **options: Any
+) -> None:
     """Tell whether two mixtures scale differently.
 
-    Paired losses, differences of exponents, a test, and both frontiers at a budget.
+    Paired losses, differences of exponents, tests of what the laws have in common, and both
+    frontiers at a budget. The law is one of params and examples alone: chinchilla or no-floor.
 
     \b
     Example:
       jetscale compare sweeps/quickstart.py --budget 1e10
+      jetscale compare --runs runs.csv --uncertainty trunks
     """
     from jetscale import display_scaling, scaling
 
     frame, _ = _table(sweep, runs)
-    summary = scaling.summarise_comparison(frame, budget)
+    summary = scaling.summarise_comparison(frame, budget, scaling.Options(**options))
     if as_json:
         print_json({"pairs": []} | summary.to_dict())
     else:
@@ -92,11 +102,11 @@ def compare(sweep: Path | None, runs: Path | None, as_json: bool, budget: float 
 @cli.command()
 @_analysis
 @click.option("--budget", type=float, help="FLOPs of one training run, e.g. 1e13.")
-@click.option("--gpu-hours", type=float, help="Instead: hours of one device; needs a speed.")
-@click.option("--money", type=float, help="Instead: money; needs a speed and --price-gpu-hour.")
-@click.option("--device", help="Speed: H200, H100, A100, L40S, V100 or T4, at --mfu.")
+@click.option("--gpu-hours", type=float, help="Instead: hours of one device.")
+@click.option("--money", type=float, help="Instead: money; needs --price-gpu-hour.")
+@click.option("--rate", type=float, help="FLOPs per second. [default: as the SWEEP's runs took]")
+@click.option("--device", help="Or H200, H100, A100, L40S, V100 or T4, with --mfu.")
 @click.option("--mfu", type=float, help="Measured share of the device's peak, e.g. 0.3.")
-@click.option("--rate", type=float, help="Speed: measured training FLOPs per second.")
 @click.option("--price-gpu-hour", type=float, help="Money per hour of the device.")
 @click.option("--price-jet", type=float, default=0.0, help="Money per simulated jet. [default: 0]")
 @click.option("--ladder", is_flag=True, help="Choose among the measured model sizes.")
@@ -124,8 +134,9 @@ def allocate(
     """
     from jetscale import display_scaling, scaling
 
-    budget = _budget(**terms)
+    _check_terms(**terms)
     frame, _ = _table(sweep, runs)
+    budget = _budget(frame, **terms)
     scaling.check_question(budget, mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
     allocation = scaling.allocate(scaling.fit(frame), budget, mixture, sizes)
@@ -135,34 +146,54 @@ def allocate(
         display_scaling.show_allocation(allocation)
 
 
-def _budget(
+def _check_terms(
     budget: float | None,
     gpu_hours: float | None,
     money: float | None,
+    rate: float | None,
     device: str | None,
     mfu: float | None,
-    rate: float | None,
     price_gpu_hour: float | None,
     price_jet: float,
-) -> Any:
-    """The budget of `allocate` from its options."""
-    from jetscale import scaling
-
+) -> None:
+    """Refuse options of `allocate` that do not go together."""
     if sum(amount is not None for amount in (budget, gpu_hours, money)) != 1:
         raise click.UsageError("give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT")
     if money is None and (price_gpu_hour is not None or price_jet):
         raise click.UsageError("prices need a budget in --money")
+    if money is not None and price_gpu_hour is None:
+        raise click.UsageError("--money needs --price-gpu-hour")
+    speed = rate is not None or device is not None or mfu is not None
+    if budget is not None and speed:
+        raise click.UsageError("a --budget in FLOPs needs no speed: drop --rate, --device, --mfu")
+    if (device is None) != (mfu is None) or (rate is not None and device is not None):
+        raise click.UsageError("give the speed as --rate, or as --device NAME with --mfu SHARE")
+
+
+def _budget(
+    frame: Any,
+    budget: float | None,
+    gpu_hours: float | None,
+    money: float | None,
+    rate: float | None,
+    device: str | None,
+    mfu: float | None,
+    price_gpu_hour: float | None,
+    price_jet: float,
+) -> Any:
+    """The budget of `allocate` from its options, at the speed of the study unless one is given."""
+    from jetscale import scaling
+
     if budget is not None:
         return scaling.flops_budget(budget)
-    if rate is None:
-        if device is None or mfu is None:
-            raise click.UsageError("give the speed: --device NAME with --mfu SHARE, or --rate")
-        rate = scaling.sustained(device, mfu)
+    source = "given" if rate is not None else ""
+    if rate is None and device is not None:
+        rate, source = scaling.sustained(device, mfu or 0.0), f"{device} at {mfu:.0%} of its peak"
+    elif rate is None:
+        rate, source = scaling.measured_rate(frame)
     if gpu_hours is not None:
-        return scaling.gpu_hours_budget(gpu_hours, rate)
-    if price_gpu_hour is None:
-        raise click.UsageError("--money needs --price-gpu-hour")
-    return scaling.money_budget(money or 0.0, rate, price_gpu_hour, price_jet)
+        return scaling.gpu_hours_budget(gpu_hours, rate, source)
+    return scaling.money_budget(money or 0.0, rate, price_gpu_hour or 0.0, price_jet, source)
 
 
 @cli.command()
@@ -171,21 +202,46 @@ def _budget(
 def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> None:
     """Write everything into one HTML file that opens offline.
 
+    With SWEEP, the report and its figures are kept in MLflow too, with the study's parent run.
+
     \b
     Example:
       jetscale report sweeps/quickstart.py --out report.html
     """
-    from jetscale.report import write_report
+    from jetscale.report import make_report
 
     frame, warnings = _table(sweep, runs)
-    write_report(
+    made = make_report(
         frame,
-        out,
         title=sweep.stem if sweep else str(runs),
         held_fixed=frame["controls"].iloc[0] if "controls" in frame else None,
         warnings=warnings,
+        measures=_measured(sweep) if sweep else None,
     )
+    made.write(out)
+    if sweep:
+        _attach(sweep, made.texts())
     if as_json:
         print_json({"report": str(out)})
     else:
         click.echo(f"report written to {out}")
+
+
+def _measured(sweep: Path) -> dict[str, Any] | None:
+    """What `jetscale measure` found for a sweep, if it was run."""
+    from jetscale.measures import kept
+    from jetscale.sweep.records import study_folder
+    from jetscale.sweepfile import load_study
+
+    study = load_study(sweep)
+    return kept(study, study_folder(study, home()))
+
+
+def _attach(sweep: Path, texts: dict[str, str]) -> None:
+    """Keep the report of a sweep in MLflow; where it refuses, the file is there all the same."""
+    from jetscale.sweep.results import attach
+    from jetscale.sweep.tracking import default_uri
+    from jetscale.sweepfile import load_study
+
+    problem = attach(load_study(sweep), home(), default_uri(home()), texts)
+    warn([problem] if problem else [])

@@ -5,13 +5,14 @@ a line, and so do mixtures or pairs left out for the same reason.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from jetscale.display import console, table
+from jetscale.display_checks import show_checks
 from jetscale.plan import short
 from jetscale.scaling import (
     Allocation,
@@ -22,6 +23,10 @@ from jetscale.scaling import (
     StudyFit,
     Summary,
 )
+from jetscale.scaling.comparison.joint import EXPONENTS
+
+_FAR = 2.0
+"""Decades beyond the measured compute at which a fitted law says little."""
 
 
 def _table(title: str, *columns: str, left: int = 1) -> Table:
@@ -49,6 +54,8 @@ def show_summary(summary: Summary) -> None:
         show_paired(summary.paired)
     if isinstance(summary.laws, StudyFit):
         show_fit(summary.laws)
+        if summary.diagnostics is not None:
+            show_checks(summary.diagnostics, summary.conventions)
     elif summary.laws is not None:
         show_comparison(summary.laws)
     _lines(summary.missing)
@@ -118,29 +125,40 @@ def show_fit(fits: StudyFit) -> None:
 
 
 def show_comparison(comparison: Comparison) -> None:
-    """Differences of exponents, pair by pair."""
-    rows = _table("Exponents: b minus a", "a", "b", "delta of N* exponent", "p", "verdict", left=2)
-    rows.columns[-1].no_wrap = False
+    """Differences of exponents, tests, verdicts and ratios, pair by pair."""
+    deltas = _table("Exponent of N*: b minus a", "a", "b", "own floors E", "one floor E", left=2)
     for pair in comparison.pairs:
-        delta = interval(pair.delta_params_exponent)
-        _add(
-            rows,
-            pair.a,
-            pair.b,
-            delta,
-            f"{pair.p_value:.2g}",
-            pair.verdict.removesuffix(" at this scale"),
-        )
-    console.print(rows)
-    method = comparison.pairs[0].to_dict()["method"]
+        both = (pair.delta_params_exponent, pair.delta_params_exponent_shared_floor)
+        _add(deltas, pair.a, pair.b, *map(interval, both))
+    console.print(deltas)
+    _show_tests(comparison)
+    _lines(f"{pair.b} minus {pair.a}: {pair.verdict}" for pair in comparison.pairs)
     console.print(
-        f"* not identified at this scale. p: {method}. The verdict claims a shift of the exponent "
-        "only where p is below 0.05, the interval excludes zero and both exponents are identified: "
-        "a small p alone says that the curves differ in shape.",
+        f"* not identified at this scale. Intervals: {comparison.interval}. A shift of the "
+        "exponent is claimed only where p for alpha, beta is below 0.05, both intervals lie on "
+        "the same side of zero and both exponents are identified: a small p alone says that the "
+        "curves differ in shape.",
         style="dim",
     )
     _show_ratios(comparison)
     _lines(_grouped("not compared", comparison.not_compared))
+
+
+def _show_tests(comparison: Comparison) -> None:
+    """p-values, one hypothesis per column."""
+    shared = [test.shared for test in comparison.pairs[0].tests]
+    names = ["one law" if len(found) > len(EXPONENTS) else ", ".join(found) for found in shared]
+    rows = _table("Can both laws share it? p-values", "a", "b", *names, "swapped", left=2)
+    for pair in comparison.pairs:
+        p_values = [*(test.p_value for test in pair.tests), pair.permutation.p_value]
+        _add(rows, pair.a, pair.b, *(f"{p:.2g}" for p in p_values))
+    console.print(rows)
+    console.print(
+        "p, Holm-corrected over pairs: laws that share what heads the column against a law for "
+        "each, by bootstrap of the null; swapped: one law, floor included, by permutation of "
+        "labels.",
+        style="dim",
+    )
 
 
 def _show_ratios(comparison: Comparison) -> None:
@@ -179,7 +197,7 @@ def show_allocation(allocation: Allocation) -> None:
         _add(
             rows,
             name if found.loss.identified else f"{name} *",
-            _count(found.params),
+            _count(found.params, allocation.ladder),
             _count(found.examples),
             f"{found.loss.value:.3f} [{found.loss.low:.3f}, {found.loss.high:.3f}]",
             *((f"{found.best_share:.0%}",) if several else ()),
@@ -190,6 +208,7 @@ def show_allocation(allocation: Allocation) -> None:
     if not in_flops:
         runs = ", ".join(f"{name} {found.flops:.2g}" for name, found in allocation.mixtures.items())
         console.print(Text(f"FLOPs of these runs: {runs}."), style="dim")
+    _lines(_moved(allocation))
     meaning = " best: share of bootstrap replicates with the lowest loss." if several else ""
     console.print(
         f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}",
@@ -199,6 +218,17 @@ def show_allocation(allocation: Allocation) -> None:
     _lines(_grouped("not fitted", allocation.not_fitted))
     _lines(allocation.warnings)
     _lines(_folded({name: found.warnings for name, found in allocation.mixtures.items()}))
+
+
+def _moved(allocation: Allocation) -> Iterable[str]:
+    """How far the price of jets moves each optimum."""
+    for name, found in allocation.mixtures.items():
+        if (free := found.jets_free) is not None:
+            yield (
+                f"{name}: {found.jets_share:.0%} of the budget pays for jets; if they were free, "
+                f"N* {_size(float(free.params))}, D* {_size(float(free.examples))}, "
+                f"loss {float(free.loss):.3f}"
+            )
 
 
 def _show_measured(allocation: Allocation) -> None:
@@ -216,9 +246,11 @@ def _show_measured(allocation: Allocation) -> None:
 def _sentence(allocation: Allocation) -> str:
     """The answer in words: the law's where it is identified, else the best measured cell first."""
     budget = f"budget {allocation.budget.amount:.3g} {allocation.budget.unit}"
+    far = _far(allocation)
     if allocation.best_identified:
         return (
-            f"For mixture {allocation.best} and {budget}: {_advice(allocation, allocation.best)}."
+            f"For mixture {allocation.best} and {budget}: "
+            f"{_advice(allocation, allocation.best)}.{far}"
         )
     measured = {n: f.measured for n, f in allocation.mixtures.items() if f.measured is not None}
     loose = (
@@ -228,6 +260,7 @@ def _sentence(allocation: Allocation) -> str:
         advice = _advice(allocation, allocation.best)
         return (
             f"{loose}is to be tested, not spent by. For {allocation.best} and {budget}: {advice}."
+            f"{far}"
         )
     name = min(measured, key=lambda n: measured[n].loss)
     cell = measured[name]
@@ -236,22 +269,47 @@ def _sentence(allocation: Allocation) -> str:
         f"For mixture {name} and {budget}: {short(cell.params)} parameters on "
         f"{short(cell.examples)} jets reached loss {cell.loss:.3f}, measured{rank}. {loose}for "
         f"it is to be tested, not spent by: {_advice(allocation, name)}."
+        f"{far}{_other(allocation, name)}"
     )
 
 
+def _far(allocation: Allocation) -> str:
+    """A sentence for a budget outside the measured compute, by how many decades."""
+    beyond = allocation.decades_beyond
+    if not beyond:
+        return ""
+    side = "above" if beyond > 0 else "below"
+    return (
+        f" This budget lies {abs(beyond):.1f} decades {side} the measured compute: an extrapolation"
+        f"{', and at that distance a guess' if abs(beyond) > _FAR else ''}."
+    )
+
+
+def _other(allocation: Allocation, name: str) -> str:
+    """Which mixture the laws prefer where it is not the best measured one."""
+    if allocation.best == name:
+        return ""
+    share = allocation.mixtures[allocation.best].best_share
+    return f" Those laws would choose {allocation.best}, in {share:.0%} of replicates."
+
+
 def _advice(allocation: Allocation, name: str) -> str:
+    """The run to make, in words."""
     found = allocation.mixtures[name]
     if found.params.value < 1 or found.examples.value < 1:
         return "no usable optimum, less than one parameter or jet"
-    loss = found.loss
+    loss, params = found.loss, found.params.value
     return (
-        f"train {_size(found.params.value)} parameters on {_size(found.examples.value)} jets, "
+        f"train {short(params) if allocation.ladder else _size(params)} parameters on "
+        f"{_size(found.examples.value)} jets, "
         f"expect loss {loss.value:.3f} [{loss.low:.3f}, {loss.high:.3f}]"
     )
 
 
-def _count(estimate: Estimate) -> str:
-    value, low, high = map(_size, (estimate.value, estimate.low, estimate.high))
+def _count(estimate: Estimate, ladder: Sequence[float] = ()) -> str:
+    """Value and interval; sizes of a ladder as they are."""
+    shown = short if ladder else _size
+    value, low, high = map(shown, (estimate.value, estimate.low, estimate.high))
     return f"{value} [{low}, {high}]"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.report import write_report
+from jetscale.report import make_report
 from jetscale.scaling.engine import laws
 
 LAWS = {
@@ -113,7 +113,7 @@ def report(tmp_path_factory) -> Callable[..., tuple[str, Page]]:
     def write(frame: pd.DataFrame, **options) -> tuple[str, Page]:
         out: Path = tmp_path_factory.mktemp("report") / "report.html"
         given = {"title": "Test", "held_fixed": None, "replicates": REPLICATES} | options
-        assert write_report(frame, out, **given) == out
+        assert make_report(frame, **given).write(out) == out
         assert [path.name for path in out.parent.iterdir()] == ["report.html"]
         text = out.read_text(encoding="utf-8")
         page = Page(text)

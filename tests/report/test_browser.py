@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from jetscale.report import write_report
+from jetscale.report import make_report
 
 WIDTH = "return document.documentElement.scrollWidth"
 WebDriverWait = pytest.importorskip("selenium.webdriver.support.ui").WebDriverWait
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def page(browser, study, tmp_path_factory):
     out = tmp_path_factory.mktemp("browser") / "report.html"
-    write_report(study, out, title="Test", held_fixed=None, replicates=50)
+    make_report(study, title="Test", held_fixed=None, replicates=50).write(out)
     browser.get(out.as_uri())
     return browser
 

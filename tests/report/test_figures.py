@@ -140,17 +140,6 @@ def test_budgets_are_decades_of_the_measured_compute(results):
     assert [answer.budget_flops for answer in results.allocations] == list(budgets)
 
 
-def test_the_window_scan_leaves_out_what_it_says(results):
-    assert list(results.windows) == [
-        "the smallest data size",
-        "the smallest model",
-        "the largest model",
-    ]
-    assert results.windows["the smallest data size"].runs["examples"].min() == 3e4
-    assert results.windows["the smallest model"].runs["params"].min() == 4e4
-    assert results.windows["the largest model"].runs["params"].max() == 2e5
-
-
 def test_the_baseline_comes_first(study, results):
     assert results.names == ("scratch", "qcd", "qcd+bsm")
     two = study[study["mixture"] != "qcd+bsm"]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jetscale.errors import FitError, StorageError, TableError
-from jetscale.report import SECTIONS, write_report
+from jetscale.report import SECTIONS, make_report
 from jetscale.scaling import validate
 from jetscale.scaling.cost import cost_model
 
@@ -147,9 +147,9 @@ def test_the_budgets_given_are_the_ones_answered(study, report):
 
 def test_an_unwritable_folder_leaves_nothing(study, tmp_path):
     (tmp_path / "file").write_text("mine")
-    one = study[study["mixture"] == "qcd"]
+    made = make_report(study[study["mixture"] == "qcd"], title="t", held_fixed=None, replicates=50)
     with pytest.raises(StorageError, match="file"):
-        write_report(one, tmp_path / "file" / "r.html", title="t", held_fixed=None, replicates=50)
+        made.write(tmp_path / "file" / "r.html")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "mine"
 
@@ -158,10 +158,20 @@ def test_a_bad_question_leaves_the_old_report(study, tmp_path):
     out = tmp_path / "r.html"
     out.write_text("old")
     with pytest.raises(FitError, match="budget is -1"):
-        write_report(study, out, title="t", held_fixed=None, budgets=[-1.0], replicates=50)
+        make_report(study, title="t", held_fixed=None, budgets=[-1.0], replicates=50).write(out)
     with pytest.raises(FitError, match="replicates is 10"):
-        write_report(study, out, title="t", held_fixed=None, replicates=10)
+        make_report(study, title="t", held_fixed=None, replicates=10).write(out)
     with pytest.raises(TableError, match="missing column 'loss'"):
-        write_report(study.drop(columns="loss"), out, title="t", held_fixed=None)
+        make_report(study.drop(columns="loss"), title="t", held_fixed=None).write(out)
     assert out.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
+
+
+def test_page_and_figures_as_files(study):
+    made = make_report(study, title="t", held_fixed=None, replicates=50)
+    texts = made.texts()
+    assert texts["report.html"] == made.text
+    figures = {name: text for name, text in texts.items() if name.startswith("figures/")}
+    assert len(figures) == len(made.figures) == len(texts) - 1
+    assert "figures/qcd-runs-and-law.json" in figures
+    assert all(json.loads(text)["data"] for text in figures.values())

@@ -32,7 +32,7 @@ def test_a_replicate_is_the_fit_to_the_cells_it_drew(grid, truth):
     runs = validate(grid({"m": truth}, noise=0.02))
     family, objective = Family(CHINCHILLA, centred(runs)), Objective("huber", 0.02)
     q = family.fit(np.ones((1, len(runs))), objective).q
-    drawn = resample(family, q, runs, objective, 50, seed=3)[0]
+    drawn = resample(family, q, runs, objective, 50, 3, "cells")[0]
     weights = cell_weights(48, 50, seed=3)[0].astype(int)
     repeated = runs.loc[runs.index.repeat(weights[runs["cell"]])].copy()
     repeated["seed"] = np.arange(len(repeated))
@@ -113,7 +113,7 @@ def test_a_fit_at_its_bound_is_not_identified_whatever_the_replicates():
 
 @pytest.mark.parametrize(
     ("asked", "cells", "used"),
-    [(None, 17, "cells"), (None, 16, "wild"), ("cells", 7, "cells"), ("trunks", 40, "trunks")],
+    [(None, 41, "cells"), (None, 40, "components"), ("cells", 7, "cells"), ("wild", 60, "wild")],
 )
 def test_few_cells_are_not_resampled(asked, cells, used):
     assert kind(asked, cells) == used
@@ -127,9 +127,19 @@ def test_unknown_method():
 def test_the_method_used_is_said(grid, truth):
     few = grid({"m": truth}, params=[1e7, 1e8, 1e9], examples=[1e8, 1e9, 1e10, 1e11])
     plain = fit(few, replicates=50).to_dict()
-    assert plain["mixtures"]["m"]["uncertainty"] == "wild"
-    assert plain["interval"].startswith("wild cluster bootstrap over cells")
-    assert "linked by a trunk" in fit(few, replicates=50, uncertainty="trunks").interval
+    assert plain["mixtures"]["m"]["uncertainty"] == "components"
+    assert plain["interval"].startswith("refits to redrawn effects of cells and runs")
+    assert "wild cluster" in fit(few, replicates=50, uncertainty="wild").interval
+    shared = few.assign(trunk=few["params"].astype(str) + few["seed"].astype(str))
+    assert "effects of trunks, cells and runs" in fit(shared, replicates=50).interval
+
+
+def test_few_degrees_of_freedom_are_said(grid, truth):
+    cells = grid({"m": truth}, params=[1e7, 1e8, 1e9], examples=[1e8, 1e9, 1e10])
+    (line,) = fit(cells.iloc[:16], replicates=50).mixtures["m"].warnings[:1]
+    what = "8 cells for 5 parameters: 3 degrees of freedom, intervals are wide and rough"
+    assert line == f"m: {what}"
+    assert not any("rough" in w for w in fit(cells, replicates=50).mixtures["m"].warnings)
 
 
 def test_an_exponent_whose_interval_reaches_a_bound_is_not_identified():

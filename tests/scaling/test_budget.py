@@ -1,4 +1,7 @@
+import math
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from jetscale.scaling.budget import (
     Budget,
     flops_budget,
     gpu_hours_budget,
+    measured_rate,
     money_budget,
     sustained,
 )
@@ -112,3 +116,22 @@ def test_devices():
 def test_what_cannot_be_spent_is_refused(make, message):
     with pytest.raises(FitError, match=message):
         make()
+
+
+def test_the_speed_of_a_study_is_all_its_flops_over_all_its_seconds():
+    runs = pd.DataFrame({"flops": [1e9, 9e9, 5.0], "seconds": [2.0, 3.0, 0.0], "device": "cpu"})
+    rate, source = measured_rate(runs)
+    assert rate == pytest.approx(2e9)
+    assert source == "measured over 2 runs on cpu"
+    budget = gpu_hours_budget(1.0, rate, source)
+    assert budget.flops == pytest.approx(7.2e12)
+    assert budget.terms == "2e+09 FLOP/s sustained (measured over 2 runs on cpu)"
+
+
+def test_no_durations_no_speed():
+    with pytest.raises(FitError, match="no columns flops and seconds"):
+        measured_rate(pd.DataFrame({"flops": [1.0]}))
+    with pytest.raises(FitError, match="no run has a duration"):
+        measured_rate(pd.DataFrame({"flops": [1.0], "seconds": [math.nan]}))
+    with pytest.raises(FitError, match="rate is 0"):
+        gpu_hours_budget(1.0, 0.0)

@@ -12,6 +12,7 @@ from jetscale.scaling.estimate import (
     expanded_level,
     percentile_interval,
     student_interval,
+    widening,
 )
 
 
@@ -39,6 +40,22 @@ def test_expanded_percentiles_of_a_mean_cover_as_student_does():
 
 def test_expanded_level_tends_to_the_plain_one():
     assert expanded_level(5) < expanded_level(20) < expanded_level(10**6) < 0.025
+
+
+def test_widening_makes_student_intervals():
+    student, z = stats.t.ppf(0.975, 11), stats.norm.ppf(expanded_level(16))
+    draws = widening(student, 16) * np.random.default_rng(4).normal(size=400_000)
+    assert widening(student, 16) * -z == pytest.approx(student)
+    assert percentile_interval(draws, 16) == pytest.approx((-student, student), rel=0.01)
+
+
+def test_ends_lie_between_ranks():
+    """The value of rank p (R + 1) of uniform draws is p on average, however few they are."""
+    level = expanded_level(10**6)
+    for count in (59, 149):
+        draws = np.random.default_rng(8).random((1000, count))
+        ends = np.array([percentile_interval(row, 10**6) for row in draws])
+        assert ends.mean(axis=0) == pytest.approx([level, 1 - level], abs=0.003)
 
 
 def test_infinite_replicates_count_and_undefined_do_not():

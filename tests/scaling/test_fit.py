@@ -206,7 +206,7 @@ def test_smallest_table_that_fits(grid, truth):
     fitted = fit(frame.iloc[[0, 1, 3, 4, 7, 8]], replicates=100).mixtures["m"]
     assert fitted.n_cells == 6
     assert np.isfinite(fitted.theta).all()
-    assert fitted.uncertainty == "wild"
+    assert fitted.uncertainty == "components"
     alpha = fitted.parameters["alpha"]
     assert alpha.low < truth[3] < alpha.high
     assert alpha.high - alpha.low > 0.1, "one degree of freedom"

@@ -5,7 +5,14 @@ import json
 import pytest
 
 from jetscale.errors import FitError, TableError
-from jetscale.scaling import fit, paired, summarise_comparison, summarise_fit
+from jetscale.scaling import (
+    Options,
+    diagnose,
+    fit,
+    paired,
+    summarise_comparison,
+    summarise_fit,
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,11 +31,24 @@ def two_sizes(runs):
 def test_both_parts_are_those_of_the_analyses(runs):
     plain = summarise_fit(runs).to_dict()
     assert plain.pop("paired") == paired(runs).to_dict()
-    assert plain == fit(runs).to_dict()
+    fits = fit(runs)
+    assert plain.pop("diagnostics") == diagnose(fits).to_dict()
+    assert set(plain.pop("conventions")) == {"scratch", "qcd"}
+    assert plain == fits.to_dict()
     compared = summarise_comparison(runs).to_dict()
     assert compared["paired"] == paired(runs).to_dict()
     assert compared["warnings"] == []
     assert [(pair["a"], pair["b"]) for pair in compared["pairs"]] == [("scratch", "qcd")]
+
+
+def test_a_comparison_is_made_with_the_options(runs):
+    options = Options(law="no-floor", objective="squares", uncertainty="wild")
+    summary = summarise_comparison(runs, 1e15, options)
+    assert "wild cluster" in summary.laws.interval
+    assert ("E",) not in {test.shared for test in summary.laws.pairs[0].tests}
+    assert summary.laws.pairs[0].budget == 1e15
+    with pytest.raises(FitError, match="did you mean 'squares'"):
+        summarise_comparison(runs, options=Options(objective="square"))
 
 
 def test_laws_without_pairs(runs):

@@ -69,7 +69,7 @@ def make_record(study, cell, **changes):
         "controls_digest": digest(controls),
         "streams": {"train-0": "abc"},
         "trunk": cell.trunk,
-        "timings": {"steps": 1.0, "evaluation": 0.5},
+        "timings": {"steps": 1.0, "evaluation": 0.5, "total": 2.0},
         "device": "cpu",
         "host": "here",
         "versions": {"torch": "2"},

@@ -6,7 +6,7 @@ from jetscale.errors import StudyError
 from jetscale.plan import cells
 from jetscale.study import digest
 from jetscale.sweep.records import RecordStore, study_folder
-from jetscale.sweep.results import results
+from jetscale.sweep.results import attach, results
 
 
 @pytest.fixture
@@ -46,6 +46,20 @@ def test_asking_before_the_first_run_leaves_no_database(study, tmp_path):
     with pytest.raises(StudyError, match="has no finished runs"):
         results(study, tmp_path, database(tmp_path))
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.integration
+def test_a_report_is_kept_with_the_parent_run(study, store, tmp_path):
+    uri = database(tmp_path)
+    assert attach(study, tmp_path, uri, {"report.html": "<p>text</p>"}) == ""
+    kept = list((study_folder(study, tmp_path) / "artifacts").rglob("report.html"))
+    assert [path.read_text() for path in kept] == ["<p>text</p>"]
+
+
+def test_without_mlflow_a_report_is_a_warning(study, store, tmp_path):
+    line = attach(study, tmp_path, "sqlite:////proc/nowhere/mlflow.db", {"a": "b"})
+    assert line.startswith("MLflow at sqlite:")
+    assert line.endswith("the report is not in MLflow")
 
 
 def test_without_mlflow_the_records_answer(study, store, tmp_path):

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -82,10 +83,31 @@ def test_a_run_that_shows_an_older_record_is_replaced(mirror, records):
 def test_the_pulled_table_is_the_table_of_the_records(mirror, records):
     mirror.sync(records, mirror.parent("identity", {}))
     frame, expected = mirror.pull(), run_table(records)
-    for column in ("key", "mixture", "params", "examples", "seed", "loss", "flops"):
+    same = ("key", "mixture", "params", "examples", "seed", "loss", "flops", "seconds", "trunk")
+    for column in same:
         assert frame[column].tolist() == expected[column].tolist(), column
     assert frame["controls_digest"].nunique() == 1
     assert frame["controls"][0]["epochs"] == "2"
+
+
+def test_runs_from_scratch_share_no_trunk(mirror, records):
+    mirror.sync(records, mirror.parent("identity", {}))
+    frame = mirror.pull()
+    scratch = frame["mixture"] == "scratch"
+    assert (frame.loc[scratch, "trunk"] == frame.loc[scratch, "key"]).all()
+    assert not (frame.loc[~scratch, "trunk"] == frame.loc[~scratch, "key"]).any()
+
+
+def test_texts_are_artifacts_of_the_parent_run(mirror):
+    parent = mirror.parent("identity", {})
+    mirror.attach(parent, {"report.html": "<p>one</p>", "figures/a.json": "{}"})
+    mirror.attach(parent, {"report.html": "<p>two</p>"})
+    assert {file.path for file in mirror.client.list_artifacts(parent)} == {
+        "report.html",
+        "figures",
+    }
+    local = mirror.client.download_artifacts(parent, "report.html")
+    assert Path(local).read_text() == "<p>two</p>"
 
 
 def test_an_empty_study_pulls_an_empty_table(mirror):

@@ -6,6 +6,7 @@ linear probe come from scikit-learn, the optional extra ``measure``.
 """
 
 from jetscale.measures.figure import check_figure, draw_axes
+from jetscale.measures.kept import keep, kept
 from jetscale.measures.measure import JETS, measure_study
 from jetscale.measures.result import DOWNSTREAM, Axes, MeasureTable, Row, Value
 from jetscale.measures.sample import check_measurable
@@ -20,5 +21,7 @@ __all__ = [
     "check_figure",
     "check_measurable",
     "draw_axes",
+    "keep",
+    "kept",
     "measure_study",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from jetscale.plan import short
 from jetscale.report import figures_law as figures
+from jetscale.report import pairs
 from jetscale.report.html import (
     NOT_IDENTIFIED,
     Context,
@@ -21,8 +22,7 @@ from jetscale.report.html import (
     tag,
 )
 from jetscale.report.results import compute_range
-from jetscale.scaling import Allocation, Comparison, MeasuredCell, StudyFit
-from jetscale.scaling.comparison.joint import METHOD
+from jetscale.scaling import Allocation, ConventionRow, MeasuredCell, StudyFit
 from jetscale.scaling.routes.route import Route
 
 _COLUMNS = (
@@ -42,11 +42,6 @@ def frontier(context: Context) -> Markup:
     results = context.results
     if results.fits is None:
         return paragraph(f"There is no frontier: {results.missing['fits']}.")
-    compared = (
-        paragraph(f"Not compared: {results.missing['comparison']}.")
-        if results.comparison is None
-        else _comparison(results.comparison)
-    )
     return join(
         paragraph(
             "The model size N* and the number of jets D* that reach the lowest loss at compute C. "
@@ -58,8 +53,10 @@ def frontier(context: Context) -> Markup:
         _figures(context, results.fits),
         tag("h3", "Do other routes agree?"),
         _routes(context, results.fits),
+        tag("h3", "Does it depend on how compute is counted?"),
+        _conventions(context),
         tag("h3", "Do the mixtures scale differently?"),
-        compared,
+        pairs.section(context),
     )
 
 
@@ -111,33 +108,47 @@ def _routes(context: Context, fits: StudyFit) -> Markup:
     return join(paragraph(text), table(("mixture", *names, "verdict"), rows), placed)
 
 
+def _conventions(context: Context) -> Markup:
+    """Exponents under every compute convention the table allows."""
+    found = context.results.conventions
+    rows = [
+        (
+            name,
+            row.name,
+            *(
+                tag("span", row.reason, class_="range reason") if value is None else estimate(value)
+                for value in (row.params_exponent, row.data_exponent)
+            ),
+            number(row.budget, 2),
+            *("–" if value is None else short(value.value) for value in (row.params, row.examples)),
+        )
+        for name, one in found.items()
+        for row in one.rows
+        if row is one.rows[0] or not _same(row, one.rows[0])
+    ]
+    meanings = {row.name: row.convention for one in found.values() for row in one.rows}
+    columns = ("mixture", "compute", "a (N* ∝ C^a)", "b (D* ∝ C^b)", "at C", "N*", "D*")
+    text = (
+        "The exponents are those of a convention: how FLOPs are counted, whether N counts the "
+        "embedding, whether pretraining is in C. N* and D* are those at the geometric middle of "
+        "the measured compute, counted likewise."
+    )
+    return join(
+        paragraph(text),
+        table(columns, rows, text=2),
+        bullets((f"{name}: {meaning}" for name, meaning in meanings.items()), "note"),
+    )
+
+
+def _same(row: ConventionRow, own: ConventionRow) -> bool:
+    """True where a convention changes nothing: without pretraining there is none to count."""
+    return (row.params_exponent, row.budget) == (own.params_exponent, own.budget)
+
+
 def _exponent(route: Route) -> Markup:
     if route.params_exponent is None:
         return tag("span", route.missing, class_="range reason")
     return estimate(route.params_exponent)
-
-
-def _comparison(comparison: Comparison) -> Markup:
-    columns = ("a", "b", "cells", "exponent of N*: b − a", "exponent of D*: b − a", "p", "verdict")
-    rows = [
-        (
-            pair.a,
-            pair.b,
-            pair.n_cells,
-            estimate(pair.delta_params_exponent),
-            estimate(pair.delta_data_exponent),
-            number(pair.p_value, 2),
-            pair.verdict,
-        )
-        for pair in comparison.pairs
-    ]
-    note = (
-        f"Intervals: {comparison.interval}. p: equal alpha and beta of both mixtures; {METHOD}. "
-        "A small p alone says that the fitted curves differ in shape, not that the exponents are "
-        "known."
-    )
-    left_out = (f"{pair}: {why}" for pair, why in comparison.not_compared.items())
-    return join(table(columns, rows, text=2), bullets(left_out, "open"), paragraph(note, "note"))
 
 
 def budgets(context: Context) -> Markup:

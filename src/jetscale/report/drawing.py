@@ -7,10 +7,11 @@ data size are set slightly apart; the exact size is in ``customdata`` and in the
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from plotly.graph_objects import Figure, Scatter
 
@@ -102,6 +103,12 @@ def loss_range(values: pd.Series) -> list[float]:
 def shift(index: int, count: int) -> float:
     """The factor that sets the points of one of several series apart on a logarithmic axis."""
     return float(_APART ** (index - (count - 1) / 2))
+
+
+def shades(params: Iterable[float]) -> list[tuple[float, float]]:
+    """Model sizes, each once, with an opacity that grows with them."""
+    sizes = sorted(set(params))
+    return [(float(n), o) for n, o in zip(sizes, np.linspace(0.35, 1, len(sizes)), strict=True)]
 
 
 def line(name: str, style: Style, x: Any, y: Any) -> Scatter:

@@ -20,6 +20,7 @@ from jetscale.report.drawing import (
     line,
     loss_range,
     run_points,
+    shades,
     shift,
 )
 from jetscale.scaling import CostModel, MixtureFit, StudyFit
@@ -39,7 +40,7 @@ def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
     figure = empty("training jets D", "test loss", range=loss_range(runs["loss"]))
     own = runs[runs["mixture"] == fitted.mixture]
     examples = np.geomspace(own["examples"].min(), own["examples"].max(), 40)
-    for params, opacity in _shades(own["params"]):
+    for params, opacity in shades(own["params"]):
         curve = laws.loss(fitted.theta, params, examples)
         part = own[own["params"] == params]
         faded = Style(style.faded(opacity), style.symbol)
@@ -52,22 +53,16 @@ def residuals(fitted: MixtureFit, runs: pd.DataFrame, style: Style, limit: float
     """Distance of the runs of one mixture from its law in percent; darker is larger N."""
     figure = empty("training jets D", "loss above law (%)", range=[-limit, limit])
     own = runs[runs["mixture"] == fitted.mixture]
-    shades = _shades(own["params"])
-    for i, (params, opacity) in enumerate(shades):
+    sizes = shades(own["params"])
+    for i, (params, opacity) in enumerate(sizes):
         part = own[own["params"] == params]
         expected = laws.loss(fitted.theta, params, part["examples"].to_numpy())
-        apart = shift(i, len(shades))
+        apart = shift(i, len(sizes))
         faded = Style(style.faded(opacity), style.symbol)
         percent = 100 * (part["loss"] / expected - 1)
         figure.add_trace(run_points(fitted.mixture, faded, part, part["examples"] * apart, percent))
     figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
     return data_axis(figure, own["examples"])
-
-
-def _shades(params: pd.Series) -> list[tuple[float, float]]:
-    """Model sizes with an opacity that grows with them."""
-    sizes = sorted(params.unique())
-    return [(float(n), o) for n, o in zip(sizes, np.linspace(0.35, 1, len(sizes)), strict=True)]
 
 
 def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:

@@ -7,6 +7,7 @@ forbids the browser to load anything else.
 import html
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -24,6 +25,8 @@ from jetscale.scaling import Estimate
 
 NOT_IDENTIFIED = "not identified at this scale"
 _LONG_TEXT = 40
+_TAG = re.compile("<[^>]*>")
+_BREAK = re.compile('class="range')  # a further line in a cell
 
 
 class Markup(str):
@@ -77,7 +80,8 @@ def table(columns: Sequence[object], rows: Iterable[Sequence[object]], text: int
 def _cell(column: int, value: object, text: int) -> Markup:
     if column == 0:
         return tag("th", value, scope="row", class_="text")
-    if not isinstance(value, Markup) and len(str(value)) > _LONG_TEXT:
+    lines = _BREAK.split(str(value)) if isinstance(value, Markup) else [str(value)]
+    if len(lines) == 1 and len(_TAG.sub("", lines[0])) > _LONG_TEXT:
         return tag("td", value, class_="text wide")
     return tag("td", value, class_="text" if column < text else "")
 
@@ -126,17 +130,28 @@ class Figures:
 
     def __init__(self) -> None:
         self.found: dict[str, Figure] = {}
+        self.captions: dict[str, str] = {}
 
     def place(self, figure: Figure, caption: object) -> Markup:
         """The element that will hold a figure."""
         name = f"figure-{len(self.found) + 1}"
-        self.found[name] = figure
+        self.found[name], self.captions[name] = figure, str(caption)
         return tag("figure", tag("figcaption", caption), tag("div", id=name, class_="plot"))
 
     def panels(self, figures: Mapping[str, Figure], class_: str = "") -> Markup:
         """Figures by caption, side by side, as many as fit."""
         placed = [self.place(figure, caption) for caption, figure in figures.items()]
         return tag("div", *placed, class_=f"panels {class_}".strip())
+
+    def by_caption(self) -> dict[str, Figure]:
+        """The figures under their captions; one that repeats gets a number."""
+        named: dict[str, Figure] = {}
+        for name, caption in self.captions.items():
+            key, again = caption, 2
+            while key in named:
+                key, again = f"{caption} ({again})", again + 1
+            named[key] = self.found[name]
+        return named
 
     def to_json(self) -> str:
         """All figures as JSON that is safe inside a script element."""
@@ -152,6 +167,7 @@ class Context:
     styles: Mapping[str, Style]
     held_fixed: Mapping[str, Any] | None
     warnings: tuple[str, ...]
+    measures: Mapping[str, Any] | None = None
     figures: Figures = field(default_factory=Figures)
 
     def key(self) -> Markup:

@@ -1,7 +1,6 @@
-"""The fitted law of each mixture: parameters, fit, residuals, and how much the window matters."""
+"""The fitted law of each mixture: parameters, fit and residuals."""
 
 import math
-from collections.abc import Iterator
 
 from jetscale.report import figures_law as figures
 from jetscale.report.html import (
@@ -19,7 +18,7 @@ from jetscale.scaling.engine.laws import FORMULA, PARAMETERS
 
 
 def section(context: Context) -> Markup:
-    """Parameters and exponents with intervals, fits and residuals, the window scan."""
+    """Parameters and exponents with intervals, fits and residuals."""
     fits = context.results.fits
     if fits is None:
         return paragraph(f"No law is fitted: {context.results.missing['fits']}.")
@@ -35,12 +34,6 @@ def section(context: Context) -> Markup:
         tag("h3", "Fit and residuals"),
         paragraph("Darker curves and points are larger models.", class_="note"),
         _fits(context, fits),
-        tag("h3", "Does the window matter?"),
-        paragraph(
-            "The same fit without some of the runs. Exponents that move by more than their "
-            "interval show that the law does not hold over the whole window."
-        ),
-        _windows(context, fits),
     )
 
 
@@ -70,23 +63,3 @@ def _fits(context: Context, fits: StudyFit) -> Markup:
         style = context.styles[name]
         panels[f"{name}: residuals"] = figures.residuals(fitted, runs, style, limit)
     return context.figures.panels(panels, "small")
-
-
-def _windows(context: Context, fits: StudyFit) -> Markup:
-    columns = ("mixture", "without", "cells", "a (N* ∝ C^a)", "alpha", "beta")
-    rows = [row for name in fits.mixtures for row in _window_rows(context, fits, name)]
-    return table(columns, rows, text=2)
-
-
-def _window_rows(context: Context, fits: StudyFit, name: str) -> Iterator[list[object]]:
-    for left_out, part in {"nothing": fits, **context.results.windows}.items():
-        if isinstance(part, str) or name not in part.mixtures:
-            why = part if isinstance(part, str) else part.not_fitted.get(name, "no runs are left")
-            yield [name, left_out, "–", f"not fitted: {why}", "–", "–"]
-            continue
-        fitted = part.mixtures[name]
-        numbers = (
-            fitted.frontier["params_exponent"],
-            *(fitted.parameters[key] for key in ("alpha", "beta")),
-        )
-        yield [name, left_out, fitted.n_cells, *map(estimate, numbers)]

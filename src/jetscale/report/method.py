@@ -60,7 +60,6 @@ def section(context: Context) -> Markup:
         warnings += fits.warnings
         warnings += [line for fitted in fits.mixtures.values() for line in fitted.warnings]
         diagnostics = join(tag("h3", "Diagnostics of the fits"), _diagnostics(fits))
-    rows.append(("not done", "prediction of held-out runs"))
     rows.append(("versions", ", ".join(f"{name} {version(name)}" for name in _PACKAGES)))
     shown = bullets(dict.fromkeys(warnings), "warnings") or paragraph("None.")
     how = table(("what", "how"), rows, text=2)

@@ -4,6 +4,7 @@ A table that does not allow one analysis still gets the others: what is missing 
 reason, which the report prints in its place.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +17,16 @@ from jetscale.errors import FitError
 from jetscale.scaling import (
     Allocation,
     Comparison,
+    Diagnostics,
+    MixtureConventions,
     PairedStudy,
     Routes,
     StudyFit,
     all_routes,
     allocate,
     compare,
+    conventions,
+    diagnose,
     fit,
     paired,
     validate,
@@ -29,8 +34,6 @@ from jetscale.scaling import (
 
 T = TypeVar("T")
 _MOST_BUDGETS = 8
-_SCAN_SHARE = 4
-"""The window scan makes a quarter of the replicates."""
 _FEWEST_REPLICATES = 50
 
 
@@ -47,8 +50,12 @@ class Results:
     allocations: tuple[Allocation, ...]
     routes: Mapping[str, Routes]
     """The frontier by other routes, by mixture; empty without fits."""
-    windows: Mapping[str, StudyFit | str]
-    """Fits to parts of the runs, or why there is none, by what was left out."""
+    diagnostics: Diagnostics | None
+    """Checks of the fits."""
+    conventions: Mapping[str, MixtureConventions]
+    """The frontier under other compute conventions, by mixture; empty without fits."""
+    digest: str
+    """Of the checked run table: the same runs give the same."""
     missing: Mapping[str, str]
     """Why paired, fits or comparison is None."""
 
@@ -76,9 +83,18 @@ def analyse(frame: pd.DataFrame, budgets: Sequence[float] | None, replicates: in
         comparison=comparison,
         allocations=() if fits is None else tuple(allocate(fits, b) for b in chosen),
         routes={} if fits is None else all_routes(fits),
-        windows={} if fits is None else _scan(fits),
+        diagnostics=None if fits is None else diagnose(fits),
+        conventions={} if fits is None else conventions(fits),
+        digest=digest(runs),
         missing=missing,
     )
+
+
+def digest(runs: pd.DataFrame) -> str:
+    """SHA-256 of the run table in a fixed order of rows."""
+    columns = [name for name in ("mixture", "params", "examples", "seed", "loss") if name in runs]
+    text = runs[columns].sort_values(columns).to_csv(index=False, float_format="%.17g")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _attempt(what: str, missing: dict[str, str], make: Callable[[], T]) -> T | None:
@@ -107,23 +123,3 @@ def decades(fits: StudyFit) -> tuple[float, ...]:
     powers = np.arange(math.ceil(low), math.floor(high) + 2)
     step = math.ceil(len(powers) / _MOST_BUDGETS)
     return tuple(float(10.0**power) for power in powers[::-1][::step][::-1])
-
-
-def _scan(fits: StudyFit) -> dict[str, StudyFit | str]:
-    """Refit without the smallest data size, the smallest and the largest model."""
-    runs, found = fits.runs, dict[str, StudyFit | str]()
-    cuts = {
-        "the smallest data size": runs["examples"] > runs["examples"].min(),
-        "the smallest model": runs["params"] > runs["params"].min(),
-        "the largest model": runs["params"] < runs["params"].max(),
-    }
-    count = max(_FEWEST_REPLICATES, fits.replicates // _SCAN_SHARE)
-    for name, kept in cuts.items():
-        if not kept.any():
-            found[name] = "no runs are left"
-            continue
-        try:
-            found[name] = fit(runs[kept], count, fits.seed, fits.delta)
-        except FitError as error:
-            found[name] = str(error)
-    return found

@@ -15,7 +15,11 @@ import numpy as np
 from jetscale.plan import short
 from jetscale.report.html import Context, Markup, join, number, paragraph, tag
 from jetscale.report.results import compute_range
-from jetscale.scaling import Estimate, MixtureAllocation, StudyFit, allocate
+from jetscale.scaling import CostModel, Estimate, MixtureFit, StudyFit
+from jetscale.scaling.bootstrap import not_identified
+from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.estimate import percentile_interval
 
 _PER_DECADE = 10
 _BEYOND = 1.0  # decades on either side of the measured compute
@@ -71,26 +75,41 @@ def answers(fits: StudyFit) -> dict[str, Any]:
     first = math.floor((low - _BEYOND) * _PER_DECADE)
     last = math.ceil((high + _BEYOND) * _PER_DECADE)
     flops = 10.0 ** (np.arange(first, last + 1) / _PER_DECADE)
-    found = [allocate(fits, float(c)) for c in flops]
+    columns = [_column(fitted, flops, fits.cost) for fitted in fits.mixtures.values()]
     return {
         "start": round((last - first) * 0.5),
         "budgets": [f"{number(float(c), 2)} FLOPs" for c in flops],
         "flops": [float(c) for c in flops],
         "notes": [_note(float(c), 10**low, 10**high) for c in flops],
         "mixtures": list(fits.mixtures),
-        "rows": [[_row(one) for one in answer.mixtures.values()] for answer in found],
+        "rows": [list(row) for row in zip(*columns, strict=True)],
     }
 
 
-def _row(answer: MixtureAllocation) -> dict[str, Any]:
-    usable = answer.params.value >= 1 and answer.examples.value >= 1
-    usable = usable and math.isfinite(answer.examples.value)
+def _column(fitted: MixtureFit, flops: Array, cost: CostModel) -> list[dict[str, Any]]:
+    """The answers of one mixture at all budgets, as `jetscale.scaling.allocate` gives them."""
+    reason = not_identified(fitted.parameters)
+    point = laws.optimum(fitted.theta, flops, cost)
+    draws = laws.optimum(fitted.replicates.theta[:, None], flops, cost)
+    rows = []
+    for i in range(len(flops)):
+        ends = [percentile_interval(values[:, i], fitted.n_cells) for values in draws]
+        found = [
+            Estimate(value=float(values[i]), low=low, high=high, reason=reason)
+            for values, (low, high) in zip(point, ends, strict=True)
+        ]
+        rows.append(_row(*found))
+    return rows
+
+
+def _row(params: Estimate, examples: Estimate, loss: Estimate) -> dict[str, Any]:
+    usable = params.value >= 1 and examples.value >= 1 and math.isfinite(examples.value)
     return {
-        "open": not answer.loss.identified,
-        "cells": [_text(answer.params), _text(answer.examples), _loss(answer.loss)]
+        "open": not loss.identified,
+        "cells": [_text(params), _text(examples), _loss(loss)]
         if usable
         else [["–", ""], ["–", ""], ["no usable optimum", ""]],
-        "examples": answer.examples.value if usable else None,
+        "examples": examples.value if usable else None,
     }
 
 

@@ -7,8 +7,11 @@ loss`` and optionally ``flops``, ``seed``) or what `fit` made of it, and return 
     runs = read_runs("runs.csv")
     paired(runs)                    losses compared cell by cell, no law assumed
     laws = fit(runs)                L(N, D) and the frontier of each mixture
+    diagnose(laws)                  what the fit rests on and what it forecasts
+    conventions(laws)               the exponents under other ways to count compute
     compare(laws)                   do two mixtures scale differently?
     allocate(laws, budget=1e15)     model size, data size and mixture for a budget
+    power(planned(params, examples))    before any run: what a grid will be able to say
 """
 
 from jetscale.scaling.allocate import (
@@ -22,6 +25,7 @@ from jetscale.scaling.budget import (
     Budget,
     flops_budget,
     gpu_hours_budget,
+    measured_rate,
     money_budget,
     sustained,
 )
@@ -33,11 +37,15 @@ from jetscale.scaling.comparison.paired import (
     PairedStudy,
     paired,
 )
+from jetscale.scaling.conventions import ConventionRow, MixtureConventions, conventions
 from jetscale.scaling.cost import CostModel
+from jetscale.scaling.diagnostics.diagnose import Diagnostics, MixtureDiagnostics, diagnose
 from jetscale.scaling.engine.forms import LAWS
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
+from jetscale.scaling.power.answer import Power, power
+from jetscale.scaling.power.grid import Grid, planned
 from jetscale.scaling.routes.verdict import Routes, all_routes
 from jetscale.scaling.summary import Summary, summarise_comparison, summarise_fit
 from jetscale.scaling.table import read_runs, validate
@@ -47,17 +55,23 @@ __all__ = [
     "Allocation",
     "Budget",
     "Comparison",
+    "ConventionRow",
     "CostModel",
     "DataFactor",
+    "Diagnostics",
     "Difference",
     "Estimate",
+    "Grid",
     "MeasuredCell",
     "MixtureAllocation",
+    "MixtureConventions",
+    "MixtureDiagnostics",
     "MixtureFit",
     "Options",
     "PairComparison",
     "PairedMixtures",
     "PairedStudy",
+    "Power",
     "Routes",
     "StudyFit",
     "Summary",
@@ -65,11 +79,16 @@ __all__ = [
     "allocate",
     "check_question",
     "compare",
+    "conventions",
+    "diagnose",
     "fit",
     "flops_budget",
     "gpu_hours_budget",
+    "measured_rate",
     "money_budget",
     "paired",
+    "planned",
+    "power",
     "read_runs",
     "summarise_comparison",
     "summarise_fit",

@@ -9,7 +9,7 @@ still answers, with intervals as wide as that implies and a warning.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,10 @@ class MixtureAllocation:
     """Expected test loss of that run."""
     flops: float
     """Compute of that run."""
+    jets_share: float
+    """Share of the budget spent on jets; 0 where they have no price."""
+    jets_free: Optimum | None
+    """N*, D* and L* of the same budget if jets had no price; None where they have none."""
     best_share: float
     """Share of the replicates in which no other mixture has a lower loss; 1 where it is alone."""
     replicates_undefined: int
@@ -61,6 +65,10 @@ class MixtureAllocation:
             "examples": self.examples.to_dict(),
             "loss": self.loss.to_dict(),
             "flops": plain_number(self.flops),
+            "jets_share": plain_number(self.jets_share),
+            "jets_free": None
+            if self.jets_free is None
+            else {name: plain_number(float(x)) for name, x in self.jets_free._asdict().items()},
             "best_share": self.best_share,
             "replicates_undefined": self.replicates_undefined,
             "measured": None if self.measured is None else asdict(self.measured),
@@ -80,6 +88,8 @@ class Allocation:
     """Mixture with the lowest predicted loss."""
     paired: bool
     """True where all mixtures were run on the same cells, so that replicates are paired."""
+    decades_beyond: float
+    """How far the best run lies above the measured compute; below if negative, else 0."""
     convention: str
     """The compute convention the budget refers to."""
     interval: str
@@ -111,6 +121,7 @@ class Allocation:
             "best_share": None if alone else self.mixtures[self.best].best_share,
             "best_identified": self.best_identified,
             "replicates_paired": self.paired,
+            "decades_beyond": self.decades_beyond,
             "not_fitted": dict(self.not_fitted),
             "compute": self.convention,
             "interval": self.interval,
@@ -171,10 +182,13 @@ def allocate(
         (
             _best(budget, f.theta, fits.cost, sizes),
             _best(budget, f.replicates.theta, fits.cost, sizes),
+            _best(replace(budget, per_example=0.0), f.theta, fits.cost, sizes)
+            if budget.per_example  # what the price of jets moves the optimum away from
+            else None,
         )
         for f in chosen.values()
     ]
-    losses = [draws.loss for _, draws in answers]
+    losses = [draws.loss for _, draws, _ in answers]
     winners = np.argmin(losses, axis=0)
     shares = [float(np.mean(winners == i)) for i in range(len(chosen))]
     found = {
@@ -182,17 +196,25 @@ def allocate(
         for (name, fitted), answer, share in zip(chosen.items(), answers, shares, strict=True)
     }
     cells = [tuple(fitted.replicates.cells) for fitted in chosen.values()]
+    best = min(found, key=lambda name: found[name].loss.value)
     return Allocation(
         budget=budget,
         ladder=tuple(sizes.tolist()),
         mixtures=found,
-        best=min(found, key=lambda name: found[name].loss.value),
+        best=best,
         paired=len(set(cells)) == 1,
+        decades_beyond=_decades_beyond(fits, found[best].flops),
         convention=fits.cost.convention,
         interval=fits.interval,
         not_fitted=fits.not_fitted,
         warnings=tuple(line for name, line in pretraining(fits.runs).items() if name in chosen),
     )
+
+
+def _decades_beyond(fits: StudyFit, flops: float) -> float:
+    low = min(fitted.window["flops"][0] for fitted in fits.mixtures.values())
+    high = max(fitted.window["flops"][1] for fitted in fits.mixtures.values())
+    return max(0.0, math.log10(flops / high)) + min(0.0, math.log10(flops / low))
 
 
 def _best(budget: Budget, theta: Array, cost: CostModel, sizes: Array) -> Optimum:
@@ -203,10 +225,10 @@ def _mixture(
     fitted: MixtureFit,
     budget: Budget,
     fits: StudyFit,
-    answer: tuple[Optimum, Optimum],
+    answer: tuple[Optimum, Optimum, Optimum | None],
     share: float,
 ) -> MixtureAllocation:
-    cost, (point, draws) = fits.cost, answer
+    cost, (point, draws, free) = fits.cost, answer
     usable = np.isfinite(draws.params) & np.isfinite(draws.examples)
     usable &= (draws.params >= 1) & (draws.examples >= 1)
     reason = bootstrap.not_identified(fitted.parameters)
@@ -222,6 +244,8 @@ def _mixture(
         examples=estimates[1],
         loss=estimates[2],
         flops=flops,
+        jets_share=budget.per_example * float(point.examples) / budget.amount,
+        jets_free=free,
         best_share=share,
         replicates_undefined=undefined,
         measured=_measured(fits.runs[fits.runs["mixture"] == fitted.mixture], budget, cost),

@@ -1,14 +1,14 @@
 """How sure a fit is, and whether the runs determine it at all.
 
 The unit of resampling is the cell, a point (params, examples): its seeds share data and stay
-together. A replicate draws as many cells as there are, with replacement, and refits the law from
-its own grid of starts; with few cells it redraws residuals instead (`wild`). The draw depends on
-the number of cells and the seed alone, so two mixtures run on the same cells get the same draws:
-their replicates are paired.
+together. Many cells are drawn with replacement, and the law is refitted from its own grid of
+starts. With few cells their effects and those of runs are redrawn instead, with variances estimated
+from the residuals, and so are those of pretrained trunks that several cells start from
+(`components`); `wild` redraws each cell's own residuals. Draws depend on the numbers of cells, runs
+and trunks and on the seed alone, so two mixtures run on the same cells get the same draws: their
+replicates are paired.
 
-Cells are drawn as if independent. Those of one model size that start from the same pretrained
-trunk and train on nested subsets are not: the method "trunks" keeps them together. All cells share
-one test set: no interval covers what that does to them.
+All cells share one test set and may share training jets: no interval covers what that does.
 
 An interval alone can hide that a parameter rests on its bound or could be anything, so each
 estimate also carries the reason in words where it is not identified.
@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from jetscale.errors import FitError, unknown
-from jetscale.scaling import wild
+from jetscale.scaling import components, wild
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.family import Family
@@ -33,23 +33,27 @@ from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution
 from jetscale.scaling.estimate import Estimate, percentile_interval
 
-METHOD = (
-    "bootstrap over cells with their seeds kept together (cells that share a pretrained trunk or "
-    "training jets count as independent), expanded percentiles, 95%"
-)
+_SHARED = "cells that share training jets count as independent"
 METHODS = {
-    "cells": METHOD,
+    "components": (
+        "refits to redrawn effects of cells and runs with variances estimated from the residuals "
+        f"({_SHARED}), Student percentiles, 95%"
+    ),
+    "trunks": (
+        "refits to redrawn effects of trunks, cells and runs with variances estimated from the "
+        f"residuals ({_SHARED}), Student percentiles, 95%"
+    ),
+    "cells": (
+        "bootstrap over cells with their seeds kept together (cells that share a pretrained trunk "
+        "or training jets count as independent), expanded percentiles, 95%"
+    ),
     "wild": (
         "wild cluster bootstrap over cells with their seeds kept together (cells that share a "
         "pretrained trunk or training jets count as independent), Student percentiles, 95%"
     ),
-    "trunks": (
-        "wild cluster bootstrap over runs linked by a trunk or a cell (model sizes count as "
-        "independent), Student percentiles, 95%"
-    ),
 }
 """What each kind of uncertainty is called in the outputs."""
-FEW_CELLS = 16
+FEW_CELLS = 40
 """Up to this many cells, resampling them is too coarse."""
 _BOUND_SHARE = 0.10
 """A parameter at its bound in more than this share of the replicates is not identified."""
@@ -92,7 +96,7 @@ def kind(asked: str | None, cells: int) -> str:
         There is no method of that name.
     """
     if asked is None:
-        return "wild" if cells <= FEW_CELLS else "cells"
+        return "components" if cells <= FEW_CELLS else "cells"
     if asked not in METHODS:
         raise FitError(unknown("uncertainty", asked, METHODS))
     return asked
@@ -105,7 +109,7 @@ def resample(
     objective: Objective,
     replicates: int,
     seed: int,
-    method: str = "cells",
+    method: str = "components",
 ) -> list[Replicates]:
     """Refit the laws, with optimum q (1, K), to redrawn data; one value per mixture.
 
@@ -115,9 +119,10 @@ def resample(
     if method == "cells":
         weights = cell_weights(len(numbers), replicates, seed)[:, index]
         fits = family.fit(weights, objective)
+    elif method == "wild":
+        fits = wild.draw(family, q, index, objective, replicates, seed)
     else:
-        clusters = wild.trunks(runs) if method == "trunks" else index
-        fits = wild.draw(family, q, clusters, len(numbers), objective, replicates, seed)
+        fits = components.draw(family, q, runs, method == "trunks", objective, replicates, seed)
     return [_replicates(family, group, runs, fits) for group in range(family.count)]
 
 

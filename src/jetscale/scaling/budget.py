@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from jetscale.errors import FitError, unknown
@@ -118,28 +119,43 @@ def flops_budget(amount: float) -> Budget:
     return Budget(amount=amount)
 
 
-def gpu_hours_budget(hours: float, rate: float) -> Budget:
-    """Hours of one device that trains at ``rate`` FLOPs per second (see `sustained`)."""
+def gpu_hours_budget(hours: float, rate: float, source: str = "") -> Budget:
+    """Hours of one device that trains at ``rate`` FLOPs per second (see `sustained`).
+
+    ``source`` says where the rate comes from.
+    """
+    check_rate(rate)
     per_flop = 1 / (3600 * rate)
-    return Budget(
-        amount=hours, unit="GPU-hours", per_flop=per_flop, terms=f"{rate:.3g} FLOP/s sustained"
-    )
+    return Budget(amount=hours, unit="GPU-hours", per_flop=per_flop, terms=_speed(rate, source))
 
 
-def money_budget(amount: float, rate: float, per_hour: float, per_example: float) -> Budget:
+def check_rate(rate: float) -> None:
+    """Refuse a speed that is none; raises FitError."""
+    if not (math.isfinite(rate) and rate > 0):
+        raise FitError(f"rate is {rate} FLOP/s, needs a finite number above zero, e.g. 1e14")
+
+
+def _speed(rate: float, source: str) -> str:
+    return f"{rate:.3g} FLOP/s sustained" + (f" ({source})" if source else "")
+
+
+def money_budget(
+    amount: float, rate: float, per_hour: float, per_example: float, source: str = ""
+) -> Budget:
     """Money, with the price of an hour of a device training at ``rate`` and that of a jet.
 
     Raises
     ------
     FitError
-        A price is negative or not finite, or the hour is free.
+        A price is negative or not finite, the hour is free, or the rate is no speed.
     """
     for name, price in (("GPU-hour", per_hour), ("jet", per_example)):
         if not (math.isfinite(price) and price >= 0):
             raise FitError(f"price per {name} is {price}, needs a number of zero or more")
     if per_hour == 0:
         raise FitError("price per GPU-hour is 0, needs more: free compute has no optimum")
-    terms = f"{per_hour:g} per GPU-hour at {rate:.3g} FLOP/s sustained, {per_example:g} per jet"
+    check_rate(rate)
+    terms = f"{per_hour:g} per GPU-hour at {_speed(rate, source)}, {per_example:g} per jet"
     return Budget(
         amount=amount,
         unit="money",
@@ -147,6 +163,34 @@ def money_budget(amount: float, rate: float, per_hour: float, per_example: float
         per_example=per_example,
         terms=terms,
     )
+
+
+def measured_rate(runs: pd.DataFrame) -> tuple[float, str]:
+    """FLOPs per second the runs of a study were trained at, and what that is in words.
+
+    All FLOPs over all seconds, so that the largest runs weigh most; evaluation is in the seconds.
+
+    Parameters
+    ----------
+    runs
+        A run table with the columns flops and seconds, and possibly device.
+
+    Raises
+    ------
+    FitError
+        The table does not say how long its runs took.
+    """
+    if not {"flops", "seconds"} <= set(runs.columns):
+        raise FitError(
+            "the table has no columns flops and seconds, so the speed is unknown: give --rate, or "
+            "--device with --mfu"
+        )
+    timed = runs[(runs["seconds"] > 0) & (runs["flops"] > 0)]
+    if timed.empty:
+        raise FitError("no run has a duration: give --rate, or --device with --mfu")
+    devices = sorted(timed["device"].unique()) if "device" in timed else ["unnamed device"]
+    rate = float(timed["flops"].sum() / timed["seconds"].sum())
+    return rate, f"measured over {len(timed)} runs on {', '.join(devices)}"
 
 
 def sustained(device: str, mfu: float) -> float:

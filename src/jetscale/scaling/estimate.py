@@ -61,17 +61,34 @@ def expanded_level(n: int) -> float:
     return float(stats.norm.cdf(-math.sqrt(n / (n - 1)) * t))
 
 
+def widening(wanted: float, n: int) -> float:
+    """Factor on redrawn errors for intervals of ``wanted`` standard errors either side.
+
+    `percentile_interval` is told the number of cells n alone and widens by that; what is wanted
+    beyond, such as Student's quantile for the degrees of freedom left, the replicates do.
+    """
+    return float(wanted / -stats.norm.ppf(expanded_level(max(2, n))))
+
+
 def percentile_interval(values: NDArray[np.float64], n: int) -> tuple[float, float]:
     """95% interval from bootstrap replicates (R,) made by resampling n > 1 cells.
 
-    Infinite replicates count as the extremes they are; undefined ones are left out.
+    The end at level p is the value of rank p (R + 1), between two values where that is no whole
+    number, so that a hundred replicates do as well as a thousand up to their noise. Infinite
+    replicates count as the extremes they are; undefined ones are left out.
     """
-    level = expanded_level(n)
     ordered = np.sort(values[~np.isnan(values)])
     if not len(ordered):
         return math.nan, math.nan
-    last = len(ordered) - 1
-    return float(ordered[math.floor(level * last)]), float(ordered[math.ceil((1 - level) * last)])
+    place = max(0.0, expanded_level(n) * (len(ordered) + 1) - 1)
+    return _at(ordered, place), _at(ordered, len(ordered) - 1 - place)
+
+
+def _at(ordered: NDArray[np.float64], place: float) -> float:
+    """Value at a place between two ranks counted from 0."""
+    first, share = int(place), place % 1
+    low, high = ordered[first], ordered[min(first + 1, len(ordered) - 1)]
+    return float(low if low == high or share == 0 else (1 - share) * low + share * high)
 
 
 def student_interval(values: NDArray[np.float64]) -> Estimate:

@@ -11,6 +11,7 @@ A mixture with too few cells is left out with the reason, and the others are sti
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ import pandas as pd
 from jetscale.errors import FitError
 from jetscale.scaling import bootstrap
 from jetscale.scaling.bootstrap import Replicates
+from jetscale.scaling.components import share_trunks, too_few
 from jetscale.scaling.cost import CostModel, cost_model, pretraining
 from jetscale.scaling.covariates import check_scratch, lacking
 from jetscale.scaling.engine.family import Family, check_shared
@@ -39,6 +41,7 @@ _SIZES_NEEDED = 3
 _PRECISE = 1e-13
 """Relative precision of the point fit."""
 _REPLICATES_NEEDED = 50
+_FEW_FREEDOM = 3
 _DEFAULT = Options()
 
 
@@ -70,7 +73,7 @@ def fit(
     objective
         huber, squares or absolute, see `objective`.
     uncertainty
-        cells, wild or trunks, see `bootstrap.METHODS`; by default wild up to 16 cells, else cells.
+        components, trunks, cells or wild, see `bootstrap.METHODS`; by default what suits the table.
     shared
         Parameters all mixtures have in common: some of E, alpha and beta, or all; then the
         mixtures are fitted together.
@@ -90,6 +93,7 @@ def fit(
     check_options(options)
     form = law_named(law)
     runs = validate(frame)
+    options = _for_trunks(options, runs)
     groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
     lacks = {name: shortage(part, form) for name, part in groups.items()}
     not_fitted = {name: why for name, why in lacks.items() if why}
@@ -99,8 +103,7 @@ def fit(
     check_scratch(runs, form)
     cost = cost_model(runs)
     width = huber_width(runs) if delta is None else delta
-    together = check_shared(form, shared)
-    batches = [chosen] if together else [{name: part} for name, part in chosen.items()]
+    batches = [chosen] if check_shared(form, shared) else [{n: p} for n, p in chosen.items()]
     fitted: dict[str, MixtureFit] = {}
     for batch in batches:
         fitted |= fit_together(batch, cost, width, replicates, seed, options)
@@ -117,6 +120,12 @@ def fit(
         runs=runs,
         options=options,
     )
+
+
+def _for_trunks(options: Options, runs: pd.DataFrame) -> Options:
+    """Options with trunks as the default of all mixtures, to keep their draws paired."""
+    shared = options.uncertainty is None and share_trunks(runs)
+    return replace(options, uncertainty="trunks") if shared else options
 
 
 def check_options(options: Options) -> None:
@@ -251,7 +260,10 @@ def _describe(
         worst_residual=float(np.abs(residuals).max()),
         replicates_degenerate=int(draws.degenerate.sum()),
         window=window,
-        warnings=tuple(_warnings(name, parameters, frontier, draws, bool(ends.converged[best]))),
+        warnings=(
+            *_rough(name, runs, family.law, method),
+            *_warnings(name, parameters, frontier, draws, bool(ends.converged[best])),
+        ),
         theta=theta,
         replicates=draws,
         law=family.law,
@@ -278,6 +290,20 @@ def _window(runs: pd.DataFrame, cost: CostModel) -> dict[str, tuple[float, float
     flops = runs["flops"] if "flops" in runs else pd.Series(cost.flops(*sizes))
     columns = {name: runs[name] for name in ("params", "examples", "loss")} | {"flops": flops}
     return {name: (float(values.min()), float(values.max())) for name, values in columns.items()}
+
+
+def _rough(name: str, runs: pd.DataFrame, law: Law, method: str) -> list[str]:
+    """What limits the intervals themselves."""
+    cells = runs["cell"].nunique()
+    freedom = cells - law.free
+    lines = []
+    if freedom <= _FEW_FREEDOM:
+        degrees = f"{freedom} degree{'s' if freedom > 1 else ''} of freedom"
+        what = f"{cells} cells for {law.free} parameters: {degrees}"
+        lines.append(f"{name}: {what}, intervals are wide and rough")
+    if method == "trunks" and (why := too_few(runs)):
+        lines.append(f"{name}: {why}")
+    return lines
 
 
 def _warnings(

@@ -4,8 +4,8 @@ Either part can be missing: mixtures run on different model sizes cannot be pair
 sizes make no law. What the runs allow is kept, and the reason for what they don't is one line.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -14,6 +14,8 @@ from jetscale.errors import FitError
 from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.comparison.compare import Comparison, compare
 from jetscale.scaling.comparison.paired import PairedStudy, paired
+from jetscale.scaling.conventions import MixtureConventions, conventions
+from jetscale.scaling.diagnostics.diagnose import Diagnostics, diagnose
 from jetscale.scaling.fit import check_options, fit
 from jetscale.scaling.fitted import Options, StudyFit
 
@@ -28,10 +30,17 @@ class Summary:
     laws: StudyFit | Comparison | None
     missing: tuple[str, ...]
     """A line for the part that is None."""
+    diagnostics: Diagnostics | None = None
+    """Checks of fitted laws; a comparison has none."""
+    conventions: Mapping[str, MixtureConventions] = field(default_factory=dict)
+    """Frontiers of fitted laws under other compute conventions, by mixture."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: those of the laws, with the key ``paired`` and the warnings."""
         plain = {} if self.laws is None else self.laws.to_dict()
+        if self.diagnostics is not None:
+            plain["diagnostics"] = self.diagnostics.to_dict()
+            plain["conventions"] = {n: found.to_dict() for n, found in self.conventions.items()}
         return plain | {
             "paired": None if self.paired is None else self.paired.to_dict(),
             "warnings": [*plain.get("warnings", []), *self.missing],
@@ -39,7 +48,7 @@ class Summary:
 
 
 def summarise_fit(runs: pd.DataFrame, options: Options | None = None) -> Summary:
-    """Paired losses and the law of each mixture; what is fitted and how is up to the options.
+    """Paired losses, the law of each mixture with its checks, and other compute conventions.
 
     Raises
     ------
@@ -51,14 +60,22 @@ def summarise_fit(runs: pd.DataFrame, options: Options | None = None) -> Summary
     options = options or Options()
     check_options(options)
     chosen = asdict(options)
-    return _summary(runs, "not fitted", lambda: fit(runs, **chosen))
+    found = _summary(runs, "not fitted", lambda: fit(runs, **chosen))
+    if not isinstance(found.laws, StudyFit):
+        return found
+    return replace(found, diagnostics=diagnose(found.laws), conventions=conventions(found.laws))
 
 
-def summarise_comparison(runs: pd.DataFrame, budget: float | None = None) -> Summary:
+def summarise_comparison(
+    runs: pd.DataFrame, budget: float | None = None, options: Options | None = None
+) -> Summary:
     """Paired losses and differences of exponents; errors as for `summarise_fit`, `compare`."""
+    options = options or Options()
+    check_options(options)
     if budget is not None:
         flops_budget(budget)
-    return _summary(runs, "not compared", lambda: compare(fit(runs), budget))
+    chosen = asdict(options)
+    return _summary(runs, "not compared", lambda: compare(fit(runs, **chosen), budget))
 
 
 def _summary(runs: pd.DataFrame, label: str, make: Callable[[], StudyFit | Comparison]) -> Summary:

@@ -20,11 +20,9 @@ from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution
-from jetscale.scaling.estimate import CONFIDENCE, expanded_level
+from jetscale.scaling.estimate import CONFIDENCE, widening
 
 WEBB = np.concatenate([-np.sqrt([0.5, 1.0, 1.5]), np.sqrt([0.5, 1.0, 1.5])])
-_BETWEEN_SIZES = 3
-"""E, A and alpha: what differences between model sizes determine."""
 _SATURATED = 1e-6
 """A direction of a cluster the fit follows to this share leaves no residual to inflate."""
 
@@ -66,22 +64,10 @@ def inflated(family: Family, q: Array, clusters: NDArray[np.intp]) -> Array:
     return out
 
 
-def widening(clusters: int, parameters: int, cells: int) -> float:
-    """Factor on the residuals that turns percentiles meant for cells into Student's interval.
-
-    `estimate.percentile_interval` is told the number of cells alone; what it does not widen by is
-    done here. Degrees of freedom: clusters less the parameters they determine, at least 1.
-    """
-    freedom = max(1, clusters - parameters)
-    wanted = stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
-    return float(wanted / -stats.norm.ppf(expanded_level(max(2, cells))))
-
-
 def draw(
     family: Family,
     q: Array,
     clusters: NDArray[np.intp],
-    cells: int,
     objective: Objective,
     replicates: int,
     seed: int,
@@ -90,8 +76,8 @@ def draw(
     rng = np.random.default_rng(seed)
     count = int(clusters.max()) + 1
     flips = rng.choice(WEBB, size=(replicates, count))
-    determined = _BETWEEN_SIZES if count < cells else family.law.free
-    factor = widening(count, determined, cells)
+    student = stats.t.ppf((1 + CONFIDENCE) / 2, max(1, count - family.law.free))
+    factor = widening(student, count)
     residuals = factor * inflated(family, q, clusters)
     targets = family.design.log_loss(q) + flips[:, clusters] * residuals
     return family.fit(np.ones_like(targets), objective, targets)

@@ -6,7 +6,7 @@ does not wait, and the last refusal is kept as one line.
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,6 +48,12 @@ class LiveMirror:
             self.problem = ""
         except SweepError as error:
             self.problem = f"{error}; records are kept and mirrored by the next `jetscale run`"
+
+    def attach(self, texts: Mapping[str, str]) -> None:
+        """Keep texts, by file name, with the parent run; raises SweepError if MLflow refuses."""
+        with locked(self.folder / "mirror.lock"):
+            parent = self.mirror.parent(study_identity(self.study), study_summary(self.study))
+            self.mirror.attach(parent, texts)
 
     @property
     def mirror(self) -> Mirror:

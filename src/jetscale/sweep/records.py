@@ -200,16 +200,22 @@ def finished(store: RecordStore, folder: Path, planned: Sequence[Cell]) -> set[s
 def run_table(records: Iterable[Record]) -> pd.DataFrame:
     """Fine-tuning records as the run table of `jetscale.scaling`, one row per cell.
 
-    Columns: mixture, params, examples, loss, flops, seed, then the other scalar fields
-    and the controls as a mapping.
+    Columns: mixture, params, examples, loss, flops, seed, then the other scalar fields, the seconds
+    the cell took, the trunk it shares with others (its own key from scratch) and the controls as a
+    mapping.
     """
     scalars = [f.name for f in fields(Record) if f.type in (str, int, float)]
     rows = [
-        {name: getattr(record, name) for name in scalars} | {"controls": record.controls}
+        {name: getattr(record, name) for name in scalars}
+        | {
+            "seconds": record.timings["total"],
+            "trunk": record.trunk or record.key,
+            "controls": record.controls,
+        }
         for record in records
         if record.kind == "finetune"
     ]
-    frame = pd.DataFrame(rows, columns=[*scalars, "controls"])
+    frame = pd.DataFrame(rows, columns=[*scalars, "seconds", "trunk", "controls"])
     return frame.sort_values(["mixture", "params", "examples", "seed"], ignore_index=True)
 
 

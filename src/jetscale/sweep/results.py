@@ -4,11 +4,12 @@ Only cells of the study as it is now are returned: runs of an earlier version of
 in MLflow and in the record store, but are not mixed in.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from jetscale.errors import StudyError
+from jetscale.errors import StudyError, SweepError
 from jetscale.plan import cells
 from jetscale.study import Study
 from jetscale.sweep.controls import check_same_controls
@@ -48,6 +49,22 @@ def results(study: Study, home: Path, tracking: str) -> tuple[pd.DataFrame, list
     if len(frame) < len(keys):
         warnings.append(f"{len(keys) - len(frame)} of {len(keys)} cells are not done yet")
     return frame, warnings
+
+
+def attach(study: Study, home: Path, tracking: str, texts: Mapping[str, str]) -> str:
+    """Keep texts, by file name, as artifacts of the study's parent run in MLflow.
+
+    Returns
+    -------
+    str
+        Why MLflow did not take them; empty where it did.
+    """
+    live = LiveMirror(study, study_folder(study, home), cells(study), tracking)
+    try:
+        live.attach(texts)
+    except SweepError as error:
+        return f"{error}; the report is not in MLflow"
+    return ""
 
 
 def _others(live: LiveMirror) -> str:

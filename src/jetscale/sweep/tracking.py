@@ -8,7 +8,7 @@ or after a kill half way, leaves exactly one finished run per cell.
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,9 @@ _PARAMS = (
     "layers",
     "heads",
 )
+_FURTHER = ("validation_loss", "seconds", "trunk", "device", "controls_digest", "controls")
 _TEXT = {"mixture": str}
+_NO_TRUNK = "none"
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is down is asked again later anyway
@@ -135,12 +137,18 @@ class Mirror:
             self._log(parent, metrics=[(name, value, 0) for name, value in metrics.items()])
             self.client.set_terminated(parent)
 
+    def attach(self, parent: str, texts: Mapping[str, str]) -> None:
+        """Keep texts, by file name, as artifacts of the parent run."""
+        with self._refusals():
+            for name, text in texts.items():
+                self.client.log_text(parent, text, name)
+
     def pull(self) -> pd.DataFrame:
         """All finished fine-tuning runs as a run table, with the cell key as a column."""
         with self._refusals():
             runs = list(self._search("tags.`jetscale.kind` = 'finetune'"))
         rows = [_row(run) for run in runs if run.info.status == "FINISHED"]
-        columns = ["key", *_PARAMS, *_SCALARS, "validation_loss", "controls_digest", "controls"]
+        columns = ["key", *_PARAMS, *_SCALARS, *_FURTHER]
         frame = pd.DataFrame(rows, columns=columns)
         return frame.sort_values(["mixture", "params", "examples", "seed"], ignore_index=True)
 
@@ -170,7 +178,7 @@ class Mirror:
         run = self.client.create_run(self.experiment, start_time=start, tags=tags)
         params = {name: getattr(record, name) for name in _PARAMS}
         params |= {f"controls.{name}": value for name, value in record.controls.items()}
-        params |= {"device": record.device, "host": record.host, "trunk": record.trunk or "none"}
+        params |= {"device": record.device, "host": record.host, "trunk": record.trunk or _NO_TRUNK}
         self._log(run.info.run_id, params=params, metrics=_metrics(record), time=end)
         self.client.set_terminated(run.info.run_id, end_time=end)
 
@@ -200,6 +208,8 @@ def _row(run: Any) -> dict[str, Any]:
         {"key": tags[KEY], "controls_digest": tags["jetscale.controls"]}
         | {name: _TEXT.get(name, int)(params[name]) for name in _PARAMS}
         | {name: metrics[name] for name in (*_SCALARS, "validation_loss")}
+        | {"seconds": metrics["time_total"], "device": params["device"]}
+        | {"trunk": tags[KEY] if params["trunk"] == _NO_TRUNK else params["trunk"]}
         | {"controls": {k[len(prefix) :]: v for k, v in params.items() if k.startswith(prefix)}}
     )
 

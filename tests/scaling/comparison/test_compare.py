@@ -1,25 +1,25 @@
-"""Comparison of exponents: a known shift is found, none is invented, Holm, and flags carried on."""
+"""Comparison of exponents: a known shift is found, none is invented, options are carried on."""
 
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from jetscale.errors import FitError
 from jetscale.scaling import compare, fit
-from jetscale.scaling.comparison.compare import _verdict, holm
+from jetscale.scaling.comparison.claims import holm
+from jetscale.scaling.comparison.joint import EXPONENTS, QUESTIONS
 from jetscale.scaling.comparison.ratios import ratios
-from jetscale.scaling.estimate import Estimate
+
+SMALL = {"params": np.geomspace(1e7, 3e9, 5), "examples": np.geomspace(1e8, 1e11, 4)}
 
 
 @pytest.fixture(scope="module")
 def steered(grid, truth):
     """Scratch and a mixture with the same law but a larger beta."""
     other = np.array([1.8, 480.0, 9000.0, 0.35, 0.47])
-    return compare(fit(grid({"scratch": truth, "qcd": other}), replicates=200))
+    return compare(fit(grid({"scratch": truth, "qcd": other}), replicates=100))
 
 
 def test_a_real_shift_is_found(steered):
@@ -31,11 +31,26 @@ def test_a_real_shift_is_found(steered):
     assert pair.delta_data_exponent.value == pytest.approx(-pair.delta_params_exponent.value)
     assert pair.p_value < 0.05
     assert pair.verdict == "steered to larger models"
+    shared_floor = pair.delta_params_exponent_shared_floor
+    assert 0 < shared_floor.low < exact < shared_floor.high
+
+
+def test_all_nested_tests_are_there(steered):
+    pair = steered.pairs[0]
+    found = {test.shared: test for test in pair.tests}
+    assert list(found) == list(QUESTIONS)
+    assert found[EXPONENTS].p_value == pair.p_value
+    assert found[EXPONENTS].statistic == pair.statistic
+    assert found[("beta",)].p_value < 0.05 < found[("alpha",)].p_value
+    statistics = [found[shared].statistic for shared in list(QUESTIONS)[:3]]
+    assert statistics == sorted(statistics, reverse=True), "the more is shared, the worse the fit"
+    assert pair.permutation.p_value < 0.05
+    assert pair.permutation.n_clusters == pair.n_cells
 
 
 def test_ratios_at_a_budget_cover_the_truth(grid, truth):
     other = np.array([1.8, 480.0, 9000.0, 0.35, 0.47])
-    fits = fit(grid({"scratch": truth, "qcd": other}), replicates=200)
+    fits = fit(grid({"scratch": truth, "qcd": other}, **SMALL), replicates=60)
     pair = compare(fits, budget=1e20).pairs[0]
     assert pair.budget == 1e20
     exact = ratios(truth, other, 1e20, fits.cost)
@@ -57,18 +72,21 @@ def test_json_follows_the_contract(steered):
     assert {"value", "low", "high"} <= set(pair["delta_params_exponent"])
     assert "Holm" in pair["method"]
     assert plain["difference"] == "b minus a"
+    assert [test["shared"] for test in pair["tests"]] == [list(shared) for shared in QUESTIONS]
+    assert {"p_value", "p_value_uncorrected", "n_clusters"} <= set(pair["permutation"])
+    assert pair["delta_params_exponent_shared_floor"]["identified"]
 
 
 def test_the_same_law_shows_no_shift(grid, truth):
     lower = truth * np.array([1.0, 0.9, 0.8, 1.0, 1.0])
-    pair = compare(fit(grid({"scratch": truth, "qcd": lower}), replicates=100)).pairs[0]
+    pair = compare(fit(grid({"scratch": truth, "qcd": lower}), replicates=60)).pairs[0]
     assert pair.delta_params_exponent.low < 0 < pair.delta_params_exponent.high
     assert pair.p_value > 0.05
     assert pair.verdict == "no shift shown"
 
 
 def test_identical_runs_differ_by_exactly_zero(grid, truth):
-    frame = grid({"a": truth})
+    frame = grid({"a": truth}, **SMALL)
     both = frame.assign(mixture="b")
     pair = compare(fit(_stack(frame, both), replicates=60)).pairs[0]
     delta = pair.delta_params_exponent
@@ -78,24 +96,24 @@ def test_identical_runs_differ_by_exactly_zero(grid, truth):
 
 
 def test_common_noise_cancels_in_the_paired_interval(grid, truth):
-    frame = grid({"a": truth}, noise=0.02)
+    frame = grid({"a": truth}, noise=0.02, **SMALL)
     wobble = np.exp(0.002 * np.random.default_rng(1).normal(size=len(frame)))
     other = frame.assign(mixture="b", loss=frame["loss"] * wobble)
-    fits = fit(_stack(frame, other), replicates=150)
+    fits = fit(_stack(frame, other), replicates=100)
     delta = compare(fits).pairs[0].delta_params_exponent
     alone = fits.mixtures["a"].frontier["params_exponent"]
     assert delta.high - delta.low < 0.3 * (alone.high - alone.low)
 
 
 def test_only_common_cells_count(grid, truth):
-    frame = grid({"a": truth, "b": truth})
+    frame = grid({"a": truth, "b": truth}, params=np.geomspace(1e7, 3e9, 5), seeds=1)
     partial = frame[(frame["mixture"] == "a") | (frame["params"] < 1e9)]
-    pair = compare(fit(partial, replicates=60)).pairs[0]
+    pair = compare(fit(partial, replicates=50)).pairs[0]
     assert (
         pair.n_cells == partial[partial["mixture"] == "b"].groupby(["params", "examples"]).ngroups
     )
     on_common = frame[frame["params"] < 1e9]
-    again = compare(fit(on_common, replicates=60)).pairs[0]
+    again = compare(fit(on_common, replicates=50)).pairs[0]
     assert pair.delta_params_exponent.value == pytest.approx(
         again.delta_params_exponent.value, abs=1e-3
     )
@@ -103,42 +121,56 @@ def test_only_common_cells_count(grid, truth):
 
 def test_flags_are_carried_through(grid, truth):
     flat = np.array([1.8, 0.0, 2100.0, 0.35, 0.37])
-    pair = compare(fit(grid({"scratch": truth, "flat": flat}), replicates=100)).pairs[0]
+    pair = compare(fit(grid({"scratch": truth, "flat": flat}, **SMALL), replicates=50)).pairs[0]
     assert not pair.delta_params_exponent.identified
     assert pair.delta_params_exponent.reason.startswith("flat: ")
     assert pair.verdict == "not identified at this scale"
 
 
 def test_p_values_are_corrected_over_pairs(grid, truth):
-    result = compare(fit(grid({"a": truth, "b": truth, "c": truth}), replicates=60))
+    result = compare(fit(grid({"a": truth, "b": truth, "c": truth}, **SMALL), replicates=50))
     raw = [pair.p_value_uncorrected for pair in result.pairs]
     assert [(pair.a, pair.b) for pair in result.pairs] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert [pair.p_value for pair in result.pairs] == holm(raw)
+    for tests in zip(*(pair.tests for pair in result.pairs), strict=True):
+        assert len({test.question for test in tests}) == 1
+        assert [test.p_value for test in tests] == holm([t.p_value_uncorrected for t in tests])
+    swapped = [pair.permutation for pair in result.pairs]
+    assert [test.p_value for test in swapped] == holm([t.p_value_uncorrected for t in swapped])
 
 
-def test_holm_by_hand():
-    # sorted .005 .01 .03 .04, times 4 3 2 1 = .02 .03 .06 .04, made monotone = .02 .03 .06 .06
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.4, 0.6]) == [0.8, 0.8]
+def test_swapping_the_mixtures_turns_the_sign(grid, truth):
+    frame = grid({"a": truth, "b": truth * [0.95, 1, 1, 1, 1.03]}, **SMALL)
+    other_way = pd.concat([frame[frame["mixture"] == name] for name in "ba"])
+    there, back = (compare(fit(f, replicates=60)).pairs[0] for f in (frame, other_way))
+    for name in ("delta_params_exponent", "delta_params_exponent_shared_floor"):
+        first, second = getattr(there, name), getattr(back, name)
+        ends = -second.value, -second.high, -second.low
+        assert (first.value, first.low, first.high) == pytest.approx(ends, abs=1e-4)
+    assert there.params_ratio.value == pytest.approx(1 / back.params_ratio.value, rel=1e-5)
+    assert there.p_value == pytest.approx(back.p_value, abs=0.02)
+    assert there.permutation.p_value == pytest.approx(back.permutation.p_value, abs=0.02)
 
 
-@settings(deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_is_between_raw_and_bonferroni(p):
-    corrected = holm(p)
-    for raw, mine in zip(p, corrected, strict=True):
-        assert raw <= mine <= min(1, raw * len(p)) + 1e-12
-    order = np.argsort(p, kind="stable")
-    assert (np.diff(np.array(corrected)[order]) >= -1e-15).all()
-    assert max(corrected) <= 1
+def test_objective_law_and_clusters_are_those_of_the_fits(grid, truth):
+    higher = truth * [0, 1, 4, 1, 1.3]
+    frame = grid({"a": truth * [0, 1, 1, 1, 1], "b": higher}, params=np.geomspace(1e7, 3e9, 8))
+    options = {"law": "no-floor", "objective": "squares", "uncertainty": "trunks"}
+    result = compare(fit(frame, replicates=60, **options))
+    pair = result.pairs[0]
+    assert "trunks" in result.interval
+    assert "effects of trunks" in pair.method
+    assert pair.permutation.n_clusters == 16, "8 model sizes x 2 seeds"
+    assert ("E",) not in {test.shared for test in pair.tests}
+    assert pair.delta_params_exponent_shared_floor == pair.delta_params_exponent
+    exact = 1.3 * 0.37 / (1.3 * 0.37 + 0.35) - 0.37 / 0.72
+    assert pair.delta_params_exponent.low < exact < pair.delta_params_exponent.high
 
 
-def test_verdict_needs_interval_and_test():
-    clear = Estimate(value=-0.1, low=-0.2, high=-0.01)
-    assert _verdict(clear, 0.01) == "steered to more data"
-    assert _verdict(clear, 0.2).startswith("no shift claimed")
-    assert _verdict(Estimate(value=0.1, low=-0.1, high=0.3), 0.01).startswith("no shift claimed")
-    assert _verdict(Estimate(value=0.1, low=-0.1, high=0.3), 0.9) == "no shift shown"
+def test_a_law_with_more_than_two_terms_or_shared_parameters_is_refused(grid, truth):
+    fits = fit(grid({"a": truth, "b": truth}, **SMALL), replicates=50, shared=("alpha",))
+    with pytest.raises(FitError, match="the fits share alpha: a comparison tests what"):
+        compare(fits)
 
 
 def test_one_mixture_cannot_be_compared(grid, truth):

@@ -54,6 +54,23 @@ def test_free_family_is_every_mixture_alone(grid, truth):
     assert family.theta(q, 1)[0] == pytest.approx(alone["b"].theta, rel=1e-3)
 
 
+def test_a_shared_exponent_held_is_the_same_for_all(grid, truth):
+    frame = grid({"a": truth, "b": LOWER})
+    group = (frame["mixture"] == "b").to_numpy().astype(int)
+    family = Family(CHINCHILLA, Centred.from_runs(frame), group, frozenset({"beta"}))
+    objective, one = Objective("huber", 0.025), np.ones((1, len(frame)))
+    best = family.fit(one, objective)
+    place = int(family.slots[0, 4])
+    assert place == family.slots[1, 4]
+    q = best.q.copy()
+    q[:, place] = 0.45
+    found = family.descend(q, one, objective, held=(place,))
+    assert [family.theta(found.q, g)[0, 4] for g in (0, 1)] == [0.45, 0.45]
+    assert found.objective[0] > 1.5 * best.objective[0]
+    again = family.descend(found.q, one, objective)
+    assert again.objective == pytest.approx(best.objective), "let go, it returns"
+
+
 @pytest.mark.parametrize("shared", [("A",), ("E", "B"), ("E", "A", "alpha", "beta")])
 def test_what_cannot_be_shared(shared):
     with pytest.raises(FitError, match=r"shared is .*: mixtures can share some of E, alpha"):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import approx_fprime, minimize
 
 from jetscale.scaling.engine import laws
-from jetscale.scaling.engine.forms import CHINCHILLA
+from jetscale.scaling.engine.forms import CHINCHILLA, LAWS
+from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
 from jetscale.scaling.engine.logs import Centred
 from jetscale.scaling.engine.solver import Design, chunks, huber, polish, slope, solve
 
@@ -148,3 +149,35 @@ def test_work_is_cut_to_fit_the_cache():
     assert all(a.stop == b.start for a, b in itertools.pairwise(parts))
     assert chunks(3, 10**7) == [slice(0, 1), slice(1, 2), slice(2, 3)]
     assert chunks(0, 10) == []
+
+
+def test_held_unknowns_stay_and_the_others_are_optimal(runs):
+    design = Design(CHINCHILLA, runs, np.arange(5)[None], held=(3,))
+    assert design.fixed.tolist() == [False, False, False, True, False]
+    alpha = np.array([0.25, 0.35, 0.45, EXPONENT_BOUNDS[0]])
+    q = np.tile(solve(runs, np.ones((1, len(runs.x))), 0.025).q, (4, 1))
+    q[:, 3] = alpha
+    ones = np.ones((4, len(runs.x)))
+    found = polish(design, q, runs.z[None], ones, 0.025)
+    assert (found.q[:, 3] == alpha).all()
+    assert not found.low[:, 3].any(), "held, not pressed against its bound"
+    assert found.converged.all()
+    assert np.abs(slope(design, found.q, runs.z[None], ones, 0.025)[:3, [0, 1, 2, 4]]).max() < 1e-6
+    for row, value in zip(found.q[:3], alpha[:3], strict=True):
+        direct = minimize(
+            lambda p, held=value: (
+                huber(design.log_loss(np.insert(p, 3, held)[None]) - runs.z, ones[:1], 0.025)[0]
+                * 1e4
+            ),
+            np.delete(row, 3) * 1.05,
+            method="Nelder-Mead",
+            options={"maxiter": 4000, "maxfev": 4000, "xatol": 1e-10, "fatol": 1e-12},
+        )
+        lowest = huber(design.log_loss(row[None]) - runs.z, ones[:1], 0.025)[0]
+        assert lowest <= direct.fun / 1e4 * (1 + 1e-9)
+
+
+def test_nothing_held_is_the_default(runs):
+    assert Design.single(runs).held == ()
+    assert not Design.single(runs).fixed.any()
+    assert Design.single(runs, LAWS["no-floor"]).fixed.tolist() == [True, *[False] * 4]

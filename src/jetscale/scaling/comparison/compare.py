@@ -1,32 +1,37 @@
-"""Do two mixtures scale differently? Differences of frontier exponents, and a test.
+"""Do two mixtures scale differently? Differences of frontier exponents, ratios, and tests.
 
-Only cells both mixtures were run on count, and both sides of a replicate see the same draw of
-cells: what a cell does to both cancels. An interval of the difference and a test of equal
-exponents answer the same question with different assumptions and can disagree; a shift is claimed
-only where both agree and the exponents are identified on both sides. Mixture weights often change
-the height of the curve alone (arXiv 2302.09650): no shift is the ordinary outcome, not a failure.
+Only cells both mixtures were run on count (`sides`). Beside the differences with their intervals
+stand nested tests of what the laws have in common (`joint`) and a permutation of labels
+(`labels`); what may be claimed from them is decided in `claims`. Mixture weights often change the
+height of the curve alone (arXiv 2302.09650): no shift is the ordinary outcome, not a failure.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import pandas as pd
 
 from jetscale.errors import FitError
-from jetscale.scaling import bootstrap
 from jetscale.scaling.budget import flops_budget
-from jetscale.scaling.comparison import joint
-from jetscale.scaling.comparison.ratios import ratios
-from jetscale.scaling.engine.laws import exponents
-from jetscale.scaling.estimate import Estimate, percentile_interval
-from jetscale.scaling.fit import MixtureFit, StudyFit, fit_mixture, shortage
-from jetscale.scaling.fitted import two_terms
+from jetscale.scaling.comparison import joint, labels
+from jetscale.scaling.comparison.claims import holm, verdict
+from jetscale.scaling.comparison.joint import NestedTest, Pair
+from jetscale.scaling.comparison.labels import LabelTest
+from jetscale.scaling.comparison.sides import Sides, on_common_cells
+from jetscale.scaling.engine.forms import law_named
+from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.estimate import Estimate
+from jetscale.scaling.fitted import StudyFit, two_terms
 
-_SIGNIFICANT = 0.05
+_REPLICATES = 499
+"""Replicates of a test, where the fits have as many."""
+_PER_PAIR = 100
+"""At least as many per pair: Holm's correction multiplies the smallest p-value by the pairs."""
+Test = TypeVar("Test", NestedTest, LabelTest)
+Tests = tuple[list[NestedTest], LabelTest]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +44,8 @@ class PairComparison:
     """Common cells."""
     delta_params_exponent: Estimate
     delta_data_exponent: Estimate
+    delta_params_exponent_shared_floor: Estimate
+    """The same as the first with one floor E for both mixtures."""
     budget: float
     """FLOPs at which the following three hold."""
     params_ratio: Estimate
@@ -52,16 +59,24 @@ class PairComparison:
     p_value_uncorrected: float
     p_value: float
     """Of equal (alpha, beta), Holm-corrected over all pairs of the study."""
+    tests: tuple[NestedTest, ...]
+    """What the laws can have in common, (alpha, beta) included."""
+    permutation: LabelTest
+    """One law for both, from swapped labels."""
+    method: str
+    """How the p-values of the tests were made."""
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
+        shared_floor = self.delta_params_exponent_shared_floor
         return {
             "a": self.a,
             "b": self.b,
             "n_cells": self.n_cells,
             "delta_params_exponent": self.delta_params_exponent.to_dict(),
             "delta_data_exponent": self.delta_data_exponent.to_dict(),
+            "delta_params_exponent_shared_floor": shared_floor.to_dict(),
             "budget_flops": self.budget,
             "params_ratio": self.params_ratio.to_dict(),
             "examples_ratio": self.examples_ratio.to_dict(),
@@ -69,7 +84,9 @@ class PairComparison:
             "statistic": self.statistic,
             "p_value_uncorrected": self.p_value_uncorrected,
             "p_value": self.p_value,
-            "method": joint.METHOD,
+            "tests": [test.to_dict() for test in self.tests],
+            "permutation": self.permutation.to_dict(),
+            "method": self.method,
             "verdict": self.verdict,
         }
 
@@ -100,10 +117,13 @@ class Comparison:
 def compare(fits: StudyFit, budget: float | None = None) -> Comparison:
     """Compare the exponents of every pair of fitted mixtures, and their frontiers at a budget.
 
+    Law, objective and intervals are those of the fits. A test takes up to 499 of their replicates,
+    or 100 per pair.
+
     Parameters
     ----------
     fits
-        What `fit` returned.
+        What `fit` returned, for a law of N and D alone and without shared parameters.
     budget
         FLOPs at which N*, D* and the compute for equal loss are compared; by default the
         geometric middle of the measured compute.
@@ -111,122 +131,101 @@ def compare(fits: StudyFit, budget: float | None = None) -> Comparison:
     Raises
     ------
     FitError
-        Fewer than two mixtures are fitted, no pair has enough common cells, or the budget is not a
-        finite number above zero.
+        Fewer than two mixtures are fitted, no pair has enough common cells, the fits share
+        parameters, or the budget is not a finite number above zero.
     """
-    two_terms(fits, "comparison")
+    _check(fits)
     at = _middle(fits) if budget is None else flops_budget(budget).amount
     not_compared = dict(fits.not_fitted)
-    if len(fits.mixtures) < 2:
-        reasons = "; ".join(f"{name} {why}" for name, why in not_compared.items())
-        raise FitError(f"a comparison needs two fitted mixtures; {reasons or 'the table has one'}")
     drafts = []
-    for a, b in combinations(fits.mixtures, 2):
-        sides = _on_common_cells(fits, a, b)
+    pairs = list(combinations(fits.mixtures, 2))
+    replicates = min(fits.replicates, max(_REPLICATES, _PER_PAIR * len(pairs)))
+    for a, b in pairs:
+        sides = on_common_cells(fits, a, b)
         if isinstance(sides, str):
             not_compared[f"{b} - {a}"] = sides
             continue
-        first, second = (_runs(fits, side) for side in sides)
-        test = joint.equal_exponents(first, second, fits.delta, fits.replicates, fits.seed)
-        drafts.append((sides, test))
+        drafts.append((sides, _tested(sides, replicates)))
     if not drafts:
         raise FitError("; ".join(f"{pair}: {why}" for pair, why in not_compared.items()))
-    corrected = holm([test.p_value for _, test in drafts])
-    pairs = (
-        _pair(fits, sides, test, p, at) for (sides, test), p in zip(drafts, corrected, strict=True)
-    )
+    corrected = _corrected([tests for _, tests in drafts])
     return Comparison(
-        pairs=tuple(pairs),
+        pairs=tuple(
+            _pair(sides, tests, at) for (sides, _), tests in zip(drafts, corrected, strict=True)
+        ),
         not_compared=not_compared,
         convention=fits.cost.convention,
         interval=f"paired {fits.interval}",
     )
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction of p-values, in the order given.
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(steps, 1.0)
-    return [float(value) for value in corrected]
-
-
-def _on_common_cells(fits: StudyFit, a: str, b: str) -> tuple[MixtureFit, MixtureFit] | str:
-    """Both mixtures fitted to their common cells alone, or what is missing for that."""
-    first, second = fits.mixtures[a], fits.mixtures[b]
-    cells = np.intersect1d(first.replicates.cells, second.replicates.cells)
-    common = fits.runs[fits.runs["cell"].isin(cells)]
-    lacking = shortage(common) if len(cells) else "no common cell"
-    if lacking:
-        return f"on the common cells: {lacking}"
-    sides = []
-    for fitted in (first, second):
-        if len(cells) == fitted.n_cells:
-            sides.append(fitted)
-            continue
-        part = common[common["mixture"] == fitted.mixture]
-        sides.append(
-            fit_mixture(
-                fitted.mixture,
-                part,
-                fits.cost,
-                fits.delta,
-                fits.replicates,
-                fits.seed,
-                options=fits.options,
-            )
+def _check(fits: StudyFit) -> None:
+    two_terms(fits, "comparison")
+    if fits.options.shared:
+        raise FitError(
+            f"the fits share {', '.join(fits.options.shared)}: a comparison tests what mixtures "
+            "share; fit without it"
         )
-    return sides[0], sides[1]
+    if len(fits.mixtures) < 2:
+        reasons = "; ".join(f"{name} {why}" for name, why in fits.not_fitted.items())
+        raise FitError(f"a comparison needs two fitted mixtures; {reasons or 'the table has one'}")
 
 
-def _runs(fits: StudyFit, side: MixtureFit) -> pd.DataFrame:
-    runs = fits.runs
-    return runs[(runs["mixture"] == side.mixture) & runs["cell"].isin(side.replicates.cells)]
+def _tested(sides: Sides, replicates: int) -> Tests:
+    """All tests of a pair; p-values are not corrected yet."""
+    fits = sides.fits
+    law, objective = law_named(fits.options.law), Objective(fits.options.objective, fits.delta)
+    pair = Pair(*sides.runs, law, objective, _by_trunk(sides))
+    nested = [
+        joint.nested_test(pair, shared, replicates, fits.seed) for shared in joint.questions(law)
+    ]
+    return nested, labels.label_test(pair, replicates, fits.seed)
 
 
-def _pair(
-    fits: StudyFit,
-    sides: tuple[MixtureFit, MixtureFit],
-    test: joint.JointTest,
-    corrected: float,
-    budget: float,
-) -> PairComparison:
-    a, b = sides
-    at_budget = _at_budget(fits, a, b, budget)
-    points = [exponents(side.theta, fits.cost) for side in sides]
-    draws = [exponents(side.replicates.theta, fits.cost) for side in sides]
-    deltas = []
-    for i, name in enumerate(("params_exponent", "data_exponent")):
-        low, high = percentile_interval(draws[1][i] - draws[0][i], a.n_cells)
-        reasons = [
-            f"{side.mixture}: {side.frontier[name].reason}"
-            for side in sides
-            if not side.frontier[name].identified
-        ]
-        value = float(points[1][i] - points[0][i])
-        deltas.append(Estimate(value=value, low=low, high=high, reason="; ".join(reasons)))
+def _by_trunk(sides: Sides) -> bool:
+    return sides.own[0].uncertainty == "trunks"
+
+
+def _corrected(tests: list[Tests]) -> list[Tests]:
+    """Holm's correction over the pairs, hypothesis by hypothesis."""
+    by_question = [_holm(found) for found in zip(*(nested for nested, _ in tests), strict=True)]
+    permutations = _holm([labelled for _, labelled in tests])
+    return [
+        ([found[number] for found in by_question], labelled)
+        for number, labelled in enumerate(permutations)
+    ]
+
+
+def _holm(tests: Iterable[Test]) -> list[Test]:
+    found = list(tests)
+    p_values = holm([test.p_value_uncorrected for test in found])
+    return [replace(test, p_value=p) for test, p in zip(found, p_values, strict=True)]
+
+
+def _pair(sides: Sides, tests: Tests, budget: float) -> PairComparison:
+    nested, permutation = tests
+    (exponents,) = (test for test in nested if test.shared == joint.EXPONENTS)
+    params_ratio, examples_ratio, multiplier = sides.at_budget(budget)
+    delta = sides.delta("params_exponent")
+    shared_floor = sides.delta("params_exponent", shared_floor=True)
     return PairComparison(
-        a=a.mixture,
-        b=b.mixture,
-        n_cells=a.n_cells,
-        delta_params_exponent=deltas[0],
-        delta_data_exponent=deltas[1],
+        a=sides.own[0].mixture,
+        b=sides.own[1].mixture,
+        n_cells=sides.own[0].n_cells,
+        delta_params_exponent=delta,
+        delta_data_exponent=sides.delta("data_exponent"),
+        delta_params_exponent_shared_floor=shared_floor,
         budget=budget,
-        params_ratio=at_budget[0],
-        examples_ratio=at_budget[1],
-        compute_multiplier=at_budget[2],
-        statistic=test.statistic,
-        p_value_uncorrected=test.p_value,
-        p_value=corrected,
-        verdict=_verdict(deltas[0], corrected),
+        params_ratio=params_ratio,
+        examples_ratio=examples_ratio,
+        compute_multiplier=multiplier,
+        statistic=exponents.statistic,
+        p_value_uncorrected=exponents.p_value_uncorrected,
+        p_value=exponents.p_value,
+        tests=tuple(nested),
+        permutation=permutation,
+        method=joint.METHOD_TRUNKS if _by_trunk(sides) else joint.METHOD,
+        verdict=verdict(delta, shared_floor, exponents.p_value),
     )
 
 
@@ -234,30 +233,3 @@ def _middle(fits: StudyFit) -> float:
     """Geometric middle of the measured compute."""
     ends = np.array([fitted.window["flops"] for fitted in fits.mixtures.values()])
     return math.sqrt(float(ends[:, 0].min()) * float(ends[:, 1].max()))
-
-
-def _at_budget(fits: StudyFit, a: MixtureFit, b: MixtureFit, budget: float) -> list[Estimate]:
-    """Ratios of N* and D* and the compute multiplier, b over a, with paired intervals."""
-    point = ratios(a.theta, b.theta, budget, fits.cost)
-    draws = ratios(a.replicates.theta, b.replicates.theta, budget, fits.cost)
-    loose = [bootstrap.not_identified(side.parameters) for side in (a, b)]
-    reason = "; ".join(
-        f"{side.mixture}: {why}" for side, why in zip((a, b), loose, strict=True) if why
-    )
-    found = []
-    for value, values in zip(point, draws, strict=True):
-        low, high = percentile_interval(values, a.n_cells)
-        found.append(Estimate(value=float(value), low=low, high=high, reason=reason))
-    return found
-
-
-def _verdict(delta: Estimate, p_value: float) -> str:
-    """What may be claimed about the params exponent of b relative to a."""
-    if not delta.identified:
-        return "not identified at this scale"
-    interval, test = not delta.low <= 0 <= delta.high, p_value < _SIGNIFICANT
-    if interval and test:
-        return "steered to larger models" if delta.value > 0 else "steered to more data"
-    if interval or test:
-        return "no shift claimed: the interval and the test disagree"
-    return "no shift shown"

@@ -8,6 +8,7 @@ rest with the shared unknowns in common.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +112,7 @@ class Family:
             search.start(weights[rows], None if relative is None else relative[rows])
             for rows in parts
         ]
-        return self.descend(np.concatenate(starts), weights, objective, targets, **options)
+        return self.descend(np.concatenate(starts), weights, objective, targets, (), **options)
 
     def descend(
         self,
@@ -119,14 +120,16 @@ class Family:
         weights: Array,
         objective: Objective,
         targets: Array | None = None,
+        held: tuple[int, ...] = (),
         **options: float,
     ) -> Solution:
-        """Optima reached from q (R, K)."""
+        """Optima reached from q (R, K); the unknowns at the places ``held`` stay as they are."""
         aims = self.runs.z[None] if targets is None else targets
+        design = replace(self.design, held=held) if held else self.design
         widths = objective.widths
-        found = polish(self.design, q, aims, weights, widths[0], **options)
+        found = polish(design, q, aims, weights, widths[0], **options)
         for width in widths[1:]:
-            found = polish(self.design, found.q, aims, weights, width, **options)
+            found = polish(design, found.q, aims, weights, width, **options)
         return found
 
     def starts(self) -> Array:

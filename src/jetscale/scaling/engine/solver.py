@@ -42,12 +42,19 @@ class Design:
     """Lower bounds of the unknowns, (K,)."""
     upper: Array = field(init=False)
     """Upper bounds, (K,)."""
+    held: tuple[int, ...] = ()
+    """Places in q that stay where a search starts, as a profile likelihood needs."""
+    fixed: NDArray[np.bool_] = field(init=False)
+    """Unknowns no search moves, (K,): those held and those with one value allowed."""
 
     def __post_init__(self) -> None:
         kinds = np.empty(self.slots.max() + 1, dtype=np.intp)
         kinds[self.slots] = np.arange(self.slots.shape[1])
         object.__setattr__(self, "lower", self.law.lower[kinds])
         object.__setattr__(self, "upper", self.law.upper[kinds])
+        fixed = self.lower == self.upper
+        fixed[list(self.held)] = True
+        object.__setattr__(self, "fixed", fixed)
 
     @classmethod
     def single(cls, runs: Centred, law: Law = CHINCHILLA) -> "Design":
@@ -209,7 +216,7 @@ def polish(
         going = np.concatenate(left) if left else going
     converged = np.ones(len(q), dtype=bool)
     converged[going] = False
-    free = low < high
+    free = ~design.fixed
     return Solution(ends, values, converged, (ends <= low) & free, (ends >= high) & free)
 
 
@@ -273,7 +280,7 @@ def _newton_step(design: Design, search: _Search, delta: float) -> tuple[Array, 
     largest = diagonal.max(axis=1, keepdims=True)
     diagonal += search.damping[:, None] * diagonal + 1e-12 * largest + 1e-30
     at_low, at_high = search.q <= low, search.q >= high
-    held = (at_low & (g > 0)) | (at_high & (g < 0)) | (low == high)
+    held = (at_low & (g > 0)) | (at_high & (g < 0)) | design.fixed
     step = _solve_free(H, g, held)
     outward = (at_low & (step < 0)) | (at_high & (step > 0))
     if outward.any():

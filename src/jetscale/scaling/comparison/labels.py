@@ -1,0 +1,81 @@
+"""Label permutation: do the losses look the same when the mixtures swap names.
+
+If two mixtures follow one law, floor included, and differ by noise alone, then swapping their
+losses within a cell changes nothing but the draw. A whole cell is swapped at once: the test is then
+exact, whatever the seeds of a cell have in common and whatever the two mixtures have in common in
+it, as long as cells are independent and the two sides of a cell are exchangeable. It needs no law
+to be right. Where runs share trunks, all that a trunk of either mixture links is swapped, seed by
+seed; that is exact if what the seeds of a cell have in common, both mixtures have in common.
+
+It says nothing about exponents alone: mixtures of different height or floor fail it too, and of
+those null hypotheses no permutation is exact. The statistic is what separate laws leave
+unexplained; one law for all is fitted equally well by any labelling.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetscale.scaling import wild
+from jetscale.scaling.comparison.joint import Pair
+from jetscale.scaling.engine.laws import PARAMETERS
+
+METHOD = (
+    "labels of the mixtures swapped, clusters as a whole; exact if both follow one law, floor "
+    "included; Holm-corrected over pairs"
+)
+_ROUNDING = 1e-4
+"""Relative differences of the objective below this are ties."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelTest:
+    """Outcome of the permutation test of one law for both mixtures."""
+
+    n_clusters: int
+    """Clusters swapped; n of them give at most 2^(n - 1) different values."""
+    n_runs: int
+    """Runs of either mixture that take part: as many seeds per cell as both have."""
+    p_value_uncorrected: float
+    p_value: float
+    """Holm-corrected over the pairs of the study."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"method": METHOD}
+
+
+def label_test(pair: Pair, replicates: int, seed: int) -> LabelTest:
+    """Test one law for both mixtures; the p-value is not corrected for several pairs."""
+    some, clusters = _matched(pair)
+    half = len(some.runs) // 2
+    swapped = np.roll(some.logs.z, half)
+    null = some.sharing(PARAMETERS)
+    one = np.ones((1, 2 * half))
+    pooled = null.fit(one, some.objective).q[:, null.slots[0]]
+    rng = np.random.default_rng(seed)
+    count = int(clusters.max()) + 1
+    swaps = np.zeros((1 + replicates, count), dtype=bool)  # the first row is as observed
+    swaps[1:] = rng.random((replicates, count)) < 0.5
+    targets = np.where(swaps[:, clusters], swapped, some.logs.z)
+    start = np.repeat(pooled, 1 + replicates, axis=0)
+    left = some.separate(targets, (start, start))
+    p_value = float((left <= left[0] * (1 + _ROUNDING)).mean())
+    return LabelTest(n_clusters=count, n_runs=half, p_value_uncorrected=p_value, p_value=p_value)
+
+
+def _matched(pair: Pair) -> tuple[Pair, NDArray[np.intp]]:
+    """The runs that have a partner, those of either mixture in the same order, and clusters (n,).
+
+    Partners are the k-th seeds of either mixture in a cell.
+    """
+    runs = pair.runs.assign(second=pair.second).sort_values(["second", "cell", "seed"])
+    runs["rank"] = runs.groupby(["second", "cell"]).cumcount()
+    runs = runs[runs.groupby(["cell", "rank"])["second"].transform("size") == 2]
+    first, second = (runs[runs["second"] == side] for side in (False, True))
+    some = Pair(first, second, pair.law, pair.objective, pair.by_trunk)
+    partners = some.runs.groupby(["cell", "rank"]).ngroup()
+    linked = wild.trunks(some.runs.assign(cell=partners)) if pair.by_trunk else some.runs["cell"]
+    return some, np.unique(linked, return_inverse=True)[1]

@@ -1,0 +1,233 @@
+"""Intervals from variance components: how much runs, cells and trunks scatter about the law.
+
+The log loss of a run is the law plus an effect of its cell, common to its seeds (the law is not
+exact), where runs share pretrained trunks an effect of its trunk, common to its data sizes, and
+one of its own. Their variances are estimated from the residuals: squares left when the
+law and all coarser kinds are taken out, equated with their expectation (Henderson's third method,
+doi 10.2307/3001853). A
+replicate adds redrawn effects to the law and refits it: an effect is the residual mean of a random
+unit of its kind, with a random sign, scaled to the estimated variance (Carpenter et al., doi
+10.1111/1467-9876.00415). A dozen cells then say together how large such effects are, where the
+wild bootstrap asks each cell for its own.
+
+The price: effects of a kind are taken to be equally large everywhere. Draws depend on the numbers
+of runs, cells and trunks and on the seed alone, and are linear in the residuals: mixtures run on
+the same cells stay paired, and what their residuals have in common stays so in the replicates.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from scipy.optimize import nnls
+from scipy.special import ndtr
+
+from jetscale.scaling.engine.family import Family
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.engine.solver import Solution
+from jetscale.scaling.estimate import CONFIDENCE, widening
+
+BETWEEN_SIZES = 3
+"""E, A and alpha: what differences between model sizes determine."""
+_DEPENDENT = 1e-9
+_WIDTHS = 40
+_SIMULATED = 400
+"""Data sets simulated to learn how well the variances are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of effect: which runs share a unit."""
+
+    labels: NDArray[np.intp]
+    """(n,) unit of each run, numbered from 0."""
+    sizes: Array
+    """Runs of each unit."""
+
+    def indicators(self) -> Array:
+        """(n, units) 1 where a run belongs to a unit."""
+        return np.asarray(self.labels[:, None] == np.arange(len(self.sizes)), dtype=float)
+
+    def sums(self, values: Array) -> Array:
+        """Sums (R, units) over the runs of each unit of values (R, n)."""
+        order = np.argsort(self.labels, kind="stable")
+        first = np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.intp)
+        return np.asarray(np.add.reduceat(values[:, order], first, axis=1))
+
+
+def share_trunks(runs: pd.DataFrame) -> bool:
+    """True where several cells of a mixture start from one pretrained trunk."""
+    if "trunk" not in runs:
+        return False
+    return bool((runs.groupby(["mixture", "trunk"], sort=False)["cell"].nunique() > 1).any())
+
+
+def too_few(runs: pd.DataFrame) -> str:
+    """Why the trunks of a mixture cannot be told from its law, or an empty string."""
+    count = len(np.unique(_codes([runs["params"], _trunk(runs)])))
+    if count > BETWEEN_SIZES:
+        return ""
+    return f"{count} trunks cannot be told from the law: intervals leave out how trunks differ"
+
+
+def kinds(runs: pd.DataFrame, group: NDArray[np.intp], by_trunk: bool) -> list[Kind]:
+    """Effects of runs, cells and, if asked for, trunks; partitions that agree count once.
+
+    Units are numbered in the order of mixture, cell and seed, so that they match between mixtures.
+    """
+    order = np.lexsort((runs["seed"], runs["cell"], group))
+    keys: list[list[ArrayLike]] = [[np.arange(len(runs))], [group, runs["cell"]]]
+    if by_trunk and not any(too_few(runs[group == mixture]) for mixture in np.unique(group)):
+        keys.append([group, runs["params"], _trunk(runs)])
+    found: list[Kind] = []
+    for key in keys:
+        labels = np.empty(len(runs), dtype=np.intp)
+        labels[order] = pd.factorize(_codes(key)[order])[0]
+        if not any(_same(labels, kind.labels) for kind in found):
+            found.append(Kind(labels, np.bincount(labels).astype(float)))
+    return found
+
+
+def _codes(columns: Sequence[ArrayLike]) -> NDArray[np.intp]:
+    """One number (n,) for each combination of values of some columns."""
+    codes = np.zeros(len(np.asarray(columns[0])), dtype=np.intp)
+    for column in columns:
+        values = pd.factorize(np.asarray(column))[0]
+        codes = codes * (values.max() + 1) + values
+    return codes
+
+
+def _trunk(runs: pd.DataFrame) -> pd.Series:
+    """The trunk of each run; without such a column, runs of one size and seed share one."""
+    return runs["trunk"] if "trunk" in runs else runs["seed"]
+
+
+def _same(first: NDArray[np.intp], second: NDArray[np.intp]) -> bool:
+    """True where two labellings split the runs alike."""
+    both = len(np.unique(_codes([first, second])))
+    return both == len(np.unique(first)) == len(np.unique(second))
+
+
+class Effects:
+    """Effects of several kinds around a fitted law, to first order in the effects."""
+
+    def __init__(self, family: Family, q: Array, parts: list[Kind]) -> None:
+        """Take the optimum q (1, K) and the kinds, runs first and the coarsest last."""
+        design = family.design
+        free = (q[0] > design.lower) & (q[0] < design.upper)
+        J = design.jacobian(q)[0][free].T
+        scale = np.linalg.norm(J, axis=0)
+        J = J / np.where(scale > 0, scale, 1.0)
+        self.kinds, self.spans = _nested(J, parts)
+        pull = np.linalg.pinv(J)
+        influence = [(kind.sums(pull) ** 2).sum(axis=1) for kind in self.kinds]
+        self.influence = np.stack(influence, axis=1)
+        """(K, kinds) variance of each free unknown per unit variance of a kind."""
+        left = [
+            [kind.sizes.sum() - (kind.sums(span.T) ** 2).sum() for kind in self.kinds]
+            for span in self.spans
+        ]
+        self.expected = np.array(left)
+        """(kinds, kinds) sum of squares outside the row's span per unit variance of the column."""
+
+    def variances(self, residuals: Array) -> Array:
+        """Variances (R, kinds), not negative, of residuals (R, n) of fits."""
+        total = (residuals**2).sum(axis=1)
+        taken = [((residuals @ span) ** 2).sum(axis=1) for span in self.spans]
+        squares = np.stack([total - part for part in taken], axis=1)
+        found = np.linalg.solve(self.expected, squares.T).T
+        scale = np.diag(self.expected)
+        for row in np.flatnonzero((found < 0).any(axis=1)):
+            found[row] = nnls(self.expected / scale[:, None], squares[row] / scale)[0]
+        return np.asarray(found)
+
+    def half_width(self, variances: Array) -> float:
+        """Standard errors either side that hold 95%, for the unknown that needs most of them.
+
+        The variances are estimates: in data simulated with them, an error is compared with the
+        standard error found there. One kind of independent effects gives Student's quantile.
+        """
+        largest = float(stats.t.ppf((1 + CONFIDENCE) / 2, 1))
+        if not variances.any():
+            return largest
+        rng = np.random.default_rng(0)
+        drawn = np.zeros((_SIMULATED, len(self.spans[-1])))
+        for kind, variance in zip(self.kinds, variances, strict=True):
+            effects = np.sqrt(variance) * rng.normal(size=(_SIMULATED, len(kind.sizes)))
+            drawn += effects[:, kind.labels]
+        drawn -= (drawn @ self.spans[-1]) @ self.spans[-1].T
+        found = np.sqrt(self.variances(drawn) @ self.influence.T)
+        ratios = (found / np.sqrt(self.influence @ variances)).T
+        widths = np.geomspace(1, largest, _WIDTHS)
+        held = 2 * ndtr(widths[:, None, None] * ratios).mean(axis=2) - 1
+        return float(max(np.interp(CONFIDENCE, row, widths) for row in held.T))
+
+    def redrawn(
+        self,
+        residuals: Array,
+        variances: Array,
+        group: NDArray[np.intp],
+        replicates: int,
+        seed: int,
+    ) -> Array:
+        """Sums (R, n) of redrawn effects, each mixture's from its own residuals (n,)."""
+        total = np.zeros((replicates, len(residuals)))
+        for number, (kind, variance) in enumerate(zip(self.kinds, variances, strict=True)):
+            means = (kind.sums(residuals[None])[0]) / kind.sizes
+            for mixture in np.unique(group):
+                rows = group == mixture
+                units, local = np.unique(kind.labels[rows], return_inverse=True)
+                size = np.sqrt((means[units] ** 2).mean())
+                effects = means[units] * (np.sqrt(variance) / size if size > 0 else 0.0)
+                rng = np.random.default_rng([seed, number])
+                drawn = effects[rng.integers(len(units), size=(replicates, len(units)))]
+                drawn *= rng.choice([-1.0, 1.0], size=drawn.shape)
+                total[:, rows] += drawn[:, local]
+        return total
+
+
+def _nested(J: Array, parts: list[Kind]) -> tuple[list[Kind], list[Array]]:
+    """Kinds that can be told apart and, for each, what is taken out before its squares are summed.
+
+    That is the law, whose derivatives are J (n, K), and all coarser kinds: orthonormal (n, .) each.
+    """
+    kept: list[Kind] = []
+    taken, spans = J, [_orthonormal(J)]
+    for kind in reversed(parts[1:]):
+        wider = np.column_stack([taken, kind.indicators()])
+        span = _orthonormal(wider)
+        if spans[-1].shape[1] < span.shape[1] < len(J):
+            taken = wider
+            kept.append(kind)
+            spans.append(span)
+    return [parts[0], *reversed(kept)], spans[::-1]
+
+
+def _orthonormal(columns: Array) -> Array:
+    """Basis of the span of columns (n, k)."""
+    left, values, _ = np.linalg.svd(columns, full_matrices=False)
+    return np.asarray(left[:, values > _DEPENDENT * values[0]])
+
+
+def draw(
+    family: Family,
+    q: Array,
+    runs: pd.DataFrame,
+    by_trunk: bool,
+    objective: Objective,
+    replicates: int,
+    seed: int,
+) -> Solution:
+    """Refits (replicates, K) of the laws with optimum q (1, K) to redrawn losses."""
+    effects = Effects(family, q, kinds(runs, family.group, by_trunk))
+    fitted = family.design.log_loss(q)
+    residuals = family.runs.z - fitted[0]
+    variances = effects.variances(residuals[None])[0]
+    factor = widening(effects.half_width(variances), runs["cell"].nunique())
+    noise = effects.redrawn(residuals, variances, family.group, replicates, seed)
+    targets = fitted + factor * noise
+    return family.fit(np.ones_like(targets), objective, targets)

@@ -1,0 +1,97 @@
+"""All checks of a fit at once, per mixture.
+
+What a fit says about itself (starts at the optimum, bounds, condition) is in `MixtureFit`; here is
+what only further fits can say. The window scan and the forecast without the largest model share
+their refits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jetscale.scaling.diagnostics.forecast import (
+    LARGEST_COMPUTE,
+    LARGEST_MODEL,
+    Forecast,
+    forecast,
+    without_largest_compute,
+)
+from jetscale.scaling.diagnostics.influence import Influence, influence
+from jetscale.scaling.diagnostics.likelihood import (
+    ExponentMap,
+    Profile,
+    likelihoods,
+)
+from jetscale.scaling.diagnostics.refit import batches
+from jetscale.scaling.diagnostics.residuals import Residuals, residuals
+from jetscale.scaling.diagnostics.windows import Window, window_fits, windows
+from jetscale.scaling.fitted import StudyFit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixtureDiagnostics:
+    """What the checks say about one mixture."""
+
+    mixture: str
+    influence: Influence
+    forecasts: tuple[Forecast, ...]
+    """Without the largest model, without the cells of largest compute."""
+    profiles: Mapping[str, Profile]
+    """alpha and beta."""
+    map: ExponentMap
+    residuals: Residuals
+    windows: tuple[Window, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "influence": self.influence.to_dict(),
+            "forecasts": [found.to_dict() for found in self.forecasts],
+            "profiles": {name: found.to_dict() for name, found in self.profiles.items()},
+            "map": self.map.to_dict(),
+            "residuals": self.residuals.to_dict(),
+            "windows": [found.to_dict() for found in self.windows],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostics:
+    """The checks of every fitted mixture."""
+
+    mixtures: Mapping[str, MixtureDiagnostics]
+    window_fits: Mapping[str, StudyFit | str] = field(repr=False, compare=False)
+    """The refits behind the window scan, or why there is none, by what was left out."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {name: found.to_dict() for name, found in self.mixtures.items()}
+
+
+def diagnose(fits: StudyFit) -> Diagnostics:
+    """Run every check on a fit.
+
+    Parameters
+    ----------
+    fits
+        What `fit` returned, for any law and objective. Bootstraps of reduced fits make a quarter
+        of its replicates, at least 50.
+
+    Notes
+    -----
+    A check that the runs of a mixture do not allow carries its reason as text.
+    """
+    scan = window_fits(fits)
+    reduced = {LARGEST_MODEL: scan[LARGEST_MODEL], LARGEST_COMPUTE: without_largest_compute(fits)}
+    found = {}
+    for batch in batches(fits):
+        for name, (profiles, surface) in likelihoods(batch).items():
+            found[name] = MixtureDiagnostics(
+                mixture=name,
+                influence=influence(batch, fits.mixtures[name], fits.cost),
+                forecasts=tuple(forecast(fits, name, what, part) for what, part in reduced.items()),
+                profiles=profiles,
+                map=surface,
+                residuals=residuals(batch, name),
+                windows=windows(fits, name, scan),
+            )
+    return Diagnostics(mixtures=found, window_fits=scan)

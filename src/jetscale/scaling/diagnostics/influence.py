@@ -1,0 +1,123 @@
+"""Leave one cell out: whether the exponent rests on a single cell.
+
+The law is refitted without each cell in turn, its seeds together; a refit is a row of weights, so
+all of them are one call of the engine, each from its own grid of starts. Where mixtures share
+parameters the cell is left out of its own mixture and all are refitted together.
+
+The yardstick is half the 95% interval of the exponent: a cell that moves it by more than that
+decides the answer and deserves a second look (and a second seed).
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from jetscale.scaling.cost import CostModel
+from jetscale.scaling.diagnostics.refit import Batch, held_columns
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.estimate import plain_number
+from jetscale.scaling.fitted import MixtureFit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellInfluence:
+    """What leaving out one cell does; nan where the refit is degenerate."""
+
+    params: float
+    examples: float
+    exponent_shift: float
+    """Of the exponent a of N*: without the cell minus with it."""
+    params_log_ratio: float
+    """log N*(without) - log N*(with) at the budget."""
+    relative_shift: float
+    """The shift of a in units of half its 95% interval."""
+    reason: str = ""
+    """Why there is no number: the refit lost a term of the law or did not converge."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {n: plain_number(v) if isinstance(v, float) else v for n, v in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Influence:
+    """Leave-one-cell-out of one mixture."""
+
+    cells: tuple[CellInfluence, ...]
+    """By params, then examples."""
+    budget: float
+    """FLOPs at which N* is compared: the geometric middle of the measured compute."""
+    worst: CellInfluence | None
+    """The cell that moves a most; None where no refit succeeded."""
+    flagged: bool
+    """True where the worst shift exceeds half the interval."""
+
+    @property
+    def text(self) -> str:
+        """One line for a reader."""
+        lost = sum(bool(cell.reason) for cell in self.cells)
+        tail = f"; without {lost} of {len(self.cells)} cells the law is not determined"
+        if self.worst is None:
+            return "no refit without a cell succeeded"
+        cell = self.worst
+        return (
+            f"leaving out the cell N = {cell.params:.3g}, D = {cell.examples:.3g} moves a by "
+            f"{cell.exponent_shift:+.3f}, {abs(cell.relative_shift):.2f} of half its interval"
+            + (tail if lost else "")
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "budget": self.budget,
+            "cells": [cell.to_dict() for cell in self.cells],
+            "worst": None if self.worst is None else self.worst.to_dict(),
+            "flagged": self.flagged,
+            "text": self.text,
+        }
+
+
+def influence(batch: Batch, fitted: MixtureFit, cost: CostModel) -> Influence:
+    """Refit without each cell of one mixture of the batch."""
+    group = batch.names.index(fitted.mixture)
+    own = np.flatnonzero(batch.family.group == group)
+    numbers, first = np.unique(batch.cells[own], return_index=True)
+    weights = (batch.cells[None] != numbers[:, None]).astype(float)
+    found = batch.family.fit(weights, batch.objective)
+    low = found.low[:, batch.family.slots[group]]
+    lost = low[:, 1] | low[:, 2] | ~found.converged
+    theta = np.where(lost[:, None], np.nan, batch.family.theta(found.q, group))
+    budget = float(np.sqrt(np.prod(fitted.window["flops"])))
+    exponent, ratio = _shifts(theta, fitted, batch.runs.iloc[own], cost, budget)
+    ends = fitted.frontier["params_exponent"]
+    relative = exponent / max((ends.high - ends.low) / 2, np.finfo(float).tiny)
+    sizes = batch.runs.iloc[own[first]]
+    cells = tuple(
+        CellInfluence(
+            params=float(sizes["params"].iloc[i]),
+            examples=float(sizes["examples"].iloc[i]),
+            exponent_shift=float(exponent[i]),
+            params_log_ratio=float(ratio[i]),
+            relative_shift=float(relative[i]),
+            reason="the refit lost a term of the law or did not converge" if lost[i] else "",
+        )
+        for i in range(len(numbers))
+    )
+    worst = None if lost.all() else cells[int(np.nanargmax(np.abs(exponent)))]
+    flagged = worst is not None and abs(worst.relative_shift) > 1
+    return Influence(cells=cells, budget=budget, worst=worst, flagged=flagged)
+
+
+def _shifts(
+    theta: Array, fitted: MixtureFit, runs: pd.DataFrame, cost: CostModel, budget: float
+) -> tuple[Array, Array]:
+    """Shift of the exponent of N* and log ratio of N*, (R,) each, of refits theta (R, P)."""
+    law, columns = fitted.law, held_columns(fitted.law, runs)
+    both = np.concatenate([fitted.theta[None], theta])
+    exponents = law.exponents(both, cost, budget)[0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes = np.log(law.optimum(both, budget, cost, **columns).params)
+        ratio = sizes[1:] - sizes[0]
+    return exponents[1:] - exponents[0], np.where(np.isfinite(ratio), ratio, np.nan)

@@ -1,0 +1,228 @@
+"""Profile likelihood of alpha and beta: which exponents the runs exclude.
+
+The objective S is minimised over all other parameters with the exponent held, on a grid that
+reaches from where it is clearly excluded to the other side, or to the bounds. Twice the increase
+of S over its minimum, in units of s^2, is compared with the 95% quantile of F with 1 and (cells -
+free parameters) degrees of freedom; both exponents held give a map for contours, against 2 F(2,
+cells - free parameters).
+
+For half the sum of squares of one run per cell, s^2 = 2 S_min / (cells - parameters) and this is
+the classical profile interval of nonlinear regression (Bates & Watts, Nonlinear Regression
+Analysis, section 6.1): exact for near-Gaussian residuals of independent cells, up to curvature. In
+general s^2 = v / h, with v the mean square over cells of the clipped residuals' sum over the root
+of their number (so that seeds of a cell may have an error in common), and h the share of a normal
+residual distribution that lies inside the quadratic zone: the scaling that makes the increase of
+an M-estimator's objective chi-squared to first order (the tau test, Hampel et al., Robust
+Statistics, section 7.2). For Huber and absolute losses the interval is approximate. All of this
+takes cells as independent and equally noisy; the bootstrap does not need the latter, and is wider
+where small runs scatter more.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+from jetscale.scaling.diagnostics.refit import Batch
+from jetscale.scaling.engine.forms import Law
+from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array
+from jetscale.scaling.engine.profile import unknowns
+from jetscale.scaling.estimate import CONFIDENCE
+
+EXPONENTS = {"alpha": PARAMETERS.index("alpha"), "beta": PARAMETERS.index("beta")}
+_COARSE, _FINE, _MAP = 11, 41, 21
+_CLEARLY = 3.0
+"""A value is clearly excluded where its increase is this many times the threshold."""
+_PRECISE = 1e-8
+"""Relative precision of the objective: the increase needs no more."""
+_EXACT = 1e-24
+"""Squared log residuals below this are rounding."""
+_MAD = 1.4826
+"""Standard deviation of a normal distribution in units of its median absolute deviation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """The profile of one exponent; an end that is open lies at the bound of the parameter."""
+
+    parameter: str
+    values: tuple[float, ...]
+    increase: tuple[float, ...]
+    """2 (S - S_min) / s^2 at each value."""
+    threshold: float
+    """Increase at the ends of the 95% interval."""
+    value: float
+    """The optimum."""
+    low: float
+    high: float
+    open_low: bool
+    """True where the runs exclude nothing down to the lower bound."""
+    open_high: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        plain = {name: getattr(self, name) for name in self.__slots__}
+        return plain | {"values": list(self.values), "increase": list(self.increase)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExponentMap:
+    """Increase of the objective over (alpha, beta), all other parameters at their best."""
+
+    alpha: tuple[float, ...]
+    beta: tuple[float, ...]
+    increase: tuple[tuple[float, ...], ...]
+    """2 (S - S_min) / s^2, one row per alpha."""
+    levels: tuple[float, float]
+    """Increase at the edge of the 68% and of the 95% region."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "alpha": list(self.alpha),
+            "beta": list(self.beta),
+            "increase": [list(row) for row in self.increase],
+            "levels": list(self.levels),
+        }
+
+
+def likelihoods(batch: Batch) -> dict[str, tuple[dict[str, Profile], ExponentMap]]:
+    """Profiles of alpha and beta, and their map, of every mixture; shared ones are made once."""
+    made: dict[tuple[int, ...], tuple[dict[str, Profile], ExponentMap]] = {}
+    found = {}
+    for group, name in enumerate(batch.names):
+        places = tuple(int(batch.family.slots[group, column]) for column in EXPONENTS.values())
+        if places not in made:
+            own = {key: _profile(batch, group, key) for key in EXPONENTS}
+            made[places] = own, _map(batch, group, own)
+        found[name] = made[places]
+    return found
+
+
+def _map(batch: Batch, group: int, found: dict[str, Profile]) -> ExponentMap:
+    """Both exponents held on a coarse grid over the range of their profiles."""
+    axes = [np.linspace(p.values[0], p.values[-1], _MAP) for p in found.values()]
+    alpha, beta = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+    held = {EXPONENTS["alpha"]: alpha, EXPONENTS["beta"]: beta}
+    increase = _increase(batch, _descend(batch, group, _starts(batch, group, held), tuple(held))[1])
+    levels = [2 * float(stats.f.ppf(level, 2, batch.freedom)) for level in (0.68, CONFIDENCE)]
+    return ExponentMap(
+        alpha=tuple(axes[0].tolist()),
+        beta=tuple(axes[1].tolist()),
+        increase=tuple(tuple(row) for row in increase.reshape(_MAP, _MAP).tolist()),
+        levels=(levels[0], levels[1]),
+    )
+
+
+def unit(batch: Batch) -> float:
+    """s^2: what twice an increase of the objective is compared with."""
+    delta, off = batch.objective.widths[-1], batch.residuals()
+    freedom = max(1, len(off) - int((~batch.family.design.fixed).sum()))
+    spread = _MAD * float(np.median(np.abs(off))) * math.sqrt(len(off) / freedom)
+    pull = np.bincount(batch.cells, np.clip(off, -delta, delta))
+    v = float((pull**2 / np.bincount(batch.cells)).sum()) / batch.freedom
+    h = float(special.erf(delta / (math.sqrt(2) * spread))) if spread > 0 else 1.0
+    return max(v / h, _EXACT)
+
+
+def _increase(batch: Batch, values: Array) -> Array:
+    return np.maximum(2 * (values - batch.value) / unit(batch), 0.0)
+
+
+def _profile(batch: Batch, group: int, key: str) -> Profile:
+    column = EXPONENTS[key]
+    threshold = float(stats.f.ppf(CONFIDENCE, 1, batch.freedom))
+    best = float(batch.q[0, batch.family.slots[group, column]])
+    coarse = _spread_out(best)
+    rise = _increase(batch, _along(batch, group, column, coarse))
+    below = coarse[(coarse < best) & (rise > _CLEARLY * threshold)]
+    above = coarse[(coarse > best) & (rise > _CLEARLY * threshold)]
+    ends = below.max(initial=EXPONENT_BOUNDS[0]), above.min(initial=EXPONENT_BOUNDS[1])
+    values = np.unique(np.append(np.linspace(*ends, _FINE), best))
+    rise = _increase(batch, _along(batch, group, column, values))
+    middle = int(np.searchsorted(values, best))
+    low, open_low = _crossing(values[middle::-1], rise[middle::-1], threshold)
+    high, open_high = _crossing(values[middle:], rise[middle:], threshold)
+    return Profile(
+        parameter=key,
+        values=tuple(values.tolist()),
+        increase=tuple(rise.tolist()),
+        threshold=threshold,
+        value=best,
+        low=low,
+        high=high,
+        open_low=open_low,
+        open_high=open_high,
+    )
+
+
+def _spread_out(best: float) -> Array:
+    """Values on both sides of the optimum, each side's distances halving towards it, sorted."""
+    shares = 2.0 ** -np.arange(_COARSE)
+    low, high = EXPONENT_BOUNDS
+    return np.unique(np.concatenate([best - (best - low) * shares, best + (high - best) * shares]))
+
+
+def _crossing(values: Array, rise: Array, threshold: float) -> tuple[float, bool]:
+    """Where the rise first exceeds the threshold, walking away from the optimum; else open.
+
+    The root of the rise is nearly linear in the exponent and is interpolated.
+    """
+    over = np.flatnonzero(rise > threshold)
+    if not len(over):
+        return float(values[-1]), True
+    roots = np.sqrt(rise[over[0] - 1 : over[0] + 1])
+    share = (math.sqrt(threshold) - roots[0]) / (roots[1] - roots[0])
+    return float(values[over[0] - 1] + share * (values[over[0]] - values[over[0] - 1])), False
+
+
+def _along(batch: Batch, group: int, column: int, values: Array) -> Array:
+    """Lowest objective (V,) with one exponent held at sorted values (V,).
+
+    Every value starts from the optimum with that exponent replaced, and then from where both
+    neighbours ended, so that no value stays in a worse valley than the one beside it.
+    """
+    place = batch.family.slots[group, column]
+    q, lowest = _descend(batch, group, _starts(batch, group, {column: values}), (column,))
+    for step in (1, -1):
+        start = np.roll(q, step, axis=0)
+        start[:, place] = values
+        again, value = _descend(batch, group, start, (column,))
+        better = value < lowest
+        q, lowest = np.where(better[:, None], again, q), np.where(better, value, lowest)
+    return lowest
+
+
+def _descend(batch: Batch, group: int, q: Array, columns: tuple[int, ...]) -> tuple[Array, Array]:
+    """Unknowns (R, K) and objectives (R,) reached with some unknowns of a mixture held."""
+    held = tuple(int(batch.family.slots[group, column]) for column in columns)
+    weights = np.ones((len(q), len(batch.family.runs.x)))
+    found = batch.family.descend(q, weights, batch.objective, held=held, tolerance=_PRECISE)
+    return found.q, found.objective
+
+
+def _starts(batch: Batch, group: int, held: dict[int, Array]) -> Array:
+    """The optimum with some unknowns replaced, and the heights of the terms solved again."""
+    family = batch.family
+    q = np.repeat(batch.q, len(next(iter(held.values()))), axis=0)
+    for column, values in held.items():
+        q[:, family.slots[group, column]] = values
+    if family.pooled:
+        return q
+    moved = {int(family.slots[group, column]) for column in held}
+    for other, slots in enumerate(family.slots):
+        if moved & set(slots.tolist()):
+            _solve_heights(family.law, batch, other, q)
+    return q
+
+
+def _solve_heights(law: Law, batch: Batch, group: int, q: Array) -> None:
+    """Least squares for the linear unknowns of a mixture at the nonlinear ones; changes q."""
+    family = batch.family
+    rows, slots = family.group == group, family.slots[group]
+    floor = q[:, slots[0]] if "E" in family.shared else None
+    weights = np.ones((len(q), int(rows.sum())))
+    first = len(PARAMETERS) - len(EXPONENTS)
+    q[:, slots] = unknowns(law, family.runs.select(rows), weights, q[:, slots[first:]], floor=floor)

@@ -1,0 +1,273 @@
+"""The smallest shift of the exponent a that the real comparison claims in 80% of studies.
+
+First estimate: the sampling deviation of the difference of two fitted exponents under one law,
+times (z_0.975 + z_0.80), as in any textbook on sample size. The comparison asks for more than an
+interval that excludes zero: a test of equal (alpha, beta), corrected for the number of pairs, must
+agree. So the search starts where that test too should have 80% power. There the real analysis,
+`fit` and the verdict of `compare`, is run on made-up studies, and at no shift at all; the shift is
+rescaled until the power so measured is 80% within the error of the simulation. Every shift tried
+is reported.
+
+P-values are multiplied by the number of pairs (Bonferroni), which Holm's correction does to the
+smallest: with more than one shifted pair the others fare a little better.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, stats
+
+from jetscale.scaling.comparison.claims import SIGNIFICANT, side_of_zero, verdict
+from jetscale.scaling.comparison.joint import EXPONENTS, Pair, nested_test
+from jetscale.scaling.comparison.sides import Sides, on_common_cells
+from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.forms import CHINCHILLA
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.estimate import plain_number
+from jetscale.scaling.fit import fit
+from jetscale.scaling.fitted import MixtureFit, StudyFit
+from jetscale.scaling.power.expect import Share
+from jetscale.scaling.power.grid import Grid
+from jetscale.scaling.power.simulate import central_deviation, made_up, refits
+from jetscale.scaling.power.truth import Truth, shift_range, shifted
+
+Tick = Callable[[str], None]
+"""Told what was simulated, once per made-up study."""
+
+POWER, LEVEL = 0.80, SIGNIFICANT
+_CLAIM = "steered"
+"""How a verdict that claims a shift begins."""
+_QUICK = 1000
+"""Quick fits behind the first estimate."""
+_STEPS = 3
+"""Shifts tried at most; one where even equal laws are too rarely identified for 80%."""
+_ERRORS = 1.5
+"""Measured power this many of its errors from 80% will do."""
+_SHRINK = 0.6
+"""Factor on a shift too large for the law to be identified."""
+_ENOUGH_ROOM = 0.7
+_INSIDE = 0.98
+"""Share of the room for a shift that is used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What the real comparison of two mixtures said in made-up studies with this shift of a."""
+
+    shift: float
+    claimed: Share
+    """A shift was claimed."""
+    interval: Share
+    """The interval of the difference excluded zero."""
+    test: Share
+    """The test rejected equal exponents."""
+    not_identified: Share
+    """The exponents of either mixture were not identified."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        shares = ("claimed", "interval", "test", "not_identified")
+        return {"shift": self.shift} | {name: getattr(self, name).to_dict() for name in shares}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detection:
+    """Which shifts are detected."""
+
+    baseline: str
+    """Mixture whose law and shifted law are compared."""
+    spread: float
+    """Standard deviation of the difference of two fitted exponents under this law."""
+    first_estimate: float
+    """Size of the detectable shift by that deviation alone."""
+    pairs: int
+    """Pairs of mixtures the p-values are corrected for."""
+    trials: tuple[Trial, ...]
+    """No shift, then the shifts tried."""
+    detectable: float | None
+    """The shift tried whose measured power is 80% within its error; None where there is none."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "baseline": self.baseline,
+            "spread": plain_number(self.spread),
+            "first_estimate": plain_number(self.first_estimate),
+            "pairs": self.pairs,
+            "level": LEVEL,
+            "trials": [trial.to_dict() for trial in self.trials],
+            "detectable_shift": self.detectable,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How the made-up studies are analysed."""
+
+    studies: int
+    replicates: int
+    seed: int
+    tick: Tick
+
+
+def pairs_of_equals(grid: Grid, truth: Truth, setting: Setting) -> list[StudyFit]:
+    """Real fits to made-up studies of two mixtures, ``a`` and ``b``, with one law."""
+    made = []
+    for number in range(setting.studies):
+        tables = [
+            made_up(grid, truth, name, (setting.seed, number, place))
+            for place, name in enumerate("ab")
+        ]
+        runs = pd.concat(tables, ignore_index=True)
+        made.append(fit(runs, replicates=setting.replicates, seed=number))
+        setting.tick("equal laws")
+    return made
+
+
+def with_shift(
+    grid: Grid, truth: Truth, equals: list[StudyFit], shift: float, setting: Setting
+) -> list[StudyFit]:
+    """The same studies with the exponent of ``b`` shifted; ``a`` need not be fitted again."""
+    theta = shifted(truth.theta, grid.cost, shift, grid.middle)
+    other = Truth(theta, truth.noise, truth.misfit)
+    made = []
+    for number, pair in enumerate(equals):
+        table = made_up(grid, other, "b", (setting.seed, number, 1))
+        b = fit(table, replicates=setting.replicates, seed=number, delta=pair.delta)
+        runs = pd.concat([pair.runs[pair.runs["mixture"] == "a"], b.runs], ignore_index=True)
+        made.append(replace(pair, mixtures={**pair.mixtures, **b.mixtures}, runs=runs))
+        setting.tick(f"shift {shift:+.3f}")
+    return made
+
+
+def judge(grid: Grid, fits: list[StudyFit], shift: float) -> Trial:
+    """What the real comparison says of each study."""
+    said = [_said(study, math.comb(len(grid.mixtures), 2)) for study in fits]
+    shares = [Share(hits=sum(column), of=len(said)) for column in zip(*said, strict=True)]
+    names = ("claimed", "interval", "test", "not_identified")
+    return Trial(shift=shift, **dict(zip(names, shares, strict=True)))
+
+
+def _said(fits: StudyFit, pairs: int) -> tuple[bool, bool, bool, bool]:
+    """The verdict of `compare` on ``a`` and ``b``, its interval, its test, and what is unknown.
+
+    Only what the verdict rests on is computed. The refit with one floor for both mixtures can
+    only withdraw a claim, and costs more than all else: it is made where there is one.
+    """
+    a, b = (fits.runs[fits.runs["mixture"] == name] for name in "ab")
+    own = fits.mixtures["a"], fits.mixtures["b"]
+    delta = Sides(fits, (a, b), own, own).delta("params_exponent")
+    objective, by_trunk = (
+        Objective(fits.options.objective, fits.delta),
+        own[0].uncertainty == "trunks",
+    )
+    pair = Pair(a, b, CHINCHILLA, objective, by_trunk)
+    test = nested_test(pair, EXPONENTS, fits.replicates, fits.seed)
+    p_value = min(1.0, pairs * test.p_value_uncorrected)
+    claimed = verdict(delta, delta, p_value).startswith(_CLAIM)
+    if claimed:
+        sides = on_common_cells(fits, "a", "b")
+        assert isinstance(sides, Sides)  # all cells are common
+        floor = sides.delta("params_exponent", shared_floor=True)
+        claimed = verdict(delta, floor, p_value).startswith(_CLAIM)
+    return claimed, side_of_zero(delta) != 0, p_value < LEVEL, not delta.identified
+
+
+def detect(
+    grid: Grid, truth: Truth, setting: Setting, shift: float | None = None
+) -> tuple[Detection, list[MixtureFit]]:
+    """Search for the detectable shift, or measure the power for one ``shift``.
+
+    Returns
+    -------
+    The detection, and the fits made under the unshifted law.
+    """
+    equals = pairs_of_equals(grid, truth, setting)
+    none = judge(grid, equals, 0.0)
+    drawn = refits(grid, truth, _QUICK, setting.seed)
+    spread = math.sqrt(2) * central_deviation(laws.exponents(drawn, grid.cost)[0])
+    first = spread * float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))
+    if shift is None:
+        start = max(first, _by_test(grid, truth, 2 * np.cov(drawn[:, 3:].T)))
+        hopeless = none.not_identified.value - _ERRORS * none.not_identified.error > 1 - POWER
+        tried = _search(grid, truth, equals, setting, start, 1 if hopeless else _STEPS)
+    else:
+        tried = [_try(grid, truth, equals, shift, setting)]
+    enough = [t for t in tried if near(t) or (shift is not None and t.claimed.value >= POWER)]
+    best = min(enough, key=lambda t: abs(t.claimed.value - POWER), default=None)
+    found = Detection(
+        baseline=grid.mixtures[0],
+        spread=spread,
+        first_estimate=first,
+        pairs=math.comb(len(grid.mixtures), 2),
+        trials=(none, *tried),
+        detectable=None if best is None else best.shift,
+    )
+    return found, [fitted for pair in equals for fitted in pair.mixtures.values()]
+
+
+def _by_test(grid: Grid, truth: Truth, covariance: Array) -> float:
+    """Size of the shift that a chi-square test of equal (alpha, beta) detects with 80% power.
+
+    ``covariance`` (2, 2) is that of the differences of alpha and beta between two mixtures.
+    """
+    level = LEVEL / math.comb(len(grid.mixtures), 2)
+    threshold = stats.chi2.ppf(1 - level, 2)
+    needed = optimize.brentq(lambda x: stats.ncx2.sf(threshold, 2, x) - POWER, 1e-3, 1e3)
+    per_shift = (truth.theta[3] + grid.cost.p * truth.theta[4]) * np.array([-grid.cost.p, 1.0])
+    try:
+        information = float(per_shift @ np.linalg.solve(covariance, per_shift))
+    except np.linalg.LinAlgError:  # every quick fit ended at a bound
+        return math.inf
+    return math.sqrt(needed / information)
+
+
+def _try(grid: Grid, truth: Truth, equals: list[StudyFit], shift: float, setting: Setting) -> Trial:
+    return judge(grid, with_shift(grid, truth, equals, shift, setting), shift)
+
+
+def _search(
+    grid: Grid, truth: Truth, equals: list[StudyFit], setting: Setting, start: float, steps: int
+) -> list[Trial]:
+    """Trials at the start and at rescaled shifts, until the power is near 80%.
+
+    A large shift flattens one term of the law. Where that leaves too many exponents unidentified
+    to claim anything, smaller shifts are tried, not larger ones.
+    """
+    sign, room = _direction(truth, grid)
+    size, tried = min(start, room / 2), list[Trial]()
+    for _ in range(steps):
+        last = _try(grid, truth, equals, sign * size, setting)
+        tried.append(last)
+        factor = _rescaling(last.claimed, len(grid.mixtures))
+        if factor > 1 and last.not_identified.value > 1 - POWER:
+            factor = _SHRINK
+        wanted = min(size * factor, room)
+        if near(last) or wanted == size:
+            break
+        size = wanted
+    return tried
+
+
+def _direction(truth: Truth, grid: Grid) -> tuple[int, float]:
+    """Sign of the shifts tried and the largest one: to more data, unless there is little room."""
+    least, most = shift_range(truth.theta, grid.cost)
+    sign = -1 if -least >= _ENOUGH_ROOM * most else 1
+    return sign, _INSIDE * (-least if sign < 0 else most)
+
+
+def near(trial: Trial) -> bool:
+    """True where the measured power is 80% within the error of the simulation."""
+    return abs(trial.claimed.value - POWER) <= _ERRORS * trial.claimed.error
+
+
+def _rescaling(claimed: Share, mixtures: int) -> float:
+    """Factor on a shift that takes its power to 80% if estimates are normal."""
+    needed = float(stats.norm.ppf(1 - LEVEL / 2 / math.comb(mixtures, 2)))
+    reached = float(stats.norm.ppf((claimed.hits + 0.5) / (claimed.of + 1)))
+    return (needed + float(stats.norm.ppf(POWER))) / max(0.8, needed + reached)

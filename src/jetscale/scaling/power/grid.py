@@ -1,0 +1,181 @@
+"""The planned grid: which cells, how many seeds, what they cost.
+
+All mixtures of a study are run on the same cells. The FLOPs of a fine-tuning run do not depend on
+the mixture; pretraining happens once per model size and seed and is counted for all mixtures
+together.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from jetscale.errors import FitError
+from jetscale.scaling.cost import CostModel, cost_model
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.fit import shortage
+from jetscale.scaling.table import validate
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Cells (k,) of every mixture."""
+
+    params: Array
+    examples: Array
+    seeds: NDArray[np.int64]
+    """Runs of each cell."""
+    flops: Array
+    """Of one run, without pretraining."""
+    trunk: Array
+    """Pretraining FLOPs of the cell's model size: one seed, all mixtures together."""
+    mixtures: tuple[str, ...]
+    cost: CostModel = field(init=False)
+    """C = k N^p D, fitted to the cells."""
+
+    def __post_init__(self) -> None:
+        _check(self)
+        table = validate(self.runs(np.zeros(int(self.seeds.sum()))))
+        object.__setattr__(self, "cost", cost_model(table))
+        if lacking := shortage(table):
+            raise FitError(f"the planned grid {lacking}")
+
+    @property
+    def total(self) -> float:
+        """FLOPs of the whole study, pretraining included."""
+        runs = len(self.mixtures) * float(self.seeds @ self.flops)
+        sizes = np.unique(self.params)
+        at_size = [self.params == size for size in sizes]
+        return runs + sum(float(self.seeds[at].max() * self.trunk[at].max()) for at in at_size)
+
+    @property
+    def pretrained(self) -> bool:
+        """True where models start from pretrained trunks, each common to all its data sizes."""
+        return bool(self.trunk.any())
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        """Geometric middle of the model sizes and of the data sizes."""
+        n, d = self.params, self.examples
+        return math.sqrt(n.min() * n.max()), math.sqrt(d.min() * d.max())
+
+    @property
+    def cell_of_run(self) -> NDArray[np.intp]:
+        """Cell (n,) of every run of one mixture."""
+        return np.repeat(np.arange(len(self.params)), self.seeds)
+
+    def runs(self, log_losses: Array, mixture: str = "m") -> pd.DataFrame:
+        """The run table of one mixture with these log losses (n,).
+
+        Where mixtures are pretrained, the column ``trunk`` says which runs start from the same
+        model, as in the tables jetscale writes: the analysis then takes it into account.
+        """
+        cell = self.cell_of_run
+        first = np.repeat(np.cumsum(self.seeds) - self.seeds, self.seeds)
+        table = pd.DataFrame(
+            {
+                "mixture": mixture,
+                "params": self.params[cell],
+                "examples": self.examples[cell],
+                "seed": np.arange(len(cell)) - first,
+                "flops": self.flops[cell],
+                "loss": np.exp(log_losses),
+            }
+        )
+        if self.pretrained:
+            table["trunk"] = table["params"].astype(str) + "/" + table["seed"].astype(str)
+        return table
+
+    def repeated(self) -> "Grid":
+        """The grid with one more seed in every cell."""
+        return replace(self, seeds=self.seeds + 1)
+
+    def extended(self, params: ArrayLike, examples: ArrayLike) -> "Grid":
+        """The grid with further cells, as often repeated as the median of the others.
+
+        FLOPs of new sizes follow power laws through those of the planned ones.
+        """
+        sizes = np.asarray(params, dtype=float), np.asarray(examples, dtype=float)
+        n, d = (np.atleast_1d(np.round(v)) for v in np.broadcast_arrays(*sizes))
+        seeds = np.full(len(n), int(np.median(self.seeds)))
+        return replace(
+            self,
+            params=np.concatenate([self.params, n]),
+            examples=np.concatenate([self.examples, d]),
+            seeds=np.concatenate([self.seeds, seeds]),
+            flops=np.concatenate([self.flops, self.cost.flops(n, d)]),
+            trunk=np.concatenate([self.trunk, self._trunks(n)]),
+        )
+
+    def _trunks(self, params: Array) -> Array:
+        """Pretraining FLOPs of model sizes; those of the plan where it has the size."""
+        if not self.pretrained:
+            return np.zeros(len(params))
+        x, y = np.log(self.params), np.log(self.trunk)
+        slope, height = np.polyfit(x - x.mean(), y, 1)
+        known = dict(zip(self.params, self.trunk, strict=True))
+        fitted = np.exp(height + slope * (np.log(params) - x.mean()))
+        return np.array([known.get(n, f) for n, f in zip(params, fitted, strict=True)])
+
+
+def planned(
+    params: ArrayLike,
+    examples: ArrayLike,
+    seeds: ArrayLike = 1,
+    flops: ArrayLike | None = None,
+    pretraining_flops: ArrayLike = 0.0,
+    mixtures: Sequence[str] = ("a", "b"),
+) -> Grid:
+    """A grid from one row per cell.
+
+    Parameters
+    ----------
+    params, examples : (k,)
+        Model size and data size of each cell; every cell once.
+    seeds
+        Runs of each cell, (k,) or one number.
+    flops
+        FLOPs of one run of each cell, (k,); by default 6 x params x examples.
+    pretraining_flops
+        FLOPs of pretraining a model of the cell's size once for each mixture that needs it, all
+        mixtures together; (k,) or one number.
+    mixtures
+        Names of the mixtures; all are run on these cells.
+
+    Raises
+    ------
+    FitError
+        The numbers are no grid, or the grid has too few cells for a law.
+    """
+    try:
+        n, d = np.asarray(params, dtype=float).ravel(), np.asarray(examples, dtype=float).ravel()
+        cost = 6 * n * d if flops is None else np.asarray(flops, dtype=float)
+        columns = np.broadcast_arrays(n, d, np.asarray(seeds, dtype=float), cost)
+        trunk = np.broadcast_to(np.asarray(pretraining_flops, dtype=float), n.shape)
+    except ValueError as error:
+        raise FitError(f"the planned grid: {error}; give every cell one value of each") from error
+    if not (columns[2] == np.round(columns[2])).all():
+        raise FitError("the planned grid: seeds must be whole numbers")
+    n, d, repeats, cost = columns
+    return Grid(n, d, repeats.astype(np.int64), cost, trunk, tuple(mixtures))
+
+
+def _check(grid: Grid) -> None:
+    for name, least in (("params", 0), ("examples", 0), ("flops", 0), ("seeds", 0), ("trunk", -1)):
+        values = getattr(grid, name)
+        bad = values[~(np.isfinite(values) & (values > least))]
+        if len(bad):
+            raise FitError(f"the planned grid: {name} is {bad[0]:g}, needs a number above zero")
+    if not len(grid.params):
+        raise FitError("the planned grid has no cells")
+    if not grid.mixtures:
+        raise FitError("the planned grid has no mixtures")
+    twice = next((m for i, m in enumerate(grid.mixtures) if m in grid.mixtures[:i]), None)
+    if twice is not None:
+        raise FitError(f"the planned grid lists mixture {twice!r} twice; keep one")
+    cells = set(zip(grid.params, grid.examples, strict=True))
+    if len(cells) < len(grid.params):
+        raise FitError("the planned grid lists a cell twice; raise its seeds instead")

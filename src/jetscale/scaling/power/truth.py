@@ -1,0 +1,225 @@
+"""What is assumed: a law for each mixture, the noise of seeds, and the misfit of the law.
+
+Log losses are simulated as log L(N, D) + misfit of the cell + noise of the run, both normal. The
+noise is what two seeds of a cell differ by. The misfit is what all seeds of a cell have in common,
+because no law is exact and seeds share data; further seeds do not reduce it. It is drawn anew for
+every mixture, which is the careful choice: what mixtures share would cancel in a comparison.
+
+The law is one that is stated, that of a pilot, or a generic one anchored at the grid.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from jetscale.errors import FitError
+from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array
+from jetscale.scaling.fit import fit
+from jetscale.scaling.fitted import MixtureFit
+from jetscale.scaling.power.grid import Grid
+from jetscale.scaling.spread import seed_spread
+
+NOISE = 0.01
+"""Spread between seeds of log loss where nothing else is known."""
+GENERIC_FLOOR, GENERIC_EXPONENT = 0.5, 0.35
+"""Half of the loss at the middle of the grid is floor; alpha and beta near the Chinchilla values
+(arXiv 2404.10102: .348 and .366)."""
+_PILOT_REPLICATES = 200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """One law with its noise, in log loss."""
+
+    theta: Array
+    """(5,) E, A, B, alpha, beta."""
+    noise: float
+    misfit: float
+
+    def __post_init__(self) -> None:
+        for name, value in (("noise", self.noise), ("misfit", self.misfit)):
+            least = "above" if name == "noise" else "of at least"
+            good = math.isfinite(value) and (value > 0 or (name == "misfit" and value == 0))
+            if not good or value > 1:
+                raise FitError(f"{name} is {value:g}, needs a number {least} 0 and at most 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assumed:
+    """The truths of all mixtures, and where they come from."""
+
+    truths: Mapping[str, Truth]
+    source: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def same(self) -> bool:
+        """True where all mixtures have one law."""
+        first, *others = self.truths.values()
+        return all(np.array_equal(first.theta, other.theta) for other in others)
+
+
+def generic(grid: Grid) -> Array:
+    """The law (5,) with loss 1, half of it floor, and equal terms at the middle of the grid."""
+    n, d = grid.middle
+    height, exponent = (1 - GENERIC_FLOOR) / 2, GENERIC_EXPONENT
+    return np.array([GENERIC_FLOOR, height * n**exponent, height * d**exponent, exponent, exponent])
+
+
+def checked(theta: Sequence[float] | Array) -> Array:
+    """The parameters of a stated law as an array.
+
+    Raises
+    ------
+    FitError
+        There are not five numbers, a height is not positive, or an exponent is outside its bounds.
+    """
+    values = np.asarray(theta, dtype=float)
+    if values.shape != (len(PARAMETERS),):
+        raise FitError(f"a law is 5 numbers {','.join(PARAMETERS)}, not {values.size}")
+    low, high = EXPONENT_BOUNDS
+    for name, value in zip(PARAMETERS, values, strict=True):
+        if name in ("alpha", "beta") and not low < value < high:
+            raise FitError(f"law: {name} is {value:g}, needs a number between {low:g} and {high:g}")
+        if not math.isfinite(value) or value < 0 or (value == 0 and name != "E"):
+            least = "of at least" if name == "E" else "above"
+            raise FitError(f"law: {name} is {value:g}, needs a finite number {least} zero")
+    return values
+
+
+def assume(
+    grid: Grid,
+    law: Sequence[float] | None = None,
+    pilot: pd.DataFrame | None = None,
+    noise: float | None = None,
+    misfit: float | None = None,
+) -> Assumed:
+    """What to simulate: the stated law, that of a pilot's runs, or the generic one.
+
+    Parameters
+    ----------
+    law
+        E, A, B, alpha, beta for all mixtures.
+    pilot
+        A run table; a mixture takes the law of the mixture of its name there, else that of the
+        first one. Noise and misfit are measured on it too.
+    noise
+        Spread between seeds of log loss; by default measured on the pilot, else 0.01.
+    misfit
+        Spread of cells about the law, of log loss; by default measured on the pilot, else equal to
+        the noise.
+
+    Raises
+    ------
+    FitError
+        Law and pilot are both given, or one of them cannot be used.
+    TableError
+        The pilot is no run table.
+    """
+    if law is not None and pilot is not None:
+        raise FitError("give a law or a pilot's runs, not both")
+    if pilot is not None:
+        return _from_pilot(grid, pilot, noise, misfit)
+    theta = generic(grid) if law is None else checked(law)
+    spread = NOISE if noise is None else noise
+    truth = Truth(theta, spread, spread if misfit is None else misfit)
+    source = "generic law anchored at the middle of the grid" if law is None else "stated law"
+    return Assumed(truths=dict.fromkeys(grid.mixtures, truth), source=source)
+
+
+def _from_pilot(
+    grid: Grid, pilot: pd.DataFrame, noise: float | None, misfit: float | None
+) -> Assumed:
+    fits = fit(pilot, replicates=_PILOT_REPLICATES)
+    runs, first = fits.runs, next(iter(fits.mixtures))
+    warnings = []
+    spread = seed_spread(runs, ["mixture", "cell"]) if noise is None else noise
+    if math.isnan(spread):
+        spread = NOISE
+        warnings.append(f"the pilot repeats no cell: noise set to {NOISE:g}; state it with noise")
+    taken = {name: name if name in fits.mixtures else first for name in grid.mixtures}
+    used = [fits.mixtures[name] for name in dict.fromkeys(taken.values())]
+    deviation = max(_misfit(runs, spread, f) for f in used) if misfit is None else misfit
+    truths = {}
+    for name, other in taken.items():
+        try:
+            truths[name] = Truth(checked(fits.mixtures[other].theta), spread, deviation)
+        except FitError as error:
+            raise FitError(f"the pilot's {other!r}: {error}; state a law instead") from error
+    warnings += [_not_identified(used), _reach(grid, used[0])]
+    listed = ", ".join(f"{name} from {other}" for name, other in taken.items() if name != other)
+    return Assumed(
+        truths=truths,
+        source="laws of the pilot" + (f" ({listed})" if listed else ""),
+        warnings=tuple(line for line in warnings if line),
+    )
+
+
+def _misfit(runs: pd.DataFrame, noise: float, fitted: MixtureFit) -> float:
+    """Spread of the cell means about the law beyond what the noise of seeds explains."""
+    mine = runs[runs["mixture"] == fitted.mixture]
+    expected = laws.loss(fitted.theta, mine["params"].to_numpy(), mine["examples"].to_numpy())
+    residuals = np.log(mine["loss"]) - np.log(expected)
+    cells = residuals.groupby(mine["cell"]).agg(["mean", "size"])
+    share = len(cells) / max(1, len(cells) - len(PARAMETERS))
+    squares = float((cells["mean"] ** 2).mean()) * share
+    return math.sqrt(max(0.0, squares - noise**2 * float((1 / cells["size"]).mean())))
+
+
+def _not_identified(used: list[MixtureFit]) -> str:
+    loose = [f.mixture for f in used if not f.frontier["params_exponent"].identified]
+    if not loose:
+        return ""
+    return (
+        f"the pilot does not identify the exponents of {', '.join(loose)}: other laws fit as well"
+    )
+
+
+def _reach(grid: Grid, pilot: MixtureFit) -> str:
+    """How far the grid goes beyond the pilot, where it does."""
+    beyond = []
+    for name in ("params", "examples"):
+        low, high = pilot.window[name]
+        sizes = getattr(grid, name)
+        decades = max(math.log10(low / sizes.min()), math.log10(sizes.max() / high))
+        if decades > 0.2:
+            beyond.append(f"{decades:.1f} decades in {name}")
+    return f"the grid goes beyond the pilot by {' and '.join(beyond)}" if beyond else ""
+
+
+def shifted(theta: Array, cost: CostModel, shift: float, middle: tuple[float, float]) -> Array:
+    """The law with its params exponent a changed by ``shift``, and the same loss at the middle.
+
+    alpha + p beta and both terms at the middle (N, D) stay as they are.
+
+    Raises
+    ------
+    FitError
+        The shifted alpha or beta is outside its bounds.
+    """
+    E, A, B, alpha, beta = theta
+    a, total = float(laws.exponents(theta, cost)[0]), alpha + cost.p * beta
+    new_alpha, new_beta = total * (1 - cost.p * (a + shift)), total * (a + shift)
+    low, high = EXPONENT_BOUNDS
+    if not (low < new_alpha < high and low < new_beta < high):
+        least, most = shift_range(theta, cost)
+        raise FitError(
+            f"a shift of {shift:g} takes the law out of bounds; it can be {least:.3f} to {most:.3f}"
+        )
+    n, d = middle
+    heights = A * n ** (new_alpha - alpha), B * d ** (new_beta - beta)
+    return np.array([E, *heights, new_alpha, new_beta])
+
+
+def shift_range(theta: Array, cost: CostModel) -> tuple[float, float]:
+    """Smallest and largest shift of a that keeps alpha and beta inside their bounds."""
+    a = float(laws.exponents(theta, cost)[0])
+    total = theta[3] + cost.p * theta[4]
+    low, high = (bound / total for bound in EXPONENT_BOUNDS)
+    least, most = max(low, (1 - high) / cost.p), min(high, (1 - low) / cost.p)
+    return float(least - a), float(most - a)

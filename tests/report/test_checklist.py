@@ -1,0 +1,54 @@
+"""The checklist of scaling-law reporting."""
+
+import pytest
+
+from jetscale.report.results import digest
+from jetscale.scaling import validate
+
+
+def answers(page):
+    return {row[0].strip(): row[1].strip() for row in page.rows["checklist"] if len(row) == 2}
+
+
+def test_items_are_filled_from_runs_fits_and_controls(full):
+    _, page = full
+    found = answers(page)
+    assert found["model sizes"] == "4, from 10k to 1M"
+    assert found["seeds"] == "2 per cell"
+    assert found["optimiser"] == "optimiser: AdamW"
+    assert found["schedule"] == "epochs: 4"
+    assert "Huber" in found["objective"]
+    assert "of the starts followed reach the optimum" in found["starts"]
+    assert "inside the 95% prediction interval" in found["held-out check"]
+    assert "routes" in found["three routes to the frontier"]
+
+
+def test_what_nobody_recorded_is_marked(study, report):
+    text, page = report(study)
+    found = answers(page)
+    for item in ("schedule", "learning rate", "evaluation set", "checkpoints", "shared trunks"):
+        assert found[item] == "not recorded with these runs"
+    assert '<span class="open">not recorded with these runs</span>' in text
+
+
+def test_shared_trunks_are_counted(study, report):
+    shared = study.assign(trunk=study["params"].astype(str) + study["seed"].astype(str))
+    _, page = report(shared)
+    shown = len(shared) - shared["trunk"].nunique()
+    assert answers(page)["shared trunks"].startswith(f"{shown} of {len(shared)} runs start from")
+
+
+def test_the_digest_is_that_of_the_runs(study):
+    runs = validate(study)
+    assert digest(runs) == digest(runs.sample(frac=1, random_state=1))
+    changed = runs.assign(loss=runs["loss"] * (1 + 1e-12))
+    assert digest(changed) != digest(runs)
+
+
+@pytest.mark.parametrize("gone", ["held-out check", "starts"])
+def test_without_a_law_no_item_pretends_one(study, report, gone):
+    two = study[study["params"].isin(sorted(study["params"].unique())[:2])]
+    _, page = report(two)
+    found = answers(page)
+    assert found["form"] == "no law fitted"
+    assert gone not in found

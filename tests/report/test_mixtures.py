@@ -1,0 +1,53 @@
+"""The map of mixtures in the report."""
+
+import pytest
+
+from jetscale.report.drawing import styles
+from jetscale.report.mixtures import mixture_map
+from jetscale.scaling import Estimate
+
+
+def value(x, low, high):
+    return {"value": x, "low": low, "high": high}
+
+
+MEASURES = {
+    "jets": 2000,
+    "axes": {
+        "points": {
+            "qcd": {"diversity": value(3.9, 3.8, 4.0), "alignment": value(0.31, 0.29, 0.34)},
+            "qcd+bsm": {"diversity": value(33, 32, 34), "alignment": value(0.52, 0.49, 0.54)},
+        },
+        "correlation": value(1.0, 0.9, 1.0),
+        "verdict": "diversity and alignment go together",
+    },
+}
+
+
+def test_the_map_and_its_numbers_are_in_the_report(study, report):
+    _, page = report(study, measures=MEASURES)
+    text = page.text["mixtures"]
+    assert "2000 jets" in text
+    assert "correlate by 1.0 [0.90, 1.0]: diversity and alignment go together." in text
+    rows = {row[0].strip(): row[1:] for row in page.rows["mixtures"]}
+    assert rows["qcd"] == ["3.90 [3.80, 4.00] ", "0.310 [0.290, 0.340] "]
+    assert len(rows) == 3
+
+
+def test_without_measurement_the_report_says_how_to_get_it(full):
+    _, page = full
+    assert "jetscale measure" in page.text["mixtures"]
+
+
+def test_points_have_the_colour_of_their_mixture_and_both_bars():
+    point = {
+        "diversity": Estimate(value=4.0, low=3.0, high=6.0),
+        "alignment": Estimate(value=0.3, low=0.2, high=0.35),
+    }
+    looks = styles(["scratch", "qcd"])
+    figure = mixture_map({"qcd": point, "<b>": point}, looks)
+    first, other = figure.data
+    assert first.marker.color == looks["qcd"].colour
+    assert first.error_x.array == pytest.approx((2.0,))
+    assert first.error_y.arrayminus == pytest.approx((0.1,))
+    assert other.text == ("&lt;b&gt;",)  # not one of the study: neutral and escaped

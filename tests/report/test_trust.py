@@ -1,0 +1,89 @@
+"""The checks of the fits in the report, and their figures."""
+
+import numpy as np
+import pytest
+
+from jetscale.report import figures_trust as figures
+from jetscale.report.drawing import styles
+from jetscale.scaling import diagnose, fit
+
+LIMIT = 3.0
+
+
+@pytest.fixture(scope="module")
+def found(study):
+    return diagnose(fit(study, replicates=50))
+
+
+@pytest.fixture(scope="module")
+def looks(study):
+    return styles(list(study["mixture"].unique()))
+
+
+def test_every_mixture_has_every_check(full):
+    _, page = full
+    rows = [[cell.strip() for cell in row] for row in page.rows["trust"]]
+    for name in ("scratch", "qcd", "qcd+bsm"):
+        checks = [row[1] for row in rows if row[0] == name and len(row) == 3]
+        assert checks == ["forecast"] * 2 + ["influence", "residuals"] + ["profile likelihood"] * 2
+        windows = [row[1] for row in rows if row[0] == name and len(row) == 7]
+        assert windows[0] == "nothing"
+        assert "the smallest data size" in windows
+
+
+def test_what_is_open_is_marked(vague, report):
+    text, page = report(vague)
+    assert "open below" in page.text["trust"] or "open above" in page.text["trust"]
+    assert 'class="open"' in text.split('id="trust"')[1].split("</section>")[0]
+
+
+def test_without_fits_there_is_nothing_to_check(study, report):
+    two = study[study["params"].isin(sorted(study["params"].unique())[:2])]
+    _, page = report(two)
+    assert "nothing to check" in page.text["trust"]
+
+
+def test_profiles_touch_zero_at_the_optimum(found, looks):
+    figure = figures.profile(found, looks, "beta")
+    curves = [trace for trace in figure.data if trace.mode == "lines"]
+    assert [curve.line.color for curve in curves] == [looks[n].colour for n in found.mixtures]
+    for curve, one in zip(curves, found.mixtures.values(), strict=True):
+        best = one.profiles["beta"].value
+        assert min(curve.y) == pytest.approx(0, abs=1e-6)
+        assert curve.x[int(np.argmin(curve.y))] == pytest.approx(best)
+    threshold = next(iter(found.mixtures.values())).profiles["beta"].threshold
+    assert figure.layout.yaxis.range[1] == pytest.approx(LIMIT * threshold)
+
+
+def test_the_map_holds_the_best_exponents(found, looks):
+    one = found.mixtures["qcd"]
+    figure = figures.exponent_map(one, looks["qcd"])
+    outer, inner, best = figure.data
+    assert (outer.contours.value, inner.contours.value) == tuple(reversed(one.map.levels))
+    assert best.x[0] == one.profiles["beta"].value
+    assert outer.x[0] <= best.x[0] <= outer.x[-1]
+
+
+def test_influence_has_a_point_per_cell(found, looks):
+    one = found.mixtures["qcd"]
+    figure = figures.influence(one, looks["qcd"])
+    points = {
+        (about[0], x): y
+        for trace in figure.data
+        for about, x, y in zip(trace.customdata, trace.x, trace.y, strict=True)
+    }
+    expected = {(c.params, c.examples): c.relative_shift for c in one.influence.cells}
+    assert points == pytest.approx(expected)
+    assert figure.layout.yaxis.range[1] >= 1.1
+
+
+def test_forecasts_are_in_percent_with_intervals_about_the_prediction(found, looks):
+    one = found.mixtures["qcd"]
+    figure = figures.forecast(one, looks["qcd"])
+    assert len(figure.data) == 2 * len(one.forecasts)
+    bars, points = figure.data[:2]
+    cells = one.forecasts[0].cells
+    assert points.y == pytest.approx([100 * cell.error for cell in cells])
+    high = [100 * (cell.high / cell.predicted - 1) for cell in cells]
+    assert bars.error_y.array == pytest.approx(high)
+    assert figure.data[3].marker.symbol.endswith("-open")

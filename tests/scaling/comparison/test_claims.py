@@ -1,0 +1,52 @@
+"""Holm's correction against its definition, and the verdict case by case."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jetscale.scaling.comparison.claims import holm, side_of_zero, verdict
+from jetscale.scaling.estimate import Estimate
+
+AROUND = Estimate(value=0.1, low=-0.1, high=0.3)
+BELOW = Estimate(value=-0.1, low=-0.2, high=-0.01)
+ABOVE = Estimate(value=0.1, low=0.01, high=0.2)
+
+
+def test_holm_by_hand():
+    # sorted .005 .01 .03 .04, times 4 3 2 1 = .02 .03 .06 .04, made monotone = .02 .03 .06 .06
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.4, 0.6]) == [0.8, 0.8]
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_between_raw_and_bonferroni(p):
+    corrected = holm(p)
+    for raw, mine in zip(p, corrected, strict=True):
+        assert raw <= mine <= min(1, raw * len(p)) + 1e-12
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(np.array(corrected)[order]) >= -1e-15).all()
+    assert max(corrected) <= 1
+
+
+def test_sides():
+    assert [side_of_zero(delta) for delta in (BELOW, AROUND, ABOVE)] == [-1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("delta", "shared_floor", "p_value", "claim"),
+    [
+        (BELOW, BELOW, 0.01, "steered to more data"),
+        (ABOVE, ABOVE, 0.01, "steered to larger models"),
+        (BELOW, BELOW, 0.2, "no shift claimed: the interval and the test disagree"),
+        (AROUND, ABOVE, 0.01, "no shift claimed: the interval and the test disagree"),
+        (BELOW, AROUND, 0.01, "no shift claimed: depends on the floor"),
+        (BELOW, ABOVE, 0.01, "no shift claimed: depends on the floor"),
+        (AROUND, AROUND, 0.9, "no shift shown"),
+        (AROUND, ABOVE, 0.9, "no shift shown"),
+        (Estimate(value=1, low=0.5, high=2, reason="E is open"), ABOVE, 0.01, "not identified"),
+    ],
+)
+def test_a_shift_needs_both_intervals_and_the_test(delta, shared_floor, p_value, claim):
+    assert verdict(delta, shared_floor, p_value).startswith(claim)

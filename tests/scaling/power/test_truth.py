@@ -1,0 +1,132 @@
+"""Stated laws, pilots, the generic law, and shifts of its exponent."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jetscale.errors import FitError
+from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine import laws
+from jetscale.scaling.power.simulate import made_up
+from jetscale.scaling.power.truth import (
+    Truth,
+    assume,
+    checked,
+    generic,
+    shift_range,
+    shifted,
+)
+
+LAW = (0.7, 30.0, 20.0, 0.4, 0.3)
+COSTS = [CostModel(k=6.0, p=p, worst_residual=0.0, measured=False) for p in (1.0, 0.9)]
+
+
+def test_terms_of_the_generic_law_are_equal_in_the_middle(small):
+    theta, (n, d) = generic(small), small.middle
+    E, A, B, alpha, beta = theta
+    assert laws.loss(theta, n, d) == pytest.approx(1)
+    assert A * n**-alpha == pytest.approx(B * d**-beta)
+    assert pytest.approx(0.5) == E
+
+
+@given(st.floats(0.05, 1.5), st.floats(0.05, 1.5), st.floats(-1, 1), st.sampled_from(COSTS))
+def test_a_shift_moves_the_exponent_and_nothing_else(alpha, beta, part, cost):
+    theta, (n, d) = np.array([0.5, 20.0, 30.0, alpha, beta]), (1e5, 1e4)
+    least, most = shift_range(theta, cost)
+    assert least < 0 < most
+    shift = 0.99 * part * (most if part > 0 else -least)
+    moved = shifted(theta, cost, shift, (n, d))
+    assert laws.exponents(moved, cost)[0] - laws.exponents(theta, cost)[0] == pytest.approx(
+        shift, abs=1e-9
+    )
+    assert moved[3] + cost.p * moved[4] == pytest.approx(alpha + cost.p * beta)
+    assert moved[1] * n ** -moved[3] == pytest.approx(20 * n**-alpha)
+    assert moved[2] * d ** -moved[4] == pytest.approx(30 * d**-beta)
+
+
+@pytest.mark.parametrize("cost", COSTS)
+@pytest.mark.parametrize("end", [0, 1])
+def test_beyond_its_range_a_shift_is_refused(cost, end):
+    edge = shift_range(np.array(LAW), cost)[end]
+    assert shifted(np.array(LAW), cost, 0.999 * edge, (1e5, 1e5)).shape == (5,)
+    with pytest.raises(FitError, match="out of bounds; it can be"):
+        shifted(np.array(LAW), cost, 1.001 * edge, (1e5, 1e5))
+
+
+@pytest.mark.parametrize(
+    ("law", "message"),
+    [
+        ((1, 2, 3), "5 numbers E,A,B,alpha,beta, not 3"),
+        ((0.5, 1, 1, 2.5, 0.3), "alpha is 2.5, needs a number between 0.01 and 2"),
+        ((0.5, 1, 1, 0.3, float("nan")), "beta is nan"),
+        ((-0.5, 1, 1, 0.3, 0.3), "E is -0.5, needs a finite number of at least zero"),
+        ((0.5, 0, 1, 0.3, 0.3), "A is 0, needs a finite number above zero"),
+        ((0.5, 1, float("inf"), 0.3, 0.3), "B is inf"),
+    ],
+)
+def test_laws_that_cannot_be_are_refused(law, message):
+    with pytest.raises(FitError, match=message):
+        checked(law)
+
+
+@pytest.mark.parametrize(
+    ("noise", "misfit", "message"),
+    [
+        (0.0, 0.0, "noise is 0, needs a number above 0"),
+        (float("nan"), 0.0, "noise is nan"),
+        (0.01, -0.1, "misfit is -0.1, needs a number of at least 0"),
+        (2.0, 0.0, "noise is 2"),
+    ],
+)
+def test_noise_that_cannot_be_is_refused(noise, misfit, message):
+    with pytest.raises(FitError, match=message):
+        Truth(np.array(LAW), noise, misfit)
+
+
+def test_a_stated_law_holds_for_all_mixtures(small):
+    assumed = assume(small, law=LAW, noise=0.02)
+    assert assumed.same
+    assert set(assumed.truths) == {"a", "b"}
+    assert (assumed.truths["b"].theta == LAW).all()
+    assert (assumed.truths["b"].noise, assumed.truths["b"].misfit) == (0.02, 0.02)
+    assert assume(small, misfit=0.0).truths["a"].misfit == 0
+
+
+def test_a_law_and_a_pilot_exclude_each_other(small, truth):
+    with pytest.raises(FitError, match="not both"):
+        assume(small, law=LAW, pilot=made_up(small, truth, "a", (0,)))
+
+
+@pytest.fixture(scope="module")
+def pilot(plan):
+    """A pilot with a known law and noise, many cells and seeds."""
+    grid = plan(6, 8, 3)
+    return made_up(grid, Truth(np.array([0.5, *generic(grid)[1:]]), 0.02, 0.01), "a", (3,))
+
+
+def test_a_pilot_gives_law_noise_and_misfit(small, pilot):
+    assumed = assume(small, pilot=pilot)
+    truth = assumed.truths["a"]
+    assert truth.theta[3:] == pytest.approx([0.35, 0.35], abs=0.08)
+    assert truth.noise == pytest.approx(0.02, rel=0.2)
+    assert truth.misfit == pytest.approx(0.01, rel=0.4)
+    assert assumed.truths["b"].theta is not None
+    assert assumed.same
+    assert "b from a" in assumed.source
+    assert assumed.warnings == ()
+
+
+def test_a_pilot_of_one_seed_and_short_reach_warns(plan, pilot):
+    once = pilot[pilot["seed"] == 0]
+    assumed = assume(plan(4, 4), pilot=once[once["params"] < 2e6])
+    assert assumed.truths["a"].noise == 0.01
+    assert "repeats no cell" in assumed.warnings[0]
+    assert "beyond the pilot by 0.5 decades in params" in assumed.warnings[-1]
+    assert assume(plan(4, 4), pilot=once, noise=0.03).truths["a"].noise == 0.03
+
+
+def test_a_pilot_at_a_bound_is_refused(small):
+    step = small.runs(np.where(np.arange(32) < 8, 1.0, 0.0))  # a step in N: alpha is 2
+    with pytest.raises(FitError, match=r"the pilot's 'm': law: .*state a law instead"):
+        assume(small, pilot=step)
