@@ -155,6 +155,10 @@ def allocate(
 ) -> Allocation:
     """Best model size, data size and loss within a budget.
 
+    N* and D* minimise L(N, D) at C(N, D) = k N^p D = C: N*^(alpha + p beta) =
+    alpha A / (p beta B) (C / k)^beta (arXiv 2203.15556, equation 4, for p = 1); where jets have a
+    price, at u C(N, D) + v D = the budget, see `jetscale.scaling.budget`.
+
     Parameters
     ----------
     fits

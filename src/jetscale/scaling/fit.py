@@ -58,6 +58,11 @@ def fit(
 ) -> StudyFit:
     """Fit a law and the compute-optimal frontier to every mixture of a run table.
 
+    By default L(N, D) = E + A / N^alpha + B / D^beta (arXiv 2203.15556, equation 2), and on
+    C = k N^p D the frontier N* ~ C^a, D* ~ C^b with a = beta / (alpha + p beta) and
+    b = alpha / (alpha + p beta). The sum over runs of Huber_delta(log L - log L(N, D)) is
+    minimised (arXiv 2404.10102 on why a sum, and on its intervals).
+
     Parameters
     ----------
     frame
@@ -94,12 +99,7 @@ def fit(
     form = law_named(law)
     runs = validate(frame)
     options = _for_trunks(options, runs)
-    groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
-    lacks = {name: shortage(part, form) for name, part in groups.items()}
-    not_fitted = {name: why for name, why in lacks.items() if why}
-    chosen = {name: part for name, part in groups.items() if name not in not_fitted}
-    if not chosen:
-        raise FitError("; ".join(f"mixture {name!r} {why}" for name, why in not_fitted.items()))
+    chosen, not_fitted = _fittable(runs, form)
     check_scratch(runs, form)
     cost = cost_model(runs)
     width = huber_width(runs) if delta is None else delta
@@ -120,6 +120,17 @@ def fit(
         runs=runs,
         options=options,
     )
+
+
+def _fittable(runs: pd.DataFrame, law: Law) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
+    """Runs of the mixtures that can be fitted, and why others cannot; raises FitError for none."""
+    groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
+    lacks = {name: shortage(part, law) for name, part in groups.items()}
+    not_fitted = {name: why for name, why in lacks.items() if why}
+    chosen = {name: part for name, part in groups.items() if name not in not_fitted}
+    if not chosen:
+        raise FitError("; ".join(f"mixture {name!r} {why}" for name, why in not_fitted.items()))
+    return chosen, not_fitted
 
 
 def _for_trunks(options: Options, runs: pd.DataFrame) -> Options:

@@ -117,6 +117,11 @@ class Comparison:
 def compare(fits: StudyFit, budget: float | None = None) -> Comparison:
     """Compare the exponents of every pair of fitted mixtures, and their frontiers at a budget.
 
+    Of b minus a: delta a with a = beta / (alpha + p beta), on the cells both were run on and with
+    the same draws; N*_b / N*_a, D*_b / D*_a and the compute multiplier C_a / C_b at equal loss
+    (`ratios`); F = (S_shared - S_free) / S_free of nested laws against its bootstrap null
+    (`joint`); swapped labels (`labels`). Holm's correction runs over the pairs.
+
     Law, objective and intervals are those of the fits. A test takes up to 499 of their replicates,
     or 100 per pair.
 
