@@ -1,7 +1,6 @@
 """The wild cluster bootstrap: clusters, leverage, width, and agreement with theory."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
@@ -26,18 +25,6 @@ def fitted(grid, truth):
 def test_webb_weights_have_unit_variance():
     assert wild.WEBB.mean() == pytest.approx(0)
     assert (wild.WEBB**2).mean() == pytest.approx(1)
-
-
-def test_trunks_link_runs_of_one_size():
-    n, d, s = (a.ravel() for a in np.meshgrid([1e6, 1e7], [1e3, 1e4, 1e5], [0, 1], indexing="ij"))
-    columns = {"params": n, "examples": d, "loss": 1.0, "seed": s.astype(int)}
-    runs = validate(pd.DataFrame({"mixture": "m"} | columns))
-    clusters = wild.trunks(runs)
-    assert len(np.unique(clusters)) == 2
-    assert (np.unique(n, return_inverse=True)[1] == clusters).all()
-    # with one seed per data size nothing but the named trunks links runs
-    one = runs[runs["seed"] == 0].assign(trunk=["a", "a", "b", "c", "d", "d"])
-    assert wild.trunks(one).tolist() == [0, 0, 1, 2, 3, 3]
 
 
 def test_residuals_are_those_without_the_cluster(fitted):

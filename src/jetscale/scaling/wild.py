@@ -1,4 +1,4 @@
-"""Intervals for few cells, and for runs that share a trunk: the wild cluster bootstrap.
+"""Intervals by the wild cluster bootstrap, and residuals corrected for leverage.
 
 Drawing a dozen cells with replacement loses whole model sizes. The wild bootstrap keeps every run
 and redraws the losses instead: the fitted law plus the residuals, those of a cluster multiplied by
@@ -12,7 +12,6 @@ widened to Student's with as many degrees of freedom as clusters leave over.
 """
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -27,27 +26,12 @@ _SATURATED = 1e-6
 """A direction of a cluster the fit follows to this share leaves no residual to inflate."""
 
 
-def trunks(runs: pd.DataFrame) -> NDArray[np.intp]:
-    """Cluster of each run (n,) where runs share trunks: linked by a trunk or by a cell.
+def inflated(family: Family, q: Array, clusters: NDArray[np.intp], power: float = 1.0) -> Array:
+    """(1 - H)^-power r: residuals r (n,) of the fit q (1, K) corrected cluster by cluster.
 
-    The column ``trunk`` names them; without it, runs of one model size and seed share one. Cells
-    keep their seeds together, so a cluster is usually everything run at one model size.
+    Power 1 gives them as they are without the run's cluster, to first order (CR3); power 1/2 gives
+    them the variance of errors (CR2, doi 10.1080/07350015.2016.1247004).
     """
-    trunk = runs["trunk"] if "trunk" in runs else runs["seed"]
-    first = runs.groupby([runs["params"], trunk], sort=False).ngroup().to_numpy()
-    second = runs["cell"].to_numpy()
-    cluster = np.arange(len(runs))
-    while True:
-        joined = cluster
-        for labels in (first, second):
-            joined = pd.Series(joined).groupby(labels).transform("min").to_numpy()
-        if (joined == cluster).all():
-            return np.unique(cluster, return_inverse=True)[1]
-        cluster = joined
-
-
-def inflated(family: Family, q: Array, clusters: NDArray[np.intp]) -> Array:
-    """Residuals (n,) of the fit q (1, K) as they are without the run's cluster, to first order."""
     design = family.design
     residuals = family.runs.z - design.log_loss(q)[0]
     free = (q[0] > design.lower) & (q[0] < design.upper)
@@ -60,7 +44,7 @@ def inflated(family: Family, q: Array, clusters: NDArray[np.intp]) -> Array:
         values, vectors = np.linalg.eigh(np.eye(rows.sum()) - Q[rows] @ Q[rows].T)
         left = values > _SATURATED
         part = vectors[:, left]
-        out[rows] = part @ ((part.T @ residuals[rows]) / values[left])
+        out[rows] = part @ ((part.T @ residuals[rows]) / values[left] ** power)
     return out
 
 

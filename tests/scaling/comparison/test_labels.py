@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from jetscale.scaling.comparison.joint import Pair
-from jetscale.scaling.comparison.labels import label_test
+from jetscale.scaling.comparison.labels import label_test, linked
 from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.table import validate
@@ -89,3 +89,15 @@ def test_runs_of_a_trunk_are_swapped_together(grid, truth):
 def test_the_p_value_counts_the_labels_as_given(grid, truth, replicates):
     found = outcome(grid({"a": truth, "b": truth * [0.8, 1, 1, 1, 1]}, **SMALL), replicates)
     assert found.p_value_uncorrected == pytest.approx(1 / (1 + replicates))
+
+
+def test_trunks_link_runs_of_one_size():
+    n, d, s = (a.ravel() for a in np.meshgrid([1e6, 1e7], [1e3, 1e4, 1e5], [0, 1], indexing="ij"))
+    columns = {"params": n, "examples": d, "loss": 1.0, "seed": s.astype(int)}
+    runs = validate(pd.DataFrame({"mixture": "m"} | columns))
+    clusters = linked(runs)
+    assert len(np.unique(clusters)) == 2
+    assert (np.unique(n, return_inverse=True)[1] == clusters).all()
+    # with one seed per data size nothing but the named trunks links runs
+    one = runs[runs["seed"] == 0].assign(trunk=["a", "a", "b", "c", "d", "d"])
+    assert linked(one).tolist() == [0, 0, 1, 2, 3, 3]

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from jetscale.scaling.comparison.joint import EXPONENTS, Pair
-from jetscale.scaling.comparison.null import by_cell, by_trunk, unshrunk
+from jetscale.scaling.comparison.null import by_cell, by_trunk
 from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.table import validate
+from jetscale.scaling.wild import inflated
 
 SMALL = {"params": np.geomspace(1e7, 3e9, 4), "examples": np.geomspace(1e8, 1e11, 4)}
 
@@ -22,7 +23,7 @@ def shared_fit(frame):
 def test_a_cell_moves_as_one(grid, truth):
     pair, null, q = shared_fit(grid({"a": truth, "b": truth}, **SMALL))
     cells = pair.runs["cell"].to_numpy()
-    factors = by_cell(null, q, pair.runs, 20, 0) / unshrunk(null, q, cells)
+    factors = by_cell(null, q, pair.runs, 20, 0) / inflated(null, q, cells, power=0.5)
     for cell in np.unique(cells):
         mine = factors[:, cells == cell]
         assert mine == pytest.approx(np.repeat(mine[:, :1], mine.shape[1], axis=1))
@@ -39,7 +40,7 @@ def test_variance_of_errors_is_restored(grid, truth):
         errors = np.log(frame["loss"] / exact["loss"]).to_numpy()
         pair, null, q = shared_fit(frame)
         plain = null.runs.z - null.design.log_loss(q)[0]
-        restored = unshrunk(null, q, pair.runs["cell"].to_numpy())
+        restored = inflated(null, q, pair.runs["cell"].to_numpy(), power=0.5)
         ratios.append([(r**2).sum() / (errors**2).sum() for r in (plain, restored)])
     shrunk, same = np.mean(ratios, axis=0)
     assert shrunk == pytest.approx(1 - 8 / 64, abs=0.03)

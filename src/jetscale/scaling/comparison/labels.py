@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from jetscale.scaling import wild
 from jetscale.scaling.comparison.joint import Pair
 from jetscale.scaling.engine.laws import PARAMETERS
 
@@ -77,5 +77,24 @@ def _matched(pair: Pair) -> tuple[Pair, NDArray[np.intp]]:
     first, second = (runs[runs["second"] == side] for side in (False, True))
     some = Pair(first, second, pair.law, pair.objective, pair.by_trunk)
     partners = some.runs.groupby(["cell", "rank"]).ngroup()
-    linked = wild.trunks(some.runs.assign(cell=partners)) if pair.by_trunk else some.runs["cell"]
-    return some, np.unique(linked, return_inverse=True)[1]
+    units = linked(some.runs.assign(cell=partners)) if pair.by_trunk else some.runs["cell"]
+    return some, np.unique(units, return_inverse=True)[1]
+
+
+def linked(runs: pd.DataFrame) -> NDArray[np.intp]:
+    """Cluster of each run (n,) where runs share trunks: linked by a trunk or by a cell.
+
+    The column ``trunk`` names them; without it, runs of one model size and seed share one. Cells
+    keep their seeds together, so a cluster is usually everything run at one model size.
+    """
+    trunk = runs["trunk"] if "trunk" in runs else runs["seed"]
+    first = runs.groupby([runs["params"], trunk], sort=False).ngroup().to_numpy()
+    second = runs["cell"].to_numpy()
+    cluster = np.arange(len(runs))
+    while True:
+        joined = cluster
+        for labels in (first, second):
+            joined = pd.Series(joined).groupby(labels).transform("min").to_numpy()
+        if (joined == cluster).all():
+            return np.unique(cluster, return_inverse=True)[1]
+        cluster = joined

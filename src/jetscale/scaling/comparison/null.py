@@ -14,15 +14,11 @@ everything linked by a trunk or a cell would be a handful of clusters.
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from jetscale.scaling.components import Effects, kinds
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.wild import WEBB
-
-_SATURATED = 1e-6
-"""A direction of a cell the fit follows to this share leaves no residual."""
+from jetscale.scaling.wild import WEBB, inflated
 
 
 def by_cell(family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int) -> Array:
@@ -30,7 +26,7 @@ def by_cell(family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed:
     cells = np.unique(runs["cell"], return_inverse=True)[1]
     rng = np.random.default_rng(seed)
     flips = rng.choice(WEBB, size=(replicates, int(cells.max()) + 1))
-    return np.asarray(flips[:, cells] * unshrunk(family, q, cells))
+    return np.asarray(flips[:, cells] * inflated(family, q, cells, power=0.5))
 
 
 def by_trunk(family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int) -> Array:
@@ -39,21 +35,3 @@ def by_trunk(family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed
     residuals = family.runs.z - family.design.log_loss(q)[0]
     variances = effects.variances(residuals[None])[0]
     return effects.redrawn(residuals, variances, family.group, replicates, seed)
-
-
-def unshrunk(family: Family, q: Array, cells: NDArray[np.intp]) -> Array:
-    """Residuals (n,) of the fit q (1, K) with the variance of errors, to first order."""
-    design = family.design
-    residuals = family.runs.z - design.log_loss(q)[0]
-    free = (q[0] > design.lower) & (q[0] < design.upper)
-    J = design.jacobian(q)[0][free].T
-    scale = np.linalg.norm(J, axis=0)
-    Q = np.linalg.svd(J / np.where(scale > 0, scale, 1.0), full_matrices=False)[0]
-    out = np.array(residuals)
-    for cell in np.unique(cells):
-        rows = cells == cell
-        values, vectors = np.linalg.eigh(np.eye(rows.sum()) - Q[rows] @ Q[rows].T)
-        left = values > _SATURATED
-        part = vectors[:, left]
-        out[rows] = part @ ((part.T @ residuals[rows]) / np.sqrt(values[left]))
-    return out
