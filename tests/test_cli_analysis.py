@@ -399,3 +399,21 @@ def test_a_speed_must_be_known_and_wanted(capsys, runs, options, complaint):
     code, out, error = call(capsys, "allocate", "--runs", runs, *options)
     assert (code, out) == (2, "")
     assert complaint in error
+
+
+def test_mixtures_can_share_a_floor(capsys, runs):
+    code, out, _ = call(capsys, "fit", "--runs", runs, "--shared", "E, alpha", "--json")
+    assert code == 0
+    plain = json.loads(out)
+    assert plain["shared"] == ["E", "alpha"]
+    for name in ("E", "alpha"):
+        values = {fitted["parameters"][name]["value"] for fitted in plain["mixtures"].values()}
+        assert len(values) == 1
+    assert (
+        len({fitted["parameters"]["beta"]["value"] for fitted in plain["mixtures"].values()}) == 2
+    )
+    _, out, _ = call(capsys, "fit", "--runs", runs, "--shared", "E")
+    assert "Common to all mixtures: E." in " ".join(out.split())
+    code, out, error = call(capsys, "fit", "--runs", runs, "--shared", "alhpa")
+    assert (code, out) == (2, "")
+    assert "'alhpa'; did you mean 'alpha'" in error

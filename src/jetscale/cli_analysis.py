@@ -52,7 +52,8 @@ def _table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
 @cli.command()
 @_analysis
 @_fitted
-def fit(sweep: Path | None, runs: Path | None, as_json: bool, **options: Any) -> None:
+@click.option("--shared", default="", help="Common to all mixtures: some of E,alpha,beta.")
+def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **options: Any) -> None:
     """Measured differences, law and frontier.
 
     What was measured comes first, then the law and the compute-optimal frontier of each mixture.
@@ -61,11 +62,13 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, **options: Any) ->
     Example:
       jetscale fit sweeps/quickstart.py
       jetscale fit --runs runs.csv --law no-floor --json
+      jetscale fit --runs runs.csv --shared E,alpha
     """
     from jetscale import display_scaling, scaling
 
+    names = tuple(name.strip() for name in shared.split(",") if name.strip())
     frame, _ = _table(sweep, runs)
-    summary = scaling.summarise_fit(frame, scaling.Options(**options))
+    summary = scaling.summarise_fit(frame, scaling.Options(**options, shared=names))
     if as_json:
         print_json({"mixtures": {}} | summary.to_dict())
     else:

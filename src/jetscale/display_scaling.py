@@ -115,8 +115,10 @@ def show_fit(fits: StudyFit) -> None:
         _add(law, name, *(interval(fitted.parameters[p], ".2g") for p in shown))
     console.print(frontier)
     console.print(law)
+    common = f" Common to all mixtures: {', '.join(fits.options.shared)}."
     console.print(
-        f"* not identified at this scale. Objective: {first.objective}. Intervals: "
+        f"* not identified at this scale.{common if fits.options.shared else ''} "
+        f"Objective: {first.objective}. Intervals: "
         f"{fits.interval}; {fits.replicates} replicates. Compute: {fits.cost.convention}",
         style="dim",
     )
