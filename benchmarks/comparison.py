@@ -2,7 +2,7 @@
 
 Claims: of two mixtures with equal exponents at most 6% are called different at the 5% level, by
 any test or by the verdict; a shift of the exponent a by 0.1 is claimed in at least 80% of studies
-of 36 cells with 3 seeds and 1% noise. Usage (about 15 minutes of one core):
+of 36 cells with 3 seeds and 1% noise. Usage (about 25 minutes of one core):
 
     OMP_NUM_THREADS=1 python benchmarks/comparison.py
 
@@ -57,6 +57,8 @@ class Case:
     """Deviation from the law of every cell, the same for both mixtures."""
     own: float = 0.0
     """Deviation of every cell of every mixture."""
+    trunks: tuple[float, float] = (0.0, 0.0)
+    """Deviation of every trunk of either mixture; one without any is from scratch."""
 
 
 NULL = (
@@ -66,6 +68,9 @@ NULL = (
     Case("0.8 B, E 1.7", height=0.8, floor=1.7),
     Case("law exact", shape=(4, 5, 2)),
     Case("cells off by 1%, each mixture for itself", shape=(4, 5, 2), own=0.01),
+    Case("trunks off by 1%, both pretrained", shape=(4, 5, 2), trunks=(0.01, 0.01)),
+    Case("trunks off by 1%, one from scratch", shape=(4, 5, 2), trunks=(0.0, 0.01)),
+    Case("trunks off by 1%, one from scratch", trunks=(0.0, 0.01)),
 )
 SHIFTED = (
     Case("law exact", shift=0.05),
@@ -94,13 +99,17 @@ def simulated(case: Case, rng: np.random.Generator) -> pd.DataFrame:
     params, examples = np.geomspace(*PARAMS, n)[i], np.geomspace(*EXAMPLES, d)[j]
     common = case.common * rng.normal(size=(n, d))
     parts = []
-    for name, theta in (("first", TRUTH), ("second", shifted(case))):
+    laws_of = {"first": TRUTH, "second": shifted(case)}
+    for (name, theta), trunk in zip(laws_of.items(), case.trunks, strict=True):
         off = common + case.own * rng.normal(size=(n, d))
         noise = off[i, j] + NOISE * rng.normal(size=len(i))
+        noise += trunk * rng.normal(size=(n, case.shape[2]))[i, k] if trunk else 0.0
         loss = laws.loss(theta, params, examples) * np.exp(noise)
         columns = {"params": params, "examples": examples, "seed": k, "loss": loss}
-        parts.append(pd.DataFrame({"mixture": name} | columns))
-    return pd.concat(parts, ignore_index=True)
+        names = [f"{name} {a} {b}" if trunk else "" for a, b in zip(i, k, strict=True)]
+        parts.append(pd.DataFrame({"mixture": name, "trunk": names} | columns))
+    frame = pd.concat(parts, ignore_index=True)
+    return frame if any(case.trunks) else frame.drop(columns="trunk")
 
 
 def outcomes(pair: PairComparison) -> list[bool]:

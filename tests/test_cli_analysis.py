@@ -100,10 +100,6 @@ def test_compare_shows_every_test_and_takes_the_options_of_fit(capsys, runs):
     shared = [test["shared"] for test in pair["tests"]]
     assert shared[1:] == [["alpha", "beta"], ["alpha"], ["beta"]]
     assert "swapped" in pair["permutation"]["method"]
-    _, out, _ = call(capsys, "compare", "--runs", runs, "--law", "transfer")
-    assert "not compared: mixture 'scratch' has no column pretraining_examples" in " ".join(
-        out.split()
-    )
 
 
 @pytest.mark.parametrize("command", [["fit"], ["compare"], ["allocate", "--budget", "1e10"]])
@@ -417,3 +413,65 @@ def test_mixtures_can_share_a_floor(capsys, runs):
     code, out, error = call(capsys, "fit", "--runs", runs, "--shared", "alhpa")
     assert (code, out) == (2, "")
     assert "'alhpa'; did you mean 'alpha'" in error
+
+
+def test_a_report_never_takes_the_place_of_a_table(capsys, runs, tmp_path):
+    before = runs.read_text()
+    for out in (runs, tmp_path / "report.pdf", tmp_path):
+        code, text, error = call(capsys, "report", "--runs", runs, "--out", out)
+        assert (code, text) == (2, "")
+        assert "needs the name of an HTML file" in error
+    assert runs.read_text() == before
+
+
+@pytest.mark.parametrize("change", ["six cells", "constant", "rising"])
+def test_poor_tables_still_get_a_report(capsys, edited, tmp_path, change):
+    def poor(frame):
+        if change == "six cells":
+            small = frame["params"] < 2e4
+            kept = small & ((frame["examples"] < 2e4) | (frame["params"] < 2e3))
+            return frame[kept].drop_duplicates(["mixture", "params", "examples"])
+        loss = 1.0 if change == "constant" else frame["params"] ** 0.1 * frame["examples"] ** 0.1
+        return frame.assign(loss=loss)
+
+    out = tmp_path / "r.html"
+    code, _, error = call(capsys, "report", "--runs", edited(poor), "--out", out)
+    assert code == 0, error
+    assert "Can the fits be trusted?" in out.read_text()
+
+
+def test_what_cannot_be_asked_is_refused_before_a_table_is_read(capsys, tmp_path):
+    missing = tmp_path / "no.csv"
+    for command, complaint in (
+        (("compare", "--law", "transfer"), "a comparison needs a law of params and examples alone"),
+        (("fit", "--law", "chinchila"), "did you mean 'chinchilla'"),
+        (("allocate", "--budget", "0"), "budget is 0.0 FLOPs"),
+        (("allocate", "--gpu-hours", "1", "--device", "H1000", "--mfu", ".3"), "unknown device"),
+    ):
+        code, out, error = call(capsys, *command, "--runs", missing)
+        assert (code, out) == (2, "")
+        assert complaint in error
+
+
+def test_a_flops_column_that_is_none_is_refused(capsys, edited):
+    def shuffle(frame):
+        flops = 6 * frame["params"] * frame["examples"]
+        return frame.assign(flops=flops.sample(frac=1, random_state=1).to_numpy())
+
+    code, _, error = call(capsys, "allocate", "--runs", edited(shuffle), "--budget", "1e9")
+    assert code == 2
+    assert "flops" in error
+
+
+def test_mixtures_that_are_not_told_apart_are_said_to_be(capsys, edited):
+    def alike(frame):
+        first = frame[frame["mixture"] == "scratch"]
+        sign = np.where(first["seed"] == 1, 0.02, -0.02)  # cell means stay
+        others = [
+            first.assign(mixture=name, loss=first["loss"] * np.exp(shift))
+            for name, shift in (("b", sign), ("c", -sign))
+        ]
+        return pd.concat([first, *others])
+
+    _, out, _ = call(capsys, "allocate", "--runs", edited(alike), "--budget", "1e9")
+    assert "The mixtures are not told apart here: lowest loss in" in " ".join(out.split())

@@ -28,7 +28,7 @@ def runs():
 def shown(capsys, runs):
     fits = fit(runs, replicates=60)
     found = diagnose(fits)
-    show_checks(found, conventions(fits))
+    show_checks(fits, found, conventions(fits))
     return capsys.readouterr().out, found
 
 

@@ -5,9 +5,12 @@ import shlex
 from pathlib import Path
 
 import click
+import numpy as np
+import pandas as pd
 import pytest
 
 from jetscale.cli import cli
+from jetscale.scaling.engine import laws
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -48,17 +51,33 @@ def test_every_link_leads_to_a_file(target):
 
 
 def test_the_names_to_import_exist():
-    names = re.search(r"from jetscale.scaling import ([\w, ]+)`", TEXT)
+    body = next(body for kind, body in BLOCKS if kind == "python" and "read_runs" in body)
+    names = re.search(r"from jetscale.scaling import ([\w, ]+)", body)
     assert names is not None
     import jetscale.scaling
 
     assert all(hasattr(jetscale.scaling, name.strip()) for name in names[1].split(","))
 
 
+def test_the_analysis_in_the_readme_runs(tmp_path, monkeypatch, capsys):
+    theta = np.array([0.5, 20.0, 30.0, 0.45, 0.42])
+    rows = [
+        (name, n, d, float(height * laws.loss(theta, n, d)))
+        for name, height in (("a", 1.0), ("b", 0.9))
+        for n in (1e3, 1e4, 1e5)
+        for d in (1e3, 1e4, 1e5)
+    ]
+    frame = pd.DataFrame(rows, columns=["mixture", "params", "examples", "loss"])
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    exec(next(body for kind, body in BLOCKS if kind == "python" and "read_runs" in body), {})
+    assert capsys.readouterr().out.startswith("b Estimate(value=")
+
+
 def test_the_source_in_the_readme_is_a_source():
     from jetscale.study import Folders
 
-    body = next(body for kind, body in BLOCKS if kind == "python")
+    body = next(body for kind, body in BLOCKS if kind == "python" and "Folders" in body)
     values: dict[str, object] = {}
     exec(body, values)
     assert isinstance(values["source"], Folders)

@@ -32,7 +32,7 @@ def _fitted(command: F) -> F:
     return click.option("--law", default="chinchilla", show_default=True, help=law)(command)
 
 
-def _table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
+def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
     """The run table of a sweep or of a CSV file, and warnings, which go to standard error too."""
     from jetscale.scaling import read_runs
     from jetscale.sweep.results import results
@@ -67,8 +67,10 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
     from jetscale import display_scaling, scaling
 
     names = tuple(name.strip() for name in shared.split(",") if name.strip())
-    frame, _ = _table(sweep, runs)
-    summary = scaling.summarise_fit(frame, scaling.Options(**options, shared=names))
+    asked = scaling.Options(**options, shared=names)
+    scaling.check_options(asked)
+    frame, _ = run_table(sweep, runs)
+    summary = scaling.summarise_fit(frame, asked)
     if as_json:
         print_json({"mixtures": {}} | summary.to_dict())
     else:
@@ -94,8 +96,10 @@ def compare(
     """
     from jetscale import display_scaling, scaling
 
-    frame, _ = _table(sweep, runs)
-    summary = scaling.summarise_comparison(frame, budget, scaling.Options(**options))
+    asked = scaling.Options(**options)
+    scaling.check_comparison(asked, budget)
+    frame, _ = run_table(sweep, runs)
+    summary = scaling.summarise_comparison(frame, budget, asked)
     if as_json:
         print_json({"pairs": []} | summary.to_dict())
     else:
@@ -138,7 +142,7 @@ def allocate(
     from jetscale import display_scaling, scaling
 
     _check_terms(**terms)
-    frame, _ = _table(sweep, runs)
+    frame, _ = run_table(sweep, runs)
     budget = _budget(frame, **terms)
     scaling.check_question(budget, mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
@@ -159,7 +163,9 @@ def _check_terms(
     price_gpu_hour: float | None,
     price_jet: float,
 ) -> None:
-    """Refuse options of `allocate` that do not go together."""
+    """Refuse options of `allocate` that do not go together or cannot be."""
+    from jetscale import scaling
+
     if sum(amount is not None for amount in (budget, gpu_hours, money)) != 1:
         raise click.UsageError("give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT")
     if money is None and (price_gpu_hour is not None or price_jet):
@@ -171,6 +177,10 @@ def _check_terms(
         raise click.UsageError("a --budget in FLOPs needs no speed: drop --rate, --device, --mfu")
     if (device is None) != (mfu is None) or (rate is not None and device is not None):
         raise click.UsageError("give the speed as --rate, or as --device NAME with --mfu SHARE")
+    if budget is not None:
+        scaling.flops_budget(budget)
+    if device is not None:
+        scaling.sustained(device, mfu or 0.0)
 
 
 def _budget(
@@ -213,7 +223,9 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
     """
     from jetscale.report import make_report
 
-    frame, warnings = _table(sweep, runs)
+    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
+        raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
+    frame, warnings = run_table(sweep, runs)
     made = make_report(
         frame,
         title=sweep.stem if sweep else str(runs),

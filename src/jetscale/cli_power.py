@@ -1,6 +1,7 @@
 """The command ``power``; parsing and printing only."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,7 +11,9 @@ from jetscale.cli_base import PATH, cli, json_option, print_json, sweep_argument
 @cli.command()
 @sweep_argument
 @click.option("--law", help="Law to assume: E,A,B,alpha,beta. [default: a generic one]")
-@click.option("--like", type=PATH, help="Instead: the laws, noise and misfit of a pilot (CSV).")
+@click.option(
+    "--like", type=PATH, help="Instead: those of a pilot, a CSV file or a SWEEP that was run."
+)
 @click.option("--noise", type=float, help="Spread of log loss between seeds. [default: 0.01]")
 @click.option("--misfit", type=float, help="Spread of cells about the law. [default: the noise]")
 @click.option("--shift", type=float, help="Power for this shift of a. [default: search for 80%]")
@@ -49,7 +52,7 @@ def power(
     stated = None if law is None else _law(law)
     study = load_study(sweep)
     grid = planned_grid(study)
-    pilot = None if like is None else scaling.read_runs(like)
+    pilot = None if like is None else _pilot(like)
     with progress_bar() as progress:
         found = scaling.power(
             grid,
@@ -66,6 +69,14 @@ def power(
         print_json({"study": study.name} | found.to_dict())
     else:
         show_power(found, study.name)
+
+
+def _pilot(like: Path) -> Any:
+    """The run table of a pilot: a CSV file, or a sweep that was run."""
+    from jetscale.cli_analysis import run_table
+
+    is_sweep = like.suffix == ".py"
+    return run_table(like if is_sweep else None, None if is_sweep else like)[0]
 
 
 def _law(text: str) -> list[float]:

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from jetscale.jets.verify import Report
 from jetscale.plan import short
@@ -52,7 +53,10 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
     )
     for i, column in enumerate(columns):
-        out.add_column(column, justify="left" if i < left else "right", no_wrap=i == 0 or i >= left)
+        if i < left:  # names fold before a number is cut
+            out.add_column(column, justify="left", overflow="fold")
+        else:
+            out.add_column(column, justify="right", no_wrap=True)
     return out
 
 
@@ -83,10 +87,10 @@ def show_plan(plan: dict[str, Any]) -> None:
         f"{', '.join(map(str, plan['seeds']))}"
     )
     for name, parts in plan["mixtures"].items():
-        shares = ", ".join(f"{share:.0%} {part}" for part, share in parts.items())
-        console.print(f"mixture {name}: {shares or 'no pretraining'}")
+        shares = ", ".join(f"{100 * share:.3g}% {part}" for part, share in parts.items())
+        console.print(Text(f"mixture {name}: {shares or 'no pretraining'}"))
     for line in plan["warnings"]:
-        console.print(f"warning: {line}")
+        console.print(Text(f"warning: {line}"))
     cells = table(
         "Cells", "mixture", "size", "N", "cells", "steps", "FLOPs", "pretrain", "core h", left=2
     )

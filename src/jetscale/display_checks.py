@@ -8,13 +8,15 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from jetscale.display import console, table
-from jetscale.scaling import Diagnostics, Estimate, MixtureConventions, MixtureDiagnostics
+from jetscale.scaling import Diagnostics, Estimate, MixtureConventions, MixtureDiagnostics, StudyFit
 from jetscale.scaling.diagnostics.forecast import Forecast
 
 _SHORT = {"6ND without embedding": "no embedding"}
 
 
-def show_checks(found: Diagnostics, conventions: Mapping[str, MixtureConventions]) -> None:
+def show_checks(
+    fits: StudyFit, found: Diagnostics, conventions: Mapping[str, MixtureConventions]
+) -> None:
     """Forecasts, influence, lack of fit and window, then the exponent by compute convention."""
     rows = table(
         "Can the fits be trusted?",
@@ -27,28 +29,31 @@ def show_checks(found: Diagnostics, conventions: Mapping[str, MixtureConventions
     )
     rows.padding = (0, 1, 0, 0)
     for name, one in found.mixtures.items():
-        rows.add_row(*map(Text, (name, *_checks(one))))
+        identified = fits.mixtures[name].frontier["params_exponent"].identified
+        rows.add_row(*map(Text, (name, *_checks(one, identified))))
     console.print(rows)
     console.print(
         "Largest N, C: mean error of a forecast of the runs of the largest model, or of most "
         "compute, from the others, and how many lie in their 95% prediction intervals. Worst cell: "
         "without it a moves by so many half widths of its interval. Misfit p: small where cells "
         "deviate from the law more than seeds do. Window: in how many refits without an edge of "
-        "the grid a moves by more than chance allows.",
+        "the grid a leaves its interval by more than chance; not judged where a is not identified.",
         style="dim",
     )
     _show_conventions(conventions)
 
 
-def _checks(one: MixtureDiagnostics) -> tuple[str, ...]:
+def _checks(one: MixtureDiagnostics, identified: bool) -> tuple[str, ...]:
+    """The cells of a row; a window is judged where the exponent is identified."""
     worst = one.influence.worst
     moved = sum(window.significant for window in one.windows)
-    fitted = sum(window.params_exponent is not None for window in one.windows)
+    found = [window.params_exponent for window in one.windows]
+    judged = sum(value is not None and value.identified for value in found)
     return (
         *map(_forecast, one.forecasts),
         "–" if worst is None else f"{abs(worst.relative_shift):.2f}",
         "–" if one.residuals.reason else f"{one.residuals.p_value:.2g}",
-        f"{moved} of {fitted}",
+        f"{moved} of {judged}" if identified and judged else "not judged",
     )
 
 

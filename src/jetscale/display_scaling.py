@@ -25,6 +25,8 @@ from jetscale.scaling import (
 )
 from jetscale.scaling.comparison.joint import EXPONENTS
 
+_DECIDED = 0.6
+"""Share of replicates below which no mixture is called the better one."""
 _FAR = 2.0
 """Decades beyond the measured compute at which a fitted law says little."""
 
@@ -55,7 +57,7 @@ def show_summary(summary: Summary) -> None:
     if isinstance(summary.laws, StudyFit):
         show_fit(summary.laws)
         if summary.diagnostics is not None:
-            show_checks(summary.diagnostics, summary.conventions)
+            show_checks(summary.laws, summary.diagnostics, summary.conventions)
     elif summary.laws is not None:
         show_comparison(summary.laws)
     _lines(summary.missing)
@@ -252,7 +254,7 @@ def _sentence(allocation: Allocation) -> str:
     if allocation.best_identified:
         return (
             f"For mixture {allocation.best} and {budget}: "
-            f"{_advice(allocation, allocation.best)}.{far}"
+            f"{_advice(allocation, allocation.best)}.{far}{_undecided(allocation)}"
         )
     measured = {n: f.measured for n, f in allocation.mixtures.items() if f.measured is not None}
     loose = (
@@ -285,6 +287,15 @@ def _far(allocation: Allocation) -> str:
         f" This budget lies {abs(beyond):.1f} decades {side} the measured compute: an extrapolation"
         f"{', and at that distance a guess' if abs(beyond) > _FAR else ''}."
     )
+
+
+def _undecided(allocation: Allocation) -> str:
+    """A sentence where the choice of mixture is not much better than a coin."""
+    shares = {name: found.best_share for name, found in allocation.mixtures.items()}
+    if len(shares) == 1 or max(shares.values()) >= _DECIDED:
+        return ""
+    shown = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    return f" The mixtures are not told apart here: lowest loss in {shown} of replicates."
 
 
 def _other(allocation: Allocation, name: str) -> str:

@@ -15,6 +15,7 @@ def test_items_are_filled_from_runs_fits_and_controls(full):
     found = answers(page)
     assert found["model sizes"] == "4, from 10k to 1M"
     assert found["seeds"] == "2 per cell"
+    assert found["runs left out of the fits"] == "none"
     assert found["optimiser"] == "optimiser: AdamW"
     assert found["schedule"] == "epochs: 4"
     assert "Huber" in found["objective"]
@@ -33,8 +34,10 @@ def test_what_nobody_recorded_is_marked(study, report):
 
 def test_shared_trunks_are_counted(study, report):
     shared = study.assign(trunk=study["params"].astype(str) + study["seed"].astype(str))
+    alone = shared["trunk"] == shared["trunk"].iloc[0]
+    shared.loc[alone, "trunk"] = [f"own {i}" for i in range(alone.sum())]
     _, page = report(shared)
-    shown = len(shared) - shared["trunk"].nunique()
+    shown = len(shared) - alone.sum()
     assert answers(page)["shared trunks"].startswith(f"{shown} of {len(shared)} runs start from")
 
 

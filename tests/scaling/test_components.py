@@ -27,7 +27,7 @@ def made(grid, truth):
 def effects_of(runs, by_trunk=False):
     family = Family(CHINCHILLA, Centred.from_runs(runs))
     q = family.fit(np.ones((1, len(runs))), SQUARES).q
-    return runs, family, q, Effects(family, q, kinds(runs, family.group, by_trunk))
+    return runs, family, q, Effects(family.design.jacobian(q)[0].T, kinds(runs, by_trunk))
 
 
 def test_kinds_of_a_full_grid(made):
@@ -43,18 +43,16 @@ def test_kinds_of_a_full_grid(made):
 
 def test_a_kind_of_single_runs_counts_once(grid, truth):
     runs = validate(grid({"m": truth}, *SIZES, seeds=1))
-    group = np.zeros(len(runs), dtype=np.intp)
-    assert [len(kind.sizes) for kind in kinds(runs, group, by_trunk=False)] == [20]
+    assert [len(kind.sizes) for kind in kinds(runs, by_trunk=False)] == [20]
     own = runs.assign(trunk=[f"run {i}" for i in range(20)])
-    assert [len(kind.sizes) for kind in kinds(own, group, by_trunk=True)] == [20]
-    assert [len(kind.sizes) for kind in kinds(runs, group, by_trunk=True)] == [20, 5]
+    assert [len(kind.sizes) for kind in kinds(own, by_trunk=True)] == [20]
+    assert [len(kind.sizes) for kind in kinds(runs, by_trunk=True)] == [20, 5]
 
 
 def test_three_trunks_cannot_be_told_from_the_law(grid, truth):
     few = validate(grid({"m": truth}, SIZES[0][:3], SIZES[1], seeds=1))
     assert too_few(few).startswith("3 trunks cannot be told from the law")
-    group = np.zeros(len(few), dtype=np.intp)
-    assert [len(kind.sizes) for kind in kinds(few, group, by_trunk=True)] == [12]
+    assert [len(kind.sizes) for kind in kinds(few, by_trunk=True)] == [12]
     assert too_few(validate(grid({"m": truth}, SIZES[0][:3], SIZES[1]))) == "", "six of two seeds"
     warned = fit(few, replicates=50, uncertainty="trunks").mixtures["m"].warnings
     assert any("intervals leave out how trunks differ" in line for line in warned)
@@ -159,14 +157,12 @@ def test_spread_is_that_of_the_linearised_estimator(made):
 
 
 def test_what_mixtures_have_in_common_stays_in_their_draws(made):
-    _, family, _, effects = made
+    effects = made[3]
     rng, found = np.random.default_rng(2), np.array([1.0, 1.0, 1.0])
     residuals = rng.normal(size=40)
-    first, opposite = (
-        effects.redrawn(sign * residuals, found, family.group, 50, seed=4) for sign in (1, -1)
-    )
+    first, opposite = (effects.redrawn(sign * residuals, found, 50, seed=4) for sign in (1, -1))
     assert first == pytest.approx(-opposite)
-    other = effects.redrawn(rng.normal(size=40), found, family.group, 50, seed=4)
+    other = effects.redrawn(rng.normal(size=40), found, 50, seed=4)
     assert abs(np.corrcoef(first.ravel(), other.ravel())[0, 1]) < 0.5
     assert first.var() == pytest.approx(3, rel=0.2)
 
@@ -185,3 +181,34 @@ def test_mixtures_on_the_same_cells_are_paired(grid, truth):
     a, b = result.mixtures["a"], result.mixtures["b"]
     assert a.uncertainty == b.uncertainty == "trunks"
     assert a.replicates.theta[:, 3:] == pytest.approx(b.replicates.theta[:, 3:], rel=1e-4)
+
+
+def test_each_mixture_has_variances_of_its_own(grid, truth):
+    """One from scratch has no trunks: it must not dilute how much those of the other scatter."""
+    runs = validate(grid({"scratch": truth, "pretrained": truth}, *SIZES))
+    rng = np.random.default_rng(3)
+    own = runs["mixture"] == "pretrained"
+    trunk = runs["params"].astype(str) + " " + runs["seed"].astype(str)
+    effect = trunk.map(dict(zip(trunk.unique(), 0.05 * rng.normal(size=10), strict=True)))
+    runs["loss"] *= np.where(own, np.exp(effect), 1.0)
+    runs["trunk"] = np.where(own, trunk, [f"run {i}" for i in range(len(runs))])
+    family = Family(
+        CHINCHILLA, Centred.from_runs(runs), own.to_numpy().astype(np.intp), frozenset({"E"})
+    )
+    q = family.fit(np.ones((1, len(runs))), SQUARES).q
+    drawn, widths = components.deviations(family, q, runs, True, 400, seed=1)
+    scratch, pretrained = (drawn[:, family.group == g].std() for g in (0, 1))
+    assert scratch == pytest.approx(0.01, rel=0.5)
+    assert pretrained > 4 * scratch
+    assert (widths > 1).all()
+
+
+def test_dependent_columns_have_a_basis():
+    """Trunks, cells and the law overlap: no factorisation may fail for that."""
+    rng = np.random.default_rng(0)
+    few = rng.normal(size=(60, 7))
+    columns = np.column_stack([few, few @ rng.normal(size=(7, 30)), np.zeros(60)])
+    basis = components._orthonormal(columns)
+    assert basis.shape == (60, 7)
+    assert basis.T @ basis == pytest.approx(np.eye(7), abs=1e-12)
+    assert basis @ (basis.T @ columns) == pytest.approx(columns, abs=1e-10)

@@ -30,7 +30,7 @@ def test_mixtures_of_different_size_name_both_methods(grid, truth):
     few = (frame["examples"] > 2e9) & (frame["params"] > 1e8)
     result = fit(frame[(frame["mixture"] == "many") | few], replicates=50)
     kinds = {name: fitted.uncertainty for name, fitted in result.mixtures.items()}
-    assert kinds == {"many": "cells", "few": "wild"}
+    assert kinds == {"many": "cells", "few": "components"}
     assert result.interval == "; ".join(METHODS[kind] for kind in dict.fromkeys(kinds.values()))
 
 

@@ -173,7 +173,7 @@ def test_a_second_driver_is_refused(sweep, home):
             sys.executable,
             "-c",
             f"import fcntl,time; f=open({str(folder / 'run.lock')!r},'w'); "
-            "fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep({PATIENCE})",
+            f"fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep({PATIENCE})",
         ],
         stdout=subprocess.PIPE,
     )

@@ -61,8 +61,8 @@ class Report:
     def texts(self) -> dict[str, str]:
         """The page and every figure as Plotly JSON, by file name."""
         figures = {
-            f"figures/{_slug(caption)}.json": figure.to_json()
-            for caption, figure in self.figures.items()
+            f"figures/{number:02d}-{_slug(caption)}.json": figure.to_json()
+            for number, (caption, figure) in enumerate(self.figures.items(), start=1)
         }
         return {"report.html": self.text} | figures
 

@@ -37,7 +37,8 @@ def _sizes(results: Results) -> Iterator[tuple[str, str]]:
     runs, fits = results.runs, results.fits
     law = "no law fitted" if fits is None else law_named(fits.options.law).formula
     yield "form", law
-    yield "units", "N parameters, D distinct training jets, L test cross-entropy in nats"
+    ours = "N parameters, D distinct training jets, L test cross-entropy in nats"
+    yield "units", ours if "controls" in runs else "those of the run table: params, examples, loss"
     yield "compute", "no law fitted" if fits is None else fits.cost.convention
     yield "other conventions", "in the section on the frontier" if fits is not None else "none"
     for name, column in (("model sizes", "params"), ("data sizes", "examples")):
@@ -61,7 +62,7 @@ def _training(context: Context) -> Iterator[tuple[str, str]]:
     if trunks is None:
         yield "shared trunks", _MISSING
     else:
-        shared = len(trunks) - trunks.nunique()
+        shared = int(trunks.duplicated(keep=False).sum())
         yield (
             "shared trunks",
             f"{shared} of {len(trunks)} runs start from a trunk others start from",
@@ -74,10 +75,11 @@ def _from(controls: Any, *names: str) -> str:
 
 
 def _analysis(results: Results) -> Iterator[tuple[str, str]]:
-    yield "runs left out", "none"
     fits = results.fits
     if fits is None:
         return
+    left_out = [f"{name}, which {why}" for name, why in fits.not_fitted.items()]
+    yield "runs left out of the fits", "; ".join(left_out) or "none"
     first = next(iter(fits.mixtures.values()))
     yield "objective", f"{first.objective}; every run has the same weight"
     yield "optimiser of the fit", "damped Newton steps from the best points of a grid of exponents"

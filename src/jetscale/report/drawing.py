@@ -89,6 +89,8 @@ def empty(x: str, y: str, range: Sequence[float] | None = None) -> Figure:
 def data_axis(figure: Figure, sizes: Any) -> Figure:
     """A logarithmic D axis with the data sizes as ticks, as many as can be read."""
     values = sorted({float(size) for size in sizes})
+    if not values:
+        return figure
     ticks = values[:: math.ceil(len(values) / _MOST_TICKS)]
     texts = [short(value) for value in ticks]
     return figure.update_xaxes(type="log", tickvals=ticks, ticktext=texts)

@@ -15,16 +15,16 @@ from jetscale.scaling import Diagnostics, MixtureDiagnostics
 
 Draw = Callable[[MixtureDiagnostics, Style], Figure]
 _HIGHEST = 3.0
-"""Profiles are drawn up to this many times the threshold."""
+"""Profiles are drawn up to this many times the limit."""
 
 
 def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> Figure:
     """Profile of one exponent, a curve per mixture; the line marks the 95% interval."""
-    threshold = max(one.profiles[parameter].threshold for one in found.mixtures.values())
-    figure = empty(parameter, "increase of the objective", range=[0, _HIGHEST * threshold])
+    figure = empty(parameter, "increase / its 95% limit", range=[0, _HIGHEST])
     for name, one in found.mixtures.items():
         curve = one.profiles[parameter]
-        trace = line(name, styles[name], curve.values, curve.increase)
+        rise = [value / curve.threshold for value in curve.increase]
+        trace = line(name, styles[name], curve.values, rise)
         trace.update(
             hoverinfo="all",
             hovertemplate=f"%{{fullData.name}}<br>{parameter} = %{{x:.3f}}<extra></extra>",
@@ -41,7 +41,7 @@ def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> 
                 hoverinfo="skip",
             )
         )
-    figure.add_hline(y=threshold, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
+    figure.add_hline(y=1, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
     return figure
 
 

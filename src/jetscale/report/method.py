@@ -75,7 +75,7 @@ def _data_rows(results: Results) -> list[tuple[str, str]]:
         ("model sizes N", ", ".join(ladder)),
         ("data sizes D", ", ".join(sizes)),
         ("loss", "test loss at the end of training, as in the run table"),
-        ("runs left out", "none; the run table is used as it is"),
+        ("runs left out", "none, but for mixtures that are not fitted"),
     ]
 
 

@@ -5,9 +5,12 @@ Every check is one line in a table, the worrying ones marked; figures show the w
 
 from collections.abc import Iterator
 
+from scipy.stats import binom
+
 from jetscale.report import figures_trust as figures
 from jetscale.report.html import Context, Markup, estimate, join, number, paragraph, table, tag
 from jetscale.scaling import Diagnostics, MixtureDiagnostics, StudyFit
+from jetscale.scaling.estimate import CONFIDENCE
 
 _SUSPICIOUS = 0.05
 
@@ -51,7 +54,8 @@ def section(context: Context) -> Markup:
         tag("h3", "Does the window matter?"),
         paragraph(
             "The same fit without some of the runs. An exponent that leaves its interval by more "
-            "than chance allows shows that the law does not hold over the whole window."
+            "than chance allows shows that the law does not hold over the whole window. Shifts "
+            "are not judged where the runs do not identify the exponent."
         ),
         _windows(fits, found),
     )
@@ -65,8 +69,9 @@ def _checks(found: Diagnostics) -> Markup:
 def _rows(one: MixtureDiagnostics) -> Iterator[tuple[str, Markup]]:
     """Each check of a mixture as a line; those that warn are marked."""
     for forecast in one.forecasts:
-        outside = bool(forecast.reason) or forecast.inside < len(forecast.cells)
-        yield "forecast", _line(forecast.text, outside)
+        chance = binom.cdf(forecast.inside, len(forecast.cells), CONFIDENCE)
+        warns = bool(forecast.reason) or chance < _SUSPICIOUS
+        yield "forecast", _line(forecast.text, warns)
     yield "influence", _line(one.influence.text, one.influence.flagged)
     yield "residuals", _line(one.residuals.text, one.residuals.p_value < _SUSPICIOUS)
     for name, profile in one.profiles.items():
@@ -114,7 +119,8 @@ def _window_rows(fits: StudyFit, found: Diagnostics, name: str) -> Iterator[list
             yield [name, window.left_out, "–", f"not fitted: {window.reason}", "–", "–", "–"]
             continue
         numbers = (window.params_exponent, window.alpha, window.beta)
-        outside = ", beyond chance" if window.significant else ", within chance"
-        moved = f"{window.shift:+.3f}{outside if window.moved else ''}"
+        judged = full.frontier["params_exponent"].identified and window.params_exponent.identified
+        beyond = ", beyond chance" if window.significant else ""
+        moved = f"{window.shift:+.3f}{beyond if judged else ', not judged'}"
         cells = (window.left_out, window.cells, *map(estimate, numbers))
         yield [name, *cells, _line(moved, window.significant)]

@@ -42,12 +42,17 @@ from jetscale.scaling.cost import CostModel
 from jetscale.scaling.diagnostics.diagnose import Diagnostics, MixtureDiagnostics, diagnose
 from jetscale.scaling.engine.forms import LAWS
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.fit import fit
+from jetscale.scaling.fit import check_options, fit
 from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
 from jetscale.scaling.power.answer import Power, power
 from jetscale.scaling.power.grid import Grid, planned
 from jetscale.scaling.routes.verdict import Routes, all_routes
-from jetscale.scaling.summary import Summary, summarise_comparison, summarise_fit
+from jetscale.scaling.summary import (
+    Summary,
+    check_comparison,
+    summarise_comparison,
+    summarise_fit,
+)
 from jetscale.scaling.table import read_runs, validate
 
 __all__ = [
@@ -77,6 +82,8 @@ __all__ = [
     "Summary",
     "all_routes",
     "allocate",
+    "check_comparison",
+    "check_options",
     "check_question",
     "compare",
     "conventions",

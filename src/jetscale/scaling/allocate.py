@@ -176,7 +176,7 @@ def allocate(
         The budget is not a finite number above zero, the mixture has no fit, or the law is not one
         of N and D alone.
     """
-    two_terms(fits, "allocation")
+    two_terms(fits.options, "allocation")
     budget, sizes = _as_budget(budget), np.array(sorted(ladder), dtype=float)
     check_question(budget, mixture, fits.runs["mixture"])
     if mixture is not None and mixture in fits.not_fitted:

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
+from scipy.linalg import qr
 from scipy.optimize import nnls
 from scipy.special import ndtr
 
@@ -74,15 +75,16 @@ def too_few(runs: pd.DataFrame) -> str:
     return f"{count} trunks cannot be told from the law: intervals leave out how trunks differ"
 
 
-def kinds(runs: pd.DataFrame, group: NDArray[np.intp], by_trunk: bool) -> list[Kind]:
-    """Effects of runs, cells and, if asked for, trunks; partitions that agree count once.
+def kinds(runs: pd.DataFrame, by_trunk: bool) -> list[Kind]:
+    """Effects of the runs, cells and, if asked for, trunks of a mixture.
 
-    Units are numbered in the order of mixture, cell and seed, so that they match between mixtures.
+    Partitions that agree count once. Units are numbered in the order of cell and seed, so that they
+    match between mixtures.
     """
-    order = np.lexsort((runs["seed"], runs["cell"], group))
-    keys: list[list[ArrayLike]] = [[np.arange(len(runs))], [group, runs["cell"]]]
-    if by_trunk and not any(too_few(runs[group == mixture]) for mixture in np.unique(group)):
-        keys.append([group, runs["params"], _trunk(runs)])
+    order = np.lexsort((runs["seed"], runs["cell"]))
+    keys: list[list[ArrayLike]] = [[np.arange(len(runs))], [runs["cell"]]]
+    if by_trunk and not too_few(runs):
+        keys.append([runs["params"], _trunk(runs)])
     found: list[Kind] = []
     for key in keys:
         labels = np.empty(len(runs), dtype=np.intp)
@@ -115,15 +117,12 @@ def _same(first: NDArray[np.intp], second: NDArray[np.intp]) -> bool:
 class Effects:
     """Effects of several kinds around a fitted law, to first order in the effects."""
 
-    def __init__(self, family: Family, q: Array, parts: list[Kind]) -> None:
-        """Take the optimum q (1, K) and the kinds, runs first and the coarsest last."""
-        design = family.design
-        free = (q[0] > design.lower) & (q[0] < design.upper)
-        J = design.jacobian(q)[0][free].T
+    def __init__(self, J: Array, parts: list[Kind]) -> None:
+        """Take the derivatives J (n, K) of the law and the kinds, runs first, the coarsest last."""
         scale = np.linalg.norm(J, axis=0)
-        J = J / np.where(scale > 0, scale, 1.0)
+        J = J[:, scale > 0] / scale[scale > 0]
         self.kinds, self.spans = _nested(J, parts)
-        pull = np.linalg.pinv(J)
+        pull = np.asarray(np.linalg.pinv(J), dtype=float)
         influence = [(kind.sums(pull) ** 2).sum(axis=1) for kind in self.kinds]
         self.influence = np.stack(influence, axis=1)
         """(K, kinds) variance of each free unknown per unit variance of a kind."""
@@ -166,27 +165,17 @@ class Effects:
         held = 2 * ndtr(widths[:, None, None] * ratios).mean(axis=2) - 1
         return float(max(np.interp(CONFIDENCE, row, widths) for row in held.T))
 
-    def redrawn(
-        self,
-        residuals: Array,
-        variances: Array,
-        group: NDArray[np.intp],
-        replicates: int,
-        seed: int,
-    ) -> Array:
-        """Sums (R, n) of redrawn effects, each mixture's from its own residuals (n,)."""
+    def redrawn(self, residuals: Array, variances: Array, replicates: int, seed: int) -> Array:
+        """Sums (R, n) of redrawn effects, made from residuals (n,)."""
         total = np.zeros((replicates, len(residuals)))
         for number, (kind, variance) in enumerate(zip(self.kinds, variances, strict=True)):
-            means = (kind.sums(residuals[None])[0]) / kind.sizes
-            for mixture in np.unique(group):
-                rows = group == mixture
-                units, local = np.unique(kind.labels[rows], return_inverse=True)
-                size = np.sqrt((means[units] ** 2).mean())
-                effects = means[units] * (np.sqrt(variance) / size if size > 0 else 0.0)
-                rng = np.random.default_rng([seed, number])
-                drawn = effects[rng.integers(len(units), size=(replicates, len(units)))]
-                drawn *= rng.choice([-1.0, 1.0], size=drawn.shape)
-                total[:, rows] += drawn[:, local]
+            means = kind.sums(residuals[None])[0] / kind.sizes
+            size = np.sqrt((means**2).mean())
+            effects = means * (np.sqrt(variance) / size if size > 0 else 0.0)
+            rng = np.random.default_rng([seed, number])
+            drawn = effects[rng.integers(len(means), size=(replicates, len(means)))]
+            drawn *= rng.choice([-1.0, 1.0], size=drawn.shape)
+            total += drawn[:, kind.labels]
         return total
 
 
@@ -208,9 +197,32 @@ def _nested(J: Array, parts: list[Kind]) -> tuple[list[Kind], list[Array]]:
 
 
 def _orthonormal(columns: Array) -> Array:
-    """Basis of the span of columns (n, k)."""
-    left, values, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(left[:, values > _DEPENDENT * values[0]])
+    """Basis of the span of columns (n, k); an SVD of dependent columns need not converge."""
+    basis, triangle, _ = qr(columns, mode="economic", pivoting=True)
+    sizes = np.abs(np.diag(triangle))
+    return np.asarray(basis[:, : len(sizes)][:, sizes > _DEPENDENT * sizes[0]])
+
+
+def deviations(
+    family: Family, q: Array, runs: pd.DataFrame, by_trunk: bool, replicates: int, seed: int
+) -> tuple[Array, Array]:
+    """Redrawn deviations (R, n) from the laws with optimum q (1, K), and half widths (n,).
+
+    Every mixture has variances of its own: one from scratch has no trunks to scatter. Squares are
+    summed outside the span of a mixture's derivatives, which holds what a fit of any mixtures
+    together moved in it.
+    """
+    design, residuals = family.design, family.runs.z - family.design.log_loss(q)[0]
+    J = design.jacobian(q)[0][(q[0] > design.lower) & (q[0] < design.upper)].T
+    drawn, widths = np.empty((replicates, len(residuals))), np.empty(len(residuals))
+    for mixture in range(family.count):
+        rows = family.group == mixture
+        effects = Effects(J[rows], kinds(runs[rows], by_trunk))
+        variances = effects.variances(residuals[rows][None])[0]
+        drawn[:, rows] = effects.redrawn(residuals[rows], variances, replicates, seed)
+        cells = runs["cell"][rows].nunique()
+        widths[rows] = widening(effects.half_width(variances), cells)
+    return drawn, widths
 
 
 def draw(
@@ -223,11 +235,6 @@ def draw(
     seed: int,
 ) -> Solution:
     """Refits (replicates, K) of the laws with optimum q (1, K) to redrawn losses."""
-    effects = Effects(family, q, kinds(runs, family.group, by_trunk))
-    fitted = family.design.log_loss(q)
-    residuals = family.runs.z - fitted[0]
-    variances = effects.variances(residuals[None])[0]
-    factor = widening(effects.half_width(variances), runs["cell"].nunique())
-    noise = effects.redrawn(residuals, variances, family.group, replicates, seed)
-    targets = fitted + factor * noise
+    drawn, widths = deviations(family, q, runs, by_trunk, replicates, seed)
+    targets = family.design.log_loss(q)[0] + widths * drawn
     return family.fit(np.ones_like(targets), objective, targets)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from jetscale.errors import FitError
 
 _NOTABLE_RESIDUAL = 0.1
+_USELESS_RESIDUAL = 2.0
+"""A flops column further off than that would decide the frontier by its errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,7 @@ def cost_model(runs: pd.DataFrame) -> CostModel:
     Raises
     ------
     FitError
-        The stated FLOPs do not grow with the number of parameters.
+        The stated FLOPs do not grow with the number of parameters, or follow no cost model.
     """
     both = "params_non_embedding" in runs
     if "flops" not in runs:
@@ -95,6 +97,11 @@ def cost_model(runs: pd.DataFrame) -> CostModel:
         )
     log_k = float(np.mean(y - p * x))
     worst = float(np.max(np.abs(np.expm1(y - log_k - p * x))))
+    if worst > _USELESS_RESIDUAL:
+        raise FitError(
+            f"the flops column is off C = k N^p D by up to {worst:.0%}: it is no compute of these "
+            "runs; check it, or drop it for C = 6 N D"
+        )
     return CostModel(
         k=float(np.exp(log_k)), p=p, worst_residual=worst, measured=True, both_counts=both
     )

@@ -2,7 +2,7 @@
 
 ``unique_examples``: distinct examples a run drew its ``examples`` from. ``pretraining_examples``:
 examples the model was pretrained on, 0 from scratch. ``trunk``: name of the run whose checkpoints
-or data several rows share.
+or data several rows share; blank where a row shares them with none.
 """
 
 import numpy as np
@@ -28,8 +28,17 @@ def with_covariates(runs: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
         if name in frame:
             extended[name] = _checked(frame, name)
     if "trunk" in frame:
-        extended["trunk"] = frame["trunk"].astype(str).to_numpy()
+        extended["trunk"] = _trunks(frame["trunk"])
     return extended
+
+
+def _trunks(names: pd.Series) -> list[str]:
+    """Names of the trunks; a run without one has its own."""
+    blank = names.isna() | (names.astype(str).str.strip() == "")
+    return [
+        f"(row {row + 1})" if own else str(name)
+        for row, (name, own) in enumerate(zip(names, blank, strict=True))
+    ]
 
 
 def _checked(frame: pd.DataFrame, name: str) -> Array:

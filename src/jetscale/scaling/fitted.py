@@ -131,7 +131,7 @@ class StudyFit:
         }
 
 
-def two_terms(fits: StudyFit, what: str) -> None:
+def two_terms(options: Options, what: str) -> None:
     """Refuse laws whose optimum depends on more than N and D.
 
     Raises
@@ -139,8 +139,8 @@ def two_terms(fits: StudyFit, what: str) -> None:
     FitError
         The law is neither ``chinchilla`` nor ``no-floor``.
     """
-    if fits.options.law not in (CHINCHILLA.name, "no-floor"):
+    if options.law not in (CHINCHILLA.name, "no-floor"):
         raise FitError(
-            f"{what} needs a law of params and examples alone, not {fits.options.law!r}; fit "
+            f"{what} needs a law of params and examples alone, not {options.law!r}; fit "
             f"{CHINCHILLA.name!r} or use the optimum of the fitted law itself"
         )

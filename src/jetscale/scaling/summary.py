@@ -17,7 +17,7 @@ from jetscale.scaling.comparison.paired import PairedStudy, paired
 from jetscale.scaling.conventions import MixtureConventions, conventions
 from jetscale.scaling.diagnostics.diagnose import Diagnostics, diagnose
 from jetscale.scaling.fit import check_options, fit
-from jetscale.scaling.fitted import Options, StudyFit
+from jetscale.scaling.fitted import Options, StudyFit, two_terms
 
 T = TypeVar("T")
 
@@ -71,11 +71,23 @@ def summarise_comparison(
 ) -> Summary:
     """Paired losses and differences of exponents; errors as for `summarise_fit`, `compare`."""
     options = options or Options()
-    check_options(options)
-    if budget is not None:
-        flops_budget(budget)
+    check_comparison(options, budget)
     chosen = asdict(options)
     return _summary(runs, "not compared", lambda: compare(fit(runs, **chosen), budget))
+
+
+def check_comparison(options: Options, budget: float | None) -> None:
+    """Refuse what no comparison can be made with; worth calling before a table is read.
+
+    Raises
+    ------
+    FitError
+        An option or the budget cannot be, or the law has more than two terms.
+    """
+    check_options(options)
+    two_terms(options, "a comparison")
+    if budget is not None:
+        flops_budget(budget)
 
 
 def _summary(runs: pd.DataFrame, label: str, make: Callable[[], StudyFit | Comparison]) -> Summary:

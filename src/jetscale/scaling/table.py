@@ -103,7 +103,7 @@ def _check_columns(frame: pd.DataFrame) -> None:
     for name in REQUIRED:
         if name in columns:
             continue
-        spare = {c.lower(): c for c in columns if c not in REQUIRED}
+        spare = {c.lower(): c for c in columns if c not in (*REQUIRED, *_POSITIVE, "seed")}
         near = difflib.get_close_matches(name, list(spare), n=1, cutoff=0.4)
         hint = f"; rename {spare[near[0]]!r}" if near else ""
         raise TableError(f"missing column {name!r}{hint}; found: {', '.join(columns) or 'none'}")

@@ -165,7 +165,7 @@ def compare(fits: StudyFit, budget: float | None = None) -> Comparison:
 
 
 def _check(fits: StudyFit) -> None:
-    two_terms(fits, "comparison")
+    two_terms(fits.options, "comparison")
     if fits.options.shared:
         raise FitError(
             f"the fits share {', '.join(fits.options.shared)}: a comparison tests what mixtures "

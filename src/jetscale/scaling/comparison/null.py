@@ -15,7 +15,7 @@ everything linked by a trunk or a cell would be a handful of clusters.
 import numpy as np
 import pandas as pd
 
-from jetscale.scaling.components import Effects, kinds
+from jetscale.scaling.components import deviations
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.wild import WEBB, inflated
@@ -31,7 +31,4 @@ def by_cell(family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed:
 
 def by_trunk(family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int) -> Array:
     """The same by effects of trunks, cells and runs."""
-    effects = Effects(family, q, kinds(runs, family.group, by_trunk=True))
-    residuals = family.runs.z - family.design.log_loss(q)[0]
-    variances = effects.variances(residuals[None])[0]
-    return effects.redrawn(residuals, variances, family.group, replicates, seed)
+    return deviations(family, q, runs, True, replicates, seed)[0]

@@ -90,7 +90,8 @@ def influence(batch: Batch, fitted: MixtureFit, cost: CostModel) -> Influence:
     lost = low[:, 1] | low[:, 2] | ~found.converged
     theta = np.where(lost[:, None], np.nan, batch.family.theta(found.q, group))
     budget = float(np.sqrt(np.prod(fitted.window["flops"])))
-    exponent, ratio = _shifts(theta, fitted, batch.runs.iloc[own], cost, budget)
+    shifts = _shifts(theta, fitted, batch.runs.iloc[own], cost, budget)
+    exponent, ratio = (np.where(lost, np.nan, shift) for shift in shifts)
     ends = fitted.frontier["params_exponent"]
     relative = exponent / max((ends.high - ends.low) / 2, np.finfo(float).tiny)
     sizes = batch.runs.iloc[own[first]]

@@ -233,7 +233,7 @@ def _detects(found: Detection | None) -> str:
     shown = hits[0] if hits else best
     share = f"claimed in {shown.claimed.value:.0%} +- {shown.claimed.error:.0%} of made-up studies"
     if hits:
-        power = "80%" if near(shown) else "more than 80%"
+        power = "about 80%" if near(shown) else "more than 80%"
         return f"this grid detects a shift of a of {shown.shift:+.2g} with {power} power ({share})"
     return (
         f"no shift of a that was tried is detected with 80% power: at best {shown.shift:+.2g}, "

@@ -3,8 +3,8 @@
 No refits are needed to rank them. Near the truth a fit is weighted linear least squares, so the
 covariance of the parameters is (J' W J)^-1 with J the derivatives of log L by the parameters and W
 one over the variance of each cell's mean, noise^2 / seeds + misfit^2; the deviation of a follows
-by its derivatives. Where exponents are hardly identified, this is too optimistic for the grid as
-planned and for every addition alike.
+by its derivatives. Where exponents are hardly identified the linear width means little (bounds
+keep a between 0 and 1); the ranking of additions is what it is for.
 """
 
 import math

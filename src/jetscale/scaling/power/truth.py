@@ -141,7 +141,7 @@ def _from_pilot(
     spread = seed_spread(runs, ["mixture", "cell"]) if noise is None else noise
     if math.isnan(spread):
         spread = NOISE
-        warnings.append(f"the pilot repeats no cell: noise set to {NOISE:g}; state it with noise")
+        warnings.append(f"the pilot repeats no cell: noise set to {NOISE:g}; state it (--noise)")
     taken = {name: name if name in fits.mixtures else first for name in grid.mixtures}
     used = [fits.mixtures[name] for name in dict.fromkeys(taken.values())]
     deviation = max(_misfit(runs, spread, f) for f in used) if misfit is None else misfit
