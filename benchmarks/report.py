@@ -59,8 +59,8 @@ def main() -> None:
     """Print a table of times."""
     frame = study()
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "plotly"))
-    print(f"{platform.machine()}, Python {platform.python_version()}, {packages}; load average ")
-    print(f"{os.getloadavg()[0]:.1f}.\n")
+    load = f"load average {os.getloadavg()[0]:.1f}"
+    print(f"{platform.machine()}, Python {platform.python_version()}, {packages}, {load}\n")
     print("| part | CPU s | clock s |\n|---|---|---|")
     fits = timed("laws of three mixtures", lambda: fit(frame, REPLICATES))
     timed("paired differences", lambda: paired(frame))
