@@ -172,6 +172,11 @@ def test_too_few_sizes(grid, truth, params, examples, message):
         fit(grid({"m": truth}, params=params, examples=examples))
 
 
+def test_losses_that_do_not_vary_make_no_law(grid, truth):
+    with pytest.raises(FitError, match="mixture 'm' has the same loss in every run"):
+        fit(grid({"m": truth}).assign(loss=1.0), replicates=50)
+
+
 def test_too_few_cells(grid, truth):
     frame = grid({"m": truth}, params=[1e4, 1e5, 1e6], examples=[1e3, 1e4, 1e5], seeds=1)
     diagonal = frame[frame["params"] == frame["examples"] * 10]

@@ -161,6 +161,8 @@ def shortage(runs: pd.DataFrame, law: Law = CHINCHILLA) -> str:
         if count < _SIZES_NEEDED:
             values = f"{count} value{'s' if count > 1 else ''} of {column}"
             return f"has {values}, needs at least {_SIZES_NEEDED}"
+    if runs["loss"].nunique() == 1:
+        return "has the same loss in every run: check the loss column"
     cells = runs["cell"].nunique()
     if cells <= law.free:
         return f"has {cells} cells (params, examples), needs at least {law.free + 1}"
