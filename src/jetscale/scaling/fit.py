@@ -125,12 +125,18 @@ def fit(
 def _fittable(runs: pd.DataFrame, law: Law) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
     """Runs of the mixtures that can be fitted, and why others cannot; raises FitError for none."""
     groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
-    lacks = {name: shortage(part, law) for name, part in groups.items()}
+    lacks = {name: shortage(part, law) or _flat(part) for name, part in groups.items()}
     not_fitted = {name: why for name, why in lacks.items() if why}
     chosen = {name: part for name, part in groups.items() if name not in not_fitted}
     if not chosen:
         raise FitError("; ".join(f"mixture {name!r} {why}" for name, why in not_fitted.items()))
     return chosen, not_fitted
+
+
+def _flat(runs: pd.DataFrame) -> str:
+    """What is wrong with losses that never change, or an empty string."""
+    same = runs["loss"].nunique() == 1
+    return "has the same loss in every run: check the loss column" if same else ""
 
 
 def _for_trunks(options: Options, runs: pd.DataFrame) -> Options:
@@ -161,8 +167,6 @@ def shortage(runs: pd.DataFrame, law: Law = CHINCHILLA) -> str:
         if count < _SIZES_NEEDED:
             values = f"{count} value{'s' if count > 1 else ''} of {column}"
             return f"has {values}, needs at least {_SIZES_NEEDED}"
-    if runs["loss"].nunique() == 1:
-        return "has the same loss in every run: check the loss column"
     cells = runs["cell"].nunique()
     if cells <= law.free:
         return f"has {cells} cells (params, examples), needs at least {law.free + 1}"
