@@ -93,7 +93,7 @@ def test_what_is_not_detected_is_said(found):
     assert "not identified in 60%" in text
 
 
-@pytest.mark.parametrize(("hits", "power"), [(31, "80%"), (40, "more than 80%")])
+@pytest.mark.parametrize(("hits", "power"), [(31, "about 80%"), (40, "more than 80%")])
 def test_what_is_detected_is_said(found, hits, power):
     known = with_trial(found, claimed=Share(hits=hits, of=40))
     text = replace(known, detection=replace(known.detection, detectable=-0.15)).conclusion
