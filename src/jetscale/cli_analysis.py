@@ -1,6 +1,7 @@
 """The analysis commands: fit, compare, allocate, report; parsing and printing only."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -141,9 +142,10 @@ def allocate(
     """
     from jetscale import display_scaling, scaling
 
-    _check_terms(**terms)
+    asked = _Terms(**terms)
+    asked.check()
     frame, _ = run_table(sweep, runs)
-    budget = _budget(frame, **terms)
+    budget = asked.spent_on(frame)
     scaling.check_question(budget, mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
     allocation = scaling.allocate(scaling.fit(frame), budget, mixture, sizes)
@@ -153,60 +155,61 @@ def allocate(
         display_scaling.show_allocation(allocation)
 
 
-def _check_terms(
-    budget: float | None,
-    gpu_hours: float | None,
-    money: float | None,
-    rate: float | None,
-    device: str | None,
-    mfu: float | None,
-    price_gpu_hour: float | None,
-    price_jet: float,
-) -> None:
-    """Refuse options of `allocate` that do not go together or cannot be."""
-    from jetscale import scaling
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What `allocate` was asked to spend, and at which speed and prices."""
 
-    if sum(amount is not None for amount in (budget, gpu_hours, money)) != 1:
-        raise click.UsageError("give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT")
-    if money is None and (price_gpu_hour is not None or price_jet):
-        raise click.UsageError("prices need a budget in --money")
-    if money is not None and price_gpu_hour is None:
-        raise click.UsageError("--money needs --price-gpu-hour")
-    speed = rate is not None or device is not None or mfu is not None
-    if budget is not None and speed:
-        raise click.UsageError("a --budget in FLOPs needs no speed: drop --rate, --device, --mfu")
-    if (device is None) != (mfu is None) or (rate is not None and device is not None):
-        raise click.UsageError("give the speed as --rate, or as --device NAME with --mfu SHARE")
-    if budget is not None:
-        scaling.flops_budget(budget)
-    if device is not None:
-        scaling.sustained(device, mfu or 0.0)
+    budget: float | None
+    gpu_hours: float | None
+    money: float | None
+    rate: float | None
+    device: str | None
+    mfu: float | None
+    price_gpu_hour: float | None
+    price_jet: float
 
+    def check(self) -> None:
+        """Refuse options that do not go together or cannot be."""
+        from jetscale import scaling
 
-def _budget(
-    frame: Any,
-    budget: float | None,
-    gpu_hours: float | None,
-    money: float | None,
-    rate: float | None,
-    device: str | None,
-    mfu: float | None,
-    price_gpu_hour: float | None,
-    price_jet: float,
-) -> Any:
-    """The budget of `allocate` from its options, at the speed of the study unless one is given."""
-    from jetscale import scaling
+        asked = (self.budget, self.gpu_hours, self.money)
+        if sum(amount is not None for amount in asked) != 1:
+            raise click.UsageError(
+                "give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT"
+            )
+        if self.money is None and (self.price_gpu_hour is not None or self.price_jet):
+            raise click.UsageError("prices need a budget in --money")
+        if self.money is not None and self.price_gpu_hour is None:
+            raise click.UsageError("--money needs --price-gpu-hour")
+        by_device = self.device is not None
+        if (by_device != (self.mfu is not None)) or (by_device and self.rate is not None):
+            raise click.UsageError("give the speed as --rate, or as --device NAME with --mfu SHARE")
+        if self.budget is not None and (by_device or self.rate is not None):
+            raise click.UsageError(
+                "a --budget in FLOPs needs no speed: drop --rate, --device, --mfu"
+            )
+        if self.budget is not None:
+            scaling.flops_budget(self.budget)
+        if self.device is not None:
+            scaling.sustained(self.device, self.mfu or 0.0)
 
-    if budget is not None:
-        return scaling.flops_budget(budget)
-    source = "given" if rate is not None else ""
-    if rate is None and device is not None:
-        rate, source = scaling.sustained(device, mfu or 0.0), f"{device} at {mfu:.0%} of its peak"
-    elif rate is None:
-        rate, source = scaling.measured_rate(frame)
-    if gpu_hours is not None:
-        return scaling.gpu_hours_budget(gpu_hours, rate, source)
-    return scaling.money_budget(money or 0.0, rate, price_gpu_hour or 0.0, price_jet, source)
+    def spent_on(self, frame: Any) -> Any:
+        """The budget, at the speed of the runs in the frame unless one is given."""
+        from jetscale import scaling
+
+        if self.budget is not None:
+            return scaling.flops_budget(self.budget)
+        if self.rate is not None:
+            rate, source = self.rate, "given"
+        elif self.device is not None:
+            rate = scaling.sustained(self.device, self.mfu or 0.0)
+            source = f"{self.device} at {self.mfu:.0%} of its peak"
+        else:
+            rate, source = scaling.measured_rate(frame)
+        if self.gpu_hours is not None:
+            return scaling.gpu_hours_budget(self.gpu_hours, rate, source)
+        prices = (self.price_gpu_hour or 0.0, self.price_jet)
+        return scaling.money_budget(self.money or 0.0, rate, *prices, source)
 
 
 @cli.command()
