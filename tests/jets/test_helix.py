@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from jetscale.jets import helix
@@ -30,6 +30,7 @@ def walk(charge, pt, eta, phi, vertex, length):
 NEAR = st.tuples(st.floats(-200, 200), st.floats(-200, 200), st.floats(-500, 500))
 
 
+@example(-1.0, 0.40625, 1.125, 0.0, (0.0, 0.0, 0.0))  # leaves near the axis
 @given(
     st.sampled_from([-1.0, 0.0, 1.0]), st.floats(0.4, 40.0), st.floats(-2.5, 2.5),
     st.floats(-3.0, 3.0), NEAR,
