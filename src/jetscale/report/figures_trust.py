@@ -14,6 +14,7 @@ from jetscale.report.drawing import NEUTRAL, Style, data_axis, empty, line, shad
 from jetscale.scaling import Diagnostics, MixtureDiagnostics
 
 Draw = Callable[[MixtureDiagnostics, Style], Figure]
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2)
 _HIGHEST = 3.0
 """Profiles are drawn up to this many times the limit."""
 
@@ -72,8 +73,9 @@ def exponent_map(one: MixtureDiagnostics, style: Style) -> Figure:
             hovertemplate="beta = %{x:.3f}<br>alpha = %{y:.3f}<extra></extra>",
         )
     )
-    figure.update_xaxes(range=[found.beta[0], found.beta[-1]])
-    return figure.update_yaxes(range=[found.alpha[0], found.alpha[-1]])
+    for update, values in ((figure.update_xaxes, found.beta), (figure.update_yaxes, found.alpha)):
+        update(type="log", range=np.log10([values[0], values[-1]]).tolist(), tickvals=_TICKS)
+    return figure
 
 
 def influence(one: MixtureDiagnostics, style: Style) -> Figure:

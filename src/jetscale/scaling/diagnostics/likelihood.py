@@ -102,8 +102,8 @@ def likelihoods(batch: Batch) -> dict[str, tuple[dict[str, Profile], ExponentMap
 
 
 def _map(batch: Batch, group: int, found: dict[str, Profile]) -> ExponentMap:
-    """Both exponents held on a coarse grid over the range of their profiles."""
-    axes = [np.linspace(p.values[0], p.values[-1], _MAP) for p in found.values()]
+    """Both exponents held on a coarse grid, even in log, over the range of their profiles."""
+    axes = [np.geomspace(p.values[0], p.values[-1], _MAP) for p in found.values()]
     alpha, beta = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
     held = {EXPONENTS["alpha"]: alpha, EXPONENTS["beta"]: beta}
     increase = _increase(batch, _descend(batch, group, _starts(batch, group, held), tuple(held))[1])
