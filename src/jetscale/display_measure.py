@@ -68,7 +68,7 @@ def _show_transfer(rows: Mapping[str, Row]) -> None:
     for name, row in rows.items():
         if row.transfer is None:
             if name != DOWNSTREAM:
-                out.add_row(Text(name), "no trunk yet")
+                out.add_row(Text(name), "no trunk")
             continue
         shown = "(untrained)" if name == DOWNSTREAM else name
         for size, values in row.transfer.items():
