@@ -84,8 +84,8 @@ def test_everything_is_shown_and_the_conclusion_comes_last(capsys):
     assert "corrected" not in text
     assert text.endswith(
         "This grid detects a shift of a of -0.12 with about 80% power (claimed in 80% +- 6% of "
-        "made-up studies); exponents would not be identified in 25% of studies; per FLOP this helps most: "
-        "smaller D = 100, every N (a 24% narrower for 0.009% more compute)."
+        "made-up studies); exponents would not be identified in 25% of studies; per FLOP this "
+        "helps most: smaller D = 100, every N (a 24% narrower for 0.009% more compute)."
     )
 
 
