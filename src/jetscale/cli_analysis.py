@@ -224,42 +224,29 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
     Example:
       jetscale report sweeps/quickstart.py --out report.html
     """
+    from jetscale.measures import kept
     from jetscale.report import make_report
+    from jetscale.sweep.records import study_folder
+    from jetscale.sweep.results import attach
+    from jetscale.sweep.tracking import default_uri
+    from jetscale.sweepfile import load_study
 
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
     frame, warnings = run_table(sweep, runs)
+    study = load_study(sweep) if sweep else None
     made = make_report(
         frame,
         title=sweep.stem if sweep else str(runs),
         held_fixed=frame["controls"].iloc[0] if "controls" in frame else None,
         warnings=warnings,
-        measures=_measured(sweep) if sweep else None,
+        measures=kept(study, study_folder(study, home())) if study else None,
     )
     made.write(out)
-    if sweep:
-        _attach(sweep, made.texts())
+    if study:  # where MLflow refuses, the file is there all the same
+        problem = attach(study, home(), default_uri(home()), made.texts())
+        warn([problem] if problem else [])
     if as_json:
         print_json({"report": str(out)})
     else:
         click.echo(f"report written to {out}")
-
-
-def _measured(sweep: Path) -> dict[str, Any] | None:
-    """What `jetscale measure` found for a sweep, if it was run."""
-    from jetscale.measures import kept
-    from jetscale.sweep.records import study_folder
-    from jetscale.sweepfile import load_study
-
-    study = load_study(sweep)
-    return kept(study, study_folder(study, home()))
-
-
-def _attach(sweep: Path, texts: dict[str, str]) -> None:
-    """Keep the report of a sweep in MLflow; where it refuses, the file is there all the same."""
-    from jetscale.sweep.results import attach
-    from jetscale.sweep.tracking import default_uri
-    from jetscale.sweepfile import load_study
-
-    problem = attach(load_study(sweep), home(), default_uri(home()), texts)
-    warn([problem] if problem else [])

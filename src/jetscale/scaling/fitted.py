@@ -24,7 +24,7 @@ class Options:
     objective: str = "huber"
     """One of `objective.NAMES`."""
     uncertainty: str | None = None
-    """One of `bootstrap.METHODS`; by default the one that suits the number of cells."""
+    """One of `bootstrap.METHODS`; by default the one that suits the table."""
     shared: tuple[str, ...] = ()
     """Parameters all mixtures have in common, beside those the law itself shares."""
 
