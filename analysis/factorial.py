@@ -16,9 +16,9 @@ from pathlib import Path
 import pandas as pd
 
 from jetscale.scaling.estimate import Estimate, student_interval
+from jetscale.study.load import load_study
 from jetscale.sweep.results import results
-from jetscale.sweep.tracking import default_uri
-from jetscale.sweepfile import load_study
+from jetscale.tracking.mirror import default_uri
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "factorial.py"
 EFFECTS = {

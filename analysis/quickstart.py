@@ -15,11 +15,11 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from jetscale.files import make_folder
 from jetscale.scaling import Difference, PairedStudy, paired
+from jetscale.store.local import make_folder
+from jetscale.study.load import load_study
 from jetscale.sweep.results import results
-from jetscale.sweep.tracking import default_uri
-from jetscale.sweepfile import load_study
+from jetscale.tracking.mirror import default_uri
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "quickstart.py"
 COLOURS = ("#555555", "#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito, safe for all

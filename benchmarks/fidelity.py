@@ -34,7 +34,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
 
 from jetscale.jets.observables import TAUS, Constituents, jet_observables, tau_ratios
-from jetscale.jets.production import produce
+from jetscale.jets.production.production import produce
 from jetscale.jets.schema import JETCLASS, PART_FLAGS
 
 Floats = NDArray[np.float64]

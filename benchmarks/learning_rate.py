@@ -18,14 +18,14 @@ import numpy as np
 import torch
 
 from jetscale.jets.schema import JETCLASS
+from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
 from jetscale.plan import Cell, cells
+from jetscale.store.records import study_folder
 from jetscale.study import Study
-from jetscale.sweep.inputs import ensure_shards, stream_plans
-from jetscale.sweep.records import study_folder
-from jetscale.sweepfile import load_study
+from jetscale.study.load import load_study
 from jetscale.training.loop import run_cell
-from jetscale.training.result import Cell as Run
+from jetscale.training.spec import Cell as Run
 
 RATES = (2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2)
 

@@ -30,9 +30,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from jetscale.jets.columns import COLUMNS
 from jetscale.jets.schema import JETCLASS2
 from jetscale.jets.shards import write_shards
+from jetscale.jets.shards.columns import COLUMNS
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.standardise import columns_for
@@ -44,8 +44,8 @@ from jetscale.mixtures.stream import (
     open_stream,
     read_block,
 )
-from jetscale.model.layout import arrange
-from jetscale.model.transformer import make_batch
+from jetscale.models.transformer.layout import arrange
+from jetscale.models.transformer.model import make_batch
 from jetscale.training.order import Order
 
 ROWS, BATCH = 200_000, 512

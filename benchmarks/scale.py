@@ -83,7 +83,7 @@ def do(step: str, rows: int, folder: Path) -> dict[str, object]:
         return {"seconds": time.perf_counter() - begin, "rows": found}
     if step == "prepare on Ray":
         start_ray()
-        from jetscale.mixtures.prepare import prepare
+        from jetscale.compute.streams import prepare
     begin = time.perf_counter()
     if step == "prepare on Ray":
         made = prepare([plan], folder / "ray")["long"]

@@ -22,11 +22,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from jetscale.jets import chunks, recluster, simulate
-from jetscale.jets.conditions import DEFAULT, WINDOWS, Conditions
-from jetscale.jets.production import Production, produce
+from jetscale.jets.detector import recluster
+from jetscale.jets.generator import pythia as simulate
+from jetscale.jets.generator.conditions import DEFAULT, WINDOWS, Conditions
+from jetscale.jets.generator.seeds import chunk_seed
+from jetscale.jets.production import chunks
+from jetscale.jets.production.production import Production, produce
 from jetscale.jets.schema import JETCLASS, JETCLASS2, PARTS
-from jetscale.jets.seeds import chunk_seed
 
 SELECTIONS = ("X_bb,X_cc", "X_YY_bbb", "X_YY_bcsq,X_YY_*tauhv", "X_tau*", "QCD_bb*")
 NEUTRAL = ("part_isPhoton", "part_isNeutralHadron")

@@ -19,13 +19,13 @@ from torch.nn import functional
 
 from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.ragged import Ragged
-from jetscale.model import kernels
-from jetscale.model.layout import arrange
-from jetscale.model.optim import FlatAdamW
-from jetscale.model.transformer import JetTransformer, make_batch
+from jetscale.models.transformer import kernels
+from jetscale.models.transformer.layout import arrange
+from jetscale.models.transformer.model import JetTransformer, make_batch
 from jetscale.study import Controls, ModelSize
 from jetscale.training.loop import run_cell
-from jetscale.training.result import Cell
+from jetscale.training.optim import FlatAdamW
+from jetscale.training.spec import Cell
 
 CLASSES = 10
 FEATURES = FEATURE_SETS["kinpid"]

@@ -11,6 +11,13 @@ import pytest
 
 from jetscale.jets import schema
 
+pytest_plugins = (
+    "fixtures.batches",
+    "fixtures.streams",
+    "fixtures.studies",
+    "fixtures.training",
+)
+
 ROOT = Path(__file__).parents[1]
 ENDED = pytest.StashKey[int]()
 

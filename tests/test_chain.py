@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jetscale.jets.ingest import ingest
+from jetscale.jets.ingest.ingest import ingest
 from jetscale.jets.schema import JETCLASS2
-from jetscale.jets.verify import verify
+from jetscale.jets.shards.verify import verify
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.stream import Source, StreamPlan, open_stream
 from jetscale.study import Controls, ModelSize
 from jetscale.training.loop import run_cell
-from jetscale.training.result import Cell
+from jetscale.training.spec import Cell
 
 
 @pytest.mark.integration

@@ -13,54 +13,42 @@ MODULES = {
     ".".join(p.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__"): p
     for p in sorted(SOURCE.rglob("*.py"))
 }
-MAY_IMPORT = {
-    "ray": {
-        "jetscale.jets.ingest_many",
-        "jetscale.jets.ray_data",
-        "jetscale.mixtures.prepare",
-        "jetscale.sweep.cluster",
-    },
-    "h5py": {"jetscale.jets.formats"},
-    "hdf5plugin": {"jetscale.jets.formats.hdf5"},
-    "uproot": {"jetscale.jets.formats"},
+MAY_IMPORT = {  # a package and the rooms that may use it
+    "ray": {"jetscale.compute"},
+    "h5py": {"jetscale.jets.ingest.formats"},
+    "hdf5plugin": {"jetscale.jets.ingest.formats.hdf5"},
+    "uproot": {"jetscale.jets.ingest.formats"},
     "torch": {
-        "jetscale.model",
-        "jetscale.training",
+        "jetscale.compute.trials",
+        "jetscale.models",
+        "jetscale.objectives",
+        "jetscale.store.checkpoints",
         "jetscale.sweep.worker",
-        "jetscale.sweep.cluster",
+        "jetscale.training",
     },
-    "mlflow": {"jetscale.sweep.tracking"},
-    "pythia8mc": {"jetscale.jets.simulate", "jetscale.jets.gun"},
-    "fastjet": {"jetscale.jets.recluster"},
+    "mlflow": {"jetscale.tracking"},
+    "pythia8mc": {"jetscale.jets.generator"},
+    "fastjet": {"jetscale.jets.detector"},
     "awkward": {"jetscale.jets"},
-    "rich": {
-        "jetscale.display",
-        "jetscale.display_checks",
-        "jetscale.display_jets",
-        "jetscale.display_measure",
-        "jetscale.display_power",
-        "jetscale.display_scaling",
-    },
-    "click": {
-        "jetscale.cli",
-        "jetscale.cli_analysis",
-        "jetscale.cli_base",
-        "jetscale.cli_jets",
-        "jetscale.cli_measure",
-        "jetscale.cli_power",
-    },
+    "rich": {"jetscale.display"},
+    "click": {"jetscale.cli"},
     "plotly": {"jetscale.report"},
 }
-WITHOUT_TORCH = ("jetscale.model.flops", "jetscale.plan", "jetscale.scaling", "jetscale.report")
+WITHOUT_TORCH = (
+    "jetscale.models.transformer.flops",
+    "jetscale.plan",
+    "jetscale.scaling",
+    "jetscale.report",
+)
 FLOW = {  # a room and what it may import of ours
-    "jetscale.jets": {"jetscale.errors", "jetscale.files", "jetscale.jets"},
+    "jetscale.jets": {"jetscale.errors", "jetscale.store.local", "jetscale.jets"},
     "jetscale.scaling": {"jetscale.errors", "jetscale.scaling"},
-    "jetscale.model": {
+    "jetscale.models": {
         "jetscale.errors",
         "jetscale.study",
         "jetscale.jets.schema",
         "jetscale.mixtures.ragged",
-        "jetscale.model",
+        "jetscale.models",
     },
 }
 

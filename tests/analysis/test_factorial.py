@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.sweepfile import load_study
+from jetscale.study.load import load_study
 
 SCRIPT = Path(__file__).parents[2] / "analysis" / "factorial.py"
 MANY, NEAR, BOTH = -0.05, -0.02, 0.03

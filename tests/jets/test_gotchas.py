@@ -6,12 +6,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from jetscale.errors import DataError
-from jetscale.jets.columns import arrow_type, conform
-from jetscale.jets.formats import format_named, jetclass, jetclass2
-from jetscale.jets.ingest import ingest
-from jetscale.jets.ingest_clean import clean
+from jetscale.jets.ingest.clean import clean
+from jetscale.jets.ingest.formats import format_named, jetclass, jetclass2
+from jetscale.jets.ingest.ingest import ingest
 from jetscale.jets.schema import FEATURES, JET_COLUMNS, PART_COLUMNS, PART_FLAGS
 from jetscale.jets.shards import check_roles, open_shards, write_shards
+from jetscale.jets.shards.columns import arrow_type, conform
 from jetscale.mixtures.standardise import standardise
 
 

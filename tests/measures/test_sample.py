@@ -5,10 +5,10 @@ from jetscale.errors import DataError, StudyError
 from jetscale.jets.shards import write_shards
 from jetscale.measures.sample import read_samples, read_stream
 from jetscale.mixtures.assemble import prepare_in_process
+from jetscale.mixtures.inputs import stream_plans
 from jetscale.mixtures.standardise import standardise
 from jetscale.mixtures.stream import open_stream
 from jetscale.study import Mixture
-from jetscale.sweep.inputs import stream_plans
 
 
 def names(sample):

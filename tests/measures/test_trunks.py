@@ -4,11 +4,11 @@ import pytest
 from jetscale.jets.schema import features_of
 from jetscale.measures.result import DOWNSTREAM
 from jetscale.measures.trunks import find_trunks, measure_trunks
-from jetscale.model.transformer import Trunk
+from jetscale.models.transformer.model import Trunk
 from jetscale.plan import cells
+from jetscale.store.checkpoints import save_trunk
+from jetscale.store.records import trunk_path
 from jetscale.study import Mixture
-from jetscale.sweep.records import trunk_path
-from jetscale.training.checkpoint import save_trunk
 
 NAMES = [feature.name for feature in features_of("kinpid")]
 

@@ -83,7 +83,7 @@ def test_sizes_are_nested_in_the_pool_and_seeds_differ(train_plan, tmp_path):
 
 
 def test_shards_are_read_across_files_and_row_groups(train_plan, folders, tmp_path, monkeypatch):
-    from jetscale.jets import shards
+    from jetscale.jets.shards import writer as shards
 
     table = pq.read_table(folders["train"] / "shard-00000.parquet")
     monkeypatch.setattr(shards, "ROWS_PER_GROUP", 50)

@@ -65,7 +65,7 @@ def test_a_run_is_written_as_soon_as_it_is_long_enough(
     make_jets, train_plan, tmp_path, monkeypatch
 ):
     """What waits in memory is one run and one row group at most."""
-    from jetscale.jets import shards
+    from jetscale.jets.shards import writer as shards
 
     monkeypatch.setattr(shards, "ROWS_PER_GROUP", 50)
     shards.write_shards(tmp_path / "p", [make_jets(500, [0])], corpus="jetclass", role="train")

@@ -13,7 +13,7 @@ from jetscale.mixtures.work import buckets_of, jobs_of
 
 
 def test_jobs_cover_the_shards_with_drawn_jets(train_plan, make_jets, tmp_path, monkeypatch):
-    from jetscale.jets import shards
+    from jetscale.jets.shards import writer as shards
 
     monkeypatch.setattr(shards, "ROWS_PER_SHARD", 100)
     monkeypatch.setattr(shards, "ROWS_PER_GROUP", 50)

@@ -14,11 +14,11 @@ import pytest
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import cells
+from jetscale.store.records import Record, RecordStore, study_folder
+from jetscale.study.load import load_study
 from jetscale.sweep.launch import run_study
-from jetscale.sweep.records import Record, RecordStore, study_folder
 from jetscale.sweep.results import results
-from jetscale.sweep.tracking import Mirror, default_uri
-from jetscale.sweepfile import load_study
+from jetscale.tracking.mirror import Mirror, default_uri
 
 pytestmark = [
     pytest.mark.integration,

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from jetscale.digests import digest
 from jetscale.errors import StudyError
 from jetscale.plan import cells
-from jetscale.study import digest
-from jetscale.sweep.records import RecordStore, study_folder
+from jetscale.store.records import RecordStore, study_folder
 from jetscale.sweep.results import attach, results
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from jetscale.errors import StorageError
 from jetscale.mixtures.assemble import prepare_in_process
+from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
 from jetscale.plan import cells, pretraining_examples
+from jetscale.plan.identity import check_same_controls, held_fixed
+from jetscale.store.records import RecordStore, run_table
 from jetscale.sweep import worker
-from jetscale.sweep.controls import check_same_controls, held_fixed
-from jetscale.sweep.inputs import ensure_shards, stream_plans
-from jetscale.sweep.records import RecordStore, run_table
 from jetscale.sweep.worker import Job, run_job
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from jetscale.plan import cells, seconds
-from jetscale.sweepfile import load_study
+from jetscale.study.load import load_study
 
 SWEEP = Path(__file__).parents[2] / "sweeps" / "factorial.py"
 

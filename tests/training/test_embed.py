@@ -4,9 +4,9 @@ import torch
 
 from jetscale.errors import TrainingError
 from jetscale.jets.schema import features_of
-from jetscale.model.transformer import Trunk, batch_of
+from jetscale.models.transformer.model import Trunk, batch_of
+from jetscale.store.checkpoints import save_trunk
 from jetscale.study import Controls, ModelSize
-from jetscale.training.checkpoint import save_trunk
 from jetscale.training.embed import pooled_vectors
 from jetscale.training.order import Seeds
 

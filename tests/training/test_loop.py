@@ -9,8 +9,8 @@ import torch
 from jetscale.errors import TrainingError
 from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.ragged import Ragged
-from jetscale.model.flops import training_flops
-from jetscale.model.transformer import JetTransformer
+from jetscale.models.transformer.flops import training_flops
+from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import ModelSize
 from jetscale.training.loop import run_cell
 from jetscale.training.order import Seeds

@@ -17,7 +17,7 @@ from torch import distributed
 from jetscale.mixtures.ragged import Ragged
 from jetscale.study import Controls, ModelSize
 from jetscale.training.loop import run_cell
-from jetscale.training.result import Cell
+from jetscale.training.spec import Cell
 from pathlib import Path
 
 rank, folder = int(sys.argv[1]), Path(sys.argv[2])

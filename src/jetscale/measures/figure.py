@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from jetscale.errors import StorageError
-from jetscale.files import atomic_path
 from jetscale.measures.result import Axes
+from jetscale.store.local import atomic_path
 
 KINDS = (".png", ".svg", ".pdf")
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jetscale.files import write_json
 from jetscale.measures.result import MeasureTable
+from jetscale.store.local import write_json
 from jetscale.study import Study
 
 NAME = "measures.json"

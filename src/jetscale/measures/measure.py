@@ -70,7 +70,7 @@ def measure_study(
     folder
         Results folder of the study; pretrained trunks are looked for there.
     shards
-        Shard folder per role and part, from `jetscale.sweep.inputs.ensure_shards`.
+        Shard folder per role and part, from `jetscale.mixtures.inputs.ensure_shards`.
     progress
         Told what is done, how many steps are done and how many there are.
     jets

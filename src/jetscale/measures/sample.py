@@ -18,16 +18,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jetscale.errors import MissingExtra, StudyError
-from jetscale.jets.manifest import check_roles
 from jetscale.jets.schema import classes_of
+from jetscale.jets.shards.manifest import check_roles
 from jetscale.mixtures.assemble import open_pools
+from jetscale.mixtures.inputs import pretraining_stream, stream_plans
 from jetscale.mixtures.quota import NOT_DRAWN, slots
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.standardise import standardise
 from jetscale.mixtures.stream import StreamPlan
 from jetscale.mixtures.work import Pool, damaged
 from jetscale.study import Controls, Simulated, Study
-from jetscale.sweep.inputs import pretraining_stream, stream_plans
 
 FEWEST = 200
 """Jets per sample below which intervals mean nothing."""

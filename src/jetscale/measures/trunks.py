@@ -16,8 +16,8 @@ from jetscale.measures.sample import model_inputs, read_stream
 from jetscale.measures.transfer import transfer
 from jetscale.mixtures.ragged import Ragged
 from jetscale.plan import cells
+from jetscale.store.records import trunk_path
 from jetscale.study import ModelSize, Study
-from jetscale.sweep.records import trunk_path
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]

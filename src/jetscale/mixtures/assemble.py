@@ -2,7 +2,7 @@
 
 `assemble` opens the shard folders, decides the identity of every stream, hands the tasks of all
 missing streams to a run, and completes their folders when all blocks are written. Tasks are done
-in this process (`prepare_in_process`) or by Ray Data (`jetscale.mixtures.prepare`), with the same
+in this process (`prepare_in_process`) or by Ray Data (`jetscale.compute.streams`), with the same
 bytes. Until a stream is complete its folder takes twice the space, for the runs of the shuffle.
 """
 
@@ -14,15 +14,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from jetscale.digests import digest
 from jetscale.errors import DataError
-from jetscale.files import atomic_path
-from jetscale.jets.manifest import check_roles, open_shards
 from jetscale.jets.schema import check_columns, classes_of, features_of
+from jetscale.jets.shards.manifest import check_roles, open_shards
 from jetscale.mixtures import stream
 from jetscale.mixtures.shuffle import Row, write_blocks, write_runs
 from jetscale.mixtures.stream import Block, StreamPlan
 from jetscale.mixtures.work import SCRATCH, Bucket, Job, Pool, buckets_of, jobs_of
-from jetscale.study import digest
+from jetscale.store.local import atomic_path
 
 T = TypeVar("T")
 
@@ -202,7 +202,7 @@ def prepare_in_process(
 ) -> dict[str, Path]:
     """Make the missing streams in this process, without Ray and in bounded memory.
 
-    Byte for byte the same as `jetscale.mixtures.prepare.prepare`; raises as `assemble`.
+    Byte for byte the same as `jetscale.compute.streams.prepare`; raises as `assemble`.
     """
     return assemble(plans, root, _run_here, progress)
 

@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError, StorageError
-from jetscale.files import storage_error
-from jetscale.jets.manifest import check_shard
 from jetscale.jets.schema import features_of
+from jetscale.jets.shards.manifest import check_shard
 from jetscale.mixtures.quota import NOT_DRAWN
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.standardise import columns_for, standardise
 from jetscale.mixtures.stream import concatenate, read_block, write_block, write_jets
 from jetscale.mixtures.work import SCRATCH, Bucket, Job, damaged
+from jetscale.store.local import storage_error
 
 RUN_BYTES = 64 << 20
 """Constituents held before a run is written."""

@@ -19,12 +19,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from jetscale.digests import digest
 from jetscale.errors import DataError, StudyError, unknown
-from jetscale.files import atomic_path
 from jetscale.jets.schema import CORPORA, features_of
 from jetscale.mixtures.quota import quotas
 from jetscale.mixtures.ragged import Ragged
-from jetscale.study import digest
+from jetscale.store.local import atomic_path
 
 FORMAT = 2
 INDEX = "stream.json"

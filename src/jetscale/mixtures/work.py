@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError
-from jetscale.jets.manifest import Manifest, Shard
 from jetscale.jets.schema import classes_of, features_of
+from jetscale.jets.shards.manifest import Manifest, Shard
 from jetscale.mixtures.quota import NOT_DRAWN, slots
 from jetscale.mixtures.stream import ROWS_PER_BLOCK, StreamPlan
 

@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 from plotly.graph_objects import Figure
 
-from jetscale.files import atomic_path
 from jetscale.report import (
     allocation,
     answer,
@@ -30,6 +29,7 @@ from jetscale.report import (
 from jetscale.report.drawing import styles
 from jetscale.report.html import Context, Markup, page, tag
 from jetscale.report.results import analyse
+from jetscale.store.local import atomic_path
 
 __all__ = ["Report", "make_report"]
 

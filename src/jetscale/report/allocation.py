@@ -6,7 +6,6 @@ mixture is only called the best where the laws behind the choice are identified.
 
 from collections.abc import Sequence
 
-from jetscale.plan import short
 from jetscale.report import figures_law as figures
 from jetscale.report import pairs
 from jetscale.report.html import (
@@ -24,6 +23,7 @@ from jetscale.report.html import (
 from jetscale.report.results import compute_range
 from jetscale.scaling import Allocation, ConventionRow, MeasuredCell, StudyFit
 from jetscale.scaling.routes.route import Route
+from jetscale.words import short
 
 _COLUMNS = (
     "budget (FLOPs)",

@@ -7,12 +7,12 @@ half of them. What nobody recorded is said to be missing: a reader must not take
 from collections.abc import Iterator
 from typing import Any
 
-from jetscale.plan import short
 from jetscale.report.html import Context, Markup, join, paragraph, table, tag
 from jetscale.report.results import Results
 from jetscale.scaling import StudyFit
 from jetscale.scaling.diagnostics.forecast import LARGEST_MODEL
 from jetscale.scaling.engine.forms import law_named
+from jetscale.words import short
 
 _MISSING = "not recorded with these runs"
 

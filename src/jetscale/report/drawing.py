@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from plotly.graph_objects import Figure, Scatter
 
-from jetscale.plan import short
+from jetscale.words import short
 
 NEUTRAL = "#4d4d4d"
 _COLOURS = (NEUTRAL, "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 import pandas as pd
 from plotly.graph_objects import Figure, Scatter
 
-from jetscale.plan import short
 from jetscale.report.drawing import (
     NEUTRAL,
     Style,
@@ -23,6 +22,7 @@ from jetscale.report.drawing import (
     shift,
 )
 from jetscale.scaling import Difference, Estimate, PairedStudy
+from jetscale.words import short
 
 _LIMITS = {">": "triangle-up-open", "<": "triangle-down-open", "<>": "star-diamond-open"}
 

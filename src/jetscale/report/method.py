@@ -2,7 +2,6 @@
 
 from importlib.metadata import version
 
-from jetscale.plan import short
 from jetscale.report.html import (
     Context,
     Markup,
@@ -16,6 +15,7 @@ from jetscale.report.html import (
 from jetscale.report.results import Results
 from jetscale.scaling import StudyFit
 from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, FORMULA
+from jetscale.words import short
 
 _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from jetscale.plan import short
 from jetscale.report.html import Context, Markup, join, number, paragraph, tag
 from jetscale.report.results import compute_range
 from jetscale.scaling import CostModel, Estimate, MixtureFit, StudyFit
@@ -20,6 +19,7 @@ from jetscale.scaling.bootstrap import not_identified
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import percentile_interval
+from jetscale.words import short
 
 _PER_DECADE = 10
 _BEYOND = 1.0  # decades on either side of the measured compute

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from jetscale.compute import trials as cluster
+from jetscale.compute.streams import prepare
 from jetscale.errors import StorageError, SweepError
-from jetscale.files import check_space, locked, make_folder
-from jetscale.mixtures.prepare import prepare
+from jetscale.mixtures.inputs import Progress, check_budgets, ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
 from jetscale.plan import Cell, cells, pack
+from jetscale.plan.identity import held_fixed
+from jetscale.store.local import check_space, locked, make_folder
+from jetscale.store.records import Record, RecordStore, finished, study_folder
 from jetscale.study import Study
-from jetscale.sweep import cluster
-from jetscale.sweep.controls import held_fixed
-from jetscale.sweep.inputs import Progress, check_budgets, ensure_shards, stream_plans
-from jetscale.sweep.live import LiveMirror, following
-from jetscale.sweep.records import Record, RecordStore, finished, study_folder
+from jetscale.sweep.follow import LiveMirror, following
 from jetscale.sweep.worker import Job
 
 

@@ -11,11 +11,11 @@ import pandas as pd
 
 from jetscale.errors import StudyError, SweepError
 from jetscale.plan import cells
+from jetscale.plan.identity import check_same_controls
+from jetscale.store.records import run_table, study_folder
 from jetscale.study import Study
-from jetscale.sweep.controls import check_same_controls
-from jetscale.sweep.live import LiveMirror
-from jetscale.sweep.records import run_table, study_folder
-from jetscale.sweep.tracking import has_database
+from jetscale.sweep.follow import LiveMirror
+from jetscale.tracking.mirror import has_database
 
 
 def results(study: Study, home: Path, tracking: str) -> tuple[pd.DataFrame, list[str]]:

@@ -16,16 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from jetscale.digests import digest
 from jetscale.errors import JetscaleError, StorageError, TrainingError
+from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import open_stream
 from jetscale.plan import Cell, pretraining_examples
-from jetscale.study import Study, digest
-from jetscale.sweep.inputs import pretraining_stream
-from jetscale.sweep.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
+from jetscale.store.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
+from jetscale.study import Study
 from jetscale.training.loop import run_cell
-from jetscale.training.result import Cell as Run
-from jetscale.training.result import CellResult
+from jetscale.training.spec import Cell as Run
+from jetscale.training.spec import CellResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from jetscale.jets.schema import features_of
 from jetscale.mixtures.ragged import Ragged
-from jetscale.model.layout import arrange
-from jetscale.model.transformer import Trunk, make_batch
+from jetscale.models.transformer.layout import arrange
+from jetscale.models.transformer.model import Trunk, make_batch
+from jetscale.store.checkpoints import load_trunk
 from jetscale.study import Controls, ModelSize
-from jetscale.training.checkpoint import load_trunk
 from jetscale.training.order import Seeds
 
 

@@ -23,15 +23,15 @@ from torch.nn import functional
 from jetscale.errors import TrainingError
 from jetscale.jets.schema import features_of
 from jetscale.mixtures.ragged import Ragged
-from jetscale.model import flops
-from jetscale.model.layout import arrange
-from jetscale.model.optim import FlatAdamW
-from jetscale.model.transformer import JetTransformer, make_batch
-from jetscale.training.checkpoint import load_checkpoint, load_trunk, save_checkpoint
-from jetscale.training.checkpoint import save_trunk as write_trunk
+from jetscale.models.transformer import flops
+from jetscale.models.transformer.layout import arrange
+from jetscale.models.transformer.model import JetTransformer, make_batch
+from jetscale.objectives.classify import Scores, predict, scores
+from jetscale.store.checkpoints import load_checkpoint, load_trunk, save_checkpoint
+from jetscale.store.checkpoints import save_trunk as write_trunk
+from jetscale.training.optim import FlatAdamW
 from jetscale.training.order import Order, Seeds
-from jetscale.training.result import Cell, CellResult
-from jetscale.training.scores import Scores, predict, scores
+from jetscale.training.spec import Cell, CellResult
 
 CURVE_POINTS = 32
 VALIDATION_POINTS = 4

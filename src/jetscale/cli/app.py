@@ -1,0 +1,135 @@
+"""The `jetscale` command: parsing and printing only.
+
+A user's mistake ends in one line on standard error and exit code 2. Reports print tables that fit a
+terminal, or JSON with ``--json``. SWEEP is a Python file with a function ``study()``; results go
+under ``$JETSCALE_HOME`` (default ``./runs``).
+"""
+
+import sys
+from pathlib import Path
+
+import click
+
+import jetscale.cli.jets  # its commands come first in --help
+from jetscale.cli.common import cli, home, json_option, print_json, sweep_argument
+from jetscale.errors import JetscaleError
+
+__all__ = ["cli", "main", "run_script"]
+
+# ------------------------------------------------------------------ sweeps
+
+import jetscale.cli.measure  # its command stands before those of a sweep
+
+
+@cli.command()
+@sweep_argument
+@json_option
+def plan(sweep: Path, as_json: bool) -> None:
+    """What a sweep trains and costs.
+
+    Cells, sizes, FLOPs, steps, estimated hours and what is held fixed.
+
+    \b
+    Example:
+      jetscale plan sweeps/quickstart.py
+    """
+    from jetscale.display.console import show_plan
+    from jetscale.plan.overview import overview
+    from jetscale.study.load import load_study
+
+    summary = overview(load_study(sweep))
+    if as_json:
+        print_json(summary)
+    else:
+        show_plan(summary)
+
+
+import jetscale.cli.power  # noqa: E402  its command stands after plan
+
+
+@cli.command()
+@sweep_argument
+@click.option("--address", help="Ray cluster to join, e.g. auto. [default: this machine]")
+def run(sweep: Path, address: str | None) -> None:
+    """Prepare the jets, pretrain, fine-tune.
+
+    A second call does only what is missing.
+
+    \b
+    Example:
+      jetscale run sweeps/quickstart.py
+    """
+    from jetscale.display.console import progress_bar, show_outcome
+    from jetscale.study.load import load_study
+    from jetscale.sweep.launch import run_study
+    from jetscale.tracking.mirror import default_uri
+
+    study, uri = load_study(sweep), default_uri(home())
+    with progress_bar() as progress:
+        outcome = run_study(study, home(), tracking=uri, address=address, progress=progress)
+    show_outcome(outcome, study.name, str(sweep), uri)
+    if outcome.problems or outcome.done < outcome.planned:
+        sys.exit(1)
+
+
+def run_script(file: str) -> None:
+    """What ``python sweeps/NAME.py [--address ADDRESS]`` does: the same as ``jetscale run``."""
+    main(["run", file, *sys.argv[1:]])
+
+
+@cli.command()
+@sweep_argument
+@json_option
+def status(sweep: Path, as_json: bool) -> None:
+    """Done, running, failed and missing cells, and why.
+
+    \b
+    Example:
+      jetscale status sweeps/quickstart.py --json
+    """
+    from jetscale.display.console import show_status
+    from jetscale.plan import cells
+    from jetscale.store.records import RecordStore, study_folder, summarise
+    from jetscale.study.load import load_study
+
+    study = load_study(sweep)
+    summary = summarise(RecordStore(study_folder(study, home())).status(cells(study)))
+    if as_json:
+        print_json(summary)
+    else:
+        show_status(summary, study.name)
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(port: int) -> None:
+    """Open the MLflow UI on this machine.
+
+    \b
+    Example:
+      jetscale ui --port 5001
+    """
+    from jetscale.tracking.mirror import default_uri
+    from jetscale.tracking.ui import serve
+
+    sys.exit(serve(default_uri(home()), port))
+
+
+import jetscale.cli.analysis  # noqa: E402, F401  its commands come last in --help
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: one line and exit code 2 for a user's mistake."""
+    try:
+        code = cli.main(args=arguments, prog_name="jetscale", standalone_mode=False)
+    except (click.ClickException, JetscaleError) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        click.echo(f"jetscale: {' '.join(message.split())}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("jetscale: stopped; finished work is kept, run again to go on", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

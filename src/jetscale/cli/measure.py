@@ -1,0 +1,47 @@
+"""The command ``measure``; parsing and printing only."""
+
+import os
+from pathlib import Path
+
+import click
+
+from jetscale.cli.common import PATH, cli, home, json_option, print_json, sweep_argument
+
+
+@cli.command()
+@sweep_argument
+@click.option("--jets", type=click.IntRange(min=1), help="Jets per mixture. [default: 2000]")
+@click.option("--out", type=PATH, help="Figure to write (.png, .svg, .pdf). [default: in results]")
+@json_option
+def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> None:
+    """Diversity and alignment of each mixture.
+
+    Before pretraining: labels, jets and distances to the downstream task. After it: LogME and a
+    linear probe of the trunks. Jets are simulated if they are not there.
+
+    \b
+    Example:
+      jetscale measure sweeps/quickstart.py
+    """
+    from jetscale import measures
+    from jetscale.display.console import progress_bar
+    from jetscale.display.measures import show_measures
+    from jetscale.mixtures.inputs import ensure_shards
+    from jetscale.store.records import study_folder
+    from jetscale.study.load import load_study
+
+    study = load_study(sweep)
+    folder = study_folder(study, home())
+    figure = out or folder / "mixtures.png"
+    measures.check_figure(figure)
+    measures.check_measurable(study, jets or measures.JETS)
+    with progress_bar() as progress:
+        shards = ensure_shards(study, home(), os.cpu_count() or 1, progress)
+        found = measures.measure_study(study, folder, shards, progress, jets or measures.JETS)
+    measures.draw_axes(found.axes, figure)
+    measures.keep(found, study, folder)
+    if as_json:
+        print_json(found.to_dict() | {"figure": str(figure)})
+        return
+    show_measures(found)
+    click.echo(f"figure written to {figure}")

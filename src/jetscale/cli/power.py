@@ -1,0 +1,89 @@
+"""The command ``power``; parsing and printing only."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jetscale.cli.common import PATH, cli, json_option, print_json, sweep_argument
+
+
+@cli.command()
+@sweep_argument
+@click.option("--law", help="Law to assume: E,A,B,alpha,beta. [default: a generic one]")
+@click.option(
+    "--like", type=PATH, help="Instead: those of a pilot, a CSV file or a SWEEP that was run."
+)
+@click.option("--noise", type=float, help="Spread of log loss between seeds. [default: 0.01]")
+@click.option("--misfit", type=float, help="Spread of cells about the law. [default: the noise]")
+@click.option("--shift", type=float, help="Power for this shift of a. [default: search for 80%]")
+@click.option("--simulations", type=int, help="Made-up studies per shift. [default: 32]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the simulation.")
+@json_option
+def power(
+    sweep: Path,
+    law: str | None,
+    like: Path | None,
+    noise: float | None,
+    misfit: float | None,
+    shift: float | None,
+    simulations: int | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """What the planned grid will be able to say.
+
+    Nothing is trained. Made-up studies on the planned cells are analysed as real ones would be:
+    interval widths, the smallest shift of the exponent a of N* ~ C^a between two mixtures that is
+    detected with 80% power, and which further runs help most per FLOP.
+
+    \b
+    Example:
+      jetscale power sweeps/quickstart.py
+      jetscale power sweeps/quickstart.py --like pilot.csv --shift -0.1
+    """
+    from jetscale import scaling
+    from jetscale.display.console import progress_bar
+    from jetscale.display.power import show_power
+    from jetscale.plan.power_grid import planned_grid
+    from jetscale.scaling.power.answer import STUDIES
+    from jetscale.study.load import load_study
+
+    stated = None if law is None else _law(law)
+    study = load_study(sweep)
+    grid = planned_grid(study)
+    pilot = None if like is None else _pilot(like)
+    with progress_bar() as progress:
+        found = scaling.power(
+            grid,
+            law=stated,
+            pilot=pilot,
+            noise=noise,
+            misfit=misfit,
+            shift=shift,
+            simulations=STUDIES if simulations is None else simulations,
+            seed=seed,
+            progress=progress,
+        )
+    if as_json:
+        print_json({"study": study.name} | found.to_dict())
+    else:
+        show_power(found, study.name)
+
+
+def _pilot(like: Path) -> Any:
+    """The run table of a pilot: a CSV file, or a sweep that was run."""
+    from jetscale.cli.analysis import run_table
+
+    is_sweep = like.suffix == ".py"
+    return run_table(like if is_sweep else None, None if is_sweep else like)[0]
+
+
+def _law(text: str) -> list[float]:
+    """The numbers of ``--law``."""
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError as error:
+        raise click.UsageError(
+            f"--law is {text!r}, needs 5 numbers E,A,B,alpha,beta, e.g. 0.5,20,20,0.35,0.35"
+        ) from error

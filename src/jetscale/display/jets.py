@@ -1,0 +1,26 @@
+"""Tables about jets for a terminal; no arithmetic beyond formatting.
+
+Paths and messages are printed as `rich.text.Text`: brackets in them are no markup.
+"""
+
+from typing import Any
+
+from rich.text import Text
+
+from jetscale.display.console import console, table
+
+
+def show_ingest(summary: dict[str, Any], out: str) -> None:
+    """What was read, what was left out and why, and where to look next."""
+    if summary["dropped"]:
+        dropped = table("Jets left out", "reason", "jets")
+        for reason, jets in summary["dropped"].items():
+            dropped.add_row(Text(reason), str(jets))
+        console.print(dropped)
+    for file in summary["skipped"]:
+        console.print(Text(f"skipped {file['reason']}"), soft_wrap=True)
+    told = (
+        f"{summary['jets_kept']} of {summary['jets_read']} jets from {summary['files']} files in "
+        f"{out}; look with: jetscale inspect {out}"
+    )
+    console.print(Text(told), soft_wrap=True)

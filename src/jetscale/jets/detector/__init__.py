@@ -1,0 +1,1 @@
+"""From generated particles to reconstructed jets."""

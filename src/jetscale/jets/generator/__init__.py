@@ -1,0 +1,1 @@
+"""Pythia: hard processes, decays, showers, and the labels of jets."""

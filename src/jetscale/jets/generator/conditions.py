@@ -1,0 +1,104 @@
+"""Kinematic window and pile-up of simulated jets.
+
+``jetclass`` is the window of JetClass (arXiv 2202.03772): pT 500 to 1000 GeV, falling as the
+published jets do. ``jetclass2`` is the wide one of JetClass-II (arXiv 2405.12972): pT 200 to
+2500 GeV in the bins in which its classes are reweighted, equally many jets in each, as the public
+generator's logarithmic grid of pT thresholds gives. In a window all classes and parts have one pT
+spectrum.
+"""
+
+from dataclasses import dataclass
+from typing import SupportsFloat
+
+from jetscale.errors import DataError, unknown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Range of jet kinematics.
+
+    Attributes
+    ----------
+    edges
+        Bins of jet pT in GeV.
+    scale
+        Jets per GeV fall as exp(-pT / scale); None for equally many jets in each bin.
+    max_eta
+        Of jets.
+    masses
+        Smallest and largest mass of X in GeV.
+    """
+
+    name: str
+    edges: tuple[float, ...]
+    scale: float | None
+    max_eta: float
+    masses: tuple[float, float]
+
+    @property
+    def pt_range(self) -> tuple[float, float]:
+        """Lowest and highest jet pT in GeV."""
+        return self.edges[0], self.edges[-1]
+
+    @property
+    def particle_eta(self) -> float:
+        """Pseudorapidity up to which particles can reach a jet."""
+        return self.max_eta + 1.0
+
+
+JETCLASS_WINDOW = Window(
+    name="jetclass",
+    edges=tuple(500.0 + 50.0 * i for i in range(11)),
+    scale=130.0,
+    max_eta=2.0,
+    masses=(20.0, 500.0),
+)
+_WIDE = (200, 240, 287, 344, 412, 493, 590, 707, 847, 1014, 1215, 1455, 1743, 2087, 2500)
+JETCLASS2_WINDOW = Window(
+    name="jetclass2",
+    edges=tuple(map(float, _WIDE)),
+    scale=None,
+    max_eta=2.5,
+    masses=(15.0, 500.0),
+)
+WINDOWS = {window.name: window for window in (JETCLASS_WINDOW, JETCLASS2_WINDOW)}
+MAX_PILEUP = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """How jets are simulated.
+
+    Attributes
+    ----------
+    window
+        Name of one of `WINDOWS`.
+    pileup
+        Mean number of additional soft collisions per event (see `jetscale.jets.detector.pileup`).
+
+    Raises
+    ------
+    DataError
+        The window is unknown, or the pile-up is not between 0 and 200.
+    """
+
+    window: str = "jetclass"
+    pileup: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.window not in WINDOWS:
+            raise DataError(unknown("window", self.window, WINDOWS))
+        good = isinstance(self.pileup, SupportsFloat) and not isinstance(self.pileup, str | bool)
+        if not good:
+            raise DataError(f"pile-up is {self.pileup!r}, needs a number")
+        object.__setattr__(self, "pileup", float(self.pileup))  # equal values, equal digests
+        if not 0 <= self.pileup <= MAX_PILEUP:
+            raise DataError(f"pile-up is {self.pileup}, needs 0 to {MAX_PILEUP:.0f}")
+
+    @property
+    def range(self) -> Window:
+        """The window itself."""
+        return WINDOWS[self.window]
+
+
+DEFAULT = Conditions()

@@ -1,0 +1,182 @@
+"""Kinematics of the particle gun: hard processes a b -> X X', drawn in NumPy blocks.
+
+X and X' are back to back in the transverse plane with pT drawn from a falling exponential, or flat
+in the logarithm; rapidities fall towards the edge as those of the published jets do, and
+four-vectors are exact. Parton densities and cross-sections are ignored: the gun fills the phase
+space that jets are wanted in. Pairs of W or Z are therefore unpolarised, like the scalars. The X of
+JetClass-II decay here (see `jetscale.jets.generator.cascade`), other particles in Pythia. Nothing
+here needs Pythia.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetscale.jets.generator.cascade import FINAL, Fired, Resonances, decayed, draw_modes
+from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Window
+from jetscale.jets.generator.processes import BEAM_ENERGY, HIGGS, MASS_WIDTH, TOP, Process, W, Z
+
+Floats = NDArray[np.float64]
+Row = tuple[int | float, ...]
+
+BLOCK = 512  # events drawn at once
+BEYOND, CENTRAL = 0.2, 2.4  # rapidities y follow (1 - (y / Y)^2)^1.4 up to Y = max_eta + 0.2
+MAX_X = 0.95  # momentum fraction of an incoming parton
+MIN_CASCADE_MASS = 40.0  # GeV, of X with Y daughters
+BOOST = 0.45  # m / pT at most, so that 2 m / pT < 0.9 and the decay fits into one jet
+UP_SHARE = 0.6  # of u ubar in q qbar -> Z Z and W W
+_TOP_COLOURS = ((103, 0), (0, 102))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardEvent:
+    """One hard process as Pythia's Les Houches interface wants it.
+
+    ``rows`` are the arguments of ``addParticle``: id, status, mothers, colours, px, py, pz, e, m,
+    lifetime, spin, scale.
+    """
+
+    rows: tuple[Row, ...]
+    x1: float
+    x2: float
+    scale: float
+
+
+def draw_events(
+    process: Process,
+    rng: np.random.Generator,
+    n: int = BLOCK,
+    window: Window = JETCLASS_WINDOW,
+) -> list[HardEvent]:
+    """At most n hard events; those that ask for more than the beams have are left out."""
+    pt = draw_pt(process, rng, n)
+    mass = _masses(process, pt, window, rng)
+    momentum = _back_to_back(pt, mass, window, rng)
+    total = momentum.sum(axis=0)
+    x1, x2 = ((total[:, 3] + sign * total[:, 2]) / (2 * BEAM_ENERGY) for sign in (1, -1))
+    scale = np.sqrt(np.hypot(mass, pt).prod(axis=0))
+    beams = _incoming(process, x1, x2, rng)
+    if process.modes:
+        resonances = Resonances(
+            momentum=momentum, mass=mass, mode=draw_modes(process.modes, rng, n)
+        )
+        outgoing = decayed(process.modes, resonances, rng)
+    else:
+        outgoing = _stable(process, momentum, mass)
+    columns = [_rows(fired) for fired in (*beams, *outgoing)]
+    return [
+        HardEvent(
+            rows=tuple(column[i] for column in columns),
+            x1=float(x1[i]),
+            x2=float(x2[i]),
+            scale=float(scale[i]),
+        )
+        for i in np.flatnonzero((x1 < MAX_X) & (x2 < MAX_X))
+    ]
+
+
+def draw_pt(process: Process, rng: np.random.Generator, n: int) -> Floats:
+    """(n,) transverse momenta in GeV: a truncated exponential, or flat in the logarithm."""
+    low, high, slope = process.pt.low, process.pt.high, process.pt.slope
+    share = rng.random(n)
+    if slope is None:
+        return low * (high / low) ** share
+    reach = -np.expm1(-(high - low) / slope)
+    pt: Floats = low - slope * np.log1p(-reach * share)
+    return pt
+
+
+def breit_wigner(mass: float, width: float, rng: np.random.Generator, n: int) -> Floats:
+    """(n,) masses of a Breit-Wigner, cut at 8 widths."""
+    half_angle = np.arctan(16.0)
+    return mass + 0.5 * width * np.tan(rng.uniform(-half_angle, half_angle, n))
+
+
+def _masses(process: Process, pt: Floats, window: Window, rng: np.random.Generator) -> Floats:
+    """(2, n) masses of X and X'."""
+    if process.pair:
+        line = MASS_WIDTH[abs(process.pair[0])]
+        return np.stack([breit_wigner(*line, rng, len(pt)) for _ in range(2)])
+    low, high = window.masses
+    if len(process.modes[0].leaves) == 4:
+        low = max(low, MIN_CASCADE_MASS)
+    mass = rng.uniform(low, np.minimum(high, BOOST * pt))
+    return np.stack([mass, mass])  # equal, as X and its partner are one kind of particle
+
+
+def _back_to_back(pt: Floats, mass: Floats, window: Window, rng: np.random.Generator) -> Floats:
+    """(2, n, 4) momenta px, py, pz, e; rapidities are drawn again where the beams lack energy."""
+    limit, mt = window.max_eta + BEYOND, np.hypot(mass, pt)
+    y = limit * (2 * rng.beta(CENTRAL, CENTRAL, mt.shape) - 1)
+    for _ in range(20):
+        ends = [(mt * np.exp(sign * y)).sum(axis=0) for sign in (1, -1)]
+        bad = np.flatnonzero(np.maximum(*ends) >= MAX_X * 2 * BEAM_ENERGY)
+        y[:, bad] = limit * (2 * rng.beta(CENTRAL, CENTRAL, (2, len(bad))) - 1)
+    phi = rng.uniform(0, 2 * np.pi, len(pt)) + np.array([[0.0], [np.pi]])
+    return np.stack([pt * np.cos(phi), pt * np.sin(phi), mt * np.sinh(y), mt * np.cosh(y)], axis=2)
+
+
+def _stable(process: Process, momentum: Floats, mass: Floats) -> list[Fired]:
+    """X and X', for Pythia to decay."""
+    colours = _TOP_COLOURS if _code(process) == TOP else ((0, 0), (0, 0))
+    n = mass.shape[1]
+    return [
+        Fired(
+            code=np.full(n, code),
+            momentum=momentum[side],
+            mass=mass[side],
+            status=FINAL,
+            mothers=(1, 2),
+            colour=np.tile(np.array(colours[side]), (n, 1)),
+        )
+        for side, code in enumerate(process.pair or ())
+    ]
+
+
+def _code(process: Process) -> int:
+    return abs(process.pair[0]) if process.pair else 0
+
+
+def _incoming(process: Process, x1: Floats, x2: Floats, rng: np.random.Generator) -> list[Fired]:
+    """The two incoming partons: q qbar for H, Z and W, else gluons.
+
+    The published Higgs jets have the little radiation of a quark-antiquark initial state.
+    """
+    n, code = len(x1), _code(process)
+    colour = np.array([[101, 102], [103 if code == TOP else 102, 101]])
+    partons = np.full((2, n), 21)
+    colours = np.repeat(colour[:, None], n, axis=1)
+    if code in (HIGGS, Z, W):
+        up, swapped = rng.random(n) < UP_SHARE, rng.random(n) < 0.5
+        quark = np.where(up, 2, 1) * np.where(swapped, -1, 1)
+        partons = np.stack([quark, -quark])
+        colours = np.stack([np.where(partons > 0, 101, 0), np.where(partons < 0, 101, 0)], axis=2)
+    beams = []
+    for side, (x, sign) in enumerate(((x1, 1.0), (x2, -1.0))):
+        energy, zero = x * BEAM_ENERGY, np.zeros(n)
+        momentum = np.stack([zero, zero, sign * energy, energy], axis=1)
+        beams.append(
+            Fired(
+                code=partons[side],
+                momentum=momentum,
+                mass=zero,
+                status=-1,
+                mothers=(0, 0),
+                colour=colours[side],
+            )
+        )
+    return beams
+
+
+def _rows(fired: Fired) -> list[Row]:
+    """The rows of one particle, event by event."""
+    both = zip(
+        fired.code.tolist(),
+        fired.colour.tolist(),
+        fired.momentum.tolist(),
+        fired.mass.tolist(),
+        strict=True,
+    )
+    head = (fired.status, *fired.mothers)
+    return [(code, *head, *colour, *p, mass, 0.0, 9.0, -1.0) for code, colour, p, mass in both]

@@ -1,0 +1,302 @@
+"""Pythia 8: hard events with shower and hadrons, as flat NumPy arrays.
+
+One generator is one Pythia with one seed. The gun of `jetscale.jets.generator.gun` feeds it hard
+processes through Pythia's Les Houches interface; QCD comes from Pythia's own HardQCD. Events are
+asked for in batches and read out as one flat `EventRecord`. Multiparton interactions, which take
+two thirds of the time, are replaced by a pool of soft events that is made once and laid over the
+hard events at random angles.
+
+Pythia (pythia8mc) and awkward are the optional extra ``simulate``; they are imported when used.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetscale.errors import MissingExtra, SweepError
+from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Window
+from jetscale.jets.generator.gun import HardEvent, draw_events
+from jetscale.jets.generator.processes import BEAM_ENERGY, SOFT, Process
+from jetscale.jets.generator.seeds import MAX_SEED
+from jetscale.jets.generator.tokens import NEUTRINOS
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BATCH = 250  # events per call of Pythia
+MIN_PT = 0.05  # GeV, of particles that the detector looks at
+_PROCESS_NUMBER = 9999
+
+
+def require(package: str) -> Any:
+    """The package of the extra ``simulate``; raises MissingExtra where it is absent."""
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(package, "simulate") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """All entries of a batch of events, event after event; momenta in GeV, vertices in mm.
+
+    ``start`` has one entry more than there are events; ``mother`` and the two ``daughter`` columns
+    count from the start of the event and are 0 for none, as in Pythia's manual.
+    """
+
+    start: Ints
+    code: Ints
+    status: Ints
+    mother: Ints
+    daughter1: Ints
+    daughter2: Ints
+    momentum: tuple[Floats, Floats, Floats, Floats]
+    vertex: tuple[Floats, Floats, Floats]
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    @property
+    def event(self) -> Ints:
+        """Event number of each entry."""
+        return np.repeat(np.arange(len(self)), np.diff(self.start))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Particles:
+    """Particles that reach the detector; GeV, mm, units of the electron charge."""
+
+    event: Ints
+    code: Ints
+    charge: Floats
+    px: Floats
+    py: Floats
+    pz: Floats
+    energy: Floats
+    vx: Floats
+    vy: Floats
+    vz: Floats
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The arrays by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def joined(cls, *parts: Self) -> Self:
+        """Several sets after one another."""
+        columns = [part.columns() for part in parts]
+        return cls(**{name: np.concatenate([c[name] for c in columns]) for name in columns[0]})
+
+
+class Generator:
+    """One initialised Pythia.
+
+    Parameters
+    ----------
+    settings
+        Pythia settings lines.
+    seed
+        1 to 900000000; equal seeds give equal events.
+    process
+        Drives the gun; None for processes of Pythia's own.
+    window
+        Decides the gun's masses and rapidities, and which particles can reach a jet.
+
+    Raises
+    ------
+    MissingExtra
+        pythia8mc is not installed.
+    SweepError
+        Pythia refuses a setting or does not start.
+    """
+
+    def __init__(
+        self,
+        settings: tuple[str, ...],
+        seed: int,
+        process: Process | None,
+        window: Window = JETCLASS_WINDOW,
+    ) -> None:
+        if not 1 <= seed <= MAX_SEED:
+            raise SweepError(f"generator seed {seed} is not in 1..{MAX_SEED}")
+        self._pythia, self._window = _blank_pythia(), window
+        rng = np.random.default_rng(seed)
+        # Pythia keeps no reference to the gun: it must live as long as the generator does
+        self._gun = _les_houches_gun(process, rng, window) if process else None
+        if self._gun is not None:
+            self._pythia.setLHAupPtr(self._gun)
+        for line in (*settings, f"Random:seed = {seed}"):
+            if not self._pythia.readString(line):
+                raise SweepError(f"Pythia does not know the setting {line!r}")
+        if not self._pythia.init():
+            raise SweepError(f"Pythia did not start with seed {seed}; run with another seed")
+
+    def events(self, n: int) -> EventRecord:
+        """The next events: n, or fewer where Pythia gave some up."""
+        return _flatten(self._pythia.nextBatch(n).prt)
+
+    def particles(self, record: EventRecord) -> Particles:
+        """The stable, visible particles of a record in reach of the detector."""
+        px, py, pz, energy = record.momentum
+        reach = np.hypot(px, py)
+        keep = (record.status > 0) & (reach > MIN_PT)
+        keep &= np.abs(pz) < reach * np.sinh(self._window.particle_eta)
+        keep &= ~np.isin(np.abs(record.code), NEUTRINOS)
+        rows = np.flatnonzero(keep)
+        code = record.code[rows]
+        return Particles(
+            event=record.event[rows],
+            code=code,
+            charge=self._charges(code),
+            px=px[rows],
+            py=py[rows],
+            pz=pz[rows],
+            energy=energy[rows],
+            vx=record.vertex[0][rows],
+            vy=record.vertex[1][rows],
+            vz=record.vertex[2][rows],
+        )
+
+    def _charges(self, code: Ints) -> Floats:
+        kinds, which = np.unique(code, return_inverse=True)
+        charge = self._pythia.particleData.charge
+        return np.array([charge(kind) for kind in kinds.tolist()], dtype=np.float64)[which]
+
+
+def make_generators(
+    process: Process, seed: int, window: Window = JETCLASS_WINDOW
+) -> list[Generator]:
+    """One generator per variant of the process, with seeds counting on; take turns between them.
+
+    The seeds ``seed``, ``seed + 1``, ... must belong to the caller alone: Pythia and the gun make
+    equal hard events from equal seeds, whatever the decay settings.
+    """
+    gun = process if process.gun else None
+    return [
+        Generator(settings, seed + i, gun, window) for i, settings in enumerate(process.variants)
+    ]
+
+
+@lru_cache(maxsize=1)
+def _template() -> Any:
+    return require("pythia8mc").Pythia("", False)
+
+
+def _blank_pythia() -> Any:
+    """A Pythia with default settings; copying the parsed data base saves 0.1 s each."""
+    template = _template()
+    template.readString("Print:quiet = on")
+    return require("pythia8mc").Pythia(template.settings, template.particleData, False)
+
+
+def _les_houches_gun(process: Process, rng: np.random.Generator, window: Window) -> Any:
+    base = require("pythia8mc").LHAup
+
+    class Gun(base):  # type: ignore[misc, valid-type]
+        """Hands Pythia one prepared hard event at a time."""
+
+        def __init__(self) -> None:
+            base.__init__(self)
+            self.ready: list[HardEvent] = []
+
+        def setInit(self) -> bool:  # noqa: N802
+            self.setBeamA(2212, BEAM_ENERGY)
+            self.setBeamB(2212, BEAM_ENERGY)
+            self.setStrategy(3)
+            self.addProcess(_PROCESS_NUMBER, 1.0, 0.0, 1.0)
+            return True
+
+        def setEvent(self, process_number: int = 0) -> bool:  # noqa: N802
+            while not self.ready:
+                self.ready = draw_events(process, rng, window=window)[::-1]
+            hard = self.ready.pop()
+            self.setProcess(_PROCESS_NUMBER, 1.0, hard.scale, 1 / 128.0, 0.11)
+            for row in hard.rows:
+                self.addParticle(*row)
+            self.setIdX(hard.rows[0][0], hard.rows[1][0], hard.x1, hard.x2)
+            return True
+
+    return Gun()
+
+
+def _flatten(entries: Any) -> EventRecord:
+    ak = require("awkward")
+
+    def flat(values: Any) -> Any:
+        return ak.to_numpy(ak.flatten(values))
+
+    counts = ak.to_numpy(ak.num(entries))
+    vertex = ak.flatten(entries.vProd)  # missing where a particle starts at the origin
+    px, py, pz, energy = (flat(entries.p[axis]) for axis in ("px", "py", "pz", "e"))
+    vx, vy, vz = (ak.to_numpy(ak.fill_none(vertex[axis], 0.0)) for axis in ("px", "py", "pz"))
+    return EventRecord(
+        start=np.concatenate([[0], np.cumsum(counts)]),
+        code=flat(entries.id).astype(np.int64),
+        status=flat(entries.status).astype(np.int64),
+        mother=flat(entries.mother1).astype(np.int64),
+        daughter1=flat(entries.daughter1).astype(np.int64),
+        daughter2=flat(entries.daughter2).astype(np.int64),
+        momentum=(px, py, pz, energy),
+        vertex=(vx, vy, vz),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftPool:
+    """Soft events to lay over hard ones; ``start`` has one entry more than there are events."""
+
+    start: Ints
+    particles: Particles
+
+
+def make_soft_pool(events: int, seed: int, window: Window = JETCLASS_WINDOW) -> SoftPool:
+    """Visible particles of ``events`` inelastic collisions (about 5 ms each)."""
+    generator = Generator(SOFT, seed, None, window)
+    particles = generator.particles(generator.events(events))
+    counts = np.bincount(particles.event, minlength=events)
+    return SoftPool(start=np.concatenate([[0], np.cumsum(counts)]), particles=particles)
+
+
+def overlay(
+    particles: Particles,
+    n_events: int,
+    pool: SoftPool,
+    mean: float,
+    rng: np.random.Generator,
+    *,
+    spread: float = 0.0,
+) -> Particles:
+    """Add a Poisson number of soft events to each hard event.
+
+    Each is turned by a random azimuth and reflected in z at random, so that one pool serves many
+    hard events; ``spread`` mm is the normal spread of their vertices along the beam.
+    """
+    count = rng.poisson(mean, n_events)
+    target = np.repeat(np.arange(n_events), count)
+    source = rng.integers(len(pool.start) - 1, size=len(target))
+    angle = rng.uniform(0, 2 * np.pi, len(target))
+    flip = rng.choice([-1.0, 1.0], len(target))
+    size = pool.start[source + 1] - pool.start[source]
+    rows = np.arange(size.sum()) + np.repeat(pool.start[source] - np.cumsum(size) + size, size)
+    soft: Mapping[str, NDArray[Any]] = {k: v[rows] for k, v in pool.particles.columns().items()}
+    cos, sin = np.repeat(np.cos(angle), size), np.repeat(np.sin(angle), size)
+    turned = {
+        "event": np.repeat(target, size),
+        "px": cos * soft["px"] - sin * soft["py"],
+        "py": sin * soft["px"] + cos * soft["py"],
+        "vx": cos * soft["vx"] - sin * soft["vy"],
+        "vy": sin * soft["vx"] + cos * soft["vy"],
+        "pz": np.repeat(flip, size) * soft["pz"],
+        "vz": np.repeat(flip, size) * soft["vz"],
+    }
+    if spread:
+        turned["vz"] += np.repeat(rng.normal(0.0, spread, len(target)), size)
+    return Particles.joined(particles, Particles(**{**soft, **turned}))

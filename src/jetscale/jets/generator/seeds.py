@@ -1,0 +1,41 @@
+"""Seeds of the simulation, allotted so that a study makes no event twice.
+
+Each (role, source) owns a range of Pythia's 900 million seeds, the user's seed hashes to a place in
+it, and chunks count on from there, each with a few seeds of its own. Jobs of one class with
+different user seeds start at random places and can overlap by chance: two of 50 chunks do with a
+chance of 1 in 20,000. Label selections, of which
+there are too many for that, share one range per role, in which their labels and the user's seed
+choose the place: two jobs of 1000 chunks (millions of jets) overlap with a chance of 1 in 14,000.
+Ranges of different roles never do.
+"""
+
+import hashlib
+
+from jetscale.jets.generator.processes import CLASSES
+from jetscale.jets.schema import PARTS, ROLES, part_named
+
+MAX_SEED = 900_000_000  # Pythia's limit; 0 would mean the clock
+CHUNK_SEEDS = 4  # of one chunk: at least as many as a process has variants
+OVERLAY = "overlay"
+SOURCES = (*CLASSES, *PARTS, OVERLAY)
+SPAN = MAX_SEED // (2 * len(ROLES) * len(SOURCES)) // CHUNK_SEEDS * CHUNK_SEEDS
+SELECTIONS_SPAN = len(SOURCES) * SPAN  # the second half of a role's seeds
+
+
+def chunk_seed(seed: int, role: str, source: str, number: int) -> int:
+    """Pythia's first seed of chunk ``number``, 1 to 900000000.
+
+    The chunk owns this seed and the next three, for the variants of its process. Ranges of
+    different roles, classes and whole parts are disjoint, and label selections have theirs; within
+    a job no two chunks own the same seed.
+    """
+    first = 2 * ROLES.index(role) * SELECTIONS_SPAN
+    if source in SOURCES:
+        name, span = source, SPAN
+        first += SOURCES.index(source) * SPAN
+    else:
+        name, span = " ".join(part_named(source).labels), SELECTIONS_SPAN
+        first += SELECTIONS_SPAN
+    digest = hashlib.sha256(f"jetscale simulation {seed} {role} {name}".encode()).digest()
+    place = (int.from_bytes(digest[:8], "big") + number) % (span // CHUNK_SEEDS)
+    return 1 + first + CHUNK_SEEDS * place

@@ -1,0 +1,1 @@
+"""Public and own files of jets to shard folders."""

@@ -1,0 +1,79 @@
+"""JetNet: HDF5 files of one class each (Zenodo 6975118 and 6975117, arXiv 2106.11535).
+
+``particle_features`` (n, 30 or 150, 4) holds etarel, phirel, ptrel and a mask, relative to the jet;
+``jet_features`` (n, 4) pt, eta, mass and number of particles. The class is in the file's name: g,
+q, t, w or z, then 150 for the longer version.
+
+Particles are massless: pT = ptrel jet_pt, eta = etarel + jet_eta. The jet's azimuth is not in the
+files, so ``jet_phi`` is absent and ``part_px`` and ``part_py`` are measured from the jet's axis,
+with phi = phirel; no feature depends on where azimuth is counted from. ``jet_energy`` follows from
+pt, eta and mass of the jet. Particle types, tracks and substructure are absent.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from jetscale.jets.ingest.formats import hdf5
+from jetscale.jets.ingest.formats.arrays import Array, Slots, to_table
+from jetscale.jets.ingest.formats.base import BadFile, Format, row_ranges
+from jetscale.jets.ingest.formats.kinematics import Momenta, mirrored
+from jetscale.jets.schema import JETNET
+
+_WHAT = "a JetNet"
+
+
+def _label(path: Path) -> int:
+    match = re.fullmatch(r"([a-z])(30|150)?", path.stem)
+    if match is None or match[1] not in JETNET:
+        raise BadFile(
+            f"{path}: the class of JetNet jets is the name of their file, one of "
+            f"{', '.join(JETNET)} as in t.hdf5 or t150.hdf5; rename it as published"
+        )
+    return JETNET.index(match[1])
+
+
+def _count(path: Path) -> int:
+    _label(path)
+    with hdf5.opened(path) as file:
+        particles = hdf5.dataset(file, "particle_features", (None, None, 4), _WHAT)
+        jets = hdf5.dataset(file, "jet_features", (None, 4), _WHAT)
+        return hdf5.same_rows(_WHAT, particles, jets)
+
+
+def _read(path: Path) -> Iterator[pa.Table]:
+    label = _label(path)
+    with hdf5.opened(path) as file:
+        particles, jets = file["particle_features"], file["jet_features"]
+        for rows in row_ranges(particles.shape[0]):
+            yield _table(particles[rows], jets[rows].astype(float), label)
+
+
+def _table(padded: Array, jets: Array, label: int) -> pa.Table:
+    slots = Slots.of(padded[:, :, 3] > 0.5, padded[:, :, 2])
+    deta, dphi, share, _ = slots.pick(padded).astype(float).T
+    pt, eta, mass, _ = jets.T
+    axis = slots.spread(eta)
+    momenta = Momenta.from_angles(pt=share * slots.spread(pt), eta=deta + axis, phi=dphi, mass=0.0)
+    energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
+    return to_table(
+        slots,
+        momenta.columns() | {"part_deta": mirrored(deta, axis), "part_dphi": dphi},
+        {
+            "jet_pt": pt,
+            "jet_eta": eta,
+            "jet_energy": energy,
+            "jet_label": np.full(len(pt), label),
+        },
+    )
+
+
+FORMAT = Format(
+    corpus="jetnet",
+    jet_columns=("jet_pt", "jet_eta", "jet_energy", "jet_nparticles", "jet_label"),
+    count=_count,
+    read=_read,
+)

@@ -1,0 +1,113 @@
+"""OmniLearned: one HDF5 layout for several sets (ViniciusMikuni/OmniLearned, arXiv 2510.24066).
+
+``data`` (n, M, F) holds deta, dphi, log pT and log E of each particle, zero padded; with F = 5 also
+a particle code, with F = 9 then tanh d0, d0 error, tanh dz and dz error. ``pid`` (n,) is the label,
+counted through all sets, so the first label of the set is subtracted. Which set it is stands in
+no file: it is named by whoever reads it. A slot is filled where log pT is not 0, as its authors
+define it.
+
+The jet's axis is not in the files: ``jet_eta``, ``jet_phi`` and ``part_pz`` are absent, px and py
+are measured from the axis, ``jet_pt`` and ``jet_energy`` are sums over the particles. ``part_deta``
+is taken as stored. Particle codes are places in the sorted list of -211, -13, -11, 0, 11, 13, 22,
+130 and 211, the authors' recipe; a place that is no whole number becomes NaN, one beyond the list
+is of another layout. tanh of a displacement beyond 9 mm is 1 in single precision: such a
+displacement comes back as 10 mm, which gives the same feature.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from jetscale.errors import DataError, unknown
+from jetscale.jets.ingest.formats import hdf5, particles
+from jetscale.jets.ingest.formats.arrays import Array, Slots, to_table
+from jetscale.jets.ingest.formats.base import BadFile, Format, row_ranges
+
+SETS = {
+    "jetclass": ("jetclass", 2),
+    "jetclass2": ("jetclass2", 12),
+    "top": ("top", 0),
+    "qg": ("quarkgluon", 0),
+    "jetnet30": ("jetnet", 0),
+    "jetnet150": ("jetnet", 0),
+    "aspen": ("unlabelled", 200),
+}
+"""Set to its corpus and its first label."""
+
+CODES = np.array([-211, -13, -11, 0, 11, 13, 22, 130, 211])
+WIDTHS = (4, 5, 9)
+_WHAT = "an OmniLearned"
+_SATURATED = 10.0  # mm
+
+
+def of_set(name: str | None) -> Format:
+    """The format of one set; raises DataError where none or an unknown one is named."""
+    if name is None:
+        raise DataError(
+            f"format omnilearned: the files do not say which set they are; name it: "
+            f"{', '.join(SETS)}"
+        )
+    if name not in SETS:
+        raise DataError(unknown("OmniLearned set", name, SETS))
+    corpus, first = SETS[name]
+    return Format(
+        corpus=corpus,
+        jet_columns=("jet_pt", "jet_energy", "jet_nparticles", "jet_label"),
+        count=_count,
+        read=partial(_read, first),
+    )
+
+
+def _count(path: Path) -> int:
+    with hdf5.opened(path) as file:
+        data = hdf5.dataset(file, "data", (None, None, None), _WHAT)
+        if data.shape[2] not in WIDTHS:
+            raise BadFile(f"{path}: data has {data.shape[2]} features, needs 4, 5 or 9")
+        return hdf5.same_rows(_WHAT, data, hdf5.dataset(file, "pid", (None,), _WHAT))
+
+
+def _read(first_label: int, path: Path) -> Iterator[pa.Table]:
+    with hdf5.opened(path) as file:
+        for rows in row_ranges(file["data"].shape[0]):
+            padded = file["data"][rows]
+            label = np.subtract(file["pid"][rows], first_label, dtype=float)
+            yield _table(path, padded, label)
+
+
+def _table(path: Path, padded: Array, label: Array) -> pa.Table:
+    slots = Slots.of(padded[:, :, 2] != 0, padded[:, :, 2])
+    deta, dphi, log_pt, log_energy, *rest = slots.pick(padded).astype(float).T
+    with np.errstate(over="ignore"):  # an infinity is found with the other non-finite values
+        pt, energy = np.exp(log_pt), np.exp(log_energy)
+        px, py = pt * np.cos(dphi), pt * np.sin(dphi)
+    parts = {"part_px": px, "part_py": py, "part_energy": energy}
+    parts |= {"part_deta": deta, "part_dphi": dphi}
+    if rest:
+        parts |= particles.columns_of(_pdg(path, rest[0]))
+    if len(rest) == 5:
+        d0, d0_error, dz, dz_error = rest[1:]
+        parts |= {"part_d0val": _untanh(d0), "part_d0err": d0_error}
+        parts |= {"part_dzval": _untanh(dz), "part_dzerr": dz_error}
+    jets = {
+        "jet_pt": np.hypot(slots.total(px), slots.total(py)),
+        "jet_energy": slots.total(energy),
+        "jet_label": label,
+    }
+    return to_table(slots, parts, jets)
+
+
+def _pdg(path: Path, code: Array) -> Array:
+    whole = np.isfinite(code) & (code == np.rint(code))
+    foreign = whole & ((code < 0) | (code >= len(CODES)))
+    if foreign.any():
+        raise BadFile(f"{path}: particle code {code[foreign][0]:g} is not in 0..{len(CODES) - 1}")
+    return np.where(whole, CODES[np.where(whole, code, 0).astype(np.int64)], np.nan)
+
+
+def _untanh(value: Array) -> Array:
+    """Displacements in mm; a value beyond 1 is no tanh and becomes NaN."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.clip(np.arctanh(value), -_SATURATED, _SATURATED)

@@ -1,0 +1,1 @@
+"""Folders of simulated jets, made in chunks."""

@@ -1,0 +1,133 @@
+"""How many events to order: table sizes, chunk sizes, and the stock of each source.
+
+A job is cut into tables of at most 10,000 jets, and each class or part is made in chunks of events.
+The expected need comes in a few large chunks; small ones follow until every pT bin is full, so that
+little is made in vain, and grow again where the yield turns out lower than expected. A part whose
+jets are too rare is given up with a message. None of it depends on the number of workers.
+"""
+
+from collections import Counter, deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetscale.errors import DataError
+from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Window
+from jetscale.jets.generator.selection import process_named
+from jetscale.jets.production import chunks, spectrum
+
+Ints = NDArray[np.int64]
+
+BATCH_JETS = 10_000  # per table
+SMALLEST, LARGEST = 100, 2000  # events of a chunk: Pythia's start costs about as much as 100
+TRUST = 500  # events' worth of confidence in the expected yield of a process
+AHEAD = 2  # tables' worth of surplus jets that a source may keep
+GROWTH = 6  # later chunks of one size before they double
+PATIENCE = 20_000  # events after which a source must have shown
+RAREST = 1 / 2000  # jets per event
+
+
+@dataclass(slots=True)
+class Source:
+    """One class or part within a job: its stock of jets and the chunks under way."""
+
+    name: str
+    sizes: tuple[int, ...]
+    """Events of the first chunks; later ones start with the last of these and grow."""
+    stock: spectrum.Stock
+    window: Window = JETCLASS_WINDOW
+    started: int = 0
+    used: int = 0
+    cpu_seconds: float = 0.0
+    running: deque[Future[chunks.Harvest]] = field(default_factory=deque)
+    counts: Counter[str] = field(default_factory=Counter)
+    arrived: Ints = field(init=False)
+    quota: Ints = field(init=False)
+    """Jets per bin of the table being filled."""
+
+    def __post_init__(self) -> None:
+        self.arrived = np.zeros(len(self.window.edges) - 1, dtype=np.int64)
+        self.quota = np.zeros_like(self.arrived)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the stock fills the table."""
+        return bool((self.stock.counts >= self.quota).all())
+
+    @property
+    def progress(self) -> int:
+        """Jets of the table that are in stock."""
+        return int(np.minimum(self.stock.counts, self.quota).sum())
+
+    def size(self, number: int) -> int:
+        """Events of chunk ``number``."""
+        if number < len(self.sizes):
+            return self.sizes[number]
+        doublings = (number - len(self.sizes) + 1) // GROWTH
+        return min(LARGEST, self.sizes[-1] << min(doublings, 10))
+
+    def lacking(self) -> int:
+        """Events not yet ordered that the table probably takes."""
+        if self.ready:
+            return 0
+        process = process_named(self.name, self.window.name)
+        expected = process.jets_per_event * spectrum.target(self.window)
+        per_event = (self.arrived + TRUST * expected) / (self.counts["events"] + TRUST)
+        wanted = int(np.ceil(((self.quota - self.stock.counts) / per_event).max()))
+        return wanted - sum(self.size(number) for number in range(self.used, self.started))
+
+    def use(self, harvest: chunks.Harvest) -> None:
+        """Put the jets of the next chunk into the stock.
+
+        Raises
+        ------
+        DataError
+            The jets are too rare to wait for.
+        """
+        self.used += 1
+        self.cpu_seconds += harvest.cpu_seconds
+        self.counts.update(harvest.counts)
+        bins = spectrum.bin_of(harvest.table["jet_pt"].to_numpy(), self.window)
+        self.arrived += np.bincount(bins, minlength=len(self.arrived))
+        self.stock.add(harvest.table, AHEAD * self.quota)
+        events, jets = self.counts["events"], int(self.arrived.sum())
+        if events >= PATIENCE and jets < RAREST * events and not self.ready:
+            raise DataError(
+                f"part {self.name!r}: {jets} jets in {events} events, too rare to simulate; "
+                f"a part needs 1 jet in {1 / RAREST:.0f} events: select more labels"
+            )
+
+
+def batch_sizes(jets: int, sources: int) -> Ints:
+    """(tables, sources) jets of each source in each table.
+
+    Tables hold at most 10,000 jets; sources are equal to within the remainder, which goes to the
+    first ones in the last table.
+    """
+    full = BATCH_JETS // sources
+    whole, rest = divmod(jets, full * sources)
+    sizes = np.full((whole, sources), full, dtype=np.int64)
+    if not rest:
+        return sizes
+    last = rest // sources + (np.arange(sources) < rest % sources)
+    return np.concatenate([sizes, last[None]])
+
+
+def new_source(name: str, wanted: Ints, window: Window = JETCLASS_WINDOW) -> Source:
+    """A source that is to give ``wanted`` jets to each table."""
+    quotas = [spectrum.quotas(int(n), window) for n in wanted]
+    sizes = chunk_sizes(int(wanted.sum()) / process_named(name, window.name).jets_per_event)
+    stock = spectrum.Stock(chunks.SCHEMA.empty_table(), np.sum(quotas, axis=0), window)
+    return Source(name=name, sizes=sizes, stock=stock, window=window)
+
+
+def chunk_sizes(events: float) -> tuple[int, ...]:
+    """Events of the first chunks of a job that probably takes ``events`` in all.
+
+    Equal ones make up the expected need; smaller ones follow, for what luck left out.
+    """
+    number = max(1, int(np.ceil(events / LARGEST)))
+    first = max(SMALLEST, int(np.ceil(events / number)))
+    return (*[first] * number, max(SMALLEST, first // 8))

@@ -1,0 +1,129 @@
+"""A full check of a shard folder: hashes, counts, ranges, finite values.
+
+`jetscale.jets.shards.manifest.open_shards` makes the cheap checks on every use; this one reads
+every byte.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from jetscale.errors import DataError
+from jetscale.jets.schema import JET_FLOATS, PART_FLOATS, classes_of
+from jetscale.jets.shards import columns
+from jetscale.jets.shards.manifest import Manifest, Shard, check_shard, open_shards
+
+LIMITS = {
+    "jet_pt": (0.0, 1e5),  # GeV
+    "jet_eta": (-10.0, 10.0),
+    "jet_sdmass": (-1.0, 1e5),  # GeV; rounding of a massless jet may fall just below zero
+    "jet_nparticles": (1.0, 1e4),
+}
+"""Values outside are damage, whatever the selection of the corpus."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a sound shard folder holds."""
+
+    manifest: Manifest
+    ranges: Mapping[str, Mapping[str, float]]
+    """Column of `LIMITS` to ``min``, ``mean`` and ``max``."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        manifest = asdict(self.manifest)
+        del manifest["folder"]
+        return {**manifest, "digest": self.manifest.digest, "ranges": self.ranges}
+
+
+class _Range:
+    """Smallest, mean and largest of values seen so far."""
+
+    def __init__(self) -> None:
+        self.low, self.high, self.total, self.n = math.inf, -math.inf, 0.0, 0
+
+    def add(self, values: NDArray[Any]) -> None:
+        self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
+        self.total, self.n = self.total + values.sum(dtype=float), self.n + len(values)
+
+    def to_dict(self) -> dict[str, float]:
+        return {"min": float(self.low), "mean": float(self.total / self.n), "max": float(self.high)}
+
+
+def verify(folder: Path) -> Report:
+    """Read a shard folder completely and compare it with its manifest.
+
+    Raises
+    ------
+    DataError
+        A shard is truncated or altered, its rows or labels are not those of the manifest, or it
+        holds a non-finite or impossible value; the message names the file, what was expected and
+        what was found.
+    """
+    manifest = open_shards(folder)
+    ranges: dict[str, _Range] = {}
+    for shard in manifest.shards:
+        _check_shard(manifest, shard, ranges)
+    return Report(manifest=manifest, ranges={k: range_.to_dict() for k, range_ in ranges.items()})
+
+
+def _check_shard(manifest: Manifest, shard: Shard, ranges: dict[str, _Range]) -> None:
+    path, classes = manifest.path(shard), classes_of(manifest.corpus)
+    check_shard(manifest, shard)
+    counts: Counter[str] = Counter()
+    for table in _row_groups(path):
+        if tuple(table.column_names) != manifest.columns:
+            other = sorted({*table.column_names} ^ {*manifest.columns})
+            raise DataError(f"{path}: columns {other} are only in the shard or in the manifest")
+        columns.check_labels(table, manifest.corpus)
+        for label, n in zip(
+            *np.unique(table["jet_label"].to_numpy(), return_counts=True), strict=True
+        ):
+            counts[classes[label]] += int(n)
+        _check_finite(path, table)
+        _check_ranges(path, table, ranges)
+    if counts != shard.label_counts:
+        raise DataError(f"{path}: expected jets {dict(shard.label_counts)}, found {dict(counts)}")
+
+
+def _row_groups(path: Path) -> Iterator[pa.Table]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                yield columns.conform(file.read_row_group(group, use_threads=False))
+    except (pa.ArrowException, OSError, DataError) as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _check_finite(path: Path, table: pa.Table) -> None:
+    for name in table.column_names:
+        if name in PART_FLOATS or name in JET_FLOATS:
+            array = table[name].combine_chunks()
+            values = array.flatten() if name in PART_FLOATS else array
+            bad = int((~np.isfinite(values.to_numpy())).sum())
+            if bad:
+                raise DataError(
+                    f"{path}: column {name!r} has {bad} non-finite values, expected none"
+                )
+
+
+def _check_ranges(path: Path, table: pa.Table, ranges: dict[str, _Range]) -> None:
+    for name, (lowest, highest) in LIMITS.items():
+        if name not in table.column_names:
+            continue
+        values = table[name].to_numpy()
+        low, high = float(values.min()), float(values.max())
+        if low < lowest or high > highest:
+            raise DataError(
+                f"{path}: {name} runs from {low:g} to {high:g}, expected {lowest:g} to {highest:g}"
+            )
+        ranges.setdefault(name, _Range()).add(values)

@@ -1,1 +1,0 @@
-"""The jet transformer, its cost in parameters and FLOPs, and its optimiser."""

@@ -1,0 +1,1 @@
+"""The jet transformer: exact counts, packed layout, CPU kernels and the model."""

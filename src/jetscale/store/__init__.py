@@ -1,0 +1,1 @@
+"""Where results lie: files, records and checkpoints of a results folder."""

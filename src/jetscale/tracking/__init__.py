@@ -1,0 +1,1 @@
+"""MLflow: mirror of the records, and its UI."""

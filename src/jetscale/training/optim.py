@@ -1,0 +1,131 @@
+"""AdamW over one flat buffer, with the width rule, the head's own rate, clipping and the schedule.
+
+All parameters become views of one vector, all gradients views of another, so that a step is a dozen
+vector operations whatever the number of layers: the calls, not the arithmetic, are what a small
+model pays for. The update is AdamW (arXiv 1711.05101) and equals ``torch.optim.AdamW`` after
+``clip_grad_norm_``. Only matrices decay. The peak rate falls with the width, since a fixed rate
+across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the cell's end.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jetscale.models.transformer.model import JetTransformer
+from jetscale.study import Controls
+
+EPSILON = 1e-8
+CLIP_EPSILON = 1e-6
+REFERENCE_WIDTH = 16
+MIN_WARMUP = 2
+
+
+def peak_rate(controls: Controls, width: int) -> float:
+    """Peak learning rate of the trunk, ``learning_rate x (16 / width)^width_exponent``."""
+    return controls.learning_rate * float((REFERENCE_WIDTH / width) ** controls.width_exponent)
+
+
+def schedule(step: int, steps: int, warmup: float) -> float:
+    """Factor on the peak rate at ``step``, counted from 0, of ``steps``.
+
+    Rises linearly over the first w = max(2, warmup x steps) steps, reaching 1 at step w - 1, then
+    falls as a cosine that would reach 0 one step after the last.
+
+    Examples
+    --------
+    >>> [round(schedule(step, 6, 0.1), 2) for step in range(6)]
+    [0.5, 1.0, 1.0, 0.85, 0.5, 0.15]
+    """
+    rising = max(MIN_WARMUP, round(warmup * steps))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
+
+
+def _flat(parameters: list[nn.Parameter], value: Callable[[Tensor], Tensor]) -> Tensor:
+    """One vector of ``value`` of each parameter."""
+    return torch.cat([value(p).reshape(-1) for p in parameters]).detach()
+
+
+class FlatAdamW:
+    """AdamW on a model whose parameters it moves into one vector.
+
+    Parameters
+    ----------
+    model
+        Its parameters and gradients become views of ``self.weights`` and ``self.gradient``.
+    controls
+        Rates, decay, clip and moments.
+    steps
+        Length of the schedule.
+
+    Attributes
+    ----------
+    gradient
+        (P + 1,) gradients of all parameters, then one free place: the loop keeps the loss there,
+        so that data-parallel ranks sum both at once.
+    """
+
+    def __init__(self, model: JetTransformer, controls: Controls, width: int, steps: int) -> None:
+        self.controls = controls
+        self.steps = steps
+        self.peak = peak_rate(controls, width)
+        trunk, head = list(model.trunk.parameters()), list(model.head.parameters())
+        self.weights = _flat(trunk + head, lambda p: p.detach())
+        self.gradient = self.weights.new_zeros(len(self.weights) + 1)
+        self._first = torch.zeros_like(self.weights)
+        self._second = torch.zeros_like(self.weights)
+        self._scale = torch.cat(
+            [
+                _flat(trunk, torch.ones_like),
+                _flat(head, lambda p: torch.full_like(p, controls.head_multiplier)),
+            ]
+        )
+        decay = _flat(
+            trunk + head,
+            lambda p: torch.full_like(p, controls.weight_decay if p.ndim > 1 else 0.0),
+        )
+        self._decay = decay * self._scale
+        self._share(trunk + head)
+
+    def _share(self, parameters: list[nn.Parameter]) -> None:
+        start = 0
+        for parameter in parameters:
+            part = slice(start, start + parameter.numel())
+            parameter.data = self.weights[part].view(parameter.shape)
+            parameter.grad = self.gradient[part].view(parameter.shape)
+            start = part.stop
+
+    def rate(self, step: int) -> float:
+        """Learning rate of the trunk at ``step``, counted from 0."""
+        return self.peak * schedule(step, self.steps, self.controls.warmup)
+
+    def clear(self) -> None:
+        """Set all gradients to zero."""
+        self.gradient.zero_()
+
+    @torch.no_grad()
+    def step(self, step: int) -> None:
+        """Clip the gradients to norm ``clip`` and update the weights; ``step`` counts from 0."""
+        beta1, beta2 = self.controls.beta1, self.controls.beta2
+        gradient, rate = self.gradient[:-1], self.rate(step)
+        norm = torch.linalg.vector_norm(gradient)
+        gradient.mul_((self.controls.clip / (norm + CLIP_EPSILON)).clamp_(max=1.0))
+        self._first.lerp_(gradient, 1 - beta1)
+        self._second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        root = self._second.sqrt().div_(math.sqrt(1 - beta2 ** (step + 1))).add_(EPSILON)
+        self.weights.addcmul_(self.weights, self._decay, value=-rate)
+        direction = (self._first * self._scale).div_(root)
+        self.weights.add_(direction, alpha=-rate / (1 - beta1 ** (step + 1)))
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights and moments, for a checkpoint."""
+        return {"weights": self.weights, "first": self._first, "second": self._second}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned."""
+        for name, tensor in self.state().items():
+            tensor.copy_(state[name])

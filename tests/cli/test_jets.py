@@ -1,0 +1,138 @@
+"""The commands about jets: what ingest tells, and where it stops."""
+
+import json
+from contextlib import contextmanager
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from jetscale.cli import jets as cli_jets
+from jetscale.cli import main
+from jetscale.jets.ingest.ingest import ingest as read_files
+from jetscale.jets.shards.manifest import open_shards
+
+
+@pytest.fixture
+def files(tmp_path, make_jets):
+    paths = [tmp_path / "QCD_0.parquet", tmp_path / "QCD_1.parquet"]
+    for seed, path in enumerate(paths):
+        table = make_jets(50, range(188), seed)
+        labels = pa.array([-1, *range(49)], pa.int32())
+        index = table.column_names.index("jet_label")
+        pq.write_table(table.set_column(index, "jet_label", labels), path)
+    return paths
+
+
+def call(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return stop.value.code, captured.out, captured.err
+
+
+def ingest(capsys, tmp_path, *arguments):
+    options = ["--format", "jetclass2", "--role", "pretrain", "--out", tmp_path / "s"]
+    return call(capsys, "ingest", *options, "--workers", 1, *arguments)
+
+
+def test_a_table_says_what_was_left_out_and_why(capsys, tmp_path, files):
+    bad = tmp_path / "QCD_2.parquet"
+    bad.write_bytes(files[0].read_bytes()[:-9])
+    options = ["--select", "jet_pt < 140", "--on-bad-file", "skip"]
+    code, out, err = ingest(capsys, tmp_path, *options, *files, bad)
+    assert code == 0
+    assert "reading jets: 100/100" in err
+    rows = [line.split() for line in out.splitlines()]
+    assert ["jet_pt", "<", "140", "20"] in rows
+    assert ["label", "-1", "is", "not", "in", "0..187", "2"] in rows
+    assert "skipped " in out
+    assert "QCD_2.parquet: not a readable Parquet file" in out
+    assert "78 of 100 jets from 2 files in" in out
+
+
+def test_json_for_programs(capsys, tmp_path, files):
+    code, out, _ = ingest(capsys, tmp_path, "--json", *files)
+    summary = json.loads(out)
+    assert code == 0
+    assert summary["jets_read"] == 100
+    assert summary["jets_kept"] + sum(summary["dropped"].values()) == 100
+    assert set(summary) == {"files", "jets_read", "jets_kept", "dropped", "skipped"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--select", "jet_mass > 3"], "unknown jet column 'jet_mass'"),
+        (["--on-bad-file", "stop"], "unknown policy for bad files 'stop'"),
+        (["--of", "top"], "format jetclass2 knows its corpus; leave out 'top'"),
+        (["--on-bad-jet", "fail"], "is not in 0..187; `--on-bad-jet drop` leaves such jets out"),
+    ],
+)
+def test_mistakes_are_one_line(capsys, tmp_path, files, options, message):
+    code, out, err = ingest(capsys, tmp_path, *options, *files)
+    assert (code, out) == (2, "")
+    assert message in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_several_files_go_through_ray(capsys, tmp_path, files, monkeypatch):
+    calls = []
+
+    def ingested(workers, *arguments):
+        calls.append(workers)
+        return in_process(1, *arguments)
+
+    in_process = cli_jets._ingested
+    monkeypatch.setattr(cli_jets, "_ingested", ingested)
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    options = ["--format", "jetclass2", "--role", "pretrain", "--out"]
+    assert call(capsys, "ingest", *options, tmp_path / "a", *files)[0] == 0
+    assert call(capsys, "ingest", *options, tmp_path / "b", files[0])[0] == 0
+    assert calls == [2, 1]
+
+
+@pytest.mark.integration
+def test_ray_is_there_for_the_length_of_the_work(capsys, tmp_path, files, monkeypatch):
+    steps = []
+
+    @contextmanager
+    def connected(address, home):
+        steps.append(("up", address))
+        yield
+        steps.append("down")
+
+    def ingest_many(*arguments, workers, **options):
+        steps.append(workers)
+        return read_files(*arguments, **options)
+
+    monkeypatch.setattr("jetscale.compute.trials.connected", connected)
+    monkeypatch.setattr("jetscale.compute.ingest.ingest_many", ingest_many)
+    options = ["--format", "jetclass2", "--role", "pretrain", "--workers", 2, "--json", "--out"]
+    code, out, _ = call(capsys, "ingest", *options, tmp_path / "s", *files)
+    assert (code, steps) == (0, [("up", None), 2, "down"])
+    assert json.loads(out)["files"] == 2
+    code, out, _ = call(capsys, "inspect", tmp_path / "s", "--json")
+    assert code == 0
+    assert json.loads(out)["provenance"]["format"] == "jetclass2"
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("default")  # what Ray leaves to the end of the interpreter
+def test_two_files_go_through_ray_itself(capsys, tmp_path, files, monkeypatch):
+    """Nothing is replaced: the same jets as in one process, and Ray is down again."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "runs"))
+    options = ["--format", "jetclass2", "--role", "pretrain", "--json", "--out"]
+    code, out, err = call(capsys, "ingest", *options, tmp_path / "many", "--workers", 2, *files)
+    assert code == 0
+    assert "reading jets: 100/100" in err
+    assert "Traceback" not in err
+    assert json.loads(out)["dropped"] == {"label -1 is not in 0..187": 2}
+    assert not ray.is_initialized()
+    assert call(capsys, "ingest", *options, tmp_path / "one", "--workers", 1, *files)[0] == 0
+    many, one = (open_shards(tmp_path / name) for name in ("many", "one"))
+    assert many.digest == one.digest
+    assert many.rows == 98
+    assert {p.name for p in tmp_path.iterdir()} == {"many", "one", *(f.name for f in files)}

@@ -1,0 +1,87 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from jetscale.errors import DataError
+from jetscale.jets.schema import PART_COLUMNS
+from jetscale.jets.shards.columns import arrow_type, check_labels, conform, lengths_of
+
+
+def replaced(table, name, column):
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def test_types_of_every_kind_of_column():
+    assert arrow_type("part_px").value_type == pa.float32()
+    assert arrow_type("part_charge").value_type == pa.int32()
+    assert arrow_type("part_isMuon").value_type == pa.bool_()
+    assert arrow_type("jet_tau4") == pa.float32()
+    assert arrow_type("jet_nparticles") == pa.int32()
+    assert arrow_type("event_id") == pa.int64()
+
+
+def test_conform_orders_columns_and_keeps_values(make_jets):
+    table = make_jets(50)
+    shuffled = table.select(sorted(table.column_names, reverse=True))
+    result = conform(shuffled)
+    assert result.column_names == [*PART_COLUMNS, *table.column_names[len(PART_COLUMNS) :]]
+    assert not any(field.nullable for field in result.schema)
+    assert all(result[name].to_pylist() == table[name].to_pylist() for name in table.column_names)
+
+
+def test_conform_takes_other_widths_and_slices(make_jets):
+    table = make_jets(50)
+    wide = replaced(table, "jet_label", table["jet_label"].cast(pa.int64()))
+    wide = replaced(wide, "part_px", wide["part_px"].cast(pa.large_list(pa.float64())))
+    assert conform(wide).equals(conform(table))
+    assert conform(wide.slice(7, 20)).to_pylist() == conform(table).slice(7, 20).to_pylist()
+
+
+def test_lengths_of_a_slice(make_jets):
+    table = make_jets(30)
+    expected = table["jet_nparticles"].to_numpy()
+    assert np.array_equal(lengths_of(table["part_px"].slice(11)), expected[11:])
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "message"),
+    [
+        ("jet_pt", pa.array(["a", "b"]), "column 'jet_pt' is string, needs float"),
+        ("jet_label", pa.array([1.0, 2.0]), "column 'jet_label' is double, needs int32"),
+        ("part_charge", pa.array([[1.0], [2.0]]), "column 'part_charge' is list"),
+        ("jet_label", pa.array([2**40, 1]), "'jet_label' does not fit int32"),
+        ("jet_pt", pa.array([None, 1.0]), "'jet_pt' holds nulls"),
+        ("part_px", pa.array([[None], [1.0]]), "'part_px' holds nulls"),
+    ],
+)
+def test_columns_that_are_not_what_they_should_be(make_jets, name, column, message):
+    with pytest.raises(DataError, match=message):
+        conform(replaced(make_jets(2), name, column))
+
+
+def test_lists_of_unequal_length_name_the_row(make_jets):
+    table = make_jets(3)
+    lists = table["part_dphi"].to_pylist()
+    lists[1].append(0.0)
+    n = table["jet_nparticles"][1].as_py()
+    broken = replaced(table, "part_dphi", pa.array(lists, pa.list_(pa.float32())))
+    message = f"row 101: part_dphi has {n + 1} entries, jet_nparticles is {n}"
+    with pytest.raises(DataError, match=message):
+        conform(broken, first_row=100)
+
+
+def test_unknown_and_missing_columns(make_jets):
+    table = make_jets(2)
+    with pytest.raises(DataError, match="did you mean 'part_px'"):
+        conform(table.append_column("part_pxx", table["part_px"]))
+    with pytest.raises(DataError, match=r"\['jet_label'\] are missing"):
+        conform(table.drop_columns(["jet_label"]))
+    with pytest.raises(DataError, match="part_"):
+        conform(table.select(["jet_label", "jet_nparticles"]))
+
+
+@pytest.mark.parametrize("label", [-1, 10])
+def test_labels_outside_the_corpus_name_the_row(make_jets, label):
+    table = replaced(make_jets(3), "jet_label", pa.array([0, 9, label], pa.int32()))
+    with pytest.raises(DataError, match=rf"row 7: label {label} is not in 0\.\.9 of jetclass"):
+        check_labels(table, "jetclass", first_row=5)

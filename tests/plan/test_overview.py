@@ -1,0 +1,73 @@
+from dataclasses import replace
+
+import pytest
+
+from jetscale.errors import DataError
+from jetscale.jets.generator.conditions import Conditions
+from jetscale.plan import cells
+from jetscale.plan.overview import overview
+from jetscale.study import Folders
+from jetscale.study.load import load_study
+
+
+def test_rows_add_up_to_the_plan(real_sweep):
+    study = load_study(real_sweep)
+    plan = overview(study)
+    planned = cells(study)
+    assert plan["cells"] == len(planned) == sum(row["cells"] for row in plan["rows"])
+    flops = sum(row["finetuning_flops"] + row["pretraining_flops"] for row in plan["rows"])
+    assert abs(flops / plan["flops"] - 1) < 1e-12
+    hours = sum(row["core_hours"] for row in plan["rows"])
+    assert abs(hours / plan["core_hours"] - 1) < 1e-12
+    scratch = [row for row in plan["rows"] if row["mixture"] == "scratch"]
+    assert all(row["pretraining_flops"] == 0 for row in scratch)
+
+
+def test_steps_span_the_data_sizes(real_sweep):
+    study = load_study(real_sweep)
+    controls = study.controls
+    expected = [
+        controls.epochs * -(-size // controls.batch_size)
+        for size in (min(study.data_sizes), max(study.data_sizes))
+    ]
+    assert all(row["steps"] == expected for row in overview(study)["rows"])
+
+
+def test_the_mixtures_are_spelled_out_and_small_grids_are_warned_of(real_sweep):
+    study = load_study(real_sweep)
+    plan = overview(study)
+    assert plan["mixtures"] == {m.name: dict(m.parts) for m in study.mixtures}
+    assert plan["warnings"] == []
+    small = replace(study, ladder=study.ladder[:2], seeds=study.seeds[:1])
+    assert [line.split(":")[0] for line in overview(small)["warnings"]] == [
+        "2 model sizes",
+        "1 seed",
+    ]
+
+
+def test_the_held_fixed_table_is_the_controls(real_sweep):
+    study = load_study(real_sweep)
+    fixed = overview(study)["held_fixed"]
+    assert fixed.items() >= study.controls.to_dict().items()
+    assert "architecture" in fixed
+
+
+def test_what_run_would_refuse_is_refused_in_the_plan(real_sweep, tmp_path):
+    study = load_study(real_sweep)
+    folders = Folders(
+        train=str(tmp_path / "a"),
+        validation="b",
+        test="c",
+        pretrain={"qcd": "d", "res2p": "e", "res34p": "f"},
+    )
+    with pytest.raises(DataError, match=r"shard folder .*a does not exist"):
+        overview(replace(study, source=folders))
+
+
+def test_the_conditions_of_pretraining_jets_are_shown(real_sweep):
+    study = load_study(real_sweep)
+    source = replace(study.source, pretraining=Conditions(window="jetclass2", pileup=5))
+    shown = overview(replace(study, source=source))["held_fixed"]
+    assert shown["pretraining.window"] == "jetclass2"
+    assert shown["pretraining.pileup"] == 5
+    assert shown["subsets"] == study.subsets

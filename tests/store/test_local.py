@@ -1,0 +1,107 @@
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from jetscale.errors import StorageError
+from jetscale.store.local import atomic_path, check_space, make_folder, write_json
+
+
+def test_a_finished_file_appears_under_its_name(tmp_path):
+    with atomic_path(tmp_path / "new" / "a.txt") as temporary:
+        temporary.write_text("all")
+        assert not (tmp_path / "new" / "a.txt").exists()
+    assert (tmp_path / "new" / "a.txt").read_text() == "all"
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.txt"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_rubbish(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+
+    def fail():
+        with atomic_path(target) as temporary:
+            temporary.write_text("half")
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        fail()
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_replaces_a_folder(tmp_path):
+    target = tmp_path / "shards"
+    for content in ("one", "two"):
+        with atomic_path(target) as temporary:
+            temporary.mkdir()
+            (temporary / content).write_text(content)
+    assert [p.name for p in target.iterdir()] == ["two"]
+    assert [p.name for p in tmp_path.iterdir()] == ["shards"]
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+def test_a_folder_that_cannot_be_replaced_is_as_before(tmp_path, monkeypatch, refused):
+    """The new folder does not arrive; with 2, the old one cannot even come back: it is kept."""
+    target = tmp_path / "shards"
+    target.mkdir()
+    (target / "old").write_text("")
+    rename, tries = Path.rename, []
+
+    def refuse(self, to):
+        if to == target:
+            tries.append(self)
+            if len(tries) <= refused:
+                raise OSError(errno.EIO, "Input/output error")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    monkeypatch.setattr(Path, "replace", refuse)
+
+    def write():
+        with atomic_path(target) as temporary:
+            temporary.mkdir()
+            (temporary / "new").write_text("")
+
+    with pytest.raises(StorageError, match=r"cannot write .*shards: Input/output error"):
+        write()
+    assert [p.name for p in tmp_path.rglob("old")] == ["old"]
+    if refused == 1:
+        assert [p.name for p in target.iterdir()] == ["old"]
+        assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    def fill():
+        with atomic_path(tmp_path / "a"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageError, match=r"cannot write .*a: the disk is full; free some space"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_is_told_from_one_with(tmp_path, monkeypatch):
+    check_space(tmp_path)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=5000))
+    with pytest.raises(StorageError, match="the disk is full"):
+        check_space(tmp_path)
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(StorageError, match=r"cannot write .*runs.*: .*folder"):
+        make_folder(tmp_path / "runs" / "study")
+    with pytest.raises(StorageError, match="runs"):
+        make_folder(tmp_path / "runs")
+
+
+def test_json_refuses_what_other_programs_cannot_read(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"loss": float("nan")})
+    assert not (tmp_path / "x.json").exists()
+    write_json(tmp_path / "x.json", {"loss": None})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"loss": None}

@@ -1,0 +1,251 @@
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jetscale.digests import digest
+from jetscale.errors import DataError, StudyError
+from jetscale.jets.generator.conditions import Conditions
+from jetscale.study import Controls, Folders, Mixture, ModelSize, Simulated, Study
+from jetscale.study.load import load_study
+
+
+def make(**changes):
+    values = {
+        "name": "tiny",
+        "source": Simulated(train_jets=100),
+        "mixtures": (Mixture(name="scratch"), Mixture(name="qcd", parts={"qcd": 1})),
+        "ladder": (ModelSize(width=8, layers=1, heads=1),),
+        "data_sizes": (20, 40),
+        "seeds": (1, 2, 3),
+        "controls": Controls(pretraining_jets=50, validation_jets=10, test_jets=10),
+    }
+    return Study(**(values | changes))
+
+
+def test_weights_are_normalised_and_labels_follow_the_corpus():
+    mixture = Mixture(name="both", parts={"res2p": 3, "qcd": 1})
+    assert mixture.parts == {"qcd": 0.25, "res2p": 0.75}
+    assert mixture.labels[0] == "X_bb"
+    assert mixture.labels[-1] == "QCD_light"
+    assert len(mixture.labels) == 15 + 27
+    assert not mixture.is_scratch
+    assert Mixture(name="scratch").is_scratch
+
+
+@given(st.dictionaries(st.sampled_from(["qcd", "res2p", "res34p"]), st.floats(1e-3, 1e3)))
+def test_shares_sum_to_one_whatever_the_weights(parts):
+    shares = Mixture(name="m", parts=parts).parts
+    assert sum(shares.values()) == pytest.approx(1.0 if parts else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data_sizes": (20, 200)}, r"data size 200 is larger than the training pool of 100"),
+        ({"data_sizes": (20, 20)}, r"data size 20 is listed twice"),
+        ({"data_sizes": (0,)}, r"a data size is 0, needs a whole number above zero"),
+        ({"seeds": ()}, r"needs at least one seed"),
+        ({"seeds": 1}, r"seeds is 1, needs several values, as in \(1,\)"),
+        ({"name": "streams"}, r"'streams': that name is a folder of its own"),
+        ({"source": "simulated"}, r"source must be a Simulated or Folders"),
+        ({"mixtures": ("qcd",)}, r"mixtures must be values of type Mixture"),
+        ({"seeds": (1, 1)}, r"seed 1 is listed twice"),
+        ({"name": "no spaces"}, r"study name 'no spaces'"),
+        ({"mixtures": (Mixture(name="a"), Mixture(name="a"))}, r"mixture 'a' is listed twice"),
+        ({"subsets": 0}, r"subsets is 0"),
+    ],
+)
+def test_a_study_that_cannot_mean_what_it_says(change, message):
+    with pytest.raises(StudyError, match=message):
+        make(**change)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: Mixture(name="m", parts={"qdc": 1}),
+            r"unknown part or label 'qdc'; did you mean 'qcd'",
+        ),
+        (lambda: Mixture(name="m", parts={"qcd": 0}), r"weight of 'qcd' is 0"),
+        (lambda: ModelSize(width=10, layers=1, heads=3), r"width 10 is not a multiple of 3"),
+        (lambda: ModelSize(width=10, layers=0, heads=2), r"layers is 0"),
+        (lambda: replace(make().controls, features="kinpdi"), r"did you mean 'kinpid'"),
+        (lambda: replace(make().controls, learning_rate=-1.0), r"learning_rate is -1.0"),
+        (lambda: replace(make().controls, warmup=1.0), r"warmup is 1.0"),
+        (lambda: replace(make().controls, clip=float("inf")), r"clip is inf, needs a finite"),
+        (lambda: replace(make().controls, width_exponent=float("nan")), r"width_exponent is nan"),
+        (lambda: replace(make().controls, beta1="0.9"), r"beta1 is '0.9', needs a finite"),
+        (lambda: Mixture(name="m", parts={"qcd": float("inf")}), r"weight of 'qcd' is inf"),
+        (lambda: replace(make().controls, batch_size=2.5), r"batch_size is 2.5"),
+        (lambda: Folders(train="a", validation="b", test="a"), r"a is used as train and as test"),
+    ],
+)
+def test_parts_of_a_study_are_checked_when_made(build, message):
+    with pytest.raises(StudyError, match=message):
+        build()
+
+
+def test_a_mixture_needs_a_folder_for_each_part():
+    source = Folders(train="a", validation="b", test="c", pretrain={"res2p": "d"})
+    with pytest.raises(StudyError, match=r"mixture 'qcd' needs part 'qcd'"):
+        make(source=source)
+
+
+def test_a_part_can_be_any_set_of_labels():
+    mixture = Mixture(name="m", parts={"X_cc , X_bb": 1, "QCD_b*": 1})
+    assert set(mixture.parts) == {"X_bb,X_cc", "QCD_b*"}
+    assert mixture.labels[:3] == ("X_bb", "X_cc", "QCD_bbccss")
+    assert len(mixture.labels) == 2 + 18
+    with pytest.raises(StudyError, match=r"parts 'X_bb' and 'res2p' share \['X_bb'\]"):
+        Mixture(name="m", parts={"X_bb": 1, "res2p": 1})
+
+
+def test_a_selection_of_labels_is_found_in_a_larger_folder():
+    folders = Folders(
+        train="a", validation="b", test="c", pretrain={"res2p": "d", "X_bb,X_cc": "e"}
+    )
+    assert folders.folder_of("X_bb,X_cc") == "e"
+    assert folders.folder_of("X_gg") == "d"
+    assert folders.folder_of("QCD_b") is None
+
+
+def test_the_task_is_the_downstream_corpus():
+    assert len(make().classes) == 10
+    source = Folders(train="a", validation="b", test="c", pretrain={"qcd": "d"}, corpus="jetclass2")
+    assert len(make(source=source).classes) == 188
+    with pytest.raises(StudyError, match="corpus 'unlabelled' has one class"):
+        replace(source, corpus="unlabelled")
+    with pytest.raises(StudyError, match="unknown corpus 'jetclas'"):
+        replace(source, corpus="jetclas")
+
+
+def test_budgets_of_pretraining():
+    controls = Controls(pretraining_jets=50, validation_jets=10, test_jets=10)
+    assert controls.pretraining_pool == 50
+    assert replace(controls, pretraining_budget="flops").pretraining_pool == 100
+    with pytest.raises(StudyError, match="unknown pretraining_budget 'flop'; did you mean 'flops'"):
+        replace(controls, pretraining_budget="flop")
+    with pytest.raises(StudyError, match="scale_pt is 0"):
+        replace(controls, scale_pt=0)
+
+
+def test_seeds_are_dealt_to_subsets():
+    assert list(make(subsets=2).replicates()) == [(1, 0), (2, 1), (3, 0)]
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    study = make(data_sizes=np.array([20, 40]), seeds=(np.int64(1),))
+    assert [type(value) for value in (*study.data_sizes, *study.seeds)] == [int] * 3
+    controls = replace(study.controls, learning_rate=np.float32(0.5), epochs=np.int32(3))
+    assert controls.to_dict() == replace(study.controls, learning_rate=0.5, epochs=3).to_dict()
+    assert digest(controls.to_dict())
+
+
+def test_digest_depends_on_values_not_on_order():
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+    assert len(digest([])) == 16
+
+
+SWEEP = """
+from jetscale.study import *
+def study():
+    return Study(name="s", source=Simulated(train_jets=10), mixtures=(Mixture(name="scratch"),),
+                 ladder=(ModelSize(width=8, layers=1, heads=1),), data_sizes=(5,), seeds=(1,),
+                 controls=Controls(pretraining_jets=5, validation_jets=5, test_jets=5{extra}))
+"""
+
+
+def test_a_sweep_file_gives_its_study(tmp_path):
+    path = tmp_path / "s.py"
+    path.write_text(SWEEP.format(extra=""))
+    assert load_study(path).name == "s"
+
+
+def test_a_run_table_is_not_executed(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("mixture,params\n")
+    with pytest.raises(StudyError, match=r"not a Python file; a run table is given by --runs"):
+        load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SWEEP.format(extra=", epoch=3"), r"unknown Controls field 'epoch'; did you mean 'epochs'"),
+        (SWEEP.format(extra=", epochs=0"), r"epochs is 0"),
+        ("x = 1", r"no function 'study'"),
+        ("def study(): return 3", r"study\(\) returned int, needs a Study"),
+        ("def study(: pass", r"SyntaxError"),
+        ("import does_not_exist", r"ModuleNotFoundError: No module named 'does_not_exist'"),
+        ("def study(): return {}['rate']", r"KeyError: 'rate'"),
+        ("def study(): raise SystemExit(3)", r"SystemExit: 3"),
+    ],
+)
+def test_a_bad_sweep_file_is_one_line(tmp_path, text, message):
+    path = tmp_path / "s.py"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=message) as caught:
+        load_study(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_missing_sweep_file_is_answered_with_the_nearest(tmp_path, monkeypatch):
+    (tmp_path / "quickstart.py").write_text("")
+    with pytest.raises(StudyError, match=r"did you mean '.*quickstart.py'"):
+        load_study(tmp_path / "quikstart.py")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=r"no sweep file .*nowhere"):
+        load_study(tmp_path / "nowhere" / "quikstart.py")
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.py").write_text("")
+    with pytest.raises(StudyError, match=r"did you mean 'sweeps/mine.py'"):
+        load_study(Path("sweep/mine.py"))
+
+
+def test_conditions_of_simulated_jets():
+    source = Simulated(train_jets=100, pretraining=Conditions(window="jetclass2", pileup=50))
+    assert source.downstream == Conditions()
+    with pytest.raises(StudyError, match="downstream window is 'jetclass2'"):
+        Simulated(train_jets=100, downstream=Conditions(window="jetclass2"))
+    with pytest.raises(StudyError, match="pretraining must be Conditions"):
+        Simulated(train_jets=100, pretraining="jetclass2")
+
+
+def test_one_part_has_one_weight():
+    with pytest.raises(StudyError, match="'X_bb,X_cc' and 'X_cc, X_bb' are the same labels"):
+        Mixture(name="m", parts={"X_bb,X_cc": 1, "X_cc, X_bb": 3, "qcd": 1})
+    with pytest.raises(StudyError, match="'res2p' is a part of its own"):
+        Mixture(name="m", parts={"res2p,QCD_b": 1})
+    assert Mixture(name="m", parts={" qcd": 1}).parts == {"qcd": 1.0}
+
+
+def test_the_smallest_folder_that_holds_a_part_is_its_folder():
+    folders = {"res2p": "A", "X_cc , X_bb": "B", "X_bb,X_cc,X_ss": "C"}
+    source = Folders(train="a", validation="b", test="c", pretrain=folders)
+    assert source.folder_of("X_bb,X_cc") == "B"
+    assert source.folder_of("X_ss") == "C"
+    assert source.folder_of("X_gg") == "A"
+    with pytest.raises(StudyError, match="are the same labels; keep one"):
+        replace(source, pretrain=folders | {"X_bb,X_cc": "D"})
+
+
+def test_a_simulated_part_is_of_one_family():
+    both = Mixture(name="m", parts={"X_bb,QCD_b": 1})
+    with pytest.raises(DataError, match="give each a part of its own"):
+        make(mixtures=(both,))
+    source = Folders(train="a", validation="b", test="c", pretrain={"X_bb,QCD_b": "d"})
+    assert make(mixtures=(both,), source=source).mixtures == (both,)
+
+
+def test_equal_conditions_have_equal_digests():
+    values = [Conditions(pileup=value) for value in (20, 20.0, np.int64(20))]
+    assert len({digest(asdict(value)) for value in values}) == 1
+    for bad in (True, "20", None):
+        with pytest.raises(DataError, match="needs a number"):
+            Conditions(pileup=bad)

@@ -1,0 +1,112 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from jetscale.jets.schema import FEATURE_SETS
+from jetscale.models.transformer.model import JetTransformer, batch_of
+from jetscale.study import Controls, ModelSize
+from jetscale.training.optim import FlatAdamW, peak_rate, schedule
+
+CONTROLS = Controls(pretraining_jets=1, validation_jets=1, test_jets=1, clip=0.1, weight_decay=0.3)
+SIZE = ModelSize(width=8, layers=2, heads=2)
+STEPS = 12
+
+
+def build():
+    return JetTransformer(SIZE, FEATURE_SETS["kin"], 3, trunk_seed=1, head_seed=2).double()
+
+
+def torch_adamw(model):
+    """PyTorch's AdamW with the same groups, as oracle."""
+    groups = []
+    for name, parameter in model.named_parameters():
+        factor = CONTROLS.head_multiplier if name.startswith("head.") else 1.0
+        decay = CONTROLS.weight_decay if parameter.ndim > 1 else 0.0
+        groups.append({"params": [parameter], "weight_decay": decay, "factor": factor})
+    return torch.optim.AdamW(groups, betas=(CONTROLS.beta1, CONTROLS.beta2), eps=1e-8)
+
+
+def test_equals_torch_adamw_with_clipping(batch_jets):
+    ours, theirs = build(), build()
+    optimiser = FlatAdamW(ours, CONTROLS, SIZE.width, STEPS)
+    oracle = torch_adamw(theirs)
+    batch = batch_of(batch_jets([3, 5, 4, 6]), ours.head.bias)
+    norms = []
+    for step in range(STEPS):
+        for model in (ours, theirs):
+            model.zero_grad(set_to_none=False)
+            functional.cross_entropy(model(batch), batch.labels).backward()
+        optimiser.step(step)
+        norms.append(torch.nn.utils.clip_grad_norm_(theirs.parameters(), CONTROLS.clip))
+        for group in oracle.param_groups:
+            group["lr"] = optimiser.rate(step) * group["factor"]
+        oracle.step()
+    assert max(norms) > CONTROLS.clip
+    torch.testing.assert_close(
+        dict(ours.named_parameters()), dict(theirs.named_parameters()), rtol=1e-10, atol=1e-12
+    )
+
+
+def test_parameters_and_gradients_share_the_flat_vectors(batch_jets):
+    model = build()
+    before = [p.detach().clone() for p in model.parameters()]
+    optimiser = FlatAdamW(model, CONTROLS, SIZE.width, STEPS)
+    assert all(map(torch.equal, before, model.parameters()))
+    batch = batch_of(batch_jets([3, 5]), model.head.bias)
+    functional.cross_entropy(model(batch), batch.labels).backward()
+    together = torch.cat([p.grad.reshape(-1) for p in model.parameters()])
+    assert torch.equal(together, optimiser.gradient[:-1])
+    optimiser.clear()
+    assert not any(p.grad.any() for p in model.parameters())
+
+
+def test_only_matrices_decay():
+    model = build()
+    optimiser = FlatAdamW(model, CONTROLS, SIZE.width, STEPS)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimiser.step(1)  # gradients are zero: decay is all that moves
+    for name, p in model.named_parameters():
+        factor = CONTROLS.head_multiplier if name.startswith("head.") else 1.0
+        kept = 1 - optimiser.rate(1) * factor * CONTROLS.weight_decay * (p.ndim > 1)
+        torch.testing.assert_close(p.detach(), before[name] * kept, rtol=1e-12, atol=0)
+
+
+def test_restored_state_continues_alike():
+    first, second = build(), build()
+    a = FlatAdamW(first, CONTROLS, SIZE.width, STEPS)
+    a.gradient.normal_(generator=torch.Generator().manual_seed(1))
+    a.step(0)
+    b = FlatAdamW(second, CONTROLS, SIZE.width, STEPS)
+    b.restore({name: tensor.clone() for name, tensor in a.state().items()})
+    for optimiser in (a, b):
+        optimiser.gradient.fill_(0.5)
+        optimiser.step(1)
+    assert torch.equal(a.weights, b.weights)
+    assert all(map(torch.equal, first.parameters(), second.parameters()))
+
+
+def test_width_rule():
+    assert peak_rate(CONTROLS, 16) == CONTROLS.learning_rate
+    assert peak_rate(CONTROLS, 256) == pytest.approx(CONTROLS.learning_rate / 8)
+    assert peak_rate(replace(CONTROLS, width_exponent=0.0), 8) == CONTROLS.learning_rate
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 3000), st.floats(0, 0.9))
+def test_schedule_rises_to_one_and_falls_towards_zero(steps, warmup):
+    factors = [schedule(step, steps, warmup) for step in range(steps)]
+    rising = max(2, round(warmup * steps))
+    assert all(0 < factor <= 1 for factor in factors)
+    assert factors[: rising - 1] == sorted(factors[: rising - 1])
+    assert factors[rising:] == sorted(factors[rising:], reverse=True)
+    if steps >= rising:
+        assert factors[rising - 1] == 1
+    left = steps - rising
+    if left > 1:
+        last = 0.5 * (1 + math.cos(math.pi * (left - 1) / left))
+        assert factors[-1] == pytest.approx(last)
