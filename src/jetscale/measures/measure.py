@@ -20,6 +20,7 @@ from jetscale.measures.sample import Sample, Samples, model_inputs, read_samples
 from jetscale.measures.sentences import SENTENCES, notes
 from jetscale.measures.space import SPACES, Constituents, Scale, median_distance, observables
 from jetscale.measures.trunks import measure_trunks
+from jetscale.store.home import Home
 from jetscale.study import Recipe, Study
 
 Floats = NDArray[np.float64]
@@ -58,7 +59,7 @@ class _Space:
 
 def measure_study(
     study: Study,
-    folder: Path,
+    home: Home,
     shards: Mapping[str, Path],
     progress: Progress,
     jets: int = JETS,
@@ -67,8 +68,8 @@ def measure_study(
 
     Parameters
     ----------
-    folder
-        Results folder of the study; pretrained trunks are looked for there.
+    home
+        Results folder; pretrained trunks are looked for there.
     shards
         Shard folder per role and part, from `jetscale.mixtures.inputs.ensure_shards`.
     progress
@@ -100,7 +101,7 @@ def measure_study(
             done += 1
         measured[name] = spread, distance
     progress("measuring mixtures", done, steps)
-    transfer, remarks = measure_trunks(study, folder, shards, progress)
+    transfer, remarks = measure_trunks(study, home, shards, progress)
     table = {
         name: Row(diversity=spread, alignment=distance, transfer=transfer.get(name))
         for name, (spread, distance) in measured.items()
