@@ -103,6 +103,6 @@ def test_a_copied_data_base_makes_the_events_of_a_fresh_pythia():
     for line in (*settings, "Random:seed = 5"):
         assert fresh.readString(line)
     assert fresh.init()
-    theirs = simulate._flatten(fresh.nextBatch(5).prt)
+    theirs = simulate.EventRecord.from_batch(fresh.nextBatch(5).prt)
     np.testing.assert_array_equal(ours.code, theirs.code)
     np.testing.assert_array_equal(ours.momentum, theirs.momentum)

@@ -1,4 +1,4 @@
-"""Kinematic window and pile-up of simulated jets.
+"""Which jets are simulated: the window of pT, pseudorapidity and mass, and the pile-up.
 
 ``jetclass`` is the window of JetClass (arXiv 2202.03772): pT 500 to 1000 GeV, falling as the
 published jets do. ``jetclass2`` is the wide one of JetClass-II (arXiv 2405.12972): pT 200 to
@@ -74,12 +74,17 @@ class Conditions:
     window
         Name of one of `WINDOWS`.
     pileup
-        Mean number of additional soft collisions per event (see `jetscale.jets.detector.pileup`).
+        Mean number of additional soft collisions per event.
 
     Raises
     ------
     DataError
         The window is unknown, or the pile-up is not between 0 and 200.
+
+    Examples
+    --------
+    >>> Conditions(window="jetclass2", pileup=50).range.pt_range
+    (200.0, 2500.0)
     """
 
     window: str = "jetclass"
@@ -88,8 +93,7 @@ class Conditions:
     def __post_init__(self) -> None:
         if self.window not in WINDOWS:
             raise DataError(unknown("window", self.window, WINDOWS))
-        good = isinstance(self.pileup, SupportsFloat) and not isinstance(self.pileup, str | bool)
-        if not good:
+        if not isinstance(self.pileup, SupportsFloat) or isinstance(self.pileup, str | bool):
             raise DataError(f"pile-up is {self.pileup!r}, needs a number")
         object.__setattr__(self, "pileup", float(self.pileup))  # equal values, equal digests
         if not 0 <= self.pileup <= MAX_PILEUP:

@@ -3,16 +3,15 @@
 A process is a pair of particles a b -> X X' fired by the gun (see `jetscale.jets.generator.gun`),
 what they decay to, and the transverse-momentum range of X. Standard Model particles are decayed by
 Pythia with the settings of the process, the X of JetClass-II by the gun (see
-`jetscale.jets.generator.decays`). QCD has no pair: Pythia's own processes make it, and a selection
-of QCD labels is a filter: forcing heavy quarks into the hard process would change what the jets of
-a label look like. Multiparton interactions are off; soft overlay events stand in for them (see
-`jetscale.jets.generator.pythia`).
+`jetscale.jets.generator.decays`). QCD has no pair: Pythia's own processes make it. Multiparton
+interactions are off; soft overlay events stand in for them (see `jetscale.jets.generator.pythia`).
 
 The pT ranges and slopes were fitted so that the accepted jets fall like the common target of their
-window: classes that lose neutrinos start harder and fall more slowly.
+window: classes that lose neutrinos start harder and fall more slowly. Settings lines are those of
+the Pythia 8.3 manual (arXiv 2203.11601).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jetscale.jets.generator.decays import Mode, modes_for
 from jetscale.jets.schema import PARTS
@@ -115,6 +114,7 @@ def _higgs_to(channel: str) -> tuple[str, ...]:
 
 
 def _one_leptonic_w(quarks: str, leptons: str) -> tuple[str, ...]:
+    """H -> W W with the W of the sign ``quarks`` (Pos or Neg) to quarks, the other to leptons."""
     return (
         *_higgs_to("24 -24"),
         "24:onMode = off",
@@ -148,39 +148,29 @@ _Z_AND_JET = (
     "23:onMode = off",
     "23:onIfAny = 12 14 16",
 )
+Slice = tuple[float, float, float, tuple[str, ...]]
 
 
-def _partons(low: float, high: float, power: float, hard: tuple[str, ...]) -> tuple[str, ...]:
-    """Settings of Pythia's own processes in a slice of partonic pT, enhanced by a power of it."""
-    return (
-        *HARD,
-        *hard,
-        f"PhaseSpace:pTHatMin = {low}",
-        f"PhaseSpace:pTHatMax = {high}",
-        "PhaseSpace:bias2Selection = on",
-        f"PhaseSpace:bias2SelectionPow = {power}",
-        f"PhaseSpace:bias2SelectionRef = {low}",
-    )
+def _qcd(name: str, jets: float, *slices: Slice) -> Process:
+    """Pythia's own processes; a slice is lowest and highest partonic pT, power, and settings.
 
-
-def _qcd(name: str, jets: float, *slices: tuple[float, float, float]) -> Process:
-    """HardQCD in slices of partonic pT (lowest, highest), each enhanced by a power of it."""
-    return Process(
-        name=name,
-        family=name,
-        jets_per_event=jets,
-        pt=PtRange(low=slices[0][0], high=slices[-1][1]),
-        variants=tuple(_partons(*one, _DIJETS) for one in slices),
-    )
-
-
-def _jetclass_qcd(jets: float, low: float, high: float, power: float) -> Process:
-    """QCD jets with about the quark share of the published ones, which recoil against a Z.
-
-    Dijets alone have too many gluons, events with one Z and one parton too few: take turns.
+    Events are drawn (pT / lowest)^power times as often as they occur, and their weights are not
+    used: the steeply falling spectrum becomes flat enough to be thinned to the common target.
     """
-    turns = tuple(_partons(low, high, power, hard) for hard in (_DIJETS, _Z_AND_JET))
-    return replace(_qcd("QCD", jets, (low, high, power)), variants=turns)
+    variants = tuple(
+        (
+            *HARD,
+            *hard,
+            f"PhaseSpace:pTHatMin = {low}",
+            f"PhaseSpace:pTHatMax = {high}",
+            "PhaseSpace:bias2Selection = on",
+            f"PhaseSpace:bias2SelectionPow = {power}",
+            f"PhaseSpace:bias2SelectionRef = {low}",
+        )
+        for low, high, power, hard in slices
+    )
+    pt = PtRange(low=slices[0][0], high=slices[-1][1])
+    return Process(name=name, family=name, jets_per_event=jets, pt=pt, variants=variants)
 
 
 def _resonance(family: str, jets: float, pt: PtRange) -> Process:
@@ -197,12 +187,14 @@ def _resonance(family: str, jets: float, pt: PtRange) -> Process:
 CLASSES = {
     process.name: process
     for process in (
-        _jetclass_qcd(0.75, 470.0, 1250.0, 1.25),
+        # The published jets recoil against a Z. Dijets alone have too many gluons, a Z and one
+        # parton too few: turns between the two give about the published share of quarks.
+        _qcd("QCD", 0.75, (470.0, 1250.0, 1.25, _DIJETS), (470.0, 1250.0, 1.25, _Z_AND_JET)),
         _pair("Hbb", HIGGS, HIGGS, 0.85, _higgs_to("5 -5"), pt=_HIGGS_PT),
         _pair("Hcc", HIGGS, HIGGS, 0.9, _higgs_to("4 -4"), pt=_HIGGS_PT),
         _pair("Hgg", HIGGS, HIGGS, 1.0, _higgs_to("21 21"), pt=_HIGGS_PT),
         _pair("H4q", HIGGS, HIGGS, 0.85, (*_higgs_to("24 -24"), *_HADRONIC_W), pt=_HIGGS_PT),
-        # with one generator alone the sign of the lepton would tell the class
+        # with one variant alone the sign of the lepton would tell the class
         _pair(
             "Hqql",
             HIGGS,
@@ -220,13 +212,19 @@ CLASSES = {
 }
 FAMILIES = {
     "jetclass": {
-        "qcd": _qcd("qcd", 0.95, (470.0, 1250.0, 1.25)),
+        "qcd": _qcd("qcd", 0.95, (470.0, 1250.0, 1.25, _DIJETS)),
         "res2p": _resonance("res2p", 0.68, PtRange(low=480.0, high=1200.0, slope=115.0)),
         "res34p": _resonance("res34p", 0.7, PtRange(low=490.0, high=1200.0, slope=120.0)),
     },
     "jetclass2": {
         # the partonic spectrum steepens towards high pT: one slice per factor of 2.5
-        "qcd": _qcd("qcd", 0.95, (190.0, 470.0, 4.5), (470.0, 1160.0, 5.0), (1160.0, 2900.0, 8.0)),
+        "qcd": _qcd(
+            "qcd",
+            0.95,
+            (190.0, 470.0, 4.5, _DIJETS),
+            (470.0, 1160.0, 5.0, _DIJETS),
+            (1160.0, 2900.0, 8.0, _DIJETS),
+        ),
         "res2p": _resonance("res2p", 0.92, PtRange(low=190.0, high=2900.0)),
         "res34p": _resonance("res34p", 1.15, PtRange(low=190.0, high=2900.0)),
     },

@@ -1,10 +1,10 @@
-"""From the name of a class or part to the process that makes its jets.
+"""The process that makes the jets of a class, a part or a selection of labels.
 
 A part of JetClass-II is simulated by its family: two-leaf resonances, four-leaf ones, or QCD. A
-selection of labels keeps the decays that can give one of them; jets with other labels are dropped
-later. A selection of QCD labels is only a filter: forcing heavy quarks into the hard process would
-change what the jets of a label look like, as most of their quarks come from the shower. Expected
-yields are for planning alone.
+selection of resonance labels keeps the decays that can give one of them; jets with other labels are
+dropped later. A selection of QCD labels is only a filter: forcing heavy quarks into the hard
+process would change what the jets of a label look like, as most of their quarks come from the
+shower. Expected yields are for planning alone.
 """
 
 from dataclasses import replace
