@@ -7,7 +7,7 @@
     ├── FitError        the runs do not determine the law that was asked for
     ├── StorageError    a folder cannot be written, a disk is full, a port is taken
     ├── SweepError      Ray or MLflow could not do what the sweep needs
-    ├── TrainingError   a cell diverged or its checkpoint does not fit
+    ├── TrainingError   a run diverged or its checkpoint does not fit
     └── MissingExtra    an optional dependency is not installed
 
 A message is one line: what, where, the value, the fix. The command line prints it and exits with 2.

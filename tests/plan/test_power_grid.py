@@ -28,7 +28,7 @@ def test_every_real_sweep_costs_what_its_plan_says(real_sweep):
     plan = overview(load_study(real_sweep))
     grid = planned_grid(load_study(real_sweep))
     assert grid.total == pytest.approx(plan["flops"])
-    assert len(grid.mixtures) * grid.seeds.sum() == plan["finetuning_cells"]
+    assert len(grid.mixtures) * grid.seeds.sum() == plan["finetuning_runs"]
     assert grid.mixtures == tuple(plan["mixtures"])
     assert np.unique(grid.examples).tolist() == sorted(plan["data_sizes"])
     assert set(grid.params) == {row["params"] for row in plan["rows"]}

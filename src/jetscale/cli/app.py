@@ -27,7 +27,7 @@ import jetscale.cli.measure  # its command stands before those of a sweep
 def plan(sweep: Path, as_json: bool) -> None:
     """What a sweep trains and costs.
 
-    Cells, sizes, FLOPs, steps, estimated hours and what is held fixed.
+    Runs, sizes, FLOPs, steps, estimated hours and what is held fixed.
 
     \b
     Example:
@@ -81,19 +81,19 @@ def run_script(file: str) -> None:
 @sweep_argument
 @json_option
 def status(sweep: Path, as_json: bool) -> None:
-    """Done, running, failed and missing cells, and why.
+    """Done, running, failed and missing runs, and why.
 
     \b
     Example:
       jetscale status sweeps/quickstart.py --json
     """
     from jetscale.display.console import show_status
-    from jetscale.plan import cells
+    from jetscale.plan import plan_runs
     from jetscale.store.records import RecordStore, study_folder, summarise
     from jetscale.study.load import load_study
 
     study = load_study(sweep)
-    summary = summarise(RecordStore(study_folder(study, home())).status(cells(study)))
+    summary = summarise(RecordStore(study_folder(study, home())).status(plan_runs(study)))
     if as_json:
         print_json(summary)
     else:

@@ -80,8 +80,8 @@ def show_plan(plan: dict[str, Any]) -> None:
     """The plan of a study and the held-fixed table."""
     sizes = ", ".join(map(str, plan["data_sizes"]))
     console.print(
-        f"study {plan['study']}: {plan['finetuning_cells']} fine-tuning and "
-        f"{plan['pretraining_cells']} pretraining cells, {plan['flops']:.3g} FLOPs, about "
+        f"study {plan['study']}: {plan['finetuning_runs']} fine-tuning and "
+        f"{plan['pretraining_runs']} pretraining runs, {plan['flops']:.3g} FLOPs, about "
         f"{plan['core_hours']:.2g} core hours of training; simulation and start-up come on top\n"
         f"data sizes {sizes}; seeds "
         f"{', '.join(map(str, plan['seeds']))}"
@@ -91,22 +91,22 @@ def show_plan(plan: dict[str, Any]) -> None:
         console.print(Text(f"mixture {name}: {shares or 'no pretraining'}"))
     for line in plan["warnings"]:
         console.print(Text(f"warning: {line}"))
-    cells = table(
-        "Cells", "mixture", "size", "N", "cells", "steps", "FLOPs", "pretrain", "core h", left=2
+    runs = table(
+        "Runs", "mixture", "size", "N", "plan_runs", "steps", "FLOPs", "pretrain", "core h", left=2
     )
     for row in plan["rows"]:
         low, high = row["steps"]
-        cells.add_row(
+        runs.add_row(
             row["mixture"],
             row["size"],
             short(row["params"]),
-            str(row["cells"]),
+            str(row["runs"]),
             f"{low}-{high}",
             f"{row['finetuning_flops']:.2g}",
             f"{row['pretraining_flops']:.2g}",
             f"{row['core_hours']:.2g}",
         )
-    console.print(cells)
+    console.print(runs)
     fixed = table("Held fixed for all mixtures", "control", "value", left=2)
     for name, value in plan["held_fixed"].items():
         fixed.add_row(name, str(value))
@@ -114,19 +114,19 @@ def show_plan(plan: dict[str, Any]) -> None:
 
 
 def show_status(summary: dict[str, Any], name: str) -> None:
-    """Counts per mixture, then every cell that is not done, with the reason."""
+    """Counts per mixture, then every run that is not done, with the reason."""
     states = ("done", "running", "failed", "missing")
     counts = ", ".join(f"{summary[state]} {state}" for state in states)
     console.print(f"study {name}: {counts}")
-    per_mixture = table("Cells", "mixture", *states)
-    for mixture in dict.fromkeys(row["mixture"] for row in summary["cells"]):
-        rows = [row for row in summary["cells"] if row["mixture"] == mixture]
+    per_mixture = table("Runs", "mixture", *states)
+    for mixture in dict.fromkeys(row["mixture"] for row in summary["runs"]):
+        rows = [row for row in summary["runs"] if row["mixture"] == mixture]
         part = summarise(rows)
         per_mixture.add_row(mixture, *(str(part[state]) for state in states))
     console.print(per_mixture)
-    unfinished = [row for row in summary["cells"] if row["state"] in ("running", "failed")]
+    unfinished = [row for row in summary["runs"] if row["state"] in ("running", "failed")]
     if unfinished:
-        reasons = table("Running and failed", "cell", "state", "why", left=3)
+        reasons = table("Running and failed", "run", "state", "why", left=3)
         for row in unfinished:
             reasons.add_row(row["name"], row["state"], row["why"])
         console.print(reasons)
@@ -135,7 +135,7 @@ def show_status(summary: dict[str, Any], name: str) -> None:
 def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
     """What `jetscale run` did, and where to look."""
     console.print(
-        f"study {name}: {outcome.done} of {outcome.planned} cells done, "
+        f"study {name}: {outcome.done} of {outcome.planned} runs done, "
         f"{outcome.trained} trained now, {outcome.failed} failed"
     )
     if outcome.seconds:

@@ -15,7 +15,7 @@ from jetscale.study import Study
 
 COMPUTE = "training FLOPs counted from the architecture, real constituents, MAC = 2 FLOPs"
 OPTIMISER = "AdamW, decoupled weight decay on matrices, one gradient norm over all parameters"
-SCHEDULE = "linear warm-up of at least 2 steps, cosine to zero at the cell's own end"
+SCHEDULE = "linear warm-up of at least 2 steps, cosine to zero at the run's own end"
 EVALUATION = "last step, every validation and test jet"
 
 
@@ -40,7 +40,7 @@ def held_fixed(study: Study, streams: Mapping[str, str]) -> dict[str, Any]:
         "evaluation": EVALUATION,
         "compute": COMPUTE,
     }
-    return fixed | study.controls.to_dict() | source | evaluation
+    return fixed | study.recipe.to_dict() | source | evaluation
 
 
 def check_same_controls(frame: pd.DataFrame) -> None:

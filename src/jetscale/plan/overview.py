@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jetscale.mixtures.inputs import given_folders
-from jetscale.plan import Cell, cells, seconds
+from jetscale.plan import Run, plan_runs, seconds
 from jetscale.plan.identity import held_fixed
 from jetscale.study import Folders, Study
 
@@ -17,7 +17,7 @@ def overview(study: Study) -> dict[str, Any]:
     """
     if isinstance(study.source, Folders):
         given_folders(study, study.source)  # what `run` would refuse is refused now
-    planned = cells(study)
+    planned = plan_runs(study)
     rows = [
         _row(mixture.name, size.name, [c for c in planned if _is(c, mixture.name, size.name)])
         for mixture in study.mixtures
@@ -29,18 +29,18 @@ def overview(study: Study) -> dict[str, Any]:
         "warnings": _warnings(study),
         "data_sizes": list(study.data_sizes),
         "seeds": list(study.seeds),
-        "cells": len(planned),
-        "pretraining_cells": sum(cell.kind == "pretrain" for cell in planned),
-        "finetuning_cells": sum(cell.kind == "finetune" for cell in planned),
-        "flops": sum(cell.flops for cell in planned),
-        "core_hours": sum(seconds(cell) for cell in planned) / 3600,
+        "runs": len(planned),
+        "pretraining_runs": sum(run.kind == "pretrain" for run in planned),
+        "finetuning_runs": sum(run.kind == "finetune" for run in planned),
+        "flops": sum(run.flops for run in planned),
+        "core_hours": sum(seconds(run) for run in planned) / 3600,
         "rows": rows,
         "held_fixed": held_fixed(study, {}) | _pretraining(study) | {"subsets": study.subsets},
     }
 
 
 def _pretraining(study: Study) -> dict[str, Any]:
-    """Where the pretraining jets come from; decides pretrained cells, so not a control of all."""
+    """Where the pretraining jets come from; decides pretrained runs, so not a control of all."""
     source = study.source
     if isinstance(source, Folders):
         return {f"pretraining.{part}": folder for part, folder in source.pretrain.items()}
@@ -58,22 +58,22 @@ def _warnings(study: Study) -> list[str]:
     return lines
 
 
-def _is(cell: Cell, mixture: str, size: str) -> bool:
-    return cell.mixture.name == mixture and cell.size.name == size
+def _is(run: Run, mixture: str, size: str) -> bool:
+    return run.mixture.name == mixture and run.size.name == size
 
 
-def _row(mixture: str, size: str, chosen: Iterable[Cell]) -> dict[str, Any]:
+def _row(mixture: str, size: str, chosen: Iterable[Run]) -> dict[str, Any]:
     chosen = list(chosen)
-    finetuning = [cell for cell in chosen if cell.kind == "finetune"]
-    pretraining = [cell for cell in chosen if cell.kind == "pretrain"]
+    finetuning = [run for run in chosen if run.kind == "finetune"]
+    pretraining = [run for run in chosen if run.kind == "pretrain"]
     return {
         "mixture": mixture,
         "size": size,
         "params": finetuning[0].params,
         "params_non_embedding": finetuning[0].params_non_embedding,
-        "cells": len(chosen),
+        "runs": len(chosen),
         "steps": [min(c.steps for c in finetuning), max(c.steps for c in finetuning)],
-        "finetuning_flops": sum(cell.flops for cell in finetuning),
-        "pretraining_flops": sum(cell.flops for cell in pretraining),
-        "core_hours": sum(seconds(cell) for cell in chosen) / 3600,
+        "finetuning_flops": sum(run.flops for run in finetuning),
+        "pretraining_flops": sum(run.flops for run in pretraining),
+        "core_hours": sum(seconds(run) for run in chosen) / 3600,
     }

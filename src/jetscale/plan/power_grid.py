@@ -1,30 +1,30 @@
-"""The grid of a study as the power analysis sees it: cells, seeds and FLOPs, no jets."""
+"""The grid of a study as the power analysis sees it: runs, seeds and FLOPs, no jets."""
 
-from jetscale.plan import Cell, cells
+from jetscale.plan import Run, plan_runs
 from jetscale.scaling.power.grid import Grid, planned
 from jetscale.study import Study
 
 
 def planned_grid(study: Study) -> Grid:
-    """Cells of every mixture with their expected FLOPs, pretraining per model size and seed.
+    """Runs of every mixture with their expected FLOPs, pretraining per model size and seed.
 
     Raises
     ------
     FitError
-        The study has too few sizes or cells for a law.
+        The study has too few sizes or runs for a law.
     """
-    once = [cell for cell in cells(study) if cell.seed == study.seeds[0]]
-    trunks = [cell for cell in once if cell.kind == "pretrain"]
+    once = [run for run in plan_runs(study) if run.seed == study.seeds[0]]
+    trunks = [run for run in once if run.kind == "pretrain"]
 
-    def pretraining(cell: Cell) -> float:
-        return sum(trunk.flops for trunk in trunks if trunk.size == cell.size)
+    def pretraining(run: Run) -> float:
+        return sum(trunk.flops for trunk in trunks if trunk.size == run.size)
 
     grid = [c for c in once if c.kind == "finetune" and c.mixture == study.mixtures[0]]
     return planned(
-        params=[cell.params for cell in grid],
-        examples=[cell.examples for cell in grid],
+        params=[run.params for run in grid],
+        examples=[run.examples for run in grid],
         seeds=len(study.seeds),
-        flops=[cell.flops for cell in grid],
-        pretraining_flops=[pretraining(cell) for cell in grid],
+        flops=[run.flops for run in grid],
+        pretraining_flops=[pretraining(run) for run in grid],
         mixtures=[mixture.name for mixture in study.mixtures],
     )

@@ -1,9 +1,9 @@
-"""From a study to the runs it takes: cells, their exact cost, and trials that pack them.
+"""From a study to the runs it takes: runs, their exact cost, and trials that pack them.
 
-A cell is one training run. Pretraining cells come first: a fine-tuning cell starts from the trunk
-of the pretraining cell with the same mixture, size and seed. Cells of one such chain stay together;
+A run is one training run. Pretraining runs come first: a fine-tuning run starts from the trunk
+of the pretraining run with the same mixture, size and seed. Runs of one such chain stay together;
 a trial is a list of chains that one worker group runs one after another, because starting a group
-takes half a minute and a small cell takes seconds.
+takes half a minute and a small run takes seconds.
 
 Neither torch nor Ray is needed to plan.
 """
@@ -35,7 +35,7 @@ Kind = Literal["pretrain", "finetune"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Run:
     """One training run, with everything that decides its result and what it will cost."""
 
     key: str
@@ -48,7 +48,7 @@ class Cell:
     seed: int
     subset: int
     trunk: str | None
-    """Key of the pretraining cell this one starts from."""
+    """Key of the pretraining run this one starts from."""
     params: int
     params_non_embedding: int
     steps: int
@@ -66,10 +66,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """Cells that one worker group runs in this order."""
+    """Runs that one worker group runs in this order."""
 
     name: str
-    cells: tuple[Cell, ...]
+    runs: tuple[Run, ...]
 
 
 @lru_cache
@@ -86,25 +86,25 @@ def expected_constituents(limit: int) -> tuple[float, float]:
     return float(n.mean()), float((n**2).mean())
 
 
-def cells(study: Study) -> tuple[Cell, ...]:
-    """All cells of a study: pretraining first within each chain, then data sizes in order."""
+def plan_runs(study: Study) -> tuple[Run, ...]:
+    """All runs of a study: pretraining first within each chain, then data sizes in order."""
     fixed = {
         "architecture": ARCHITECTURE,
-        "controls": study.controls.to_dict(),
+        "controls": study.recipe.to_dict(),
         "source": source_identity(study),
     }
-    out: list[Cell] = []
+    out: list[Run] = []
     for mixture in study.mixtures:
         known = fixed | {"pretraining": pretraining_identity(study, mixture)}
         for size in study.ladder:
             for seed, subset in study.replicates():
                 trunk = None
                 if not mixture.is_scratch:
-                    out.append(_pretraining_cell(study, known, mixture, size, seed))
+                    out.append(_pretraining_run(study, known, mixture, size, seed))
                     trunk = out[-1].key
                 for examples in sorted(study.data_sizes):
-                    cell = _finetuning_cell(study, known, mixture, size, seed, subset, examples)
-                    out.append(replace(cell, trunk=trunk))
+                    run = _finetuning_run(study, known, mixture, size, seed, subset, examples)
+                    out.append(replace(run, trunk=trunk))
     return tuple(out)
 
 
@@ -134,14 +134,14 @@ def part_pools(study: Study) -> dict[str, int]:
     """Jets to simulate of every part: the largest need of any mixture."""
     pools: dict[str, int] = {}
     for mixture in study.pretrained:
-        for part, need in quotas(mixture.parts, study.controls.pretraining_pool).items():
+        for part, need in quotas(mixture.parts, study.recipe.data.pretraining_pool).items():
             pools[part] = max(pools.get(part, 0), need)
     return {part: need for part, need in sorted(pools.items()) if need}
 
 
 def study_identity(study: Study) -> str:
-    """Digest of what all mixtures of a study share; pretraining jets are in the keys of cells."""
-    return digest([study.name, ARCHITECTURE, study.controls.to_dict(), source_identity(study)])
+    """Digest of what all mixtures of a study share; pretraining jets are in the keys of runs."""
+    return digest([study.name, ARCHITECTURE, study.recipe.to_dict(), source_identity(study)])
 
 
 def study_summary(study: Study) -> dict[str, Any]:
@@ -151,30 +151,30 @@ def study_summary(study: Study) -> dict[str, Any]:
         "model_sizes": [size.name for size in study.ladder],
         "data_sizes": list(study.data_sizes),
         "seeds": list(study.seeds),
-        **{f"controls.{name}": value for name, value in study.controls.to_dict().items()},
+        **{f"controls.{name}": value for name, value in study.recipe.to_dict().items()},
     }
 
 
-def _pretraining_cell(
+def _pretraining_run(
     study: Study, fixed: dict[str, Any], mixture: Mixture, size: ModelSize, seed: int
-) -> Cell:
-    controls = study.controls
-    cell = Cell(
+) -> Run:
+    recipe = study.recipe
+    run = Run(
         key="",
         kind="pretrain",
         mixture=mixture,
         size=size,
-        examples=controls.pretraining_jets,
-        epochs=controls.pretraining_epochs,
+        examples=recipe.data.pretraining_jets,
+        epochs=recipe.schedule.pretraining_epochs,
         seed=seed,
         subset=0,
         trunk=None,
-        **_cost(study, size, len(mixture.labels), controls.pretraining_jets, "pretrain"),
+        **_cost(study, size, len(mixture.labels), recipe.data.pretraining_jets, "pretrain"),
     )
-    return replace(cell, key=_key(fixed, cell))
+    return replace(run, key=_key(fixed, run))
 
 
-def _finetuning_cell(
+def _finetuning_run(
     study: Study,
     fixed: dict[str, Any],
     mixture: Mixture,
@@ -182,46 +182,46 @@ def _finetuning_cell(
     seed: int,
     subset: int,
     examples: int,
-) -> Cell:
-    cell = Cell(
+) -> Run:
+    run = Run(
         key="",
         kind="finetune",
         mixture=mixture,
         size=size,
         examples=examples,
-        epochs=study.controls.epochs,
+        epochs=study.recipe.schedule.epochs,
         seed=seed,
         subset=subset,
         trunk=None,
         **_cost(study, size, len(study.classes), examples, "finetune"),
     )
-    return replace(cell, key=_key(fixed, cell))
+    return replace(run, key=_key(fixed, run))
 
 
-def _key(fixed: dict[str, Any], cell: Cell) -> str:
+def _key(fixed: dict[str, Any], run: Run) -> str:
     """Hash of the semantic fields; costs are derived and stay out."""
     semantic = {
-        "kind": cell.kind,
-        "mixture": {"name": cell.mixture.name, "parts": dict(cell.mixture.parts)},
-        "size": asdict(cell.size),
-        "examples": cell.examples,
-        "seed": cell.seed,
-        "subset": cell.subset,
+        "kind": run.kind,
+        "mixture": {"name": run.mixture.name, "parts": dict(run.mixture.parts)},
+        "size": asdict(run.size),
+        "examples": run.examples,
+        "seed": run.seed,
+        "subset": run.subset,
     }
     return digest(fixed | semantic)
 
 
 def _cost(study: Study, size: ModelSize, classes: int, examples: int, kind: Kind) -> dict[str, Any]:
-    controls = study.controls
-    epochs = controls.pretraining_epochs if kind == "pretrain" else controls.epochs
-    features = len(features_of(controls.features))
+    recipe = study.recipe
+    epochs = recipe.schedule.pretraining_epochs if kind == "pretrain" else recipe.schedule.epochs
+    features = len(features_of(recipe.data.features))
     count = flops.parameters(size, features, classes)
-    mean, mean_square = expected_constituents(controls.constituents)
+    mean, mean_square = expected_constituents(recipe.data.constituents)
     seen = examples * epochs
     return {
         "params": count.total,
         "params_non_embedding": count.non_embedding,
-        "steps": epochs * ceil(examples / controls.batch_size),
+        "steps": epochs * ceil(examples / recipe.schedule.batch_size),
         "flops": flops.training_flops(
             size,
             features,
@@ -236,19 +236,19 @@ def _cost(study: Study, size: ModelSize, classes: int, examples: int, kind: Kind
 def pretraining_examples(
     study: Study, mixture: Mixture, size: ModelSize, lengths: NDArray[np.int64]
 ) -> int:
-    """Jets a pretraining cell uses of a stream whose jets have ``lengths`` constituents.
+    """Jets a pretraining run uses of a stream whose jets have ``lengths`` constituents.
 
     Raises
     ------
     StudyError
         The FLOPs of the whole stream are fewer than the budget.
     """
-    controls = study.controls
-    if controls.pretraining_budget == "jets":
-        return controls.pretraining_jets
-    shape = (size, len(features_of(controls.features)))
-    mean, mean_square = expected_constituents(controls.constituents)
-    jets = controls.pretraining_jets
+    recipe = study.recipe
+    if recipe.data.pretraining_budget == "jets":
+        return recipe.data.pretraining_jets
+    shape = (size, len(features_of(recipe.data.features)))
+    mean, mean_square = expected_constituents(recipe.data.constituents)
+    jets = recipe.data.pretraining_jets
     # of a typical jet and the whole corpus, so that no mixture enters its own budget
     budget = flops.training_flops(
         *shape,
@@ -266,37 +266,37 @@ def pretraining_examples(
     return int(np.searchsorted(spent, budget, side="right"))
 
 
-def seconds(cell: Cell) -> float:
+def seconds(run: Run) -> float:
     """Expected seconds of one CPU core, evaluation included; measured constants, good to 30%.
 
     A step of a tiny model is bound by the number of operations, not by their size, hence a cost
     per step and layer beside the cost per FLOP.
     """
-    overhead = cell.steps * (1.1e-3 + 0.9e-3 * cell.size.layers)
-    return overhead + cell.flops / 12e9 + 0.4
+    overhead = run.steps * (1.1e-3 + 0.9e-3 * run.size.layers)
+    return overhead + run.flops / 12e9 + 0.4
 
 
-def chains(todo: Iterable[Cell]) -> list[list[Cell]]:
-    """Cells grouped by what must run in order: mixture, size and seed."""
-    groups: dict[tuple[str, ModelSize, int], list[Cell]] = {}
-    for cell in todo:
-        groups.setdefault((cell.mixture.name, cell.size, cell.seed), []).append(cell)
+def chains(todo: Iterable[Run]) -> list[list[Run]]:
+    """Runs grouped by what must run in order: mixture, size and seed."""
+    groups: dict[tuple[str, ModelSize, int], list[Run]] = {}
+    for run in todo:
+        groups.setdefault((run.mixture.name, run.size, run.seed), []).append(run)
     return list(groups.values())
 
 
 def pack(
-    todo: Sequence[Cell],
+    todo: Sequence[Run],
     slots: int,
     *,
     longest: float = 1800.0,
-    cost: Callable[[Cell], float] = seconds,
+    cost: Callable[[Run], float] = seconds,
 ) -> tuple[Trial, ...]:
     """Trials of similar length: longest chain first, each to the shortest trial so far.
 
     Parameters
     ----------
     todo
-        Cells to run, trunks before the cells that need them.
+        Runs to run, trunks before the runs that need them.
     slots
         Trials that can run at the same time; the number of trials is a multiple of it where there
         are enough chains.
@@ -307,13 +307,13 @@ def pack(
     if not groups:
         return ()
     waves = max(1, ceil(sum(map(cost, todo)) / (longest * slots)))
-    bins: list[list[Cell]] = [[] for _ in range(min(len(groups), waves * slots))]
+    bins: list[list[Run]] = [[] for _ in range(min(len(groups), waves * slots))]
     loads = [0.0] * len(bins)
     for chain in groups:
         shortest = loads.index(min(loads))
         bins[shortest] += chain
         loads[shortest] += sum(map(cost, chain))
     return tuple(
-        Trial(name=f"trial-{digest([cell.key for cell in chosen])[:8]}", cells=tuple(chosen))
+        Trial(name=f"trial-{digest([run.key for run in chosen])[:8]}", runs=tuple(chosen))
         for chosen in bins
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jetscale.errors import SweepError
 from jetscale.mixtures.inputs import Progress
-from jetscale.plan import Cell, study_identity, study_summary
+from jetscale.plan import Run, study_identity, study_summary
 from jetscale.store.local import locked
 from jetscale.store.records import Record, RecordStore
 from jetscale.study import Study
@@ -25,16 +25,16 @@ MIRROR_SECONDS = 20.0
 class LiveMirror:
     """MLflow's picture of a study, brought up to date by `push`."""
 
-    def __init__(self, study: Study, folder: Path, planned: Sequence[Cell], uri: str) -> None:
+    def __init__(self, study: Study, folder: Path, planned: Sequence[Run], uri: str) -> None:
         self.study, self.folder, self.uri = study, folder, uri
-        self.keys = {cell.key for cell in planned}
+        self.keys = {run.key for run in planned}
         self.store = RecordStore(folder)
         self.problem = ""
         """Why MLflow could not take everything; empty once it could."""
         self._mirror: Mirror | None = None
 
     def records(self) -> list[Record]:
-        """The records of planned cells."""
+        """The records of planned runs."""
         return [record for record in self.store.all() if record.key in self.keys]
 
     def push(self, metrics: dict[str, float] | None = None) -> None:
@@ -64,12 +64,12 @@ class LiveMirror:
 
 
 @contextmanager
-def following(live: LiveMirror, todo: Sequence[Cell], progress: Progress) -> Iterator[None]:
-    """Report finished cells and mirror them from a thread until the block ends."""
-    keys, stop = {cell.key for cell in todo}, threading.Event()
+def following(live: LiveMirror, todo: Sequence[Run], progress: Progress) -> Iterator[None]:
+    """Report finished runs and mirror them from a thread until the block ends."""
+    keys, stop = {run.key for run in todo}, threading.Event()
 
     def report() -> None:
-        progress("training cells", len(live.store.keys() & keys), len(keys))
+        progress("training runs", len(live.store.keys() & keys), len(keys))
 
     def follow() -> None:
         pushed = time.monotonic()

@@ -1,8 +1,8 @@
 """Run a study on Ray: prepare the jets, train what is missing, mirror it to MLflow.
 
-Ray Tune schedules trials; each trial starts one Ray Train worker group that runs its cells in turn.
+Ray Tune schedules trials; each trial starts one Ray Train worker group that runs its runs in turn.
 Tune's own state is not relied on: what is done is decided by the record store alone, so a study
-that was killed anywhere goes on with the cells that are missing.
+that was killed anywhere goes on with the runs that are missing.
 """
 
 import time
@@ -17,7 +17,7 @@ from jetscale.compute.streams import prepare
 from jetscale.errors import StorageError, SweepError
 from jetscale.mixtures.inputs import Progress, check_budgets, ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
-from jetscale.plan import Cell, cells, pack
+from jetscale.plan import Run, pack, plan_runs
 from jetscale.plan.identity import held_fixed
 from jetscale.store.local import check_space, locked, make_folder
 from jetscale.store.records import Record, RecordStore, finished, study_folder
@@ -33,7 +33,7 @@ class Outcome:
     done: int
     planned: int
     trained: int
-    """Cells trained by this call."""
+    """Runs trained by this call."""
     failed: int
     seconds: float
     """Wall time of the sweep: from the first trial's submission to the last one's end."""
@@ -73,16 +73,16 @@ def run_study(
     StorageError
         A worker could not write its results.
     KeyboardInterrupt
-        The sweep was stopped; finished cells are kept and mirrored.
+        The sweep was stopped; finished runs are kept and mirrored.
     """
     folder = make_folder(study_folder(study, home))
     store = RecordStore(folder)
     store.prepare()
     with _only_driver(folder):
-        planned = cells(study)
+        planned = plan_runs(study)
         live = LiveMirror(study, folder, planned, tracking)
         done = finished(store, folder, planned)
-        todo = [cell for cell in planned if cell.key not in done]
+        todo = [run for run in planned if run.key not in done]
         sweep = _Sweep()
         if todo:
             cluster.check(address, home)
@@ -123,7 +123,7 @@ def _train(
     live: LiveMirror,
     home: Path,
     shards: dict[str, Path],
-    todo: list[Cell],
+    todo: list[Run],
     capacity: cluster.Capacity,
     progress: Progress,
 ) -> _Sweep:
@@ -140,7 +140,7 @@ def _train(
         folder=folder,
         streams=streams,
         held_fixed=held_fixed(study, digests),
-        cells=(),
+        runs=(),
         device=capacity.device,
     )
     trials = pack(todo, capacity.slots)

@@ -1,6 +1,6 @@
 """The runs of a study as the table the analysis works on, pulled from MLflow.
 
-Only cells of the study as it is now are returned: runs of an earlier version of the sweep file stay
+Only runs of the study as it is now are returned: runs of an earlier version of the sweep file stay
 in MLflow and in the record store, but are not mixed in.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from jetscale.errors import StudyError, SweepError
-from jetscale.plan import cells
+from jetscale.plan import plan_runs
 from jetscale.plan.identity import check_same_controls
 from jetscale.store.records import run_table, study_folder
 from jetscale.study import Study
@@ -29,8 +29,8 @@ def results(study: Study, home: Path, tracking: str) -> tuple[pd.DataFrame, list
     StudyError
         No run of this study has finished, or the runs were made with different controls.
     """
-    planned = cells(study)
-    keys = {cell.key for cell in planned if cell.kind == "finetune"}
+    planned = plan_runs(study)
+    keys = {run.key for run in planned if run.kind == "finetune"}
     live = LiveMirror(study, study_folder(study, home), planned, tracking)
     warnings, frame = [], run_table(live.records())
     if len(frame) or has_database(tracking):
@@ -47,7 +47,7 @@ def results(study: Study, home: Path, tracking: str) -> tuple[pd.DataFrame, list
         raise StudyError(f"study {study.name!r} {done}: start it with `jetscale run`")
     check_same_controls(frame)
     if len(frame) < len(keys):
-        warnings.append(f"{len(keys) - len(frame)} of {len(keys)} cells are not done yet")
+        warnings.append(f"{len(keys) - len(frame)} of {len(keys)} runs are not done yet")
     return frame, warnings
 
 
@@ -59,7 +59,7 @@ def attach(study: Study, home: Path, tracking: str, texts: Mapping[str, str]) ->
     str
         Why MLflow did not take them; empty where it did.
     """
-    live = LiveMirror(study, study_folder(study, home), cells(study), tracking)
+    live = LiveMirror(study, study_folder(study, home), plan_runs(study), tracking)
     try:
         live.attach(texts)
     except SweepError as error:

@@ -1,6 +1,6 @@
-"""What a worker does with a trial: its cells one after another, a record for each.
+"""What a worker does with a trial: its runs one after another, a record for each.
 
-A cell with a record is skipped, a cell with a checkpoint goes on from it, and a cell that diverges
+A run with a record is skipped, a run with a checkpoint goes on from it, and a run that diverges
 leaves a failure with its reason while the others go on. So a trial can be started any number of
 times, by this driver or the next, and trains only what is missing.
 """
@@ -21,12 +21,11 @@ from jetscale.errors import JetscaleError, StorageError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import open_stream
-from jetscale.plan import Cell, pretraining_examples
+from jetscale.plan import Run, pretraining_examples
 from jetscale.store.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
 from jetscale.study import Study
-from jetscale.training.loop import run_cell
-from jetscale.training.spec import Cell as Run
-from jetscale.training.spec import CellResult
+from jetscale.training.loop import train_run
+from jetscale.training.spec import RunResult, RunSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +37,7 @@ class Job:
     """Results folder of the study, visible on every node."""
     streams: Mapping[str, Path]
     held_fixed: Mapping[str, Any]
-    cells: tuple[Cell, ...]
+    runs: tuple[Run, ...]
     device: str = "cpu"
 
 
@@ -66,78 +65,78 @@ class _Inputs:
 
 
 def run_job(job: Job) -> dict[str, int]:
-    """Train the cells of a job that have no record; returns how many were trained and failed.
+    """Train the runs of a job that have no record; returns how many were trained and failed.
 
     Raises
     ------
     StorageError
-        A record or checkpoint cannot be written: no cell could be kept.
+        A record or checkpoint cannot be written: no run could be kept.
     """
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder)
     inputs = _Inputs(job.streams)
-    done = finished(store, job.folder, job.cells)
-    for cell in job.cells:
-        if cell.key in done:
+    done = finished(store, job.folder, job.runs)
+    for run in job.runs:
+        if run.key in done:
             continue
         try:
-            record = _train(job, cell, store, inputs)
+            record = _train(job, run, store, inputs)
         except StorageError:
             raise
         except (JetscaleError, torch.OutOfMemoryError) as error:
-            store.write_failure(cell, " ".join(str(error).split())[:500])
+            store.write_failure(run, " ".join(str(error).split())[:500])
             counts["failed"] += 1
             continue
         store.write(record)
-        _checkpoint(job, cell).unlink(missing_ok=True)
+        _checkpoint(job, run).unlink(missing_ok=True)
         counts["trained"] += 1
     return counts
 
 
-def _train(job: Job, cell: Cell, store: RecordStore, inputs: _Inputs) -> Record:
-    pretraining = cell.kind == "pretrain"
-    stream = pretraining_stream(cell.mixture) if pretraining else f"train-{cell.subset}"
-    trunk, pretraining_flops = _trunk(job, cell, store)
+def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
+    pretraining = run.kind == "pretrain"
+    stream = pretraining_stream(run.mixture) if pretraining else f"train-{run.subset}"
+    trunk, pretraining_flops = _trunk(job, run, store)
     train = (
-        _pretraining_jets(job, cell, inputs) if pretraining else inputs.read(stream, cell.examples)
+        _pretraining_jets(job, run, inputs) if pretraining else inputs.read(stream, run.examples)
     )
-    held_out = {name: inputs.read(name, jets) for name, jets in _held_out(job, cell).items()}
+    held_out = {name: inputs.read(name, jets) for name, jets in _held_out(job, run).items()}
     started = time.time()
-    store.beat(cell.key, 0, cell.steps)
-    result = run_cell(
-        Run(
-            identity=cell.key,
-            size=cell.size,
-            classes=cell.mixture.labels if pretraining else job.study.classes,
-            controls=job.study.controls,
-            epochs=cell.epochs,
-            seed=cell.seed,
+    store.beat(run.key, 0, run.steps)
+    result = train_run(
+        RunSpec(
+            key=run.key,
+            size=run.size,
+            classes=run.mixture.labels if pretraining else job.study.classes,
+            recipe=job.study.recipe,
+            epochs=run.epochs,
+            seed=run.seed,
         ),
         train,
         held_out.get("validation"),
         held_out.get("test"),
         device=job.device,
         trunk=trunk,
-        checkpoint=_checkpoint(job, cell),
-        save_trunk=trunk_path(job.folder, cell.key) if pretraining else None,
-        on_step=_heartbeat(store, cell),
+        checkpoint=_checkpoint(job, run),
+        save_trunk=trunk_path(job.folder, run.key) if pretraining else None,
+        on_step=_heartbeat(store, run),
     )
     return Record(
-        key=cell.key,
+        key=run.key,
         study=job.study.name,
-        kind=cell.kind,
-        mixture=cell.mixture.name,
-        parts=dict(cell.mixture.parts),
-        width=cell.size.width,
-        layers=cell.size.layers,
-        heads=cell.size.heads,
-        seed=cell.seed,
-        subset=cell.subset,
+        kind=run.kind,
+        mixture=run.mixture.name,
+        parts=dict(run.mixture.parts),
+        width=run.size.width,
+        layers=run.size.layers,
+        heads=run.size.heads,
+        seed=run.seed,
+        subset=run.subset,
         pretraining_flops=pretraining_flops,
         controls=dict(job.held_fixed),
         controls_digest=digest(dict(job.held_fixed)),
         streams={name: inputs.digest(name) for name in (stream, *held_out)},
-        trunk=cell.trunk,
+        trunk=run.trunk,
         host=socket.gethostname(),
         versions=_versions(),
         started=started,
@@ -146,18 +145,18 @@ def _train(job: Job, cell: Cell, store: RecordStore, inputs: _Inputs) -> Record:
     )
 
 
-def _measured(result: CellResult) -> dict[str, Any]:
+def _measured(result: RunResult) -> dict[str, Any]:
     """The fields of a record that training measured."""
     test, validation = result.test, result.validation
     return {
-        "params": result.parameters,
-        "params_non_embedding": result.non_embedding_parameters,
-        "examples": result.unique_jets,
-        "examples_seen": result.examples,
+        "params": result.params,
+        "params_non_embedding": result.params_non_embedding,
+        "examples": result.examples,
+        "examples_seen": result.examples_seen,
         "steps": result.steps,
-        "flops": result.training_flops,
-        "flops_padded": result.training_flops_padded,
-        "flops_6nd": result.six_nd,
+        "flops": result.flops,
+        "flops_padded": result.flops_padded,
+        "flops_6nd": result.flops_6nd,
         "loss": test.loss if test else result.training_curve[-1][1],
         "validation_loss": validation.loss if validation else None,
         "scores": asdict(test) if test else {},
@@ -165,7 +164,7 @@ def _measured(result: CellResult) -> dict[str, Any]:
             "training_loss": [list(point) for point in result.training_curve],
             "validation_loss": [list(point) for point in result.validation_curve],
         },
-        "timings": result.seconds,
+        "timings": result.timings,
         "device": result.device,
     }
 
@@ -178,41 +177,41 @@ def _versions() -> dict[str, str]:
     }
 
 
-def _checkpoint(job: Job, cell: Cell) -> Path:
-    return job.folder / "checkpoints" / f"{cell.key}.pt"
+def _checkpoint(job: Job, run: Run) -> Path:
+    return job.folder / "checkpoints" / f"{run.key}.pt"
 
 
-def _trunk(job: Job, cell: Cell, store: RecordStore) -> tuple[Path | None, float]:
-    """The trunk a cell starts from, and the FLOPs spent on it."""
-    if cell.trunk is None:
+def _trunk(job: Job, run: Run, store: RecordStore) -> tuple[Path | None, float]:
+    """The trunk a run starts from, and the FLOPs spent on it."""
+    if run.trunk is None:
         return None, 0.0
-    path, record = trunk_path(job.folder, cell.trunk), store.read(cell.trunk)
+    path, record = trunk_path(job.folder, run.trunk), store.read(run.trunk)
     if record is None or not path.is_file():
-        raise TrainingError(f"{cell.name}: its pretraining cell {cell.trunk} has not finished")
+        raise TrainingError(f"{run.name}: its pretraining run {run.trunk} has not finished")
     return path, record.flops
 
 
-def _pretraining_jets(job: Job, cell: Cell, inputs: _Inputs) -> Ragged:
+def _pretraining_jets(job: Job, run: Run, inputs: _Inputs) -> Ragged:
     """The jets of a mixture that its budget pays for."""
-    pool = inputs.read(pretraining_stream(cell.mixture), job.study.controls.pretraining_pool)
-    return pool.head(pretraining_examples(job.study, cell.mixture, cell.size, pool.lengths))
+    pool = inputs.read(pretraining_stream(run.mixture), job.study.recipe.data.pretraining_pool)
+    return pool.head(pretraining_examples(job.study, run.mixture, run.size, pool.lengths))
 
 
-def _held_out(job: Job, cell: Cell) -> dict[str, int]:
-    """Streams a cell is scored on; a pretraining cell only reports its training loss."""
-    if cell.kind == "pretrain":
+def _held_out(job: Job, run: Run) -> dict[str, int]:
+    """Streams a run is scored on; a pretraining run only reports its training loss."""
+    if run.kind == "pretrain":
         return {}
-    controls = job.study.controls
-    return {"validation": controls.validation_jets, "test": controls.test_jets}
+    recipe = job.study.recipe
+    return {"validation": recipe.evaluation.validation_jets, "test": recipe.evaluation.test_jets}
 
 
-def _heartbeat(store: RecordStore, cell: Cell) -> Callable[[int, int], None]:
+def _heartbeat(store: RecordStore, run: Run) -> Callable[[int, int], None]:
     last = time.monotonic()
 
     def beat(step: int, steps: int) -> None:
         nonlocal last
         if time.monotonic() - last > HEARTBEAT_SECONDS:
             last = time.monotonic()
-            store.beat(cell.key, step, steps)
+            store.beat(run.key, step, steps)
 
     return beat

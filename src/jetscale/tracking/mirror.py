@@ -1,8 +1,8 @@
-"""MLflow as a mirror of the record store: one run per cell under one parent run per study.
+"""MLflow as a mirror of the record store: one run per run under one parent run per study.
 
 Records are on disk before MLflow hears of them, so a tracking server that is down delays the mirror
 and loses nothing. A run is found again by the key in its tags, never by its name; mirroring twice,
-or after a kill half way, leaves exactly one finished run per cell.
+or after a kill half way, leaves exactly one finished run per run.
 """
 
 import logging
@@ -144,7 +144,7 @@ class Mirror:
                 self.client.log_text(parent, text, name)
 
     def pull(self) -> pd.DataFrame:
-        """All finished fine-tuning runs as a run table, with the cell key as a column."""
+        """All finished fine-tuning runs as a run table, with the run key as a column."""
         with self._refusals():
             runs = list(self._search("tags.`jetscale.kind` = 'finetune'"))
         rows = [_row(run) for run in runs if run.info.status == "FINISHED"]
@@ -215,7 +215,7 @@ def _row(run: Any) -> dict[str, Any]:
 
 
 def content(record: Record) -> str:
-    """Digest of a record: a run that mirrors another content of the same cell is outdated."""
+    """Digest of a record: a run that mirrors another content of the same run is outdated."""
     return digest(record.to_dict())
 
 

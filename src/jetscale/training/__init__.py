@@ -1,1 +1,1 @@
-"""One cell in one process: training steps, evaluation, checkpoints."""
+"""One spec in one process: training steps, evaluation, checkpoints."""
