@@ -39,7 +39,7 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
         shards = ensure_shards(study, home(), os.cpu_count() or 1, progress)
         found = measures.measure_study(study, folder, shards, progress, jets or measures.JETS)
     measures.draw_axes(found.axes, figure)
-    measures.keep(found, study, folder)
+    measures.save_measures(found, study, folder)
     if as_json:
         print_json(found.to_dict() | {"figure": str(figure)})
         return

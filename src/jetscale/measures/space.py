@@ -19,14 +19,12 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
+from jetscale.jets.arrays import Floats
 from jetscale.jets.observables import jet_observables
 from jetscale.jets.schema import FEATURES
 from jetscale.mixtures.ragged import Ragged
-
-Floats = NDArray[np.float64]
 
 SPACES = ("observables", "constituents")
 WAVES = 32
@@ -63,8 +61,8 @@ class Scale:
 def observables(tables: Sequence[pa.Table]) -> list[Floats]:
     """(n, k) observables of each table: those that all tables can give.
 
-    Columns that are missing in one table are missing in the space, so that absence cannot be told
-    from a value.
+    Observables that one table lacks are left out of the space. Filled with some value, their
+    absence would tell that table from the others.
     """
     found = [jet_observables(table) for table in tables]
     shared = [name for name in found[0][0] if all(name in names for names, _ in found)]
@@ -98,5 +96,5 @@ class Constituents:
 
 
 def median_distance(points: Floats) -> float:
-    """Median distance of pairs of jets, the usual length scale of a Gaussian kernel."""
+    """Median distance of pairs of the first jets, the usual length scale of a Gaussian kernel."""
     return float(np.median(pdist(points[:_PAIRS_OF])))

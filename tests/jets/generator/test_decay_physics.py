@@ -6,9 +6,8 @@ import pytest
 from jetscale.jets.generator import labels
 from jetscale.jets.generator.conditions import WINDOWS
 from jetscale.jets.generator.decays import TAU_DECAYS, TOKENS
-from jetscale.jets.generator.processes import CLASSES
+from jetscale.jets.generator.processes import CLASSES, process_named
 from jetscale.jets.generator.pythia import Generator, make_generators
-from jetscale.jets.generator.selection import process_named
 
 pytestmark = pytest.mark.integration
 NO_SHOWER = ("PartonLevel:ISR = off", "PartonLevel:FSR = off")

@@ -5,9 +5,8 @@ import pytest
 
 from jetscale.errors import MissingExtra, SweepError
 from jetscale.jets.generator import pythia as simulate
-from jetscale.jets.generator.processes import CLASSES, COMMON
+from jetscale.jets.generator.processes import CLASSES, COMMON, process_named
 from jetscale.jets.generator.pythia import Particles, SoftPool, overlay
-from jetscale.jets.generator.selection import process_named
 
 
 def some_particles(n, event=0):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jetscale.jets.arrays import Bools, Columns, Floats, Ints
+from jetscale.jets.arrays import Columns, Floats, Ints
 from jetscale.jets.detector.calorimeter import ECAL, HCAL, Flow, Hits, energy_flow
 from jetscale.jets.detector.helix import exit_direction, perigee, starts_inside
 from jetscale.jets.detector.resolution import (
@@ -33,7 +33,7 @@ from jetscale.jets.generator.pythia import Particles
 CHARGED_HADRON, NEUTRAL_HADRON, PHOTON, ELECTRON, MUON = range(5)  # in the order of the flags
 
 EM_SHARE_OF_LONG_LIVED = 0.3  # of K0S and Lambda energy in the electromagnetic calorimeter
-_K0S, _LAMBDA = 310, 3122
+_K0S, _LAMBDA, _PHOTON, _ELECTRON, _MUON = 310, 3122, 22, 11, 13  # PDG codes
 
 VERTEX_SPREAD = 50.0  # mm, standard deviation of the collisions along the beam
 MIN_DISTANCE = 1.0  # mm in dz
@@ -62,28 +62,13 @@ class Candidates(Columns):
     dz_error: Floats
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Flights:
-    """Particles that start inside the tracker, and where they hit the calorimeter."""
-
-    particles: Particles
-    pt: Floats
-    eta_out: Floats
-    phi_out: Floats
-    electron: Bools
-    muon: Bools
-
-
 def detect(particles: Particles, rng: np.random.Generator) -> Candidates:
     """What the detector makes of the particles, sorted by event."""
     inside = starts_inside((particles.vx, particles.vy, particles.vz))
     p = particles if inside.all() else particles.take(inside)
     pt, code = np.hypot(p.px, p.py), np.abs(p.code)
     eta_out, phi_out = exit_direction(p.charge, (p.px, p.py, p.pz), (p.vx, p.vy, p.vz))
-    electron, muon = code == 11, code == 13
-    flights = _Flights(
-        particles=p, pt=pt, eta_out=eta_out, phi_out=phi_out, electron=electron, muon=muon
-    )
+    electron, muon = code == _ELECTRON, code == _MUON
     charged = np.flatnonzero(p.charge != 0)
     chance = track_efficiency(
         pt[charged], np.abs(eta_out[charged]), electron[charged], muon[charged]
@@ -92,7 +77,7 @@ def detect(particles: Particles, rng: np.random.Generator) -> Candidates:
     tracked[charged] = rng.random(len(charged)) < chance
     # Photons and electrons stop in the first calorimeter; muons pass both without energy loss.
     long_lived = np.where((code == _K0S) | (code == _LAMBDA), EM_SHARE_OF_LONG_LIVED, 0.0)
-    share = np.where((code == 22) | electron, 1.0, long_lived)
+    share = np.where((code == _PHOTON) | electron, 1.0, long_lived)
     scale, pieces = np.ones(len(p)), []
     for calorimeter, kind, weight in (
         (ECAL, PHOTON, share),
@@ -110,9 +95,10 @@ def detect(particles: Particles, rng: np.random.Generator) -> Candidates:
         flow = energy_flow(hits, calorimeter, rng)
         scale[rows] *= flow.scale
         pieces.append(_neutrals(flow, kind))
-    pieces.append(_tracks(flights, np.flatnonzero(tracked & (scale > 0)), scale, rng))
-    found = Candidates.concatenate(*pieces)
-    return found.take(np.argsort(found.event, kind="stable"))
+    found = np.flatnonzero(tracked & (scale > 0))
+    pieces.append(_tracks(p.take(found), eta_out[found], scale[found], rng))
+    everything = Candidates.concatenate(*pieces)
+    return everything.take(np.argsort(everything.event, kind="stable"))
 
 
 def subtract_pileup(candidates: Candidates) -> Candidates:
@@ -128,28 +114,28 @@ def subtract_pileup(candidates: Candidates) -> Candidates:
     return candidates.take(~foreign)
 
 
-def _tracks(flights: _Flights, t: Ints, scale: Floats, rng: np.random.Generator) -> Candidates:
-    """The candidates of the tracks ``t``, with momenta scaled to what the towers measured."""
-    p, pt = flights.particles, flights.pt[t]
-    electron, muon, charge, pz = flights.electron[t], flights.muon[t], p.charge[t], p.pz[t]
-    d0, dz, cos, sin = perigee(charge, (p.px[t], p.py[t], pz), (p.vx[t], p.vy[t], p.vz[t]))
-    relative = momentum_resolution(pt, np.abs(flights.eta_out[t]), electron, muon)
+def _tracks(p: Particles, eta_out: Floats, scale: Floats, rng: np.random.Generator) -> Candidates:
+    """The candidates of tracked particles, their momenta scaled to what the towers measured."""
+    pt, pz, code = np.hypot(p.px, p.py), p.pz, np.abs(p.code)
+    electron, muon = code == _ELECTRON, code == _MUON
+    d0, dz, cos, sin = perigee(p.charge, (p.px, p.py, pz), (p.vx, p.vy, p.vz))
+    relative = momentum_resolution(pt, np.abs(eta_out), electron, muon)
     measured = log_normal(pt, pt * relative, rng)
     d0_error, dz_error = impact_resolution(measured, np.abs(np.arcsinh(pz / pt)))
-    mass2 = np.maximum(p.energy[t] ** 2 - pt**2 - pz**2, 0)  # scaling keeps the mass
-    pt, pz = pt * scale[t], pz * scale[t]
+    mass2 = np.maximum(p.energy**2 - pt**2 - pz**2, 0)  # scaling keeps the mass
+    pt, pz = pt * scale, pz * scale
     return Candidates(
-        event=p.event[t],
+        event=p.event,
         kind=np.where(electron, ELECTRON, np.where(muon, MUON, CHARGED_HADRON)),
-        charge=charge,
+        charge=p.charge,
         px=pt * cos,
         py=pt * sin,
         pz=pz,
         energy=np.sqrt(pt**2 + pz**2 + mass2),
-        listed_eta=flights.eta_out[t],
-        d0=d0 + d0_error * rng.standard_normal(len(t)),
+        listed_eta=eta_out,
+        d0=d0 + d0_error * rng.standard_normal(len(p)),
         d0_error=d0_error,
-        dz=dz + dz_error * rng.standard_normal(len(t)),
+        dz=dz + dz_error * rng.standard_normal(len(p)),
         dz_error=dz_error,
     )
 
@@ -160,14 +146,10 @@ def _neutrals(flow: Flow, kind: int) -> Candidates:
     return Candidates(
         event=flow.event,
         kind=np.full(len(flow.event), kind),
-        charge=zero,
         px=pt * np.cos(flow.phi),
         py=pt * np.sin(flow.phi),
         pz=pt * np.sinh(flow.eta),
         energy=flow.energy,
         listed_eta=flow.eta,
-        d0=zero,
-        d0_error=zero,
-        dz=zero,
-        dz_error=zero,
+        **dict.fromkeys(("charge", "d0", "d0_error", "dz", "dz_error"), zero),
     )

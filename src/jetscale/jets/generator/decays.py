@@ -113,17 +113,12 @@ class Mode:
 @lru_cache(maxsize=2)
 def all_modes(family: str) -> tuple[Mode, ...]:
     """Every decay of X in ``res2p`` or ``res34p``; the weights sum to 1."""
-    share = NEUTRAL_SHARE[family]
-    tables: list[tuple[float, bool, tuple[dict[Pair, float], ...]]]
-    if family == "res2p":
-        tables = [(share, False, (NEUTRAL,)), (1 - share, True, (CHARGED_X,))]
-    else:
-        tables = [(share, False, (NEUTRAL,) * 2), (1 - share, True, (CHARGED_Y,) * 2)]
+    share, pairs_of_leaves = NEUTRAL_SHARE[family], 1 if family == "res2p" else 2
+    charged_table = CHARGED_X if family == "res2p" else CHARGED_Y
     modes = []
-    for weight, charged, ratios in tables:
-        for pairs in product(*ratios):
-            ratio = prod(table[pair] for table, pair in zip(ratios, pairs, strict=True))
-            first, *rest = pairs
+    for charged, weight, table in ((False, share, NEUTRAL), (True, 1 - share, charged_table)):
+        for first, *rest in product(table, repeat=pairs_of_leaves):
+            ratio = prod(table[pair] for pair in (first, *rest))
             # Y' is the antiparticle of a charged Y: charge is conserved
             second = [conjugate(pair) if charged else pair for pair in rest]
             leaves = tuple(code for pair in (first, *second) for code in pair)

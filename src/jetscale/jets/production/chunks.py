@@ -29,7 +29,7 @@ from jetscale.jets.detector.detector import (
 )
 from jetscale.jets.generator import labels
 from jetscale.jets.generator.conditions import DEFAULT, JETCLASS_WINDOW, Conditions, Window
-from jetscale.jets.generator.processes import Process
+from jetscale.jets.generator.processes import Process, process_named
 from jetscale.jets.generator.pythia import (
     BATCH,
     EventRecord,
@@ -40,7 +40,6 @@ from jetscale.jets.generator.pythia import (
     overlay,
 )
 from jetscale.jets.generator.seeds import OVERLAY, chunk_seed
-from jetscale.jets.generator.selection import process_named
 from jetscale.jets.schema import EVENT, JETCLASS, JETCLASS2, PART_COLUMNS
 from jetscale.jets.shards.columns import COLUMNS, arrow_type
 
