@@ -17,7 +17,7 @@ from jetscale.measures.axes import axes_of
 from jetscale.measures.result import DOWNSTREAM, MeasureTable, Row, Value
 from jetscale.measures.sample import Samples, model_inputs, read_samples
 from jetscale.measures.sentences import SENTENCES, notes
-from jetscale.measures.space import SPACES, Constituents, Scale, median_distance, observables
+from jetscale.measures.space import SPACES, ConstituentWaves, Scale, median_distance, observables
 from jetscale.measures.trunks import measure_trunks
 from jetscale.mixtures.inputs import Progress
 from jetscale.study import Recipe, Study
@@ -103,7 +103,7 @@ def embed_samples(samples: Samples, recipe: Recipe) -> dict[str, list[Floats]]:
     tables = [sample.table for sample in sets]
     streams = [model_inputs(table, recipe) for table in tables]
     features = [feature.name for feature in features_of(recipe.data.features)]
-    embed = Constituents(streams[0], features).embed
+    embed = ConstituentWaves(streams[0], features).embed
     return dict(zip(SPACES, (observables(tables), [embed(jets) for jets in streams]), strict=True))
 
 

@@ -69,8 +69,11 @@ def observables(tables: Sequence[pa.Table]) -> list[Floats]:
     return [values[:, [names.index(name) for name in shared]] for names, values in found]
 
 
-class Constituents:
-    """Random energy flow features, scaled by the constituents of one sample."""
+class ConstituentWaves:
+    """Random features of a jet: means over its constituents of cosines of random combinations.
+
+    Frequencies and scales are fixed by one sample and a fixed seed, and used for all.
+    """
 
     def __init__(self, reference: Ragged, features: Sequence[str]) -> None:
         rng = np.random.default_rng(_SEED)
@@ -87,6 +90,7 @@ class Constituents:
         starts, lengths = jets.offsets[:-1], jets.lengths
         scaled = (jets.values - self._shift) / self._spread
         waves = np.cos(scaled @ self._waves + self._phases)
+        # undo the standardisation of ln(pT / jet pT), but for its clipping
         rule = FEATURES["part_logptrel"]
         share = np.exp(jets.values[:, self._share] / rule.factor + (rule.shift or 0.0))
         share = share / np.repeat(np.add.reduceat(share, starts), lengths)

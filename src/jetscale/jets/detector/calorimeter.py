@@ -24,7 +24,7 @@ _ENDCAP = np.array([1.74, 1.83, 1.93, 2.043, 2.172, 2.322, 2.5, 2.65, 2.868, 2.9
 _FORWARD = np.array([3.125, 3.3, 3.475, 3.65, 3.825, 4.0, 4.175, 4.35, 4.525, 4.7, 5.0])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Calorimeter:
     """Edges of the towers in pseudorapidity, how many they are around in phi, and thresholds.
 
@@ -53,23 +53,10 @@ def _rings(inner: Floats, fine: int, outer: Floats) -> tuple[Floats, Ints]:
     return edges, around
 
 
-_ECAL_EDGES, _ECAL_AROUND = _rings(_FINE, 360, _FORWARD)
-_HCAL_EDGES, _HCAL_AROUND = _rings(_BARREL, 72, np.concatenate([_ENDCAP, _FORWARD]))
-
-ECAL = Calorimeter(
-    eta_edges=_ECAL_EDGES,
-    around=_ECAL_AROUND,
-    threshold=0.5,
-    significance=2.0,
-    resolution=ecal_resolution,
-)
-HCAL = Calorimeter(
-    eta_edges=_HCAL_EDGES,
-    around=_HCAL_AROUND,
-    threshold=1.0,
-    significance=1.0,
-    resolution=hcal_resolution,
-)
+_ECAL_RINGS = _rings(_FINE, 360, _FORWARD)
+_HCAL_RINGS = _rings(_BARREL, 72, np.concatenate([_ENDCAP, _FORWARD]))
+ECAL = Calorimeter(*_ECAL_RINGS, threshold=0.5, significance=2.0, resolution=ecal_resolution)
+HCAL = Calorimeter(*_HCAL_RINGS, threshold=1.0, significance=1.0, resolution=hcal_resolution)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,15 +52,6 @@ class Fired:
         ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resonances:
-    """X and X' of n events: (2, n, 4) momenta, (2, n) masses and numbers of decay modes."""
-
-    momentum: Floats
-    mass: Floats
-    mode: Ints
-
-
 def draw_modes(modes: tuple[Mode, ...], rng: np.random.Generator, n: int) -> Ints:
     """(2, n) decay modes of X and X'; a charged X comes with a charged X'."""
     weight = np.array([mode.weight for mode in modes])
@@ -76,34 +67,36 @@ def draw_modes(modes: tuple[Mode, ...], rng: np.random.Generator, n: int) -> Int
 
 
 def decay_pairs(
-    modes: tuple[Mode, ...], resonances: Resonances, rng: np.random.Generator
+    modes: tuple[Mode, ...], mode: Ints, momentum: Floats, mass: Floats, rng: np.random.Generator
 ) -> list[Fired]:
-    """X and X', then their Y, then the leaves, in the order of their rows in an event (from 3)."""
+    """X and X', then their Y, then the leaves, in the order of their rows in an event (from 3).
+
+    ``mode`` (2, n) numbers the decays of X and X'; their momenta are (2, n, 4), masses (2, n).
+    """
     leaves = np.array([mode.leaves for mode in modes])
     x_code = np.array([_code_of_x(mode) for mode in modes])
     charged_y = np.array([mode.charged for mode in modes])
-    no_colour = np.zeros((resonances.mass.shape[1], 2), dtype=np.int64)
+    no_colour = np.zeros((mass.shape[1], 2), dtype=np.int64)
     fired: list[Fired] = []
     for side, sign in ((0, 1), (1, -1)):
-        code = x_code[resonances.mode[side]]
+        code = x_code[mode[side]]
         code = np.where(code == CHARGED_X, sign * code, code)
-        p, m = resonances.momentum[side], resonances.mass[side]
-        fired.append(Fired(code, p, m, DECAYED, (1, 2), no_colour))
+        fired.append(Fired(code, momentum[side], mass[side], DECAYED, (1, 2), no_colour))
     last: list[Fired] = []  # leaves follow all that decays here
     for side, x in enumerate(fired[:2]):
-        mode, row = resonances.mode[side], side + 3
-        mothers = [(x, row, leaves[mode])]
+        row, x_leaves = side + 3, leaves[mode[side]]
+        mothers = [(x, row, x_leaves)]
         if leaves.shape[1] == 4:
             mothers, masses = [], y_masses(x.mass, rng)
             momenta = two_body(x.momentum, x.mass, masses, rng)
             for i, sign in enumerate((1, -1)):
-                code = np.where(charged_y[mode], sign * CHARGED_Y, NEUTRAL_Y)
+                code = np.where(charged_y[mode[side]], sign * CHARGED_Y, NEUTRAL_Y)
                 y = Fired(code, momenta[i], masses[i], DECAYED, (row, 0), no_colour)
                 fired.append(y)
-                mothers.append((y, 5 + 2 * side + i, leaves[mode][:, 2 * i : 2 * i + 2]))
+                mothers.append((y, 5 + 2 * side + i, x_leaves[:, 2 * i : 2 * i + 2]))
         elif side == 1:  # a charged X' is the antiparticle of X, and so are its leaves
             charged = np.abs(x.code) == CHARGED_X
-            mothers = [(x, row, np.where(charged[:, None], -leaves[mode], leaves[mode]))]
+            mothers = [(x, row, np.where(charged[:, None], -x_leaves, x_leaves))]
         for mother, number, codes in mothers:
             last += _leaf_pair(mother, number, codes, _FIRST_LINE + 2 * len(last), rng)
     return fired + last

@@ -15,25 +15,17 @@ from jetscale.errors import DataError, unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Range of jet kinematics.
-
-    Attributes
-    ----------
-    edges
-        Bins of jet pT in GeV.
-    scale
-        Jets per GeV fall as exp(-pT / scale); None for equally many jets in each bin.
-    max_eta
-        Of jets.
-    masses
-        Smallest and largest mass of X in GeV.
-    """
+    """Range of jet kinematics."""
 
     name: str
     edges: tuple[float, ...]
+    """Bins of jet pT in GeV."""
     scale: float | None
+    """Jets per GeV fall as exp(-pT / scale); None for equally many jets in each bin."""
     max_eta: float
+    """Of jets."""
     masses: tuple[float, float]
+    """Smallest and largest mass of X in GeV."""
 
     @property
     def pt_range(self) -> tuple[float, float]:
@@ -69,13 +61,6 @@ MAX_PILEUP = 200.0
 class Conditions:
     """How jets are simulated.
 
-    Attributes
-    ----------
-    window
-        Name of one of `WINDOWS`.
-    pileup
-        Mean number of additional soft collisions per event.
-
     Raises
     ------
     DataError
@@ -88,7 +73,9 @@ class Conditions:
     """
 
     window: str = "jetclass"
+    """Name of one of `WINDOWS`."""
     pileup: float = 0.0
+    """Mean number of additional soft collisions per event."""
 
     def __post_init__(self) -> None:
         if self.window not in WINDOWS:

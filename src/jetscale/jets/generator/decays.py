@@ -88,21 +88,14 @@ LABEL_OF_KEY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mode:
-    """One way in which X decays.
-
-    Attributes
-    ----------
-    weight
-        Probability among all X of its family.
-    charged
-        Whether X (of two leaves) or Y and Y' (of four) carry charge.
-    leaves
-        Two or four PDG codes; the first two of four belong to Y, the others to Y'.
-    """
+    """One way in which X decays."""
 
     weight: float
+    """Probability among all X of its family."""
     charged: bool
+    """Whether X (of two leaves) or Y and Y' (of four) carry charge."""
     leaves: tuple[int, ...]
+    """Two or four PDG codes; the first two of four belong to Y, the others to Y'."""
 
     @property
     def has_neutrinos(self) -> bool:

@@ -13,14 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetscale.jets.arrays import Floats
-from jetscale.jets.generator.cascade import (
-    FINAL,
-    Fired,
-    Resonances,
-    Row,
-    decay_pairs,
-    draw_modes,
-)
+from jetscale.jets.generator.cascade import FINAL, Fired, Row, decay_pairs, draw_modes
 from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Window
 from jetscale.jets.generator.processes import BEAM_ENERGY, HIGGS, MASS_WIDTH, TOP, Process, W, Z
 
@@ -64,8 +57,7 @@ def draw_events(
     beams = _incoming(process, x1, x2, rng)
     if process.modes:
         mode = draw_modes(process.modes, rng, n)
-        resonances = Resonances(momentum=momentum, mass=mass, mode=mode)
-        outgoing = decay_pairs(process.modes, resonances, rng)
+        outgoing = decay_pairs(process.modes, mode, momentum, mass, rng)
     else:  # Pythia decays them
         colours = _TOP_COLOURS if _code(process) == TOP else ((0, 0), (0, 0))
         outgoing = [
@@ -119,7 +111,7 @@ def _back_to_back(pt: Floats, mass: Floats, window: Window, rng: np.random.Gener
     limit, mt = window.max_eta + BEYOND, np.hypot(mass, pt)
     # y / limit = 2 b - 1 with b from Beta(c, c) has the density (1 - (y / limit)^2)^(c - 1)
     y = limit * (2 * rng.beta(CENTRAL, CENTRAL, mt.shape) - 1)
-    for _ in range(20):
+    for _ in range(20):  # what is still beyond the beams then, `draw_events` leaves out
         ends = [(mt * np.exp(sign * y)).sum(axis=0) for sign in (1, -1)]
         bad = np.flatnonzero(np.maximum(*ends) >= MAX_X * 2 * BEAM_ENERGY)
         y[:, bad] = limit * (2 * rng.beta(CENTRAL, CENTRAL, (2, len(bad))) - 1)
