@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from jetscale.measures import Axes, MeasureTable, Row, Value, load_measures, save_measures
+from jetscale.store.home import Home
 from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
 
 
@@ -56,20 +57,22 @@ FOUND = MeasureTable(
 
 
 def test_saved_measures_come_back(tmp_path):
-    save_measures(FOUND, STUDY, tmp_path)
-    found = load_measures(STUDY, tmp_path)
+    save_measures(FOUND, STUDY, Home(tmp_path))
+    found = load_measures(STUDY, Home(tmp_path))
     assert found is not None
     assert found["axes"]["points"]["qcd"]["diversity"]["value"] == 4.0
 
 
 def test_other_mixtures_were_not_measured(tmp_path):
-    save_measures(FOUND, STUDY, tmp_path)
+    save_measures(FOUND, STUDY, Home(tmp_path))
     changed = replace(STUDY, mixtures=(*STUDY.mixtures, Mixture(name="b", parts={"res2p": 1.0})))
-    assert load_measures(changed, tmp_path) is None
-    assert load_measures(replace(STUDY, seeds=(1, 2)), tmp_path) is not None
+    assert load_measures(changed, Home(tmp_path)) is None
+    assert load_measures(replace(STUDY, seeds=(1, 2)), Home(tmp_path)) is not None
 
 
 def test_nothing_or_damage_is_nothing(tmp_path):
-    assert load_measures(STUDY, tmp_path) is None
-    (tmp_path / "measures.json").write_text("{half")
-    assert load_measures(STUDY, tmp_path) is None
+    assert load_measures(STUDY, Home(tmp_path)) is None
+    damaged = Home(tmp_path).study(STUDY).measures
+    damaged.parent.mkdir()
+    damaged.write_text("{half")
+    assert load_measures(STUDY, Home(tmp_path)) is None

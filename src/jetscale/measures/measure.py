@@ -20,6 +20,7 @@ from jetscale.measures.sentences import SENTENCES, notes
 from jetscale.measures.space import SPACES, ConstituentWaves, Scale, median_distance, observables
 from jetscale.measures.trunks import measure_trunks
 from jetscale.mixtures.inputs import Progress
+from jetscale.store.home import Home
 from jetscale.study import Recipe, Study
 
 JETS = 2000
@@ -29,7 +30,7 @@ SEED = 1
 
 def measure_study(
     study: Study,
-    folder: Path,
+    home: Home,
     shards: Mapping[str, Path],
     progress: Progress,
     jets: int = JETS,
@@ -38,8 +39,8 @@ def measure_study(
 
     Parameters
     ----------
-    folder
-        Results folder of the study; pretrained trunks are looked for there.
+    home
+        Results folder; pretrained trunks are looked for there.
     shards
         Shard folder per role and part, from `jetscale.mixtures.inputs.ensure_shards`.
     progress
@@ -70,7 +71,7 @@ def measure_study(
                 found |= {f"{measure}_{space}": value for measure, value in new.items()}
         measured[name] = spread, distance
     progress("measuring mixtures", steps, steps)
-    transfer, remarks = measure_trunks(study, folder, shards, progress)
+    transfer, remarks = measure_trunks(study, home, shards, progress)
     rows = {
         name: Row(diversity=spread, alignment=distance, transfer=transfer.get(name))
         for name, (spread, distance) in measured.items()

@@ -12,13 +12,13 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from jetscale.store.home import Home
 from jetscale.store.local import write_json
 from jetscale.study import Study
 
 Z95 = 1.959964
 DOWNSTREAM = "(downstream)"
 """Row of the downstream jets; no mixture can have that name."""
-FILE = "measures.json"
 
 
 class _Plain:
@@ -120,21 +120,21 @@ class MeasureTable(_Plain):
     """Measure to what it means."""
 
 
-def save_measures(found: MeasureTable, study: Study, folder: Path) -> Path:
+def save_measures(found: MeasureTable, study: Study, home: Home) -> Path:
     """Write what was measured into the results folder of the study, and return the file."""
-    path = folder / FILE
+    path = home.study(study).measures
     write_json(path, found.to_dict() | {"parts": _parts(study)})
     return path
 
 
-def load_measures(study: Study, folder: Path) -> dict[str, Any] | None:
+def load_measures(study: Study, home: Home) -> dict[str, Any] | None:
     """The last table of a study as `MeasureTable.to_dict` has it, or None.
 
     The file names the parts of every mixture. Where a mixture has changed since, or one is new, the
     table is not that of this study.
     """
     try:
-        found: dict[str, Any] = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(home.study(study).measures.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return found if found.get("parts") == _parts(study) else None

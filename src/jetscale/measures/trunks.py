@@ -15,7 +15,8 @@ from jetscale.measures.sample import model_inputs, read_stream
 from jetscale.measures.transfer import transfer
 from jetscale.mixtures.inputs import Progress
 from jetscale.plan import plan_runs
-from jetscale.store.records import trunk_path
+from jetscale.store.home import Home
+from jetscale.store.records import RecordStore
 from jetscale.study import ModelSize, Study
 
 Trunks = dict[tuple[str, ModelSize], dict[int, Path | None]]
@@ -26,13 +27,13 @@ _SEED = 1
 
 
 def measure_trunks(
-    study: Study, folder: Path, shards: Mapping[str, Path], progress: Progress
+    study: Study, home: Home, shards: Mapping[str, Path], progress: Progress
 ) -> tuple[dict[str, dict[str, dict[str, Value]]], list[str]]:
     """Row to model size to measures, and remarks on what is missing.
 
     The row of the downstream jets holds the untrained trunks.
     """
-    trunks = find_trunks(study, folder)
+    trunks = find_trunks(study, home)
     without = [m.name for m in study.pretrained if not any(m.name == name for name, _ in trunks)]
     remarks = []
     if without:
@@ -70,14 +71,16 @@ def measure_trunks(
     return out, remarks
 
 
-def find_trunks(study: Study, folder: Path) -> Trunks:
+def find_trunks(study: Study, home: Home) -> Trunks:
     """Trunks on disk of the smallest and the largest model size."""
-    pretraining = [run for run in plan_runs(study) if run.kind == "pretrain"]
+    runs = plan_runs(study)
+    store = RecordStore.open(study, home, runs)
+    pretraining = [run for run in runs if run.kind == "pretrain"]
     by_params = sorted({(run.params_non_embedding, run.size.name) for run in pretraining})
     ends = {name for _, name in (by_params[0], by_params[-1])} if by_params else set()
     found: Trunks = {}
     for run in pretraining:
-        path = trunk_path(folder, run.key)
+        path = store.trunk(run.key)
         if run.size.name in ends and path.is_file():
             found.setdefault((run.mixture.name, run.size), {})[run.seed] = path
     return found

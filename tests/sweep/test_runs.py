@@ -1,12 +1,12 @@
 from dataclasses import replace
 
 import pytest
+from jetscale.sweep.results import attach, results
 
 from jetscale.digests import digest
 from jetscale.errors import StudyError
 from jetscale.plan import plan_runs
 from jetscale.store.records import RecordStore, study_folder
-from jetscale.sweep.results import attach, results
 
 
 @pytest.fixture
