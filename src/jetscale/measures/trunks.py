@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from jetscale.jets.schema import FEATURE_SETS
 from jetscale.measures.alignment import FOLDS
 from jetscale.measures.result import DOWNSTREAM, Value
 from jetscale.measures.sample import model_inputs, read_stream
 from jetscale.measures.transfer import transfer
 from jetscale.mixtures.ragged import Ragged
+from jetscale.models.inputs import feature_inputs
 from jetscale.plan import plan_runs
 from jetscale.store.records import trunk_path
 from jetscale.study import ModelSize, Study
@@ -97,7 +99,8 @@ def _vectors(
 ) -> list[Floats]:
     from jetscale.training.embed import pooled_vectors  # torch, only where there are trunks
 
+    features = feature_inputs(FEATURE_SETS[study.recipe.data.features])
     return [
-        pooled_vectors(jets, size, study.recipe, seed=seed, trunk=trunk)
+        pooled_vectors(jets, size, study.recipe, features, seed=seed, trunk=trunk)
         for seed, trunk in sorted(weights.items())
     ]

@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 from jetscale.digests import digest
 from jetscale.errors import StudyError
-from jetscale.jets.schema import JETCLASS2, features_of
+from jetscale.jets.schema import FEATURE_SETS, JETCLASS2
 from jetscale.jets.shards import open_shards
 from jetscale.mixtures.quota import quotas
-from jetscale.models.transformer import flops
+from jetscale.models.inputs import FeatureInput, feature_inputs
+from jetscale.models.protocol import architecture_named, cumulative_training_flops
+from jetscale.objectives.protocol import objective_named
 from jetscale.study import Folders, Mixture, ModelSize, Study
 from jetscale.words import short
 
@@ -214,23 +216,30 @@ def _key(fixed: dict[str, Any], run: Run) -> str:
 def _cost(study: Study, size: ModelSize, classes: int, examples: int, kind: Kind) -> dict[str, Any]:
     recipe = study.recipe
     epochs = recipe.schedule.pretraining_epochs if kind == "pretrain" else recipe.schedule.epochs
-    features = len(features_of(recipe.data.features))
-    count = flops.parameters(size, features, classes)
+    architecture = architecture_named(recipe.model.architecture)
+    shape = _shape(study, size, classes)
+    count = architecture.parameters(*shape)
     mean, mean_square = expected_constituents(recipe.data.constituents)
     seen = examples * epochs
     return {
         "params": count.total,
         "params_non_embedding": count.non_embedding,
         "steps": epochs * ceil(examples / recipe.schedule.batch_size),
-        "flops": flops.training_flops(
-            size,
-            features,
-            classes,
+        "flops": architecture.training_flops(
+            *shape,
             jets=seen,
             constituents=round(seen * mean),
             constituents_squared=round(seen * mean_square),
         ),
     }
+
+
+def _shape(
+    study: Study, size: ModelSize, classes: int
+) -> tuple[ModelSize, tuple[FeatureInput, ...], int]:
+    """What decides the parameters and FLOPs of a model."""
+    features = feature_inputs(FEATURE_SETS[study.recipe.data.features])
+    return size, features, objective_named(study.recipe.model.objective).outputs(classes)
 
 
 def pretraining_examples(
@@ -246,18 +255,18 @@ def pretraining_examples(
     recipe = study.recipe
     if recipe.data.pretraining_budget == "jets":
         return recipe.data.pretraining_jets
-    shape = (size, len(features_of(recipe.data.features)))
+    architecture = architecture_named(recipe.model.architecture)
     mean, mean_square = expected_constituents(recipe.data.constituents)
     jets = recipe.data.pretraining_jets
     # of a typical jet and the whole corpus, so that no mixture enters its own budget
-    budget = flops.training_flops(
-        *shape,
-        len(JETCLASS2),
+    budget = architecture.training_flops(
+        *_shape(study, size, len(JETCLASS2)),
         jets=jets,
         constituents=round(jets * mean),
         constituents_squared=round(jets * mean_square),
     )
-    spent = flops.cumulative_training_flops(*shape, len(mixture.labels), lengths)
+    shape = _shape(study, size, len(mixture.labels))
+    spent = cumulative_training_flops(architecture, *shape, lengths)
     if spent[-1] < budget:
         raise StudyError(
             f"mixture {mixture.name!r}: its {len(lengths)} pretraining jets are small and cost "

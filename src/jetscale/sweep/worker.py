@@ -9,7 +9,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import torch
 
 from jetscale.digests import digest
 from jetscale.errors import JetscaleError, StorageError, TrainingError
+from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import open_stream
+from jetscale.models.inputs import feature_inputs
 from jetscale.plan import Run, pretraining_examples
 from jetscale.store.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
 from jetscale.study import Study
@@ -107,6 +109,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         RunSpec(
             key=run.key,
             size=run.size,
+            features=feature_inputs(FEATURE_SETS[job.study.recipe.data.features]),
             classes=run.mixture.labels if pretraining else job.study.classes,
             recipe=job.study.recipe,
             epochs=run.epochs,
@@ -147,25 +150,12 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
 
 def _measured(result: RunResult) -> dict[str, Any]:
     """The fields of a record that training measured."""
-    test, validation = result.test, result.validation
+    shared = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)} - {"key"}
     return {
-        "params": result.params,
-        "params_non_embedding": result.params_non_embedding,
-        "examples": result.examples,
-        "examples_seen": result.examples_seen,
-        "steps": result.steps,
-        "flops": result.flops,
-        "flops_padded": result.flops_padded,
-        "flops_6nd": result.flops_6nd,
-        "loss": test.loss if test else result.training_curve[-1][1],
-        "validation_loss": validation.loss if validation else None,
-        "scores": asdict(test) if test else {},
-        "curve": {
-            "training_loss": [list(point) for point in result.training_curve],
-            "validation_loss": [list(point) for point in result.validation_curve],
-        },
-        "timings": result.timings,
-        "device": result.device,
+        **{name: getattr(result, name) for name in shared},
+        "validation_loss": result.validation_loss,
+        "loss": result.training_loss if result.loss is None else result.loss,
+        "scores": dict(result.test or {}),
     }
 
 
