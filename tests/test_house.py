@@ -35,7 +35,11 @@ MAY_IMPORT = {  # a package and the rooms that may use it
     "plotly": {"jetscale.report"},
 }
 WITHOUT_TORCH = (
-    "jetscale.models.transformer.flops",
+    "jetscale.models.protocol",
+    "jetscale.models.transformer",
+    "jetscale.objectives.classify",
+    "jetscale.objectives.protocol",
+    "jetscale.training",
     "jetscale.plan",
     "jetscale.scaling",
     "jetscale.report",
@@ -67,11 +71,37 @@ FLOW = {  # a room and what it may import of ours
     "jetscale.scaling": {"jetscale.errors", "jetscale.scaling"},
     "jetscale.models": {
         "jetscale.errors",
-        "jetscale.study",
-        "jetscale.jets.schema",
         "jetscale.mixtures.ragged",
         "jetscale.models",
+        "jetscale.registry",
+        "jetscale.study",
     },
+    "jetscale.models.transformer": {
+        "jetscale.models.batch",
+        "jetscale.models.inputs",
+        "jetscale.models.parameters",
+        "jetscale.models.transformer",
+        "jetscale.study",
+    },
+    "jetscale.objectives": {
+        "jetscale.errors",
+        "jetscale.models.batch",
+        "jetscale.objectives",
+        "jetscale.registry",
+    },
+    "jetscale.training": {
+        "jetscale.errors",
+        "jetscale.mixtures.ragged",
+        "jetscale.models.batch",
+        "jetscale.models.inputs",
+        "jetscale.models.layout",
+        "jetscale.models.protocol",
+        "jetscale.objectives.protocol",
+        "jetscale.store.checkpoints",
+        "jetscale.study",
+        "jetscale.training",
+    },
+    "jetscale.store.checkpoints": {"jetscale.errors", "jetscale.store.local"},
 }
 
 
