@@ -1,9 +1,13 @@
 """The checklist of scaling-law reporting."""
 
+from dataclasses import asdict
+
 import pytest
 
-from jetscale.report.results import digest
+from jetscale.report.decisions import checklist
+from jetscale.report.results import analyse, digest
 from jetscale.scaling import validate
+from jetscale.study import Controls
 
 
 def answers(page):
@@ -22,6 +26,21 @@ def test_items_are_filled_from_runs_fits_and_controls(full):
     assert "of the starts followed reach the optimum" in found["starts"]
     assert "inside the 95% prediction interval" in found["held-out check"]
     assert "routes" in found["three routes to the frontier"]
+
+
+def test_the_rule_for_the_width_stands_beside_the_learning_rate(study):
+    controls = asdict(Controls(pretraining_jets=50, validation_jets=10, test_jets=10))
+    results = analyse(study[study["mixture"] == "qcd"], None, 50)
+    found = {item.name: item for item in checklist(results, controls)}
+    expected = f"learning_rate: {controls['learning_rate']}; width_exponent: "
+    assert found["learning rate"].text == expected + str(controls["width_exponent"])
+    assert found["schedule"].text == f"epochs: {controls['epochs']}"
+    assert found["optimiser"].text == f"weight_decay: {controls['weight_decay']}"
+    assert not any(found[item].warns for item in ("learning rate", "schedule", "optimiser"))
+    assert found["units"].text.startswith("N parameters")
+    unknown = {item.name: item for item in checklist(results, None)}
+    assert unknown["units"].text.startswith("those of the run table")
+    assert unknown["learning rate"].warns
 
 
 def test_what_nobody_recorded_is_marked(study, report):

@@ -28,6 +28,7 @@ from jetscale.scaling import (
     conventions,
     diagnose,
     fit,
+    measured_rate,
     paired,
     validate,
 )
@@ -35,6 +36,7 @@ from jetscale.scaling import (
 T = TypeVar("T")
 _MOST_BUDGETS = 8
 _FEWEST_REPLICATES = 50
+_TYPICAL_RATE = 1e14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class Results:
     """Checks of the fits."""
     conventions: Mapping[str, MixtureConventions]
     """The frontier under other compute conventions, by mixture; empty without fits."""
+    rate: tuple[float, str]
+    """FLOP/s to turn compute into hours, and where the number is from."""
     digest: str
     """Of the checked run table: the same runs give the same."""
     missing: Mapping[str, str]
@@ -62,13 +66,15 @@ class Results:
 
 def analyse(frame: pd.DataFrame, budgets: Sequence[float] | None, replicates: int) -> Results:
     """Run every analysis a run table allows."""
+    if replicates < _FEWEST_REPLICATES:
+        raise FitError(f"replicates is {replicates}, needs at least {_FEWEST_REPLICATES}")
     runs = validate(frame)
     missing: dict[str, str] = {}
     pairs = _attempt("paired", missing, lambda: paired(runs))
     if pairs is not None:  # the baseline first, everywhere
         later = runs["mixture"] != pairs.baseline
         runs = pd.concat([runs[~later], runs[later]], ignore_index=True)
-    fits = _fits(runs, replicates, missing)
+    fits = _attempt("fits", missing, lambda: fit(runs, replicates))
     comparison = None
     if fits is None:
         missing["comparison"] = missing["fits"]
@@ -85,9 +91,18 @@ def analyse(frame: pd.DataFrame, budgets: Sequence[float] | None, replicates: in
         routes={} if fits is None else all_routes(fits),
         diagnostics=None if fits is None else diagnose(fits),
         conventions={} if fits is None else conventions(fits),
+        rate=training_rate(frame),
         digest=digest(runs),
         missing=missing,
     )
+
+
+def training_rate(frame: pd.DataFrame) -> tuple[float, str]:
+    """FLOP/s of the runs of a table and where the number is from; that of a GPU without times."""
+    try:
+        return measured_rate(frame)
+    except FitError:
+        return _TYPICAL_RATE, "that of a typical GPU, as the run table has no times"
 
 
 def digest(runs: pd.DataFrame) -> str:
@@ -103,12 +118,6 @@ def _attempt(what: str, missing: dict[str, str], make: Callable[[], T]) -> T | N
     except FitError as error:
         missing[what] = str(error)
         return None
-
-
-def _fits(runs: pd.DataFrame, replicates: int, missing: dict[str, str]) -> StudyFit | None:
-    if replicates < _FEWEST_REPLICATES:
-        raise FitError(f"replicates is {replicates}, needs at least {_FEWEST_REPLICATES}")
-    return _attempt("fits", missing, lambda: fit(runs, replicates))
 
 
 def compute_range(fits: StudyFit) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Figures of what is measured: loss differences, effective data, and the losses themselves.
+"""Figures of what is measured: the mixtures, loss differences, effective data, and the losses.
 
 Pure functions from results to Plotly figures. An effective-data factor that is a limit is an open
 triangle, pointing to where the factor may be.
@@ -11,20 +11,34 @@ from collections.abc import Mapping
 import pandas as pd
 from plotly.graph_objects import Figure, Scatter
 
-from jetscale.report.drawing import (
-    NEUTRAL,
-    Style,
-    data_axis,
-    empty,
-    line,
-    loss_range,
-    run_points,
-    shift,
-)
-from jetscale.scaling import Difference, Estimate, PairedStudy
+from jetscale.measures.figure import AXES, MixtureMap
+from jetscale.report.figures import drawing
+from jetscale.report.figures.drawing import Style, dots, empty, line, run_points
+from jetscale.scaling import Estimate, PairedStudy
 from jetscale.words import short
 
 _LIMITS = {">": "triangle-up-open", "<": "triangle-down-open", "<>": "star-diamond-open"}
+
+
+def mixture_map(found: MixtureMap, styles: Mapping[str, Style]) -> Figure:
+    """Mixtures as points of diversity and alignment; one that was not trained is neutral."""
+    figure = empty(AXES["diversity"], AXES["alignment"], range=found.y_range)
+    for name, point in found.points.items():
+        style = styles.get(name) or Style(drawing.NEUTRAL, "circle")
+        bars = {"type": "data", "width": 4, "thickness": 1.5}
+        trace = dots([point.x], [point.y], style.colour, style.symbol, size=10)
+        trace.update(
+            name=html.escape(name),
+            error_x=bars | {"array": point.x_bars[1:], "arrayminus": point.x_bars[:1]},
+            error_y=bars | {"array": point.y_bars[1:], "arrayminus": point.y_bars[:1]},
+            mode="markers+text",
+            text=[html.escape(name)],
+            textposition="top right",
+            hovertemplate="%{fullData.name}<br>%{x:.3g} labels, alignment %{y:.2f}<extra></extra>",
+        )
+        figure.add_trace(trace)
+    ends = [math.log10(end) for end in found.x_range]
+    return figure.update_xaxes(type="log", range=ends, tickvals=found.ticks)
 
 
 def differences(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
@@ -34,8 +48,8 @@ def differences(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
     for i, pair in enumerate(pairs):
         points = [(row.examples or math.nan, row.difference, "") for row in pair.by_examples]
         figure.add_trace(_points(pair.mixture, styles[pair.mixture], points, i, len(pairs)))
-    figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
-    return data_axis(figure, [row.examples for pair in pairs for row in pair.by_examples])
+    drawing.rule(figure, y=0)
+    return drawing.data_axis(figure, [row.examples for pair in pairs for row in pair.by_examples])
 
 
 def data_factors(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
@@ -43,16 +57,15 @@ def data_factors(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
     figure = empty("training jets D", "effective-data factor")
     pairs = [pair for pair in study.pairs if pair.baseline == study.baseline]
     for i, pair in enumerate(pairs):
-        points = [_factor(row) for row in pair.by_examples if row.data_factor is not None]
+        points = [
+            (row.examples or math.nan, row.data_factor.factor, row.data_factor.bound)
+            for row in pair.by_examples
+            if row.data_factor is not None
+        ]
         figure.add_trace(_points(pair.mixture, styles[pair.mixture], points, i, len(pairs)))
-    figure.add_hline(y=1, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
+    drawing.rule(figure, y=1)
     figure.update_yaxes(type="log", tickvals=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50], tickformat="~g")
-    return data_axis(figure, [row.examples for pair in pairs for row in pair.by_examples])
-
-
-def _factor(row: Difference) -> tuple[float, Estimate, str]:
-    assert row.data_factor is not None
-    return row.examples or math.nan, row.data_factor.factor, row.data_factor.bound
+    return drawing.data_axis(figure, [row.examples for pair in pairs for row in pair.by_examples])
 
 
 def _points(
@@ -60,41 +73,39 @@ def _points(
 ) -> Scatter:
     """One mixture's estimates with their intervals; an end that is unknown gets no bar."""
     values = [estimate.value for _, estimate, _ in points]
-    above = [_bar(estimate.high - estimate.value) for _, estimate, _ in points]
-    below = [_bar(e.value - e.low) if e.low != 0 else 0.0 for _, e, _ in points]
-    apart = shift(index, count)
-    return Scatter(
+    above = [e.high - e.value if math.isfinite(e.high) else 0.0 for _, e, _ in points]
+    below = [e.value - e.low if math.isfinite(e.low) and e.low else 0.0 for _, e, _ in points]
+    apart = drawing.shift(index, count)
+    symbols = [_LIMITS.get(bound, style.symbol) for _, _, bound in points]
+    return dots(
+        [examples * apart for examples, _, _ in points],
+        values,
+        style.colour,
+        symbols,
+        size=9,
         name=html.escape(name),
-        x=[examples * apart for examples, _, _ in points],
-        y=values,
         customdata=[examples for examples, _, _ in points],
         error_y={"type": "data", "array": above, "arrayminus": below, "width": 4, "thickness": 1.5},
         mode="lines+markers",
         line={"color": style.colour, "width": 1.5},
-        marker={
-            "color": style.colour,
-            "symbol": [_LIMITS.get(bound, style.symbol) for _, _, bound in points],
-            "size": 9,
-        },
         hovertemplate="%{fullData.name}<br>D = %{customdata}<br>%{y:.4g}<extra></extra>",
     )
 
 
-def _bar(length: float) -> float:
-    return length if math.isfinite(length) else 0.0
-
-
 def losses(runs: pd.DataFrame, styles: Mapping[str, Style]) -> dict[str, Figure]:
     """Test loss against D, one figure per model size: runs as points, lines through seed means."""
-    ends = loss_range(runs["loss"])
-    found = {}
+    ends = drawing.loss_range(runs["loss"])
+    found: dict[str, Figure] = {}
     for params, part in runs.groupby("params", sort=True):
         figure = empty("training jets D", "test loss", range=ends)
         for i, (name, style) in enumerate(styles.items()):
             own = part[part["mixture"] == name]
             means = own.groupby("examples", sort=True)["loss"].mean()
-            apart = shift(i, len(styles))
+            apart = drawing.shift(i, len(styles))
             figure.add_trace(line(name, style, means.index * apart, means))
             figure.add_trace(run_points(name, style, own, own["examples"] * apart, own["loss"]))
-        found[f"N = {short(float(str(params)))}"] = data_axis(figure, runs["examples"])
+        caption = f"N = {short(float(str(params)))}"
+        if caption in found:  # two sizes that look the same in three digits
+            caption = f"N = {params}"
+        found[caption] = drawing.data_axis(figure, runs["examples"])
     return found
