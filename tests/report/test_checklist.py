@@ -1,13 +1,12 @@
 """The checklist of scaling-law reporting."""
 
-from dataclasses import asdict
-
 import pytest
 
+from jetscale.plan.identity import flatten
 from jetscale.report.decisions import checklist
 from jetscale.report.results import analyse, digest
 from jetscale.scaling import validate
-from jetscale.study import Controls
+from jetscale.study.recipe import Data, Evaluation, Recipe
 
 
 def answers(page):
@@ -29,14 +28,24 @@ def test_items_are_filled_from_runs_fits_and_controls(full):
 
 
 def test_the_rule_for_the_width_stands_beside_the_learning_rate(study):
-    controls = asdict(Controls(pretraining_jets=50, validation_jets=10, test_jets=10))
+    recipe = Recipe(
+        data=Data(pretraining_jets=50), evaluation=Evaluation(validation_jets=10, test_jets=20)
+    )
+    held_fixed = flatten(recipe.to_dict()) | {"training.version": 1}
     results = analyse(study[study["mixture"] == "qcd"], None, 50)
-    found = {item.name: item for item in checklist(results, controls)}
-    expected = f"learning_rate: {controls['learning_rate']}; width_exponent: "
-    assert found["learning rate"].text == expected + str(controls["width_exponent"])
-    assert found["schedule"].text == f"epochs: {controls['epochs']}"
-    assert found["optimiser"].text == f"weight_decay: {controls['weight_decay']}"
-    assert not any(found[item].warns for item in ("learning rate", "schedule", "optimiser"))
+    found = {item.name: item for item in checklist(results, held_fixed)}
+    optimiser = recipe.optimiser
+    assert found["learning rate"].text == (
+        f"learning_rate: {optimiser.learning_rate}; width_exponent: {optimiser.width_exponent}"
+    )
+    assert f"epochs: {recipe.schedule.epochs}; batch_size: " in found["schedule"].text
+    assert found["schedule"].text.startswith("linear warm-up, then a cosine to zero")
+    assert f"weight_decay: {optimiser.weight_decay}" in found["optimiser"].text
+    assert found["optimiser"].text.startswith("AdamW")
+    assert found["evaluation set"].text.endswith("test_jets: 20")
+    assert "architecture: transformer" in found["architecture"].text
+    asked = ("schedule", "learning rate", "optimiser", "architecture", "evaluation set")
+    assert not any(found[item].warns for item in asked)
     assert found["units"].text.startswith("N parameters")
     unknown = {item.name: item for item in checklist(results, None)}
     assert unknown["units"].text.startswith("those of the run table")

@@ -32,6 +32,12 @@ NOT_IDENTIFIED = "not identified at this scale"
 SUSPICIOUS = 0.05
 """A check whose outcome is less likely than this, were the law right, warns."""
 _MISSING = "not recorded with these runs"
+_OURS = {
+    "schedule": "linear warm-up, then a cosine to zero at the run's own end",
+    "optimiser": "AdamW, decoupled weight decay on matrices, one gradient norm",
+    "evaluation set": "after the last step, every validation and test jet",
+}
+"""How `jetscale.training` does what the numbers of a recipe leave open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +252,7 @@ def checklist(results: Results, held_fixed: Mapping[str, Any] | None) -> list[Fi
 
 
 def _sizes(results: Results, ours: bool) -> Iterator[Finding]:
-    """What was fitted to which sizes; the units are known of runs of ``ours``, with controls."""
+    """What was fitted to which sizes; the units are known of runs of ``ours``, with a recipe."""
     runs, fits = results.runs, results.fits
     yield Finding("form", law_named(fits.options.law).formula if fits else "no law fitted")
     known = "N parameters, D distinct training jets, L test cross-entropy in nats"
@@ -261,20 +267,26 @@ def _sizes(results: Results, ours: bool) -> Iterator[Finding]:
     yield Finding("seeds", f"{' to '.join(map(str, counts))} per cell")
 
 
-def _training(results: Results, controls: Mapping[str, Any]) -> Iterator[Finding]:
-    """How the runs were trained, as far as the controls say it."""
+def _training(results: Results, held_fixed: Mapping[str, Any]) -> Iterator[Finding]:
+    """How the runs were trained, as far as the recipe says it.
+
+    A value of the recipe is found by the last part of its name: ``optimiser.clip`` as ``clip``.
+    """
     asked = {
-        "schedule": ("schedule", "epochs"),
+        "schedule": ("schedule", "epochs", "batch_size", "warmup"),
         "learning rate": ("learning_rate", "width_exponent"),
-        "optimiser": ("optimiser", "weight_decay"),
-        "architecture": ("architecture",),
-        "evaluation set": ("evaluation", "test_jets", "stream.test"),
+        "optimiser": ("optimiser", "beta1", "beta2", "weight_decay", "clip"),
+        "architecture": ("architecture", "architecture_version"),
+        "evaluation set": ("evaluation", "test_jets"),
     }
+    values = {name.rpartition(".")[2]: value for name, value in held_fixed.items()}
     for item, names in asked.items():
-        found = "; ".join(f"{name}: {controls[name]}" for name in names if name in controls)
-        yield Finding(item, found or _MISSING, warns=not found)
+        found = [f"{name}: {values[name]}" for name in names if name in values]
+        if item in _OURS and "training.version" in held_fixed:
+            found.insert(0, _OURS[item])
+        yield Finding(item, "; ".join(found) or _MISSING, warns=not found)
     stops = "every run is trained to the end of its own schedule; no intermediate checkpoints"
-    yield Finding("checkpoints", stops if controls else _MISSING, warns=not controls)
+    yield Finding("checkpoints", stops if held_fixed else _MISSING, warns=not held_fixed)
     trunks = results.runs.get("trunk")
     if trunks is None:
         yield Finding("shared trunks", _MISSING, warns=True)
