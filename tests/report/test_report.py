@@ -120,7 +120,7 @@ def test_without_flops_the_convention_is_stated(study, report):
     frame = study[study["mixture"] == "qcd"].drop(columns="flops")
     _, page = report(frame)
     convention = cost_model(validate(frame)).convention
-    assert convention in page.text["method"]
+    assert convention in page.text["checklist"]
     assert convention in page.text["allocation"]
 
 

@@ -49,9 +49,6 @@ class Finding:
     warns: bool = False
 
 
-# What the study says ----------------------------------------------------------------------------
-
-
 def measured_sentence(results: Results) -> str:
     """How the losses compare with those of the baseline, with no law assumed."""
     if results.paired is None:
@@ -148,9 +145,6 @@ def counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}"
 
 
-# Can the fits be trusted? -----------------------------------------------------------------------
-
-
 def trust_checks(one: MixtureDiagnostics) -> Iterator[Finding]:
     """Each check of a mixture's fit; those that speak against it warn."""
     for forecast in one.forecasts:
@@ -178,9 +172,6 @@ def window_shift(window: Window, full_identified: bool) -> Finding:
     elif window.significant:
         text += ", beyond chance"
     return Finding(window.left_out, text, window.significant)
-
-
-# What a budget buys -----------------------------------------------------------------------------
 
 
 def loose_frontiers(fits: StudyFit) -> list[str]:
@@ -234,9 +225,6 @@ def extrapolation(flops: float, low: float, high: float) -> str:
     if flops < low:
         return f"extrapolated by {math.log10(low / flops):.1f} decades below the measured compute"
     return ""
-
-
-# Checklist of scaling-law reporting ------------------------------------------------------------
 
 
 def checklist(results: Results, held_fixed: Mapping[str, Any] | None) -> list[Finding]:

@@ -17,7 +17,6 @@ from jetscale.report.figures import law as figures
 from jetscale.report.results import compute_range
 from jetscale.report.values import Context, Reasons, Table, table
 from jetscale.scaling import Comparison
-from jetscale.scaling.comparison.joint import NestedTest
 from jetscale.words import number, short
 
 _ONE_LAW = 3
@@ -102,7 +101,10 @@ def _pairs(comparison: Comparison, reasons: Reasons) -> dict[str, Any]:
                 "verdict": pair.verdict,
             }
         )
-        tests = {hypothesis(test): test.p_value for test in pair.tests}
+        tests = {
+            "one law" if len(test.shared) > _ONE_LAW else ", ".join(test.shared): test.p_value
+            for test in pair.tests
+        }
         tests["labels swapped"] = pair.permutation.p_value
         p_values.append(names | {name: number(p, 2) for name, p in tests.items()})
         ratios.append(
@@ -122,11 +124,6 @@ def _pairs(comparison: Comparison, reasons: Reasons) -> dict[str, Any]:
         "ratios": table("Ratios of the frontiers", ratios, text=2),
         "left_out": [f"{pair}: {why}" for pair, why in comparison.not_compared.items()],
     }
-
-
-def hypothesis(test: NestedTest) -> str:
-    """The parameters that two laws share under a hypothesis: ``alpha, beta``, or ``one law``."""
-    return "one law" if len(test.shared) > _ONE_LAW else ", ".join(test.shared)
 
 
 def budgets(context: Context, reasons: Reasons) -> dict[str, Any]:

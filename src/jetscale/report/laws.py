@@ -7,7 +7,7 @@ from typing import Any
 from jetscale.report.decisions import trust_checks, window_shift
 from jetscale.report.figures import law as law_figures
 from jetscale.report.figures import trust as trust_figures
-from jetscale.report.values import Context, Reasons, table
+from jetscale.report.values import Cell, Context, Reasons, table
 from jetscale.scaling import Diagnostics, Estimate, StudyFit
 from jetscale.scaling.engine.laws import FORMULA, PARAMETERS
 
@@ -78,9 +78,10 @@ def _windows(fits: StudyFit, found: Diagnostics, reasons: Reasons) -> Iterator[d
 
     def row(name: str, without: str, cells: int, reason: str, *numbers: Estimate | None) -> Any:
         """A fit: its exponent a, alpha and beta, or why it could not be made."""
-        missing = f"not fitted: {reason}"
-        a, alpha, beta = (reasons.estimate(value, missing=missing) for value in numbers)
-        start = {"mixture": name, "without": without, "cells": cells}
+        a, alpha, beta = (reasons.estimate(value) for value in numbers)
+        if reason:
+            a = Cell(f"not fitted: {reason}")
+        start = {"mixture": name, "without": without, "cells": cells or "–"}
         return start | {"a (N* ∝ C^a)": a, "alpha": alpha, "beta": beta}
 
     for name, one in found.mixtures.items():

@@ -6,7 +6,7 @@ from typing import Any
 from jetscale.report import decisions
 from jetscale.report.values import Context, Reasons, Table, table
 from jetscale.scaling import StudyFit
-from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, FORMULA
+from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
 from jetscale.words import number, short
 
 _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
@@ -33,28 +33,19 @@ def checklist(context: Context, reasons: Reasons) -> dict[str, Any]:
 
 
 def method(context: Context, reasons: Reasons) -> dict[str, Any]:
-    """Conventions, fit settings, versions, diagnostics and every warning."""
+    """What the checklist does not ask: settings, versions, diagnostics and every warning."""
     runs, fits = context.results.runs, context.results.fits
     how = {
-        "runs": decisions.facts(context.results),
         "model sizes N": ", ".join(short(value) for value in sorted(runs["params"].unique())),
         "data sizes D": ", ".join(short(value) for value in sorted(runs["examples"].unique())),
         "loss": "test loss at the end of training, as in the run table",
-        "runs left out": "none, but for mixtures that are not fitted",
     }
     warnings = list(context.warnings)
     if fits is not None:
-        first = next(iter(fits.mixtures.values()))
         low, high = EXPONENT_BOUNDS
-        how |= {
-            "law": FORMULA,
-            "objective": f"{first.objective}, every run with the same weight",
-            "Huber width delta": f"{fits.delta:.4g} in log loss",
-            "bounds": f"{low:g} ≤ alpha, beta ≤ {high:g}; E, A, B ≥ 0",
-            "starts": f"{first.starts} grid points solved exactly, the best of each block polished",
-            "intervals": f"{fits.interval}; {fits.replicates} replicates, seed {fits.seed}",
-            "compute": fits.cost.convention,
-        }
+        how["bounds"] = f"{low:g} ≤ alpha, beta ≤ {high:g}; E, A, B ≥ 0"
+        how["Huber width delta"] = f"{fits.delta:.4g} in log loss"
+        how["seed of the replicates"] = str(fits.seed)
         warnings += fits.warnings
         warnings += [line for fitted in fits.mixtures.values() for line in fitted.warnings]
     how["versions"] = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)

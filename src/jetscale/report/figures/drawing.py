@@ -62,15 +62,8 @@ def styles(names: Sequence[str]) -> dict[str, Style]:
 
 def empty(x: str, y: str, range: Sequence[float] | None = None) -> Figure:
     """An empty figure in the report's style."""
-    axis = {
-        "gridcolor": _GRID,
-        "linecolor": _INK,
-        "ticks": "outside",
-        "tickcolor": _GRID,
-        "zeroline": False,
-        "automargin": True,
-        "title": {"standoff": 8},
-    }
+    look = {"gridcolor": _GRID, "linecolor": _INK, "ticks": "outside", "tickcolor": _GRID}
+    axis = look | {"zeroline": False, "automargin": True}
     return Figure(
         layout={
             "template": "none",
@@ -138,13 +131,11 @@ def rule(figure: Figure, **at: float) -> Figure:
 
 def run_points(name: str, style: Style, runs: pd.DataFrame, x: Any, y: Any) -> Scatter:
     """Runs of a mixture as points; the hover text gives their exact size and seed."""
-    return Scatter(
+    trace = dots(list(map(float, x)), list(map(float, y)), style.colour, style.symbol, size=6)
+    return trace.update(
         name=html.escape(name),
-        x=list(map(float, x)),
-        y=list(map(float, y)),
         customdata=runs[["params", "examples", "seed"]].to_numpy().tolist(),
-        mode="markers",
-        marker={"color": style.colour, "symbol": style.symbol, "size": 6, "opacity": 0.8},
+        marker_opacity=0.8,
         hovertemplate="%{fullData.name}<br>N = %{customdata[0]}, D = %{customdata[1]}, "
         "seed %{customdata[2]}<br>%{y:.4g}<extra></extra>",
     )
