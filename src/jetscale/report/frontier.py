@@ -6,13 +6,7 @@ mixture is only called the best where the laws behind the choice are identified.
 
 from typing import Any
 
-from jetscale.report.decisions import (
-    allocation_warnings,
-    changes_nothing,
-    choice,
-    loose_frontiers,
-    may_choose,
-)
+from jetscale.report import decisions
 from jetscale.report.figures import law as figures
 from jetscale.report.results import compute_range
 from jetscale.report.values import Context, Reasons, Table, table
@@ -43,7 +37,7 @@ def frontier(context: Context, reasons: Reasons) -> dict[str, Any]:
     rows = {name: one.rows for name, one in context.results.conventions.items()}
     comparison = context.results.comparison
     return {
-        "loose": loose_frontiers(fits),
+        "loose": decisions.loose_frontiers(fits),
         "panels": context.panels(drawn),
         "routes": _routes(context, reasons),
         "isoflop": context.panels(isoflop),
@@ -80,7 +74,7 @@ def _conventions(context: Context, reasons: Reasons) -> Table:
         }
         for name, one in context.results.conventions.items()
         for row in one.rows
-        if row is one.rows[0] or not changes_nothing(row, one.rows[0])
+        if row is one.rows[0] or not decisions.changes_nothing(row, one.rows[0])
     ]
     return table("Exponents by compute convention", rows, text=2)
 
@@ -135,7 +129,7 @@ def budgets(context: Context, reasons: Reasons) -> dict[str, Any]:
     for answer in answers:
         for name, found in answer.mixtures.items():
             cell = found.measured
-            row = {
+            row: dict[str, object] = {
                 "budget (FLOPs)": number(answer.budget_flops),
                 "mixture": name,
                 "N*": reasons.estimate(found.params),
@@ -145,13 +139,17 @@ def budgets(context: Context, reasons: Reasons) -> dict[str, Any]:
                 "measured D": short(cell.examples) if cell else "–",
                 "measured loss": number(cell.loss, 4) if cell else "–",
             }
-            crown = {"lowest loss in": f"{found.best_share:.0%}"} if may_choose(answers) else {}
+            crown = (
+                {"lowest loss in": f"{found.best_share:.0%}"}
+                if decisions.may_choose(answers)
+                else {}
+            )
             rows.append(row | crown)
     return {
         "low": number(low),
         "high": number(high),
         "convention": fits.cost.convention,
-        "choice": choice(answers),
+        "choice": decisions.choice(answers),
         "table": table("What a budget buys", rows, text=2),
-        "warnings": allocation_warnings(answers),
+        "warnings": decisions.allocation_warnings(answers),
     }

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 import pandas as pd
-from plotly.graph_objects import Figure, Scatter
+from plotly.graph_objects import Figure
 
 from jetscale.measures.figure import AXES, MixtureMap
 from jetscale.report.figures import drawing
@@ -43,53 +43,60 @@ def mixture_map(found: MixtureMap, styles: Mapping[str, Style]) -> Figure:
 
 def differences(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
     """Mean paired loss difference to the baseline against D, with intervals."""
-    figure = empty("training jets D", f"loss − loss of {html.escape(study.baseline)}")
-    pairs = [pair for pair in study.pairs if pair.baseline == study.baseline]
-    for i, pair in enumerate(pairs):
-        points = [(row.examples or math.nan, row.difference, "") for row in pair.by_examples]
-        figure.add_trace(_points(pair.mixture, styles[pair.mixture], points, i, len(pairs)))
-    drawing.rule(figure, y=0)
-    return drawing.data_axis(figure, [row.examples for pair in pairs for row in pair.by_examples])
+    found = {
+        pair.mixture: [(row.examples or math.nan, row.difference, "") for row in pair.by_examples]
+        for pair in study.pairs
+        if pair.baseline == study.baseline
+    }
+    figure = _estimates(f"loss − loss of {html.escape(study.baseline)}", found, styles)
+    return drawing.rule(figure, y=0)
 
 
 def data_factors(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
     """Effective-data factor relative to the baseline against D; limits as open triangles."""
-    figure = empty("training jets D", "effective-data factor")
-    pairs = [pair for pair in study.pairs if pair.baseline == study.baseline]
-    for i, pair in enumerate(pairs):
-        points = [
+    found = {
+        pair.mixture: [
             (row.examples or math.nan, row.data_factor.factor, row.data_factor.bound)
             for row in pair.by_examples
             if row.data_factor is not None
         ]
-        figure.add_trace(_points(pair.mixture, styles[pair.mixture], points, i, len(pairs)))
-    drawing.rule(figure, y=1)
-    figure.update_yaxes(type="log", tickvals=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50], tickformat="~g")
-    return drawing.data_axis(figure, [row.examples for pair in pairs for row in pair.by_examples])
+        for pair in study.pairs
+        if pair.baseline == study.baseline
+    }
+    figure = drawing.rule(_estimates("effective-data factor", found, styles), y=1)
+    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
+    return figure.update_yaxes(type="log", tickvals=ticks, tickformat="~g")
 
 
-def _points(
-    name: str, style: Style, points: list[tuple[float, Estimate, str]], index: int, count: int
-) -> Scatter:
-    """One mixture's estimates with their intervals; an end that is unknown gets no bar."""
-    values = [estimate.value for _, estimate, _ in points]
-    above = [e.high - e.value if math.isfinite(e.high) else 0.0 for _, e, _ in points]
-    below = [e.value - e.low if math.isfinite(e.low) and e.low else 0.0 for _, e, _ in points]
-    apart = drawing.shift(index, count)
-    symbols = [_LIMITS.get(bound, style.symbol) for _, _, bound in points]
-    return dots(
-        [examples * apart for examples, _, _ in points],
-        values,
-        style.colour,
-        symbols,
-        size=9,
-        name=html.escape(name),
-        customdata=[examples for examples, _, _ in points],
-        error_y={"type": "data", "array": above, "arrayminus": below, "width": 4, "thickness": 1.5},
-        mode="lines+markers",
-        line={"color": style.colour, "width": 1.5},
-        hovertemplate="%{fullData.name}<br>D = %{customdata}<br>%{y:.4g}<extra></extra>",
-    )
+def _estimates(
+    title: str,
+    found: Mapping[str, list[tuple[float, Estimate, str]]],
+    styles: Mapping[str, Style],
+) -> Figure:
+    """Estimates by mixture against D with their intervals; an end that is unknown gets no bar."""
+    figure = empty("training jets D", title)
+    for i, (name, points) in enumerate(found.items()):
+        style, apart = styles[name], drawing.shift(i, len(found))
+        above = [e.high - e.value if math.isfinite(e.high) else 0.0 for _, e, _ in points]
+        below = [e.value - e.low if math.isfinite(e.low) and e.low else 0.0 for _, e, _ in points]
+        bars = {"type": "data", "array": above, "arrayminus": below, "width": 4, "thickness": 1.5}
+        trace = dots(
+            [examples * apart for examples, _, _ in points],
+            [estimate.value for _, estimate, _ in points],
+            style.colour,
+            [_LIMITS.get(bound, style.symbol) for _, _, bound in points],
+            size=9,
+        )
+        trace.update(
+            name=html.escape(name),
+            customdata=[examples for examples, _, _ in points],
+            error_y=bars,
+            mode="lines+markers",
+            line={"color": style.colour, "width": 1.5},
+            hovertemplate="%{fullData.name}<br>D = %{customdata}<br>%{y:.4g}<extra></extra>",
+        )
+        figure.add_trace(trace)
+    return drawing.data_axis(figure, [x for points in found.values() for x, _, _ in points])
 
 
 def losses(runs: pd.DataFrame, styles: Mapping[str, Style]) -> dict[str, Figure]:
