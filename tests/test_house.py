@@ -53,6 +53,28 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.store.local",
         "jetscale.words",
     },
+    "jetscale.jets.generator": {
+        "jetscale.errors",
+        "jetscale.jets.arrays",
+        "jetscale.jets.schema",
+        "jetscale.jets.generator",
+    },
+    "jetscale.jets.detector": {
+        "jetscale.jets.arrays",
+        "jetscale.jets.schema",
+        "jetscale.jets.generator",
+        "jetscale.jets.detector",
+    },
+    "jetscale.measures": {
+        "jetscale.errors",
+        "jetscale.jets",
+        "jetscale.mixtures",
+        "jetscale.plan",
+        "jetscale.store",
+        "jetscale.study",
+        "jetscale.training.embed",
+        "jetscale.measures",
+    },
     "jetscale.scaling": {"jetscale.errors", "jetscale.scaling"},
     "jetscale.models": {
         "jetscale.errors",

@@ -43,10 +43,11 @@ def test_a_number_is_right_in_its_digits(value, digits):
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(656, "656"), (2590.4, "2.59k"), (1.2e6, "1.2M"), (999_999, "1M")]
+    ("value", "shown"), [(656, "656"), (2592, "2.59k"), (1.2e6, "1.2M"), (0.5, "0.5")]
 )
 def test_counts_are_short(value, shown):
     assert short(value) == shown
+    assert [short(x, 2) for x in (888e6, 999.9, 12345)] == ["890M", "1k", "12k"]
 
 
 def test_intervals_stand_in_brackets():
