@@ -55,7 +55,7 @@ def test_smallest_and_largest_size_with_all_seeds(study, shards, results, progre
 
 def test_too_few_validation_jets_of_a_class_are_no_failure(study, shards, results, progress):
     pretend(study, results, "both")
-    object.__setattr__(study.recipe, "validation_jets", 20)
+    object.__setattr__(study.recipe.evaluation, "validation_jets", 20)
     # the key of a run depends on the controls
     pretend(study, results, "both")
     found, remarks = measure_trunks(study, results, shards, progress)
