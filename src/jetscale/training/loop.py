@@ -7,6 +7,7 @@ whoever stores the result deletes it. Several processes can train one model toge
 `jetscale.training.ranks`).
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, process_time
@@ -155,6 +156,12 @@ class _Training:
         if not np.isfinite(outputs).all():
             self._fail("the output is not finite", self.step - 1)
         scores = self.engine.objective.scores(outputs, data.labels, self.spec.classes)
+        loss = scores.get("loss")
+        if not isinstance(loss, float) or not math.isfinite(loss):
+            raise TrainingError(
+                f"run {self.spec.key}: objective {self.spec.recipe.model.objective!r} scores "
+                f"{len(data)} jets with the loss {loss!r}, needs a finite float called 'loss'"
+            )
         self.seconds["steps"] += ready - begin
         self.seconds["evaluation"] += perf_counter() - ready
         return scores
