@@ -8,20 +8,22 @@ from jetscale.models.inputs import feature_inputs
 from jetscale.models.transformer.model import Trunk
 from jetscale.plan import plan_runs
 from jetscale.store.checkpoints import save_trunk
-from jetscale.store.records import trunk_path
+from jetscale.store.records import RecordStore
 from jetscale.study import Mixture
 
 INPUTS = feature_inputs(FEATURE_SETS["kinpid"])
 
 
-def pretend(study, folder, mixture, factor=1.0):
+def pretend(study, home, mixture, factor=1.0):
     """Trunks of a mixture as pretraining leaves them."""
-    for run in plan_runs(study):
+    runs = plan_runs(study)
+    store = RecordStore.open(study, home, runs)
+    for run in runs:
         if run.kind == "pretrain" and run.mixture.name == mixture:
             weights = Trunk(run.size, INPUTS, run.seed).state_dict()
             scaled = {name: factor * value for name, value in weights.items()}
             description = {"size": run.size.name, "features": "kinpid"}
-            save_trunk(trunk_path(folder, run.key), scaled, description)
+            save_trunk(store.trunk(run.key), scaled, description)
 
 
 def test_without_trunks_nothing_fails_and_the_table_says_why(study, shards, results, progress):

@@ -9,7 +9,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,24 @@ import numpy as np
 import torch
 
 from jetscale.digests import digest
-from jetscale.errors import JetscaleError, StorageError, TrainingError
+from jetscale.errors import Failure, JetscaleError, StorageError, TrainingError
 from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import open_stream
 from jetscale.models.inputs import feature_inputs
 from jetscale.plan import Run, pretraining_examples
-from jetscale.store.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
+from jetscale.store.former import Former
+from jetscale.store.home import StudyFolder
+from jetscale.store.record import Record
+from jetscale.store.records import (
+    HEARTBEAT_SECONDS,
+    RecordStore,
+    find_finished,
+)
 from jetscale.study import Study
 from jetscale.training.loop import train_run
+from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
 
 
@@ -35,11 +43,12 @@ class Job:
     """A trial as it travels to a worker: no open file, no tensor, nothing of Ray."""
 
     study: Study
-    folder: Path
+    folder: StudyFolder
     """Results folder of the study, visible on every node."""
     streams: Mapping[str, Path]
-    held_fixed: Mapping[str, Any]
+    recipe: Mapping[str, Any]
     runs: tuple[Run, ...]
+    former: Former = field(default_factory=Former)
     device: str = "cpu"
 
 
@@ -69,15 +78,18 @@ class _Inputs:
 def run_job(job: Job) -> dict[str, int]:
     """Train the runs of a job that have no record; returns how many were trained and failed.
 
+    Of several data-parallel ranks the first one alone writes records, failures and signs of life.
+
     Raises
     ------
     StorageError
         A record or checkpoint cannot be written: no run could be kept.
     """
     counts = {"trained": 0, "failed": 0}
-    store = RecordStore(job.folder)
+    store = RecordStore(job.folder, job.former)
     inputs = _Inputs(job.streams)
-    done = finished(store, job.folder, job.runs)
+    done = find_finished(store, job.runs)
+    leads = Ranks.current().rank == 0
     for run in job.runs:
         if run.key in done:
             continue
@@ -86,11 +98,13 @@ def run_job(job: Job) -> dict[str, int]:
         except StorageError:
             raise
         except (JetscaleError, torch.OutOfMemoryError) as error:
-            store.write_failure(run, " ".join(str(error).split())[:500])
+            if leads:
+                store.write_failure(run, Failure.of(error))
             counts["failed"] += 1
             continue
-        store.write(record)
-        _checkpoint(job, run).unlink(missing_ok=True)
+        if leads:
+            store.write(record)
+            job.folder.checkpoint(run.key).unlink(missing_ok=True)
         counts["trained"] += 1
     return counts
 
@@ -98,13 +112,21 @@ def run_job(job: Job) -> dict[str, int]:
 def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
     pretraining = run.kind == "pretrain"
     stream = pretraining_stream(run.mixture) if pretraining else f"train-{run.subset}"
-    trunk, pretraining_flops = _trunk(job, run, store)
-    train = (
-        _pretraining_jets(job, run, inputs) if pretraining else inputs.read(stream, run.examples)
-    )
-    held_out = {name: inputs.read(name, jets) for name, jets in _held_out(job, run).items()}
+    trunk = _trunk(run, store)
+    if pretraining:
+        # the jets of a mixture that its budget pays for
+        pool = inputs.read(stream, job.study.recipe.data.pretraining_pool)
+        train = pool.head(pretraining_examples(job.study, run.mixture, run.size, pool.lengths))
+    else:
+        train = inputs.read(stream, run.examples)
+    # a pretraining run is not scored: it only reports its training loss
+    evaluation = {} if pretraining else asdict(job.study.recipe.evaluation)
+    held_out = {
+        name.removesuffix("_jets"): inputs.read(name.removesuffix("_jets"), jets)
+        for name, jets in evaluation.items()
+    }
     started = time.time()
-    store.beat(run.key, 0, run.steps)
+    beat = _heartbeat(store, run) if Ranks.current().rank == 0 else None
     result = train_run(
         RunSpec(
             key=run.key,
@@ -119,13 +141,12 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         held_out.get("validation"),
         held_out.get("test"),
         device=job.device,
-        trunk=trunk,
-        checkpoint=_checkpoint(job, run),
-        save_trunk=trunk_path(job.folder, run.key) if pretraining else None,
-        on_step=_heartbeat(store, run),
+        trunk=store.trunk(trunk.key) if trunk else None,
+        checkpoint=job.folder.checkpoint(run.key),
+        save_trunk=job.folder.trunk(run.key) if pretraining else None,
+        on_step=beat,
     )
     return Record(
-        key=run.key,
         study=job.study.name,
         kind=run.kind,
         mixture=run.mixture.name,
@@ -135,13 +156,18 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         heads=run.size.heads,
         seed=run.seed,
         subset=run.subset,
-        pretraining_flops=pretraining_flops,
-        controls=dict(job.held_fixed),
-        controls_digest=digest(dict(job.held_fixed)),
-        streams={name: inputs.digest(name) for name in (stream, *held_out)},
         trunk=run.trunk,
+        pretraining_examples=trunk.examples if trunk else 0,
+        pretraining_flops=trunk.flops if trunk else 0.0,
+        recipe=dict(job.recipe),
+        recipe_digest=digest(dict(job.recipe)),
+        streams={name: inputs.digest(name) for name in (stream, *held_out)},
         host=socket.gethostname(),
-        versions=_versions(),
+        versions={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
         started=started,
         finished=time.time(),
         **_measured(result),
@@ -149,53 +175,28 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
 
 
 def _measured(result: RunResult) -> dict[str, Any]:
-    """The fields of a record that training measured."""
-    shared = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)} - {"key"}
-    return {
-        **{name: getattr(result, name) for name in shared},
+    """The fields of a record that training measured, under the names they have there."""
+    shared = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)}
+    return {name: getattr(result, name) for name in shared} | {
+        "loss": result.loss,
         "validation_loss": result.validation_loss,
-        "loss": result.training_loss if result.loss is None else result.loss,
         "scores": dict(result.test or {}),
+        "validation_scores": dict(result.validation or {}),
     }
 
 
-def _versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
-
-
-def _checkpoint(job: Job, run: Run) -> Path:
-    return job.folder / "checkpoints" / f"{run.key}.pt"
-
-
-def _trunk(job: Job, run: Run, store: RecordStore) -> tuple[Path | None, float]:
-    """The trunk a run starts from, and the FLOPs spent on it."""
+def _trunk(run: Run, store: RecordStore) -> Record | None:
+    """The record of the pretraining run that a run starts from."""
     if run.trunk is None:
-        return None, 0.0
-    path, record = trunk_path(job.folder, run.trunk), store.read(run.trunk)
-    if record is None or not path.is_file():
+        return None
+    record = store.read(run.trunk)
+    if record is None or not store.trunk(run.trunk).is_file():
         raise TrainingError(f"{run.name}: its pretraining run {run.trunk} has not finished")
-    return path, record.flops
-
-
-def _pretraining_jets(job: Job, run: Run, inputs: _Inputs) -> Ragged:
-    """The jets of a mixture that its budget pays for."""
-    pool = inputs.read(pretraining_stream(run.mixture), job.study.recipe.data.pretraining_pool)
-    return pool.head(pretraining_examples(job.study, run.mixture, run.size, pool.lengths))
-
-
-def _held_out(job: Job, run: Run) -> dict[str, int]:
-    """Streams a run is scored on; a pretraining run only reports its training loss."""
-    if run.kind == "pretrain":
-        return {}
-    recipe = job.study.recipe
-    return {"validation": recipe.evaluation.validation_jets, "test": recipe.evaluation.test_jets}
+    return record
 
 
 def _heartbeat(store: RecordStore, run: Run) -> Callable[[int, int], None]:
+    store.beat(run.key, 0, run.steps)
     last = time.monotonic()
 
     def beat(step: int, steps: int) -> None:
