@@ -1,5 +1,7 @@
 """A user's own torch module as an architecture."""
 
+import os
+import subprocess
 import sys
 import textwrap
 from functools import partial
@@ -274,6 +276,30 @@ def test_the_version_follows_the_source_or_is_given(package):
     assert own(given).version == 12
     # a callable object does not know its module: that of the reference counts
     assert OwnModel(REFERENCE, partial(build)).version == 12
+
+
+@pytest.mark.integration
+def test_a_reference_is_found_in_a_fresh_process(package):
+    code = f"""
+from jetscale.jets.schema import FEATURE_SETS
+from jetscale.models.inputs import feature_inputs
+from jetscale.models.protocol import architecture_named
+from jetscale.study import ModelSize
+found = architecture_named({REFERENCE!r})
+features = feature_inputs(FEATURE_SETS["kin"])
+size = ModelSize(width=8, layers=1, heads=2)
+print(found.version, found.parameters(size, features, 3).total)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(package.parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = architecture_named(REFERENCE)
+    total = here.parameters(SIZE, KIN, 3).total
+    assert result.stdout.split() == [here.version, str(total)]
 
 
 def test_a_function_without_source_asks_for_a_version():
