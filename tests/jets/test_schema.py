@@ -50,7 +50,7 @@ def test_patterns_and_unknown_labels():
 
 @pytest.mark.parametrize("feature_set", schema.FEATURE_SETS)
 def test_inputs_are_the_columns_that_standardisation_reads(feature_set):
-    inputs = schema.inputs_of(feature_set)
+    inputs = schema.JETS.inputs_of(feature_set)
     assert {*inputs, "jet_label"} == set(columns_for(feature_set))
     assert set(inputs) <= {*schema.PART_COLUMNS, *schema.JET_COLUMNS}
 
@@ -62,4 +62,4 @@ def test_feature_sets_have_the_published_sizes():
         "full": 17,
     }
     with pytest.raises(StudyError, match="did you mean 'kinpid'"):
-        schema.inputs_of("kin_pid")
+        schema.JETS.inputs_of("kin_pid")

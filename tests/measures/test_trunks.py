@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jetscale.jets.schema import features_of
+from jetscale.jets.schema import JETS
 from jetscale.measures.result import DOWNSTREAM
 from jetscale.measures.trunks import find_trunks, measure_trunks
 from jetscale.models.transformer.model import Trunk
@@ -10,7 +10,7 @@ from jetscale.store.checkpoints import save_trunk
 from jetscale.store.records import trunk_path
 from jetscale.study import Mixture
 
-NAMES = [feature.name for feature in features_of("kinpid")]
+NAMES = [feature.name for feature in JETS.features_of("kinpid")]
 
 
 def pretend(study, folder, mixture, factor=1.0):

@@ -28,7 +28,7 @@ def by_hand(jet, feature_set, limit):
         row = []
         for name in FEATURE_SETS[feature_set]:
             f, x = FEATURES[name], derived.get(name, p.get(name))
-            row.append(x if f.shift is None else min(max((x - f.shift) * f.factor, f.low), f.high))
+            row.append(x if f.mean is None else min(max((x - f.mean) * f.factor, f.low), f.high))
         rows.append(row)
     return rows
 
@@ -204,7 +204,7 @@ def test_real_standardised_jets(published, feature_set):
     names = FEATURE_SETS[feature_set]
     reference = reference[:, [FEATURE_SETS["full"].index(name) for name in names]]
     for i, name in enumerate(names):
-        if FEATURES[name].shift is not None:
+        if FEATURES[name].mean is not None:
             reference[:, i] = reference[:, i].clip(FEATURES[name].low, FEATURES[name].high)
     found = standardise(table, feature_set, 128).values
     rounded = {"part_logptrel": 3e-6, "part_logerel": 3e-6, "part_d0": 2e-7, "part_dz": 2e-7}

@@ -136,6 +136,6 @@ def test_equal_flops_decide_the_pretraining_jets(tmp_path, given):
     assert stream.rows == 60
     lengths = stream.read().lengths
     size = study.ladder[0]
-    assert record.examples == pretraining_examples(study, study.mixtures[1], size, lengths)
+    assert record.examples == pretraining_examples(study, study.mixtures[1], size, lengths, 27)
     assert record.examples != 30
     assert record.controls["pretraining_budget"] == "flops"

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from jetscale.errors import TrainingError
-from jetscale.jets.schema import features_of
+from jetscale.jets.schema import JETS
 from jetscale.models.transformer.model import Trunk, batch_of
 from jetscale.store.checkpoints import save_trunk
 from jetscale.study import Controls, ModelSize
@@ -12,7 +12,7 @@ from jetscale.training.order import Seeds
 
 SIZE = ModelSize(width=8, layers=1, heads=2)
 CONTROLS = Controls(pretraining_jets=1, validation_jets=1, test_jets=1, features="kin")
-NAMES = [feature.name for feature in features_of("kin")]
+NAMES = [feature.name for feature in JETS.features_of("kin")]
 DESCRIPTION = {"size": SIZE.name, "features": "kin"}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from jetscale.jets.schema import features_of
+from jetscale.jets import schema
 from jetscale.measures import alignment, diversity
 from jetscale.measures.axes import axes_of
 from jetscale.measures.result import DOWNSTREAM, MeasureTable, Row, Value, Values
@@ -139,7 +139,7 @@ def _spaces(samples: Samples, recipe: Recipe) -> list[_Space]:
     names = [DOWNSTREAM, *samples.mixtures]
     tables = [samples.downstream.table, *(s.table for s in samples.mixtures.values())]
     task = samples.reference.table
-    features = [feature.name for feature in features_of(recipe.data.features)]
+    features = [feature.name for feature in schema.JETS.features_of(recipe.data.features)]
     streams = [model_inputs(t, recipe) for t in (task, *tables)]
     embed = Constituents(streams[0], features).embed
     found = dict(

@@ -7,7 +7,7 @@ from typing import Any
 from jetscale.mixtures.inputs import given_folders
 from jetscale.plan import Run, plan_runs, seconds
 from jetscale.plan.identity import held_fixed
-from jetscale.study import Folders, Study
+from jetscale.study import Declared, Folders, Study
 
 
 def overview(study: Study) -> dict[str, Any]:
@@ -44,6 +44,8 @@ def _pretraining(study: Study) -> dict[str, Any]:
     source = study.source
     if isinstance(source, Folders):
         return {f"pretraining.{part}": folder for part, folder in source.pretrain.items()}
+    if isinstance(source, Declared):
+        return {f"pretraining.{c.name}": ", ".join(c.classes) for c in source.pretraining}
     return {f"pretraining.{name}": value for name, value in asdict(source.pretraining).items()}
 
 

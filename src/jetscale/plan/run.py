@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from jetscale.digests import digest
 from jetscale.errors import StudyError
-from jetscale.jets.schema import JETCLASS2, features_of
+from jetscale.jets.schema import JETCLASS2, JETS
 from jetscale.jets.shards import open_shards
 from jetscale.mixtures.quota import quotas
 from jetscale.models.transformer import flops
-from jetscale.study import Folders, Mixture, ModelSize, Study
+from jetscale.study import Declared, Folders, Mixture, ModelSize, Study
 from jetscale.words import short
 
 ARCHITECTURE = "pre-norm transformer, RMSNorm, SwiGLU, mean and attention pooling, version 1"
@@ -73,17 +73,26 @@ class Trial:
 
 
 @lru_cache
-def expected_constituents(limit: int) -> tuple[float, float]:
-    """Mean of n and of n^2 for jets cut to ``limit`` constituents.
+def expected_constituents(
+    limit: int,
+    typical: float = JETS.typical_length,
+    spread: float = JETS.length_spread,
+) -> tuple[float, float]:
+    """Mean of n and of n^2 for examples cut to ``limit`` constituents.
 
-    From a log-normal multiplicity with median 42 and width 0.38, which describes JetClass-like
-    jets; exact sums replace it once the streams exist.
+    From a log-normal multiplicity with median ``typical`` and width ``spread``, which describes
+    JetClass-like jets; exact sums replace it once the streams exist.
     """
     quantiles = (np.arange(2000) + 0.5) / 2000
     deviations = np.array([NormalDist().inv_cdf(q) for q in quantiles])
-    n = 42 * np.exp(0.38 * deviations)
-    n = np.clip(n, 5, limit)
+    n = np.clip(typical * np.exp(spread * deviations), 1, limit)
     return float(n.mean()), float((n**2).mean())
+
+
+def _expected(study: Study) -> tuple[float, float]:
+    schema = study.schema
+    limit = study.recipe.data.constituents
+    return expected_constituents(limit, schema.typical_length, schema.length_spread)
 
 
 def plan_runs(study: Study) -> tuple[Run, ...]:
@@ -96,11 +105,12 @@ def plan_runs(study: Study) -> tuple[Run, ...]:
     out: list[Run] = []
     for mixture in study.mixtures:
         known = fixed | {"pretraining": pretraining_identity(study, mixture)}
+        labels = len(study.labels(mixture))
         for size in study.ladder:
             for seed, subset in study.replicates():
                 trunk = None
                 if not mixture.is_scratch:
-                    out.append(_pretraining_run(study, known, mixture, size, seed))
+                    out.append(_pretraining_run(study, known, mixture, size, seed, labels))
                     trunk = out[-1].key
                 for examples in sorted(study.data_sizes):
                     run = _finetuning_run(study, known, mixture, size, seed, subset, examples)
@@ -112,8 +122,14 @@ def source_identity(study: Study) -> dict[str, Any]:
     """What decides the downstream jets: generator settings, or the content of the shard folders."""
     source = study.source
     if isinstance(source, Folders):
-        folders = {"train": source.train, "validation": source.validation, "test": source.test}
-        return {role: open_shards(Path(folder)).digest for role, folder in folders.items()}
+        return {role: source.open(role).digest for role in ("train", "validation", "test")}
+    if isinstance(source, Declared):
+        return {
+            "declared": digest(source.downstream.identity),
+            "corpus": source.downstream.name,
+            "train_examples": source.train_examples,
+            "seed": source.seed,
+        }
     plain = asdict(source)
     del plain["pretraining"]  # decides what a mixture is, not what it is compared on
     return {"simulated": DATA_VERSION, **plain}
@@ -123,10 +139,12 @@ def pretraining_identity(study: Study, mixture: Mixture) -> dict[str, Any]:
     """What decides the pretraining jets of a mixture, part by part."""
     source = study.source
     if isinstance(source, Folders):
-        return {
-            part: open_shards(Path(str(source.folder_of(part)))).digest for part in mixture.parts
-        }
-    pools, conditions = part_pools(study), asdict(source.pretraining)
+        return {part: open_shards(Path(source.folder_of(part))).digest for part in mixture.parts}
+    pools = part_pools(study)
+    if isinstance(source, Declared):
+        made = {part: digest(source.corpus_of(part).identity) for part in mixture.parts}
+        return {part: {"jets": pools.get(part, 0), "declared": made[part]} for part in made}
+    conditions = asdict(source.pretraining)
     return {part: {"jets": pools.get(part, 0), **conditions} for part in mixture.parts}
 
 
@@ -156,7 +174,12 @@ def study_summary(study: Study) -> dict[str, Any]:
 
 
 def _pretraining_run(
-    study: Study, fixed: dict[str, Any], mixture: Mixture, size: ModelSize, seed: int
+    study: Study,
+    fixed: dict[str, Any],
+    mixture: Mixture,
+    size: ModelSize,
+    seed: int,
+    classes: int,
 ) -> Run:
     recipe = study.recipe
     run = Run(
@@ -169,7 +192,7 @@ def _pretraining_run(
         seed=seed,
         subset=0,
         trunk=None,
-        **_cost(study, size, len(mixture.labels), recipe.data.pretraining_jets, "pretrain"),
+        **_cost(study, size, classes, recipe.data.pretraining_jets, "pretrain"),
     )
     return replace(run, key=_key(fixed, run))
 
@@ -214,9 +237,9 @@ def _key(fixed: dict[str, Any], run: Run) -> str:
 def _cost(study: Study, size: ModelSize, classes: int, examples: int, kind: Kind) -> dict[str, Any]:
     recipe = study.recipe
     epochs = recipe.schedule.pretraining_epochs if kind == "pretrain" else recipe.schedule.epochs
-    features = len(features_of(recipe.data.features))
+    features = len(study.features)
     count = flops.parameters(size, features, classes)
-    mean, mean_square = expected_constituents(recipe.data.constituents)
+    mean, mean_square = _expected(study)
     seen = examples * epochs
     return {
         "params": count.total,
@@ -234,9 +257,9 @@ def _cost(study: Study, size: ModelSize, classes: int, examples: int, kind: Kind
 
 
 def pretraining_examples(
-    study: Study, mixture: Mixture, size: ModelSize, lengths: NDArray[np.int64]
+    study: Study, mixture: Mixture, size: ModelSize, lengths: NDArray[np.int64], classes: int
 ) -> int:
-    """Jets a pretraining run uses of a stream whose jets have ``lengths`` constituents.
+    """Jets a pretraining run uses of a stream of ``classes`` whose jets have ``lengths`` tokens.
 
     Raises
     ------
@@ -246,8 +269,8 @@ def pretraining_examples(
     recipe = study.recipe
     if recipe.data.pretraining_budget == "jets":
         return recipe.data.pretraining_jets
-    shape = (size, len(features_of(recipe.data.features)))
-    mean, mean_square = expected_constituents(recipe.data.constituents)
+    shape = (size, len(study.features))
+    mean, mean_square = _expected(study)
     jets = recipe.data.pretraining_jets
     # of a typical jet and the whole corpus, so that no mixture enters its own budget
     budget = flops.training_flops(
@@ -257,7 +280,7 @@ def pretraining_examples(
         constituents=round(jets * mean),
         constituents_squared=round(jets * mean_square),
     )
-    spent = flops.cumulative_training_flops(*shape, len(mixture.labels), lengths)
+    spent = flops.cumulative_training_flops(*shape, classes, lengths)
     if spent[-1] < budget:
         raise StudyError(
             f"mixture {mixture.name!r}: its {len(lengths)} pretraining jets are small and cost "

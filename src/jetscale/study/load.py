@@ -1,14 +1,14 @@
 """Reading a sweep file: a Python file with a function ``study()`` that returns a `Study`."""
 
 import re
-import runpy
 from dataclasses import fields
 from pathlib import Path
 
 from jetscale.errors import StudyError, unknown
-from jetscale.study import Mixture, ModelSize, Recipe, Study
+from jetscale.study import Corpus, Feature, Mixture, ModelSize, Recipe, Study
+from jetscale.study.function import vars_of
 from jetscale.study.recipe import GROUPS
-from jetscale.study.source import Folders, Simulated
+from jetscale.study.source import Declared, Folders, Simulated
 
 
 def load_study(path: Path) -> Study:
@@ -24,7 +24,7 @@ def load_study(path: Path) -> Study:
     if path.suffix != ".py":
         raise StudyError(f"{path} is not a Python file; a run table is given by --runs {path}")
     try:
-        content = runpy.run_path(str(path), run_name="jetscale_sweep")
+        content = vars_of(path)
         if not callable(content.get("study")):
             raise StudyError("no function 'study' that returns a Study")
         result = content["study"]()
@@ -50,7 +50,8 @@ def _missing(path: Path) -> str:
 def _explain_type_error(error: TypeError) -> str:
     """The nearest field name when a value was given one it does not have."""
     match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    types = (Study, Mixture, Recipe, *GROUPS.values(), ModelSize, Simulated, Folders)
+    sources = (Simulated, Declared, Corpus, Feature, Folders)
+    types = (Study, Mixture, Recipe, *GROUPS.values(), ModelSize, *sources)
     owners = {kind.__name__: kind for kind in types}
     if match is None or match[1] not in owners:
         return str(error)

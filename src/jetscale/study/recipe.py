@@ -9,11 +9,12 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
 from jetscale.errors import StudyError, unknown
-from jetscale.jets.schema import features_of
 from jetscale.study.checks import number, plain, positive_int, require
 
 BUDGETS = ("jets", "flops")
 PRECISIONS = ("float32",)
+LABEL_FREE = frozenset({"masked"})
+"""Objectives that need no labels: jets of one class, or without any, can be pretrained on."""
 
 
 def _check_numbers(group: Any, owner: str) -> None:
@@ -31,7 +32,7 @@ class Data:
     pretraining_jets: int
     """Distinct jets each mixture is pretrained on; see ``pretraining_budget``."""
     features: str = "kinpid"
-    """Feature set: kin, kinpid or full."""
+    """Feature set: kin, kinpid or full for jets; other fields name their own."""
     constituents: int = 128
     """Leading constituents kept per jet."""
     pretraining_budget: str = "jets"
@@ -44,7 +45,6 @@ class Data:
     """Seed of the order of all streams; independent of the training seeds."""
 
     def __post_init__(self) -> None:
-        features_of(self.features)
         _check_numbers(self, "recipe.data")
         require(
             self.pretraining_budget in BUDGETS,

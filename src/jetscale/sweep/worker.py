@@ -20,7 +20,7 @@ from jetscale.digests import digest
 from jetscale.errors import JetscaleError, StorageError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
-from jetscale.mixtures.stream import open_stream
+from jetscale.mixtures.stream import Stream, open_stream
 from jetscale.plan import Run, pretraining_examples
 from jetscale.store.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
 from jetscale.study import Study
@@ -47,21 +47,19 @@ class _Inputs:
 
     paths: Mapping[str, Path]
     _jets: dict[tuple[str, int], Ragged] = field(default_factory=dict)
-    _digests: dict[str, str] = field(default_factory=dict)
+    _streams: dict[str, Stream] = field(default_factory=dict)
+
+    def open(self, name: str) -> Stream:
+        """A stream, with its features and classes."""
+        if name not in self._streams:
+            self._streams[name] = open_stream(self.paths[name])
+        return self._streams[name]
 
     def read(self, name: str, jets: int) -> Ragged:
         """The first ``jets`` jets of a stream."""
         if (name, jets) not in self._jets:
-            stream = open_stream(self.paths[name])
-            self._digests[name] = stream.digest
-            self._jets[name, jets] = stream.read(jets)
+            self._jets[name, jets] = self.open(name).read(jets)
         return self._jets[name, jets]
-
-    def digest(self, name: str) -> str:
-        """Content digest of a stream."""
-        if name not in self._digests:
-            self._digests[name] = open_stream(self.paths[name]).digest
-        return self._digests[name]
 
 
 def run_job(job: Job) -> dict[str, int]:
@@ -107,7 +105,8 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         RunSpec(
             key=run.key,
             size=run.size,
-            classes=run.mixture.labels if pretraining else job.study.classes,
+            classes=inputs.open(stream).labels,
+            features=inputs.open(stream).features,
             recipe=job.study.recipe,
             epochs=run.epochs,
             seed=run.seed,
@@ -135,7 +134,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         pretraining_flops=pretraining_flops,
         controls=dict(job.held_fixed),
         controls_digest=digest(dict(job.held_fixed)),
-        streams={name: inputs.digest(name) for name in (stream, *held_out)},
+        streams={name: inputs.open(name).digest for name in (stream, *held_out)},
         trunk=run.trunk,
         host=socket.gethostname(),
         versions=_versions(),
@@ -193,8 +192,10 @@ def _trunk(job: Job, run: Run, store: RecordStore) -> tuple[Path | None, float]:
 
 def _pretraining_jets(job: Job, run: Run, inputs: _Inputs) -> Ragged:
     """The jets of a mixture that its budget pays for."""
-    pool = inputs.read(pretraining_stream(run.mixture), job.study.recipe.data.pretraining_pool)
-    return pool.head(pretraining_examples(job.study, run.mixture, run.size, pool.lengths))
+    name = pretraining_stream(run.mixture)
+    pool = inputs.read(name, job.study.recipe.data.pretraining_pool)
+    classes = len(inputs.open(name).labels)
+    return pool.head(pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes))
 
 
 def _held_out(job: Job, run: Run) -> dict[str, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from jetscale.jets.schema import features_of
+from jetscale.jets.schema import JETS
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.transformer.layout import arrange
 from jetscale.models.transformer.model import Trunk, make_batch
@@ -45,7 +45,7 @@ def pooled_vectors(
     TrainingError
         The trunk cannot be read, or is of another size or other features.
     """
-    names = [feature.name for feature in features_of(recipe.data.features)]
+    names = [feature.name for feature in JETS.features_of(recipe.data.features)]
     model = Trunk(size, names, Seeds.of(seed).trunk)
     if trunk is not None:
         model.load_state_dict(

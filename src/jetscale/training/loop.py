@@ -21,7 +21,6 @@ from torch import Tensor, distributed
 from torch.nn import functional
 
 from jetscale.errors import TrainingError
-from jetscale.jets.schema import features_of
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.transformer import flops
 from jetscale.models.transformer.layout import arrange
@@ -120,7 +119,6 @@ class _Training:
         trunk: Path | None,
     ) -> None:
         seeds = Seeds.of(spec.seed)
-        names = [feature.name for feature in features_of(spec.recipe.data.features)]
         self.spec, self.train, self.validation = spec, train, validation
         self.starts, self.lengths = train.offsets[:-1], train.lengths
         self.order = Order(
@@ -130,7 +128,11 @@ class _Training:
             epochs=spec.epochs,
         )
         self.model = JetTransformer(
-            spec.size, names, len(spec.classes), trunk_seed=seeds.trunk, head_seed=seeds.head
+            spec.size,
+            spec.features,
+            len(spec.classes),
+            trunk_seed=seeds.trunk,
+            head_seed=seeds.head,
         )
         if trunk is not None:
             self.model.trunk.load_state_dict(load_trunk(trunk, _trunk_description(spec)))
@@ -247,7 +249,7 @@ def _trunk_description(spec: RunSpec) -> dict[str, str]:
 
 def _check(spec: RunSpec, role: str, data: Ragged) -> None:
     """Raise TrainingError for data that the spec cannot take."""
-    features = len(features_of(spec.recipe.data.features))
+    features = len(spec.features)
     limit = spec.recipe.data.constituents
     problem = None
     if not len(data):

@@ -19,6 +19,8 @@ class RunSpec:
     size: ModelSize
     classes: tuple[str, ...]
     """Class names in label order."""
+    features: tuple[str, ...]
+    """Names of the model inputs, in the order of the data."""
     recipe: Recipe
     epochs: int
     """Passes over the training jets."""

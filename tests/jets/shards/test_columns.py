@@ -3,8 +3,8 @@ import pyarrow as pa
 import pytest
 
 from jetscale.errors import DataError
-from jetscale.jets.schema import PART_COLUMNS
-from jetscale.jets.shards.columns import arrow_type, check_labels, conform, lengths_of
+from jetscale.jets.schema import JETCLASS, PART_COLUMNS
+from jetscale.jets.shards.columns import arrow_type, conform, count_labels, lengths_of
 
 
 def replaced(table, name, column):
@@ -65,9 +65,9 @@ def test_lists_of_unequal_length_name_the_row(make_jets):
     lists[1].append(0.0)
     n = table["jet_nparticles"][1].as_py()
     broken = replaced(table, "part_dphi", pa.array(lists, pa.list_(pa.float32())))
-    message = f"row 101: part_dphi has {n + 1} entries, jet_nparticles is {n}"
+    message = f"row 1: part_dphi has {n + 1} entries, jet_nparticles is {n}"
     with pytest.raises(DataError, match=message):
-        conform(broken, first_row=100)
+        conform(broken)
 
 
 def test_unknown_and_missing_columns(make_jets):
@@ -83,5 +83,5 @@ def test_unknown_and_missing_columns(make_jets):
 @pytest.mark.parametrize("label", [-1, 10])
 def test_labels_outside_the_corpus_name_the_row(make_jets, label):
     table = replaced(make_jets(3), "jet_label", pa.array([0, 9, label], pa.int32()))
-    with pytest.raises(DataError, match=rf"row 7: label {label} is not in 0\.\.9 of jetclass"):
-        check_labels(table, "jetclass", first_row=5)
+    with pytest.raises(DataError, match=rf"row 2: label {label} is not in 0\.\.9 of jetclass"):
+        count_labels(table, JETCLASS, "jetclass")

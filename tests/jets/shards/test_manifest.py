@@ -3,13 +3,13 @@ import json
 import pytest
 
 from jetscale.errors import DataError, StudyError
-from jetscale.jets.schema import check_columns, inputs_of
+from jetscale.jets.schema import JETS
 from jetscale.jets.shards import write_shards
 from jetscale.jets.shards.manifest import open_shards
 
 
 def check(manifest, feature_set):
-    check_columns(manifest.columns, feature_set, str(manifest.folder))
+    JETS.check_columns(manifest.columns, feature_set, str(manifest.folder))
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def made(tmp_path, make_jets):
 def test_columns_are_written_and_read(made):
     manifest = made("part_d0val", "jet_sdmass")
     content = json.loads((manifest.folder / "manifest.json").read_text())
-    assert content["format"] == 2
+    assert content["format"] == 3
     assert tuple(content["columns"]) == manifest.columns
     assert not {"part_d0val", "jet_sdmass"} & set(manifest.columns)
 
@@ -69,6 +69,6 @@ def test_absent_columns_are_named_with_what_would_do(made, absent, wanted, messa
 
 def test_a_set_is_refused_exactly_where_a_column_is_missing(made):
     manifest = made("part_deta")
-    assert "part_deta" in inputs_of("kin")
+    assert "part_deta" in JETS.inputs_of("kin")
     with pytest.raises(DataError, match="part_deta"):
         check(manifest, "kin")

@@ -207,7 +207,8 @@ class Trunk(nn.Module):
     def __init__(self, size: ModelSize, features: Sequence[str], seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        means, scales = zip(*(STANDARDISATION[name] for name in features), strict=True)
+        # inputs of other fields than jets have mean 0 and scale 1 already, see `make_schema`
+        means, scales = zip(*(STANDARDISATION.get(n, (0.0, 1.0)) for n in features), strict=True)
         scale = 1 / torch.tensor(scales)
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("shift", -torch.tensor(means) * scale, persistent=False)
