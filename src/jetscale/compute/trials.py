@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jetscale.errors import SweepError
+from jetscale.errors import Failure, SweepError
 from jetscale.plan import Trial
 from jetscale.sweep.worker import Job, run_job
 
@@ -162,8 +162,8 @@ def _check_shared(home: Path) -> None:
             )
 
 
-def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) -> list[str]:
-    """Run the trials; returns one line for each that did not finish.
+def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) -> list[Failure]:
+    """Run the trials; returns the failure of each that did not finish.
 
     Raises
     ------
@@ -190,7 +190,12 @@ def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) 
     )
     with redirect_stdout(io.StringIO()):  # Tune's own tables; progress goes to standard error
         results = tuner.fit()
-    return [_line(error) for error in results.errors]
+    return [_failure(error) for error in results.errors]
+
+
+def _failure(error: BaseException) -> Failure:
+    kind, _, reason = _line(error).partition(": ")
+    return Failure(kind=kind, reason=reason or kind)
 
 
 def _line(error: BaseException) -> str:

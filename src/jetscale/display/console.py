@@ -1,6 +1,6 @@
 """Tables and progress for a terminal; no arithmetic beyond formatting."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jetscale.jets.shards.verify import Report
-from jetscale.store.records import summarise
+from jetscale.store.records import RunState, RunStatus, count_states
+from jetscale.tracking.address import hide_password
 from jetscale.words import short
 
 console = Console(highlight=False)
@@ -92,7 +93,7 @@ def show_plan(plan: dict[str, Any]) -> None:
     for line in plan["warnings"]:
         console.print(Text(f"warning: {line}"))
     runs = table(
-        "Runs", "mixture", "size", "N", "plan_runs", "steps", "FLOPs", "pretrain", "core h", left=2
+        "Runs", "mixture", "size", "N", "runs", "steps", "FLOPs", "pretrain", "core h", left=2
     )
     for row in plan["rows"]:
         low, high = row["steps"]
@@ -107,28 +108,28 @@ def show_plan(plan: dict[str, Any]) -> None:
             f"{row['core_hours']:.2g}",
         )
     console.print(runs)
-    fixed = table("Held fixed for all mixtures", "control", "value", left=2)
-    for name, value in plan["held_fixed"].items():
+    fixed = table("Recipe: held fixed for all mixtures", "setting", "value", left=2)
+    for name, value in plan["recipe"].items():
         fixed.add_row(name, str(value))
     console.print(fixed)
 
 
-def show_status(summary: dict[str, Any], name: str) -> None:
-    """Counts per mixture, then every run that is not done, with the reason."""
-    states = ("done", "running", "failed", "missing")
-    counts = ", ".join(f"{summary[state]} {state}" for state in states)
+def show_status(rows: Sequence[RunStatus], name: str, others: int) -> None:
+    """Counts per mixture, then every run that was begun and is not done, with the reason."""
+    counts = ", ".join(f"{number} {state}" for state, number in count_states(rows).items())
     console.print(f"study {name}: {counts}")
-    per_mixture = table("Runs", "mixture", *states)
-    for mixture in dict.fromkeys(row["mixture"] for row in summary["runs"]):
-        rows = [row for row in summary["runs"] if row["mixture"] == mixture]
-        part = summarise(rows)
-        per_mixture.add_row(mixture, *(str(part[state]) for state in states))
+    if others:
+        console.print(f"{others} runs made with other settings are kept beside them")
+    per_mixture = table("Runs", "mixture", *(state.value for state in RunState))
+    for mixture in dict.fromkeys(row.mixture for row in rows):
+        part = count_states(row for row in rows if row.mixture == mixture)
+        per_mixture.add_row(mixture, *map(str, part.values()))
     console.print(per_mixture)
-    unfinished = [row for row in summary["runs"] if row["state"] in ("running", "failed")]
-    if unfinished:
-        reasons = table("Running and failed", "run", "state", "why", left=3)
-        for row in unfinished:
-            reasons.add_row(row["name"], row["state"], row["why"])
+    begun = [row for row in rows if row.state not in (RunState.DONE, RunState.MISSING)]
+    if begun:
+        reasons = table("Begun and not done", "run", "state", "why", left=3)
+        for row in begun:
+            reasons.add_row(row.name, row.state.value, row.why)
         console.print(reasons)
 
 
@@ -143,11 +144,11 @@ def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
             f"sweep: {outcome.seconds:.0f} s; {outcome.busy:.0%} of its core time in optimiser "
             "steps and evaluation"
         )
-    for problem in outcome.problems:
-        console.print(f"a trial did not finish: {problem}")
+    for failure in outcome.failures:
+        console.print(f"a trial did not finish: {failure.kind}: {failure.reason}")
     if outcome.failed:
         console.print(f"see why: jetscale status {sweep}")
     if outcome.behind:
         console.print(f"warning: {outcome.behind}")
         return
-    console.print(f"MLflow at {uri}; look with: jetscale ui")
+    console.print(f"MLflow at {hide_password(uri)}; look with: jetscale ui")

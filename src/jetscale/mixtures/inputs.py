@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from jetscale.digests import digest
 from jetscale.errors import DataError, SweepError
+from jetscale.jets import generator
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.jets.production.production import check_packages
 from jetscale.jets.production.simulation import simulate_shards
@@ -25,7 +26,8 @@ from jetscale.jets.production.workers import simulation_workers
 from jetscale.jets.schema import part_named
 from jetscale.jets.shards import open_shards, write_shards
 from jetscale.mixtures.stream import Source, StreamPlan, open_stream
-from jetscale.plan import DATA_VERSION, part_pools, pretraining_examples
+from jetscale.plan.cost import pretraining_examples
+from jetscale.plan.identity import part_pools
 from jetscale.study import Corpus, Declared, Folders, Mixture, Simulated, Study
 
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -52,7 +54,7 @@ class ShardRequest:
     def folder(self, home: Path) -> Path:
         """Where the shards live: named by content."""
         what = [self.role, self.part, self.jets, self.seed, asdict(self.conditions)]
-        identity = digest([DATA_VERSION, *what])
+        identity = digest([generator.VERSION, *what])
         slug = f"{self.role}-{part_named(self.part).slug}" if self.part else self.role
         return home / "shards" / f"{slug}-{identity}"
 

@@ -1,12 +1,15 @@
 """The plan of a study in numbers: what it trains, what that costs, and what is held fixed."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from jetscale.digests import digest
 from jetscale.mixtures.inputs import given_folders
-from jetscale.plan import Run, plan_runs, seconds
-from jetscale.plan.identity import held_fixed
+from jetscale.plan.cost import seconds
+from jetscale.plan.identity import flatten, recipe_of
+from jetscale.plan.run import Run, plan_runs
+from jetscale.scaling.power.grid import Grid, planned
 from jetscale.study import Declared, Folders, Study
 
 
@@ -17,36 +20,41 @@ def overview(study: Study) -> dict[str, Any]:
     """
     if isinstance(study.source, Folders):
         given_folders(study, study.source)  # what `run` would refuse is refused now
-    planned = plan_runs(study)
+    runs = plan_runs(study)
     rows = [
-        _row(mixture.name, size.name, [c for c in planned if _is(c, mixture.name, size.name)])
+        _row(
+            mixture.name,
+            size.name,
+            [run for run in runs if run.mixture.name == mixture.name and run.size == size],
+        )
         for mixture in study.mixtures
         for size in study.ladder
     ]
     return {
         "study": study.name,
         "mixtures": {mixture.name: dict(mixture.parts) for mixture in study.mixtures},
+        "labels": {mixture.name: list(study.labels(mixture)) for mixture in study.mixtures},
         "warnings": _warnings(study),
         "data_sizes": list(study.data_sizes),
         "seeds": list(study.seeds),
-        "runs": len(planned),
-        "pretraining_runs": sum(run.kind == "pretrain" for run in planned),
-        "finetuning_runs": sum(run.kind == "finetune" for run in planned),
-        "flops": sum(run.flops for run in planned),
-        "core_hours": sum(seconds(run) for run in planned) / 3600,
+        "runs": len(runs),
+        "pretraining_runs": sum(run.kind == "pretrain" for run in runs),
+        "finetuning_runs": sum(run.kind == "finetune" for run in runs),
+        "flops": sum(run.flops for run in runs),
+        "core_hours": sum(seconds(run) for run in runs) / 3600,
         "rows": rows,
-        "held_fixed": held_fixed(study, {}) | _pretraining(study) | {"subsets": study.subsets},
+        "recipe": flatten(recipe_of(study)),
+        "pretraining": _pretraining(study),
+        "subsets": study.subsets,
     }
 
 
 def _pretraining(study: Study) -> dict[str, Any]:
-    """Where the pretraining jets come from; decides pretrained runs, so not a control of all."""
+    """Where the pretraining jets come from: in the keys of pretrained runs, not in the recipe."""
     source = study.source
-    if isinstance(source, Folders):
-        return {f"pretraining.{part}": folder for part, folder in source.pretrain.items()}
     if isinstance(source, Declared):
-        return {f"pretraining.{c.name}": ", ".join(c.classes) for c in source.pretraining}
-    return {f"pretraining.{name}": value for name, value in asdict(source.pretraining).items()}
+        return {corpus.name: digest(corpus.identity) for corpus in source.pretraining}
+    return dict(source.pretrain) if isinstance(source, Folders) else asdict(source.pretraining)
 
 
 def _warnings(study: Study) -> list[str]:
@@ -60,22 +68,43 @@ def _warnings(study: Study) -> list[str]:
     return lines
 
 
-def _is(run: Run, mixture: str, size: str) -> bool:
-    return run.mixture.name == mixture and run.size.name == size
-
-
-def _row(mixture: str, size: str, chosen: Iterable[Run]) -> dict[str, Any]:
-    chosen = list(chosen)
-    finetuning = [run for run in chosen if run.kind == "finetune"]
-    pretraining = [run for run in chosen if run.kind == "pretrain"]
+def _row(mixture: str, size: str, runs: Sequence[Run]) -> dict[str, Any]:
+    finetuning = [run for run in runs if run.kind == "finetune"]
+    pretraining = [run for run in runs if run.kind == "pretrain"]
+    steps = [run.steps for run in finetuning]
     return {
         "mixture": mixture,
         "size": size,
         "params": finetuning[0].params,
         "params_non_embedding": finetuning[0].params_non_embedding,
-        "runs": len(chosen),
-        "steps": [min(c.steps for c in finetuning), max(c.steps for c in finetuning)],
+        "runs": len(runs),
+        "steps": [min(steps), max(steps)],
         "finetuning_flops": sum(run.flops for run in finetuning),
         "pretraining_flops": sum(run.flops for run in pretraining),
-        "core_hours": sum(seconds(run) for run in chosen) / 3600,
+        "core_hours": sum(seconds(run) for run in runs) / 3600,
     }
+
+
+def power_grid(study: Study) -> Grid:
+    """The grid of a study as the power analysis sees it: cells, seeds and FLOPs, no jets.
+
+    FLOPs are expected ones, those of pretraining per model size and seed.
+
+    Raises
+    ------
+    FitError
+        The study has too few sizes or cells for a law.
+    """
+    once = [run for run in plan_runs(study) if run.seed == study.seeds[0]]
+    trunks = [run for run in once if run.kind == "pretrain"]
+    cells = [r for r in once if r.kind == "finetune" and r.mixture == study.mixtures[0]]
+    return planned(
+        params=[run.params for run in cells],
+        examples=[run.examples for run in cells],
+        seeds=len(study.seeds),
+        flops=[run.flops for run in cells],
+        pretraining_flops=[
+            sum(trunk.flops for trunk in trunks if trunk.size == run.size) for run in cells
+        ],
+        mixtures=[mixture.name for mixture in study.mixtures],
+    )

@@ -74,7 +74,7 @@ def _load(module: str, place: str, name: str) -> Callable[..., Any]:
     """The function itself, found in this process."""
     if module:
         if place not in sys.path:
-            sys.path.append(place)
+            sys.path.insert(0, place)
         content = vars(importlib.import_module(module))
     else:
         content = vars_of(Path(place))
@@ -84,9 +84,9 @@ def _load(module: str, place: str, name: str) -> Callable[..., Any]:
 
 def vars_of(file: Path) -> dict[str, Any]:
     """What a sweep file defines; it may import modules that lie beside it."""
-    folder = str(file.absolute().parent)
+    folder = str(file.resolve().parent)
     if folder not in sys.path:
-        sys.path.append(folder)  # last: a sweep named like a package must not hide it
+        sys.path.insert(0, folder)
     return runpy.run_path(str(file), run_name=SWEEP)
 
 

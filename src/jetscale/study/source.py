@@ -11,7 +11,7 @@ from pathlib import Path
 from jetscale.errors import DataError, StudyError, unknown
 from jetscale.jets.example import Schema
 from jetscale.jets.generator.conditions import DEFAULT, Conditions
-from jetscale.jets.generator.selection import family_of
+from jetscale.jets.generator.processes import family_of
 from jetscale.jets.schema import (
     JETCLASS,
     JETCLASS2,
@@ -159,6 +159,11 @@ class Folders:
                 Path(a).resolve() != Path(b).resolve(),
                 f"folders: {a} is used as {role_a} and as {role_b}; roles must not share jets",
             )
+        # a worker on another node starts in another folder
+        for role in ("train", "validation", "test"):
+            plain(self, role, str(Path(getattr(self, role)).absolute()))
+        whole = {part: str(Path(folder).absolute()) for part, folder in self.pretrain.items()}
+        plain(self, "pretrain", whole)
 
     def open(self, role: str) -> Manifest:
         """The manifest of a downstream role; DataError if it does not fit the training folder."""

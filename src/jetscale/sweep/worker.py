@@ -17,12 +17,19 @@ import numpy as np
 import torch
 
 from jetscale.digests import digest
-from jetscale.errors import JetscaleError, StorageError, TrainingError
+from jetscale.errors import Failure, JetscaleError, StorageError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import Stream, open_stream
 from jetscale.plan import Run, pretraining_examples
-from jetscale.store.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
+from jetscale.store.former import Former
+from jetscale.store.home import StudyFolder
+from jetscale.store.record import Record
+from jetscale.store.records import (
+    HEARTBEAT_SECONDS,
+    RecordStore,
+    find_finished,
+)
 from jetscale.study import Study
 from jetscale.training.loop import train_run
 from jetscale.training.spec import RunResult, RunSpec
@@ -33,11 +40,12 @@ class Job:
     """A trial as it travels to a worker: no open file, no tensor, nothing of Ray."""
 
     study: Study
-    folder: Path
+    folder: StudyFolder
     """Results folder of the study, visible on every node."""
     streams: Mapping[str, Path]
-    held_fixed: Mapping[str, Any]
+    recipe: Mapping[str, Any]
     runs: tuple[Run, ...]
+    former: Former = field(default_factory=Former)
     device: str = "cpu"
 
 
@@ -71,9 +79,9 @@ def run_job(job: Job) -> dict[str, int]:
         A record or checkpoint cannot be written: no run could be kept.
     """
     counts = {"trained": 0, "failed": 0}
-    store = RecordStore(job.folder)
+    store = RecordStore(job.folder, job.former)
     inputs = _Inputs(job.streams)
-    done = finished(store, job.folder, job.runs)
+    done = find_finished(store, job.runs)
     for run in job.runs:
         if run.key in done:
             continue
@@ -82,11 +90,11 @@ def run_job(job: Job) -> dict[str, int]:
         except StorageError:
             raise
         except (JetscaleError, torch.OutOfMemoryError) as error:
-            store.write_failure(run, " ".join(str(error).split())[:500])
+            store.write_failure(run, Failure.of(error))
             counts["failed"] += 1
             continue
         store.write(record)
-        _checkpoint(job, run).unlink(missing_ok=True)
+        job.folder.checkpoint(run.key).unlink(missing_ok=True)
         counts["trained"] += 1
     return counts
 
@@ -94,11 +102,22 @@ def run_job(job: Job) -> dict[str, int]:
 def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
     pretraining = run.kind == "pretrain"
     stream = pretraining_stream(run.mixture) if pretraining else f"train-{run.subset}"
-    trunk, pretraining_flops = _trunk(job, run, store)
-    train = (
-        _pretraining_jets(job, run, inputs) if pretraining else inputs.read(stream, run.examples)
-    )
-    held_out = {name: inputs.read(name, jets) for name, jets in _held_out(job, run).items()}
+    trunk = _trunk(run, store)
+    if pretraining:
+        # the jets of a mixture that its budget pays for
+        classes = len(inputs.open(stream).labels)
+        pool = inputs.read(stream, job.study.recipe.data.pretraining_pool)
+        train = pool.head(
+            pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes)
+        )
+    else:
+        train = inputs.read(stream, run.examples)
+    # a pretraining run is not scored: it only reports its training loss
+    evaluation = {} if pretraining else asdict(job.study.recipe.evaluation)
+    held_out = {
+        name.removesuffix("_jets"): inputs.read(name.removesuffix("_jets"), jets)
+        for name, jets in evaluation.items()
+    }
     started = time.time()
     store.beat(run.key, 0, run.steps)
     result = train_run(
@@ -115,13 +134,12 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         held_out.get("validation"),
         held_out.get("test"),
         device=job.device,
-        trunk=trunk,
-        checkpoint=_checkpoint(job, run),
-        save_trunk=trunk_path(job.folder, run.key) if pretraining else None,
+        trunk=store.trunk(trunk.key) if trunk else None,
+        checkpoint=job.folder.checkpoint(run.key),
+        save_trunk=job.folder.trunk(run.key) if pretraining else None,
         on_step=_heartbeat(store, run),
     )
     return Record(
-        key=run.key,
         study=job.study.name,
         kind=run.kind,
         mixture=run.mixture.name,
@@ -131,79 +149,53 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         heads=run.size.heads,
         seed=run.seed,
         subset=run.subset,
-        pretraining_flops=pretraining_flops,
-        controls=dict(job.held_fixed),
-        controls_digest=digest(dict(job.held_fixed)),
-        streams={name: inputs.open(name).digest for name in (stream, *held_out)},
         trunk=run.trunk,
+        pretraining_examples=trunk.examples if trunk else 0,
+        pretraining_flops=trunk.flops if trunk else 0.0,
+        recipe=dict(job.recipe),
+        recipe_digest=digest(dict(job.recipe)),
+        streams={name: inputs.open(name).digest for name in (stream, *held_out)},
         host=socket.gethostname(),
-        versions=_versions(),
+        versions={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
         started=started,
         finished=time.time(),
         **_measured(result),
     )
 
 
+_SHARED = (
+    "key", "epochs", "params", "params_non_embedding", "examples", "examples_seen", "steps",
+    "constituents", "tokens", "peak_rate", "flops", "flops_padded", "flops_6nd", "training_loss",
+    "timings", "jets_per_second", "ranks", "device",
+)  # fmt: skip
+
+
 def _measured(result: RunResult) -> dict[str, Any]:
-    """The fields of a record that training measured."""
+    """The fields of a record that training measured; most have the name they had there."""
     test, validation = result.test, result.validation
-    return {
-        "params": result.params,
-        "params_non_embedding": result.params_non_embedding,
-        "examples": result.examples,
-        "examples_seen": result.examples_seen,
-        "steps": result.steps,
-        "flops": result.flops,
-        "flops_padded": result.flops_padded,
-        "flops_6nd": result.flops_6nd,
-        "loss": test.loss if test else result.training_curve[-1][1],
+    return {name: getattr(result, name) for name in _SHARED} | {
+        "loss": test.loss if test else None,
         "validation_loss": validation.loss if validation else None,
         "scores": asdict(test) if test else {},
         "curve": {
             "training_loss": [list(point) for point in result.training_curve],
             "validation_loss": [list(point) for point in result.validation_curve],
         },
-        "timings": result.timings,
-        "device": result.device,
     }
 
 
-def _versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
-
-
-def _checkpoint(job: Job, run: Run) -> Path:
-    return job.folder / "checkpoints" / f"{run.key}.pt"
-
-
-def _trunk(job: Job, run: Run, store: RecordStore) -> tuple[Path | None, float]:
-    """The trunk a run starts from, and the FLOPs spent on it."""
+def _trunk(run: Run, store: RecordStore) -> Record | None:
+    """The record of the pretraining run that a run starts from."""
     if run.trunk is None:
-        return None, 0.0
-    path, record = trunk_path(job.folder, run.trunk), store.read(run.trunk)
-    if record is None or not path.is_file():
+        return None
+    record = store.read(run.trunk)
+    if record is None or not store.trunk(run.trunk).is_file():
         raise TrainingError(f"{run.name}: its pretraining run {run.trunk} has not finished")
-    return path, record.flops
-
-
-def _pretraining_jets(job: Job, run: Run, inputs: _Inputs) -> Ragged:
-    """The jets of a mixture that its budget pays for."""
-    name = pretraining_stream(run.mixture)
-    pool = inputs.read(name, job.study.recipe.data.pretraining_pool)
-    classes = len(inputs.open(name).labels)
-    return pool.head(pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes))
-
-
-def _held_out(job: Job, run: Run) -> dict[str, int]:
-    """Streams a run is scored on; a pretraining run only reports its training loss."""
-    if run.kind == "pretrain":
-        return {}
-    recipe = job.study.recipe
-    return {"validation": recipe.evaluation.validation_jets, "test": recipe.evaluation.test_jets}
+    return record
 
 
 def _heartbeat(store: RecordStore, run: Run) -> Callable[[int, int], None]:
