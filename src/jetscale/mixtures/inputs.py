@@ -4,36 +4,28 @@ Simulated shards are named by what decides their content, so two studies with th
 them and a finished folder is never made again.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from jetscale.digests import digest
-from jetscale.errors import DataError, SweepError
+from jetscale.errors import DataError
 from jetscale.jets import generator
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.jets.production.production import check_packages
 from jetscale.jets.production.simulation import simulate_shards
 from jetscale.jets.production.workers import simulation_workers
 from jetscale.jets.schema import part_named
-from jetscale.jets.shards import open_shards, write_shards
+from jetscale.jets.shards import open_shards
+from jetscale.mixtures.declared import Progress as Progress
+from jetscale.mixtures.declared import ensure_declared
 from jetscale.mixtures.stream import Source, StreamPlan, open_stream
 from jetscale.plan.cost import pretraining_examples
 from jetscale.plan.identity import part_pools
-from jetscale.study import Corpus, Declared, Folders, Mixture, Simulated, Study
-
-Progress = Callable[[str, int, int], None]  # what, done, total
-
-ROWS_PER_CALL = 5_000
-"""Examples that a declared simulator makes in one call; decides their seeds, not the workers do."""
+from jetscale.study import Declared, Folders, Mixture, Simulated, Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,17 +92,12 @@ def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) ->
     source = study.source
     if isinstance(source, Folders):
         return given_folders(study, source)
-    requests: Sequence[ShardRequest | DeclaredRequest]
     if isinstance(source, Declared):
-        requests = declared_requests(study, source)
-        absent = [request for request in requests if not request.folder(home).is_dir()]
-        if absent:
-            _call_simulators(absent, home, workers, progress)
-    else:
-        requests = shard_requests(study, source)
-        missing = [request for request in requests if not request.folder(home).is_dir()]
-        if missing:
-            _simulate(missing, home, workers, progress)
+        return ensure_declared(study, source, home, workers, progress)
+    requests = shard_requests(study, source)
+    missing = [request for request in requests if not request.folder(home).is_dir()]
+    if missing:
+        _simulate(missing, home, workers, progress)
     folders = {request.name: request.folder(home) for request in requests}
     for request in requests:
         open_shards(folders[request.name], role=request.role)
@@ -142,107 +129,6 @@ def _simulate(requests: list[ShardRequest], home: Path, workers: int, progress: 
                 progress=partial(report, made),
             )
             made += request.jets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredRequest:
-    """One shard folder to be made by a declared simulator."""
-
-    name: str
-    """``train`` or ``pretrain-PART``."""
-    role: str
-    corpus: Corpus
-    classes: tuple[str, ...]
-    rows: int
-    seed: int
-
-    @property
-    def identity(self) -> str:
-        """Digest of what decides the examples, the number of them left out."""
-        return digest([self.corpus.identity, self.role, self.classes, self.seed, ROWS_PER_CALL])
-
-    def folder(self, home: Path) -> Path:
-        """Where the shards live: named by content."""
-        return (
-            home / "shards" / f"{self.role}-{self.corpus.name}-{digest([self.identity, self.rows])}"
-        )
-
-    def calls(self) -> Iterator[tuple[Corpus, tuple[str, ...], int, int]]:
-        """Corpus, classes, rows and seed of every call of the simulator."""
-        for call, first in enumerate(range(0, self.rows, ROWS_PER_CALL)):
-            # no seed serves two roles, parts or calls: they must not share examples
-            seed = int(digest([self.identity, call])[:15], 16)
-            yield self.corpus, self.classes, min(ROWS_PER_CALL, self.rows - first), seed
-
-
-def declared_requests(study: Study, source: Declared) -> list[DeclaredRequest]:
-    """What the simulators must make: three downstream roles, and the largest need of every part."""
-    evaluation = study.recipe.evaluation
-    rows = {
-        "train": source.train_examples,
-        "validation": evaluation.validation_jets,
-        "test": evaluation.test_jets,
-    }
-    wanted = [
-        (role, role, source.downstream, source.classes, number) for role, number in rows.items()
-    ]
-    wanted += [
-        (
-            f"pretrain-{part}",
-            "pretrain",
-            source.corpus_of(part),
-            source.part(part).labels,
-            number,
-        )
-        for part, number in part_pools(study).items()
-    ]
-    return [
-        DeclaredRequest(
-            name=name, role=role, corpus=corpus, classes=classes, rows=number, seed=source.seed
-        )
-        for name, role, corpus, classes, number in wanted
-    ]
-
-
-def _call_simulators(
-    requests: list[DeclaredRequest], home: Path, workers: int, progress: Progress
-) -> None:
-    """Make shards by calling users' functions, in other processes where there is enough to do."""
-    calls = [call for request in requests for call in request.calls()]
-    total, made = sum(request.rows for request in requests), 0
-    what = f"simulating {requests[0].corpus.noun}s"
-    progress(what, 0, total)
-    with ProcessPoolExecutor(min(workers, len(calls)), mp_context=get_context("spawn")) as pool:
-        tables = pool.map(_call, calls) if workers > 1 and len(calls) > 1 else map(_call, calls)
-
-        def of_request(request: DeclaredRequest) -> Iterator[pa.Table]:
-            nonlocal made
-            for table in islice(tables, sum(1 for _ in request.calls())):
-                yield table
-                made += table.num_rows
-                progress(what, made, total)
-
-        try:
-            for request in requests:
-                write_shards(
-                    request.folder(home),
-                    of_request(request),
-                    corpus=request.corpus.name,
-                    role=request.role,
-                    classes=request.corpus.classes,
-                    schema=request.corpus.schema,
-                    provenance={"seed": request.seed, **request.corpus.identity},
-                )
-        except BrokenProcessPool as error:
-            raise SweepError(f"{what}: a process died; try fewer workers or rows") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # what is not begun need not be made
-
-
-def _call(call: tuple[Corpus, tuple[str, ...], int, int]) -> pa.Table:
-    """The examples of one call of a declared simulator."""
-    corpus, classes, rows, seed = call
-    return pa.concat_tables(list(corpus.make(classes, rows, seed)))
 
 
 def given_folders(study: Study, source: Folders) -> dict[str, Path]:
