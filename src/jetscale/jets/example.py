@@ -30,13 +30,13 @@ def check_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     >>> check_names("class", ["muon", "electron"])
     ('muon', 'electron')
     """
+    if isinstance(names, str) or not names:
+        raise DataError(f"{what} names are {names!r}; give at least one, as in ('a', 'b')")
     for name in names:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise DataError(f"{what} {name!r}: use letters, digits and + . _ - only")
         if list(names).count(name) > 1:
             raise DataError(f"{what} {name!r} is listed twice; names must differ")
-    if isinstance(names, str) or not names:
-        raise DataError(f"{what} names are {names!r}; give at least one, as in ('a', 'b')")
     return tuple(names)
 
 

@@ -212,7 +212,7 @@ def classes_of(corpus: str, given: Sequence[str] | None = None) -> tuple[str, ..
                 f"{unknown('corpus', corpus, CORPORA)}; a corpus of your own needs classes=(...)"
             )
         return CORPORA[corpus]
-    classes = check_names("class", tuple(given))
+    classes = check_names("class", given)
     if classes != CORPORA.get(corpus, classes):
         raise DataError(
             f"corpus {corpus!r} has classes of its own, {', '.join(CORPORA[corpus][:3])}...; "

@@ -62,7 +62,7 @@ class Corpus:
         owner = f"corpus {self.name!r}"
         try:
             check_names("corpus", (self.name,))
-            plain(self, "classes", check_names("class", tuple(self.classes)))
+            plain(self, "classes", check_names("class", self.classes))
             schema = make_schema(
                 noun=self.noun,
                 features=tuple(self.features),

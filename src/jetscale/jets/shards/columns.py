@@ -19,6 +19,7 @@ from jetscale.jets.example import Kind, Schema
 from jetscale.jets.schema import JETS
 
 COLUMNS = JETS.columns
+NUMBERS = ("floating", "integer", "boolean")
 _STORED: dict[Kind, pa.DataType] = {
     "float": pa.float32(),
     "int": pa.int32(),
@@ -68,7 +69,7 @@ def conform(table: pa.Table, schema: Schema = JETS) -> pa.Table:
     for name in names:
         column = table[name]
         if schema != JETS and name in schema.lists:
-            column = _as_lists(column)
+            column = _as_lists(column, name)
         check_kind(name, column.type, schema)
         check_nulls(column, name)
         wanted = arrow_type(name, schema)
@@ -81,22 +82,23 @@ def conform(table: pa.Table, schema: Schema = JETS) -> pa.Table:
     return result
 
 
-def _as_lists(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Lists of float32 from lists of any kind and number, or from plain numbers (lists of one)."""
+def _as_lists(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Lists of float32 from lists of any form and number, or from plain numbers (lists of one)."""
     array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):  # no chunk at all
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
-    if pa.types.is_fixed_size_list(array.type):
-        array = array.cast(pa.list_(array.type.value_type))
-    elif not pa.types.is_nested(array.type):
+    nested = pa.types.is_nested(array.type)
+    if _kind(array.type.value_type if nested else array.type) not in NUMBERS:
+        raise DataError(f"column {name!r} is {array.type}, needs numbers or lists of numbers")
+    if not nested:
         array = pa.ListArray.from_arrays(np.arange(len(array) + 1, dtype=np.int32), array)
+    elif pa.types.is_fixed_size_list(array.type):
+        array = array.cast(pa.list_(array.type.value_type))
     return pa.chunked_array([array.cast(pa.list_(pa.float32()), safe=False)])
 
 
 def _kind(dtype: pa.DataType) -> str:
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         return f"list of {_kind(dtype.value_type)}"
-    for name in ("floating", "integer", "boolean"):
+    for name in NUMBERS:
         if getattr(pa.types, f"is_{name}")(dtype):
             return name
     return str(dtype)
