@@ -1,16 +1,19 @@
 """Calorimeter: particle showers instead of jets, made by the functions of this file.
 
-Question    Which pretraining helps to tell electrons, photons, pions and muons of 20 to 60 GeV apart
-            by their showers: showers of lower energy, or cosmic muons sorted by their direction?
-Simulator   A shower is 8 to 32 hits (depth in radiation lengths, x and y in Moliere radii, energy in
-            GeV). Depths of electromagnetic showers follow the gamma profile of the Review of
-            Particle Physics (section "Passage of particles through matter"), dE/dt ~ t^(a-1)
-            exp(-b t) with its maximum at ln(E / E_c) -+ 1/2. Pions start later, spread wider and
-            have an electromagnetic share that fluctuates; muons leave a straight track.
+Question    Electrons, photons, pions and muons of 20 to 60 GeV are to be told apart by their
+            showers, and labelled showers are few. Does it help to pretrain on showers of lower
+            energy, or on cosmic muons sorted by their direction?
+Simulator   A shower is 8 to 32 hits: depth in radiation lengths, x and y in Moliere radii, energy
+            in GeV. Depths of electromagnetic showers follow the gamma profile of the Review of
+            Particle Physics ("Passage of particles through matter"), dE/dt ~ t^(a-1) exp(-b t),
+            with its maximum at ln(E / E_c) - 1/2 for electrons and + 1/2 for photons. Pions start
+            later, spread wider and have an electromagnetic share that fluctuates. Muons leave a
+            straight track.
 Grid        3 mixtures x 3 model sizes x 4 data sizes x 2 seeds = 72 fine-tuning runs, after 12
             pretrainings.
-Command     jetscale run sweeps/calorimeter.py && jetscale fit sweeps/calorimeter.py
-Expect      Showers of lower energy below scratch when labelled showers are few; cosmic muons not.
+Command     jetscale run sweeps/calorimeter.py     (then: jetscale fit sweeps/calorimeter.py)
+Expect      Pretraining on showers of lower energy is worth several times the labelled showers,
+            pretraining on cosmic muons is worse than none; both fade as showers become many.
 """
 
 from collections.abc import Iterator
@@ -30,6 +33,7 @@ from jetscale.study import (
     Schedule,
     Study,
 )
+from jetscale.study.corpus import Simulate
 
 FEATURES = (
     Feature(name="depth", mean=8.0, scale=6.0),
@@ -100,15 +104,30 @@ def cosmic(classes: tuple[str, ...], rows: int, seed: int) -> Iterator[pa.Table]
     yield hits(np.full(rows, 3), rng.uniform(2, 60, rows), tilt, label, seed)
 
 
+def showers(name: str, classes: tuple[str, ...], simulate: Simulate) -> Corpus:
+    """A corpus of showers; all have the same features, so one model reads them all."""
+    return Corpus(
+        name=name,
+        classes=classes,
+        simulate=simulate,
+        noun="shower",
+        features=FEATURES,
+        typical_length=20.0,
+    )
+
+
 def study() -> Study:
     """The calorimeter study."""
-    shared = {"noun": "shower", "features": FEATURES, "typical_length": 20.0}
-    task = Corpus(name="particles", classes=PARTICLES, simulate=particles, **shared)
-    near = Corpus(name="low-energy", classes=LOW_ENERGY, simulate=low_energy, **shared)
-    far = Corpus(name="cosmic", classes=DIRECTIONS, simulate=cosmic, **shared)
     return Study(
         name="calorimeter",
-        source=Declared(downstream=task, pretraining=(near, far), train_examples=4_000),
+        source=Declared(
+            downstream=showers("particles", PARTICLES, particles),
+            pretraining=(
+                showers("low-energy", LOW_ENERGY, low_energy),
+                showers("cosmic", DIRECTIONS, cosmic),
+            ),
+            train_examples=2_000,
+        ),
         mixtures=(
             Mixture(name="scratch"),
             Mixture(name="near", parts={"low-energy": 1.0}),
@@ -119,13 +138,13 @@ def study() -> Study:
             ModelSize(width=16, layers=1, heads=2),
             ModelSize(width=32, layers=1, heads=4),
         ),
-        data_sizes=(250, 500, 1000, 2000),
+        data_sizes=(125, 250, 500, 1000),
         seeds=(1, 2),
         subsets=2,
         recipe=Recipe(
-            data=Data(pretraining_jets=4_000, features="all", constituents=32),
+            data=Data(pretraining_jets=3_000, features="all", constituents=32),
             schedule=Schedule(batch_size=16, epochs=3, pretraining_epochs=2),
-            evaluation=Evaluation(validation_jets=1_000, test_jets=2_000),
+            evaluation=Evaluation(validation_jets=500, test_jets=2_000),
         ),
     )
 
