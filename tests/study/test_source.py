@@ -91,7 +91,7 @@ def test_unlabelled_jets_are_for_objectives_without_labels(folders):
         StudyError, match=r"'aspen' hold one label, 'unlabelled', .* objective that"
     ):
         make(folders, aspen).labels(aspen)
-    assert make(folders, aspen, objective="masked").labels(aspen) == ("unlabelled",)
+    assert make(folders, aspen, objective="fixtures.stars:BLIND").labels(aspen) == ("unlabelled",)
     downstream = replace(folders, train=folders.pretrain["qcd"], pretrain={})
     with pytest.raises(DataError, match="role is 'pretrain', needs 'train'"):
         _ = make(downstream, Mixture(name="scratch")).classes

@@ -115,8 +115,8 @@ def test_one_label_is_no_task():
         match=r"'tops-like': its parts 'X_YY_\*b\*qq' hold one label, 'X_YY_bbqq'",
     ):
         make(mixtures=(guess,))
-    masked = make().recipe.change(objective="masked")
-    assert make(mixtures=(guess,), controls=masked).labels(guess) == ("X_YY_bbqq",)
+    blind = make().recipe.change(objective="fixtures.stars:BLIND")
+    assert make(mixtures=(guess,), controls=blind).labels(guess) == ("X_YY_bbqq",)
     two = Mixture(name="two", parts={"X_bb": 1, "X_cc": 1})
     assert make(mixtures=(two,)).labels(two) == ("X_bb", "X_cc")
 

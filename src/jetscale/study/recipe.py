@@ -13,8 +13,6 @@ from jetscale.study.checks import number, plain, positive_int, require
 
 BUDGETS = ("jets", "flops")
 PRECISIONS = ("float32",)
-LABEL_FREE = frozenset({"masked"})
-"""Objectives that need no labels: jets of one class, or without any, can be pretrained on."""
 
 
 def _check_numbers(group: Any, owner: str) -> None:

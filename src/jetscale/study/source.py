@@ -24,7 +24,7 @@ from jetscale.jets.schema import (
     split_own,
 )
 from jetscale.jets.shards.manifest import Manifest, open_shards
-from jetscale.study.checks import plain, positive_int, require
+from jetscale.study.checks import plain, positive_int, require, sequence
 from jetscale.study.corpus import Corpus
 from jetscale.study.mixture import one_spelling
 
@@ -91,7 +91,7 @@ class Declared:
     def __post_init__(self) -> None:
         for name in ("train_examples", "seed"):
             plain(self, name, positive_int("declared source", name, getattr(self, name)))
-        plain(self, "pretraining", tuple(self.pretraining))
+        plain(self, "pretraining", sequence("declared source", "pretraining", self.pretraining))
         for corpus in (self.downstream, *self.pretraining):
             require(isinstance(corpus, Corpus), f"declared source: {corpus!r} is not a Corpus")
             require(

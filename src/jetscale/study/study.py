@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 from jetscale.errors import StudyError
 from jetscale.jets.example import Feature, Schema
 from jetscale.jets.schema import JETS, Part, is_jetclass2
+from jetscale.objectives.protocol import needs_labels
 from jetscale.study.checks import check_name, plain, positive_int, require, sequence
 from jetscale.study.ladder import ModelSize
 from jetscale.study.mixture import Mixture
-from jetscale.study.recipe import LABEL_FREE, Recipe
+from jetscale.study.recipe import Recipe
 from jetscale.study.source import SOURCES, Folders, Source
 
 T = TypeVar("T")
@@ -161,7 +162,7 @@ class Study:
             )
         labels = {label for part in parts.values() for label in part.labels}
         require(
-            len(labels) != 1 or self.recipe.model.objective in LABEL_FREE,
+            len(labels) != 1 or not needs_labels(self.recipe.model.objective),
             f"{owner}: its parts {', '.join(map(repr, parts))} hold one label, "
             f"{', '.join(map(repr, labels))}, so there is nothing to tell apart; add labels, or "
             "choose an objective that needs none",
