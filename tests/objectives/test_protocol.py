@@ -3,7 +3,13 @@ import pytest
 
 from jetscale.errors import StudyError, TrainingError
 from jetscale.objectives.classify import CLASSIFY
-from jetscale.objectives.protocol import OBJECTIVES, Objective, objective_named, register
+from jetscale.objectives.protocol import (
+    OBJECTIVES,
+    Objective,
+    needs_labels,
+    objective_named,
+    register,
+)
 from jetscale.training.loop import train_run
 
 
@@ -12,6 +18,7 @@ class Regress:
 
     name = "regress"
     version = 1
+    needs_labels = False
 
     def outputs(self, classes):
         return 1
@@ -32,6 +39,12 @@ def _forget(monkeypatch):
 def test_the_built_in_one_fits_the_protocol():
     assert objective_named("classify") is CLASSIFY
     assert isinstance(CLASSIFY, Objective)
+
+
+def test_an_objective_may_need_no_labels():
+    register(Regress())
+    assert needs_labels("classify")
+    assert not needs_labels("regress")
 
 
 def test_a_registered_objective_trains_with_its_own_head_and_scores(spec_of, jets_of):
