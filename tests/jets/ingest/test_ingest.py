@@ -102,7 +102,7 @@ def test_unusable_jets_are_left_out_and_counted(make_jets, tmp_path, monkeypatch
         table = replaced(table, name, [[] if i == 25 else x for i, x in enumerate(lists)])
     n[25] = 0
     path = published(replaced(table, "jet_nparticles", n), tmp_path / "a.parquet")
-    manifest = ingest("jetclass2", "pretrain", [path], tmp_path / "s")
+    manifest = ingest("jetclass2", "pretrain", [path], tmp_path / "s", max_bad=1)
     assert summary_of(manifest) == {
         "files": 1,
         "jets_read": 30,
@@ -151,7 +151,8 @@ def test_bad_files_may_be_skipped_and_are_named(files, tmp_path, make_jets):
     assert manifest.rows == 40
     skipped = summary_of(manifest)["skipped"]
     assert [file["name"] for file in skipped] == ["notes.txt", "QCD_1.parquet"]
-    assert all("not a readable Parquet file" in file["reason"] for file in skipped)
+    assert "files of JetClass-II are Parquet or ROOT, this is a text file" in skipped[0]["reason"]
+    assert "not a readable Parquet file" in skipped[1]["reason"]
     with pytest.raises(DataError, match=r"no jets are left of 1 file.s.: 1 skipped"):
         ingest("jetclass2", "pretrain", [other], tmp_path / "t", on_bad_file="skip")
 

@@ -1,20 +1,23 @@
 """Unusable jets found, named and left out.
 
-A jet is unusable if it has no constituents, if any of its numbers is not finite in storage
-precision, if a charge or its number of constituents is no integer, if its constituent lists differ
-in length, if a momentum is unphysical (transverse momentum or energy not above zero, for the jet or
-one of its constituents: features take their logarithms), or if its label is not one of the corpus.
-Every jet is counted once, under the first of these that holds.
+A jet is unusable if its format says so (see `jetscale.jets.ingest.formats.arrays.FAULT`), if it has
+no constituents, if any of its numbers is not finite in storage precision, if a charge or its number
+of constituents is no integer, if its constituent lists differ in length, if a momentum is
+unphysical (transverse momentum or energy not above zero, for the jet or one of its constituents:
+features take their logarithms), if a value is outside `jetscale.jets.shards.columns.LIMITS`, or if
+its label is not one of the corpus. Every jet is counted once, under the first of these that holds.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jetscale.jets.schema import PART_COLUMNS, classes_of
+from jetscale.jets.ingest.formats.arrays import FAULT
+from jetscale.jets.schema import PART_COLUMNS
 from jetscale.jets.shards import columns
 
 Flags = NDArray[np.bool_]
@@ -32,7 +35,7 @@ class Cleaned:
     """Reason to the row numbers of the jets left out."""
 
 
-def clean(raw: pa.Table, corpus: str) -> Cleaned:
+def clean(raw: pa.Table, n_classes: int) -> Cleaned:
     """The usable jets of a table as a format reads it.
 
     Integers may still be stored as floats in ``raw``, as in some published files.
@@ -43,19 +46,24 @@ def clean(raw: pa.Table, corpus: str) -> Cleaned:
         A column is unknown, of another kind or holds nulls: then the table is not what its format
         says.
     """
+    told = [name for name in raw.column_names if name.startswith(FAULT)]
+    flagged = [(name.removeprefix(FAULT), raw[name].to_numpy()) for name in told]
+    raw = raw.drop_columns(told)
     for name in raw.column_names:
         columns.check_nulls(raw[name], name)
-    good, faults = np.ones(raw.num_rows, bool), {}
-    for reason, bad in _faults(raw, len(classes_of(corpus))):
+    good = np.ones(raw.num_rows, bool)
+    faults: dict[str, NDArray[np.int64]] = {}
+    for reason, bad in chain(flagged, _faults(raw, n_classes)):
         found = np.flatnonzero(good & bad)
-        if found.size:
-            faults[reason] = found
+        if found.size:  # a format may have told of some under the same reason
+            faults[reason] = np.union1d(faults.get(reason, found), found)
             good &= ~bad
     kept = raw if good.all() else raw.filter(pa.array(good))
     return Cleaned(table=columns.conform(_whole(kept)), faults=faults)
 
 
 def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
+    """Reasons and the jets (n,) they hold for, in the order in which they are looked for."""
     counts = raw["jet_nparticles"].to_numpy()
     lengths = {n: columns.lengths_of(raw[n]) for n in raw.column_names if n in PART_COLUMNS}
     uneven, filled = np.zeros(raw.num_rows, bool), counts != 0
@@ -63,37 +71,35 @@ def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
         uneven |= found != counts
         filled |= found > 0
     yield "no constituents", ~filled  # first: the axis of nothing is not finite
-    yield "non-finite value", _non_finite(raw)
-    yield "charge or count that is no integer", _no_integer(raw)
+    floats = [name for name in raw.column_names if pa.types.is_floating(_scalar(raw, name))]
+    none = np.zeros(raw.num_rows, bool)
+    lost = [_jets_with(raw, name, ~np.isfinite(_single(raw, name))) for name in floats]
+    yield "non-finite value", np.logical_or.reduce([none, *lost])
+    broken = none.copy()
+    for name in ("part_charge", "jet_nparticles"):  # a fraction, or more than 32 bits
+        if name in raw.column_names and _scalar(raw, name) in _WIDER:
+            values = columns.flat(raw[name]).to_numpy(zero_copy_only=False)
+            fits = (np.rint(values) == values) & (np.abs(values) < 2**31)
+            broken |= _jets_with(raw, name, ~fits)
+    yield "charge or count that is no integer", broken
     yield "constituent lists of unequal length", uneven
     yield "unphysical momentum", _unphysical(raw, ~uneven)
-    yield from _foreign_labels(raw["jet_label"].to_numpy(), n_classes)
-
-
-def _non_finite(raw: pa.Table) -> Flags:
-    """(n,) True for jets with a number that is NaN or infinite in single precision."""
-    bad = np.zeros(raw.num_rows, bool)
-    for name in raw.column_names:
-        if pa.types.is_floating(_scalar(raw, name)):
-            bad |= _jets_with(raw, name, ~np.isfinite(_single(raw, name)))
-    return bad
-
-
-def _no_integer(raw: pa.Table) -> Flags:
-    """(n,) True for jets with a charge or a count that has a fraction or more than 32 bits."""
-    bad = np.zeros(raw.num_rows, bool)
-    for name in ("part_charge", "jet_nparticles"):
-        if name in raw.column_names and _scalar(raw, name) in _WIDER:
-            values = _flat(raw[name]).to_numpy(zero_copy_only=False)
-            fits = (np.rint(values) == values) & (np.abs(values) < 2**31)
-            bad |= _jets_with(raw, name, ~fits)
-    return bad
+    for name, (low, high) in columns.LIMITS.items():
+        if name in floats or name == "jet_nparticles":
+            values = _single(raw, name)
+            outside = _jets_with(raw, name, (values < low) | (values > high))
+            yield f"{name} outside {low:.4g} to {high:.4g}", outside
+    labels = raw["jet_label"].to_numpy()
+    foreign = ~np.isin(labels, np.arange(n_classes))
+    for label in np.unique(labels[foreign])[:_NAMED]:
+        yield f"label {label:g} is not in 0..{n_classes - 1}", labels == label
+    yield "more labels outside the table", foreign
 
 
 def _unphysical(raw: pa.Table, even: Flags) -> Flags:
-    """(n,) True for jets with a momentum or energy that is not positive; others are not looked at.
+    """(n,) True for jets with a momentum or energy that is not positive.
 
-    ``even`` tells the jets whose lists are equally long.
+    ``even`` tells the jets whose lists are equally long; others are not looked at.
     """
     if not even.all():
         bad = np.zeros(len(even), bool)
@@ -115,17 +121,11 @@ def _scalar(raw: pa.Table, name: str) -> pa.DataType:
     return found.value_type if pa.types.is_nested(found) else found
 
 
-def _flat(column: pa.ChunkedArray) -> pa.Array:
-    """All values of a column, lists one after another."""
-    values = column.combine_chunks()
-    return values.flatten() if pa.types.is_nested(values.type) else values
-
-
 def _single(raw: pa.Table, name: str) -> NDArray[np.float32]:
     """The values of a column as they are stored; what is too large becomes infinite."""
     with np.errstate(over="ignore"):
-        values: NDArray[np.float32] = _flat(raw[name]).to_numpy().astype(np.float32, copy=False)
-    return values
+        values = columns.flat(raw[name]).to_numpy()
+        return np.asarray(values, np.float32)
 
 
 def _jets_with(raw: pa.Table, name: str, flags: Flags) -> Flags:
@@ -137,13 +137,6 @@ def _jets_with(raw: pa.Table, name: str, flags: Flags) -> Flags:
     bad = np.zeros(raw.num_rows, bool)
     bad[wrong] = True
     return bad
-
-
-def _foreign_labels(labels: NDArray[np.float64], n_classes: int) -> Iterator[tuple[str, Flags]]:
-    outside = ~np.isin(labels, np.arange(n_classes))
-    for label in np.unique(labels[outside])[:_NAMED]:
-        yield f"label {label:g} is not in 0..{n_classes - 1}", labels == label
-    yield "more labels outside the table", outside
 
 
 def _whole(table: pa.Table) -> pa.Table:

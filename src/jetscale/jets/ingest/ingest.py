@@ -1,4 +1,4 @@
-"""Public jet files to a shard folder.
+"""Public and own jet files to a shard folder.
 
 What can be read is in `jetscale.jets.ingest.formats`. Paths and the layout of all files are checked
 before any jet is read; that two files hold the same jets or give other columns shows when both have
@@ -10,7 +10,7 @@ the cuts of `jetscale.jets.ingest.cuts`; all are counted, by file and reason, in
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import Any
 
 from jetscale.errors import DataError, StorageError, unknown
 from jetscale.jets.ingest.cuts import cut_from
+from jetscale.jets.ingest.formats import own
 from jetscale.jets.ingest.formats.base import BadFile
+from jetscale.jets.ingest.sieve import MAX_BAD, named
 from jetscale.jets.ingest.work import Job, Options, Outcome, Report, convert
 from jetscale.jets.schema import ROLES
 from jetscale.jets.shards.manifest import MANIFEST, Manifest, open_shards, write_manifest
@@ -48,12 +50,16 @@ def ingest(
     progress: Progress | None = None,
     *,
     of: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    classes: Sequence[str] = (),
+    corpus: str | None = None,
     select: Sequence[str] = (),
     on_bad_file: str = "fail",
     on_bad_jet: str = "drop",
+    max_bad: float = MAX_BAD,
     run: Run = in_process,
 ) -> Manifest:
-    """Convert public files to one shard folder.
+    """Convert files of jets to one shard folder.
 
     Parameters
     ----------
@@ -70,12 +76,21 @@ def ingest(
         Called when jets have been read.
     of
         The set that OmniLearned files are of; other formats know theirs.
+    columns
+        For own jets (``arrays``): quantity to column, see
+        `jetscale.jets.ingest.formats.own.columns_of`.
+    classes
+        For own jets: class names in label order; labels that are text give their own.
+    corpus
+        For own jets: a name for all of their kind. [``own``]
     select
         Cuts such as ``200 < jet_pt < 2500``; jets that fail one are left out and counted.
     on_bad_file
         ``fail``, or ``skip`` to leave out files that are truncated, damaged or of another layout.
     on_bad_jet
         ``drop`` unusable jets and count them, or ``fail`` at the first.
+    max_bad
+        A file with a larger share of unusable jets is a bad file.
     run
         What does the work.
 
@@ -89,45 +104,59 @@ def ingest(
     StorageError
         ``out`` is not empty, is being made by another call or cannot be written.
     """
+    for what, value, known in (
+        ("role", role, ROLES),
+        ("policy for bad files", on_bad_file, ON_BAD_FILE),
+        ("policy for bad jets", on_bad_jet, ON_BAD_JET),
+    ):
+        if value not in known:
+            raise DataError(unknown(what, value, known))
+    if not 0 <= max_bad <= 1:
+        raise DataError(f"max_bad is {max_bad}; a share of jets lies between 0 and 1")
+    _check_files(format, files)
+    _check_out(out)
+    if format == "arrays" and columns and not classes:
+        classes = own.class_names(columns, files)
     options = Options(
         format=format,
         role=role,
         of=of,
+        columns=columns,
+        classes=tuple(classes),
+        corpus=corpus,
         select=tuple(select),
         on_bad_file=on_bad_file,
         on_bad_jet=on_bad_jet,
+        max_bad=max_bad,
     )
-    _check(options)
-    _check_files(options, files)
-    _check_out(out)
+    for text in select:
+        cut_from(text, options.source.jet_columns)
     total = sum(_rows(options, path) for path in files)
+    read = 0
+
+    def report(rows: int) -> None:
+        nonlocal read
+        read += rows
+        if progress:
+            progress(read, total)
+
     with _only_call(out) as parts:
         jobs = [
             Job(number=i, path=path.absolute(), parts=parts, options=options)
             for i, path in enumerate(files)
         ]
-        outcomes = _done(jobs, run, total, progress)
+        outcomes = {outcome.number: outcome for outcome in run(jobs, report)}
         _join(parts, options, jobs, outcomes)
-        _put(parts, out.absolute())
+        try:
+            parts.replace(out.absolute())
+        except OSError as error:
+            raise storage_error(out, error) from error
     return open_shards(out)
 
 
-def _check(options: Options) -> None:
-    source = options.source
-    for what, value, known in (
-        ("role", options.role, ROLES),
-        ("policy for bad files", options.on_bad_file, ON_BAD_FILE),
-        ("policy for bad jets", options.on_bad_jet, ON_BAD_JET),
-    ):
-        if value not in known:
-            raise DataError(unknown(what, value, known))
-    for text in options.select:
-        cut_from(text, source.jet_columns)
-
-
-def _check_files(options: Options, files: Sequence[Path]) -> None:
+def _check_files(format: str, files: Sequence[Path]) -> None:
     if not files:
-        raise DataError(f"ingest {options.format}: no files given")
+        raise DataError(f"ingest {format}: no files given")
     seen: dict[Path, Path] = {}
     for path in files:
         try:
@@ -188,53 +217,54 @@ def _rows(options: Options, path: Path) -> int:
         return 0
 
 
-def _done(
-    jobs: Sequence[Job], run: Run, total: int, progress: Progress | None
-) -> dict[int, Outcome]:
-    read = 0
-
-    def report(rows: int) -> None:
-        nonlocal read
-        read += rows
-        if progress:
-            progress(read, total)
-
-    return {outcome.number: outcome for outcome in run(jobs, report)}
-
-
 def _join(
     folder: Path, options: Options, jobs: Sequence[Job], outcomes: dict[int, Outcome]
 ) -> None:
     """Write one manifest over all parts, in the order of the files."""
-    parts = {job: open_shards(folder / o.part) for job, o in _made(jobs, outcomes)}
-    files = [part.provenance["files"][0] for part in parts.values()]
+    made = [job for job in jobs if outcomes[job.number].part]
+    parts = {job: open_shards(folder / outcomes[job.number].part) for job in made}
+    books = [part.provenance["files"][0] for part in parts.values()]
     skipped = [
         {"name": job.path.name, "reason": outcomes[job.number].problem}
         for job in jobs
         if job not in parts
     ]
-    _check_unique(list(parts), files)
+    seen: dict[str, Job] = {}
+    for job, file in zip(made, books, strict=True):
+        first = seen.setdefault(file["sha256"], job)
+        if first is not job:
+            raise DataError(f"{job.path} and {first.path} hold the same jets; give each file once")
     filled = {job: part for job, part in parts.items() if part.rows}
     if not filled:
-        reasons = sum((Counter(file["dropped"]) for file in files), Counter[str]())
+        reasons = sum((Counter(file["dropped"]) for file in books), Counter[str]())
         dropped = ", ".join(f"{count} by {reason!r}" for reason, count in reasons.items())
         raise DataError(
             f"no jets are left of {len(jobs)} file(s): {len(skipped)} skipped; dropped jets: "
             f"{dropped or 'none'}; loosen the cuts or look at the files"
         )
+    (first, wanted), *others = filled.items()
+    for job, part in others:
+        differing = sorted({*part.columns} ^ {*wanted.columns})
+        if differing:
+            raise DataError(
+                f"{first.path} and {job.path}: columns {differing} are in one only; ingest them "
+                "to folders of their own"
+            )
     write_manifest(
         folder,
         options.source.corpus,
         options.role,
         [replace(s, file=f"{p.folder.name}/{s.file}") for p in filled.values() for s in p.shards],
-        _common_columns(filled),
+        wanted.columns,
         {
             "format": options.format,
             "of": options.of,
+            "columns": options.columns,
             "select": list(options.select),
-            "files": files,
+            "files": books,
             "skipped": skipped,
         },
+        **named(write_manifest, options.source.names),
     )
     _clear(folder, {MANIFEST, *(part.folder.name for part in filled.values())})
 
@@ -251,39 +281,6 @@ def _clear(folder: Path, keep: set[str]) -> None:
                 child.unlink()
     except OSError as error:
         raise storage_error(folder, error) from error
-
-
-def _made(jobs: Sequence[Job], outcomes: dict[int, Outcome]) -> Iterator[tuple[Job, Outcome]]:
-    for job in jobs:
-        if outcomes[job.number].part:
-            yield job, outcomes[job.number]
-
-
-def _check_unique(jobs: Sequence[Job], files: Sequence[dict[str, Any]]) -> None:
-    seen: dict[str, Job] = {}
-    for job, file in zip(jobs, files, strict=True):
-        first = seen.setdefault(file["sha256"], job)
-        if first is not job:
-            raise DataError(f"{job.path} and {first.path} hold the same jets; give each file once")
-
-
-def _common_columns(parts: dict[Job, Manifest]) -> tuple[str, ...]:
-    (first, wanted), *others = parts.items()
-    for job, part in others:
-        differing = sorted({*part.columns} ^ {*wanted.columns})
-        if differing:
-            raise DataError(
-                f"{first.path} and {job.path}: columns {differing} are in one only; ingest them "
-                "to folders of their own"
-            )
-    return wanted.columns
-
-
-def _put(parts: Path, out: Path) -> None:
-    try:
-        parts.replace(out)
-    except OSError as error:
-        raise storage_error(out, error) from error
 
 
 def summary_of(manifest: Manifest) -> dict[str, Any]:

@@ -9,22 +9,20 @@ the files and the folder of parts. Memory holds a few batches of jets, however l
 import hashlib
 import json
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pyarrow as pa
-
 from jetscale.errors import DataError, StorageError
-from jetscale.jets.ingest.clean import Cleaned, clean
 from jetscale.jets.ingest.cuts import cut_from
 from jetscale.jets.ingest.formats import format_named
-from jetscale.jets.ingest.formats.base import BadFile, Format
+from jetscale.jets.ingest.formats.base import BadFile
+from jetscale.jets.ingest.formats.files import Format
+from jetscale.jets.ingest.sieve import MAX_BAD, Sieve, named
 from jetscale.jets.shards import shard_writer
 from jetscale.jets.shards.manifest import Manifest, open_shards, sha256_of
 
-VERSION = 2  # of the conversion; another one makes parts anew
+VERSION = 3  # of the conversion; another one makes parts anew
 
 Report = Callable[[int], None]
 """Called with jets read since the last call."""
@@ -37,14 +35,20 @@ class Options:
     format: str
     role: str
     of: str | None = None
+    columns: Mapping[str, str] | None = None
+    classes: tuple[str, ...] = ()
+    corpus: str | None = None
     select: tuple[str, ...] = ()
     on_bad_file: str = "fail"
     on_bad_jet: str = "drop"
+    max_bad: float = MAX_BAD
 
     @property
     def source(self) -> Format:
         """The format with its functions."""
-        return format_named(self.format, self.of)
+        return format_named(
+            self.format, self.of, columns=self.columns, classes=self.classes, corpus=self.corpus
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +100,15 @@ def convert(job: Job, report: Report) -> Outcome:
 
 
 def _part(job: Job, report: Report) -> Manifest:
+    """The part of a file, made unless it is there."""
     try:
         digest = sha256_of(job.path)
     except OSError as error:
         raise BadFile(f"{job.path}: cannot be read: {error.strerror}") from error
-    folder = job.parts / f"part-{_key(job, digest)}"
+    decides = asdict(job.options) | {"on_bad_file": None}
+    # the name decides the class of JetNet files
+    text = json.dumps([VERSION, decides, job.path.name, digest])
+    folder = job.parts / f"part-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if folder.exists():
         try:
             part = open_shards(folder)
@@ -109,57 +117,27 @@ def _part(job: Job, report: Report) -> Manifest:
         else:
             report(part.provenance["files"][0]["rows"])
             return part
-    _write(job, digest, folder, report)
-    return open_shards(folder)
-
-
-def _key(job: Job, digest: str) -> str:
-    o = job.options
-    # the name decides the class of JetNet files
-    text = json.dumps(
-        [VERSION, o.format, o.of, o.role, o.select, o.on_bad_jet, job.path.name, digest]
+    options, source = job.options, job.options.source
+    sieve = Sieve(
+        where=str(job.path),
+        n_classes=len(source.names),
+        cuts=[cut_from(text, source.jet_columns) for text in options.select],
+        on_bad_jet=options.on_bad_jet,
+        max_bad=options.max_bad,
     )
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _write(job: Job, digest: str, folder: Path, report: Report) -> None:
-    dropped: Counter[str] = Counter()
-    rows = 0
-    corpus = job.options.source.corpus
-    with shard_writer(folder, corpus=corpus, role=job.options.role, may_be_empty=True) as writer:
-        for raw in job.options.source.read(job.path):
-            for table in _kept(job, raw, rows, dropped):
-                writer.write(table)
-            rows += raw.num_rows
+    with shard_writer(
+        folder,
+        corpus=source.corpus,
+        role=options.role,
+        may_be_empty=True,
+        **named(shard_writer, source.names),
+    ) as writer:
+        for raw in source.read(job.path):
+            kept = sieve.keep(raw)
+            if kept.num_rows:
+                writer.write(kept)
             report(raw.num_rows)
-        entry = {"name": job.path.name, "sha256": digest, "rows": rows, "dropped": dict(dropped)}
-        writer.provenance["files"] = [entry]
-
-
-def _kept(job: Job, raw: pa.Table, first_row: int, dropped: Counter[str]) -> Iterator[pa.Table]:
-    """The jets of a batch that are usable and pass the cuts, if there are any."""
-    source = job.options.source
-    try:
-        cleaned = clean(raw, source.corpus)
-    except DataError as error:
-        raise BadFile(f"{job.path}: {error}") from error
-    if job.options.on_bad_jet == "fail":
-        _refuse(job.path, cleaned, first_row)
-    dropped.update({reason: len(found) for reason, found in cleaned.faults.items()})
-    table = cleaned.table
-    for text in job.options.select:
-        cut = cut_from(text, source.jet_columns)
-        keep = cut.passes(table)
-        if not keep.all():
-            dropped[cut.text] += int((~keep).sum())
-            table = table.filter(pa.array(keep))
-    if table.num_rows:
-        yield table
-
-
-def _refuse(path: Path, cleaned: Cleaned, first_row: int) -> None:
-    if cleaned.faults:
-        reason, rows = min(cleaned.faults.items(), key=lambda fault: fault[1][0])
-        raise DataError(
-            f"{path}: row {first_row + rows[0]}: {reason}; `--on-bad-jet drop` leaves such jets out"
-        )
+        sieve.check()
+        entry = {"name": job.path.name, "sha256": digest, "rows": sieve.rows}
+        writer.provenance["files"] = [entry | {"dropped": sieve.dropped}]
+    return open_shards(folder)

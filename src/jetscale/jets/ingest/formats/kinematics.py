@@ -5,11 +5,17 @@ with negative pseudorapidity and ``part_dphi`` wrapped to [-pi, pi), as in JetCl
 (arXiv 2202.03772): sign(jet_eta) (eta - jet_eta) with sign(0) = -1.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from jetscale.jets.ingest.formats.arrays import Array, Floats, Slots
+from jetscale.jets.ingest.formats.arrays import Slots
+from jetscale.jets.ingest.formats.base import Array, Floats
+
+SUMMED = ("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_nparticles", "jet_label")
+"""Jet columns of formats that hold constituents and a label alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,22 +28,39 @@ class Momenta:
     energy: Floats
 
     @classmethod
-    def from_angles(cls, *, pt: Array, eta: Array, phi: Array, mass: Array | float) -> "Momenta":
-        """From transverse momentum, pseudorapidity, azimuth and mass."""
-        pt, pz = np.asarray(pt, float), pt * np.sinh(np.asarray(eta, float))
-        energy = np.sqrt(pt**2 + pz**2 + np.square(mass))
-        return cls(px=pt * np.cos(phi), py=pt * np.sin(phi), pz=pz, energy=energy)
+    def from_angles(
+        cls,
+        *,
+        pt: Array,
+        eta: Array,
+        phi: Array,
+        mass: Array | float = 0.0,
+        energy: Array | None = None,
+    ) -> "Momenta":
+        """From transverse momentum, pseudorapidity, azimuth, and energy or mass.
+
+        A negative transverse momentum would turn the particle round; its energy comes back
+        negative instead, so that the jet is counted under unphysical momentum.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):  # infinities are found and counted
+            pt, pz = np.asarray(pt, float), pt * np.sinh(np.asarray(eta, float))
+            if energy is None:
+                energy = np.sqrt(pt**2 + pz**2 + np.square(mass))
+            px, py = pt * np.cos(phi), pt * np.sin(phi)
+        return cls(px=px, py=py, pz=pz, energy=np.where(pt < 0, -np.abs(energy), energy))
 
     @classmethod
     def from_rapidity(cls, *, pt: Array, y: Array, phi: Array, mass: Array) -> "Momenta":
-        """From transverse momentum, rapidity, azimuth and mass."""
-        transverse = np.sqrt(np.square(pt, dtype=float) + np.square(mass))
-        return cls(
-            px=pt * np.cos(phi),
-            py=pt * np.sin(phi),
-            pz=transverse * np.sinh(y),
-            energy=transverse * np.cosh(y),
-        )
+        """From transverse momentum, rapidity, azimuth and mass; negative pT as `from_angles`."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            transverse = np.sqrt(np.square(pt, dtype=float) + np.square(mass))
+            energy = transverse * np.cosh(y)
+            return cls(
+                px=pt * np.cos(phi),
+                py=pt * np.sin(phi),
+                pz=transverse * np.sinh(y),
+                energy=np.where(pt < 0, -energy, energy),
+            )
 
     def columns(self) -> dict[str, Array]:
         """The four constituent columns."""
@@ -52,7 +75,7 @@ class Momenta:
         """Jet axis, transverse momentum and energy: the sum over the constituents, (n,) each."""
         px, py, pz, energy = (slots.total(v) for v in (self.px, self.py, self.pz, self.energy))
         pt = np.hypot(px, py)
-        with np.errstate(divide="ignore", invalid="ignore"):  # jets without constituents
+        with np.errstate(all="ignore"):  # jets without constituents, and lost ones
             eta = np.arcsinh(pz / pt)
         return {
             "jet_pt": pt,
@@ -61,9 +84,30 @@ class Momenta:
             "jet_energy": energy,
         }
 
+    def of_jets(
+        self, slots: Slots, given: Mapping[str, Array] | None = None
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Constituent columns with angles from the jet's axis, and jet columns.
+
+        Jet columns are those ``given`` and, where there is none, those of the summed momentum.
+        """
+        jets = self.jets(slots) | dict(given or {})
+        axis = slots.spread(jets["jet_eta"]), slots.spread(jets["jet_phi"])
+        return self.columns() | self.around(*axis), jets
+
+    def faults(self, slots: Slots) -> dict[str, NDArray[np.bool_]]:
+        """Jets with a constituent whose energy is below its momentum: columns are mixed up.
+
+        Rounding to single precision, and to the coarser one of packed data, is left room for.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            momentum = np.sqrt(self.px**2 + self.py**2 + self.pz**2)
+            below = (self.energy > 0) & (self.energy < 0.99 * momentum)
+        return {"energy below the momentum": slots.any(below)}
+
     def around(self, eta: Array, phi: Array) -> dict[str, Array]:
         """Angles of the constituents from an axis given per constituent, (T,) each."""
-        with np.errstate(divide="ignore", invalid="ignore"):  # without pT there is no direction
+        with np.errstate(all="ignore"):  # without pT there is no direction
             own = np.arcsinh(self.pz / np.hypot(self.px, self.py))
         return {
             "part_deta": mirrored(own - eta, eta),

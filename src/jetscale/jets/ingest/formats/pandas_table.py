@@ -9,98 +9,77 @@ whatever the file says.
 """
 
 import pickletools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from jetscale.jets.ingest.formats.arrays import Array
-from jetscale.jets.ingest.formats.base import BadFile
-from jetscale.jets.ingest.formats.hdf5 import check_filters
+from jetscale.jets.ingest.formats.base import Array, BadFile
 
 _STRINGS = {"UNICODE", "STRING", "BINUNICODE", "SHORT_BINUNICODE", "SHORT_BINSTRING", "BINSTRING"}
 _STRUCTURE = {"MARK", "LIST", "EMPTY_LIST", "APPEND", "APPENDS", "PROTO", "FRAME", "STOP"}
 _MEMO = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Block:
-    """Columns that lie side by side."""
+    """Columns that lie side by side in an HDF5 file, or one data set that is a column itself."""
 
+    prefix: str
+    """Goes before the names: the path of the frame, or of the data set."""
     names: tuple[str, ...]
+    """Of the columns; none for a data set that is one."""
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
     read: Callable[[slice], Array]
-    """(n, columns) values of some rows."""
+    """Some rows: (n, columns), or (n, ...) of a data set that is a column itself."""
+    stored: Any
+    """The data set it is read from."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """A data frame in an open file."""
-
-    rows: int
-    blocks: tuple[Block, ...]
-
-    @property
-    def names(self) -> set[str]:
-        """All column names."""
-        return {name for block in self.blocks for name in block.names}
-
-    def read(self, names: Sequence[str], rows: slice) -> Array:
-        """(n, len(names)) float64 values of some rows."""
-        out = np.empty((rows.stop - rows.start, len(names)))
-        place = {name: i for i, name in enumerate(names)}
-        for block in self.blocks:
-            found = [i for i, name in enumerate(block.names) if name in place]
-            if found:
-                out[:, [place[block.names[i]] for i in found]] = block.read(rows)[:, found]
-        return out
-
-
-def open_frame(file: Any, key: str) -> Frame:
-    """The data frame below a key; raises BadFile where there is none."""
-    group = file.get(key)
-    if group is None or not hasattr(group, "keys"):
-        raise BadFile(f"{file.filename}: no pandas frame {key!r}, found {sorted(file)}")
-    if "table" in group:
-        return _table(group["table"])
-    if "block0_values" in group:
-        return _fixed(group)
-    raise BadFile(f"{file.filename}: {key!r} holds {sorted(group)}; not a pandas frame")
-
-
-def _table(data: Any) -> Frame:
-    if data.dtype.names is None:
-        raise BadFile(f"{data.file.filename}: {data.name} has no fields; not a pandas frame")
-    check_filters(data)
-    blocks = []
-    for field in data.dtype.names:
-        width = int(np.prod(data.dtype[field].shape, dtype=int))
-        names: tuple[str, ...] = (field,)
-        if field.startswith("values_block_"):
-            names = names_in(data.attrs[f"{field}_kind"])
-        if len(names) != width:
-            raise BadFile(
-                f"{data.file.filename}: {field} has {width} columns and {len(names)} names"
+def frame_blocks(name: str, group: Any) -> Iterator[Block]:
+    """The blocks of a pandas frame in a group; none if the group holds no frame."""
+    table = group.get("table")
+    if getattr(getattr(table, "dtype", None), "names", None) is not None:
+        for field in table.dtype.names:
+            names: tuple[str, ...] = (field,)
+            if field.startswith("values_block_"):
+                names = names_in(table.attrs[f"{field}_kind"])
+            yield field_block(f"{name}/", table, field, names)
+    elif "block0_values" in group:
+        for i in range(int(group.attrs["nblocks"])):
+            values, items = group[f"block{i}_values"], group[f"block{i}_items"]
+            names = tuple(item.decode() for item in items[:])
+            if values.shape[1:] != (len(names),):
+                raise BadFile(f"{group.file.filename}: {values.name} is {values.shape}, damaged")
+            yield Block(
+                prefix=f"{name}/",
+                names=names,
+                dtype=values.dtype,
+                shape=values.shape,
+                read=values.__getitem__,
+                stored=values,
             )
-        blocks.append(Block(names=names, read=_field_reader(data, field, width)))
-    return Frame(rows=data.shape[0], blocks=tuple(blocks))
 
 
-def _field_reader(data: Any, field: str, width: int) -> Callable[[slice], Array]:
-    return lambda rows: data.fields(field)[rows].reshape(-1, width)
-
-
-def _fixed(group: Any) -> Frame:
-    blocks, rows = [], 0
-    for i in range(int(group.attrs["nblocks"])):
-        values, items = group[f"block{i}_values"], group[f"block{i}_items"]
-        check_filters(values)
-        names = tuple(name.decode() for name in items[:])
-        rows = values.shape[0]
-        if values.shape != (rows, len(names)):
-            raise BadFile(f"{group.file.filename}: {values.name} is {values.shape}, damaged")
-        blocks.append(Block(names=names, read=values.__getitem__))
-    return Frame(rows=rows, blocks=tuple(blocks))
+def field_block(prefix: str, data: Any, field: str, names: tuple[str, ...]) -> Block:
+    """A field of a structured data set with a name for each of its columns."""
+    inner = data.dtype[field]
+    width = int(np.prod(inner.shape, dtype=int))
+    flat = len(data.shape) == 1 and len(names) == width
+    if not flat and names != (field,):
+        raise BadFile(f"{data.file.filename}: {field} has {width} columns and {len(names)} names")
+    return Block(
+        prefix=prefix if flat else f"{prefix}{field}",
+        names=names if flat else (),
+        dtype=inner.base,
+        shape=(*data.shape, width) if flat else (*data.shape, *inner.shape),
+        read=lambda rows: (
+            data.fields(field)[rows].reshape(-1, width) if flat else data.fields(field)[rows]
+        ),
+        stored=data,
+    )
 
 
 def names_in(pickled: Any) -> tuple[str, ...]:
