@@ -121,7 +121,7 @@ def ingest(
         format=format,
         role=role,
         of=of,
-        columns=columns,
+        columns=tuple((columns or {}).items()),
         classes=tuple(classes),
         corpus=corpus,
         select=tuple(select),
@@ -259,7 +259,7 @@ def _join(
         {
             "format": options.format,
             "of": options.of,
-            "columns": options.columns,
+            "columns": dict(options.columns),
             "select": list(options.select),
             "files": books,
             "skipped": skipped,

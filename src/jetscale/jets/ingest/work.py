@@ -9,7 +9,7 @@ the files and the folder of parts. Memory holds a few batches of jets, however l
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Options:
     format: str
     role: str
     of: str | None = None
-    columns: Mapping[str, str] | None = None
+    columns: tuple[tuple[str, str], ...] = ()
     classes: tuple[str, ...] = ()
     corpus: str | None = None
     select: tuple[str, ...] = ()
@@ -47,7 +47,11 @@ class Options:
     def source(self) -> Format:
         """The format with its functions."""
         return format_named(
-            self.format, self.of, columns=self.columns, classes=self.classes, corpus=self.corpus
+            self.format,
+            self.of,
+            columns=dict(self.columns),
+            classes=self.classes,
+            corpus=self.corpus,
         )
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from jetscale.errors import unknown
@@ -110,7 +111,8 @@ class Format:
         with self._opened(path) as (file, rows):
             found = 0
             for batch in file.batches(list(self.wanted)):
-                table = self.table(path, batch)
+                with np.errstate(all="ignore"):  # what is lost or too large is counted later
+                    table = self.table(path, batch)
                 found += table.num_rows
                 yield table
             if found != rows:

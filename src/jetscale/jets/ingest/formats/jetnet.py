@@ -41,8 +41,7 @@ def _table(path: Path, columns: dict[str, Any]) -> pa.Table:
     pt, eta, mass, _ = columns["jet_features"].astype(float).T
     axis = slots.spread(eta)
     momenta = Momenta.from_angles(pt=share * slots.spread(pt), eta=deta + axis, phi=dphi, mass=0.0)
-    with np.errstate(over="ignore"):
-        energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
+    energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
     return to_table(
         slots,
         momenta.columns() | {"part_deta": mirrored(deta, axis), "part_dphi": dphi},

@@ -1,6 +1,8 @@
 """Kinematics of constituents and jets: what follows from the columns a format has.
 
-Momenta and energies in GeV, angles in radians, double precision. ``part_deta`` is mirrored for jets
+Momenta and energies in GeV, angles in radians, double precision. Jets without constituents have no
+direction, and what is lost or too large is not finite: callers silence NumPy, and
+`jetscale.jets.ingest.clean` counts such jets. ``part_deta`` is mirrored for jets
 with negative pseudorapidity and ``part_dphi`` wrapped to [-pi, pi), as in JetClass
 (arXiv 2202.03772): sign(jet_eta) (eta - jet_eta) with sign(0) = -1.
 """
@@ -42,25 +44,23 @@ class Momenta:
         A negative transverse momentum would turn the particle round; its energy comes back
         negative instead, so that the jet is counted under unphysical momentum.
         """
-        with np.errstate(over="ignore", invalid="ignore"):  # infinities are found and counted
-            pt, pz = np.asarray(pt, float), pt * np.sinh(np.asarray(eta, float))
-            if energy is None:
-                energy = np.sqrt(pt**2 + pz**2 + np.square(mass))
-            px, py = pt * np.cos(phi), pt * np.sin(phi)
+        pt, pz = np.asarray(pt, float), pt * np.sinh(np.asarray(eta, float))
+        if energy is None:
+            energy = np.sqrt(pt**2 + pz**2 + np.square(mass))
+        px, py = pt * np.cos(phi), pt * np.sin(phi)
         return cls(px=px, py=py, pz=pz, energy=np.where(pt < 0, -np.abs(energy), energy))
 
     @classmethod
     def from_rapidity(cls, *, pt: Array, y: Array, phi: Array, mass: Array) -> "Momenta":
         """From transverse momentum, rapidity, azimuth and mass; negative pT as `from_angles`."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            transverse = np.sqrt(np.square(pt, dtype=float) + np.square(mass))
-            energy = transverse * np.cosh(y)
-            return cls(
-                px=pt * np.cos(phi),
-                py=pt * np.sin(phi),
-                pz=transverse * np.sinh(y),
-                energy=np.where(pt < 0, -energy, energy),
-            )
+        transverse = np.sqrt(np.square(pt, dtype=float) + np.square(mass))
+        energy = transverse * np.cosh(y)
+        return cls(
+            px=pt * np.cos(phi),
+            py=pt * np.sin(phi),
+            pz=transverse * np.sinh(y),
+            energy=np.where(pt < 0, -energy, energy),
+        )
 
     def columns(self) -> dict[str, Array]:
         """The four constituent columns."""
@@ -75,8 +75,7 @@ class Momenta:
         """Jet axis, transverse momentum and energy: the sum over the constituents, (n,) each."""
         px, py, pz, energy = (slots.total(v) for v in (self.px, self.py, self.pz, self.energy))
         pt = np.hypot(px, py)
-        with np.errstate(all="ignore"):  # jets without constituents, and lost ones
-            eta = np.arcsinh(pz / pt)
+        eta = np.arcsinh(pz / pt)
         return {
             "jet_pt": pt,
             "jet_eta": eta,
@@ -100,15 +99,13 @@ class Momenta:
 
         Rounding to single precision, and to the coarser one of packed data, is left room for.
         """
-        with np.errstate(over="ignore", invalid="ignore"):
-            momentum = np.sqrt(self.px**2 + self.py**2 + self.pz**2)
-            below = (self.energy > 0) & (self.energy < 0.99 * momentum)
+        momentum = np.sqrt(self.px**2 + self.py**2 + self.pz**2)
+        below = (self.energy > 0) & (self.energy < 0.99 * momentum) & np.isfinite(momentum)
         return {"energy below the momentum": slots.any(below)}
 
     def around(self, eta: Array, phi: Array) -> dict[str, Array]:
         """Angles of the constituents from an axis given per constituent, (T,) each."""
-        with np.errstate(all="ignore"):  # without pT there is no direction
-            own = np.arcsinh(self.pz / np.hypot(self.px, self.py))
+        own = np.arcsinh(self.pz / np.hypot(self.px, self.py))
         return {
             "part_deta": mirrored(own - eta, eta),
             "part_dphi": wrapped(np.arctan2(self.py, self.px) - phi),

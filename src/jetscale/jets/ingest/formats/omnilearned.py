@@ -67,9 +67,8 @@ def _table(first_label: int, path: Path, columns: dict[str, Any]) -> pa.Table:
     padded = columns["data"]
     slots = Slots.of(padded[:, :, 2] != 0, padded[:, :, 2])
     deta, dphi, log_pt, log_energy, *rest = slots.pick(padded).astype(float).T
-    with np.errstate(over="ignore"):  # an infinity is found with the other non-finite values
-        pt, energy = np.exp(log_pt), np.exp(log_energy)
-        px, py = pt * np.cos(dphi), pt * np.sin(dphi)
+    pt, energy = np.exp(log_pt), np.exp(log_energy)
+    px, py = pt * np.cos(dphi), pt * np.sin(dphi)
     parts = {"part_px": px, "part_py": py, "part_energy": energy}
     parts |= {"part_deta": deta, "part_dphi": dphi}
     if rest:
@@ -96,5 +95,4 @@ def _pdg(code: Array) -> Array:
 
 def _untanh(value: Array) -> Array:
     """Displacements in mm; a value beyond 1 is no tanh and becomes NaN."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.clip(np.arctanh(value), -_SATURATED, _SATURATED)
+    return np.clip(np.arctanh(value), -_SATURATED, _SATURATED)

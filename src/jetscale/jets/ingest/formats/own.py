@@ -28,6 +28,7 @@ TRACKS = {"d0": "part_d0val", "d0err": "part_d0err", "dz": "part_dzval", "dzerr"
 PARTS = (*CARTESIAN, *ANGLES, "mass", "charge", "pid", *TRACKS, "mask")
 QUANTITIES = (*PARTS, *JET_FLOATS, "label")
 """What a column may be: GeV, radians and mm; ``pid`` is a PDG code, ``mask`` 1 where a slot is."""
+_FEATURE = re.compile(r"(.+)\[(\d+)\]")
 _NAMED = 10  # foreign label names that get a line of their own, per batch
 
 
@@ -35,12 +36,8 @@ def columns_of(text: str) -> dict[str, str]:
     """Quantity to column name, from the text of ``--columns``.
 
     A name alone stands for itself, ``NAME[i]`` is feature i of an array whose last axis holds
-    features, and a number stands for a mass that all particles have.
-
-    Raises
-    ------
-    DataError
-        A quantity is unknown, given twice, or the momentum is not complete.
+    features, and ``mass`` may be a number that all particles have. Raises DataError for a quantity
+    that is unknown or given twice.
 
     Examples
     --------
@@ -50,26 +47,10 @@ def columns_of(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in text.split(","):
         quantity, _, column = (word.strip() for word in item.partition("="))
-        if quantity not in QUANTITIES:
-            raise DataError(unknown("quantity", quantity, QUANTITIES))
         if quantity in found:
             raise DataError(f"columns: {quantity} is given twice")
         found[quantity] = column or quantity
-    _check_momentum(found)
     return found
-
-
-def _check_momentum(given: Mapping[str, Any]) -> None:
-    cartesian = [name for name in ("px", "py", "pz") if name in given]
-    angles = [name for name in (*ANGLES, "mass") if name in given]
-    complete = (len(cartesian) == 3 and "energy" in given) or (
-        {*ANGLES} <= {*angles} and ("mass" in given) != ("energy" in given)
-    )
-    if not complete or (cartesian and angles):
-        raise DataError(
-            "columns: a momentum is px, py, pz and energy, or pt, eta, phi and one of energy and "
-            f"mass (mass=0 if massless); given: {', '.join(given) or 'nothing'}"
-        )
 
 
 def format_of(
@@ -80,45 +61,54 @@ def format_of(
     Raises
     ------
     DataError
-        Labels or class names are missing, a class name is there twice, or the corpus has the name
-        of a built-in one with other classes.
+        A quantity is unknown, the momentum is not complete, labels have no class names or the other
+        way round, a class name is there twice, or a built-in corpus has other classes.
     """
-    _check_momentum(columns)
+    for quantity in columns:
+        if quantity not in QUANTITIES:
+            raise DataError(unknown("quantity", quantity, QUANTITIES))
+    momentum = {*columns} & {*CARTESIAN, *ANGLES, "mass"}
+    if momentum not in ({*CARTESIAN}, {*ANGLES, "energy"}, {*ANGLES, "mass"}):
+        raise DataError(
+            "columns: a momentum is px, py, pz and energy, or pt, eta, phi and either energy or "
+            f"mass (mass=0 if massless); given: {', '.join(columns) or 'nothing'}"
+        )
     names, corpus = tuple(classes) or UNLABELLED, corpus or "own"
-    if "label" in columns and not classes:
-        raise DataError("labels need names: --classes NAME0,NAME1,... in the order of the labels")
-    if "label" not in columns and len(names) > 1:
-        raise DataError(f"{len(names)} classes need a column of labels: --columns label=NAME,...")
-    if len({*names}) < len(names) or not all(name.strip() for name in names):
+    if ("label" in columns and not classes) or ("label" not in columns and len(names) > 1):
+        raise DataError(
+            "labels and class names go together: --columns label=NAME,... and, unless labels are "
+            "text, --classes NAME0,NAME1,... in the order of the labels"
+        )
+    if len({*names}) < len(names) or not all(names):
         raise DataError(f"class names {', '.join(names)!r}: one is empty or there twice")
-    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", corpus):
-        raise DataError(f"corpus {corpus!r}: use letters, digits, '_', '.' and '-'")
-    if CORPORA.get(corpus, names) != names:
-        raise DataError(f"corpus {corpus!r} has classes of its own; choose another name")
-    places = {quantity: _place(column) for quantity, column in columns.items()}
-    kinds = {name: "fiub" for name, _ in places.values() if name}
-    if "label" in places:
-        kinds[places["label"][0]] = "fiubS"
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", corpus) or CORPORA.get(corpus, names) != names:
+        raise DataError(
+            f"corpus {corpus!r}: choose another name, of letters and digits, that is no built-in "
+            "corpus with other classes"
+        )
+    wanted = {column: ("fiub", None) for q, column in columns.items() if not _number(q, column)}
+    if "label" in columns:
+        wanted[columns["label"]] = ("fiubS", None)
     return Format(
         what="own jets",
         corpus=corpus,
         classes=names,
         kinds=tuple(READERS),
-        wanted={name: (kind, None) for name, kind in kinds.items()},
-        table=partial(_table, places, names),
+        wanted={_column(name)[0]: layout for name, layout in wanted.items()},
+        table=partial(_table, columns, names),
         jet_columns=(*SUMMED, *(n for n in JET_FLOATS if n in columns and n not in SUMMED)),
     )
 
 
-def _place(column: str) -> tuple[str, float | None]:
-    """Name of a column and which of its features; no name and a number for a constant."""
-    match = re.fullmatch(r"(.+)\[(\d+)\]", column)
-    if match:
-        return match[1], int(match[2])
-    try:
-        return "", float(column)
-    except ValueError:
-        return column, None
+def _number(quantity: str, column: str) -> bool:
+    """Whether a mass is given as a number; elsewhere a number is a column's name."""
+    return quantity == "mass" and column.replace(".", "", 1).isdecimal()
+
+
+def _column(name: str) -> tuple[str, int | None]:
+    """Name of a column, and which of its features."""
+    match = _FEATURE.fullmatch(name)
+    return (match[1], int(match[2])) if match else (name, None)
 
 
 def class_names(columns: Mapping[str, str], files: Sequence[Path]) -> tuple[str, ...]:
@@ -128,8 +118,8 @@ def class_names(columns: Mapping[str, str], files: Sequence[Path]) -> tuple[str,
     """
     found: set[str] = set()
     for path in files if "label" in columns else ():
-        column, _ = _place(columns["label"])
         with opened(path, tuple(READERS), "own jets") as file:
+            column = columns["label"]
             if column not in file.names or file.layout(column).kind != "S":
                 return ()
             for batch in file.batches([column]):
@@ -143,105 +133,95 @@ def text(label: Any) -> str:
 
 
 def _table(
-    places: Mapping[str, tuple[str, float | None]],
-    classes: Sequence[str],
-    path: Path,
-    columns: dict[str, Column],
+    given: Mapping[str, str], classes: Sequence[str], path: Path, columns: dict[str, Any]
 ) -> pa.Table:
     """The jets of a batch; see `jets_of`."""
     found: dict[str, Column | float] = {}
-    for quantity, (name, feature) in places.items():
-        if not name:
-            found[quantity] = feature or 0.0
-        elif feature is None:
-            found[quantity] = columns[name]
-        else:
-            values = columns[name]
-            if isinstance(values, Ragged) or not int(feature) < values.shape[-1] or values.ndim < 2:
-                raise DataError(f"column {name!r} has no feature [{int(feature)}] for {quantity}")
-            found[quantity] = values[..., int(feature)]
+    for quantity, column in given.items():
+        if _number(quantity, column):
+            found[quantity] = float(column)
+            continue
+        name, feature = _column(column)
+        values = columns[name]
+        if feature is not None:
+            if isinstance(values, Ragged) or values.ndim < 2 or feature >= values.shape[-1]:
+                raise DataError(f"column {name!r} has no feature [{feature}] for {quantity}")
+            values = values[..., feature]
+        found[quantity] = values
     return jets_of(found, classes)
 
 
+@np.errstate(all="ignore")
 def jets_of(columns: Mapping[str, Any], classes: Sequence[str]) -> pa.Table:
     """A table of the schema from own quantities, with the faults that only they can show.
 
     Parameters
     ----------
     columns
-        Quantity to lists, padded arrays (n, M), or (n,) for the label and jet columns.
+        Quantity to lists or padded arrays (n, M); to (n,) for the label and jet columns; and to one
+        number for a mass that all have.
     classes
         Class names in label order; without labels all jets are of the first.
 
     Raises
     ------
     DataError
-        Lists, padded arrays and numbers per jet are mixed.
+        A shape is another one, or the numbers of jets differ.
     """
-    parts, faults = {k: v for k, v in columns.items() if k in PARTS}, {}
-    constant = {k: parts.pop(k) for k, v in columns.items() if isinstance(v, float)}
-    arrays = {k: v for k, v in parts.items() if not isinstance(v, Ragged | float)}
-    lists = {k: v for k, v in parts.items() if isinstance(v, Ragged)}
-    shapes = {k: v.shape for k, v in arrays.items()}
-    if (
-        (lists and arrays)
-        or len({*shapes.values()}) > 1
-        or any(len(s) != 2 for s in shapes.values())
-    ):
-        raise DataError(
-            f"constituents are all lists, or all arrays (jets, slots); found lists for "
-            f"{', '.join(lists) or 'nothing'} and arrays {shapes}"
-        )
-    if lists:
-        counts = next(iter(lists.values())).counts
-        uneven = np.any([column.counts != counts for column in lists.values()], axis=0)
-        faults["constituent lists of unequal length"] = uneven
-        arrays = {k: v.values[np.repeat(~uneven, v.counts)] for k, v in lists.items()}
-        counts = np.where(uneven, 0, counts)
-    with np.errstate(over="ignore"):
-        pt = arrays["pt"] if "pt" in arrays else np.hypot(arrays["px"], arrays["py"])
-    momentum = [arrays[name] for name in (*CARTESIAN, "pt") if name in arrays]
-    filled = (
-        np.any([v != 0 for v in momentum], axis=0) if "mask" not in arrays else arrays["mask"] != 0
+    lists = {q: _lists(q, v) for q, v in columns.items() if q in PARTS and not np.isscalar(v)}
+    per_jet = {q: v for q, v in columns.items() if q not in PARTS}
+    jets = {q: len(v.counts) for q, v in lists.items()} | {
+        q: np.shape(v) for q, v in per_jet.items()
+    }
+    counts = next(iter(lists.values())).counts
+    n = len(counts)
+    if wrong := {quantity: shape for quantity, shape in jets.items() if shape not in (n, (n,))}:
+        raise DataError(f"{n} jets by their {next(iter(lists))}, others have {wrong}")
+    # jets whose lists differ in length lose all constituents here and are counted under that reason
+    uneven = np.any([column.counts != counts for column in lists.values()], axis=0)
+    flat = {q: c.values[np.repeat(~uneven, c.counts)] for q, c in lists.items()}
+    jet = np.repeat(np.arange(n), np.where(uneven, 0, counts))
+    momentum = [flat[q] != 0 for q in (*CARTESIAN, "pt") if q in flat]  # zero padding
+    filled = flat["mask"] != 0 if "mask" in flat else np.logical_or.reduce(momentum)
+    flat = {q: values[filled].astype(float) for q, values in flat.items()}
+    pt = flat["pt"] if "pt" in flat else np.hypot(flat["px"], flat["py"])
+    slots = Slots.of_lists(np.bincount(jet[filled], minlength=n), pt)
+    own: dict[str, Any] = {q: slots.pick(values) for q, values in flat.items()}
+    own |= {q: v for q, v in columns.items() if np.isscalar(v)}
+    make, names = (
+        (Momenta, CARTESIAN) if "px" in own else (Momenta.from_angles, (*ANGLES, "mass", "energy"))
     )
-    if lists:
-        jet = np.repeat(np.arange(len(counts)), counts)[filled]
-        arrays = {k: v[filled] for k, v in arrays.items()}
-        slots = Slots.of_lists(np.bincount(jet, minlength=len(counts)), pt[filled])
-    else:
-        slots = Slots.of(filled, pt)
-    own: dict[str, Any] = {k: slots.pick(v).astype(float) for k, v in arrays.items()} | constant
-    if "px" in own:
-        momenta = Momenta(**{name: own[name] for name in CARTESIAN})
-    else:
-        names = (*ANGLES, "mass", "energy")
-        momenta = Momenta.from_angles(**{name: own[name] for name in names if name in own})
-    stored, jets = momenta.of_jets(slots, {k: columns[k] for k in JET_FLOATS if k in columns})
-    faults |= momenta.faults(slots)
+    momenta = make(**{name: own[name] for name in names if name in own})
+    parts, totals = momenta.of_jets(slots, {q: v for q, v in per_jet.items() if q != "label"})
+    faults = {"constituent lists of unequal length": uneven} | momenta.faults(slots)
     if "mask" in own:
         faults |= mask_faults(slots, own["mask"])
     if "pid" in own:
-        stored |= particles.columns_of(own["pid"])
+        parts |= particles.columns_of(own["pid"])
         faults |= particles.faults(slots, own["pid"], first=0)
     if "charge" in own:
-        stored["part_charge"] = own["charge"]
-    stored |= {column: own[name] for name, column in TRACKS.items() if name in own}
-    label, foreign = _labels(columns.get("label"), classes, len(slots.counts))
-    return to_table(slots, stored, jets | {"jet_label": label}, faults | foreign)
+        parts["part_charge"] = own["charge"]
+    parts |= {column: own[name] for name, column in TRACKS.items() if name in own}
+    label, foreign = _labels(per_jet.get("label", np.zeros(n, int)), classes)
+    return to_table(slots, parts, totals | {"jet_label": label}, faults | foreign)
 
 
-def _labels(
-    given: Column | float | None, classes: Sequence[str], n: int
-) -> tuple[Array, dict[str, Array]]:
-    """(n,) labels as integers, and jets whose label is a name that is no class."""
-    if given is None:
-        return np.zeros(n, int), {}
-    label = np.asarray(given)
-    if label.shape != (n,):
-        raise DataError(f"labels have shape {label.shape}, needs ({n},): one per jet")
+def _lists(quantity: str, column: Column) -> Ragged:
+    """Constituents as lists; padded arrays (n, M) as n lists of M."""
+    if isinstance(column, Ragged):
+        return column
+    if column.ndim != 2:
+        raise DataError(
+            f"{quantity} has shape {column.shape}; constituents are lists or arrays (jets, slots)"
+        )
+    return Ragged(counts=np.full(len(column), column.shape[1]), values=column.reshape(-1))
+
+
+def _labels(label: Array, classes: Sequence[str]) -> tuple[Array, dict[str, Array]]:
+    """(n,) labels as numbers, and jets whose label is a name that is no class."""
     if label.dtype.kind in "fiub":
         return label.astype(int) if label.dtype.kind == "b" else label, {}
-    names = np.array([text(value) for value in label.tolist()], dtype=str)
+    names = np.array([text(value) for value in label.tolist()], str)
     index = {name: i for i, name in enumerate(classes)}
     strange = sorted({*names.tolist()} - {*index})[:_NAMED]
     foreign = {f"label {name!r} is none of the classes": names == name for name in strange}
