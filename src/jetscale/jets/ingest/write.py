@@ -89,4 +89,4 @@ def _column(values: Any) -> Column | float:
     if not rows or rows[0].ndim == 0:
         return np.asarray(rows)
     counts = np.array([len(row) for row in rows], np.int64)
-    return Ragged(counts=counts, values=native(np.concatenate(rows)))
+    return Ragged(counts, native(np.concatenate(rows)))

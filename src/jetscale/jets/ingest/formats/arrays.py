@@ -98,7 +98,7 @@ def to_table(
     ``faults`` is reason to (n,) flags: jets whose numbers are not what the format says.
     """
     columns: dict[str, Column] = {
-        name: Ragged(counts=slots.counts, values=values) for name, values in parts.items()
+        name: Ragged(slots.counts, values) for name, values in parts.items()
     }
     columns |= dict(jets) | {"jet_nparticles": slots.counts}
     columns |= {FAULT + reason: flags for reason, flags in (faults or {}).items()}

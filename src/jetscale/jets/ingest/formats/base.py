@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class BadFile(DataError):
     """Raised when a file is truncated, damaged or of another layout than it should be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Ragged:
     """One list of numbers per row: ``counts`` (n,) and the ``values`` (T,), row after row."""
 
@@ -44,15 +44,14 @@ class Ragged:
 
     def __post_init__(self) -> None:
         """Refuse counts that do not share out the values: native code would read past them."""
-        if (len(self.counts) and self.counts.min() < 0) or self.counts.sum() != len(self.values):
+        if (self.counts < 0).any() or self.counts.sum() != len(self.values):
             raise ValueError(f"lists of {self.counts.sum()} entries in all, {len(self.values)} are")
 
 
 Column = Array | Ragged
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Layout(NamedTuple):
     """What a column holds, before any of it is read."""
 
     kind: str
@@ -64,8 +63,7 @@ class Layout:
     """The type as its library calls it, for messages."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class File(NamedTuple):
     """An open file as columns."""
 
     names: Collection[str]
@@ -103,10 +101,9 @@ def first_line(error: BaseException) -> str:
 def guarded(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever goes wrong with a file into BadFile, with a reason that fits.
 
-    Our own words about the file keep theirs. An error number of the system, a lock and a package
-    that a compression needs are no damage. Everything else is: which of its exceptions a library
-    raises depends on the byte that is wrong. Running out of memory is passed on, because the file
-    may be sound.
+    Our own words stay. An error number of the system, a lock and a missing package are no damage;
+    everything else is: what a library raises depends on the byte that is wrong. Running out of
+    memory is passed on, because the file may be sound.
     """
     try:
         yield
@@ -114,19 +111,15 @@ def guarded(path: Path, kind: str) -> Iterator[None]:
         raise
     except JetscaleError as error:
         raise BadFile(f"{path}: {error}") from error
-    except (ImportError, NotImplementedError) as error:
-        raise BadFile(
-            f"{path}: this {kind} file needs more than is installed: {first_line(error)}"
-        ) from error
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
         if number in (errno.EAGAIN, errno.EDEADLK) and kind == "HDF5":
-            reason = (
-                "is locked by a program that writes it; close that, or set "
-                "HDF5_USE_FILE_LOCKING=FALSE to read it all the same"
-            )
+            reason = "is locked by a program that writes it; close that, or set "
+            reason += "HDF5_USE_FILE_LOCKING=FALSE to read it all the same"
         elif number is not None:
             reason = f"cannot be read: {os.strerror(number)}"
+        elif isinstance(error, ImportError | NotImplementedError):
+            reason = f"this {kind} file needs more than is installed: {first_line(error)}"
         else:
             reason = f"not a readable {kind} file ({first_line(error)}); download it again"
         raise BadFile(f"{path}: {reason}") from error

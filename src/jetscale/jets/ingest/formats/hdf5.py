@@ -14,19 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from jetscale.jets.ingest.formats import base, pandas_table
+from jetscale.errors import DataError
 from jetscale.jets.ingest.formats.base import (
     LIST,
-    Array,
-    BadFile,
     Column,
     File,
     Layout,
     Ragged,
     load,
+    native,
     row_ranges,
 )
-from jetscale.jets.ingest.formats.pandas_table import Block
+from jetscale.jets.ingest.formats.pandas_table import Place, frame_columns
 
 
 @contextmanager
@@ -35,82 +34,63 @@ def opened(path: Path) -> Iterator[File]:
     h5py = load("h5py")
     with suppress(ImportError):
         importlib.import_module("hdf5plugin")
-    with h5py.File(path, "r") as file:
-        # name to its block and its place there; no place is the whole block
-        columns = {
-            f"{block.prefix}{name}": (block, place)
-            for block in _blocks(file)
-            for place, name in (enumerate(block.names) if block.names else [(None, "")])
-        }
-
-        def layout(name: str) -> Layout:
-            block, place = columns[name]
-            text = h5py.check_string_dtype(block.dtype) is not None
-            vlen = None if text else h5py.check_vlen_dtype(block.dtype)
-            kind = "S" if text else np.dtype(vlen or block.dtype).kind
-            shape = tuple(map(int, block.shape[1:])) if place is None else ()
-            return Layout(
-                kind="" if kind in "OV" else kind,
-                rows=int(block.shape[0]),
-                shape=(*shape, LIST) if vlen else shape,
-                text=f"{vlen or block.dtype} {block.shape}",
-            )
-
-        def batches(names: Sequence[str]) -> Iterator[dict[str, Column]]:
-            blocks = list(dict.fromkeys(columns[name][0] for name in names))
-            for block in blocks:
-                _check_filters(h5py, path, block.stored)
-            for rows in row_ranges(blocks[0].shape[0]):
-                # a block is read once per batch, however many of its columns are asked for
-                read = {block: block.read(rows) for block in blocks}
-                yield {n: _column(read[columns[n][0]], columns[n][1]) for n in names}
-
-        yield File(names=list(columns), layout=layout, batches=batches)
-
-
-def _blocks(file: Any) -> list[Block]:
-    """All data sets of a file as blocks of columns; those of a pandas frame under its name."""
-    found: list[Block] = []
+    columns: dict[str, Place] = {}
+    frames = set()
 
     def visit(name: str, item: Any) -> None:
-        if any(block.prefix == f"{name.rpartition('/')[0]}/" for block in found):
-            return  # inside a frame
+        if name.rpartition("/")[0] in frames:
+            return
         if hasattr(item, "keys"):
-            found.extend(pandas_table.frame_blocks(name, item))
+            found = {f"{name}/{column}": place for column, place in frame_columns(item)}
+            frames.update([name] if found else [])
+            columns.update(found)
         elif item.dtype.names is not None:
-            for field in item.dtype.names:
-                found.append(pandas_table.field_block(f"{name}/", item, field, (field,)))
+            columns.update({f"{name}/{field}": Place(item, field) for field in item.dtype.names})
         elif item.shape:
-            found.append(
-                Block(
-                    prefix=name,
-                    names=(),
-                    dtype=item.dtype,
-                    shape=item.shape,
-                    read=item.__getitem__,
-                    stored=item,
-                )
-            )
+            columns[name] = Place(item)
 
-    file.visititems(visit)
-    return found
+    def layout(name: str) -> Layout:
+        data, field, index = columns[name]
+        dtype = data.dtype if field is None else data.dtype[field]
+        shape = data.shape[1:] + dtype.shape
+        text = h5py.check_string_dtype(dtype.base) is not None
+        vlen = None if text else h5py.check_vlen_dtype(dtype.base)
+        kind = "S" if text else np.dtype(vlen or dtype.base).kind
+        shape = (*shape, LIST) if vlen else shape if index is None else shape[:-1]
+        words = f"{vlen or dtype.base} {data.shape + dtype.shape}"
+        return Layout("" if kind in "OV" else kind, data.shape[0], shape, words)
+
+    def batches(names: Sequence[str]) -> Iterator[dict[str, Column]]:
+        places = {name: columns[name] for name in names}
+        for data in {place.data for place in places.values()}:
+            properties = data.id.get_create_plist()
+            for code in (properties.get_filter(i)[0] for i in range(properties.get_nfilters())):
+                if not h5py.h5z.filter_avail(code):
+                    raise DataError(
+                        f"{data.name} is compressed with HDF5 filter {code}; run `pip install "
+                        "hdf5plugin` to read it"
+                    )
+        for rows in row_ranges(places[names[0]].data.shape[0]):
+            # a data set is read once per batch, however many columns of it are asked for
+            read = {
+                (data, field): (data if field is None else data.fields(field))[rows]
+                for data, field, _ in places.values()
+            }
+            yield {
+                name: _column(read[data, field] if index is None else read[data, field][..., index])
+                for name, (data, field, index) in places.items()
+            }
+
+    with h5py.File(path, "r") as file:
+        file.visititems(visit)
+        yield File(list(columns), layout, batches)
 
 
-def _column(values: Array, place: int | None) -> Column:
-    values = values if place is None else values[:, place]
-    if values.dtype == object and len(values) and isinstance(values[0], np.ndarray):
-        counts = np.fromiter(map(len, values), np.int64, len(values))
-        return Ragged(counts=counts, values=base.native(np.concatenate(values)))
-    return values if values.dtype == object else base.native(values)
-
-
-def _check_filters(h5py: Any, path: Path, found: Any) -> None:
-    """Raise BadFile for a data set whose compression this installation cannot read."""
-    properties = found.id.get_create_plist()
-    for i in range(properties.get_nfilters()):
-        code = properties.get_filter(i)[0]
-        if not h5py.h5z.filter_avail(code):
-            raise BadFile(
-                f"{path}: {found.name} is compressed with HDF5 filter {code}; "
-                "run `pip install hdf5plugin` to read it"
-            )
+def _column(values: Any) -> Column:
+    """Numbers as an array; an array of arrays, which variable-length data are read as, as lists."""
+    if values.dtype != object:
+        return native(values)
+    if not isinstance(values[0], np.ndarray):
+        return np.asarray(values)  # text
+    counts = np.fromiter(map(len, values), np.int64, len(values))
+    return Ragged(counts, native(np.concatenate(values)))

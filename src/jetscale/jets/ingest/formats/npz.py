@@ -31,12 +31,8 @@ def opened(path: Path) -> Iterator[File]:
             with archive.open(f"{name}.npy") as file:
                 shape, _, dtype = _header(file)
             kind = dtype.kind.replace("U", "S")
-            return Layout(
-                kind=kind if kind in "fiubS" else "",
-                rows=shape[0] if shape else 0,
-                shape=shape[1:],
-                text=f"{dtype} {shape}",
-            )
+            rows = shape[0] if shape else 0
+            return Layout(kind * (kind in "fiubS"), rows, shape[1:], f"{dtype} {shape}")
 
         def batches(names: Sequence[str]) -> Iterator[dict[str, Column]]:
             with ExitStack() as stack:
@@ -49,7 +45,7 @@ def opened(path: Path) -> Iterator[File]:
                     yield dict(batch)
 
         names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
-        yield File(names=names, layout=layout, batches=batches)
+        yield File(names, layout, batches)
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -214,7 +214,7 @@ def _lists(quantity: str, column: Column) -> Ragged:
         raise DataError(
             f"{quantity} has shape {column.shape}; constituents are lists or arrays (jets, slots)"
         )
-    return Ragged(counts=np.full(len(column), column.shape[1]), values=column.reshape(-1))
+    return Ragged(np.full(len(column), column.shape[1]), column.reshape(-1))
 
 
 def _labels(label: Array, classes: Sequence[str]) -> tuple[Array, dict[str, Array]]:

@@ -27,13 +27,11 @@ def opened(path: Path) -> Iterator[File]:
 
         def layout(name: str) -> Layout:
             if times[name] > 1:  # which of them is meant?
-                return Layout(kind="", rows=rows, shape=(), text=f"there {times[name]} times")
+                return Layout("", rows, (), f"there {times[name]} times")
             found = schema.field(name).type
             lists = pa.types.is_nested(found)
             inner = getattr(found, "value_type", found)
-            return Layout(
-                kind=_kind(inner), rows=rows, shape=(LIST,) if lists else (), text=str(found)
-            )
+            return Layout(_kind(inner), rows, (LIST,) if lists else (), str(found))
 
         def batches(names: Sequence[str]) -> Iterator[dict[str, Column]]:
             size = base.ROWS_PER_BATCH
@@ -41,7 +39,7 @@ def opened(path: Path) -> Iterator[File]:
                 batch.validate(full=True)  # offsets of damaged pages would be used by native code
                 yield {name: _column(name, batch[name]) for name in names}
 
-        yield File(names=list(times), layout=layout, batches=batches)
+        yield File(list(times), layout, batches)
 
 
 def _kind(found: pa.DataType) -> str:
@@ -68,7 +66,7 @@ def _column(name: str, found: pa.Array) -> Column:
             counts = np.full(len(found), found.type.list_size)
         else:
             counts = np.diff(found.offsets.to_numpy())
-        return Ragged(counts=counts.astype(np.int64), values=values.to_numpy(zero_copy_only=False))
+        return Ragged(counts.astype(np.int64), values.to_numpy(zero_copy_only=False))
     if pa.types.is_dictionary(found.type):
         found = found.dictionary_decode()
     return np.asarray(found.to_numpy(zero_copy_only=False))

@@ -43,19 +43,14 @@ def opened(path: Path) -> Iterator[File]:
                 plain = found.ndim <= 2 and not found.fields
                 dtype = np.asarray(ak.flatten(found, axis=None)).dtype if plain else None
                 lists, text = found.ndim == 2, dtype is not None and dtype.kind == "U"
-            kind = "" if dtype is None or dtype.shape else dtype.kind
-            return Layout(
-                kind="S" if text else kind,
-                rows=rows,
-                shape=(LIST,) if lists else (),
-                text=tree[branch].typename,
-            )
+            kind = "S" if text else "" if dtype is None or dtype.shape else dtype.kind
+            return Layout(kind, rows, (LIST,) if lists else (), tree[branch].typename)
 
         def batches(names: Sequence[str]) -> Iterator[dict[str, Column]]:
             for batch in tree.iterate(list(names), step_size=base.ROWS_PER_BATCH, library="ak"):
                 yield {name: _column(ak, batch[name]) for name in names}
 
-        yield File(names=tree.keys(recursive=False), layout=layout, batches=batches)
+        yield File(tree.keys(recursive=False), layout, batches)
 
 
 def _column(ak: Any, values: Any) -> Column:
@@ -65,4 +60,4 @@ def _column(ak: Any, values: Any) -> Column:
     if values.ndim == 1:
         return base.native(np.asarray(ak.to_numpy(values)))
     counts, flat = ak.to_numpy(ak.num(values)), ak.to_numpy(ak.flatten(values))
-    return Ragged(counts=np.asarray(counts, np.int64), values=base.native(np.asarray(flat)))
+    return Ragged(np.asarray(counts, np.int64), base.native(np.asarray(flat)))
