@@ -137,7 +137,7 @@ def ingest(
     from jetscale.jets.ingest.formats.own import columns_of
     from jetscale.jets.ingest.ingest import summary_of
 
-    options["columns"] = None if columns is None else columns_of(columns)
+    options["columns"] = columns_of(columns) if columns else {}
     options["classes"] = [name.strip() for name in classes.split(",")] if classes else ()
     workers = workers or min(os.cpu_count() or 1, len(files))
     manifest = _ingested(workers, format_name, role, files, out, options)

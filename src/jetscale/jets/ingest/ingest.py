@@ -10,19 +10,17 @@ the cuts of `jetscale.jets.ingest.cuts`; all are counted, by file and reason, in
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jetscale.errors import DataError, StorageError, unknown
-from jetscale.jets.ingest.cuts import cut_from
+from jetscale.errors import DataError, StorageError
 from jetscale.jets.ingest.formats import own
 from jetscale.jets.ingest.formats.base import BadFile
-from jetscale.jets.ingest.sieve import MAX_BAD, named
+from jetscale.jets.ingest.sieve import named
 from jetscale.jets.ingest.work import Job, Options, Outcome, Report, convert
-from jetscale.jets.schema import ROLES
 from jetscale.jets.shards.manifest import MANIFEST, Manifest, open_shards, write_manifest
 from jetscale.store.local import locked, make_folder, storage_error
 
@@ -31,9 +29,6 @@ Progress = Callable[[int, int], None]
 
 Run = Callable[[Sequence[Job], Report], Iterator[Outcome]]
 """Does the jobs, in any order."""
-
-ON_BAD_FILE = ("fail", "skip")
-ON_BAD_JET = ("drop", "fail")
 
 
 def in_process(jobs: Sequence[Job], report: Report) -> Iterator[Outcome]:
@@ -49,24 +44,15 @@ def ingest(
     out: Path,
     progress: Progress | None = None,
     *,
-    of: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    classes: Sequence[str] = (),
-    corpus: str | None = None,
-    select: Sequence[str] = (),
-    on_bad_file: str = "fail",
-    on_bad_jet: str = "drop",
-    max_bad: float = MAX_BAD,
     run: Run = in_process,
+    **options: Any,
 ) -> Manifest:
     """Convert files of jets to one shard folder.
 
     Parameters
     ----------
-    format
-        One of `jetscale.jets.ingest.formats.NAMES`.
-    role
-        What the jets may be used for; take it from the published file numbers, never split a file.
+    format, role, options
+        See `jetscale.jets.ingest.work.Options`.
     files
         Files to read; the jets keep this order.
     out
@@ -74,23 +60,6 @@ def ingest(
         link.
     progress
         Called when jets have been read.
-    of
-        The set that OmniLearned files are of; other formats know theirs.
-    columns
-        For own jets (``arrays``): quantity to column, see
-        `jetscale.jets.ingest.formats.own.columns_of`.
-    classes
-        For own jets: class names in label order; labels that are text give their own.
-    corpus
-        For own jets: a name for all of their kind. [``own``]
-    select
-        Cuts such as ``200 < jet_pt < 2500``; jets that fail one are left out and counted.
-    on_bad_file
-        ``fail``, or ``skip`` to leave out files that are truncated, damaged or of another layout.
-    on_bad_jet
-        ``drop`` unusable jets and count them, or ``fail`` at the first.
-    max_bad
-        A file with a larger share of unusable jets is a bad file.
     run
         What does the work.
 
@@ -104,34 +73,13 @@ def ingest(
     StorageError
         ``out`` is not empty, is being made by another call or cannot be written.
     """
-    for what, value, known in (
-        ("role", role, ROLES),
-        ("policy for bad files", on_bad_file, ON_BAD_FILE),
-        ("policy for bad jets", on_bad_jet, ON_BAD_JET),
-    ):
-        if value not in known:
-            raise DataError(unknown(what, value, known))
-    if not 0 <= max_bad <= 1:
-        raise DataError(f"max_bad is {max_bad}; a share of jets lies between 0 and 1")
+    columns, classes = options.get("columns", {}), options.get("classes", ())
     _check_files(format, files)
     _check_out(out)
-    if format == "arrays" and columns and not classes:
-        classes = own.class_names(columns, files)
-    options = Options(
-        format=format,
-        role=role,
-        of=of,
-        columns=tuple((columns or {}).items()),
-        classes=tuple(classes),
-        corpus=corpus,
-        select=tuple(select),
-        on_bad_file=on_bad_file,
-        on_bad_jet=on_bad_jet,
-        max_bad=max_bad,
-    )
-    for text in select:
-        cut_from(text, options.source.jet_columns)
-    total = sum(_rows(options, path) for path in files)
+    if format == "arrays" and not classes:
+        options["classes"] = own.class_names(columns, files)
+    asked = Options(format=format, role=role, **options)
+    total = sum(_rows(asked, path) for path in files)
     read = 0
 
     def report(rows: int) -> None:
@@ -142,11 +90,11 @@ def ingest(
 
     with _only_call(out) as parts:
         jobs = [
-            Job(number=i, path=path.absolute(), parts=parts, options=options)
+            Job(number=i, path=path.absolute(), parts=parts, options=asked)
             for i, path in enumerate(files)
         ]
         outcomes = {outcome.number: outcome for outcome in run(jobs, report)}
-        _join(parts, options, jobs, outcomes)
+        _join(parts, asked, jobs, outcomes)
         try:
             parts.replace(out.absolute())
         except OSError as error:
@@ -222,39 +170,39 @@ def _join(
 ) -> None:
     """Write one manifest over all parts, in the order of the files."""
     made = [job for job in jobs if outcomes[job.number].part]
-    parts = {job: open_shards(folder / outcomes[job.number].part) for job in made}
-    books = [part.provenance["files"][0] for part in parts.values()]
+    parts = [open_shards(folder / outcomes[job.number].part) for job in made]
+    books = [part.provenance["files"][0] for part in parts]
     skipped = [
         {"name": job.path.name, "reason": outcomes[job.number].problem}
         for job in jobs
-        if job not in parts
+        if job not in made
     ]
-    seen: dict[str, Job] = {}
-    for job, file in zip(made, books, strict=True):
-        first = seen.setdefault(file["sha256"], job)
-        if first is not job:
-            raise DataError(f"{job.path} and {first.path} hold the same jets; give each file once")
-    filled = {job: part for job, part in parts.items() if part.rows}
+    seen: dict[str, Path] = {}
+    for job, book in zip(made, books, strict=True):
+        first = seen.setdefault(book["sha256"], job.path)
+        if first is not job.path:
+            raise DataError(f"{job.path} and {first} hold the same jets; give each file once")
+    filled = [(job.path, part) for job, part in zip(made, parts, strict=True) if part.rows]
     if not filled:
-        reasons = sum((Counter(file["dropped"]) for file in books), Counter[str]())
+        reasons = sum((Counter(book["dropped"]) for book in books), Counter[str]())
         dropped = ", ".join(f"{count} by {reason!r}" for reason, count in reasons.items())
         raise DataError(
             f"no jets are left of {len(jobs)} file(s): {len(skipped)} skipped; dropped jets: "
             f"{dropped or 'none'}; loosen the cuts or look at the files"
         )
-    (first, wanted), *others = filled.items()
-    for job, part in others:
+    (first, wanted), *others = filled
+    for path, part in others:
         differing = sorted({*part.columns} ^ {*wanted.columns})
         if differing:
             raise DataError(
-                f"{first.path} and {job.path}: columns {differing} are in one only; ingest them "
-                "to folders of their own"
+                f"{first} and {path}: columns {differing} are in one only; ingest them to folders "
+                "of their own"
             )
     write_manifest(
         folder,
         options.source.corpus,
         options.role,
-        [replace(s, file=f"{p.folder.name}/{s.file}") for p in filled.values() for s in p.shards],
+        [replace(s, file=f"{p.folder.name}/{s.file}") for _, p in filled for s in p.shards],
         wanted.columns,
         {
             "format": options.format,
@@ -266,7 +214,7 @@ def _join(
         },
         **named(write_manifest, options.source.names),
     )
-    _clear(folder, {MANIFEST, *(part.folder.name for part in filled.values())})
+    _clear(folder, {MANIFEST, *(part.folder.name for _, part in filled)})
 
 
 def _clear(folder: Path, keep: set[str]) -> None:

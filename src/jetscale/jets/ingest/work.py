@@ -9,16 +9,18 @@ the files and the folder of parts. Memory holds a few batches of jets, however l
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from jetscale.errors import DataError, StorageError
-from jetscale.jets.ingest.cuts import cut_from
+from jetscale.errors import DataError, StorageError, unknown
+from jetscale.jets.ingest.cuts import Cut, cut_from
 from jetscale.jets.ingest.formats import format_named
 from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.ingest.formats.files import Format
 from jetscale.jets.ingest.sieve import MAX_BAD, Sieve, named
+from jetscale.jets.schema import ROLES
 from jetscale.jets.shards import shard_writer
 from jetscale.jets.shards.manifest import Manifest, open_shards, sha256_of
 
@@ -28,31 +30,57 @@ Report = Callable[[int], None]
 """Called with jets read since the last call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
-    """How files are read; all but ``on_bad_file`` decides what a part holds."""
+    """How files are read; all but ``on_bad_file`` decides what a part holds.
+
+    Raises DataError for a value that makes no sense, alone or with the format.
+    """
 
     format: str
+    """One of `jetscale.jets.ingest.formats.NAMES`."""
     role: str
+    """What the jets may be used for; take it from published file numbers, never split a file."""
     of: str | None = None
-    columns: tuple[tuple[str, str], ...] = ()
-    classes: tuple[str, ...] = ()
+    """The set that OmniLearned files are of; other formats know theirs."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """For own jets (``arrays``): quantity to column, see `jetscale.jets.ingest.formats.own`."""
+    classes: Sequence[str] = ()
+    """For own jets: class names in label order; labels that are text give their own."""
     corpus: str | None = None
-    select: tuple[str, ...] = ()
+    """For own jets: a name for all of their kind, ``own`` if none is given."""
+    select: Sequence[str] = ()
+    """Cuts such as ``200 < jet_pt < 2500``; jets that fail one are left out and counted."""
     on_bad_file: str = "fail"
+    """``fail``, or ``skip`` to leave out files that are truncated, damaged or of another layout."""
     on_bad_jet: str = "drop"
+    """``drop`` unusable jets and count them, or ``fail`` at the first."""
     max_bad: float = MAX_BAD
+    """A file with a larger share of unusable jets is a bad file."""
 
-    @property
+    def __post_init__(self) -> None:
+        """Check all values against each other."""
+        for what, value, known in (
+            ("role", self.role, ROLES),
+            ("policy for bad files", self.on_bad_file, ("fail", "skip")),
+            ("policy for bad jets", self.on_bad_jet, ("drop", "fail")),
+        ):
+            if value not in known:
+                raise DataError(unknown(what, value, known))
+        if not 0 <= self.max_bad <= 1:
+            raise DataError(f"max_bad is {self.max_bad}; a share of jets lies between 0 and 1")
+        self.cuts  # noqa: B018
+
+    @cached_property
     def source(self) -> Format:
         """The format with its functions."""
-        return format_named(
-            self.format,
-            self.of,
-            columns=dict(self.columns),
-            classes=self.classes,
-            corpus=self.corpus,
-        )
+        own = self.columns, self.classes, self.corpus
+        return format_named(self.format, self.of, *own)
+
+    @property
+    def cuts(self) -> list[Cut]:
+        """The cuts that jets must pass."""
+        return [cut_from(text, self.source.jet_columns) for text in self.select]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +153,7 @@ def _part(job: Job, report: Report) -> Manifest:
     sieve = Sieve(
         where=str(job.path),
         n_classes=len(source.names),
-        cuts=[cut_from(text, source.jet_columns) for text in options.select],
+        cuts=options.cuts,
         on_bad_jet=options.on_bad_jet,
         max_bad=options.max_bad,
     )

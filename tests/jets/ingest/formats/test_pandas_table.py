@@ -76,7 +76,7 @@ def test_names_must_be_as_many_as_columns(tmp_path, write_frame, columns):
     path = write_frame(tmp_path / "a.h5", BLOCKS)
     with h5py.File(path, "a") as file:
         file["table/table"].attrs["values_block_0_kind"] = np.bytes_(pickle.dumps(["E"], 0))
-    with pytest.raises(DataError, match=r"a\.h5: values_block_0 has .2,. columns and 1 names"):
+    with pytest.raises(DataError, match=r"a\.h5: values_block_0 has shape .2,. and 1 names"):
         columns(path, "table/E")
 
 

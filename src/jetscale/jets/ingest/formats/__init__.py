@@ -34,24 +34,14 @@ NAMES = (*FORMATS, "omnilearned", "arrays")
 def format_named(
     name: str,
     of: str | None = None,
-    *,
     columns: Mapping[str, str] | None = None,
     classes: Sequence[str] = (),
     corpus: str | None = None,
 ) -> Format:
-    """A format by name.
+    """A format by name; the rest as in `jetscale.jets.ingest.work.Options`.
 
-    Parameters
-    ----------
-    of
-        The set that an OmniLearned file is of.
-    columns, classes, corpus
-        For ``arrays``: see `jetscale.jets.ingest.formats.own.format_of`.
-
-    Raises
-    ------
-    DataError
-        Unknown name; or what the format needs is missing, or what it knows is given.
+    Raises DataError for an unknown name, for what the format needs and is not given, and for what
+    it knows and is given.
     """
     if name not in NAMES:
         raise DataError(unknown("format", name, NAMES))

@@ -50,13 +50,13 @@ def opened(path: Path) -> Iterator[File]:
             columns[name] = Place(item)
 
     def layout(name: str) -> Layout:
-        data, field, index = columns[name]
+        data, field, at = columns[name]
         dtype = data.dtype if field is None else data.dtype[field]
         shape = data.shape[1:] + dtype.shape
         text = h5py.check_string_dtype(dtype.base) is not None
         vlen = None if text else h5py.check_vlen_dtype(dtype.base)
         kind = "S" if text else np.dtype(vlen or dtype.base).kind
-        shape = (*shape, LIST) if vlen else shape if index is None else shape[:-1]
+        shape = (*shape, LIST) if vlen else shape if at is None else shape[:-1]
         words = f"{vlen or dtype.base} {data.shape + dtype.shape}"
         return Layout("" if kind in "OV" else kind, data.shape[0], shape, words)
 
@@ -77,8 +77,8 @@ def opened(path: Path) -> Iterator[File]:
                 for data, field, _ in places.values()
             }
             yield {
-                name: _column(read[data, field] if index is None else read[data, field][..., index])
-                for name, (data, field, index) in places.items()
+                name: _column(read[data, field] if at is None else read[data, field][..., at])
+                for name, (data, field, at) in places.items()
             }
 
     with h5py.File(path, "r") as file:

@@ -26,7 +26,7 @@ class Place(NamedTuple):
     """The data set."""
     field: str | None = None
     """Its field, if it is a structured one."""
-    index: int | None = None
+    at: int | None = None
     """Place in the last axis, where several columns lie side by side."""
 
 
@@ -40,7 +40,7 @@ def frame_columns(group: Any) -> Iterator[tuple[str, Place]]:
                 continue
             names, width = names_in(table.attrs[f"{field}_kind"]), table.dtype[field].shape
             if width != (len(names),):
-                raise DataError(f"{field} has {width} columns and {len(names)} names")
+                raise DataError(f"{field} has shape {width} and {len(names)} names")
             yield from ((name, Place(table, field, i)) for i, name in enumerate(names))
     elif "block0_values" in group:
         for block in range(int(group.attrs["nblocks"])):
