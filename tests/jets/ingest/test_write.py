@@ -110,3 +110,22 @@ def test_a_swapped_order_of_columns_is_noticed(tmp_path, made_up):
             columns=swapped | {"label": "label"},
             **TOP,
         )
+
+
+def test_a_misspelt_label_is_told_as_such_and_a_bad_file_may_be_skipped(tmp_path, made_up):
+    arrays = padded(made_up(4, 3)) | {"label": np.array(["top", "QCD"] * 2)}
+    np.savez(tmp_path / "a.npz", **arrays)
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:300])
+    files = [tmp_path / "a.npz", tmp_path / "b.npz"]
+    columns = {name: name for name in ("px", "py", "pz", "energy", "label")}
+    call = {"columns": columns, "corpus": "top"}
+    with pytest.raises(DataError, match=r"a\.npz: unknown column 'Label'; did you mean 'label'"):
+        ingest(
+            *("arrays", "train", files[:1], tmp_path / "s"),
+            **call | {"columns": columns | {"label": "Label"}},
+        )
+    with pytest.raises(DataError, match=r"b\.npz: not a readable NumPy archive"):
+        ingest("arrays", "train", files, tmp_path / "s", **call)
+    manifest = ingest("arrays", "train", files, tmp_path / "s", on_bad_file="skip", **call)
+    assert manifest.rows == 4
+    assert [file["name"] for file in summary_of(manifest)["skipped"]] == ["b.npz"]

@@ -21,7 +21,6 @@ from jetscale.jets.schema import PART_COLUMNS
 from jetscale.jets.shards import columns
 
 Flags = NDArray[np.bool_]
-_WIDER = {pa.float32(), pa.float64(), pa.int64(), pa.uint32(), pa.uint64()}  # than 32-bit integers
 _NAMED = 10  # labels outside the table that get a line of their own, per batch
 
 
@@ -59,94 +58,54 @@ def clean(raw: pa.Table, n_classes: int) -> Cleaned:
             faults[reason] = np.union1d(faults.get(reason, found), found)
             good &= ~bad
     kept = raw if good.all() else raw.filter(pa.array(good))
-    return Cleaned(table=columns.conform(_whole(kept)), faults=faults)
+    for i, name in enumerate(kept.column_names):  # floats where the schema has integers
+        if name in columns.COLUMNS:
+            wanted, found = columns.arrow_type(name), kept[name].type
+            inner = [getattr(kind, "value_type", kind) for kind in (found, wanted)]
+            if pa.types.is_floating(inner[0]) and pa.types.is_integer(inner[1]):
+                kept = kept.set_column(i, name, kept[name].cast(wanted))
+    return Cleaned(table=columns.conform(kept), faults=faults)
 
 
 def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
     """Reasons and the jets (n,) they hold for, in the order in which they are looked for."""
+    n, names = raw.num_rows, [name for name in raw.column_names if name in columns.COLUMNS]
     counts = raw["jet_nparticles"].to_numpy()
-    lengths = {n: columns.lengths_of(raw[n]) for n in raw.column_names if n in PART_COLUMNS}
-    uneven, filled = np.zeros(raw.num_rows, bool), counts != 0
-    for found in lengths.values():
-        uneven |= found != counts
-        filled |= found > 0
+    lengths = {name: columns.lengths_of(raw[name]) for name in names if name in PART_COLUMNS}
+    jets = {name: np.repeat(np.arange(n), length) for name, length in lengths.items()}
+    values = {name: columns.flat(raw[name]).to_numpy(zero_copy_only=False) for name in names}
+    with np.errstate(over="ignore"):  # as they are stored; what is too large becomes infinite
+        single = {k: v.astype(np.float32) for k, v in values.items() if v.dtype.kind == "f"}
+
+    def jets_with(flags: Mapping[str, Flags]) -> Flags:
+        """(n,) True for jets with a value that is flagged in one of the columns."""
+        bad = np.zeros(n, bool)
+        for name, flag in flags.items():
+            bad[jets[name][flag] if name in jets else flag] = True
+        return bad
+
+    uneven = np.any([np.zeros(n, bool), *(found != counts for found in lengths.values())], axis=0)
+    filled = np.any([counts != 0, *(found > 0 for found in lengths.values())], axis=0)
     yield "no constituents", ~filled  # first: the axis of nothing is not finite
-    floats = [name for name in raw.column_names if pa.types.is_floating(_scalar(raw, name))]
-    none = np.zeros(raw.num_rows, bool)
-    lost = [_jets_with(raw, name, ~np.isfinite(_single(raw, name))) for name in floats]
-    yield "non-finite value", np.logical_or.reduce([none, *lost])
-    broken = none.copy()
-    for name in ("part_charge", "jet_nparticles"):  # a fraction, or more than 32 bits
-        if name in raw.column_names and _scalar(raw, name) in _WIDER:
-            values = columns.flat(raw[name]).to_numpy(zero_copy_only=False)
-            fits = (np.rint(values) == values) & (np.abs(values) < 2**31)
-            broken |= _jets_with(raw, name, ~fits)
-    yield "charge or count that is no integer", broken
+    yield "non-finite value", jets_with({k: ~np.isfinite(v) for k, v in single.items()})
+    whole = {k: values[k] for k in ("part_charge", "jet_nparticles") if k in values}
+    broken = {k: (np.rint(v) != v) | (np.abs(v) >= 2**31) for k, v in whole.items()}
+    yield "charge or count that is no integer", jets_with(broken)
     yield "constituent lists of unequal length", uneven
-    yield "unphysical momentum", _unphysical(raw, ~uneven)
+    positive = ("jet_pt", "jet_energy", "part_energy")
+    unphysical = jets_with({k: single[k] <= 0 for k in positive if k in single})
+    if {"part_px", "part_py"} <= {*single}:  # side by side in jets whose lists are equally long
+        px, py = (single[k][np.repeat(~uneven, lengths[k])] for k in ("part_px", "part_py"))
+        still = np.repeat(np.arange(n), np.where(uneven, 0, lengths["part_px"]))
+        unphysical[still[(px == 0) & (py == 0)]] = True
+    yield "unphysical momentum", unphysical
     for name, (low, high) in columns.LIMITS.items():
-        if name in floats or name == "jet_nparticles":
-            values = _single(raw, name)
-            outside = _jets_with(raw, name, (values < low) | (values > high))
+        if name in values and values[name].dtype.kind in "fiu":
+            found = single.get(name, values[name])
+            outside = jets_with({name: (found < low) | (found > high)})
             yield f"{name} outside {low:.4g} to {high:.4g}", outside
     labels = raw["jet_label"].to_numpy()
     foreign = ~np.isin(labels, np.arange(n_classes))
     for label in np.unique(labels[foreign])[:_NAMED]:
         yield f"label {label:g} is not in 0..{n_classes - 1}", labels == label
     yield "more labels outside the table", foreign
-
-
-def _unphysical(raw: pa.Table, even: Flags) -> Flags:
-    """(n,) True for jets with a momentum or energy that is not positive.
-
-    ``even`` tells the jets whose lists are equally long; others are not looked at.
-    """
-    if not even.all():
-        bad = np.zeros(len(even), bool)
-        bad[even] = _unphysical(raw.filter(pa.array(even)), even[even])
-        return bad
-    found = {name for name in raw.column_names if pa.types.is_floating(_scalar(raw, name))}
-    bad = np.zeros(len(even), bool)
-    for name in {"jet_pt", "jet_energy", "part_energy"} & found:
-        bad |= _jets_with(raw, name, _single(raw, name) <= 0)
-    if {"part_px", "part_py"} <= found:
-        beamlike = (_single(raw, "part_px") == 0) & (_single(raw, "part_py") == 0)
-        bad |= _jets_with(raw, "part_px", beamlike)
-    return bad
-
-
-def _scalar(raw: pa.Table, name: str) -> pa.DataType:
-    """The type of the values of a column."""
-    found = raw[name].type
-    return found.value_type if pa.types.is_nested(found) else found
-
-
-def _single(raw: pa.Table, name: str) -> NDArray[np.float32]:
-    """The values of a column as they are stored; what is too large becomes infinite."""
-    with np.errstate(over="ignore"):
-        values = columns.flat(raw[name]).to_numpy()
-        return np.asarray(values, np.float32)
-
-
-def _jets_with(raw: pa.Table, name: str, flags: Flags) -> Flags:
-    """(n,) True for jets with a value of a column that is flagged."""
-    wrong = np.flatnonzero(flags)
-    if wrong.size and name in PART_COLUMNS:
-        ends = np.cumsum(columns.lengths_of(raw[name]))
-        wrong = np.searchsorted(ends, wrong, side="right")
-    bad = np.zeros(raw.num_rows, bool)
-    bad[wrong] = True
-    return bad
-
-
-def _whole(table: pa.Table) -> pa.Table:
-    """Floats become integers where the schema has integers."""
-    for i, name in enumerate(table.column_names):
-        if name not in columns.COLUMNS:
-            continue
-        wanted, found = columns.arrow_type(name), table[name].type
-        nested = pa.types.is_nested(found)
-        inner = (found.value_type, wanted.value_type) if nested else (found, wanted)
-        if pa.types.is_floating(inner[0]) and pa.types.is_integer(inner[1]):
-            table = table.set_column(i, name, table[name].cast(wanted))
-    return table

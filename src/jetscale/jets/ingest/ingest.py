@@ -73,11 +73,11 @@ def ingest(
     StorageError
         ``out`` is not empty, is being made by another call or cannot be written.
     """
-    columns, classes = options.get("columns", {}), options.get("classes", ())
     _check_files(format, files)
     _check_out(out)
-    if format == "arrays" and not classes:
-        options["classes"] = own.class_names(columns, files)
+    if format == "arrays" and not options.get("classes"):
+        skip = options.get("on_bad_file") == "skip"
+        options["classes"] = own.class_names(options.get("columns") or {}, files, skip)
     asked = Options(format=format, role=role, **options)
     total = sum(_rows(asked, path) for path in files)
     read = 0

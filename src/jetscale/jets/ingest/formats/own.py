@@ -8,6 +8,7 @@ jet, and its transverse momentum, direction and energy where the file has no col
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pyarrow as pa
 from jetscale.errors import DataError, unknown
 from jetscale.jets.ingest.formats import particles
 from jetscale.jets.ingest.formats.arrays import Slots, mask_faults, to_table
-from jetscale.jets.ingest.formats.base import Array, Column, Ragged
+from jetscale.jets.ingest.formats.base import Array, BadFile, Column, Ragged
 from jetscale.jets.ingest.formats.files import READERS, Format, opened
 from jetscale.jets.ingest.formats.kinematics import SUMMED, Momenta
 from jetscale.jets.schema import CORPORA, JET_FLOATS, UNLABELLED
@@ -111,19 +112,22 @@ def _column(name: str) -> tuple[str, int | None]:
     return (match[1], int(match[2])) if match else (name, None)
 
 
-def class_names(columns: Mapping[str, str], files: Sequence[Path]) -> tuple[str, ...]:
+def class_names(
+    columns: Mapping[str, str], files: Sequence[Path], skip: bool = False
+) -> tuple[str, ...]:
     """The labels of all files in alphabetical order, if they are text; none if they are numbers.
 
-    Raises BadFile for a file that cannot be read.
+    Raises BadFile for a file that cannot be read, unless such files are to be skipped.
     """
     found: set[str] = set()
-    for path in files if "label" in columns else ():
-        with opened(path, tuple(READERS), "own jets") as file:
-            column = columns["label"]
-            if column not in file.names or file.layout(column).kind != "S":
-                return ()
-            for batch in file.batches([column]):
-                found |= {text(label) for label in np.asarray(batch[column]).tolist()}
+    column = columns.get("label", "")
+    for path in files if column else ():
+        with suppress(*[BadFile] * skip), opened(path, tuple(READERS), "own jets") as file:
+            if column in file.names and file.layout(column).kind == "S":
+                for batch in file.batches([column]):
+                    found |= {text(label) for label in np.asarray(batch[column]).tolist()}
+            elif _column(column)[0] not in file.names:
+                raise DataError(unknown("column", column, sorted(file.names)))
     return tuple(sorted(found))
 
 
