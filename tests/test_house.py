@@ -42,6 +42,28 @@ WITHOUT_TORCH = (
 )
 FLOW = {  # a room and what it may import of ours
     "jetscale.jets": {"jetscale.errors", "jetscale.store.local", "jetscale.jets"},
+    "jetscale.jets.generator": {
+        "jetscale.errors",
+        "jetscale.jets.arrays",
+        "jetscale.jets.schema",
+        "jetscale.jets.generator",
+    },
+    "jetscale.jets.detector": {
+        "jetscale.jets.arrays",
+        "jetscale.jets.schema",
+        "jetscale.jets.generator",
+        "jetscale.jets.detector",
+    },
+    "jetscale.measures": {
+        "jetscale.errors",
+        "jetscale.jets",
+        "jetscale.mixtures",
+        "jetscale.plan",
+        "jetscale.store",
+        "jetscale.study",
+        "jetscale.training.embed",
+        "jetscale.measures",
+    },
     "jetscale.scaling": {"jetscale.errors", "jetscale.scaling"},
     "jetscale.models": {
         "jetscale.errors",
