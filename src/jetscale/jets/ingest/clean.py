@@ -4,7 +4,7 @@ A jet is unusable if its format says so (see `jetscale.jets.ingest.formats.array
 no constituents, if any of its numbers is not finite in storage precision, if a charge or its number
 of constituents is no integer, if its constituent lists differ in length, if a momentum is
 unphysical (transverse momentum or energy not above zero, for the jet or one of its constituents:
-features take their logarithms), if a value is outside `jetscale.jets.shards.columns.LIMITS`, or if
+features take their logarithms), if a value is outside `jetscale.jets.shards.verify.LIMITS`, or if
 its label is not one of the corpus. Every jet is counted once, under the first of these that holds.
 """
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from jetscale.jets.ingest.formats.arrays import FAULT
 from jetscale.jets.schema import PART_COLUMNS
 from jetscale.jets.shards import columns
+from jetscale.jets.shards.verify import LIMITS
 
 Flags = NDArray[np.bool_]
 _NAMED = 10  # labels outside the table that get a line of their own, per batch
@@ -73,7 +74,9 @@ def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
     counts = raw["jet_nparticles"].to_numpy()
     lengths = {name: columns.lengths_of(raw[name]) for name in names if name in PART_COLUMNS}
     jets = {name: np.repeat(np.arange(n), length) for name, length in lengths.items()}
-    values = {name: columns.flat(raw[name]).to_numpy(zero_copy_only=False) for name in names}
+    arrays = {name: raw[name].combine_chunks() for name in names}
+    flat = {k: v.flatten() if pa.types.is_nested(v.type) else v for k, v in arrays.items()}
+    values = {name: array.to_numpy(zero_copy_only=False) for name, array in flat.items()}
     with np.errstate(over="ignore"):  # as they are stored; what is too large becomes infinite
         single = {k: v.astype(np.float32) for k, v in values.items() if v.dtype.kind == "f"}
 
@@ -99,7 +102,7 @@ def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
         still = np.repeat(np.arange(n), np.where(uneven, 0, lengths["part_px"]))
         unphysical[still[(px == 0) & (py == 0)]] = True
     yield "unphysical momentum", unphysical
-    for name, (low, high) in columns.LIMITS.items():
+    for name, (low, high) in LIMITS.items():
         if name in values and values[name].dtype.kind in "fiu":
             found = single.get(name, values[name])
             outside = jets_with({name: (found < low) | (found > high)})

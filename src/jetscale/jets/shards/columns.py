@@ -25,15 +25,6 @@ from jetscale.jets.schema import (
 
 COLUMNS = (*PART_COLUMNS, *JET_COLUMNS, EVENT)
 REQUIRED = ("jet_nparticles", "jet_label")
-LIMITS = {
-    "jet_pt": (0.0, 1e5),  # GeV
-    "jet_eta": (-10.0, 10.0),
-    "jet_sdmass": (-1.0, 1e5),  # GeV; rounding of a massless jet may fall just below zero
-    "jet_nparticles": (1.0, 1e4),
-    "part_deta": (-20.0, 20.0),
-    "part_dphi": (-2 * np.pi, 2 * np.pi),
-}
-"""Values outside are damage, whatever the corpus: ingest leaves such jets out, inspect refuses."""
 
 
 def arrow_type(column: str) -> pa.DataType:
@@ -93,7 +84,8 @@ def check_kind(name: str, found: pa.DataType) -> None:
 
 def check_nulls(column: pa.ChunkedArray, name: str) -> None:
     """Raise DataError if a column or one of its lists has a null."""
-    if column.null_count or flat(column).null_count:
+    inner = column.combine_chunks().flatten() if pa.types.is_nested(column.type) else column
+    if column.null_count or inner.null_count:
         raise DataError(f"column {name!r} holds nulls; every jet needs a value")
 
 
@@ -105,12 +97,6 @@ def _stored(column: pa.ChunkedArray, name: str) -> pa.Array:
         return column.combine_chunks().cast(wanted)
     except pa.ArrowInvalid as error:
         raise DataError(f"column {name!r} does not fit {wanted}: {error}") from error
-
-
-def flat(column: pa.ChunkedArray) -> pa.Array:
-    """All values of a column, lists one after another."""
-    values = column.combine_chunks()
-    return values.flatten() if pa.types.is_nested(values.type) else values
 
 
 def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
