@@ -8,6 +8,7 @@ import pytest
 from jetscale.errors import DataError, StorageError
 from jetscale.jets.ingest import ingest as module
 from jetscale.jets.ingest.formats import base
+from jetscale.jets.ingest.formats.files import Format
 from jetscale.jets.ingest.ingest import ingest, summary_of
 from jetscale.jets.schema import JET_COLUMNS, PART_COLUMNS
 from jetscale.jets.shards import verify
@@ -226,7 +227,7 @@ def test_a_file_given_twice_is_refused_before_anything_is_read(files, tmp_path, 
     link, roundabout = tmp_path / "link.parquet", folder(tmp_path / "x") / ".." / files[0].name
     link.symlink_to(files[0])
     monkeypatch.setattr(module, "convert", lambda *_: pytest.fail("read"))
-    monkeypatch.setattr(module, "_rows", lambda *_: pytest.fail("opened"))
+    monkeypatch.setattr(Format, "count", lambda *_: pytest.fail("opened"))
     for again in (files[0], link, roundabout):
         with pytest.raises(DataError, match="are the same file; give each file once"):
             ingest("jetclass2", "pretrain", [*files, again], tmp_path / "s")
@@ -263,7 +264,7 @@ def test_places_for_no_folder_are_refused_first(files, tmp_path, monkeypatch, ou
     (tmp_path / "link").symlink_to(folder(tmp_path / "other"))
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     monkeypatch.chdir(folder(tmp_path / "empty"))
-    monkeypatch.setattr(module, "_rows", lambda *_: pytest.fail("opened"))
+    monkeypatch.setattr(Format, "count", lambda *_: pytest.fail("opened"))
     before = sorted(tmp_path.iterdir())
     out = tmp_path / "empty" if out == "empty" else Path(out)
     with pytest.raises(StorageError, match=message):
@@ -313,13 +314,13 @@ def test_of_two_equal_calls_the_second_is_refused(files, tmp_path):
 
 
 def test_a_call_that_comes_when_another_has_just_ended_is_refused(files, tmp_path, monkeypatch):
-    def late(options, path, rows=module._rows):
+    def late(format, path, count=Format.count):
         if not (tmp_path / "s").exists():
             monkeypatch.undo()
             ingest("jetclass2", "pretrain", files, tmp_path / "s")
-        return rows(options, path)
+        return count(format, path)
 
-    monkeypatch.setattr(module, "_rows", late)
+    monkeypatch.setattr(Format, "count", late)
     with pytest.raises(StorageError, match="s is not empty"):
         ingest("jetclass2", "pretrain", files, tmp_path / "s")
     assert {p.name for p in tmp_path.iterdir()} == {"s", *(f.name for f in files)}

@@ -79,8 +79,13 @@ def ingest(
         skip = options.get("on_bad_file") == "skip"
         options["classes"] = own.class_names(options.get("columns") or {}, files, skip)
     asked = Options(format=format, role=role, **options)
-    total = sum(_rows(asked, path) for path in files)
-    read = 0
+    total, read = 0, 0
+    for path in files:
+        try:
+            total += asked.source.count(path)
+        except BadFile:
+            if asked.on_bad_file == "fail":
+                raise
 
     def report(rows: int) -> None:
         nonlocal read
@@ -122,15 +127,14 @@ def _check_files(format: str, files: Sequence[Path]) -> None:
 
 def _check_out(out: Path) -> None:
     """A folder can take the place of nothing or of an empty folder, not of a link."""
+    new = "choose the name of a new folder"
     if out.is_symlink():
-        raise StorageError(f"{out} is a link; choose the name of a new folder")
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise StorageError(f"{out} is a file; choose the name of a new folder")
-    if out.samefile("."):
-        raise StorageError(f"{out} is the current folder; choose the name of a new folder")
-    if any(out.iterdir()):
+        raise StorageError(f"{out} is a link; {new}")
+    if out.exists() and not out.is_dir():
+        raise StorageError(f"{out} is a file; {new}")
+    if out.exists() and out.samefile("."):
+        raise StorageError(f"{out} is the current folder; {new}")
+    if out.exists() and any(out.iterdir()):
         raise StorageError(f"{out} is not empty; choose another folder or delete it first")
 
 
@@ -153,16 +157,6 @@ def _only_call(out: Path) -> Iterator[Path]:
         raise StorageError(
             f"{out} is being made by another `jetscale ingest`; wait for it or stop it"
         ) from error
-
-
-def _rows(options: Options, path: Path) -> int:
-    """Jets in a file, 0 in one that will be skipped."""
-    try:
-        return options.source.count(path)
-    except BadFile:
-        if options.on_bad_file == "fail":
-            raise
-        return 0
 
 
 def _join(

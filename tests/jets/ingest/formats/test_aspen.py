@@ -75,9 +75,7 @@ def test_all_feature_sets_are_there(tmp_path, made_up, write_hdf5, feature_sets)
 def test_other_layouts_are_refused(tmp_path, made_up, write_hdf5):
     arrays = arrays_of(made_up(4, 6))
     del arrays["jet_tagging"]
-    with pytest.raises(
-        BadFile, match=r"1 columns missing \(jet_tagging\): unknown .* known: PFCands, ev"
-    ):
+    with pytest.raises(BadFile, match=r"unknown column .jet_tagging.; known: PFCands, ev"):
         aspen.FORMAT.count(write_hdf5(tmp_path / "a.h5", **arrays))
     arrays = arrays_of(made_up(4, 6))
     arrays["PFCands"] = arrays["PFCands"][:, :, :10]

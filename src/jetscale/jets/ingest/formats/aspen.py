@@ -25,7 +25,8 @@ _MM = 10.0  # per cm
 _TRACK = ("part_d0val", "part_d0err", "part_dzval", "part_dzerr")
 
 
-def _table(path: Path, columns: dict[str, Any]) -> pa.Table:
+def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Collision jets with tracks, particle types and substructure."""
     padded, tagging = columns["PFCands"], columns["jet_tagging"]
     slots = Slots.of(padded[:, :, 3] != 0, np.hypot(padded[:, :, 0], padded[:, :, 1]))
     px, py, pz, energy, *track, charge, pdg, _ = slots.pick(padded).astype(float).T
@@ -53,6 +54,6 @@ FORMAT = Format(
         "jet_kinematics": ("fiu", (4,)),
         "jet_tagging": ("fiu", (13,)),
     },
-    table=_table,
+    table=jets_of,
     jet_columns=(*SUMMED, "jet_sdmass", "jet_tau1", "jet_tau2", "jet_tau3", "jet_tau4"),
 )

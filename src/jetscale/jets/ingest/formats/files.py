@@ -122,13 +122,14 @@ class Format:
     def _opened(self, path: Path) -> Iterator[tuple[File, int]]:
         """The file and its jets, once the columns are as they should be."""
         self.check(path)
-        tail = f"; not a file of {self.what}"
+        tail = f"; not a file of {self.what}" if self.kinds != tuple(READERS) else ""
         with opened(path, self.kinds, self.what) as file:
             missing = [name for name in self.wanted if name not in file.names]
             if missing:
                 near = unknown("column", missing[0], sorted(file.names))
                 names = ", ".join(missing[:4]) + (", ..." if len(missing) > 4 else "")
-                raise BadFile(f"{path}: {len(missing)} columns missing ({names}): {near}{tail}")
+                many = f"{len(missing)} columns missing ({names}): " if len(missing) > 1 else ""
+                raise BadFile(f"{path}: {many}{near}{tail}")
             rows = {}
             for name, (kinds, shape) in self.wanted.items():
                 found = file.layout(name)

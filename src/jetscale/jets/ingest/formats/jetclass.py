@@ -27,7 +27,8 @@ def label_of(one_hot: Array) -> Array:
     return np.where(good, np.argmax(one_hot, axis=1), -1)
 
 
-def _table(path: Path, columns: dict[str, Any]) -> pa.Table:
+def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Jets in all columns of the schema."""
     label = label_of(np.stack([columns.pop(name) for name in LABELS], 1))
     for name in PART_FLAGS:
         columns[name] = replace(columns[name], values=columns[name].values.astype(bool))
@@ -46,6 +47,6 @@ FORMAT = Format(
         "jet_nparticles": ("fi", ()),
         **dict.fromkeys(LABELS, ("fiub", ())),
     },
-    table=_table,
+    table=jets_of,
     jet_columns=JET_COLUMNS,
 )

@@ -34,7 +34,8 @@ def _label(path: Path) -> int:
     return JETNET.index(match[1])
 
 
-def _table(path: Path, columns: dict[str, Any]) -> pa.Table:
+def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Jets of the class that the file is named by."""
     padded = columns["particle_features"]
     slots = Slots.of(padded[:, :, 3] != 0, padded[:, :, 2])  # a lost mask is no empty slot
     deta, dphi, share, mask = slots.pick(padded).astype(float).T
@@ -56,7 +57,7 @@ FORMAT = Format(
     corpus="jetnet",
     kinds=("HDF5",),
     wanted={"particle_features": ("fiu", (ANY, 4)), "jet_features": ("fiu", (4,))},
-    table=_table,
+    table=jets_of,
     jet_columns=("jet_pt", "jet_eta", "jet_energy", "jet_nparticles", "jet_label"),
     check=_label,
 )

@@ -58,12 +58,13 @@ def of_set(name: str | None) -> Format:
         corpus=corpus,
         kinds=("HDF5",),
         wanted={"data": ("fiu", (ANY, WIDTHS)), "pid": ("fiu", ())},
-        table=partial(_table, first),
+        table=partial(jets_of, first),
         jet_columns=("jet_pt", "jet_energy", "jet_nparticles", "jet_label"),
     )
 
 
-def _table(first_label: int, path: Path, columns: dict[str, Any]) -> pa.Table:
+def jets_of(first_label: int, path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Jets of particles around an axis that is not known."""
     padded = columns["data"]
     slots = Slots.of(padded[:, :, 2] != 0, padded[:, :, 2])
     deta, dphi, log_pt, log_energy, *rest = slots.pick(padded).astype(float).T
@@ -72,7 +73,13 @@ def _table(first_label: int, path: Path, columns: dict[str, Any]) -> pa.Table:
     parts = {"part_px": px, "part_py": py, "part_energy": energy}
     parts |= {"part_deta": deta, "part_dphi": dphi}
     if rest:
-        parts |= particles.columns_of(_pdg(rest[0]))
+        code = rest[0]
+        whole = np.isfinite(code) & (code == np.rint(code))
+        foreign = whole & ((code < 0) | (code >= len(CODES)))
+        if foreign.any():
+            raise DataError(f"particle code {code[foreign][0]:g} is not in 0..{len(CODES) - 1}")
+        places = np.where(whole, code, 0).astype(np.int64)
+        parts |= particles.columns_of(np.where(whole, CODES[places], np.nan))
     if len(rest) == 5:
         d0, d0_error, dz, dz_error = rest[1:]
         parts |= {"part_d0val": _untanh(d0), "part_d0err": d0_error}
@@ -83,14 +90,6 @@ def _table(first_label: int, path: Path, columns: dict[str, Any]) -> pa.Table:
         "jet_label": np.subtract(columns["pid"], first_label, dtype=float),
     }
     return to_table(slots, parts, jets)
-
-
-def _pdg(code: Array) -> Array:
-    whole = np.isfinite(code) & (code == np.rint(code))
-    foreign = whole & ((code < 0) | (code >= len(CODES)))
-    if foreign.any():
-        raise DataError(f"particle code {code[foreign][0]:g} is not in 0..{len(CODES) - 1}")
-    return np.where(whole, CODES[np.where(whole, code, 0).astype(np.int64)], np.nan)
 
 
 def _untanh(value: Array) -> Array:

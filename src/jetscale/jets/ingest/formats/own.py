@@ -96,7 +96,7 @@ def format_of(
         classes=names,
         kinds=tuple(READERS),
         wanted={_column(name)[0]: layout for name, layout in wanted.items()},
-        table=partial(_table, columns, names),
+        table=partial(jets_in, columns, names),
         jet_columns=(*SUMMED, *(n for n in JET_FLOATS if n in columns and n not in SUMMED)),
     )
 
@@ -136,10 +136,10 @@ def text(label: Any) -> str:
     return label.decode() if isinstance(label, bytes) else str(label)
 
 
-def _table(
+def jets_in(
     given: Mapping[str, str], classes: Sequence[str], path: Path, columns: dict[str, Any]
 ) -> pa.Table:
-    """The jets of a batch; see `jets_of`."""
+    """The jets of a batch of columns of a file; see `jets_of`."""
     found: dict[str, Column | float] = {}
     for quantity, column in given.items():
         if _number(quantity, column):

@@ -20,7 +20,8 @@ from jetscale.jets.ingest.formats.files import Format
 from jetscale.jets.ingest.formats.kinematics import SUMMED, Momenta
 
 
-def _table(path: Path, columns: dict[str, Any]) -> pa.Table:
+def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Jets with particle types; momenta follow from rapidity and the mass of the code."""
     padded = columns["X"]
     slots = Slots.of(padded[:, :, 0] != 0, padded[:, :, 0])  # a lost momentum is no empty slot
     pt, y, phi, pdg = slots.pick(padded).T
@@ -39,6 +40,6 @@ FORMAT = Format(
     corpus="quarkgluon",
     kinds=("NumPy archive",),
     wanted={"X": ("fiu", (ANY, 4)), "y": ("fiub", ())},
-    table=_table,
+    table=jets_of,
     jet_columns=SUMMED,
 )

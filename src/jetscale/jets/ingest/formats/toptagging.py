@@ -21,7 +21,8 @@ LABEL = "table/is_signal_new"
 NAMES = tuple(f"table/{axis}_{i}" for axis in ("E", "PX", "PY", "PZ") for i in range(SLOTS))
 
 
-def _table(path: Path, columns: dict[str, Any]) -> pa.Table:
+def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Jets of four-momenta alone."""
     label = columns.pop(LABEL)
     padded = np.stack(list(columns.values()), axis=1, dtype=float)
     energy, px, py, pz = padded.reshape(-1, 4, SLOTS).swapaxes(0, 1)
@@ -37,6 +38,6 @@ FORMAT = Format(
     corpus="top",
     kinds=("HDF5",),
     wanted={**dict.fromkeys(NAMES, ("fiu", ())), LABEL: ("fiub", ())},
-    table=_table,
+    table=jets_of,
     jet_columns=SUMMED,
 )
