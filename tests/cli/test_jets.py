@@ -112,7 +112,7 @@ def test_own_jets_by_the_names_of_their_columns(capsys, tmp_path):
     quarks = [*options, "--format", "quarkgluon", tmp_path / "mine.npz"]
     code, _, err = call(capsys, "ingest", *quarks)
     assert code == 2
-    assert "of 300 jets are unusable, more than 0.01 of them" in err
+    assert "of 300 jets are unusable, more than 1%" in err
     assert "keep the rest with --max-bad 1" in err
 
 

@@ -14,8 +14,7 @@ from jetscale.jets.ingest.cuts import Cut
 from jetscale.jets.ingest.formats.base import BadFile
 
 MAX_BAD = 0.01
-"""Files of published sets have fewer unusable jets than this by far; a file with more is not what
-its format says."""
+"""A file with a larger share of unusable jets is not what its format says."""
 
 
 @dataclass(kw_only=True)
@@ -79,8 +78,8 @@ class Sieve:
             )
             raise BadFile(
                 f"{self.where}: {total} of {self.rows} jets are unusable, more than "
-                f"{self.max_bad:.3g} of them: {reasons}; these are not the numbers its format "
-                "says, check the format and its columns, or keep the rest with --max-bad 1"
+                f"{100 * self.max_bad:g}%: {reasons}; check the format and its columns, or keep "
+                "the rest with --max-bad 1"
             )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from jetscale.errors import DataError, unknown
 from jetscale.jets.ingest.formats import own
 from jetscale.jets.ingest.formats.base import Column, Ragged, native
 from jetscale.jets.ingest.sieve import MAX_BAD, Sieve, named
@@ -29,20 +28,14 @@ def write_jets(
 
     Parameters
     ----------
-    folder
-        New shard folder.
     columns
         Quantity (`jetscale.jets.ingest.formats.own.QUANTITIES`, in GeV, radians and mm) to numbers.
         Constituents are zero-padded arrays (jets, slots), or one list per jet; labels, whole
         numbers or names of classes, and jet columns are (jets,); ``mass`` may be one number.
     classes
         Names in the order of the labels; labels that are names give their own.
-    role
-        pretrain, train, validation or test.
-    corpus
-        A name for all jets of this kind.
-    max_bad
-        More unusable jets than this share are refused.
+    role, corpus, max_bad
+        See `jetscale.jets.ingest.work.Options`.
 
     Raises
     ------
@@ -60,9 +53,6 @@ def write_jets(
     ...     write_jets(Path(folder) / "mine", jets).label_counts
     {'background': 1, 'signal': 1}
     """
-    for name in columns:
-        if name not in own.QUANTITIES:
-            raise DataError(unknown("quantity", name, own.QUANTITIES))
     found = {name: _column(values) for name, values in columns.items()}
     label = found.get("label")
     if not classes and isinstance(label, np.ndarray) and label.dtype.kind in "SUO":

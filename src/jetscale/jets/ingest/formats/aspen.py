@@ -30,7 +30,7 @@ def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
     padded, tagging = columns["PFCands"], columns["jet_tagging"]
     slots = Slots.of(padded[:, :, 3] != 0, np.hypot(padded[:, :, 0], padded[:, :, 1]))
     px, py, pz, energy, *track, charge, pdg, _ = slots.pick(padded).astype(float).T
-    momenta = Momenta(px=px, py=py, pz=pz, energy=energy)
+    momenta = Momenta(px, py, pz, energy)
     pt, eta, phi, mass = columns["jet_kinematics"].T
     parts = momenta.columns() | momenta.around(slots.spread(eta), slots.spread(phi))
     parts |= {

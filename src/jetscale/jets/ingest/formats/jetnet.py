@@ -41,7 +41,7 @@ def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
     deta, dphi, share, mask = slots.pick(padded).astype(float).T
     pt, eta, mass, _ = columns["jet_features"].astype(float).T
     axis = slots.spread(eta)
-    momenta = Momenta.from_angles(pt=share * slots.spread(pt), eta=deta + axis, phi=dphi, mass=0.0)
+    momenta = Momenta.from_angles(share * slots.spread(pt), deta + axis, dphi)
     energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
     return to_table(
         slots,

@@ -2,13 +2,13 @@
 
 Momenta and energies in GeV, angles in radians, double precision. Jets without constituents have no
 direction, and what is lost or too large is not finite: callers silence NumPy, and
-`jetscale.jets.ingest.clean` counts such jets. ``part_deta`` is mirrored for jets
-with negative pseudorapidity and ``part_dphi`` wrapped to [-pi, pi), as in JetClass
-(arXiv 2202.03772): sign(jet_eta) (eta - jet_eta) with sign(0) = -1.
+`jetscale.jets.ingest.clean` counts such jets. ``part_deta`` is mirrored for jets with negative
+pseudorapidity and ``part_dphi`` wrapped to [-pi, pi), as in JetClass (arXiv 2202.03772):
+sign(jet_eta) (eta - jet_eta) with sign(0) = -1.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,12 @@ SUMMED = ("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_nparticles", "jet_l
 """Jet columns of formats that hold constituents and a label alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Momenta:
-    """Flat four-momenta, (T,) each."""
+class Momenta(NamedTuple):
+    """Flat four-momenta, (T,) each.
+
+    A negative transverse momentum would turn a particle round when angles become components; its
+    energy comes back negative instead, so that its jet is counted under unphysical momentum.
+    """
 
     px: Floats
     py: Floats
@@ -31,57 +34,32 @@ class Momenta:
 
     @classmethod
     def from_angles(
-        cls,
-        *,
-        pt: Array,
-        eta: Array,
-        phi: Array,
-        mass: Array | float = 0.0,
-        energy: Array | None = None,
+        cls, pt: Array, eta: Array, phi: Array, mass: Any = 0.0, energy: Array | None = None
     ) -> "Momenta":
-        """From transverse momentum, pseudorapidity, azimuth, and energy or mass.
-
-        A negative transverse momentum would turn the particle round; its energy comes back
-        negative instead, so that the jet is counted under unphysical momentum.
-        """
+        """From transverse momentum, pseudorapidity, azimuth, and energy or mass."""
         pt, pz = np.asarray(pt, float), pt * np.sinh(np.asarray(eta, float))
-        if energy is None:
-            energy = np.sqrt(pt**2 + pz**2 + np.square(mass))
-        px, py = pt * np.cos(phi), pt * np.sin(phi)
-        return cls(px=px, py=py, pz=pz, energy=np.where(pt < 0, -np.abs(energy), energy))
+        energy = np.sqrt(pt**2 + pz**2 + np.square(mass)) if energy is None else energy
+        signed = np.where(pt < 0, -np.abs(energy), energy)
+        return cls(pt * np.cos(phi), pt * np.sin(phi), pz, signed)
 
     @classmethod
-    def from_rapidity(cls, *, pt: Array, y: Array, phi: Array, mass: Array) -> "Momenta":
-        """From transverse momentum, rapidity, azimuth and mass; negative pT as `from_angles`."""
+    def from_rapidity(cls, pt: Array, y: Array, phi: Array, mass: Array) -> "Momenta":
+        """From transverse momentum, rapidity, azimuth and mass."""
         transverse = np.sqrt(np.square(pt, dtype=float) + np.square(mass))
         energy = transverse * np.cosh(y)
-        return cls(
-            px=pt * np.cos(phi),
-            py=pt * np.sin(phi),
-            pz=transverse * np.sinh(y),
-            energy=np.where(pt < 0, -energy, energy),
-        )
+        signed = np.where(pt < 0, -energy, energy)
+        return cls(pt * np.cos(phi), pt * np.sin(phi), transverse * np.sinh(y), signed)
 
     def columns(self) -> dict[str, Array]:
         """The four constituent columns."""
-        return {
-            "part_px": self.px,
-            "part_py": self.py,
-            "part_pz": self.pz,
-            "part_energy": self.energy,
-        }
+        return dict(zip(("part_px", "part_py", "part_pz", "part_energy"), self, strict=True))
 
     def jets(self, slots: Slots) -> dict[str, Array]:
         """Jet axis, transverse momentum and energy: the sum over the constituents, (n,) each."""
-        px, py, pz, energy = (slots.total(v) for v in (self.px, self.py, self.pz, self.energy))
+        px, py, pz, energy = map(slots.total, self)
         pt = np.hypot(px, py)
-        eta = np.arcsinh(pz / pt)
-        return {
-            "jet_pt": pt,
-            "jet_eta": eta,
-            "jet_phi": np.arctan2(py, px),
-            "jet_energy": energy,
-        }
+        axis = {"jet_eta": np.arcsinh(pz / pt), "jet_phi": np.arctan2(py, px)}
+        return {"jet_pt": pt, **axis, "jet_energy": energy}
 
     def of_jets(
         self, slots: Slots, given: Mapping[str, Array] | None = None
@@ -106,10 +84,8 @@ class Momenta:
     def around(self, eta: Array, phi: Array) -> dict[str, Array]:
         """Angles of the constituents from an axis given per constituent, (T,) each."""
         own = np.arcsinh(self.pz / np.hypot(self.px, self.py))
-        return {
-            "part_deta": mirrored(own - eta, eta),
-            "part_dphi": wrapped(np.arctan2(self.py, self.px) - phi),
-        }
+        dphi = wrapped(np.arctan2(self.py, self.px) - phi)
+        return {"part_deta": mirrored(own - eta, eta), "part_dphi": dphi}
 
 
 def mirrored(deta: Array, jet_eta: Array) -> Array:

@@ -174,9 +174,8 @@ def jets_of(columns: Mapping[str, Any], classes: Sequence[str]) -> pa.Table:
     """
     lists = {q: _lists(q, v) for q, v in columns.items() if q in PARTS and not np.isscalar(v)}
     per_jet = {q: v for q, v in columns.items() if q not in PARTS}
-    jets = {q: len(v.counts) for q, v in lists.items()} | {
-        q: np.shape(v) for q, v in per_jet.items()
-    }
+    jets: dict[str, Any] = {q: len(v.counts) for q, v in lists.items()}
+    jets |= {q: np.shape(v) for q, v in per_jet.items()}
     counts = next(iter(lists.values())).counts
     n = len(counts)
     if wrong := {quantity: shape for quantity, shape in jets.items() if shape not in (n, (n,))}:
@@ -192,10 +191,11 @@ def jets_of(columns: Mapping[str, Any], classes: Sequence[str]) -> pa.Table:
     slots = Slots.of_lists(np.bincount(jet[filled], minlength=n), pt)
     own: dict[str, Any] = {q: slots.pick(values) for q, values in flat.items()}
     own |= {q: v for q, v in columns.items() if np.isscalar(v)}
-    make, names = (
-        (Momenta, CARTESIAN) if "px" in own else (Momenta.from_angles, (*ANGLES, "mass", "energy"))
-    )
-    momenta = make(**{name: own[name] for name in names if name in own})
+    if "px" in own:
+        momenta = Momenta(*(own[name] for name in CARTESIAN))
+    else:
+        names = (*ANGLES, "mass", "energy")
+        momenta = Momenta.from_angles(**{name: own[name] for name in names if name in own})
     parts, totals = momenta.of_jets(slots, {q: v for q, v in per_jet.items() if q != "label"})
     faults = {"constituent lists of unequal length": uneven} | momenta.faults(slots)
     if "mask" in own:

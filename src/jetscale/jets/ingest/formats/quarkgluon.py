@@ -25,7 +25,7 @@ def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
     padded = columns["X"]
     slots = Slots.of(padded[:, :, 0] != 0, padded[:, :, 0])  # a lost momentum is no empty slot
     pt, y, phi, pdg = slots.pick(padded).T
-    momenta = Momenta.from_rapidity(pt=pt, y=y, phi=phi, mass=particles.mass_of(pdg))
+    momenta = Momenta.from_rapidity(pt, y, phi, particles.mass_of(pdg))
     parts, jets = momenta.of_jets(slots)
     return to_table(
         slots,

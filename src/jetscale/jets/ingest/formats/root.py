@@ -54,9 +54,8 @@ def opened(path: Path) -> Iterator[File]:
 
 
 def _column(ak: Any, values: Any) -> Column:
-    problem = ak.validity_error(values)  # e.g. start[i] > stop[i]: a count below zero
-    if problem:
-        raise ValueError(f"lists overlap or end before they start: {problem.split(' (in')[0]}")
+    if ak.validity_error(values):  # a count below zero, for instance
+        raise ValueError("list offsets run backwards or past the values")
     if values.ndim == 1:
         return base.native(np.asarray(ak.to_numpy(values)))
     counts, flat = ak.to_numpy(ak.num(values)), ak.to_numpy(ak.flatten(values))

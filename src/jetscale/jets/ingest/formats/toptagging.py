@@ -27,8 +27,7 @@ def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
     padded = np.stack(list(columns.values()), axis=1, dtype=float)
     energy, px, py, pz = padded.reshape(-1, 4, SLOTS).swapaxes(0, 1)
     slots = Slots.of(energy != 0, px**2 + py**2)
-    px, py, pz, energy = (slots.pick(values) for values in (px, py, pz, energy))
-    momenta = Momenta(px=px, py=py, pz=pz, energy=energy)
+    momenta = Momenta(*(slots.pick(values) for values in (px, py, pz, energy)))
     parts, jets = momenta.of_jets(slots)
     return to_table(slots, parts, jets | {"jet_label": label}, momenta.faults(slots))
 
