@@ -33,15 +33,30 @@ MAY_IMPORT = {  # a package and the rooms that may use it
     "rich": {"jetscale.display"},
     "click": {"jetscale.cli"},
     "plotly": {"jetscale.report"},
+    "jinja2": {"jetscale.report"},
+    "markupsafe": {"jetscale.report"},
+    "matplotlib": {"jetscale.measures.figure"},
 }
 WITHOUT_TORCH = (
-    "jetscale.models.transformer.flops",
+    "jetscale.models.protocol",
+    "jetscale.models.transformer",
+    "jetscale.objectives.classify",
+    "jetscale.objectives.protocol",
+    "jetscale.training",
     "jetscale.plan",
     "jetscale.scaling",
     "jetscale.report",
 )
 FLOW = {  # a room and what it may import of ours
     "jetscale.jets": {"jetscale.errors", "jetscale.store.local", "jetscale.jets"},
+    "jetscale.report": {
+        "jetscale.errors",
+        "jetscale.measures",
+        "jetscale.report",
+        "jetscale.scaling",
+        "jetscale.store.local",
+        "jetscale.words",
+    },
     "jetscale.jets.generator": {
         "jetscale.errors",
         "jetscale.jets.arrays",
@@ -67,11 +82,37 @@ FLOW = {  # a room and what it may import of ours
     "jetscale.scaling": {"jetscale.errors", "jetscale.scaling"},
     "jetscale.models": {
         "jetscale.errors",
-        "jetscale.study",
-        "jetscale.jets.schema",
         "jetscale.mixtures.ragged",
         "jetscale.models",
+        "jetscale.registry",
+        "jetscale.study",
     },
+    "jetscale.models.transformer": {
+        "jetscale.models.batch",
+        "jetscale.models.inputs",
+        "jetscale.models.parameters",
+        "jetscale.models.transformer",
+        "jetscale.study",
+    },
+    "jetscale.objectives": {
+        "jetscale.errors",
+        "jetscale.models.batch",
+        "jetscale.objectives",
+        "jetscale.registry",
+    },
+    "jetscale.training": {
+        "jetscale.errors",
+        "jetscale.mixtures.ragged",
+        "jetscale.models.batch",
+        "jetscale.models.inputs",
+        "jetscale.models.layout",
+        "jetscale.models.protocol",
+        "jetscale.objectives.protocol",
+        "jetscale.store.checkpoints",
+        "jetscale.study",
+        "jetscale.training",
+    },
+    "jetscale.store.checkpoints": {"jetscale.errors", "jetscale.store.local"},
 }
 
 

@@ -80,6 +80,8 @@ class Record:
     """Mean training loss of the last point of the training curve."""
     scores: dict[str, Any]
     """Scores of the objective on the test jets, by name; empty for a pretraining run."""
+    validation_scores: dict[str, Any]
+    """The same on the validation jets; empty where version 0.1 dropped them."""
     curve: dict[str, list[list[float]]]
     """``training_loss`` and ``validation_loss`` as points [steps done, loss]."""
     recipe: dict[str, Any]

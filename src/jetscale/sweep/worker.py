@@ -9,7 +9,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import torch
 
 from jetscale.digests import digest
 from jetscale.errors import Failure, JetscaleError, StorageError, TrainingError
+from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import open_stream
+from jetscale.models.inputs import feature_inputs
 from jetscale.plan import Run, pretraining_examples
 from jetscale.store.former import Former
 from jetscale.store.home import StudyFolder
@@ -123,6 +125,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         RunSpec(
             key=run.key,
             size=run.size,
+            features=feature_inputs(FEATURE_SETS[job.study.recipe.data.features]),
             classes=run.mixture.labels if pretraining else job.study.classes,
             recipe=job.study.recipe,
             epochs=run.epochs,
@@ -165,24 +168,14 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
     )
 
 
-_SHARED = (
-    "key", "epochs", "params", "params_non_embedding", "examples", "examples_seen", "steps",
-    "constituents", "tokens", "peak_rate", "flops", "flops_padded", "flops_6nd", "training_loss",
-    "timings", "jets_per_second", "ranks", "device",
-)  # fmt: skip
-
-
 def _measured(result: RunResult) -> dict[str, Any]:
-    """The fields of a record that training measured; most have the name they had there."""
-    test, validation = result.test, result.validation
-    return {name: getattr(result, name) for name in _SHARED} | {
-        "loss": test.loss if test else None,
-        "validation_loss": validation.loss if validation else None,
-        "scores": asdict(test) if test else {},
-        "curve": {
-            "training_loss": [list(point) for point in result.training_curve],
-            "validation_loss": [list(point) for point in result.validation_curve],
-        },
+    """The fields of a record that training measured, under the names they have there."""
+    shared = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)}
+    return {name: getattr(result, name) for name in shared} | {
+        "loss": result.loss,
+        "validation_loss": result.validation_loss,
+        "scores": dict(result.test or {}),
+        "validation_scores": dict(result.validation or {}),
     }
 
 
