@@ -103,7 +103,7 @@ def test_own_jets_by_the_names_of_their_columns(capsys, tmp_path):
     options = ["--role", "train", "--workers", 1, "--out", tmp_path / "s"]
     own = [*options, "--format", "arrays", "--corpus", "top", "--classes", "QCD, top"]
     code, out, _ = call(capsys, "ingest", *own, "--columns", columns, tmp_path / "mine.npz")
-    assert (code, "300 of 300 jets from 1 files" in out) == (0, True)
+    assert (code, "300 of 300 jets from 1 file in" in out) == (0, True)
     assert call(capsys, "inspect", tmp_path / "s")[0] == 0
     wrong = columns.replace("y", "Y")
     code, _, err = call(capsys, "ingest", *own, "--columns", wrong, tmp_path / "mine.npz")
