@@ -73,6 +73,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.errors",
         "jetscale.jets",
         "jetscale.mixtures",
+        "jetscale.models.inputs",
         "jetscale.plan",
         "jetscale.store",
         "jetscale.study",

@@ -61,7 +61,8 @@ class Record:
     constituents: int
     """Real constituents seen in training."""
     tokens: int | None
-    """Constituents computed in training, padding included; None where it was not kept."""
+    """Constituents computed in training by one rank, padding included; None where version 0.1
+    dropped it."""
     peak_rate: float
     """Largest learning rate of the trunk."""
     flops: float

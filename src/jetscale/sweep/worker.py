@@ -34,6 +34,7 @@ from jetscale.store.records import (
 )
 from jetscale.study import Study
 from jetscale.training.loop import train_run
+from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
 
 
@@ -77,6 +78,8 @@ class _Inputs:
 def run_job(job: Job) -> dict[str, int]:
     """Train the runs of a job that have no record; returns how many were trained and failed.
 
+    Of several data-parallel ranks the first one alone writes records, failures and signs of life.
+
     Raises
     ------
     StorageError
@@ -86,6 +89,7 @@ def run_job(job: Job) -> dict[str, int]:
     store = RecordStore(job.folder, job.former)
     inputs = _Inputs(job.streams)
     done = find_finished(store, job.runs)
+    leads = Ranks.current().rank == 0
     for run in job.runs:
         if run.key in done:
             continue
@@ -94,11 +98,13 @@ def run_job(job: Job) -> dict[str, int]:
         except StorageError:
             raise
         except (JetscaleError, torch.OutOfMemoryError) as error:
-            store.write_failure(run, Failure.of(error))
+            if leads:
+                store.write_failure(run, Failure.of(error))
             counts["failed"] += 1
             continue
-        store.write(record)
-        job.folder.checkpoint(run.key).unlink(missing_ok=True)
+        if leads:
+            store.write(record)
+            job.folder.checkpoint(run.key).unlink(missing_ok=True)
         counts["trained"] += 1
     return counts
 
@@ -120,7 +126,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         for name, jets in evaluation.items()
     }
     started = time.time()
-    store.beat(run.key, 0, run.steps)
+    beat = _heartbeat(store, run) if Ranks.current().rank == 0 else None
     result = train_run(
         RunSpec(
             key=run.key,
@@ -138,7 +144,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         trunk=store.trunk(trunk.key) if trunk else None,
         checkpoint=job.folder.checkpoint(run.key),
         save_trunk=job.folder.trunk(run.key) if pretraining else None,
-        on_step=_heartbeat(store, run),
+        on_step=beat,
     )
     return Record(
         study=job.study.name,
@@ -190,6 +196,7 @@ def _trunk(run: Run, store: RecordStore) -> Record | None:
 
 
 def _heartbeat(store: RecordStore, run: Run) -> Callable[[int, int], None]:
+    store.beat(run.key, 0, run.steps)
     last = time.monotonic()
 
     def beat(step: int, steps: int) -> None:
