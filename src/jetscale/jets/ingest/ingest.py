@@ -180,9 +180,10 @@ def _join(
     if not filled:
         reasons = sum((Counter(book["dropped"]) for book in books), Counter[str]())
         dropped = ", ".join(f"{count} by {reason!r}" for reason, count in reasons.items())
+        why = f" (the first: {skipped[0]['reason']})" if skipped else ""
         raise DataError(
-            f"no jets are left of {len(jobs)} file(s): {len(skipped)} skipped; dropped jets: "
-            f"{dropped or 'none'}; loosen the cuts or look at the files"
+            f"no jets are left of {len(jobs)} file(s): {len(skipped)} skipped{why}; dropped "
+            f"jets: {dropped or 'none'}; loosen the cuts or look at the files"
         )
     (first, wanted), *others = filled
     for path, part in others:

@@ -48,10 +48,10 @@ def write_jets(
     --------
     >>> import tempfile
     >>> pt, eta, phi = [[300.0, 200.0], [500.0]], [[0.1, 0.3], [-0.2]], [[1.0, 1.2], [0.4]]
-    >>> jets = {"pt": pt, "eta": eta, "phi": phi, "mass": 0, "label": ["signal", "background"]}
+    >>> jets = {"pt": pt, "eta": eta, "phi": phi, "mass": 0, "label": ["top", "QCD"]}
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_jets(Path(folder) / "mine", jets).label_counts
-    {'background': 1, 'signal': 1}
+    ...     write_jets(Path(folder) / "mine", jets, corpus="top").label_counts
+    {'QCD': 1, 'top': 1}
     """
     found = {name: _column(values) for name, values in columns.items()}
     label = found.get("label")
