@@ -46,10 +46,11 @@ def test_arrays_lists_and_files_give_the_same_shards(tmp_path, made_up):
 
 def test_labels_may_be_names_and_a_mass_one_number(tmp_path, made_up):
     made = made_up(4, 3)
-    jets = {"pt": made.pt, "eta": made.eta, "phi": made.phi, "mass": 0}
-    jets["label"] = ["top", "QCD", "top", "top"]
+    jets = {"pt": made.pt, "eta": made.eta, "phi": made.phi, "mass": np.float32(0)}
+    jets |= {"label": ["top", "QCD", "top", "top"], "jet_sdmass": [80, 90, 100, 110]}
     manifest = write_jets(tmp_path / "s", jets, corpus="top", role="test")
     assert (manifest.label_counts, manifest.role) == ({"QCD": 1, "top": 3}, "test")
+    assert table(manifest)["jet_sdmass"].to_pylist() == [80, 90, 100, 110]
     np.testing.assert_allclose(table(manifest)["jet_energy"], made.jets()[:, 3], rtol=1e-5)
 
 

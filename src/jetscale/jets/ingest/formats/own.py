@@ -196,7 +196,8 @@ def jets_of(columns: Mapping[str, Any], classes: Sequence[str]) -> pa.Table:
     else:
         names = (*ANGLES, "mass", "energy")
         momenta = Momenta.from_angles(**{name: own[name] for name in names if name in own})
-    parts, totals = momenta.of_jets(slots, {q: v for q, v in per_jet.items() if q != "label"})
+    given = {q: np.asarray(v, float) for q, v in per_jet.items() if q != "label"}
+    parts, totals = momenta.of_jets(slots, given)
     faults = {"constituent lists of unequal length": uneven} | momenta.faults(slots)
     if "mask" in own:
         faults |= mask_faults(slots, own["mask"])
