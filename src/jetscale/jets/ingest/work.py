@@ -69,7 +69,7 @@ class Options:
                 raise DataError(unknown(what, value, known))
         if not 0 <= self.max_bad <= 1:
             raise DataError(f"max_bad is {self.max_bad}; a share of jets lies between 0 and 1")
-        self.cuts  # noqa: B018
+        self.cuts()
 
     @cached_property
     def source(self) -> Format:
@@ -77,7 +77,6 @@ class Options:
         own = self.columns, self.classes, self.corpus
         return format_named(self.format, self.of, *own)
 
-    @property
     def cuts(self) -> list[Cut]:
         """The cuts that jets must pass."""
         return [cut_from(text, self.source.jet_columns) for text in self.select]
@@ -153,7 +152,7 @@ def _part(job: Job, report: Report) -> Manifest:
     sieve = Sieve(
         where=str(job.path),
         n_classes=len(source.names),
-        cuts=options.cuts,
+        cuts=options.cuts(),
         on_bad_jet=options.on_bad_jet,
         max_bad=options.max_bad,
     )

@@ -74,7 +74,7 @@ def opened(path: Path) -> Iterator[File]:
             # a data set is read once per batch, however many columns of it are asked for
             read = {
                 (data, field): (data if field is None else data.fields(field))[rows]
-                for data, field, _ in places.values()
+                for data, field in {place[:2] for place in places.values()}
             }
             yield {
                 name: _column(read[data, field] if at is None else read[data, field][..., at])
