@@ -373,6 +373,19 @@ def test_a_function_that_fails_or_returns_something_else_is_named():
         own(lambda *_: 7).parameters(SIZE, KIN, 3)
 
 
+def test_counting_leaves_the_generator_alone():
+    def dropping(size, features, outputs):
+        model = build(size, features, outputs)
+        model.head = nn.Sequential(nn.Dropout(0.5), model.head)
+        return model
+
+    before = torch.get_rng_state()
+    found = own(dropping)
+    found.parameters(SIZE, KIN, 3)
+    found.training_flops(SIZE, KIN, 3, **sums([3]))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_our_transformer_counts_the_same_through_the_counter(batch_jets):
     """The counter and our formula agree where both can be asked."""
 
