@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from jetscale.scaling import Difference, PairedStudy, paired
+from jetscale.scaling import Difference, PairedStudy, pair_runs
 from jetscale.store.local import make_folder
 from jetscale.study.load import load_study
 from jetscale.sweep.results import results
@@ -64,7 +64,7 @@ def draw_effective_data(axes: Axes, frame: pd.DataFrame, study: PairedStudy) -> 
             if factor is None or row.examples is None:
                 continue
             place = row.examples * 1.06**i  # side by side
-            value, low, high = factor.factor.value, factor.factor.low, factor.factor.high
+            value, low, high = factor.value, factor.low, factor.high
             ends = [value if "<" in factor.bound else low, value if ">" in factor.bound else high]
             axes.plot([place, place], ends, color=palette[pair.mixture])
             axes.plot(
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/quickstart/analysis"))
     out = make_folder(parser.parse_args().out)
     frame = runs()
-    study = paired(frame)
+    study = pair_runs(frame)
     draw(frame, study, out / "quickstart.png")
     print(markdown(study))
     print(f"\nfigure: {out / 'quickstart.png'}")

@@ -113,7 +113,7 @@ def test_exponents_are_those_of_the_fits(results, looks):
 
 
 def test_open_symbols_where_the_exponent_is_not_identified(vague):
-    fits = fit(vague, 60)
+    fits = fit(vague, replicates=60)
     figure = figures_law.exponents(fits, styles(list(fits.mixtures)))
     assert all(trace.marker.symbol.endswith("-open") for trace in figure.data)
 

@@ -11,11 +11,11 @@ from jetscale.errors import FitError
 from jetscale.scaling.budget import (
     PEAK_FLOPS,
     Budget,
+    device_rate,
     flops_budget,
     gpu_hours_budget,
     measured_rate,
     money_budget,
-    sustained,
 )
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
@@ -81,7 +81,7 @@ def test_dear_jets_move_the_optimum_to_larger_models():
 def test_the_ladder_is_searched_size_by_size():
     budget = flops_budget(1e21)
     ladder = np.geomspace(1e8, 1e11, 7)
-    found = budget.among(np.stack([THETA, THETA]), SIX_ND, ladder)
+    found = budget.best_of(np.stack([THETA, THETA]), SIX_ND, ladder)
     losses = [float(laws.loss(THETA, n, 1e21 / 6 / n)) for n in ladder]
     assert found.params.tolist() == [ladder[int(np.argmin(losses))]] * 2
     assert found.loss[0] == pytest.approx(min(losses))
@@ -96,11 +96,11 @@ def test_a_law_without_an_optimum_stays_without():
 
 
 def test_devices():
-    assert sustained("h200", 0.5) == PEAK_FLOPS["H200"] / 2
+    assert device_rate("h200", 0.5) == PEAK_FLOPS["H200"] / 2
     with pytest.raises(FitError, match="unknown device 'H20'; did you mean 'H200'"):
-        sustained("H20", 0.5)
+        device_rate("H20", 0.5)
     with pytest.raises(FitError, match="mfu is 30, needs a number above 0 and at most 1"):
-        sustained("H200", 30)
+        device_rate("H200", 30)
 
 
 @pytest.mark.parametrize(

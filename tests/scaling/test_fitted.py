@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.bootstrap import METHODS
 from jetscale.scaling.engine.forms import CHINCHILLA, LAWS
@@ -16,7 +17,7 @@ def test_options_name_the_defaults():
 
 def test_plain_values_say_how_they_came_about(grid, truth):
     result = fit(grid({"m": truth}), replicates=60, seed=3)
-    plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    plain = json.loads(json.dumps(as_json(result), allow_nan=False))
     assert plain["law"] == CHINCHILLA.formula
     assert plain["objective"] == "huber"
     assert plain["interval"] == METHODS["cells"]

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jetscale.as_json import as_json
 from jetscale.measures.result import MeasureTable
 from jetscale.store.local import write_json
 from jetscale.study import Study
@@ -17,12 +18,12 @@ NAME = "measures.json"
 def keep(found: MeasureTable, study: Study, folder: Path) -> Path:
     """Write what was measured into the results folder of the study."""
     path = folder / NAME
-    write_json(path, found.to_dict() | {"parts": _parts(study)})
+    write_json(path, as_json(found) | {"parts": _parts(study)})
     return path
 
 
 def kept(study: Study, folder: Path) -> dict[str, Any] | None:
-    """What was measured last, as `MeasureTable.to_dict` has it; None unless all mixtures were."""
+    """What was measured last, as JSON has it; None unless all mixtures were."""
     try:
         found: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -7,7 +7,6 @@ downstream jets have a row of their own: it shows what a perfectly aligned mixtu
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 Z95 = 1.959964
 DOWNSTREAM = "(downstream)"
@@ -39,11 +38,6 @@ class Value:
             p_value=self.p_value,
         )
 
-    def to_dict(self) -> dict[str, float]:
-        """Plain values; ``p_value`` only where there is one."""
-        out = {"value": self.value, "low": self.low, "high": self.high}
-        return out if self.p_value is None else out | {"p_value": self.p_value}
-
 
 Values = Mapping[str, Value]
 
@@ -56,21 +50,6 @@ class Row:
     alignment: Values
     transfer: Mapping[str, Values] | None
     """Model size to measures; None where no pretrained trunk was found."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        transfer = None
-        if self.transfer is not None:
-            transfer = {size: _plain(values) for size, values in self.transfer.items()}
-        return {
-            "diversity": _plain(self.diversity),
-            "alignment": _plain(self.alignment),
-            "transfer": transfer,
-        }
-
-
-def _plain(values: Values) -> dict[str, dict[str, float]]:
-    return {name: value.to_dict() for name, value in values.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +69,6 @@ class Axes:
     """Corner (``low diversity, high alignment``...) to mixture, where the mixtures fill all four
     and no interval crosses the middle."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "points": {name: _plain(values) for name, values in self.points.items()},
-            "correlation": self.correlation.to_dict() if self.correlation else None,
-            "verdict": self.verdict,
-            "others": dict(self.others),
-            "corners": dict(self.corners) if self.corners else None,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureTable:
@@ -115,15 +84,3 @@ class MeasureTable:
     notes: tuple[str, ...]
     sentences: Mapping[str, str]
     """Measure to what it means."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "study": self.study,
-            "jets": self.jets,
-            "downstream": self.downstream.to_dict(),
-            "mixtures": {name: row.to_dict() for name, row in self.mixtures.items()},
-            "axes": self.axes.to_dict(),
-            "notes": list(self.notes),
-            "sentences": dict(self.sentences),
-        }

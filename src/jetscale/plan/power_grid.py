@@ -1,7 +1,7 @@
 """The grid of a study as the power analysis sees it: cells, seeds and FLOPs, no jets."""
 
 from jetscale.plan import Cell, cells
-from jetscale.scaling.power.grid import Grid, planned
+from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.study import Study
 
 
@@ -20,7 +20,7 @@ def planned_grid(study: Study) -> Grid:
         return sum(trunk.flops for trunk in trunks if trunk.size == cell.size)
 
     grid = [c for c in once if c.kind == "finetune" and c.mixture == study.mixtures[0]]
-    return planned(
+    return make_grid(
         params=[cell.params for cell in grid],
         examples=[cell.examples for cell in grid],
         seeds=len(study.seeds),

@@ -87,7 +87,7 @@ def cell_weights(count: int, replicates: int, seed: int) -> Array:
     return rng.multinomial(count, np.full(count, 1 / count), size=replicates).astype(float)
 
 
-def kind(asked: str | None, cells: int) -> str:
+def choose_method(asked: str | None, cells: int) -> str:
     """Name of the method: the one asked for, or the one that suits the number of cells.
 
     Raises
@@ -209,9 +209,13 @@ def exponent_estimates(
     return found
 
 
-def not_identified(parameters: Mapping[str, Estimate]) -> str:
-    """Which of E, alpha and beta are not identified, as a sentence without a stop, or empty."""
-    loose = [name for name in ("E", "alpha", "beta") if not parameters[name].identified]
+def not_identified(parameters: Mapping[str, Estimate], law: Law = CHINCHILLA) -> str:
+    """Return which of E, alpha and beta are not identified, as a clause, or an empty text.
+
+    The further parameters of ``law`` count too, but for k: it is the height of a term.
+    """
+    names = ["E", "alpha", "beta", *(extra.name for extra in law.extras if extra.name != "k")]
+    loose = [name for name in names if name in parameters and not parameters[name].identified]
     if len(loose) < 2:
         return f"{loose[0]} is not identified" if loose else ""
     return f"{', '.join(loose[:-1])} and {loose[-1]} are not identified"

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.errors import FitError
 from jetscale.scaling import compare, fit
 from jetscale.scaling.comparison.claims import holm
 from jetscale.scaling.comparison.joint import EXPONENTS, QUESTIONS
-from jetscale.scaling.comparison.ratios import ratios
+from jetscale.scaling.comparison.sides import ratios
 
 SMALL = {"params": np.geomspace(1e7, 3e9, 5), "examples": np.geomspace(1e8, 1e11, 4)}
 
@@ -66,7 +67,7 @@ def test_ratios_at_a_budget_cover_the_truth(grid, truth):
 
 
 def test_json_follows_the_contract(steered):
-    plain = json.loads(json.dumps(steered.to_dict(), allow_nan=False))
+    plain = json.loads(json.dumps(as_json(steered), allow_nan=False))
     pair = plain["pairs"][0]
     assert {"a", "b", "delta_params_exponent", "p_value", "method"} <= set(pair)
     assert {"value", "low", "high"} <= set(pair["delta_params_exponent"])

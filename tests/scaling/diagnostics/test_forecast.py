@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.forecast import (
     LARGEST_COMPUTE,
@@ -112,7 +113,7 @@ def test_no_reduced_fit_is_a_reason(grid, truth):
     assert found.cells == ()
     assert found.reason == "mixture 'm' has 2 values of params, needs at least 3"
     assert "no forecast: mixture 'm'" in found.text
-    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(as_json(found), allow_nan=False)
 
 
 def test_pretraining_sizes_of_a_cell_are_averaged(grid, truth):
@@ -124,4 +125,4 @@ def test_pretraining_sizes_of_a_cell_are_averaged(grid, truth):
     assert fits.mixtures["m"].parameters["gamma"].value == pytest.approx(0.1, abs=0.05)
     assert found[LARGEST_MODEL].rms_error < 0.05
     assert found[LARGEST_MODEL].noise < 0.02, "sizes of the pretraining are not noise"
-    json.dumps(found[LARGEST_MODEL].to_dict(), allow_nan=False)
+    json.dumps(as_json(found[LARGEST_MODEL]), allow_nan=False)

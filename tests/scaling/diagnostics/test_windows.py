@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.windows import refit, why_not, window_fits, windows
 
@@ -14,11 +15,11 @@ CUTS = ["the smallest data size", "the smallest model", "the largest model"]
 
 def test_cuts_are_fits_to_the_rest_with_the_same_options(grid, truth):
     frame = grid({"m": truth})
-    fits = fit(frame, 240, objective="squares")
+    fits = fit(frame, replicates=240, objective="squares")
     found = window_fits(fits)
     assert list(found) == CUTS
     kept = frame[frame["params"] < frame["params"].max()]
-    direct = fit(kept, 60, objective="squares", delta=fits.delta).mixtures["m"]
+    direct = fit(kept, replicates=60, objective="squares", delta=fits.delta).mixtures["m"]
     assert found[CUTS[2]].mixtures["m"].theta == pytest.approx(direct.theta)
     assert found[CUTS[2]].replicates == 60
     assert found[CUTS[0]].runs["examples"].min() == pytest.approx(1e8 * 1000 ** (1 / 7))
@@ -36,7 +37,7 @@ def test_each_mixture_is_cut_at_its_own_edge(grid, truth):
 
 def test_an_exact_law_stays_and_a_bent_one_moves(grid, truth):
     frame = grid({"m": truth}, noise=0.002)
-    fits = fit(frame, 200)
+    fits = fit(frame, replicates=200)
     rows = windows(fits, "m", window_fits(fits))
     assert [row.left_out for row in rows] == CUTS
     for row in rows:
@@ -49,7 +50,7 @@ def test_an_exact_law_stays_and_a_bent_one_moves(grid, truth):
         assert row.chance == pytest.approx(np.sqrt(max(0, half**2 - own**2)))
         assert row.significant == (row.moved and abs(row.shift) > row.chance)
     bent = frame.assign(loss=frame["loss"] + 0.1 * (frame["examples"] / 1e8) ** -1.5)
-    fits = fit(bent, 200)
+    fits = fit(bent, replicates=200)
     first = windows(fits, "m", window_fits(fits))[0]
     assert first.cells == 42
     assert first.shift < -0.005
@@ -71,7 +72,7 @@ def test_what_cannot_be_refitted_says_why(grid, truth):
     assert rows[1].reason == "mixture 'm' has 2 values of params, needs at least 3"
     assert rows[1].params_exponent is None
     assert rows[1].cells == 0
-    json.dumps([row.to_dict() for row in rows], allow_nan=False)
+    json.dumps([as_json(row) for row in rows], allow_nan=False)
     assert refit(fits, fits.runs[:0]) == "no runs are left"
     assert why_not(fits, "m") == ""
     assert why_not(fits, "other") == "no runs are left"

@@ -17,7 +17,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,8 +25,9 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
 from jetscale.errors import FitError, unknown
-from jetscale.scaling.estimate import Estimate, plain_number, student_interval
+from jetscale.scaling.estimate import Estimate, student_interval
 from jetscale.scaling.table import validate
+from jetscale.words import counted, inline, number
 
 INTERVAL = (
     "Student 95% interval over model sizes, data sizes and seeds averaged within each; does not "
@@ -37,21 +37,23 @@ FACTOR_INTERVAL = "Student 95% interval of the mean log factor over model sizes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFactor:
-    """Effective data of a mixture relative to its baseline at one data size."""
+class DataFactor(Estimate):
+    """Effective data of a mixture relative to its baseline at one data size.
 
-    factor: Estimate
-    """Geometric mean over model sizes."""
+    The value is the geometric mean over model sizes.
+    """
+
     bound: str
     """Empty where every size is measured; ">" or "<" for a limit, "<>" where limits oppose."""
     n_sizes: int
     n_censored: int
     """Model sizes whose loss lies outside the baseline's measured losses."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        counts = {"bound": self.bound, "n_sizes": self.n_sizes, "n_censored": self.n_censored}
-        return self.factor.to_dict() | counts
+    @property
+    def text(self) -> str:
+        """The factor with its interval, or the limit it is: ``at least 2.1``."""
+        limit = {">": "at least ", "<": "at most ", "<>": "(limits only) "}.get(self.bound, "")
+        return f"{limit}{number(self.value, 2)}" if limit else inline(self, 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +74,6 @@ class Difference:
     data_factor: DataFactor | None
     """None for all cells together and where no baseline curve exists."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "examples": None if self.examples is None else plain_number(self.examples),
-            "difference": self.difference.to_dict(),
-            "n_sizes": self.n_sizes,
-            "n_cells": self.n_cells,
-            "n_pairs": self.n_pairs,
-            "n_lower": self.n_lower,
-            "data_factor": None if self.data_factor is None else self.data_factor.to_dict(),
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedMixtures:
@@ -94,14 +84,21 @@ class PairedMixtures:
     overall: Difference
     by_examples: tuple[Difference, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "mixture": self.mixture,
-            "baseline": self.baseline,
-            "overall": self.overall.to_dict(),
-            "by_examples": [row.to_dict() for row in self.by_examples],
-        }
+    @property
+    def clause(self) -> str:
+        """The difference of losses and what it is worth in data, without a stop."""
+        rows = dict.fromkeys((self.by_examples[0], self.by_examples[-1]))
+        worth = [
+            f"{row.data_factor.text} times the data at D = {number(row.examples or 0)}"
+            for row in rows
+            if row.data_factor
+        ]
+        clause = (
+            f"{self.mixture} has the lower test loss in {self.overall.n_lower} of "
+            f"{self.overall.n_pairs} pairs of runs, by a mean difference of "
+            f"{inline(self.overall.difference)} over {counted(self.overall.n_sizes, 'model size')}"
+        )
+        return f"{clause}, worth {' and '.join(worth)}" if worth else clause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,19 +109,22 @@ class PairedStudy:
     pairs: tuple[PairedMixtures, ...]
     not_paired: Mapping[str, str]
     """Pairs without a common run, and why."""
+    interval: str = INTERVAL
+    data_factor_interval: str = FACTOR_INTERVAL
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "baseline": self.baseline,
-            "pairs": [pair.to_dict() for pair in self.pairs],
-            "not_paired": dict(self.not_paired),
-            "interval": INTERVAL,
-            "data_factor_interval": FACTOR_INTERVAL,
-        }
+    @property
+    def sentence(self) -> str:
+        """How the losses of all mixtures compare with the baseline's."""
+        clauses = [pair.clause for pair in self.pairs if pair.baseline == self.baseline]
+        if not clauses:
+            return f"No mixture has runs in common with the baseline {self.baseline}."
+        return f"Measured against {self.baseline}: {'; '.join(clauses)}."
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
-def paired(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
+def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     """Compare the losses of all mixtures on their common runs.
 
     Parameters
@@ -143,11 +143,18 @@ def paired(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     """
     runs = validate(frame)
     groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
-    first = _baseline(list(groups), baseline)
+    if len(groups) < 2:
+        raise FitError(f"the run table has one mixture, {min(groups)!r}; a comparison needs two")
+    if baseline is not None and baseline not in groups:
+        raise FitError(unknown("baseline mixture", baseline, groups))
+    first = baseline or ("scratch" if "scratch" in groups else next(iter(groups)))
     order = [first] + [name for name in groups if name != first]
     pairs, not_paired = [], {}
+    # runs of a cell differ by seed; the cell tells apart those that differ in a covariate
+    key = ["params", "examples", "cell", "seed"]
     for base, name in combinations(order, 2):
-        joined = _join(groups[name], groups[base])
+        joined = groups[name].merge(groups[base], on=key, suffixes=("", "_base"))
+        joined["difference"] = joined["loss"] - joined["loss_base"]
         if joined.empty:
             not_paired[f"{name} - {base}"] = "no run with the same params, examples and seed"
             continue
@@ -157,23 +164,6 @@ def paired(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
             "no two mixtures have a run with the same params, examples and seed: nothing to pair"
         )
     return PairedStudy(baseline=first, pairs=tuple(pairs), not_paired=not_paired)
-
-
-def _baseline(names: list[str], wanted: str | None) -> str:
-    if len(names) < 2:
-        raise FitError(f"the run table has one mixture, {names[0]!r}; a comparison needs two")
-    if wanted is None:
-        return "scratch" if "scratch" in names else names[0]
-    if wanted not in names:
-        raise FitError(unknown("baseline mixture", wanted, names))
-    return wanted
-
-
-def _join(mixture: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    key = ["params", "examples", "seed"]
-    joined = mixture.merge(base, on=key, suffixes=("", "_base"))
-    joined["difference"] = joined["loss"] - joined["loss_base"]
-    return joined
 
 
 def _compare(
@@ -263,11 +253,12 @@ def _mean_factor(factors: list[tuple[float, str]]) -> DataFactor | None:
     if sides:
         kind = {">": "a lower limit", "<": "an upper limit"}.get("".join(sides), "no limit at all")
         reason = f"{censored} of {len(factors)} sizes lie beyond the measured losses: {kind}"
-    factor = Estimate(
+    return DataFactor(
         value=math.exp(logs.value),
         low=0.0 if "<" in sides else math.exp(logs.low),
         high=math.inf if ">" in sides else math.exp(logs.high),
         reason=reason,
+        bound="".join(sorted(sides)),
+        n_sizes=len(factors),
+        n_censored=censored,
     )
-    bound = "".join(sorted(sides))
-    return DataFactor(factor=factor, bound=bound, n_sizes=len(factors), n_censored=censored)

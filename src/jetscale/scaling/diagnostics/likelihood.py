@@ -20,12 +20,11 @@ where small runs scatter more.
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import special, stats
 
-from jetscale.scaling.diagnostics.refit import Batch
+from jetscale.scaling.diagnostics.batch import Batch
 from jetscale.scaling.engine.forms import Law
 from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array
 from jetscale.scaling.engine.profile import unknowns
@@ -61,11 +60,6 @@ class Profile:
     """True where the runs exclude nothing down to the lower bound."""
     open_high: bool
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        return plain | {"values": list(self.values), "increase": list(self.increase)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExponentMap:
@@ -77,15 +71,6 @@ class ExponentMap:
     """2 (S - S_min) / s^2, one row per alpha."""
     levels: tuple[float, float]
     """Increase at the edge of the 68% and of the 95% region."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "alpha": list(self.alpha),
-            "beta": list(self.beta),
-            "increase": [list(row) for row in self.increase],
-            "levels": list(self.levels),
-        }
 
 
 def likelihoods(batch: Batch) -> dict[str, tuple[dict[str, Profile], ExponentMap]]:

@@ -7,17 +7,17 @@ is close.
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import stats
 
-from jetscale.scaling.diagnostics.refit import Batch
+from jetscale.scaling.diagnostics.batch import Batch
 from jetscale.scaling.diagnostics.scatter import Scatter, scatter
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.estimate import plain_number
 
+_RARE = 0.05
 _SURPRISING = 0.005
 _TOO_GOOD = (
     "; cells agree with the law better than their seeds allow: runs of one seed err together "
@@ -50,6 +50,12 @@ class Residuals:
     """Rank correlation of the cell means with log D."""
     reason: str = ""
     """Why there is no lack-of-fit test."""
+    json_also: ClassVar[tuple[str, ...]] = ("suspicious", "text")
+
+    @property
+    def suspicious(self) -> bool:
+        """True where the cells deviate from the law more than their seeds explain."""
+        return self.p_value < _RARE
 
     @property
     def text(self) -> str:
@@ -62,11 +68,6 @@ class Residuals:
             f"fit F = {self.lack_of_fit:.2f}, p = {self.p_value:.2g}"
             + (_TOO_GOOD if self.p_value > 1 - _SURPRISING else "")
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        plain = {n: plain_number(v) if isinstance(v, float) else v for n, v in asdict(self).items()}
-        return plain | {"text": self.text}
 
 
 def residuals(batch: Batch, name: str) -> Residuals:

@@ -76,22 +76,22 @@ class Family:
                 place += 1
                 continue
             extra = p >= len(PARAMETERS)
-            owners = [g for g in range(self.count) if not (extra and self.untouched(g))]
-            slots[:, p] = place  # a mixture without use for it points at the first owner's
+            owners = [g for g in range(self.count) if not extra or self.applies(g)]
+            # Mixtures that do not use this parameter share the first user's slot; `theta` puts
+            # a 0 in its place for them.
+            slots[:, p] = place
             slots[owners, p] = place + np.arange(len(owners))
             place += len(owners)
         return slots
 
-    def untouched(self, group: int) -> bool:
-        """True for a mixture from scratch under a law about pretraining."""
-        if self.law.columns != ("pretraining_examples",):
-            return False
-        return not np.isfinite(self.runs.extra["pretraining_examples"][self.group == group]).any()
+    def applies(self, group: int) -> bool:
+        """Return whether the law's further parameters mean anything for a mixture."""
+        return not self.law.extras or self.law.applies(self.runs.select(self.group == group))
 
     def theta(self, q: Array, group: int) -> Array:
         """Parameters (..., P) of one mixture from the unknowns (..., K)."""
         plain = self.law.theta(q[..., self.slots[group]], self.runs)
-        if self.untouched(group):
+        if not self.applies(group):
             plain[..., len(PARAMETERS)] = 0.0  # nothing was transferred
         return plain
 
@@ -226,7 +226,7 @@ def _fill_own(family: Family, q: Array, weights: Array, relative: Array | None) 
     targets = family.runs.z + (0.0 if relative is None else np.log(relative))
     for group in range(family.count):
         rows = family.group == group
-        if family.untouched(group):
+        if not family.applies(group):
             continue
         design = Design.single(family.runs.select(rows), law)
         local = np.repeat(q[:, family.slots[0]][:, None], len(tried), axis=1)

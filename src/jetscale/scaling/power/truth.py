@@ -71,7 +71,7 @@ def generic(grid: Grid) -> Array:
     return np.array([GENERIC_FLOOR, height * n**exponent, height * d**exponent, exponent, exponent])
 
 
-def checked(theta: Sequence[float] | Array) -> Array:
+def check_law(theta: Sequence[float] | Array) -> Array:
     """The parameters of a stated law as an array.
 
     Raises
@@ -125,7 +125,7 @@ def assume(
         raise FitError("give a law or a pilot's runs, not both")
     if pilot is not None:
         return _from_pilot(grid, pilot, noise, misfit)
-    theta = generic(grid) if law is None else checked(law)
+    theta = generic(grid) if law is None else check_law(law)
     spread = NOISE if noise is None else noise
     truth = Truth(theta, spread, spread if misfit is None else misfit)
     source = "generic law anchored at the middle of the grid" if law is None else "stated law"
@@ -148,7 +148,7 @@ def _from_pilot(
     truths = {}
     for name, other in taken.items():
         try:
-            truths[name] = Truth(checked(fits.mixtures[other].theta), spread, deviation)
+            truths[name] = Truth(check_law(fits.mixtures[other].theta), spread, deviation)
         except FitError as error:
             raise FitError(f"the pilot's {other!r}: {error}; state a law instead") from error
     warnings += [_not_identified(used), _reach(grid, used[0])]
@@ -192,7 +192,7 @@ def _reach(grid: Grid, pilot: MixtureFit) -> str:
     return f"the grid goes beyond the pilot by {' and '.join(beyond)}" if beyond else ""
 
 
-def shifted(theta: Array, cost: CostModel, shift: float, middle: tuple[float, float]) -> Array:
+def shift_law(theta: Array, cost: CostModel, shift: float, middle: tuple[float, float]) -> Array:
     """The law with its params exponent a changed by ``shift``, and the same loss at the middle.
 
     alpha + p beta and both terms at the middle (N, D) stay as they are.

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import ClassVar
 
-from jetscale.scaling.fit import StudyFit
+from jetscale.scaling.fitted import StudyFit
 from jetscale.scaling.routes.envelope import envelope
 from jetscale.scaling.routes.isoflop import isoflop
 from jetscale.scaling.routes.route import Route
@@ -17,6 +17,7 @@ class Routes:
 
     mixture: str
     routes: tuple[Route, ...]
+    json_also: ClassVar[tuple[str, ...]] = ("verdict",)
 
     @property
     def verdict(self) -> str:
@@ -30,13 +31,6 @@ class Routes:
         if apart:
             return f"routes disagree ({'; '.join(apart)}): the frontier depends on the method"
         return f"{len(usable)} routes agree within their intervals"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "routes": {route.name: route.to_dict() for route in self.routes},
-            "verdict": self.verdict,
-        }
 
 
 def all_routes(fits: StudyFit) -> Mapping[str, Routes]:
