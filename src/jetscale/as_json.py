@@ -49,12 +49,12 @@ def as_json(value: Any) -> Any:
         return as_json(value.__json__())
     if isinstance(value, Enum):
         return as_json(value.value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return as_json(value.tolist())
     if isinstance(value, str):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, (np.generic, np.ndarray)):
-        return as_json(value.tolist())
     if isinstance(value, Path):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):

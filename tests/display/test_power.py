@@ -92,7 +92,7 @@ def test_everything_is_shown_and_the_conclusion_comes_last(capsys):
 def test_mixtures_with_laws_of_their_own_have_rows_of_their_own(capsys):
     show_power(made_up(("scratch", "qcd", "qcd+bsm"), same=False), "s")
     out = capsys.readouterr().out
-    assert out.count("law of ") == 3
+    assert out.count("law of ") == 4
     assert "law of qcd+bsm: L = 0.6" in out
     assert re.search(r"qcd\+bsm +\+-0.12", out)
     assert "corrected for 3 pairs" in " ".join(out.split())

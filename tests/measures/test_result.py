@@ -18,8 +18,9 @@ def test_an_interval_is_clipped_but_keeps_its_value():
     assert outside.high == 1.2
 
 
-def test_plain_values_have_a_p_value_only_where_there_is_one():
-    assert as_json(Value(value=1.0, low=0.0, high=2.0)) == {"value": 1.0, "low": 0.0, "high": 2.0}
+def test_plain_values_have_no_p_value_where_there_is_none():
+    plain = as_json(Value(value=1.0, low=0.0, high=2.0))
+    assert plain == {"value": 1.0, "low": 0.0, "high": 2.0, "p_value": None}
     assert as_json(Value(value=1.0, low=0.0, high=2.0, p_value=0.5))["p_value"] == 0.5
 
 

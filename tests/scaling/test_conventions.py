@@ -164,7 +164,9 @@ def test_pretraining_that_makes_no_sense_is_a_reason(frame):
     assert "fall with params" in pretraining_cost(own.assign(pretraining_flops=1 / own["params"]))
     some = own.assign(pretraining_flops=np.where(own["params"] < 1e8, 0.0, 1e15))
     assert pretraining_cost(some) == "some of its runs have pretraining_flops and others none"
-    rows = conventions(fit(pd.concat([some, frame[frame["mixture"] == "scratch"]]), 50))["qcd"].rows
+    rows = conventions(fit(pd.concat([some, frame[frame["mixture"] == "scratch"]]), replicates=50))[
+        "qcd"
+    ].rows
     last = rows[-1]
     assert last.params_exponent is None
     assert as_json(last)["reason"].startswith("some of its runs")

@@ -37,6 +37,8 @@ FAR = 2.0
 """Decades beyond the measured compute from which an extrapolation is called a guess."""
 _NOISE_WIDTHS = 1.96
 """Standard errors by which two measured losses must differ to be told apart."""
+_SMALLEST = 1 + 1e-6
+"""A size of one parameter or one jet is the end of a search, no optimum."""
 
 
 class Choice(Enum):
@@ -89,7 +91,7 @@ class MixtureAllocation:
 
     def advice(self, exact_size: bool) -> str:
         """Return the run to make, in words; sizes of a ladder are exact."""
-        if self.params.value < 1 or self.examples.value < 1:
+        if min(self.params.value, self.examples.value) < _SMALLEST:
             return "no usable optimum, less than one parameter or jet"
         params = (short if exact_size else size)(self.params.value)
         return (
@@ -183,8 +185,8 @@ class Allocation:
         if self.choice is Choice.NOT_TOLD_APART:
             shown = ", ".join(f"{n} {m.best_share:.0%}" for n, m in self.mixtures.items())
             lead = (
-                f"The mixtures are not told apart at {self.budget}: lowest loss in {shown} of "
-                f"replicates. With {self.lowest}: {advice}."
+                f"The mixtures are not told apart here: lowest loss in {shown} of replicates. For "
+                f"mixture {self.lowest} and {self.budget}: {advice}."
             )
         elif found.loss.identified and self.best:
             lead = f"For mixture {self.best} and {self.budget}: {advice}."
@@ -327,7 +329,7 @@ def _mixture(
 ) -> MixtureAllocation:
     """Return all that is said of one mixture: the optimum of the fit and of its replicates."""
     usable = np.isfinite(draws.params) & np.isfinite(draws.examples)
-    usable &= (draws.params >= 1) & (draws.examples >= 1)
+    usable &= (draws.params >= _SMALLEST) & (draws.examples >= _SMALLEST)
     undefined = int((~usable).sum())
     # further parameters of a law move the optimum as E, alpha and beta do
     reason = bootstrap.not_identified(fitted.parameters, fitted.law)

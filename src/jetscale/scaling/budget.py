@@ -184,7 +184,7 @@ def money_budget(
 class Terms:
     """What there is to spend and at which speed and prices, as a person says it.
 
-    Give one of ``flops``, ``gpu_hours`` and ``money``. Hours and money need a speed: ``rate``, or
+    Give one of ``flops`` (``--budget``), ``gpu_hours`` and ``money``. Hours and money need a speed: ``rate``, or
     ``device`` with ``mfu``, or else the speed at which the runs of the table were trained. Money
     needs ``price_gpu_hour``.
 
@@ -215,12 +215,12 @@ class Terms:
         amounts = [a for a in (self.flops, self.gpu_hours, self.money) if a is not None]
         by_device = self.device is not None
         if len(amounts) != 1:
-            raise FitError("give one of a budget in FLOPs (--budget), --gpu-hours and --money")
+            raise FitError("give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT")
         Budget(amount=amounts[0], unit=self.unit)  # refuses an amount that is none
         if self.money is None and (self.price_gpu_hour is not None or self.price_jet):
-            raise FitError("prices need a budget in money (--money)")
+            raise FitError("prices need a budget in --money")
         if self.money is not None and self.price_gpu_hour is None:
-            raise FitError("money needs the price of a GPU-hour (--price-gpu-hour)")
+            raise FitError("--money needs --price-gpu-hour")
         if by_device != (self.mfu is not None) or (by_device and self.rate is not None):
             raise FitError("give the speed as --rate, or as --device NAME with --mfu SHARE")
         if self.flops is not None and (by_device or self.rate is not None):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jetscale.scaling.comparison.ratios import ratios
 from scipy.optimize import brentq
 
+from jetscale.scaling.comparison.sides import ratios
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
 

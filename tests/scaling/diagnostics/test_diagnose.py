@@ -73,4 +73,4 @@ def test_a_mixture_too_small_for_a_law_is_left_out(frame):
     few = frame[(frame["mixture"] == "scratch") | (frame["params"] < 1e8)]
     fits = fit(few, replicates=50, objective="squares")
     assert set(fits.not_fitted) == {"qcd"}
-    assert set(as_json(diagnose(fits))) == {"scratch"}
+    assert set(as_json(diagnose(fits).mixtures)) == {"scratch"}

@@ -7,8 +7,8 @@ import pytest
 
 from jetscale.as_json import as_json
 from jetscale.scaling import fit
+from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.influence import influence
-from jetscale.scaling.diagnostics.refit import batches
 
 OTHER = np.array([1.5, 300.0, 4000.0, 0.3, 0.4])
 
@@ -31,7 +31,7 @@ def test_against_fits_to_the_table_without_the_cell(grid, truth, options):
     for cell in found.cells[::11]:
         out = (frame["params"] == cell.params) & (frame["examples"] == cell.examples)
         assert out.sum() == 2
-        without = fit(frame[~out], 50, delta=fits.delta, **options)
+        without = fit(frame[~out], replicates=50, delta=fits.delta, **options)
         full, less = fits.mixtures["m"], without.mixtures["m"]
         shift = less.frontier["params_exponent"].value - ends.value
         assert cell.exponent_shift == pytest.approx(shift, rel=1e-2, abs=1e-5)
@@ -57,7 +57,7 @@ def test_an_outlier_is_the_worst_cell(grid, truth):
 
 def test_the_flag_is_half_the_interval(grid, truth):
     for noise in (0.001, 0.02):
-        found = influences(fit(grid({"m": truth}, noise=noise), 100))["m"]
+        found = influences(fit(grid({"m": truth}, noise=noise), replicates=100))["m"]
         assert found.worst is not None
         assert found.flagged == (abs(found.worst.relative_shift) > 1)
         assert max(abs(c.exponent_shift) for c in found.cells) == abs(found.worst.exponent_shift)
@@ -70,7 +70,9 @@ def test_shared_parameters_leave_the_cell_out_of_its_own_mixture(grid, truth):
     cell = found["b"].cells[0]
     gone = (frame["mixture"] == "b") & (frame["params"] == cell.params)
     gone &= frame["examples"] == cell.examples
-    less = fit(frame[~gone], 50, delta=fits.delta, shared=("beta",)).mixtures["b"].frontier
+    less = (
+        fit(frame[~gone], replicates=50, delta=fits.delta, shared=("beta",)).mixtures["b"].frontier
+    )
     shift = less["params_exponent"].value - fits.mixtures["b"].frontier["params_exponent"].value
     assert cell.exponent_shift == pytest.approx(shift, rel=1e-2, abs=1e-5)
     assert len(found["a"].cells) == len(found["b"].cells) == 24

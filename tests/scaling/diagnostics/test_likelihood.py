@@ -11,8 +11,8 @@ from scipy.optimize import least_squares
 
 from jetscale.as_json import as_json
 from jetscale.scaling import fit
+from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.likelihood import likelihoods, unit
-from jetscale.scaling.diagnostics.refit import batches
 from jetscale.scaling.engine import laws
 
 SLOW = partial(pytest.param, marks=pytest.mark.integration)

@@ -8,7 +8,7 @@ from scipy import stats
 
 from jetscale.as_json import as_json
 from jetscale.scaling import fit
-from jetscale.scaling.diagnostics.refit import batches
+from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.residuals import residuals
 
 OTHER = np.array([1.5, 300.0, 4000.0, 0.3, 0.4])

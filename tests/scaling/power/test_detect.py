@@ -144,7 +144,7 @@ def test_where_the_shift_costs_identification_smaller_ones_are_tried(monkeypatch
 
 def test_one_shift_is_tried_where_nothing_is_identified(monkeypatch, plan):
     grid = plan(4, 4, 1)
-    pretend(monkeypatch, lambda size: 0.0)
+    pretend(monkeypatch, lambda size: 0.0, lambda size: float(size == 0))
     found, fits = room.detect(grid, Truth(generic(grid), 0.2, 0.0), QUIET)
     assert found.trials[0].not_identified.share == 1
     assert len(found.trials) == 2

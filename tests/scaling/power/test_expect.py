@@ -66,6 +66,6 @@ def test_plain_values(small, truth):
 @pytest.mark.parametrize("hits", [0, 3, 32])
 def test_a_share_has_an_error_even_at_its_ends(hits):
     share = Share(hits=hits, of=32)
-    assert share.value == hits / 32
+    assert share.share == hits / 32
     assert 0.02 < share.error < 0.1
     assert Share(hits=800, of=1000).error == pytest.approx(math.sqrt(0.16 / 1000), rel=0.01)

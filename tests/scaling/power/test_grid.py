@@ -89,7 +89,7 @@ def test_one_more_seed_costs_its_share(params, examples, seeds):
         ({"seeds": 0}, "seeds is 0"),
         ({"seeds": 1.5}, "whole numbers"),
         ({"flops": -1.0}, "flops is -1"),
-        ({"pretraining_flops": -5.0}, "trunk is -5"),
+        ({"pretraining_flops": -5.0}, "pretraining_flops is -5"),
         ({"params": [*N[:-1], 1e4], "examples": [*D[:-1], 1e4]}, "a cell twice"),
         ({"params": N[:-1]}, "one value of each"),
         ({"params": [], "examples": []}, "no cells"),

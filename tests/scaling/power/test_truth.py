@@ -12,7 +12,9 @@ from jetscale.scaling.power.simulate import simulate_runs
 from jetscale.scaling.power.truth import (
     Truth,
     assume,
+    check_law,
     generic,
+    shift_law,
     shift_range,
 )
 
