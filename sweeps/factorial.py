@@ -10,7 +10,7 @@ Design      Two by two, by what `jetscale measure` finds. *near* mixtures hold h
             alignment. Each mixture has 6,000 jets and the same optimiser steps; constituents are
             cut at 32, so that a jet of any kind costs about the same.
 Grid        5 mixtures (the four and scratch) x 3 model sizes x 4 data sizes x 2 seeds = 120
-            fine-tuning cells, after 24 pretrainings.
+            fine-tuning runs, after 24 pretrainings.
 Command     jetscale measure sweeps/factorial.py   (are the corners corners? before any training)
             jetscale run sweeps/factorial.py
 Expect      Measure: intervals of the high and the low mixtures do not overlap on either axis.
@@ -18,7 +18,16 @@ Expect      Measure: intervals of the high and the low mixtures do not overlap o
             alignment is the question.
 """
 
-from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
+from jetscale.study import (
+    Data,
+    Evaluation,
+    Mixture,
+    ModelSize,
+    Recipe,
+    Schedule,
+    Simulated,
+    Study,
+)
 
 LIGHT_QCD = "QCD_light,QCD_s,QCD_ss"
 LEPTON_PAIRS = "X_YY_*ee,X_YY_*mm"
@@ -50,12 +59,10 @@ def study() -> Study:
         data_sizes=(500, 1000, 2000, 4000),
         seeds=(1, 2),
         subsets=2,
-        controls=Controls(
-            pretraining_jets=6_000,
-            validation_jets=2_000,
-            test_jets=4_000,
-            constituents=32,
-            epochs=4,
+        recipe=Recipe(
+            data=Data(pretraining_jets=6_000, constituents=32),
+            schedule=Schedule(epochs=4),
+            evaluation=Evaluation(validation_jets=2_000, test_jets=4_000),
         ),
     )
 

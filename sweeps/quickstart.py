@@ -3,15 +3,24 @@
 Question    Does pretraining on QCD jets, or on QCD and BSM resonance jets, change how the loss on
             the ten JetClass classes falls with model size and data?
 Grid        3 mixtures x 4 model sizes (a factor of 23 in parameters) x 5 data sizes (a factor of
-            16) x 2 seeds = 120 fine-tuning cells, after 16 pretrainings.
+            16) x 2 seeds = 120 fine-tuning runs, after 16 pretrainings.
 Command     jetscale run sweeps/quickstart.py      (or: python sweeps/quickstart.py)
-Expect      qcd+bsm below qcd in nearly every cell, both below scratch at 500 jets. The
+Expect      qcd+bsm below qcd in nearly every run, both below scratch at 500 jets. The
             exponents of the frontier are not identified at this scale, and the output says so.
 
 Rates were chosen on validation jets of all three mixtures (benchmarks/learning_rate.md).
 """
 
-from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
+from jetscale.study import (
+    Data,
+    Evaluation,
+    Mixture,
+    ModelSize,
+    Recipe,
+    Schedule,
+    Simulated,
+    Study,
+)
 
 
 def study() -> Study:
@@ -33,12 +42,10 @@ def study() -> Study:
         data_sizes=(500, 1000, 2000, 4000, 8000),
         seeds=(1, 2),
         subsets=2,
-        controls=Controls(
-            pretraining_jets=12_000,
-            validation_jets=2_000,
-            test_jets=4_000,
-            constituents=32,
-            epochs=4,
+        recipe=Recipe(
+            data=Data(pretraining_jets=12_000, constituents=32),
+            schedule=Schedule(epochs=4),
+            evaluation=Evaluation(validation_jets=2_000, test_jets=4_000),
         ),
     )
 

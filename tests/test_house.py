@@ -33,6 +33,9 @@ MAY_IMPORT = {  # a package and the rooms that may use it
     "rich": {"jetscale.display"},
     "click": {"jetscale.cli"},
     "plotly": {"jetscale.report"},
+    "jinja2": {"jetscale.report"},
+    "markupsafe": {"jetscale.report"},
+    "matplotlib": {"jetscale.measures.figure"},
 }
 WITHOUT_TORCH = (
     "jetscale.models.transformer.flops",
@@ -42,7 +45,52 @@ WITHOUT_TORCH = (
 )
 FLOW = {  # a room and what it may import of ours
     "jetscale.jets": {"jetscale.errors", "jetscale.store.local", "jetscale.jets"},
-    "jetscale.scaling": {"jetscale.errors", "jetscale.scaling"},
+    "jetscale.report": {
+        "jetscale.analysis",
+        "jetscale.errors",
+        "jetscale.measures",
+        "jetscale.report",
+        "jetscale.scaling",
+        "jetscale.store.local",
+        "jetscale.words",
+    },
+    "jetscale.jets.generator": {
+        "jetscale.errors",
+        "jetscale.jets.arrays",
+        "jetscale.jets.schema",
+        "jetscale.jets.generator",
+    },
+    "jetscale.jets.detector": {
+        "jetscale.jets.arrays",
+        "jetscale.jets.schema",
+        "jetscale.jets.generator",
+        "jetscale.jets.detector",
+    },
+    "jetscale.measures": {
+        "jetscale.as_json",
+        "jetscale.errors",
+        "jetscale.jets",
+        "jetscale.mixtures",
+        "jetscale.plan",
+        "jetscale.store",
+        "jetscale.study",
+        "jetscale.training.embed",
+        "jetscale.measures",
+    },
+    "jetscale.analysis": {
+        "jetscale.as_json",
+        "jetscale.errors",
+        "jetscale.scaling",
+        "jetscale.words",
+    },
+    "jetscale.scaling": {
+        "jetscale.as_json",
+        "jetscale.errors",
+        "jetscale.scaling",
+        "jetscale.words",
+    },
+    "jetscale.words": set(),
+    "jetscale.as_json": set(),
     "jetscale.models": {
         "jetscale.errors",
         "jetscale.study",

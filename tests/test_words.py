@@ -72,14 +72,14 @@ def test_differences_are_signed():
 
 
 def test_a_star_marks_what_is_not_identified():
-    assert words.interval(estimate(0.34, 0.31, 0.37)) == "0.34 [0.31, 0.37]"
-    assert words.interval(estimate(0.34, 0.31, 0.37, "open")) == "0.34 [0.31, 0.37] *"
+    assert words.starred(estimate(0.34, 0.31, 0.37)) == "0.34 [0.31, 0.37]"
+    assert words.starred(estimate(0.34, 0.31, 0.37, "open")) == "0.34 [0.31, 0.37] *"
     assert str(estimate(0.34, 0.31, 0.37)) == "0.34 [0.31, 0.37]"
 
 
 def test_running_text():
-    assert words.inline(estimate(0.0342, 0.031, 0.037)) == "0.0342 [0.0310, 0.0370]"
-    assert words.inline(estimate(0.1, math.nan, math.nan)) == "0.100 no interval"
+    assert words.with_interval(estimate(0.0342, 0.031, 0.037)) == "0.0342 [0.0310, 0.0370]"
+    assert words.with_interval(estimate(0.1, math.nan, math.nan)) == "0.100 no interval"
     assert words.percent(0.5) == "50%"
     assert [words.counted(n, "seed") for n in (0, 1, 2)] == ["0 seeds", "1 seed", "2 seeds"]
 
@@ -92,3 +92,21 @@ def test_lines_are_folded_and_grouped():
         "not fitted: a, c: few",
         "not fitted: b: none",
     ]
+
+
+@given(st.floats(min_value=1e-30, max_value=1e30), st.integers(min_value=1, max_value=6))
+def test_a_number_is_right_in_its_digits(value, digits):
+    shown = float(words.number(value, digits))
+    assert shown == pytest.approx(value, rel=0.51 * 10 ** (1 - digits))
+    assert words.number(-value, digits) == "−" + words.number(value, digits)
+
+
+def test_intervals_stand_in_brackets():
+    assert words.interval(estimate(0.5, 0.4, 0.6)) == "[0.400, 0.600]"
+    assert words.interval(estimate(0.5, -math.inf, 0.6), 2) == "[−∞, 0.60]"
+    assert words.interval(estimate(0.5, math.nan, math.nan)) == "no interval"
+
+
+def test_a_value_with_its_interval_in_running_text():
+    assert words.with_interval(estimate(0.5, 0.4, 0.6)) == "0.500 [0.400, 0.600]"
+    assert words.with_interval(estimate(1, math.nan, math.nan)) == "1.00 no interval"

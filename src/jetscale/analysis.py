@@ -38,15 +38,17 @@ from jetscale.scaling import (
     conventions,
     diagnose,
     fit,
+    measured_rate,
     pair_runs,
     validate,
 )
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
-from jetscale.words import inline
+from jetscale.words import with_interval
 
 T = TypeVar("T")
 PARTS = ("paired", "fits", "comparison", "allocations", "routes", "diagnostics", "conventions")
 _MOST_BUDGETS = 8
+_TYPICAL_RATE = 1e14
 _NOT = {"paired": "not paired", "fits": "not fitted", "comparison": "not compared"}
 
 
@@ -71,6 +73,8 @@ class Analysis:
     """Checks of the fits."""
     conventions: Mapping[str, MixtureConventions]
     """The frontier under other compute conventions, by mixture."""
+    rate: tuple[float, str]
+    """FLOP/s to turn compute into hours, and where the number is from."""
     missing: Mapping[str, str]
     """Why ``paired``, ``fits`` or ``comparison`` is None."""
     json_also: ClassVar[tuple[str, ...]] = ("digest", "measured_sentence", "law_sentence")
@@ -104,7 +108,7 @@ class Analysis:
             clauses = []
             for name, fitted in self.fits.mixtures.items():
                 value = fitted.frontier["params_exponent"]
-                text = f"N* ∝ C^{inline(value)}" if value.identified else NOT_IDENTIFIED
+                text = f"N* ∝ C^{with_interval(value)}" if value.identified else NOT_IDENTIFIED
                 clauses.append(f"{name} {text}")
             return f"The compute-optimal balance: {'; '.join(clauses)}."
         pairs = self.comparison.about(self.names[0])
@@ -181,8 +185,17 @@ def analyse(
         routes=all_routes(fits) if fits and "routes" in asked else {},
         diagnostics=diagnose(fits) if fits and "diagnostics" in asked else None,
         conventions=conventions(fits) if fits and "conventions" in asked else {},
+        rate=training_rate(frame),
         missing=missing,
     )
+
+
+def training_rate(frame: pd.DataFrame) -> tuple[float, str]:
+    """Return FLOP/s of the runs of a table and their source; those of a GPU without times."""
+    try:
+        return measured_rate(frame)
+    except FitError:
+        return _TYPICAL_RATE, "that of a typical GPU, as the run table has no times"
 
 
 def _attempt(part: str, missing: dict[str, str], make: Callable[[], T]) -> T | None:

@@ -24,6 +24,10 @@ class Interval(Protocol):
     def high(self) -> float:
         """The upper end."""
 
+
+class Known(Interval, Protocol):
+    """An interval that says whether the data determine it."""
+
     @property
     def identified(self) -> bool:
         """False where the data do not determine the value."""
@@ -123,22 +127,22 @@ def difference(estimate: Interval) -> str:
     return value + (" [one size]" if math.isnan(estimate.low) else f" [{low}, {high}]")
 
 
-def interval(estimate: Interval, form: str = ".2f") -> str:
+def starred(estimate: Known, form: str = ".2f") -> str:
     """Return ``0.34 [0.31, 0.37]``, with a star where the data do not determine the value."""
     value, low, high = (f"{x:{form}}" for x in _three(estimate))
     return f"{value} [{low}, {high}]{'' if estimate.identified else ' *'}"
 
 
-def brackets(estimate: Interval, digits: int = 3) -> str:
+def interval(estimate: Interval, digits: int = 3) -> str:
     """Return the ends alone, in significant digits: ``[0.0310, 0.0370]``."""
     if math.isnan(estimate.low):
         return "no interval"
     return f"[{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
 
 
-def inline(estimate: Interval, digits: int = 3) -> str:
+def with_interval(estimate: Interval, digits: int = 3) -> str:
     """Return value and interval in significant digits, for running text."""
-    return f"{number(estimate.value, digits)} {brackets(estimate, digits)}"
+    return f"{number(estimate.value, digits)} {interval(estimate, digits)}"
 
 
 def counted(count: int, what: str) -> str:

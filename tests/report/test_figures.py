@@ -5,16 +5,28 @@ import math
 import numpy as np
 import pytest
 
-from jetscale.report import figures_law, figures_measured
-from jetscale.report.drawing import Style, data_axis, empty, loss_range, shift, styles
-from jetscale.report.results import analyse, compute_range, decades
-from jetscale.scaling import fit
+from jetscale.analysis import analyse, decades
+from jetscale.report.figures import law as figures_law
+from jetscale.report.figures import measured as figures_measured
+from jetscale.report.figures.drawing import (
+    Style,
+    data_axis,
+    dots,
+    empty,
+    line,
+    loss_range,
+    rule,
+    shades,
+    shift,
+    styles,
+)
+from jetscale.scaling import Options, fit
 from jetscale.scaling.engine import laws
 
 
 @pytest.fixture(scope="module")
 def results(study):
-    return analyse(study, None, 50)
+    return analyse(study, Options(replicates=50))
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +42,7 @@ def test_mixtures_look_different():
     looks = styles([f"m{i}" for i in range(35)])
     assert len({(look.colour, look.symbol) for look in looks.values()}) == 35
     assert Style("#0072b2", "circle").faded(0.5) == "rgba(0,114,178,0.50)"
-    assert '<path fill="#0072b2"' in Style("#0072b2", "circle").swatch
+    assert Style("#0072b2", "square").outline == "M2 2H10V10H2Z"
 
 
 def test_series_are_set_apart_around_the_true_size():
@@ -45,6 +57,40 @@ def test_the_data_axis_names_the_sizes_and_thins_many():
     assert axis.tickvals == (1e4, 3e4)
     assert axis.ticktext == ("10k", "30k")
     assert len(data_axis(empty("x", "y"), range(1, 40)).layout.xaxis.tickvals) <= 9
+
+
+def test_without_sizes_the_data_axis_stays_as_it_is():
+    assert data_axis(empty("x", "y"), []).layout.xaxis.type is None
+
+
+def test_every_size_has_one_shade_and_larger_ones_are_darker():
+    found = shades([3e4, 1e4, 3e4, 2e5])
+    assert [size for size, _ in found] == [1e4, 3e4, 2e5]
+    assert [opacity for _, opacity in found] == sorted(opacity for _, opacity in found)
+    assert found[-1][1] == 1
+
+
+def test_dots_take_what_a_trace_takes():
+    trace = dots([1], [2], "red", "circle", size=7, mode="lines+markers", customdata=[3])
+    assert (trace.mode, trace.marker.size, trace.marker.color) == ("lines+markers", 7, "red")
+    assert trace.customdata == (3,)
+
+
+def test_a_line_answers_the_pointer_only_where_it_has_something_to_say():
+    style = Style("#000000", "circle")
+    assert line("<a>", style, [1], [2]).hoverinfo == "skip"
+    said = line("<a>", style, [1], [2], hover="x = %{x}")
+    assert said.hoverinfo == "all"
+    assert said.hovertemplate == "%{fullData.name}<br>x = %{x}<extra></extra>"
+    assert said.name == "&lt;a&gt;"
+
+
+@pytest.mark.parametrize(("at", "ends"), [({"y": 2}, ("y0", "y1")), ({"x": 2}, ("x0", "x1"))])
+def test_a_rule_is_dotted_at_its_value(at, ends):
+    figure = rule(empty("x", "y"), **at)
+    (shape,) = figure.layout.shapes
+    assert shape.line.dash == "dot"
+    assert [shape[end] for end in ends] == [2, 2]
 
 
 def test_the_loss_range_holds_all_losses_even_equal_ones(study):
@@ -70,7 +116,7 @@ def test_factors_are_limits_where_they_are_limits(results, looks):
     pair = results.paired.pairs[0]
     (trace,) = traces(figure, pair.mixture)
     factors = [row.data_factor for row in pair.by_examples]
-    assert trace.y == tuple(factor.factor.value for factor in factors)
+    assert trace.y == tuple(factor.value for factor in factors)
     assert factors[-1].bound == ">"
     assert trace.marker.symbol[-1] == "triangle-up-open"
     assert trace.error_y.array[-1] == 0
@@ -88,6 +134,12 @@ def test_losses_show_every_run_once(results, looks):
         for loss in trace.y
     ]
     assert sorted(shown) == sorted(results.runs["loss"])
+
+
+def test_sizes_that_look_the_same_keep_a_figure_each(study):
+    near = study.replace({"params": {4e4: 10001.0}})
+    found = figures_measured.losses(near[near["params"] < 2e4], styles(["scratch", "qcd"]))
+    assert list(found) == ["N = 10k", "N = 10001.0"]
 
 
 def test_fit_curves_and_residuals_belong_together(results, looks):
@@ -120,7 +172,7 @@ def test_open_symbols_where_the_exponent_is_not_identified(vague):
 
 @pytest.mark.parametrize("what", ["params", "examples"])
 def test_the_frontier_is_solid_where_measured_and_dashed_beyond(results, looks, what):
-    ends = compute_range(results.fits)
+    ends = results.fits.flops
     figure = figures_law.frontier(results.fits, looks, what, ends)
     inside, beyond = traces(figure, "qcd")
     assert (inside.line.dash, beyond.line.dash) == ("solid", "dash")
@@ -130,8 +182,27 @@ def test_the_frontier_is_solid_where_measured_and_dashed_beyond(results, looks, 
     np.testing.assert_allclose(inside.y, getattr(best, what))
 
 
+def test_the_extrapolation_is_named_where_no_tool_covers_it(results, looks):
+    ends = results.fits.flops
+    (note,) = figures_law.frontier(results.fits, looks, "params", ends).layout.annotations
+    assert note.text == "extrapolated →"
+    assert note.x == pytest.approx(math.log10(ends[1]))
+    assert (note.y, note.yanchor) == (0, "bottom")
+
+
+def test_isoflop_minima_that_do_not_count_are_open(results, looks):
+    (route,) = [r for r in results.routes["qcd"].routes if r.name == "isoFLOP"]
+    figure = figures_law.isoflop("qcd", route, results.runs, results.fits.cost, looks["qcd"])
+    curves, minima = figure.data[::2], figure.data[1::2]
+    assert len(curves) == len(minima) == len(route.points)
+    for point, minimum in zip(route.points, minima, strict=True):
+        assert minimum.x == (point.params.value,)
+        assert minimum.y == (point.loss,)
+        assert minimum.marker.symbol == ("diamond-open" if point.flag else "diamond")
+
+
 def test_budgets_are_decades_of_the_measured_compute(results):
-    low, high = compute_range(results.fits)
+    low, high = results.fits.flops
     budgets = decades(results.fits)
     assert len(budgets) <= 8
     assert all(math.log10(budget) == round(math.log10(budget)) for budget in budgets)
@@ -143,7 +214,7 @@ def test_budgets_are_decades_of_the_measured_compute(results):
 def test_the_baseline_comes_first(study, results):
     assert results.names == ("scratch", "qcd", "qcd+bsm")
     two = study[study["mixture"] != "qcd+bsm"]
-    turned = analyse(two.iloc[::-1], [1e9], 50)
+    turned = analyse(two.iloc[::-1], Options(replicates=50), budgets=[1e9])
     assert turned.names[0] == next(iter(turned.fits.mixtures)) == "scratch"
     assert [pair.a for pair in turned.comparison.pairs] == ["scratch"]
 

@@ -1,5 +1,4 @@
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from jetscale.digests import digest
 from jetscale.errors import DataError, StudyError
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.study import Controls, Folders, Mixture, ModelSize, Simulated, Study
-from jetscale.study.load import load_study
 
 
 def make(**changes):
@@ -74,14 +72,14 @@ def test_a_study_that_cannot_mean_what_it_says(change, message):
         (lambda: Mixture(name="m", parts={"qcd": 0}), r"weight of 'qcd' is 0"),
         (lambda: ModelSize(width=10, layers=1, heads=3), r"width 10 is not a multiple of 3"),
         (lambda: ModelSize(width=10, layers=0, heads=2), r"layers is 0"),
-        (lambda: replace(make().controls, features="kinpdi"), r"did you mean 'kinpid'"),
-        (lambda: replace(make().controls, learning_rate=-1.0), r"learning_rate is -1.0"),
-        (lambda: replace(make().controls, warmup=1.0), r"warmup is 1.0"),
-        (lambda: replace(make().controls, clip=float("inf")), r"clip is inf, needs a finite"),
-        (lambda: replace(make().controls, width_exponent=float("nan")), r"width_exponent is nan"),
-        (lambda: replace(make().controls, beta1="0.9"), r"beta1 is '0.9', needs a finite"),
+        (lambda: make().recipe.change(features="kinpdi"), r"did you mean 'kinpid'"),
+        (lambda: make().recipe.change(learning_rate=-1.0), r"learning_rate is -1.0"),
+        (lambda: make().recipe.change(warmup=1.0), r"warmup is 1.0"),
+        (lambda: make().recipe.change(clip=float("inf")), r"clip is inf, needs a finite"),
+        (lambda: make().recipe.change(width_exponent=float("nan")), r"width_exponent is nan"),
+        (lambda: make().recipe.change(beta1="0.9"), r"beta1 is '0.9', needs a finite"),
         (lambda: Mixture(name="m", parts={"qcd": float("inf")}), r"weight of 'qcd' is inf"),
-        (lambda: replace(make().controls, batch_size=2.5), r"batch_size is 2.5"),
+        (lambda: make().recipe.change(batch_size=2.5), r"batch_size is 2.5"),
         (lambda: Folders(train="a", validation="b", test="a"), r"a is used as train and as test"),
     ],
 )
@@ -126,12 +124,12 @@ def test_the_task_is_the_downstream_corpus():
 
 def test_budgets_of_pretraining():
     controls = Controls(pretraining_jets=50, validation_jets=10, test_jets=10)
-    assert controls.pretraining_pool == 50
-    assert replace(controls, pretraining_budget="flops").pretraining_pool == 100
+    assert controls.data.pretraining_pool == 50
+    assert controls.change(pretraining_budget="flops").data.pretraining_pool == 100
     with pytest.raises(StudyError, match="unknown pretraining_budget 'flop'; did you mean 'flops'"):
-        replace(controls, pretraining_budget="flop")
+        controls.change(pretraining_budget="flop")
     with pytest.raises(StudyError, match="scale_pt is 0"):
-        replace(controls, scale_pt=0)
+        controls.change(scale_pt=0)
 
 
 def test_seeds_are_dealt_to_subsets():
@@ -141,8 +139,8 @@ def test_seeds_are_dealt_to_subsets():
 def test_numbers_of_numpy_become_plain_ones():
     study = make(data_sizes=np.array([20, 40]), seeds=(np.int64(1),))
     assert [type(value) for value in (*study.data_sizes, *study.seeds)] == [int] * 3
-    controls = replace(study.controls, learning_rate=np.float32(0.5), epochs=np.int32(3))
-    assert controls.to_dict() == replace(study.controls, learning_rate=0.5, epochs=3).to_dict()
+    controls = study.recipe.change(learning_rate=np.float32(0.5), epochs=np.int32(3))
+    assert controls.to_dict() == study.recipe.change(learning_rate=0.5, epochs=3).to_dict()
     assert digest(controls.to_dict())
 
 
@@ -150,62 +148,6 @@ def test_digest_depends_on_values_not_on_order():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
     assert len(digest([])) == 16
-
-
-SWEEP = """
-from jetscale.study import *
-def study():
-    return Study(name="s", source=Simulated(train_jets=10), mixtures=(Mixture(name="scratch"),),
-                 ladder=(ModelSize(width=8, layers=1, heads=1),), data_sizes=(5,), seeds=(1,),
-                 controls=Controls(pretraining_jets=5, validation_jets=5, test_jets=5{extra}))
-"""
-
-
-def test_a_sweep_file_gives_its_study(tmp_path):
-    path = tmp_path / "s.py"
-    path.write_text(SWEEP.format(extra=""))
-    assert load_study(path).name == "s"
-
-
-def test_a_run_table_is_not_executed(tmp_path):
-    path = tmp_path / "runs.csv"
-    path.write_text("mixture,params\n")
-    with pytest.raises(StudyError, match=r"not a Python file; a run table is given by --runs"):
-        load_study(path)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (SWEEP.format(extra=", epoch=3"), r"unknown Controls field 'epoch'; did you mean 'epochs'"),
-        (SWEEP.format(extra=", epochs=0"), r"epochs is 0"),
-        ("x = 1", r"no function 'study'"),
-        ("def study(): return 3", r"study\(\) returned int, needs a Study"),
-        ("def study(: pass", r"SyntaxError"),
-        ("import does_not_exist", r"ModuleNotFoundError: No module named 'does_not_exist'"),
-        ("def study(): return {}['rate']", r"KeyError: 'rate'"),
-        ("def study(): raise SystemExit(3)", r"SystemExit: 3"),
-    ],
-)
-def test_a_bad_sweep_file_is_one_line(tmp_path, text, message):
-    path = tmp_path / "s.py"
-    path.write_text(text)
-    with pytest.raises(StudyError, match=message) as caught:
-        load_study(path)
-    assert str(caught.value).startswith(str(path))
-
-
-def test_a_missing_sweep_file_is_answered_with_the_nearest(tmp_path, monkeypatch):
-    (tmp_path / "quickstart.py").write_text("")
-    with pytest.raises(StudyError, match=r"did you mean '.*quickstart.py'"):
-        load_study(tmp_path / "quikstart.py")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(StudyError, match=r"no sweep file .*nowhere"):
-        load_study(tmp_path / "nowhere" / "quikstart.py")
-    (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "mine.py").write_text("")
-    with pytest.raises(StudyError, match=r"did you mean 'sweeps/mine.py'"):
-        load_study(Path("sweep/mine.py"))
 
 
 def test_conditions_of_simulated_jets():

@@ -149,7 +149,7 @@ def _ingested(
         from jetscale.compute.ingest import ingest_many
         from jetscale.compute.trials import connected
 
-        with connected(None, home()):
+        with connected(None, home().path):
             return ingest_many(format_name, role, files, out, progress, workers=workers, **options)
 
 

@@ -28,19 +28,18 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     from jetscale.display.console import progress_bar
     from jetscale.display.measures import show_measures
     from jetscale.mixtures.inputs import ensure_shards
-    from jetscale.store.records import study_folder
     from jetscale.study.load import load_study
 
     study = load_study(sweep)
-    folder = study_folder(study, home())
-    figure = out or folder / "mixtures.png"
+    folder = home().study(study)
+    figure = out or folder.map
     measures.check_figure(figure)
     measures.check_measurable(study, jets or measures.JETS)
     with progress_bar() as progress:
-        shards = ensure_shards(study, home(), os.cpu_count() or 1, progress)
-        found = measures.measure_study(study, folder, shards, progress, jets or measures.JETS)
+        shards = ensure_shards(study, home().path, os.cpu_count() or 1, progress)
+        found = measures.measure_study(study, home(), shards, progress, jets or measures.JETS)
     measures.draw_axes(found.axes, figure)
-    measures.keep(found, study, folder)
+    measures.save_measures(found, study, home())
     if as_json:
         print_json(plain(found) | {"figure": str(figure)})
         return

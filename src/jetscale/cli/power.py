@@ -46,7 +46,7 @@ def power(
     from jetscale.cli.analysis import run_table
     from jetscale.display.console import progress_bar
     from jetscale.display.power import show_power
-    from jetscale.plan.power_grid import planned_grid
+    from jetscale.plan.overview import power_grid
     from jetscale.scaling.power.answer import STUDIES
     from jetscale.study.load import load_study
 
@@ -57,7 +57,7 @@ def power(
             f"--law is {law!r}, needs 5 numbers E,A,B,alpha,beta, e.g. 0.5,20,20,0.35,0.35"
         ) from error
     study = load_study(sweep)
-    grid = planned_grid(study)
+    grid = power_grid(study)
     pilot = None
     if like is not None:
         is_sweep = like.suffix == ".py"

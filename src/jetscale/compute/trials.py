@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jetscale.errors import SweepError
+from jetscale.errors import Failure, SweepError
 from jetscale.plan import Trial
 from jetscale.sweep.worker import Job, run_job
 
@@ -46,7 +46,7 @@ class Capacity:
 
     @property
     def device(self) -> str:
-        """Where cells are trained."""
+        """Where runs are trained."""
         return "cuda" if self.gpus else "cpu"
 
 
@@ -162,13 +162,13 @@ def _check_shared(home: Path) -> None:
             )
 
 
-def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) -> list[str]:
-    """Run the trials; returns one line for each that did not finish.
+def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) -> list[Failure]:
+    """Run the trials; returns the failure of each that did not finish.
 
     Raises
     ------
     KeyboardInterrupt
-        The user stopped the sweep; finished cells are kept.
+        The user stopped the sweep; finished runs are kept.
     """
     from ray import tune
 
@@ -177,8 +177,8 @@ def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) 
     resources = {"CPU": 1.0, "GPU": 1.0} if capacity.gpus else {"CPU": 1.0}
 
     def drive(config: dict[str, str]) -> None:
-        cells = chosen[config["trial"]].cells
-        _worker_group(replace(job, cells=cells), f"{config['trial']}-{stamp}", storage, resources)
+        runs = chosen[config["trial"]].runs
+        _worker_group(replace(job, runs=runs), f"{config['trial']}-{stamp}", storage, resources)
 
     tuner = tune.Tuner(
         tune.with_resources(drive, {"CPU": DRIVER_CPU}),
@@ -190,7 +190,12 @@ def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) 
     )
     with redirect_stdout(io.StringIO()):  # Tune's own tables; progress goes to standard error
         results = tuner.fit()
-    return [_line(error) for error in results.errors]
+    return [_failure(error) for error in results.errors]
+
+
+def _failure(error: BaseException) -> Failure:
+    kind, _, reason = _line(error).partition(": ")
+    return Failure(kind=kind, reason=reason or kind)
 
 
 def _line(error: BaseException) -> str:
@@ -221,9 +226,9 @@ def _worker_group(job: Job, name: str, storage: Path, resources: dict[str, float
 
 
 def train_trial(config: dict[str, Any]) -> None:
-    """What Ray Train runs in the worker: the cells of its job, one report at the end.
+    """What Ray Train runs in the worker: the runs of its job, one report at the end.
 
-    A report waits for the controller, a quarter of a second each; records tell of single cells.
+    A report waits for the controller, a quarter of a second each; records tell of single runs.
     """
     import ray.train
     import torch

@@ -18,11 +18,11 @@ from jetscale.words import (
     difference,
     folded,
     grouped,
-    interval,
     loss,
     loss_interval,
     short,
     size,
+    starred,
     times,
 )
 
@@ -83,9 +83,9 @@ def show_fit(fits: StudyFit) -> None:
     shown = [name for name in names if name not in ("A", "B")]
     law = plain_table(f"Law: {fits.law}", "mixture", *shown)
     for name, fitted in fits.mixtures.items():
-        add(frontier, name, interval(fitted["a"]), interval(fitted["b"]), str(fitted.n_cells))
+        add(frontier, name, starred(fitted["a"]), starred(fitted["b"]), str(fitted.n_cells))
         values = [fitted.parameters.get(p) for p in shown]
-        add(law, name, *("–" if value is None else interval(value, ".2g") for value in values))
+        add(law, name, *("–" if value is None else starred(value, ".2g") for value in values))
     console.print(frontier)
     console.print(law)
     common = f" Common to all mixtures: {', '.join(fits.shared)}." if fits.shared else ""
@@ -106,7 +106,7 @@ def show_comparison(comparison: Comparison) -> None:
     tests = plain_table("Can both laws share it? p-values", "a", "b", *names, "swapped", left=2)
     for pair in comparison.pairs:
         both = (pair.delta_params_exponent, pair.delta_params_exponent_shared_floor)
-        add(deltas, pair.a, pair.b, *("–" if delta is None else interval(delta) for delta in both))
+        add(deltas, pair.a, pair.b, *("–" if delta is None else starred(delta) for delta in both))
         p_values = [test.p_value for test in pair.tests]
         p_values += [pair.permutation.p_value] if pair.permutation else []
         add(tests, pair.a, pair.b, *(f"{p:.2g}" for p in p_values))

@@ -2,11 +2,20 @@
 
 Every value is an estimate with a 95% interval. A row holds the diversity of one set of jets, its
 alignment with the downstream task and, where pretrained trunks exist, how well they transfer. The
-downstream jets have a row of their own: it shows what a perfectly aligned mixture would score.
+downstream jets have a row of their own: it shows what a perfectly aligned mixture would score. The
+last table of a study lies in its results folder, where the report finds it.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jetscale.as_json import as_json
+from jetscale.store.home import Home
+from jetscale.store.local import write_json
+from jetscale.study import Study
 
 Z95 = 1.959964
 DOWNSTREAM = "(downstream)"
@@ -30,7 +39,13 @@ class Value:
         return cls(value=value, low=value - reach, high=value + reach, p_value=p_value)
 
     def within(self, low: float, high: float) -> "Value":
-        """The same value with the ends of its interval clipped to where the measure can be."""
+        """The same value, its interval clipped to where the measure can be.
+
+        Examples
+        --------
+        >>> Value(value=0.9, low=0.7, high=1.1).within(0.0, 1.0)
+        {'value': 0.9, 'low': 0.7, 'high': 1.0}
+        """
         return Value(
             value=self.value,
             low=min(max(self.low, low), self.value),
@@ -54,7 +69,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axes:
-    """Diversity and alignment of every mixture, one measure each, and how they hang together."""
+    """Diversity and alignment of every mixture, one measure each, and how they vary together."""
 
     points: Mapping[str, Values]
     """Mixture to ``diversity`` and ``alignment``."""
@@ -84,3 +99,27 @@ class MeasureTable:
     notes: tuple[str, ...]
     sentences: Mapping[str, str]
     """Measure to what it means."""
+
+
+def save_measures(found: MeasureTable, study: Study, home: Home) -> Path:
+    """Write what was measured into the results folder of the study, and return the file."""
+    path = home.study(study).measures
+    write_json(path, as_json(found) | {"parts": _parts(study)})
+    return path
+
+
+def load_measures(study: Study, home: Home) -> dict[str, Any] | None:
+    """The last table of a study as JSON has it, or None.
+
+    The file names the parts of every mixture. Where a mixture has changed since, or one is new, the
+    table is not that of this study.
+    """
+    try:
+        found: dict[str, Any] = json.loads(home.study(study).measures.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if found.get("parts") == _parts(study) else None
+
+
+def _parts(study: Study) -> dict[str, dict[str, float]]:
+    return {mixture.name: dict(mixture.parts) for mixture in study.mixtures if mixture.parts}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from jetscale.words import interval
+from jetscale.words import starred
 
 CONFIDENCE = 0.95
 
@@ -46,7 +46,7 @@ class Estimate:
 
     def __str__(self) -> str:
         """Return ``0.34 [0.31, 0.37]``, with a star where the runs do not determine the value."""
-        return interval(self)
+        return starred(self)
 
 
 def expanded_level(n: int) -> float:

@@ -20,11 +20,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jetscale.jets.detector import pileup, recluster
-from jetscale.jets.detector.detector import Candidates, detect
-from jetscale.jets.generator import labels, truth
+from jetscale.jets.detector import recluster
+from jetscale.jets.detector.detector import (
+    VERTEX_SPREAD,
+    Candidates,
+    detect,
+    subtract_pileup,
+)
+from jetscale.jets.generator import labels
 from jetscale.jets.generator.conditions import DEFAULT, JETCLASS_WINDOW, Conditions, Window
-from jetscale.jets.generator.processes import Process
+from jetscale.jets.generator.processes import Process, process_named
 from jetscale.jets.generator.pythia import (
     BATCH,
     EventRecord,
@@ -35,7 +40,6 @@ from jetscale.jets.generator.pythia import (
     overlay,
 )
 from jetscale.jets.generator.seeds import OVERLAY, chunk_seed
-from jetscale.jets.generator.selection import process_named
 from jetscale.jets.schema import EVENT, JETCLASS, JETCLASS2, PART_COLUMNS
 from jetscale.jets.shards.columns import COLUMNS, arrow_type
 
@@ -143,8 +147,8 @@ def _observed(
     """What the detector makes of the particles, with and after mitigation of the pile-up."""
     if not conditions.pileup:
         return detect(particles, rng)
-    crowded = overlay(particles, n_events, pool, conditions.pileup, rng, spread=pileup.SPREAD)
-    return pileup.subtracted(detect(crowded, rng))
+    crowded = overlay(particles, n_events, pool, conditions.pileup, rng, spread=VERTEX_SPREAD)
+    return subtract_pileup(detect(crowded, rng))
 
 
 def _labelled_jets(
@@ -180,12 +184,12 @@ def label_jets(process: Process, record: EventRecord, jets: recluster.Jets) -> N
     if process.family == "QCD":
         return np.zeros(len(jets), dtype=np.int64)
     if process.family in JETCLASS:
-        whole = labels.matched(truth.decay_leaves(record), axes)
+        whole = labels.match_resonances(labels.decay_leaves(record), axes)
         return np.where(whole, JETCLASS.index(process.family), labels.UNMATCHED)
     if process.family == "qcd":
-        label = labels.label_qcd(truth.shower_partons(record), axes)
+        label = labels.label_qcd(labels.shower_partons(record), axes)
     else:
-        label = labels.label_resonances(truth.decay_leaves(record), axes)
+        label = labels.label_resonances(labels.decay_leaves(record), axes)
     wanted = np.isin(label, [JETCLASS2.index(name) for name in process.labels])
     return np.where((label < 0) | wanted, label, UNSELECTED)
 

@@ -23,7 +23,7 @@ from jetscale.scaling.engine.forms import law_named
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import StudyFit
-from jetscale.words import inline, number
+from jetscale.words import number, with_interval
 
 _REPLICATES = 499
 """Replicates of a test, where the fits have as many."""
@@ -78,7 +78,7 @@ class PairComparison:
         """The difference and what may be claimed of it, without a stop."""
         if self.verdict is Verdict.NOT_IDENTIFIED:
             return f"{self.b} against {self.a} {NOT_IDENTIFIED}"
-        change = inline(self.delta_params_exponent)
+        change = with_interval(self.delta_params_exponent)
         return (
             f"{self.b} minus {self.a} is {change}, {self.verdict.text} "
             f"(p = {number(self.p_value, 2)})"

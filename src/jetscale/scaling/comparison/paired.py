@@ -27,7 +27,7 @@ from scipy.optimize import isotonic_regression
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.estimate import Estimate, student_interval
 from jetscale.scaling.table import validate
-from jetscale.words import counted, inline, number
+from jetscale.words import counted, number, short, with_interval
 
 INTERVAL = (
     "Student 95% interval over model sizes, data sizes and seeds averaged within each; does not "
@@ -52,8 +52,18 @@ class DataFactor(Estimate):
     @property
     def text(self) -> str:
         """The factor with its interval, or the limit it is: ``at least 2.1``."""
-        limit = {">": "at least ", "<": "at most ", "<>": "(limits only) "}.get(self.bound, "")
-        return f"{limit}{number(self.value, 2)}" if limit else inline(self, 2)
+        return self.limit + (number(self.value, 2) if self.bound else with_interval(self, 2))
+
+    @property
+    def limit(self) -> str:
+        """What is written before a factor that is only known to lie on one side; else nothing."""
+        words = {"": "", ">": "at least ", "<": "at most "}
+        return words.get(self.bound, "limits only: about ")
+
+    @property
+    def informative(self) -> bool:
+        """False for limits that exclude nothing of interest: at least .9 times, at most 1.2."""
+        return {"": True, ">": self.value > 1, "<": self.value < 1}.get(self.bound, False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +99,14 @@ class PairedMixtures:
         """The difference of losses and what it is worth in data, without a stop."""
         rows = dict.fromkeys((self.by_examples[0], self.by_examples[-1]))
         worth = [
-            f"{row.data_factor.text} times the data at D = {number(row.examples or 0)}"
+            f"{row.data_factor.text} times the data at D = {short(row.examples or 0)}"
             for row in rows
-            if row.data_factor
+            if row.data_factor and row.data_factor.informative
         ]
         clause = (
             f"{self.mixture} has the lower test loss in {self.overall.n_lower} of "
             f"{self.overall.n_pairs} pairs of runs, by a mean difference of "
-            f"{inline(self.overall.difference)} over {counted(self.overall.n_sizes, 'model size')}"
+            f"{with_interval(self.overall.difference)} over {counted(self.overall.n_sizes, 'model size')}"
         )
         return f"{clause}, worth {' and '.join(worth)}" if worth else clause
 
