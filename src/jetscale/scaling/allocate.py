@@ -197,7 +197,13 @@ class Allocation:
                 "determine the laws; test what they predict before you spend by it. Their best "
                 f"guess is {self.lowest}{share}: {advice}."
             )
-        return f"{lead}{self._distance()}"
+        if not self.decades_beyond:
+            return lead
+        side = "above" if self.decades_beyond > 0 else "below"
+        return (
+            f"{lead} This budget lies {abs(self.decades_beyond):.1f} decades {side} the measured "
+            f"compute: an extrapolation{', and at that distance a guess' if self.guess else ''}."
+        )
 
     def __str__(self) -> str:
         return self.answer
@@ -224,16 +230,6 @@ class Allocation:
         return (
             f"Measured within {self.budget}: loss {reached}. No mixture is better by more than "
             "seeds differ."
-        )
-
-    def _distance(self) -> str:
-        """Return a sentence for a budget outside the measured compute."""
-        if not self.decades_beyond:
-            return ""
-        side = "above" if self.decades_beyond > 0 else "below"
-        return (
-            f" This budget lies {abs(self.decades_beyond):.1f} decades {side} the measured compute:"
-            f" an extrapolation{', and at that distance a guess' if self.guess else ''}."
         )
 
 

@@ -114,9 +114,15 @@ def conventions(
     for count in uses:
         if not (math.isfinite(count) and count > 0):
             raise FitError(f"uses is {count}, needs finite numbers above zero, e.g. 1 and 10")
-    bare = _without_embedding(fits)
+    without_embedding: StudyFit | str | None = None
+    if "params_non_embedding" in fits.runs:  # the law refitted with that count as the size
+        runs = fits.runs.assign(params=fits.runs["params_non_embedding"])
+        runs = runs.drop(columns=["flops", "params_non_embedding"], errors="ignore")
+        without_embedding = refit(fits, runs)
     return {
-        name: MixtureConventions(mixture=name, rows=tuple(_rows(fits, name, uses, bare)))
+        name: MixtureConventions(
+            mixture=name, rows=tuple(_rows(fits, name, uses, without_embedding))
+        )
         for name in fits.mixtures
     }
 
@@ -131,7 +137,13 @@ def _rows(
         text = "C = 6 x params x examples, params: all trainable parameters"
         rows.append(_downstream("6ND", text, SIX, fitted, runs.drop(columns="flops")))
     if bare is not None:
-        rows.append(_bare_row(bare, name))
+        label = "6ND without embedding"
+        text = "C = 6 x params x examples, params: without embedding, the law refitted with them"
+        if isinstance(bare, str) or name not in bare.mixtures:
+            rows.append(ConventionRow(name=label, convention=text, reason=why_not(bare, name)))
+        else:
+            mine = bare.runs[bare.runs["mixture"] == name]
+            rows.append(_downstream(label, text, bare.cost, bare.mixtures[name], mine))
     if "pretraining_flops" in fits.runs and fits.runs["pretraining_flops"].any():
         rows += [_total(fits.cost, fitted, runs, count) for count in uses]
     return rows
@@ -191,23 +203,6 @@ def _row(
         params=found[0],
         examples=found[1],
     )
-
-
-def _without_embedding(fits: StudyFit) -> StudyFit | str | None:
-    """The fit with params_non_embedding as size, why there is none, or None without the column."""
-    if "params_non_embedding" not in fits.runs:
-        return None
-    runs = fits.runs.assign(params=fits.runs["params_non_embedding"])
-    return refit(fits, runs.drop(columns=["flops", "params_non_embedding"], errors="ignore"))
-
-
-def _bare_row(bare: StudyFit | str, name: str) -> ConventionRow:
-    label = "6ND without embedding"
-    text = "C = 6 x params x examples, params: without embedding, the law refitted with them"
-    if isinstance(bare, str) or name not in bare.mixtures:
-        return ConventionRow(name=label, convention=text, reason=why_not(bare, name))
-    runs = bare.runs[bare.runs["mixture"] == name]
-    return _downstream(label, text, bare.cost, bare.mixtures[name], runs)
 
 
 def _total(cost: CostModel, fitted: MixtureFit, runs: pd.DataFrame, uses: float) -> ConventionRow:

@@ -105,7 +105,9 @@ def fit(
         fitted |= fit_together(batch, cost, delta, options)
     warnings = [f"{name}: not fitted: {why}" for name, why in not_fitted.items()]
     warnings += [cost.warning] if cost.warning else []
-    warnings += [_REPEATED] if _repeats(runs) and "unique_examples" not in law.columns else []
+    if "unique_examples" in runs and "unique_examples" not in law.columns:
+        repeated = (runs["unique_examples"] < runs["examples"]).any()
+        warnings += [_REPEATED] if repeated else []
     return StudyFit(
         mixtures=fitted,
         not_fitted=not_fitted,
@@ -115,10 +117,6 @@ def fit(
         runs=runs,
         options=options,
     )
-
-
-def _repeats(runs: pd.DataFrame) -> bool:
-    return "unique_examples" in runs and bool((runs["unique_examples"] < runs["examples"]).any())
 
 
 def shortage(runs: pd.DataFrame, law: Law = CHINCHILLA) -> str:
@@ -179,7 +177,8 @@ def _describe(
     draws: Replicates,
     method: str,
 ) -> MixtureFit:
-    """All that is said about one mixture of a fit."""
+    """Return all that is said about one mixture of a fit."""
+    # the best of the optima reached, in the mixture's own parameters
     best, places = int(ends.objective.argmin()), family.slots[group]
     theta = family.theta(ends.q[best], group)
     low, high = ends.low[best], ends.high[best]
@@ -189,14 +188,18 @@ def _describe(
     )
     pull, condition = _at_optimum(family, ends, best, objective)
     parameters = bootstrap.open_directions(parameters, named, condition)
-    window = _window(runs, cost)
+    sizes = runs["params"].to_numpy(), runs["examples"].to_numpy()
+    flops = runs["flops"] if "flops" in runs else pd.Series(cost.flops(*sizes))
+    shown = {name: runs[name] for name in ("params", "examples", "loss")} | {"flops": flops}
+    window = {n: (float(values.min()), float(values.max())) for n, values in shown.items()}
     middle = math.sqrt(window["flops"][0] * window["flops"][1])
+    # exponents are local slopes for some laws: they are taken at the middle of the compute
     slopes = [family.law.exponents(t, cost, middle) for t in (theta, draws.theta)]
     cells = len(draws.cells)
     frontier = bootstrap.exponent_estimates(slopes[0], slopes[1], cells, parameters, cost)
+    # how many starts found this optimum: few means that others were missed, or that it is flat
     near = ends.objective <= ends.objective[best] * (1 + _SAME_OPTIMUM) + 1e-15
     columns = {column: runs[column].to_numpy() for column in family.law.columns}
-    sizes = runs["params"].to_numpy(), runs["examples"].to_numpy()
     residuals = runs["loss"].to_numpy() / family.law.loss(theta, *sizes, **columns) - 1
     held = (low | high)[places]
     return MixtureFit(
@@ -241,13 +244,6 @@ def _at_optimum(
     norms = np.linalg.norm(J, axis=0)
     condition = float(np.linalg.cond(J / np.where(norms > 0, norms, 1.0))) if J.size else 1.0
     return float(np.abs(pull[free]).max(initial=0.0)), condition
-
-
-def _window(runs: pd.DataFrame, cost: CostModel) -> dict[str, tuple[float, float]]:
-    sizes = runs["params"].to_numpy(), runs["examples"].to_numpy()
-    flops = runs["flops"] if "flops" in runs else pd.Series(cost.flops(*sizes))
-    columns = {name: runs[name] for name in ("params", "examples", "loss")} | {"flops": flops}
-    return {name: (float(values.min()), float(values.max())) for name, values in columns.items()}
 
 
 def _rough(name: str, runs: pd.DataFrame, law: Law, method: str) -> list[str]:

@@ -153,7 +153,15 @@ def compare(
         Fewer than two mixtures are fitted, no pair has enough common cells, the fits share
         parameters, the law has further terms, or the budget is not a finite number above zero.
     """
-    _check(fits)
+    fits.options.check_comparable()
+    if fits.shared:
+        raise FitError(
+            f"the fits share {', '.join(fits.shared)}: a comparison tests what mixtures share; "
+            "fit without it"
+        )
+    if len(fits.mixtures) < 2:
+        reasons = "; ".join(f"{name} {why}" for name, why in fits.not_fitted.items())
+        raise FitError(f"a comparison needs two fitted mixtures; {reasons or 'the table has one'}")
     at = fits.middle if budget is None else flops_budget(budget).amount
     thorough, law = questions is None, law_named(fits.options.law)
     asked = [q for q in joint.questions(law) if questions is None or q in (EXPONENTS, *questions)]
@@ -187,19 +195,6 @@ def compare(
         convention=fits.cost.convention,
         interval=f"paired {fits.interval}",
     )
-
-
-def _check(fits: StudyFit) -> None:
-    """Refuse fits that cannot be compared; raises FitError."""
-    fits.options.check_comparable()
-    if fits.shared:
-        raise FitError(
-            f"the fits share {', '.join(fits.shared)}: a comparison tests what mixtures share; "
-            "fit without it"
-        )
-    if len(fits.mixtures) < 2:
-        reasons = "; ".join(f"{name} {why}" for name, why in fits.not_fitted.items())
-        raise FitError(f"a comparison needs two fitted mixtures; {reasons or 'the table has one'}")
 
 
 def _corrected(tests: Collection[Test], hypotheses: int) -> list[Test]:

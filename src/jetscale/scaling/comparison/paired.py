@@ -15,7 +15,7 @@ says so.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -168,7 +168,20 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
         if joined.empty:
             not_paired[f"{name} - {base}"] = "no run with the same params, examples and seed"
             continue
-        pairs.append(_compare(name, base, joined, groups[name], groups[base]))
+        factors = _factors(_seed_means(groups[name]), _seed_means(groups[base]))
+        rows = [
+            _difference(
+                joined[joined["examples"] == size], float(size), _mean_factor(factors.get(size, []))
+            )
+            for size in sorted(joined["examples"].unique())
+        ]
+        pair = PairedMixtures(
+            mixture=name,
+            baseline=base,
+            overall=_difference(joined, None),
+            by_examples=tuple(rows),
+        )
+        pairs.append(pair)
     if not pairs:
         raise FitError(
             "no two mixtures have a run with the same params, examples and seed: nothing to pair"
@@ -176,20 +189,9 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     return PairedStudy(baseline=first, pairs=tuple(pairs), not_paired=not_paired)
 
 
-def _compare(
-    name: str, base: str, joined: pd.DataFrame, mixture: pd.DataFrame, baseline: pd.DataFrame
-) -> PairedMixtures:
-    factors = _factors(_seed_means(mixture), _seed_means(baseline))
-    rows = []
-    for size in sorted(joined["examples"].unique()):
-        row = _difference(joined[joined["examples"] == size], float(size))
-        rows.append(replace(row, data_factor=_mean_factor(factors.get(size, []))))
-    return PairedMixtures(
-        mixture=name, baseline=base, overall=_difference(joined, None), by_examples=tuple(rows)
-    )
-
-
-def _difference(joined: pd.DataFrame, examples: float | None) -> Difference:
+def _difference(
+    joined: pd.DataFrame, examples: float | None, factor: DataFactor | None = None
+) -> Difference:
     cells = joined.groupby(["params", "examples"])["difference"].mean()
     sizes = cells.groupby("params").mean().to_numpy()
     return Difference(
@@ -199,7 +201,7 @@ def _difference(joined: pd.DataFrame, examples: float | None) -> Difference:
         n_cells=len(cells),
         n_pairs=len(joined),
         n_lower=int((joined["difference"] < 0).sum()),
-        data_factor=None,
+        data_factor=factor,
     )
 
 

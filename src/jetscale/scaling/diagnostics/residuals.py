@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from jetscale.scaling.diagnostics.batch import Batch
-from jetscale.scaling.diagnostics.scatter import Scatter, scatter
+from jetscale.scaling.diagnostics.scatter import scatter
 from jetscale.scaling.engine.laws import Array
 
 _RARE = 0.05
@@ -34,15 +34,15 @@ class Residuals:
     worst_examples: float
     worst_residual: float
     """Its mean relative residual, measured / law - 1."""
-    seed_spread: float
+    seed_spread: float = math.nan
     """Relative noise of one run, from seeds of the same cell; nan where none repeats."""
-    misfit_spread: float
+    misfit_spread: float = math.nan
     """Relative deviation of cells from the law beyond the seeds; nan where none repeats."""
-    misfit_share: float
+    misfit_share: float = math.nan
     """Of the variance of one run about the law, the share that is misfit."""
-    lack_of_fit: float
+    lack_of_fit: float = math.nan
     """F statistic of cell means against pure error."""
-    p_value: float
+    p_value: float = math.nan
     """Chance of at least this F where the law holds."""
     trend_params: float
     """Rank correlation of the cell means with log N."""
@@ -82,31 +82,28 @@ def residuals(batch: Batch, name: str) -> Residuals:
     sizes = batch.runs.iloc[own[first]]
     params, examples = (sizes[column].to_numpy() for column in ("params", "examples"))
     worst = int(np.abs(found.mean).argmax())
+    lack: dict[str, Any] = {"reason": "its seeds agree exactly"}
+    if not found.freedom[1]:
+        lack = {"reason": "no cell has two seeds"}
+    if found.within > 0:
+        ratio = found.between / found.within
+        lack = {
+            "seed_spread": math.sqrt(found.within),
+            "misfit_spread": math.sqrt(found.misfit),
+            "misfit_share": found.misfit / (found.misfit + found.within),
+            "lack_of_fit": ratio,
+            "p_value": float(stats.f.sf(ratio, *found.freedom)),
+        }
     return Residuals(
         worst_params=float(params[worst]),
         worst_examples=float(examples[worst]),
         worst_residual=float(np.expm1(found.mean[worst])),
         trend_params=_trend(found.mean, params),
         trend_examples=_trend(found.mean, examples),
-        **_lack_of_fit(found),
+        **lack,
     )
 
 
 def _trend(values: Array, size: Array) -> float:
     """Spearman's rank correlation; nan where the values are all the same."""
     return float(stats.spearmanr(values, size).statistic) if np.ptp(values) > 0 else math.nan
-
-
-def _lack_of_fit(found: Scatter) -> dict[str, Any]:
-    names = ("seed_spread", "misfit_spread", "misfit_share", "lack_of_fit", "p_value")
-    if not found.within > 0:
-        why = "its seeds agree exactly" if found.freedom[1] else "no cell has two seeds"
-        return dict.fromkeys(names, math.nan) | {"reason": why}
-    ratio = found.between / found.within
-    return {
-        "seed_spread": math.sqrt(found.within),
-        "misfit_spread": math.sqrt(found.misfit),
-        "misfit_share": found.misfit / (found.misfit + found.within),
-        "lack_of_fit": ratio,
-        "p_value": float(stats.f.sf(ratio, *found.freedom)),
-    }

@@ -138,7 +138,16 @@ def power(
     assumed = assume(grid, law, pilot, noise, misfit)
     first = next(iter(assumed.truths.values()))
     _check(grid, first, shift, simulations, seed)
-    setting = _setting(grid, simulations, seed, progress)
+    done: dict[str, int] = {}
+
+    def tick(what: str) -> None:
+        done[what] = done.get(what, 0) + 1
+        if progress is not None:
+            progress(f"made-up studies, {what}", done[what], simulations)
+
+    # enough replicates for the smallest p-value to survive the correction for all pairs
+    replicates = max(_REPLICATES, round(2 / LEVEL) * math.comb(len(grid.mixtures), 2))
+    setting = Setting(studies=simulations, replicates=replicates, seed=seed, tick=tick)
     detection: Detection | None = None
     fits: list[MixtureFit] = []
     if len(grid.mixtures) > 1:
@@ -153,7 +162,7 @@ def power(
         studies=simulations,
         replicates=setting.replicates,
         seed=seed,
-        warnings=(*assumed.warnings, *_warnings(grid)),
+        warnings=(*assumed.warnings, *grid.warnings),
     )
 
 
@@ -179,19 +188,6 @@ def _all_widths(
     return {name: done[truth.theta.tobytes()] for name, truth in assumed.truths.items()}
 
 
-def _setting(grid: Grid, simulations: int, seed: int, progress: Progress | None) -> Setting:
-    done: dict[str, int] = {}
-
-    def tick(what: str) -> None:
-        done[what] = done.get(what, 0) + 1
-        if progress is not None:
-            progress(f"made-up studies, {what}", done[what], simulations)
-
-    # enough replicates for the smallest p-value to survive the correction for all pairs
-    replicates = max(_REPLICATES, round(2 / LEVEL) * math.comb(len(grid.mixtures), 2))
-    return Setting(studies=simulations, replicates=replicates, seed=seed, tick=tick)
-
-
 def _check(grid: Grid, truth: Truth, shift: float | None, simulations: int, seed: int) -> None:
     """Refuse numbers that cannot be used, before anything is simulated; raises FitError."""
     if not _LEAST <= simulations <= _MOST:
@@ -205,25 +201,6 @@ def _check(grid: Grid, truth: Truth, shift: float | None, simulations: int, seed
     if not math.isfinite(shift) or shift == 0:
         raise FitError(f"shift is {shift:g}, needs a number other than zero, e.g. -0.1")
     shift_law(truth.theta, grid.cost, shift, grid.middle)
-
-
-def _warnings(grid: Grid) -> list[str]:
-    lines = []
-    if grid.seeds.max() == 1:
-        lines.append(
-            "one seed: the noise is assumed here and cannot be measured on these runs later; "
-            "two seeds in a few cells would"
-        )
-    if len(grid.mixtures) == 1:
-        lines.append("one mixture: nothing to compare")
-    if grid.pretrained:
-        lines.append(
-            "what the runs of one pretrained trunk have in common is allowed for in the analysis "
-            "but not simulated: with it, intervals get wider"
-        )
-    if grid.cost.warning:
-        lines.append(grid.cost.warning)
-    return lines
 
 
 def _not_identified(found: Mapping[str, Widths]) -> str:

@@ -75,27 +75,21 @@ def widths(grid: Grid, truth: Truth, fits: Iterable[MixtureFit]) -> Widths:
     found = list(fits)
     a = float(laws.exponents(truth.theta, grid.cost)[0])
     frontier = [fitted.frontier["params_exponent"] for fitted in found]
-    largest = float(grid.flops.max())
+    largest, at = float(grid.flops.max()), []
+    for budget in (largest, BEYOND * largest):
+        factors, shares = [], []
+        for fitted in found:
+            best, cells = laws.optimum(fitted.replicates.theta, budget, grid.cost), fitted.n_cells
+            low, high = percentile_interval(best.params, cells)
+            factors.append(math.sqrt(high / low) if low > 0 else math.inf)
+            low, high = percentile_interval(best.loss, cells)
+            shares.append((high - low) / (high + low))
+        factor, share = float(np.median(factors)), float(np.median(shares))
+        at.append(AtBudget(budget=budget, params_factor=factor, loss_relative=share))
     return Widths(
         exponent=float(np.median([(e.high - e.low) / 2 for e in frontier])),
-        at=tuple(_at_budget(grid, found, budget) for budget in (largest, BEYOND * largest)),
+        at=tuple(at),
         not_identified=Share(hits=sum(not e.identified for e in frontier), of=len(found)),
         covered=Share(hits=sum(e.low <= a <= e.high for e in frontier), of=len(found)),
         method=found[0].uncertainty,
-    )
-
-
-def _at_budget(grid: Grid, fits: list[MixtureFit], budget: float) -> AtBudget:
-    factors, shares = [], []
-    for fitted in fits:
-        best = laws.optimum(fitted.replicates.theta, budget, grid.cost)
-        cells = len(fitted.replicates.cells)
-        low, high = percentile_interval(best.params, cells)
-        factors.append(math.sqrt(high / low) if low > 0 else math.inf)
-        low, high = percentile_interval(best.loss, cells)
-        shares.append((high - low) / (high + low))
-    return AtBudget(
-        budget=budget,
-        params_factor=float(np.median(factors)),
-        loss_relative=float(np.median(shares)),
     )

@@ -65,6 +65,24 @@ class Grid:
         return bool(self.pretraining_flops.any())
 
     @property
+    def warnings(self) -> list[str]:
+        """What the grid cannot tell, a line each."""
+        lines = []
+        if self.seeds.max() == 1:
+            lines.append(
+                "one seed: the noise is assumed here and cannot be measured on these runs later; "
+                "two seeds in a few cells would"
+            )
+        if len(self.mixtures) == 1:
+            lines.append("one mixture: nothing to compare")
+        if self.pretrained:
+            lines.append(
+                "what the runs of one pretrained trunk have in common is allowed for in the "
+                "analysis but not simulated: with it, intervals get wider"
+            )
+        return [*lines, *([self.cost.warning] if self.cost.warning else [])]
+
+    @property
     def middle(self) -> tuple[float, float]:
         """Geometric middle of the model sizes and of the data sizes."""
         n, d = self.params, self.examples

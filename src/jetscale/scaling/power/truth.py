@@ -151,7 +151,13 @@ def _from_pilot(
             truths[name] = Truth(check_law(fits.mixtures[other].theta), spread, deviation)
         except FitError as error:
             raise FitError(f"the pilot's {other!r}: {error}; state a law instead") from error
-    warnings += [_not_identified(used), _reach(grid, used[0])]
+    loose = [f.mixture for f in used if not f["a"].identified]
+    if loose:
+        names = ", ".join(loose)
+        warnings.append(
+            f"the pilot does not identify the exponents of {names}: other laws fit as well"
+        )
+    warnings.append(_reach(grid, used[0]))
     listed = ", ".join(f"{name} from {other}" for name, other in taken.items() if name != other)
     return Assumed(
         truths=truths,
@@ -169,15 +175,6 @@ def _misfit(runs: pd.DataFrame, noise: float, fitted: MixtureFit) -> float:
     share = len(cells) / max(1, len(cells) - len(PARAMETERS))
     squares = float((cells["mean"] ** 2).mean()) * share
     return math.sqrt(max(0.0, squares - noise**2 * float((1 / cells["size"]).mean())))
-
-
-def _not_identified(used: list[MixtureFit]) -> str:
-    loose = [f.mixture for f in used if not f.frontier["params_exponent"].identified]
-    if not loose:
-        return ""
-    return (
-        f"the pilot does not identify the exponents of {', '.join(loose)}: other laws fit as well"
-    )
 
 
 def _reach(grid: Grid, pilot: MixtureFit) -> str:
