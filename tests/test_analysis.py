@@ -76,7 +76,7 @@ def test_the_measured_sentence(found):
     said = found.measured_sentence
     assert said.startswith("Measured against scratch: qcd has the lower test loss in 50 of 50 ")
     assert "over 5 model sizes, worth " in said
-    assert "times the data at D = 1.00e8" in said
+    assert "times the data at D = 100M" in said
     assert str(found) == f"{said}\n{found.law_sentence}"
 
 

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from jetscale.errors import FitError
 from jetscale.scaling.budget import (
     PEAK_FLOPS,
     Budget,
+    Terms,
     device_rate,
     flops_budget,
     gpu_hours_budget,
@@ -135,3 +137,42 @@ def test_no_durations_no_speed():
         measured_rate(pd.DataFrame({"flops": [1.0], "seconds": [math.nan]}))
     with pytest.raises(FitError, match="rate is 0"):
         gpu_hours_budget(1.0, 0.0)
+
+
+def test_terms_become_the_budget_they_describe():
+    assert Terms(flops=1e12).budget() == flops_budget(1e12)
+    source = "H100 at 30% of its peak"
+    rate = device_rate("H100", 0.3)
+    by_device = {"device": "H100", "mfu": 0.3}
+    assert Terms(gpu_hours=5, **by_device).budget() == gpu_hours_budget(5, rate, source)
+    paid = Terms(money=500, price_gpu_hour=2.0, price_jet=1e-6, rate=1e14)
+    assert paid.budget() == money_budget(500, 1e14, 2.0, 1e-6, "given")
+    runs = pd.DataFrame({"flops": [1e9], "seconds": [2.0], "device": "cpu"})
+    assert Terms(gpu_hours=1).budget(runs) == gpu_hours_budget(1, *measured_rate(runs))
+    with pytest.raises(FitError, match="no columns flops and seconds"):
+        Terms(gpu_hours=1).budget()
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({}, "give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT"),
+        ({"flops": 1e9, "money": 1.0}, "give one of --budget"),
+        ({"flops": -1.0}, "budget is -1.0 FLOPs, needs a finite number above zero"),
+        ({"gpu_hours": math.inf}, "budget is inf GPU-hours"),
+        ({"money": 1.0}, "--money needs --price-gpu-hour"),
+        ({"flops": 1e9, "price_jet": 1.0}, "prices need a budget in --money"),
+        ({"gpu_hours": 1.0, "device": "H100"}, "give the speed as --rate, or as --device NAME"),
+        ({"gpu_hours": 1.0, "mfu": 0.3}, "give the speed as --rate"),
+        ({"flops": 1e9, "rate": 1e9}, "a budget in FLOPs needs no speed"),
+        ({"gpu_hours": 1.0, "device": "H10", "mfu": 0.3}, "unknown device 'H10'"),
+    ],
+)
+def test_terms_that_do_not_go_together(terms, message):
+    with pytest.raises(FitError, match=re.escape(message)):
+        Terms(**terms)
+
+
+def test_budgets_say_themselves():
+    assert str(flops_budget(1e11)) == "budget 1e+11 FLOPs"
+    assert str(gpu_hours_budget(2.0, 1e14)) == "budget 2 GPU-hours"

@@ -359,9 +359,8 @@ def _mixture(
 
 def _measured_cell(runs: pd.DataFrame, budget: Budget, cost: CostModel) -> MeasuredCell | None:
     """Return the cell of lowest mean loss among those the budget pays for."""
-    params, examples = (runs[name].to_numpy(dtype=float) for name in ("params", "examples"))
-    spent = runs["flops"].to_numpy(dtype=float) if cost.measured else cost.flops(params, examples)
-    within = runs.assign(flops=spent).loc[budget.spent(spent, examples) <= budget.amount]
+    spent = cost.of_runs(runs)
+    within = runs.assign(flops=spent).loc[budget.spent(spent, runs["examples"]) <= budget.amount]
     if within.empty:
         return None
     groups = within.groupby(["params", "examples", "cell"], as_index=False)

@@ -184,9 +184,9 @@ def money_budget(
 class Terms:
     """What there is to spend and at which speed and prices, as a person says it.
 
-    Give one of ``flops`` (``--budget``), ``gpu_hours`` and ``money``. Hours and money need a speed: ``rate``, or
-    ``device`` with ``mfu``, or else the speed at which the runs of the table were trained. Money
-    needs ``price_gpu_hour``.
+    Give one of ``flops`` (``--budget``), ``gpu_hours`` and ``money``. Hours and money need a speed:
+    ``rate``, or ``device`` with ``mfu``, or else the speed at which the runs of the table were
+    trained. Money needs ``price_gpu_hour``.
 
     Raises
     ------

@@ -153,7 +153,7 @@ def _downstream(
     name: str, text: str, cost: CostModel, fitted: MixtureFit, runs: pd.DataFrame
 ) -> ConventionRow:
     """A convention in which the law's own formulas give the frontier."""
-    budget = _middle(_flops(cost, runs))
+    budget = _middle(cost.of_runs(runs))
     law, both = fitted.law, _theta(fitted)
     best = law.optimum(both, budget, cost, **law.held(runs))
     slopes = law.exponents(both, cost, budget)
@@ -163,12 +163,6 @@ def _downstream(
 def _theta(fitted: MixtureFit) -> Array:
     """The fit, then its replicates, (1 + R, P)."""
     return np.concatenate([fitted.theta[None], fitted.replicates.theta])
-
-
-def _flops(cost: CostModel, runs: pd.DataFrame) -> Array:
-    if "flops" in runs:
-        return runs["flops"].to_numpy(dtype=float)
-    return cost.flops(runs["params"].to_numpy(), runs["examples"].to_numpy())
 
 
 def _middle(flops: Array) -> float:
@@ -220,7 +214,7 @@ def _total(cost: CostModel, fitted: MixtureFit, runs: pd.DataFrame, uses: float)
         f"{text}: C = {cost.k:.4g} x params^{cost.p:.4f} x examples + {found.m:.4g} x "
         f"params^{found.q:.4f} / {uses:g} (worst model off by {found.worst_residual:.1%})"
     )
-    budget = _middle(_flops(cost, runs) + spent / uses)
+    budget = _middle(cost.of_runs(runs) + spent / uses)
     law, theta, columns = fitted.law, _theta(fitted), fitted.law.held(runs)
     budgets = np.array([[_STEP], [1.0], [1 / _STEP]]) * budget
     params, examples = frontier.split(

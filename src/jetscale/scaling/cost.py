@@ -44,6 +44,12 @@ class CostModel:
         """FLOPs of runs of these sizes."""
         return np.asarray(self.k * params**self.p * examples)
 
+    def of_runs(self, runs: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the FLOPs (n,) of the rows of a clean table: as stated, else by this model."""
+        if "flops" in runs:
+            return runs["flops"].to_numpy(dtype=float)
+        return self.flops(runs["params"].to_numpy(), runs["examples"].to_numpy())
+
     @property
     def convention(self) -> str:
         """The model in words, for every output that quotes an exponent."""

@@ -189,8 +189,8 @@ def _describe(
     pull, condition = _at_optimum(family, ends, best, objective)
     parameters = bootstrap.open_directions(parameters, named, condition)
     sizes = runs["params"].to_numpy(), runs["examples"].to_numpy()
-    flops = runs["flops"] if "flops" in runs else pd.Series(cost.flops(*sizes))
-    shown = {name: runs[name] for name in ("params", "examples", "loss")} | {"flops": flops}
+    shown = {name: runs[name].to_numpy() for name in ("params", "examples", "loss")}
+    shown["flops"] = cost.of_runs(runs)
     window = {n: (float(values.min()), float(values.max())) for n, values in shown.items()}
     middle = math.sqrt(window["flops"][0] * window["flops"][1])
     # exponents are local slopes for some laws: they are taken at the middle of the compute

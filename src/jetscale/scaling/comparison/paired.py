@@ -103,10 +103,11 @@ class PairedMixtures:
             for row in rows
             if row.data_factor and row.data_factor.informative
         ]
+        overall, sizes = self.overall, counted(self.overall.n_sizes, "model size")
         clause = (
-            f"{self.mixture} has the lower test loss in {self.overall.n_lower} of "
-            f"{self.overall.n_pairs} pairs of runs, by a mean difference of "
-            f"{with_interval(self.overall.difference)} over {counted(self.overall.n_sizes, 'model size')}"
+            f"{self.mixture} has the lower test loss in {overall.n_lower} of {overall.n_pairs} "
+            f"pairs of runs, by a mean difference of {with_interval(overall.difference)} over "
+            f"{sizes}"
         )
         return f"{clause}, worth {' and '.join(worth)}" if worth else clause
 

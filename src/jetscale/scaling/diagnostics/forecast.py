@@ -91,7 +91,7 @@ class Forecast:
 
 def without_largest_compute(fits: StudyFit) -> StudyFit | str:
     """Return the refit without the fifth of each mixture's cells, at least 2, that cost most."""
-    runs = fits.runs.assign(flops=_flops(fits, fits.runs))
+    runs = fits.runs.assign(flops=fits.cost.of_runs(fits.runs))
     cost = runs.groupby(["mixture", "cell"], sort=False)["flops"].mean().reset_index()
     sizes = cost.groupby("mixture")["cell"].transform("size")
     count = np.maximum(_FEWEST_HELD_OUT, np.ceil(_TOP_SHARE * sizes))
@@ -99,12 +99,6 @@ def without_largest_compute(fits: StudyFit) -> StudyFit | str:
     top = pd.MultiIndex.from_frame(cost.loc[order <= count, ["mixture", "cell"]])
     held_out = pd.MultiIndex.from_frame(fits.runs[["mixture", "cell"]]).isin(top)
     return refit(fits, fits.runs[~held_out])
-
-
-def _flops(fits: StudyFit, runs: pd.DataFrame) -> Array:
-    if "flops" in runs:
-        return runs["flops"].to_numpy(dtype=float)
-    return fits.cost.flops(runs["params"].to_numpy(), runs["examples"].to_numpy())
 
 
 def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> Forecast:
@@ -123,7 +117,7 @@ def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> 
     cells = tuple(_cells(held, fitted, noise, fits.seed))
     errors = np.array([cell.error for cell in cells])
     of_model = left_out == LARGEST_MODEL
-    ends = (rows["params"] if of_model else _flops(fits, rows) for rows in (held, runs[seen]))
+    ends = (rows["params"] if of_model else fits.cost.of_runs(rows) for rows in (held, runs[seen]))
     beyond, fitted_end = (float(np.max(values)) for values in ends)
     return Forecast(
         left_out=left_out,
