@@ -50,6 +50,7 @@ WITHOUT_TORCH = (
 FLOW = {  # a room and what it may import of ours
     "jetscale.jets": {"jetscale.errors", "jetscale.store.local", "jetscale.jets"},
     "jetscale.report": {
+        "jetscale.analysis",
         "jetscale.errors",
         "jetscale.measures",
         "jetscale.report",
@@ -70,6 +71,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.jets.detector",
     },
     "jetscale.measures": {
+        "jetscale.as_json",
         "jetscale.errors",
         "jetscale.jets",
         "jetscale.mixtures",
@@ -80,7 +82,20 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.training.embed",
         "jetscale.measures",
     },
-    "jetscale.scaling": {"jetscale.errors", "jetscale.scaling"},
+    "jetscale.analysis": {
+        "jetscale.as_json",
+        "jetscale.errors",
+        "jetscale.scaling",
+        "jetscale.words",
+    },
+    "jetscale.scaling": {
+        "jetscale.as_json",
+        "jetscale.errors",
+        "jetscale.scaling",
+        "jetscale.words",
+    },
+    "jetscale.words": set(),
+    "jetscale.as_json": set(),
     "jetscale.models": {
         "jetscale.errors",
         "jetscale.mixtures.ragged",
