@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jetscale.errors import StudyError
+from jetscale.errors import StudyError, TrainingError
 from jetscale.objectives.classify import CLASSIFY
 from jetscale.objectives.protocol import (
     OBJECTIVES,
@@ -55,6 +55,15 @@ def test_a_registered_objective_trains_with_its_own_head_and_scores(spec_of, jet
     assert result.loss < np.var(data.labels)
     assert result.params == train_run(spec_of(), data).params - 2 * 17  # one output, not three
     assert result.curve["validation_loss"][-1][1] == result.validation["loss"]
+
+
+@pytest.mark.parametrize("scores", [{}, {"loss": float("nan")}, {"loss": "low"}])
+def test_scores_without_a_usable_loss_are_refused(spec_of, jets_of, scores):
+    objective = Regress()
+    objective.scores = lambda *_: scores
+    register(objective)
+    with pytest.raises(TrainingError, match="'regress' scores 9 jets with the loss"):
+        train_run(spec_of(objective="regress"), jets_of(20), jets_of(9))
 
 
 def test_references_are_instances(tmp_path, monkeypatch):
