@@ -87,10 +87,12 @@ def test_parts_of_one_folder_share_no_label(folders):
 
 def test_unlabelled_jets_are_for_objectives_without_labels(folders):
     aspen = mixture("aspen")
-    with pytest.raises(
-        StudyError, match=r"'aspen' hold one label, 'unlabelled', .* objective that"
-    ):
+    with pytest.raises(StudyError, match=r"'aspen' has no labels, .* objective that needs none"):
         make(folders, aspen).labels(aspen)
+    both = mixture("aspen", "mysim")
+    study = make(folders, both)
+    with pytest.raises(StudyError, match="part 'aspen' has no labels"):
+        study.parts(both)
     assert make(folders, aspen, objective="fixtures.stars:BLIND").labels(aspen) == ("unlabelled",)
     downstream = replace(folders, train=folders.pretrain["qcd"], pretrain={})
     with pytest.raises(DataError, match="role is 'pretrain', needs 'train'"):
@@ -176,7 +178,7 @@ def test_a_declared_corpus_is_a_part_and_a_task():
         (lambda: make(DECLARED, mixture("curve"), features="all"), "did you mean 'curves'"),
         (
             lambda: make(DECLARED, mixture("curves:flare"), features="all"),
-            "'curves:flare' hold one label, 'flare'",
+            r"its parts hold \{'flare'\} alone",
         ),
         (lambda: make(DECLARED, mixture("curves")), "unknown feature set 'kinpid'; known: all"),
         (

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError
+from jetscale.jets.schema import JETS
 from jetscale.jets.shards import columns
 from jetscale.jets.shards.manifest import Manifest, Shard, check_shard, open_shards
 
@@ -35,7 +36,7 @@ class Report:
 
     manifest: Manifest
     ranges: Mapping[str, Mapping[str, float]]
-    """Column of `LIMITS` to ``min``, ``mean`` and ``max``."""
+    """Column of `LIMITS`, or feature of another field, to ``min``, ``mean`` and ``max``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -101,18 +102,22 @@ def _check_values(manifest: Manifest, table: pa.Table, ranges: dict[str, _Range]
         other = sorted({*table.column_names} ^ {*manifest.columns})
         raise DataError(f"columns {other} are only in the shard or in the manifest")
     kinds = {**manifest.schema.lists, **manifest.schema.scalars}
+    # of jets those columns that have limits, of another field every feature
+    watched = LIMITS if manifest.schema == JETS else manifest.schema.lists
     for name in table.column_names:
-        if kinds[name] != "float" and name not in LIMITS:
+        if kinds[name] != "float" and name not in watched:
             continue
         array = table[name].combine_chunks()
         values = (array.flatten() if name in manifest.schema.lists else array).to_numpy()
         bad = int((~np.isfinite(values)).sum())
         if bad:
             raise DataError(f"column {name!r} has {bad} non-finite values, expected none")
-        if name in LIMITS:
-            (lowest, highest), low, high = LIMITS[name], float(values.min()), float(values.max())
-            if low < lowest or high > highest:
-                raise DataError(
-                    f"{name} runs from {low:g} to {high:g}, expected {lowest:g} to {highest:g}"
-                )
-            ranges.setdefault(name, _Range()).add(values)
+        if name not in watched:
+            continue
+        low, high = float(values.min()), float(values.max())
+        lowest, highest = LIMITS.get(name, (low, high))
+        if low < lowest or high > highest:
+            raise DataError(
+                f"{name} runs from {low:g} to {high:g}, expected {lowest:g} to {highest:g}"
+            )
+        ranges.setdefault(name, _Range()).add(values)
