@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from jetscale.errors import DataError
 from jetscale.jets.schema import JETS
 from jetscale.jets.shards import columns
-from jetscale.jets.shards.manifest import Manifest, Shard, check_shard, open_shards
+from jetscale.jets.shards.manifest import Manifest, check_shard, open_shards
 
 LIMITS = {
     "jet_pt": (0.0, 1e5),  # GeV
@@ -70,30 +70,24 @@ def verify(folder: Path) -> Report:
         what was found.
     """
     manifest = open_shards(folder)
+    schema, classes, corpus = manifest.schema, manifest.classes, manifest.corpus
     ranges: dict[str, _Range] = {}
     for shard in manifest.shards:
-        _check_shard(manifest, shard, ranges)
+        path, counts = manifest.path(shard), Counter[str]()
+        check_shard(manifest, shard)
+        try:
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    # refuses columns of another type and lists of unequal length
+                    table = columns.conform(file.read_row_group(group, use_threads=False), schema)
+                    counts.update(columns.count_labels(table, classes, corpus, schema))
+                    _check_values(manifest, table, ranges)
+        except (pa.ArrowException, OSError, DataError) as error:
+            raise DataError(f"{path}: {error}") from error
+        if counts != shard.label_counts:
+            expected, found = dict(shard.label_counts), dict(counts)
+            raise DataError(f"{path}: expected jets {expected}, found {found}")
     return Report(manifest=manifest, ranges={k: range_.to_dict() for k, range_ in ranges.items()})
-
-
-def _check_shard(manifest: Manifest, shard: Shard, ranges: dict[str, _Range]) -> None:
-    path = manifest.path(shard)
-    check_shard(manifest, shard)
-    counts: Counter[str] = Counter()
-    try:
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                # conform refuses columns of another type and lists of unequal length
-                stored = file.read_row_group(group, use_threads=False)
-                table = columns.conform(stored, manifest.schema)
-                counts.update(
-                    columns.count_labels(table, manifest.classes, manifest.corpus, manifest.schema)
-                )
-                _check_values(manifest, table, ranges)
-    except (pa.ArrowException, OSError, DataError) as error:
-        raise DataError(f"{path}: {error}") from error
-    if counts != shard.label_counts:
-        raise DataError(f"{path}: expected jets {dict(shard.label_counts)}, found {dict(counts)}")
 
 
 def _check_values(manifest: Manifest, table: pa.Table, ranges: dict[str, _Range]) -> None:
