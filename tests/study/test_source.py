@@ -107,6 +107,13 @@ def test_a_task_of_one_class_is_refused(folders, tmp_path, make_jets):
         _ = make(source, Mixture(name="scratch")).classes
 
 
+def test_the_folders_of_a_plan_tell_what_is_wrong_with_a_mixture(folders):
+    for part, message in (("mysim:d", "unknown part or label 'd'"), ("mysim:a", "{'a'} alone")):
+        study = make(folders, mixture(part))
+        with pytest.raises(StudyError, match=f"study 'own': mixture 'm': .*{message}"):
+            given_folders(study, folders)
+
+
 def test_the_three_roles_are_one_task(folders, tmp_path, make_jets):
     jets = [make_jets(30, range(2), 9)]
     write_shards(

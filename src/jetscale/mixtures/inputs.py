@@ -138,8 +138,13 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
     ------
     DataError
         One of them does not fit the study, or is damaged.
+    StudyError
+        A part is unknown or has nothing to tell apart.
     """
     recipe, folders = study.recipe, {}
+    parts = {
+        name: part for mixture in study.pretrained for name, part in study.parts(mixture).items()
+    }
     schema = source.schema
     needs = {
         "train": max(study.data_sizes),
@@ -160,7 +165,7 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
         schema.check_columns(manifest.columns, recipe.data.features, where)
         rows = manifest.rows
         if name != what:
-            wanted = source.part(what)
+            wanted = parts[what]
             if manifest.corpus != wanted.corpus:
                 raise DataError(
                     f"{where}: corpus is {manifest.corpus!r}, part {what!r} needs "
