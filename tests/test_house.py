@@ -68,6 +68,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.study",
     },
     "jetscale.report": {
+        "jetscale.analysis",
         "jetscale.errors",
         "jetscale.measures",
         "jetscale.report",
@@ -88,6 +89,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.jets.detector",
     },
     "jetscale.measures": {
+        "jetscale.as_json",
         "jetscale.errors",
         "jetscale.jets",
         "jetscale.mixtures",
@@ -98,7 +100,20 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.training.embed",
         "jetscale.measures",
     },
-    "jetscale.scaling": {"jetscale.errors", "jetscale.scaling"},
+    "jetscale.analysis": {
+        "jetscale.as_json",
+        "jetscale.errors",
+        "jetscale.scaling",
+        "jetscale.words",
+    },
+    "jetscale.scaling": {
+        "jetscale.as_json",
+        "jetscale.errors",
+        "jetscale.scaling",
+        "jetscale.words",
+    },
+    "jetscale.words": set(),
+    "jetscale.as_json": set(),
     "jetscale.models": {
         "jetscale.errors",
         "jetscale.mixtures.ragged",

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -59,6 +60,23 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
         else:
             out.add_column(column, justify="right", no_wrap=True)
     return out
+
+
+def plain_table(title: str, *columns: str, left: int = 1) -> Table:
+    """Return a table of plain text whose columns are two spaces apart."""
+    out = table(escape(title), *columns, left=left)
+    out.padding = (0, 1, 0, 0)
+    return out
+
+
+def add(rows: Table, *cells: str) -> None:
+    """Add a row of plain text: brackets are intervals or names, never markup."""
+    rows.add_row(*map(Text, cells))
+
+
+def note(text: str) -> None:
+    """Print a remark in dim letters."""
+    console.print(Text(text, style="dim"))
 
 
 def show_shards(report: Report) -> None:

@@ -26,8 +26,10 @@ LIMITS = {
     "jet_eta": (-10.0, 10.0),
     "jet_sdmass": (-1.0, 1e5),  # GeV; rounding of a massless jet may fall just below zero
     "jet_nparticles": (1.0, 1e4),
+    "part_deta": (-20.0, 20.0),
+    "part_dphi": (-2 * math.pi, 2 * math.pi),
 }
-"""Jet columns whose values outside are damage, whatever the selection of the corpus."""
+"""Values outside are damage, whatever the corpus: ingest leaves such jets out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class Report:
 
     manifest: Manifest
     ranges: Mapping[str, Mapping[str, float]]
-    """Column of `LIMITS`, or feature of another field, to ``min``, ``mean`` and ``max``."""
+    """Jet column of `LIMITS`, or feature of another field, to ``min``, ``mean`` and ``max``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -114,4 +116,5 @@ def _check_values(manifest: Manifest, table: pa.Table, ranges: dict[str, _Range]
             raise DataError(
                 f"{name} runs from {low:g} to {high:g}, expected {lowest:g} to {highest:g}"
             )
-        ranges.setdefault(name, _Range()).add(values)
+        if name in manifest.schema.scalars or manifest.schema != JETS:
+            ranges.setdefault(name, _Range()).add(values)
