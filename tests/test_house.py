@@ -49,6 +49,24 @@ WITHOUT_TORCH = (
 )
 FLOW = {  # a room and what it may import of ours
     "jetscale.jets": {"jetscale.errors", "jetscale.store.local", "jetscale.jets"},
+    "jetscale.jets.shards": {
+        "jetscale.errors",
+        "jetscale.jets.example",
+        "jetscale.jets.schema",
+        "jetscale.jets.shards",
+        "jetscale.store.local",
+    },
+    "jetscale.study": {
+        "jetscale.digests",
+        "jetscale.errors",
+        "jetscale.jets.example",
+        "jetscale.jets.generator.conditions",
+        "jetscale.jets.generator.processes",
+        "jetscale.jets.schema",
+        "jetscale.jets.shards",
+        "jetscale.objectives.protocol",
+        "jetscale.study",
+    },
     "jetscale.report": {
         "jetscale.analysis",
         "jetscale.errors",

@@ -81,11 +81,11 @@ def note(text: str) -> None:
 
 def show_shards(report: Report) -> None:
     """Counts per class and ranges of a verified shard folder."""
-    manifest = report.manifest
+    manifest, nouns = report.manifest, f"{report.manifest.schema.noun}s"
     console.print(
-        f"{manifest.rows} jets of {manifest.corpus}, role {manifest.role}: all hashes match"
+        f"{manifest.rows} {nouns} of {manifest.corpus}, role {manifest.role}: all hashes match"
     )
-    counts = table("Jets per class", "class", "jets")
+    counts = table(f"{nouns.capitalize()} per class", "class", nouns)
     for name, number in manifest.label_counts.items():
         counts.add_row(name, str(number))
     console.print(counts)

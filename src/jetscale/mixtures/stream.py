@@ -120,7 +120,12 @@ class Stream:
         DataError
             n is larger than the stream, or a block is damaged; every block read is hashed.
         """
-        left = self._checked(n)
+        left = self.rows if n is None else n
+        if not 0 < left <= self.rows:
+            raise DataError(
+                f"stream {self.folder.name!r} has {self.rows} jets, {n} were asked for; "
+                "choose a size within the stream"
+            )
         for block in self.blocks:
             if left <= 0:
                 return
@@ -139,16 +144,6 @@ class Stream:
         """Recompute the SHA-256 of every block; raises DataError naming a damaged one."""
         for _ in self.iter_blocks():
             pass
-
-    def _checked(self, n: int | None) -> int:
-        if n is None:
-            return self.rows
-        if not 0 < n <= self.rows:
-            raise DataError(
-                f"stream {self.folder.name!r} has {self.rows} jets, {n} were asked for; "
-                "choose a size within the stream"
-            )
-        return n
 
 
 def _damaged(path: Path, what: str) -> DataError:
