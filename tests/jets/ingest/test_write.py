@@ -9,7 +9,7 @@ from jetscale.jets.ingest.ingest import ingest, summary_of
 from jetscale.jets.ingest.write import write_jets
 from jetscale.jets.shards import open_shards, verify
 
-TOP = {"classes": ["QCD", "top"], "corpus": "top"}
+TOP = {"classes": ["QCD", "top"], "corpus": "mysim"}
 
 
 def padded(made):
@@ -40,6 +40,7 @@ def test_arrays_lists_and_files_give_the_same_shards(tmp_path, made_up):
     assert manifests[0].label_counts == {"QCD": 15, "top": 15}
     assert all(table(m).equals(table(manifests[0])) for m in manifests)
     assert open_shards(tmp_path / "arrays") == manifests[0]
+    assert (manifests[2].corpus, manifests[2].classes) == ("mysim", ("QCD", "top"))
     assert verify(tmp_path / "lists").manifest.rows == 30
     assert manifests[2].provenance["columns"] == columns
 

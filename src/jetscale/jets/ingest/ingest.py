@@ -19,7 +19,6 @@ from typing import Any
 from jetscale.errors import DataError, StorageError
 from jetscale.jets.ingest.formats import own
 from jetscale.jets.ingest.formats.base import BadFile
-from jetscale.jets.ingest.sieve import named
 from jetscale.jets.ingest.work import Job, Options, Outcome, Report, convert
 from jetscale.jets.shards.manifest import MANIFEST, Manifest, open_shards, write_manifest
 from jetscale.store.local import locked, make_folder, storage_error
@@ -207,7 +206,7 @@ def _join(
             "files": books,
             "skipped": skipped,
         },
-        **named(write_manifest, options.source.names),
+        classes=options.source.names,
     )
     _clear(folder, {MANIFEST, *(part.folder.name for _, part in filled)})
 

@@ -1,10 +1,8 @@
 """Which jets of a file or of arrays are kept: usable ones that pass the cuts."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from inspect import signature
-from typing import Any
 
 import pyarrow as pa
 
@@ -81,8 +79,3 @@ class Sieve:
                 f"{100 * self.max_bad:g}%: {reasons}; check the format and its columns, or keep "
                 "the rest with --max-bad 1"
             )
-
-
-def named(write: Callable[..., object], classes: Sequence[str]) -> dict[str, Any]:
-    """The keyword ``classes`` for a writer that takes it."""
-    return {"classes": tuple(classes)} if "classes" in signature(write).parameters else {}

@@ -19,7 +19,7 @@ from jetscale.jets.ingest.cuts import Cut, cut_from
 from jetscale.jets.ingest.formats import format_named
 from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.ingest.formats.files import Format
-from jetscale.jets.ingest.sieve import MAX_BAD, Sieve, named
+from jetscale.jets.ingest.sieve import MAX_BAD, Sieve
 from jetscale.jets.schema import ROLES
 from jetscale.jets.shards import shard_writer
 from jetscale.jets.shards.manifest import Manifest, open_shards, sha256_of
@@ -161,7 +161,7 @@ def _part(job: Job, report: Report) -> Manifest:
         corpus=source.corpus,
         role=options.role,
         may_be_empty=True,
-        **named(shard_writer, source.names),
+        classes=source.names,
     ) as writer:
         for raw in source.read(job.path):
             kept = sieve.keep(raw)

@@ -8,7 +8,7 @@ import numpy as np
 
 from jetscale.jets.ingest.formats import own
 from jetscale.jets.ingest.formats.base import Column, Ragged, native
-from jetscale.jets.ingest.sieve import MAX_BAD, Sieve, named
+from jetscale.jets.ingest.sieve import MAX_BAD, Sieve
 from jetscale.jets.shards import shard_writer
 from jetscale.jets.shards.manifest import Manifest, open_shards
 
@@ -60,9 +60,7 @@ def write_jets(
     source = own.format_of(dict.fromkeys(columns, "given"), classes, corpus)
     raw = own.jets_of(found, source.names)
     sieve = Sieve(where=str(folder), n_classes=len(source.names), max_bad=max_bad)
-    with shard_writer(
-        folder, corpus=corpus, role=role, **named(shard_writer, source.names)
-    ) as writer:
+    with shard_writer(folder, corpus=corpus, role=role, classes=source.names) as writer:
         writer.write(sieve.keep(raw))
         sieve.check()
         writer.provenance.update(rows=sieve.rows, dropped=sieve.dropped)
