@@ -13,10 +13,10 @@ import numpy as np
 
 from jetscale.digests import digest
 from jetscale.errors import DataError
+from jetscale.executor import Executor
 from jetscale.jets.generator.conditions import Conditions
-from jetscale.jets.production.production import check_packages
+from jetscale.jets.production.production import check_packages, make_overlays
 from jetscale.jets.production.simulation import simulate_shards
-from jetscale.jets.production.workers import simulation_workers
 from jetscale.jets.schema import check_columns, part_named
 from jetscale.jets.shards import open_shards
 from jetscale.mixtures.stream import Source, StreamPlan, open_stream
@@ -76,7 +76,9 @@ def shard_requests(study: Study, source: Simulated) -> list[ShardRequest]:
     return requests
 
 
-def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) -> dict[str, Path]:
+def ensure_shards(
+    study: Study, home: Path, executor: Executor, progress: Progress
+) -> dict[str, Path]:
     """Shard folder of every role (``train``...) and pretraining part (``pretrain-qcd``...).
 
     Raises
@@ -91,33 +93,34 @@ def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) ->
     requests = shard_requests(study, study.source)
     missing = [request for request in requests if not request.folder(home).is_dir()]
     if missing:
-        _simulate(missing, home, workers, progress)
+        _simulate(missing, home, executor, progress)
     folders = {request.name: request.folder(home) for request in requests}
     for request in requests:
         open_shards(folders[request.name], role=request.role)
     return folders
 
 
-def _simulate(requests: list[ShardRequest], home: Path, workers: int, progress: Progress) -> None:
+def _simulate(
+    requests: list[ShardRequest], home: Path, executor: Executor, progress: Progress
+) -> None:
     total, made = sum(request.jets for request in requests), 0
     check_packages()
-    with simulation_workers(workers) as shared:
-        for request in requests:
-            shared.start_overlay(request.seed, request.role, request.conditions)
-        for request in requests:
-            simulate_shards(
-                request.folder(home),
-                corpus="jetclass2" if request.part else "jetclass",
-                role=request.role,
-                part=request.part,
-                jets=request.jets,
-                seed=request.seed,
-                workers=workers,
-                conditions=request.conditions,
-                shared=shared,
-                progress=partial(_report, progress, made, total),
-            )
-            made += request.jets
+    progress("simulating jets", 0, total)
+    overlays = make_overlays(executor, {(r.seed, r.role, r.conditions.range) for r in requests})
+    for request in requests:
+        simulate_shards(
+            request.folder(home),
+            executor,
+            corpus="jetclass2" if request.part else "jetclass",
+            role=request.role,
+            part=request.part,
+            jets=request.jets,
+            seed=request.seed,
+            conditions=request.conditions,
+            overlays=overlays,
+            progress=partial(_report, progress, made, total),
+        )
+        made += request.jets
 
 
 def _report(progress: Progress, before: int, total: int, done: int, _wanted: int) -> None:

@@ -1,0 +1,303 @@
+"""Starting Ray on this machine, or joining a cluster, and counting what it offers.
+
+Ray must work wherever Python does: it gets a private temporary folder where the usual one cannot
+hold its sockets or its token. It stays silent, since what goes wrong is reported in one line.
+"""
+
+import os
+import re
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Any
+
+from jetscale.errors import SweepError
+from jetscale.executor import Executor, process_pool
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+}
+_SOCKET_PATH = 107  # bytes, the limit of Unix sockets
+_BELOW_TEMPORARY = 75  # bytes of /ray/session_DATE_TIME_MICROSECONDS_PID/sockets/plasma_store
+_TOKEN = secrets.token_hex(32)  # of private sessions: Ray reads it once per process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What Ray offers to trials."""
+
+    cpus: int
+    gpus: int
+    slots: int
+    """Trials that fit at the same time."""
+    local: bool
+    """True where Ray runs on this machine alone."""
+
+    @property
+    def device(self) -> str:
+        """Where runs are trained: ``cuda`` if trials get a GPU each, else ``cpu``."""
+        return "cuda" if self.gpus else "cpu"
+
+
+@contextmanager
+def connection(address: str | None, home: Path, *, use_gpus: bool = True) -> Iterator[Capacity]:
+    """A connection to Ray for the length of the block.
+
+    SIGTERM and SIGHUP raise KeyboardInterrupt with the number of the signal in the block, so that a
+    batch system ends a sweep as Ctrl-C does: everything is left in order.
+
+    Parameters
+    ----------
+    address
+        Cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this machine.
+    home
+        Results folder, which all nodes must see.
+    use_gpus
+        False trains on CPUs also where there are GPUs: a cluster with many cores and few GPUs
+        trains small models faster that way.
+
+    Raises
+    ------
+    SweepError
+        The address does not answer, Ray cannot start, the cluster is too small, or a node does not
+        see ``home``.
+    """
+    address = named_cluster(address)
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    _probe(address)
+    with _private_folder(local=address is None) as folder:
+        import ray
+
+        try:
+            with _no_stderr():
+                ray.init(**_init_arguments(address, folder))
+        except (OSError, RuntimeError, ValueError) as error:
+            where = address or "this machine"
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise SweepError(f"Ray on {where} does not answer: {reason}") from error
+        try:
+            with _signals_interrupt():
+                _settle()
+                resources = ray.cluster_resources()
+                capacity = count(resources, local=address is None, use_gpus=use_gpus)
+                if address is not None:
+                    _check_shared(home)
+                yield capacity
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def executor(address: str | None, home: Path, workers: int | None = None) -> Iterator[Executor]:
+    """The executor of a command: the cluster if one is named, else processes of this machine.
+
+    Parameters
+    ----------
+    address
+        Cluster to join; None joins that of ``RAY_ADDRESS`` if it is set.
+    home
+        Folder that all nodes of the cluster must see.
+    workers
+        Most calls at the same time; None uses every core.
+
+    Raises
+    ------
+    SweepError
+        As `connection`.
+    """
+    if named_cluster(address) is None:
+        with process_pool(workers or cores()) as pool:
+            yield pool
+        return
+    with connection(address, home):
+        from jetscale.compute.tasks import RayExecutor
+
+        yield RayExecutor(workers)
+
+
+def named_cluster(address: str | None) -> str | None:
+    """The cluster to join: the one asked for, else that of ``RAY_ADDRESS``; None if both are empty.
+
+    Examples
+    --------
+    >>> named_cluster("10.0.0.1:6379")
+    '10.0.0.1:6379'
+    """
+    return address or os.environ.get("RAY_ADDRESS") or None
+
+
+def count(resources: dict[str, float], *, local: bool, use_gpus: bool = True) -> Capacity:
+    """What the CPUs and GPUs of a cluster offer; one CPU is kept for the drivers of trials.
+
+    Raises
+    ------
+    SweepError
+        There is no CPU left for a trial: Ray would wait for one without a word.
+    """
+    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0)) if use_gpus else 0
+    slots = min(gpus, cpus - 1) if gpus else cpus - 1
+    if slots < 1:
+        raise SweepError(
+            f"the cluster has {cpus} CPUs; a sweep needs at least 2 (one for trials, one to drive)"
+        )
+    return Capacity(cpus=cores() if local else cpus, gpus=gpus, slots=slots, local=local)
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _probe(address: str | None) -> None:
+    """Raise SweepError if nobody listens at HOST:PORT; Ray itself would try for many minutes."""
+    match = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address or "")
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=10).close()
+    except OSError as error:
+        raise SweepError(
+            f"Ray on {address} does not answer: {error.strerror or error}; check --address"
+        ) from error
+
+
+def _init_arguments(address: str | None, folder: Path | None) -> dict[str, Any]:
+    quiet = {"log_to_driver": False, "logging_level": "CRITICAL"}
+    if address is not None:
+        return {"address": address, **quiet}
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "address": "local",  # not a cluster that happens to run on this machine
+        # one CPU more than there are cores: drivers and data tasks need a share while workers train
+        "num_cpus": cores() + 1,
+        "include_dashboard": False,
+        # jets stream through in pieces of some MB; Ray's default is a third of the memory
+        "object_store_memory": min(max(memory // 10, 200_000_000), 8_000_000_000),
+        "_temp_dir": str(folder) if folder else None,
+        **quiet,
+    }
+
+
+@contextmanager
+def _private_folder(*, local: bool) -> Iterator[Path | None]:
+    """A folder for Ray's session, token and home, where the usual places do not serve; else None.
+
+    The usual place of sockets is below RAY_TMPDIR or TMPDIR, whose path may be too long; that of
+    the token is below HOME, which may not be writable (a container) or not exist (an unknown user).
+    """
+    usual = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
+    short = len(os.fsencode(usual)) + _BELOW_TEMPORARY <= _SOCKET_PATH
+    try:
+        (Path.home() / ".ray").mkdir(exist_ok=True)
+        homely = os.access(Path.home() / ".ray", os.W_OK)
+    except (OSError, RuntimeError):
+        homely = False
+    if not local or (short and homely and os.access(usual, os.W_OK)):
+        yield None
+        return
+    for place in ("/tmp", "/var/tmp", "/dev/shm", "."):
+        with suppress(OSError):
+            folder = TemporaryDirectory(prefix="js-", dir=place, ignore_cleanup_errors=True)
+            break
+    else:
+        raise SweepError(
+            "Ray finds no folder for its sockets: set RAY_TMPDIR to a writable folder whose path "
+            f"has at most {_SOCKET_PATH - _BELOW_TEMPORARY} characters"
+        )
+    with folder as name:
+        before = dict(os.environ)
+        if not homely:
+            token = Path(name) / "token"
+            token.touch(mode=0o600)
+            token.write_text(_TOKEN)
+            os.environ |= {"HOME": name, "RAY_AUTH_TOKEN_PATH": str(token)}
+            os.environ.setdefault("USER", "jetscale")  # asked for where the user has no name
+        try:
+            yield Path(name).resolve()
+        finally:
+            os.environ.clear()
+            os.environ |= before
+
+
+@contextmanager
+def _no_stderr() -> Iterator[None]:
+    """Nothing reaches standard error in the block, not even from native code.
+
+    Without a network Ray's core warns that it cannot tell its address, before any log level holds.
+    """
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP act as Ctrl-C; Ray's core would print its stack and abort (code 134)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        raise KeyboardInterrupt(number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _settle() -> None:
+    """What Ray leaves open after it has started: who may read the token, who prints.
+
+    The token opens the cluster to whoever has it, and Ray writes it readable for everyone. The
+    raylet's notes on dead workers go to standard output, in the midst of what a command prints.
+    """
+    from ray._private.ray_logging import global_worker_stdstream_dispatcher
+
+    with suppress(KeyError):
+        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+    with suppress(OSError, RuntimeError):
+        token = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+        Path(token).chmod(0o600)
+
+
+def _check_shared(home: Path) -> None:
+    """Every node must see the results folder, or records written there would be lost."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    @ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
+    def sees(path: str) -> bool:
+        return Path(path).is_dir()
+
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        if not ray.get(sees.options(scheduling_strategy=strategy).remote(str(home.resolve()))):
+            raise SweepError(
+                f"node {node['NodeManagerAddress']} does not see {home.resolve()}: set "
+                "JETSCALE_HOME to a folder on a file system that all nodes share"
+            )

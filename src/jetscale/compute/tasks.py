@@ -1,0 +1,92 @@
+"""The executor on Ray: calls run on every node of the cluster that Ray is connected to."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, TypeVar
+
+import ray
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError
+
+from jetscale.errors import MissingExtra, SweepError
+from jetscale.executor import (
+    Call,
+    Died,
+    Lost,
+    Raised,
+    Returned,
+    attempt,
+    drive,
+)
+
+I = TypeVar("I")  # noqa: E741 (an item)
+R = TypeVar("R")
+
+
+class RayExecutor:
+    """An executor whose calls are Ray tasks; Ray must be connected.
+
+    Parameters
+    ----------
+    most
+        Most calls at the same time; None is as many as the cluster has CPUs, counted anew after
+        every result, so that nodes that join are used.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        if not ray.is_initialized():
+            raise SweepError("Ray is not running; call ray.init() first")
+        self._most = most
+
+    @property
+    def slots(self) -> int:
+        """How many one-CPU calls are worked on at the same time."""
+        return self._most or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+    def map(
+        self,
+        function: Callable[[I], R],
+        items: Iterable[I],
+        *,
+        cpus: float = 1.0,
+        lost: Lost[I, R] | None = None,
+    ) -> Generator[R, None, None]:
+        """See `jetscale.executor.Executor.map`; tasks that are no longer wanted are cancelled."""
+        shared = ray.put(function)  # once for all calls, however large what is bound to it
+        # retries are counted here: Ray's own would not tell of which item
+        task = ray.remote(_attempt_on_node).options(num_cpus=cpus, max_retries=0)
+        running: dict[Any, Call[I]] = {}
+
+        def start(call: Call[I]) -> bool:
+            # a few wait at the nodes, so that none is idle while its result travels
+            if len(running) >= (self._most or self.slots + self.slots // 8 + 1):
+                return False
+            running[task.remote(shared, call.item)] = call
+            return True
+
+        def finished() -> Iterator[tuple[Call[I], Returned[R] | Raised | Died]]:
+            ended, _ = ray.wait(list(running), num_returns=1)
+            for reference in ended:
+                call = running.pop(reference)
+                try:
+                    yield call, ray.get(reference)
+                except RayTaskError as error:  # the call itself never raises
+                    reason = f"a node cannot do it: {type(error.cause).__name__}: {error.cause}"
+                    yield call, Raised(SweepError(f"{call.item}: {reason}"))
+                except OutOfMemoryError:
+                    yield call, Died("out of memory")
+                except NodeDiedError:
+                    yield call, Died("its node was lost")
+                except RayError:
+                    yield call, Died("killed or crashed")
+
+        try:
+            yield from drive(items, lost, start, finished)
+        finally:
+            for reference in running:
+                ray.cancel(reference, force=True)
+
+
+def _attempt_on_node(function: Callable[[I], R], item: I) -> Returned[R] | Raised:
+    outcome = attempt(function, item)
+    if isinstance(outcome, Raised) and isinstance(outcome.error, MissingExtra):
+        return Raised(SweepError(f"on a node, {outcome.error}"))
+    return outcome
