@@ -10,15 +10,12 @@ Every effect is taken cell by cell, at the same N, D and seed. Intervals are Stu
 pairs of model size and seed, each with trunks of its own; all share one test set.
 """
 
-import os
 from pathlib import Path
 
 import pandas as pd
 
+import jetscale
 from jetscale.scaling.estimate import Estimate, student_interval
-from jetscale.study.load import load_study
-from jetscale.sweep.results import results
-from jetscale.tracking.mirror import default_uri
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "factorial.py"
 EFFECTS = {
@@ -30,8 +27,7 @@ EFFECTS = {
 
 def runs() -> pd.DataFrame:
     """The run table of the factorial; raises StudyError if there are no runs."""
-    home = Path(os.environ.get("JETSCALE_HOME", "runs"))
-    return results(load_study(SWEEP), home, default_uri(home))[0]
+    return jetscale.runs(jetscale.load_study(SWEEP))
 
 
 def by_mixture(frame: pd.DataFrame) -> pd.DataFrame:

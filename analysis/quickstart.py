@@ -7,7 +7,6 @@ prints the paired differences as Markdown. Results are read from $JETSCALE_HOME 
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,11 +14,9 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+import jetscale
 from jetscale.scaling import Difference, PairedStudy, paired
 from jetscale.store.local import make_folder
-from jetscale.study.load import load_study
-from jetscale.sweep.results import results
-from jetscale.tracking.mirror import default_uri
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "quickstart.py"
 COLOURS = ("#555555", "#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and Ito, safe for all
@@ -27,11 +24,7 @@ COLOURS = ("#555555", "#0072b2", "#d55e00", "#009e73", "#cc79a7")  # Okabe and I
 
 def runs() -> pd.DataFrame:
     """The run table of the quickstart; raises StudyError if there are no runs."""
-    home = Path(os.environ.get("JETSCALE_HOME", "runs"))
-    frame, warnings = results(load_study(SWEEP), home, default_uri(home))
-    for line in warnings:
-        print(f"warning: {line}")
-    return frame
+    return jetscale.runs(jetscale.load_study(SWEEP))
 
 
 def colours(frame: pd.DataFrame) -> dict[str, str]:

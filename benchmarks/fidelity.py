@@ -243,7 +243,7 @@ def print_types(real: dict[str, Floats], simulated: dict[str, Floats]) -> None:
     print("| per jet | real | simulated |\n|---|---|---|")
     for k, name in enumerate(TYPES):
         for what in ("number", "share of pT"):
-            cells = []
+            runs = []
             for side in (real, simulated):
                 jet, weight = side["jet"].astype(int), side["pt"]
                 chosen = side["kind"] == k
@@ -251,17 +251,17 @@ def print_types(real: dict[str, Floats], simulated: dict[str, Floats]) -> None:
                 if what != "number":
                     part = np.bincount(jet[chosen], weight[chosen], jet.max() + 1)
                     each = part / np.bincount(jet, weight)
-                cells.append(f"{each.mean():.3f} +- {each.std() / np.sqrt(len(each)):.3f}")
-            print(f"| {name}, {what} | {cells[0]} | {cells[1]} |")
+                runs.append(f"{each.mean():.3f} +- {each.std() / np.sqrt(len(each)):.3f}")
+            print(f"| {name}, {what} | {runs[0]} | {runs[1]} |")
     print("\n| charged hadrons, quantiles | real | simulated |\n|---|---|---|")
     for name in ("d0", "dz", "d0_error", "dz_error"):
-        cells = []
+        runs = []
         for side in (real, simulated):
             values = np.abs(side[name][side["kind"] == 0])
             shown = (f"{q:.4f}" for q in np.quantile(values, [0.1, 0.25, 0.5, 0.75, 0.9, 0.95]))
-            cells.append(" ".join(shown))
+            runs.append(" ".join(shown))
         label = f"abs tanh {name}" if name in ("d0", "dz") else f"{name} (mm)"
-        print(f"| {label}: 10 25 50 75 90 95 % | {cells[0]} | {cells[1]} |")
+        print(f"| {label}: 10 25 50 75 90 95 % | {runs[0]} | {runs[1]} |")
 
 
 def simulate(jets: int, seed: int, workers: int) -> dict[str, pa.Table]:

@@ -2,7 +2,7 @@
 
     JETSCALE_HOME=runs python benchmarks/learning_rate.py sweeps/quickstart.py
 
-Needs the finished study: its streams, and the trunks that fine-tuning starts from. One cell per
+Needs the finished study: its streams, and the trunks that fine-tuning starts from. One run per
 mixture, size and rate at one data size; test jets are never read. A rate that is best at the edge
 of the scan is marked.
 """
@@ -11,7 +11,6 @@ import argparse
 import datetime
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,31 +19,31 @@ import torch
 from jetscale.jets.schema import JETCLASS
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
-from jetscale.plan import Cell, cells
+from jetscale.plan import Run, plan_runs
 from jetscale.store.records import study_folder
 from jetscale.study import Study
 from jetscale.study.load import load_study
-from jetscale.training.loop import run_cell
-from jetscale.training.spec import Cell as Run
+from jetscale.training.loop import train_run
+from jetscale.training.spec import RunSpec
 
 RATES = (2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2)
 
 
-def validation_loss(study: Study, cell: Cell, rate: float, streams: dict[str, Path]) -> float:
-    """Final validation loss of a cell trained at another peak rate."""
-    run = Run(
-        identity=f"{cell.key}-{rate}",
-        size=cell.size,
+def validation_loss(study: Study, run: Run, rate: float, streams: dict[str, Path]) -> float:
+    """Final validation loss of a run trained at another peak rate."""
+    run = RunSpec(
+        identity=f"{run.key}-{rate}",
+        size=run.size,
         classes=JETCLASS,
-        controls=replace(study.controls, learning_rate=rate),
-        epochs=cell.epochs,
-        seed=cell.seed,
+        recipe=study.recipe.change(learning_rate=rate),
+        epochs=run.epochs,
+        seed=run.seed,
     )
-    train = open_stream(streams[f"train-{cell.subset}"]).read(cell.examples)
-    validation = open_stream(streams["validation"]).read(study.controls.validation_jets)
+    train = open_stream(streams[f"train-{run.subset}"]).read(run.examples)
+    validation = open_stream(streams["validation"]).read(study.recipe.evaluation.validation_jets)
     trunks = study_folder(study, home()) / "trunks"
-    trunk = trunks / f"{cell.trunk}.pt" if cell.trunk else None
-    result = run_cell(run, train, validation, trunk=trunk)
+    trunk = trunks / f"{run.trunk}.pt" if run.trunk else None
+    result = train_run(run, train, validation, trunk=trunk)
     assert result.validation is not None
     return result.validation.loss
 
@@ -60,7 +59,7 @@ def prepared(study: Study) -> dict[str, Path]:
     return {name: next((home() / "streams").glob(f"{name}-????????????????")) for name in names}
 
 
-def row(study: Study, group: Sequence[Cell], streams: dict[str, Path]) -> str:
+def row(study: Study, group: Sequence[Run], streams: dict[str, Path]) -> str:
     """One table row: mean over seeds at every rate, the best in bold."""
     losses = [np.mean([validation_loss(study, c, r, streams) for c in group]) for r in RATES]
     best = int(np.argmin(losses))
@@ -77,7 +76,9 @@ def main() -> None:
     torch.set_num_threads(1)
     study = load_study(arguments.sweep)
     streams = prepared(study)
-    chosen = [c for c in cells(study) if c.kind == "finetune" and c.examples == arguments.examples]
+    chosen = [
+        c for c in plan_runs(study) if c.kind == "finetune" and c.examples == arguments.examples
+    ]
     print(
         f"{study.name}, D = {arguments.examples}, {len(study.seeds)} seeds, torch "
         f"{torch.__version__}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}\n"

@@ -34,8 +34,8 @@ SELECTIONS = ("X_bb,X_cc", "X_YY_bbb", "X_YY_bcsq,X_YY_*tauhv", "X_tau*", "QCD_b
 NEUTRAL = ("part_isPhoton", "part_isNeutralHadron")
 
 
-def line(*cells: object) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
+def line(*runs: object) -> str:
+    return "| " + " | ".join(map(str, runs)) + " |"
 
 
 def head(*names: str) -> str:

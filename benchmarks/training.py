@@ -23,9 +23,9 @@ from jetscale.models.transformer import kernels
 from jetscale.models.transformer.layout import arrange
 from jetscale.models.transformer.model import JetTransformer, make_batch
 from jetscale.study import Controls, ModelSize
-from jetscale.training.loop import run_cell
+from jetscale.training.loop import train_run
 from jetscale.training.optim import FlatAdamW
-from jetscale.training.spec import Cell
+from jetscale.training.spec import RunSpec
 
 CLASSES = 10
 FEATURES = FEATURE_SETS["kinpid"]
@@ -139,20 +139,20 @@ def whole_cells() -> None:
     print("| model | training alone | everything |")
     print("|---|---|---|")
     for size in SIZES:
-        cell = Cell(
-            identity="benchmark",
+        cell = RunSpec(
+            key="benchmark",
             size=size,
             classes=tuple(f"class {i}" for i in range(CLASSES)),
-            controls=CONTROLS,
+            recipe=CONTROLS,
             epochs=2,
             seed=1,
         )
         alone, everything = [], []
         for _ in range(3):
             begin = process_time()
-            run_cell(cell, train)
+            train_run(cell, train)
             middle = process_time()
-            run_cell(cell, train, validation, test)
+            train_run(cell, train, validation, test)
             alone.append(8000 / (middle - begin))
             everything.append(8000 / (process_time() - middle))
         columns = (

@@ -10,7 +10,7 @@ Design      Two by two, by what `jetscale measure` finds. *near* mixtures hold h
             alignment. Each mixture has 6,000 jets and the same optimiser steps; constituents are
             cut at 32, so that a jet of any kind costs about the same.
 Grid        5 mixtures (the four and scratch) x 3 model sizes x 4 data sizes x 2 seeds = 120
-            fine-tuning cells, after 24 pretrainings.
+            fine-tuning runs, after 24 pretrainings.
 Command     jetscale measure sweeps/factorial.py   (are the corners corners? before any training)
             jetscale run sweeps/factorial.py
 Expect      Measure: intervals of the high and the low mixtures do not overlap on either axis.

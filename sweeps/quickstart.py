@@ -3,9 +3,9 @@
 Question    Does pretraining on QCD jets, or on QCD and BSM resonance jets, change how the loss on
             the ten JetClass classes falls with model size and data?
 Grid        3 mixtures x 4 model sizes (a factor of 23 in parameters) x 5 data sizes (a factor of
-            16) x 2 seeds = 120 fine-tuning cells, after 16 pretrainings.
+            16) x 2 seeds = 120 fine-tuning runs, after 16 pretrainings.
 Command     jetscale run sweeps/quickstart.py      (or: python sweeps/quickstart.py)
-Expect      qcd+bsm below qcd in nearly every cell, both below scratch at 500 jets. The
+Expect      qcd+bsm below qcd in nearly every run, both below scratch at 500 jets. The
             exponents of the frontier are not identified at this scale, and the output says so.
 
 Rates were chosen on validation jets of all three mixtures (benchmarks/learning_rate.md).

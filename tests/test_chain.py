@@ -11,8 +11,8 @@ from jetscale.jets.shards.verify import verify
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.stream import Source, StreamPlan, open_stream
 from jetscale.study import Controls, ModelSize
-from jetscale.training.loop import run_cell
-from jetscale.training.spec import Cell
+from jetscale.training.loop import train_run
+from jetscale.training.spec import RunSpec
 
 
 @pytest.mark.integration
@@ -38,7 +38,7 @@ def test_published_jets_pass_through_ingest_stream_and_two_steps(real_data, tmp_
         batch_size=50,
         constituents=64,
     )
-    cell = Cell(
+    cell = RunSpec(
         identity="published",
         size=ModelSize(width=16, layers=1, heads=2),
         classes=JETCLASS2,
@@ -47,7 +47,7 @@ def test_published_jets_pass_through_ingest_stream_and_two_steps(real_data, tmp_
         seed=1,
     )
     trunk = tmp_path / "trunk.pt"
-    result = run_cell(cell, jets, test=jets, save_trunk=trunk)
+    result = train_run(cell, jets, test=jets, save_trunk=trunk)
     assert result.steps == 2
     assert result.unique_jets == 100
     assert result.test is not None

@@ -7,7 +7,7 @@
     ├── FitError        the runs do not determine the law that was asked for
     ├── StorageError    a folder cannot be written, a disk is full, a port is taken
     ├── SweepError      Ray or MLflow could not do what the sweep needs
-    ├── TrainingError   a cell diverged or its checkpoint does not fit
+    ├── TrainingError   a run diverged or its checkpoint does not fit
     └── MissingExtra    an optional dependency is not installed
 
 A message is one line: what, where, the value, the fix. The command line prints it and exits with 2.
@@ -15,6 +15,7 @@ A message is one line: what, where, the value, the fix. The command line prints 
 
 import difflib
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 _LISTED = 20  # more names would not fit a line
 
@@ -60,6 +61,27 @@ class MissingExtra(JetscaleError):
     def __str__(self) -> str:
         package, extra = self.args
         return f"package {package!r} is not installed: run `pip install 'jetscale[{extra}]'`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a run, trial or task failed, as a value: from where it arises to JSON."""
+
+    kind: str
+    """Name of the error's class."""
+    reason: str
+    """One line for people."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Failure":
+        """The failure that an error stands for.
+
+        Examples
+        --------
+        >>> Failure.of(DataError("a.root: truncated"))
+        Failure(kind='DataError', reason='a.root: truncated')
+        """
+        return cls(kind=type(error).__name__, reason=" ".join(str(error).split())[:500])
 
 
 def unknown(what: str, value: str, known: Iterable[str]) -> str:

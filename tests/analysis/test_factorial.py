@@ -53,16 +53,16 @@ def test_known_effects_are_found(script, frame):
     assert {size for _, size in found} == {"500", "1,000", "all"}
 
 
-def test_signs_are_counted_over_cells(script, frame):
+def test_signs_are_counted_over_runs(script, frame):
     rows = {
-        (name, size): (lower, cells)
-        for name, size, _, lower, cells in script["rows"](script["by_mixture"](frame))
+        (name, size): (lower, runs)
+        for name, size, _, lower, runs in script["rows"](script["by_mixture"](frame))
     }
     assert rows["diversity: many - few", "all"] == (12, 12)
     assert rows["interaction", "500"] == (0, 6)
 
 
-def test_incomplete_cells_are_left_out(script, frame):
+def test_incomplete_runs_are_left_out(script, frame):
     missing = frame[(frame["mixture"] != "few-near") | (frame["params"] > 900)]
     assert len(script["by_mixture"](missing)) == 8
 

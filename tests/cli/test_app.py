@@ -55,8 +55,8 @@ def test_the_plan_of_the_quickstart(capsys):
     code, out, _ = call(capsys, "plan", QUICKSTART, "--json")
     plan = json.loads(out)
     assert code == 0
-    assert plan["finetuning_cells"] == 120
-    assert plan["pretraining_cells"] == 16
+    assert plan["finetuning_runs"] == 120
+    assert plan["pretraining_runs"] == 16
     assert plan["held_fixed"]["learning_rate"] > 0
     params = [row["params"] for row in plan["rows"]]
     assert max(params) >= 20 * min(params)
@@ -75,7 +75,7 @@ def test_status_before_the_first_run(capsys):
     status = json.loads(out)
     assert code == 0
     assert (status["done"], status["missing"]) == (0, 136)
-    assert status["cells"][0]["why"] == "not started"
+    assert status["runs"][0]["why"] == "not started"
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def rng():
 @pytest.fixture
 def as_folders(study):
     """The same study with another number of pretraining jets."""
-    return lambda jets: replace(study, controls=replace(study.controls, pretraining_jets=jets))
+    return lambda jets: replace(study, recipe=study.recipe.change(pretraining_jets=jets))
 
 
 def silent(what: str, done: int, total: int) -> None:

@@ -50,14 +50,14 @@ def test_a_sample_is_part_of_what_is_pretrained_on(study, shards, tmp_path):
     streams = prepare_in_process(plans, tmp_path)
     stream = open_stream(streams["pretrain-both"]).read()
     sample = read_samples(study, shards, 200).mixtures["both"].table
-    mine = standardise(sample, study.controls.features, study.controls.constituents)
+    mine = standardise(sample, study.recipe.data.features, study.recipe.data.constituents)
     ours = {jet.tobytes() for jet in np.split(mine.values, mine.offsets[1:-1])}
     trained = {jet.tobytes() for jet in np.split(stream.values, stream.offsets[1:-1])}
     assert ours <= trained
 
     validation = open_stream(streams["validation"]).read()
     table = read_stream(study, shards, "validation", 1000)
-    again = standardise(table, study.controls.features, study.controls.constituents)
+    again = standardise(table, study.recipe.data.features, study.recipe.data.constituents)
     assert (again.values == validation.values).all()
     assert (again.labels == validation.labels).all()
 

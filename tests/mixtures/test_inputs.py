@@ -58,7 +58,7 @@ def test_given_folders_must_have_the_role_they_are_used_for(given, tmp_path):
 def test_a_size_larger_than_the_folder_is_refused_before_anything_starts(given, tmp_path):
     with pytest.raises(DataError, match=r"takes 61 train jets, .*train has 60; lower the size"):
         ensure_shards(replace(given, data_sizes=(61,)), tmp_path, 1, silent)
-    hungry = replace(given, controls=replace(given.controls, pretraining_jets=61))
+    hungry = replace(given, recipe=given.recipe.change(pretraining_jets=61))
     with pytest.raises(DataError, match=r"takes 61 qcd jets, .*qcd has 60"):
         ensure_shards(hungry, tmp_path, 1, silent)
 
@@ -88,7 +88,7 @@ def test_a_study_asks_only_for_what_its_jets_have(tmp_path, given, make_jets):
     study = replace(given, source=source)
     with pytest.raises(DataError, match=r"lacks columns part_charge, .*use the features 'kin'"):
         ensure_shards(study, tmp_path, 1, lambda *_: None)
-    kin = replace(study, controls=replace(study.controls, features="kin"))
+    kin = replace(study, recipe=study.recipe.change(features="kin"))
     assert "pretrain-qcd" in ensure_shards(kin, tmp_path, 1, lambda *_: None)
 
 
@@ -106,14 +106,14 @@ def test_conditions_name_the_folders_they_decide(study, tmp_path):
 
 
 def test_a_budget_no_mixture_can_spend_is_refused_before_training(tmp_path, given):
-    controls = replace(
-        given.controls, pretraining_jets=30, pretraining_budget="flops", constituents=128
+    controls = given.recipe.change(
+        pretraining_jets=30, pretraining_budget="flops", constituents=128
     )
     study = replace(given, controls=controls)
     shards = ensure_shards(study, tmp_path, 1, silent)
     streams = prepare_in_process(stream_plans(study, shards), tmp_path / "streams")
     with pytest.raises(StudyError, match="mixture 'qcd': its 60 pretraining jets are small"):
         check_budgets(study, streams)
-    enough = replace(study, controls=replace(controls, constituents=8))
+    enough = replace(study, recipe=controls.change(constituents=8))
     streams = prepare_in_process(stream_plans(enough, shards), tmp_path / "streams")
     check_budgets(enough, streams)

@@ -13,7 +13,7 @@ def test_the_table_holds_downstream_streams_but_not_what_varies(study):
     assert fixed["stream.test"] == "b"
     assert not any("pretrain-qcd" in name or "train-0" in name for name in fixed)
     assert {"optimiser", "schedule", "evaluation", "compute"} <= fixed.keys()
-    assert fixed["learning_rate"] == study.controls.learning_rate
+    assert fixed["learning_rate"] == study.recipe.optimiser.learning_rate
     assert fixed["source.seed"] == 1
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from jetscale.errors import DataError
 from jetscale.jets.generator.conditions import Conditions
-from jetscale.plan import cells
+from jetscale.plan import plan_runs
 from jetscale.plan.overview import overview
 from jetscale.study import Folders
 from jetscale.study.load import load_study
@@ -13,8 +13,8 @@ from jetscale.study.load import load_study
 def test_rows_add_up_to_the_plan(real_sweep):
     study = load_study(real_sweep)
     plan = overview(study)
-    planned = cells(study)
-    assert plan["cells"] == len(planned) == sum(row["cells"] for row in plan["rows"])
+    planned = plan_runs(study)
+    assert plan["runs"] == len(planned) == sum(row["runs"] for row in plan["rows"])
     flops = sum(row["finetuning_flops"] + row["pretraining_flops"] for row in plan["rows"])
     assert abs(flops / plan["flops"] - 1) < 1e-12
     hours = sum(row["core_hours"] for row in plan["rows"])
@@ -25,9 +25,9 @@ def test_rows_add_up_to_the_plan(real_sweep):
 
 def test_steps_span_the_data_sizes(real_sweep):
     study = load_study(real_sweep)
-    controls = study.controls
+    recipe = study.recipe
     expected = [
-        controls.epochs * -(-size // controls.batch_size)
+        recipe.schedule.epochs * -(-size // recipe.schedule.batch_size)
         for size in (min(study.data_sizes), max(study.data_sizes))
     ]
     assert all(row["steps"] == expected for row in overview(study)["rows"])
@@ -48,7 +48,7 @@ def test_the_mixtures_are_spelled_out_and_small_grids_are_warned_of(real_sweep):
 def test_the_held_fixed_table_is_the_controls(real_sweep):
     study = load_study(real_sweep)
     fixed = overview(study)["held_fixed"]
-    assert fixed.items() >= study.controls.to_dict().items()
+    assert fixed.items() >= study.recipe.to_dict().items()
     assert "architecture" in fixed
 
 

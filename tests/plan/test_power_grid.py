@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from jetscale.errors import FitError
-from jetscale.plan.overview import overview
-from jetscale.plan.power_grid import planned_grid
+from jetscale.plan.overview import overview, power_grid
 from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
 from jetscale.study.load import load_study
 
@@ -26,24 +25,24 @@ def study(sizes=3, data=(100, 200, 400), seeds=(1, 2), mixtures=("scratch", "qcd
 
 def test_every_real_sweep_costs_what_its_plan_says(real_sweep):
     plan = overview(load_study(real_sweep))
-    grid = planned_grid(load_study(real_sweep))
+    grid = power_grid(load_study(real_sweep))
     assert grid.total == pytest.approx(plan["flops"])
-    assert len(grid.mixtures) * grid.seeds.sum() == plan["finetuning_cells"]
+    assert len(grid.mixtures) * grid.seeds.sum() == plan["finetuning_runs"]
     assert grid.mixtures == tuple(plan["mixtures"])
     assert np.unique(grid.examples).tolist() == sorted(plan["data_sizes"])
     assert set(grid.params) == {row["params"] for row in plan["rows"]}
 
 
 def test_scratch_alone_has_no_trunks():
-    assert not planned_grid(study(mixtures=("scratch",))).pretrained
-    grid = planned_grid(study())
+    assert not power_grid(study(mixtures=("scratch",))).pretrained
+    grid = power_grid(study())
     assert grid.pretrained
     table = grid.runs(np.zeros(18))
     assert table.groupby("trunk")["examples"].nunique().tolist() == [3] * 6
 
 
 def test_a_new_model_size_pays_for_its_pretraining():
-    scratch, both = (planned_grid(study(mixtures=m)) for m in (("scratch",), ("scratch", "qcd")))
+    scratch, both = (power_grid(study(mixtures=m)) for m in (("scratch",), ("scratch", "qcd")))
     added = [g.extended(2 * g.params.max(), 400).total - g.total for g in (scratch, both)]
     largest = both.trunk.max()
     assert added[1] - 2 * added[0] > 2 * largest  # two seeds, each dearer than at the largest size
@@ -57,4 +56,4 @@ def test_a_new_model_size_pays_for_its_pretraining():
 )
 def test_too_few_sizes_for_a_law(grid, message):
     with pytest.raises(FitError, match=f"the planned grid has {message}, needs at least 3"):
-        planned_grid(study(**grid))
+        power_grid(study(**grid))

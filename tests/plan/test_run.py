@@ -7,10 +7,10 @@ from jetscale.errors import StudyError
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.models.transformer import flops
 from jetscale.plan import (
-    cells,
     chains,
     expected_constituents,
     pack,
+    plan_runs,
     pretraining_examples,
     seconds,
     study_identity,
@@ -34,78 +34,78 @@ def study():
 
 
 def test_the_grid_is_complete_and_trunks_come_first(study):
-    planned = cells(study)
-    assert sum(cell.kind == "pretrain" for cell in planned) == 2 * 2
-    assert sum(cell.kind == "finetune" for cell in planned) == 2 * 2 * 2 * 2
+    planned = plan_runs(study)
+    assert sum(run.kind == "pretrain" for run in planned) == 2 * 2
+    assert sum(run.kind == "finetune" for run in planned) == 2 * 2 * 2 * 2
     seen = set()
-    for cell in planned:
-        assert cell.trunk is None or cell.trunk in seen
-        assert (cell.trunk is None) == (cell.mixture.is_scratch or cell.kind == "pretrain")
-        seen.add(cell.key)
+    for run in planned:
+        assert run.trunk is None or run.trunk in seen
+        assert (run.trunk is None) == (run.mixture.is_scratch or run.kind == "pretrain")
+        seen.add(run.key)
     assert len(seen) == len(planned)
 
 
 def test_steps_and_costs_are_those_of_the_controls(study):
-    cell = next(c for c in cells(study) if c.kind == "finetune" and c.examples == 40)
-    assert cell.steps == 2 * 3  # two epochs of ceil(40 / 16)
+    run = next(c for c in plan_runs(study) if c.kind == "finetune" and c.examples == 40)
+    assert run.steps == 2 * 3  # two epochs of ceil(40 / 16)
     mean, square = expected_constituents(128)
     expected = flops.training_flops(
-        cell.size,
+        run.size,
         13,
         10,
         jets=80,
         constituents=round(80 * mean),
         constituents_squared=round(80 * square),
     )
-    assert cell.flops == expected
-    assert cell.params == flops.parameters(cell.size, 13, 10).total
+    assert run.flops == expected
+    assert run.params == flops.parameters(run.size, 13, 10).total
 
 
 def test_keys_ignore_the_grid_and_follow_the_controls(study):
-    keys = {cell.key for cell in cells(study)}
+    keys = {run.key for run in plan_runs(study)}
     wider = replace(study, data_sizes=(20, 40, 80), seeds=(1, 2, 3))
-    assert keys < {cell.key for cell in cells(wider)}
-    other = replace(study, controls=replace(study.controls, weight_decay=0.1))
-    assert not keys & {cell.key for cell in cells(other)}
+    assert keys < {run.key for run in plan_runs(wider)}
+    other = replace(study, recipe=study.recipe.change(weight_decay=0.1))
+    assert not keys & {run.key for run in plan_runs(other)}
     assert study_identity(study) != study_identity(other)
     assert study_identity(study) == study_identity(wider)
 
 
 def test_keys_follow_the_pretraining_jets_of_their_own_mixture(study):
-    before = {c.key for c in cells(study)}
+    before = {c.key for c in plan_runs(study)}
     small = Mixture(name="small", parts={"res2p": 1, "qcd": 1})
     same_pool = replace(study, mixtures=(*study.mixtures, small))
-    assert before < {c.key for c in cells(same_pool)}
+    assert before < {c.key for c in plan_runs(same_pool)}
     large = Mixture(name="large", parts={"res2p": 1})
     after = replace(same_pool, mixtures=(*same_pool.mixtures, large))
-    changed = {c.key for c in cells(same_pool)} - {c.key for c in cells(after)}
-    assert {c.mixture.name for c in cells(same_pool) if c.key in changed} == {"small"}
+    changed = {c.key for c in plan_runs(same_pool)} - {c.key for c in plan_runs(after)}
+    assert {c.mixture.name for c in plan_runs(same_pool) if c.key in changed} == {"small"}
 
 
 def test_the_source_of_the_jets_is_part_of_the_key(study):
     other = replace(study, source=Simulated(train_jets=100, seed=2))
-    assert not {c.key for c in cells(study)} & {c.key for c in cells(other)}
+    assert not {c.key for c in plan_runs(study)} & {c.key for c in plan_runs(other)}
 
 
 def test_packing_keeps_chains_together_and_balances(study):
-    planned = cells(study)
+    planned = plan_runs(study)
     trials = pack(planned, 2)
     assert len(trials) == 2
-    packed = [cell for trial in trials for cell in trial.cells]
+    packed = [run for trial in trials for run in trial.runs]
     assert sorted(c.key for c in packed) == sorted(c.key for c in planned)
     for trial in trials:
         done = set()
-        for cell in trial.cells:
-            assert cell.trunk is None or cell.trunk in done
-            done.add(cell.key)
-    loads = [sum(map(seconds, trial.cells)) for trial in trials]
+        for run in trial.runs:
+            assert run.trunk is None or run.trunk in done
+            done.add(run.key)
+    loads = [sum(map(seconds, trial.runs)) for trial in trials]
     longest = max(sum(map(seconds, chain)) for chain in chains(planned))
     assert max(loads) - min(loads) <= longest
     assert len({trial.name for trial in trials}) == 2
 
 
 def test_long_sweeps_get_several_waves_of_trials(study):
-    planned = cells(study)
+    planned = plan_runs(study)
     assert len(pack(planned, 2, longest=sum(map(seconds, planned)) / 6)) == 6
     assert len(pack(planned, 100)) == len(chains(planned))
     assert pack((), 4) == ()
@@ -125,7 +125,7 @@ def test_short_counts():
 
 
 def equal_flops(study, jets=50):
-    controls = replace(study.controls, pretraining_jets=jets, pretraining_budget="flops")
+    controls = study.recipe.change(pretraining_jets=jets, pretraining_budget="flops")
     return replace(study, controls=controls)
 
 
@@ -155,10 +155,10 @@ def test_equal_flops_need_enough_jets(study):
         )
 
 
-def test_pretraining_conditions_change_pretrained_cells_alone(study):
+def test_pretraining_conditions_change_pretrained_runs_alone(study):
     wide = replace(study.source, pretraining=Conditions(window="jetclass2"))
-    before, after = cells(study), cells(replace(study, source=wide))
+    before, after = plan_runs(study), plan_runs(replace(study, source=wide))
     same = [a.key == b.key for a, b in zip(before, after, strict=True)]
-    assert same == [cell.mixture.is_scratch for cell in before]
+    assert same == [run.mixture.is_scratch for run in before]
     piled = replace(study.source, downstream=Conditions(pileup=20))
-    assert not {c.key for c in before} & {c.key for c in cells(replace(study, source=piled))}
+    assert not {c.key for c in before} & {c.key for c in plan_runs(replace(study, source=piled))}

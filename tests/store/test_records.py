@@ -46,10 +46,10 @@ def test_status_tells_done_running_failed_and_missing(tmp_path, planned, records
         1,
         len(planned) - 3,
     ]
-    assert len(summary["cells"]) == len(planned)
+    assert len(summary["runs"]) == len(planned)
 
 
-def test_a_cell_that_went_silent_is_missing_not_running(tmp_path, planned, monkeypatch):
+def test_a_run_that_went_silent_is_missing_not_running(tmp_path, planned, monkeypatch):
     store = RecordStore(tmp_path)
     store.prepare()
     store.beat(planned[0].key, 3, 8)
@@ -71,20 +71,20 @@ def test_a_record_clears_the_failure_and_the_heartbeat(tmp_path, planned, record
 def test_a_lost_trunk_is_trained_again_only_where_it_is_needed(tmp_path, planned, records):
     store = RecordStore(tmp_path)
     by_key = {record.key: record for record in records}
-    trunk = next(cell for cell in planned if cell.kind == "pretrain")
-    users = [cell for cell in planned if cell.trunk == trunk.key]
-    for cell in (trunk, *users):
-        store.write(by_key[cell.key])
+    trunk = next(run for run in planned if run.kind == "pretrain")
+    users = [run for run in planned if run.trunk == trunk.key]
+    for run in (trunk, *users):
+        store.write(by_key[run.key])
     assert trunk.key in finished(store, tmp_path, [trunk, *users])
     (tmp_path / "records" / f"{users[0].key}.json").unlink()
-    assert finished(store, tmp_path, [trunk, *users]) == {cell.key for cell in users[1:]}
+    assert finished(store, tmp_path, [trunk, *users]) == {run.key for run in users[1:]}
     path = trunk_path(tmp_path, trunk.key)
     path.parent.mkdir()
     path.touch()
     assert trunk.key in finished(store, tmp_path, [trunk, *users])
 
 
-def test_the_run_table_has_one_row_per_finetuning_cell(records):
+def test_the_run_table_has_one_row_per_finetuning_run(records):
     frame = run_table(records)
     assert len(frame) == sum(record.kind == "finetune" for record in records)
     assert {"mixture", "params", "examples", "loss", "flops", "seed"} <= set(frame.columns)

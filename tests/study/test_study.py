@@ -74,14 +74,14 @@ def test_a_study_that_cannot_mean_what_it_says(change, message):
         (lambda: Mixture(name="m", parts={"qcd": 0}), r"weight of 'qcd' is 0"),
         (lambda: ModelSize(width=10, layers=1, heads=3), r"width 10 is not a multiple of 3"),
         (lambda: ModelSize(width=10, layers=0, heads=2), r"layers is 0"),
-        (lambda: replace(make().controls, features="kinpdi"), r"did you mean 'kinpid'"),
-        (lambda: replace(make().controls, learning_rate=-1.0), r"learning_rate is -1.0"),
-        (lambda: replace(make().controls, warmup=1.0), r"warmup is 1.0"),
-        (lambda: replace(make().controls, clip=float("inf")), r"clip is inf, needs a finite"),
-        (lambda: replace(make().controls, width_exponent=float("nan")), r"width_exponent is nan"),
-        (lambda: replace(make().controls, beta1="0.9"), r"beta1 is '0.9', needs a finite"),
+        (lambda: make().recipe.change(features="kinpdi"), r"did you mean 'kinpid'"),
+        (lambda: make().recipe.change(learning_rate=-1.0), r"learning_rate is -1.0"),
+        (lambda: make().recipe.change(warmup=1.0), r"warmup is 1.0"),
+        (lambda: make().recipe.change(clip=float("inf")), r"clip is inf, needs a finite"),
+        (lambda: make().recipe.change(width_exponent=float("nan")), r"width_exponent is nan"),
+        (lambda: make().recipe.change(beta1="0.9"), r"beta1 is '0.9', needs a finite"),
         (lambda: Mixture(name="m", parts={"qcd": float("inf")}), r"weight of 'qcd' is inf"),
-        (lambda: replace(make().controls, batch_size=2.5), r"batch_size is 2.5"),
+        (lambda: make().recipe.change(batch_size=2.5), r"batch_size is 2.5"),
         (lambda: Folders(train="a", validation="b", test="a"), r"a is used as train and as test"),
     ],
 )
@@ -126,12 +126,12 @@ def test_the_task_is_the_downstream_corpus():
 
 def test_budgets_of_pretraining():
     controls = Controls(pretraining_jets=50, validation_jets=10, test_jets=10)
-    assert controls.pretraining_pool == 50
-    assert replace(controls, pretraining_budget="flops").pretraining_pool == 100
+    assert controls.data.pretraining_pool == 50
+    assert controls.change(pretraining_budget="flops").data.pretraining_pool == 100
     with pytest.raises(StudyError, match="unknown pretraining_budget 'flop'; did you mean 'flops'"):
-        replace(controls, pretraining_budget="flop")
+        controls.change(pretraining_budget="flop")
     with pytest.raises(StudyError, match="scale_pt is 0"):
-        replace(controls, scale_pt=0)
+        controls.change(scale_pt=0)
 
 
 def test_seeds_are_dealt_to_subsets():
@@ -141,8 +141,8 @@ def test_seeds_are_dealt_to_subsets():
 def test_numbers_of_numpy_become_plain_ones():
     study = make(data_sizes=np.array([20, 40]), seeds=(np.int64(1),))
     assert [type(value) for value in (*study.data_sizes, *study.seeds)] == [int] * 3
-    controls = replace(study.controls, learning_rate=np.float32(0.5), epochs=np.int32(3))
-    assert controls.to_dict() == replace(study.controls, learning_rate=0.5, epochs=3).to_dict()
+    controls = study.recipe.change(learning_rate=np.float32(0.5), epochs=np.int32(3))
+    assert controls.to_dict() == study.recipe.change(learning_rate=0.5, epochs=3).to_dict()
     assert digest(controls.to_dict())
 
 
@@ -177,7 +177,10 @@ def test_a_run_table_is_not_executed(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (SWEEP.format(extra=", epoch=3"), r"unknown Controls field 'epoch'; did you mean 'epochs'"),
+        (
+            SWEEP.format(extra=", epoch=3"),
+            r"unknown setting of a recipe 'epoch'; did you mean 'epochs'",
+        ),
         (SWEEP.format(extra=", epochs=0"), r"epochs is 0"),
         ("x = 1", r"no function 'study'"),
         ("def study(): return 3", r"study\(\) returned int, needs a Study"),

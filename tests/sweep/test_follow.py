@@ -26,8 +26,8 @@ def test_records_appear_in_mlflow_while_the_sweep_goes_on(
         while len(mirror.pull()) < 8:
             assert time.monotonic() < deadline, "records were not mirrored"
             time.sleep(0.1)
-    assert seen[0] == ("training cells", 0, len(planned))
-    assert seen[-1] == ("training cells", len(planned), len(planned))
+    assert seen[0] == ("training runs", 0, len(planned))
+    assert seen[-1] == ("training runs", len(planned), len(planned))
     assert live.problem == ""
 
 
@@ -55,4 +55,4 @@ def test_records_of_other_plans_are_not_shown(study, planned, records, tmp_path)
     for record in records:
         RecordStore(tmp_path).write(record)
     live = LiveMirror(study, tmp_path, planned[:2], "sqlite://")
-    assert {record.key for record in live.records()} == {cell.key for cell in planned[:2]}
+    assert {record.key for record in live.records()} == {run.key for run in planned[:2]}

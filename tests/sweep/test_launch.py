@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jetscale.jets.shards import write_shards
-from jetscale.plan import cells
+from jetscale.plan import plan_runs
 from jetscale.store.records import Record, RecordStore, study_folder
 from jetscale.study.load import load_study
 from jetscale.sweep.launch import run_study
@@ -98,14 +98,14 @@ def wait_for_records(store: RecordStore, count: int, driver: subprocess.Popen[by
 
 
 def numbers(records: Iterable[Record]) -> dict[str, str]:
-    """Everything that must not depend on when and where a cell ran, to the last bit."""
+    """Everything that must not depend on when and where a run ran, to the last bit."""
     return {r.key: json.dumps([r.loss, r.scores, r.curve, r.flops, r.streams]) for r in records}
 
 
 def test_killed_resumed_complete_and_never_twice(sweep, home):
     path = sweep(epochs=20)
     study = load_study(path)
-    planned = cells(study)
+    planned = plan_runs(study)
     store = RecordStore(study_folder(study, home))
     with driving(path, home) as driver:
         wait_for_records(store, 3, driver)
@@ -120,7 +120,7 @@ def test_killed_resumed_complete_and_never_twice(sweep, home):
     assert 0 < outcome.busy < 1
     after = {record.key: record for record in store.all()}
     assert {key: after[key] for key in before} == before
-    assert set(after) == {cell.key for cell in planned}
+    assert set(after) == {run.key for run in planned}
     assert [row["state"] for row in store.status(planned)] == ["done"] * len(planned)
 
     mirror = Mirror(default_uri(home), study.name, home / "artifacts")
@@ -148,17 +148,17 @@ def test_killed_resumed_complete_and_never_twice(sweep, home):
     assert len({r.controls_digest for r in after.values()}) == 1
 
 
-def test_a_diverging_cell_is_named_and_the_others_go_on(sweep, home):
+def test_a_diverging_run_is_named_and_the_others_go_on(sweep, home):
     path = sweep(rate=1e30)
     with driving(path, home) as driver:
         assert driver.wait(timeout=PATIENCE) == 1
     log = (home.parent / "log").read_text()
-    assert "0 of 20 cells done" in log
+    assert "0 of 20 runs done" in log
     study = load_study(path)
-    rows = RecordStore(study_folder(study, home)).status(cells(study))
+    rows = RecordStore(study_folder(study, home)).status(plan_runs(study))
     assert {row["state"] for row in rows} == {"failed"}
     first = next(row for row in rows if row["mixture"] == "scratch")
-    assert "lower controls.learning_rate" in first["why"]
+    assert "lower recipe.optimiser.learning_rate" in first["why"]
     waiting = next(row for row in rows if row["mixture"] == "qcd" and row["kind"] == "finetune")
     assert "has not finished" in waiting["why"]
 

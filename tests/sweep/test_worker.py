@@ -10,7 +10,7 @@ from jetscale.errors import StorageError
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
-from jetscale.plan import cells, pretraining_examples
+from jetscale.plan import plan_runs, pretraining_examples
 from jetscale.plan.identity import check_same_controls, held_fixed
 from jetscale.store.records import RecordStore, run_table
 from jetscale.sweep import worker
@@ -32,22 +32,22 @@ def make_job(study, streams, tmp_path):
         folder=tmp_path / "study",
         streams=streams,
         held_fixed=held_fixed(study, {n: open_stream(p).digest for n, p in streams.items()}),
-        cells=cells(study),
+        runs=plan_runs(study),
     )
 
 
-def test_every_cell_gets_a_complete_record(job):
+def test_every_run_gets_a_complete_record(job):
     assert run_job(job) == {"trained": 3, "failed": 0}
     records = {r.key: r for r in RecordStore(job.folder).all()}
-    assert set(records) == {cell.key for cell in job.cells}
-    for cell in job.cells:
-        record = records[cell.key]
+    assert set(records) == {run.key for run in job.runs}
+    for run in job.runs:
+        record = records[run.key]
         assert (record.params, record.steps, record.examples) == (
-            cell.params,
-            cell.steps,
-            cell.examples,
+            run.params,
+            run.steps,
+            run.examples,
         )
-        assert record.examples_seen == cell.examples * cell.epochs
+        assert record.examples_seen == run.examples * run.epochs
         assert 0 < record.flops <= record.flops_padded
         assert record.loss > 0
         assert record.controls["stream.test"]
@@ -60,21 +60,21 @@ def test_every_cell_gets_a_complete_record(job):
 
 
 def test_only_what_is_missing_is_trained(job):
-    run_job(replace(job, cells=job.cells[:1]))
-    before = RecordStore(job.folder).read(job.cells[0].key)
+    run_job(replace(job, runs=job.runs[:1]))
+    before = RecordStore(job.folder).read(job.runs[0].key)
     assert run_job(job) == {"trained": 2, "failed": 0}
-    assert RecordStore(job.folder).read(job.cells[0].key) == before
+    assert RecordStore(job.folder).read(job.runs[0].key) == before
     assert run_job(job) == {"trained": 0, "failed": 0}
 
 
-def test_a_wider_grid_adds_cells_that_may_be_compared(job, tmp_path):
+def test_a_wider_grid_adds_runs_that_may_be_compared(job, tmp_path):
     run_job(job)
     wider = replace(job.study, data_sizes=(20, 50), seeds=(1, 2), subsets=1)
     plans = stream_plans(wider, ensure_shards(wider, tmp_path, 1, lambda *_: None))
     streams = prepare_in_process(plans, tmp_path / "streams")
     assert streams["train-0"] != job.streams["train-0"]
     again = make_job(wider, streams, tmp_path)
-    assert run_job(again) == {"trained": len(again.cells) - len(job.cells), "failed": 0}
+    assert run_job(again) == {"trained": len(again.runs) - len(job.runs), "failed": 0}
     frame = run_table(RecordStore(job.folder).all())
     assert len(frame) == 8
     check_same_controls(frame)
@@ -98,19 +98,19 @@ def test_a_job_needs_no_shards_and_no_particular_folder(job, tmp_path, monkeypat
     assert run_job(job) == {"trained": 3, "failed": 0}
 
 
-def test_a_cell_without_its_trunk_fails_alone(job):
-    chosen = tuple(cell for cell in job.cells if cell.kind == "finetune")
-    assert run_job(replace(job, cells=chosen)) == {"trained": 1, "failed": 1}
+def test_a_run_without_its_trunk_fails_alone(job):
+    chosen = tuple(run for run in job.runs if run.kind == "finetune")
+    assert run_job(replace(job, runs=chosen)) == {"trained": 1, "failed": 1}
     rows = RecordStore(job.folder).status(chosen)
     failed = next(row for row in rows if row["state"] == "failed")
-    assert "its pretraining cell" in failed["why"]
+    assert "its pretraining run" in failed["why"]
 
 
 def test_a_full_disk_stops_the_job(job, monkeypatch):
     def full(*_args, **_kwargs):
         raise StorageError("cannot write x: the disk is full; free some space and run again")
 
-    monkeypatch.setattr(worker, "run_cell", full)
+    monkeypatch.setattr(worker, "train_run", full)
     with pytest.raises(StorageError, match="the disk is full"):
         run_job(job)
     assert RecordStore(job.folder).keys() == set()
@@ -125,7 +125,7 @@ def test_both_seeds_and_the_mixture_change_the_loss(job):
 
 
 def test_equal_flops_decide_the_pretraining_jets(tmp_path, given):
-    controls = replace(given.controls, pretraining_jets=30, pretraining_budget="flops")
+    controls = given.recipe.change(pretraining_jets=30, pretraining_budget="flops")
     study = replace(given, seeds=(1,), data_sizes=(20,), controls=controls)
     plans = stream_plans(study, ensure_shards(study, tmp_path, 1, lambda *_: None))
     job = make_job(study, prepare_in_process(plans, tmp_path / "streams"), tmp_path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jetscale.plan import cells, seconds
+from jetscale.plan import plan_runs, seconds
 from jetscale.study.load import load_study
 
 SWEEP = Path(__file__).parents[2] / "sweeps" / "factorial.py"
@@ -52,13 +52,13 @@ def test_far_jets_are_qcd_or_hold_a_lepton_pair(labels):
 
 
 def test_all_mixtures_cost_the_same_but_for_the_head(study):
-    pretraining = [cell for cell in cells(study) if cell.kind == "pretrain"]
+    pretraining = [run for run in plan_runs(study) if run.kind == "pretrain"]
     for size in study.ladder:
-        same = [cell for cell in pretraining if cell.size == size]
-        assert len({(cell.examples, cell.steps, cell.seed) for cell in same}) == len(study.seeds)
-        flops = [cell.flops for cell in same]
+        same = [run for run in pretraining if run.size == size]
+        assert len({(run.examples, run.steps, run.seed) for run in same}) == len(study.seeds)
+        flops = [run.flops for run in same]
         assert max(flops) < 1.03 * min(flops)
 
 
 def test_it_fits_a_laptop(study):
-    assert sum(map(seconds, cells(study))) < 15 * 60
+    assert sum(map(seconds, plan_runs(study))) < 15 * 60

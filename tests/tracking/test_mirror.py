@@ -28,7 +28,7 @@ def runs_of(mirror):
     return mirror.client.search_runs([mirror.experiment], max_results=1000)
 
 
-def test_every_cell_becomes_one_nested_run(mirror, records):
+def test_every_run_becomes_one_nested_run(mirror, records):
     parent = mirror.parent("identity", {"mixtures": ["scratch", "qcd"]})
     assert mirror.sync(records, parent) == len(records)
     children = [run for run in runs_of(mirror) if run.info.run_id != parent]
@@ -40,7 +40,7 @@ def test_every_cell_becomes_one_nested_run(mirror, records):
     assert run.data.metrics["loss"] == record.loss
     assert run.data.metrics["test_rejection_Hbb"] == 10.0
     assert "test_rejection_Tbl" not in run.data.metrics
-    assert run.data.params["controls.epochs"] == "2"
+    assert run.data.params["recipe.schedule.epochs"] == "2"
     history = mirror.client.get_metric_history(run.info.run_id, "training_loss")
     assert [(point.step, point.value) for point in history] == [(1, 2.3), (4, 1.9)]
 

@@ -12,7 +12,7 @@ from jetscale.mixtures.ragged import Ragged
 from jetscale.models.transformer.flops import training_flops
 from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import ModelSize
-from jetscale.training.loop import run_cell
+from jetscale.training.loop import train_run
 from jetscale.training.order import Seeds
 
 JETS = 45  # 6 batches of 8 an epoch, the last one of 5
@@ -29,33 +29,31 @@ def data(jets_of):
 
 def without_times(result):
     plain = result.to_dict()
-    return {k: v for k, v in plain.items() if k not in ("seconds", "jets_per_second")}
+    return {k: v for k, v in plain.items() if k not in ("timings", "jets_per_second")}
 
 
-def test_result_counts_what_was_done(cell_of, data):
+def test_result_counts_what_was_done(spec_of, data):
     train, validation, test = data
-    cell = cell_of()
-    result = run_cell(cell, *data)
-    assert (result.unique_jets, result.examples, result.steps) == (JETS, 2 * JETS, 12)
+    spec = spec_of()
+    result = train_run(spec, *data)
+    assert (result.examples, result.examples_seen, result.steps) == (JETS, 2 * JETS, 12)
     assert result.constituents == 2 * len(train.values)
     assert result.constituents <= result.tokens <= 2 * JETS * 12
     sums = {"jets": 90, "constituents_squared": 2 * int((train.lengths**2).sum())}
-    assert result.training_flops == training_flops(
-        cell.size, 7, 3, constituents=result.constituents, **sums
-    )
-    assert result.training_flops_padded == training_flops(
-        cell.size, 7, 3, jets=90, constituents=90 * 12, constituents_squared=90 * 144
+    assert result.flops == training_flops(spec.size, 7, 3, constituents=result.constituents, **sums)
+    assert result.flops_padded == training_flops(
+        spec.size, 7, 3, jets=90, constituents=90 * 12, constituents_squared=90 * 144
     )
     assert (result.validation.jets, result.test.jets) == (len(validation), len(test))
     assert result.validation_curve[-1] == (12, result.validation.loss)
     assert [step for step, _ in result.training_curve] == list(range(1, 13))
-    assert result.seconds["total"] >= result.seconds["batches"] + result.seconds["steps"]
+    assert result.timings["total"] >= result.timings["batches"] + result.timings["steps"]
     assert json.loads(json.dumps(result.to_dict(), allow_nan=False)) == result.to_dict()
 
 
-def test_training_learns_and_repeats(cell_of, jets_of):
-    cell = cell_of(epochs=4)
-    runs = [run_cell(cell, jets_of(200), test=jets_of(200, seed=2)) for _ in range(2)]
+def test_training_learns_and_repeats(spec_of, jets_of):
+    spec = spec_of(epochs=4)
+    runs = [train_run(spec, jets_of(200), test=jets_of(200, seed=2)) for _ in range(2)]
     assert without_times(runs[0]) == without_times(runs[1])
     assert runs[0].test.loss < 0.6 * math.log(3)
     assert runs[0].test.auc > 0.85
@@ -64,19 +62,19 @@ def test_training_learns_and_repeats(cell_of, jets_of):
 
 
 @pytest.mark.parametrize("stop", [1, 6, 7, 11, 12])
-def test_resumed_equals_uninterrupted_bit_for_bit(cell_of, data, tmp_path, stop):
+def test_resumed_equals_uninterrupted_bit_for_bit(spec_of, data, tmp_path, stop):
     def interrupt(step, _):
         if step == stop:
             raise StopError
 
-    cell, files = cell_of(), [tmp_path / "whole.pt", tmp_path / "resumed.pt"]
-    whole = run_cell(cell, *data, save_trunk=files[0])
+    spec, files = spec_of(), [tmp_path / "whole.pt", tmp_path / "resumed.pt"]
+    whole = train_run(spec, *data, save_trunk=files[0])
     checkpoint = tmp_path / "checkpoint.pt"
     with pytest.raises(StopError):
-        run_cell(cell, *data, checkpoint=checkpoint, checkpoint_seconds=0, on_step=interrupt)
+        train_run(spec, *data, checkpoint=checkpoint, checkpoint_seconds=0, on_step=interrupt)
     seen = []
-    resumed = run_cell(
-        cell,
+    resumed = train_run(
+        spec,
         *data,
         checkpoint=checkpoint,
         checkpoint_seconds=1e9,
@@ -90,28 +88,28 @@ def test_resumed_equals_uninterrupted_bit_for_bit(cell_of, data, tmp_path, stop)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_checkpoint_of_another_cell_or_torn_is_ignored(cell_of, data, tmp_path):
+def test_checkpoint_of_another_cell_or_torn_is_ignored(spec_of, data, tmp_path):
     path = tmp_path / "checkpoint.pt"
-    run_cell(cell_of(identity="other", seed=5), *data, checkpoint=path, checkpoint_seconds=0)
-    whole = without_times(run_cell(cell_of(), *data))
-    assert without_times(run_cell(cell_of(), *data, checkpoint=path)) == whole
+    train_run(spec_of(key="other", seed=5), *data, checkpoint=path, checkpoint_seconds=0)
+    whole = without_times(train_run(spec_of(), *data))
+    assert without_times(train_run(spec_of(), *data, checkpoint=path)) == whole
     path.write_bytes(path.read_bytes()[:1000])
-    assert without_times(run_cell(cell_of(), *data, checkpoint=path)) == whole
+    assert without_times(train_run(spec_of(), *data, checkpoint=path)) == whole
 
 
 @pytest.mark.parametrize("changed", ["trunk", "head", "order"])
-def test_each_derived_seed_changes_the_result(cell_of, data, monkeypatch, changed):
+def test_each_derived_seed_changes_the_result(spec_of, data, monkeypatch, changed):
     seeds = {"trunk": 1, "head": 2, "order": 3}
     results = []
     for value in (seeds, seeds | {changed: 9}):
         monkeypatch.setattr(Seeds, "of", lambda _, value=value: Seeds(**value))
-        results.append(run_cell(cell_of(), data[0], test=data[2]).test.loss)
+        results.append(train_run(spec_of(), data[0], test=data[2]).test.loss)
     assert results[0] != results[1]
 
 
-def test_fine_tuning_starts_from_the_trunk_with_a_new_head(cell_of, data, tmp_path, monkeypatch):
+def test_fine_tuning_starts_from_the_trunk_with_a_new_head(spec_of, data, tmp_path, monkeypatch):
     path = tmp_path / "trunk.pt"
-    run_cell(cell_of(seed=7, classes=("a", "b", "c", "d")), data[0], save_trunk=path)
+    train_run(spec_of(seed=7, classes=("a", "b", "c", "d")), data[0], save_trunk=path)
     stored = torch.load(path, weights_only=True)["trunk"]
     started = []
 
@@ -121,32 +119,30 @@ def test_fine_tuning_starts_from_the_trunk_with_a_new_head(cell_of, data, tmp_pa
         return self.head(self.trunk(batch))
 
     monkeypatch.setattr(JetTransformer, "forward", spy)
-    run_cell(cell_of(), data[0], trunk=path)
+    train_run(spec_of(), data[0], trunk=path)
     fresh = JetTransformer(
-        cell_of().size, FEATURE_SETS["kin"], 3, trunk_seed=1, head_seed=Seeds.of(1).head
+        spec_of().size, FEATURE_SETS["kin"], 3, trunk_seed=1, head_seed=Seeds.of(1).head
     )
     assert all(torch.equal(started[0][f"trunk.{name}"], stored[name]) for name in stored)
     assert torch.equal(started[0]["head.weight"], fresh.head.weight)
-    with pytest.raises(TrainingError, match="its size is 'd8-l1-h2', this cell needs 'd16-l1-h2'"):
-        run_cell(cell_of(size=ModelSize(width=16, layers=1, heads=2)), data[0], trunk=path)
+    with pytest.raises(TrainingError, match="its size is 'd8-l1-h2', this run needs 'd16-l1-h2'"):
+        train_run(spec_of(size=ModelSize(width=16, layers=1, heads=2)), data[0], trunk=path)
 
 
-def test_validation_before_the_end_stays_cheap(cell_of, jets_of):
-    result = run_cell(cell_of(epochs=4), jets_of(100), jets_of(50, seed=1))
+def test_validation_before_the_end_stays_cheap(spec_of, jets_of):
+    result = train_run(spec_of(epochs=4), jets_of(100), jets_of(50, seed=1))
     assert [step for step, _ in result.validation_curve] == [17, 35, 52]
 
 
-def test_a_diverging_run_names_cell_step_and_rate(cell_of, jets_of):
+def test_a_diverging_run_names_cell_step_and_rate(spec_of, jets_of):
     data = jets_of(40)
     values = data.values.copy()
     values[data.offsets[20]] = np.nan
     data = replace(data, values=values)
-    with pytest.raises(
-        TrainingError, match=r"cell cell-a \(d8-l1-h2\): loss is nan at step \d+ of"
-    ):
-        run_cell(cell_of(), data)
+    with pytest.raises(TrainingError, match=r"spec run-a \(d8-l1-h2\): loss is nan at step \d+ of"):
+        train_run(spec_of(), data)
     with pytest.raises(TrainingError, match="output is not finite at step 10 of 10, learning rate"):
-        run_cell(cell_of(), jets_of(40), data)
+        train_run(spec_of(), jets_of(40), data)
 
 
 @pytest.mark.parametrize(
@@ -154,17 +150,17 @@ def test_a_diverging_run_names_cell_step_and_rate(cell_of, jets_of):
     [
         ({"features": "kinpid"}, "7 features, feature set 'kinpid' has 13"),
         ({"constituents": 5}, "jets of 1 to 12 constituents, needs 1 to 5"),
-        ({"classes": ("QCD", "Hbb")}, "labels 0 to 2, the cell has 2 classes"),
+        ({"classes": ("QCD", "Hbb")}, "labels 0 to 2, the spec has 2 classes"),
     ],
 )
-def test_data_that_do_not_fit_are_refused(cell_of, data, change, message):
-    with pytest.raises(TrainingError, match=f"cell cell-a, train data: {message}"):
-        run_cell(cell_of(**change), *data)
+def test_data_that_do_not_fit_are_refused(spec_of, data, change, message):
+    with pytest.raises(TrainingError, match=f"spec run-a, train data: {message}"):
+        train_run(spec_of(**change), *data)
 
 
-def test_no_jets_are_refused(cell_of, data):
+def test_no_jets_are_refused(spec_of, data):
     empty = Ragged(
         values=data[0].values[:0], offsets=np.zeros(1, np.int64), labels=np.zeros(0, int)
     )
     with pytest.raises(TrainingError, match="test data: no jets"):
-        run_cell(cell_of(), data[0], test=empty)
+        train_run(spec_of(), data[0], test=empty)

@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import pytest
 import torch
@@ -25,10 +24,12 @@ def torch_adamw(model):
     """PyTorch's AdamW with the same groups, as oracle."""
     groups = []
     for name, parameter in model.named_parameters():
-        factor = CONTROLS.head_multiplier if name.startswith("head.") else 1.0
-        decay = CONTROLS.weight_decay if parameter.ndim > 1 else 0.0
+        factor = CONTROLS.optimiser.head_multiplier if name.startswith("head.") else 1.0
+        decay = CONTROLS.optimiser.weight_decay if parameter.ndim > 1 else 0.0
         groups.append({"params": [parameter], "weight_decay": decay, "factor": factor})
-    return torch.optim.AdamW(groups, betas=(CONTROLS.beta1, CONTROLS.beta2), eps=1e-8)
+    return torch.optim.AdamW(
+        groups, betas=(CONTROLS.optimiser.beta1, CONTROLS.optimiser.beta2), eps=1e-8
+    )
 
 
 def test_equals_torch_adamw_with_clipping(batch_jets):
@@ -42,11 +43,11 @@ def test_equals_torch_adamw_with_clipping(batch_jets):
             model.zero_grad(set_to_none=False)
             functional.cross_entropy(model(batch), batch.labels).backward()
         optimiser.step(step)
-        norms.append(torch.nn.utils.clip_grad_norm_(theirs.parameters(), CONTROLS.clip))
+        norms.append(torch.nn.utils.clip_grad_norm_(theirs.parameters(), CONTROLS.optimiser.clip))
         for group in oracle.param_groups:
             group["lr"] = optimiser.rate(step) * group["factor"]
         oracle.step()
-    assert max(norms) > CONTROLS.clip
+    assert max(norms) > CONTROLS.optimiser.clip
     torch.testing.assert_close(
         dict(ours.named_parameters()), dict(theirs.named_parameters()), rtol=1e-10, atol=1e-12
     )
@@ -71,8 +72,8 @@ def test_only_matrices_decay():
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimiser.step(1)  # gradients are zero: decay is all that moves
     for name, p in model.named_parameters():
-        factor = CONTROLS.head_multiplier if name.startswith("head.") else 1.0
-        kept = 1 - optimiser.rate(1) * factor * CONTROLS.weight_decay * (p.ndim > 1)
+        factor = CONTROLS.optimiser.head_multiplier if name.startswith("head.") else 1.0
+        kept = 1 - optimiser.rate(1) * factor * CONTROLS.optimiser.weight_decay * (p.ndim > 1)
         torch.testing.assert_close(p.detach(), before[name] * kept, rtol=1e-12, atol=0)
 
 
@@ -91,9 +92,9 @@ def test_restored_state_continues_alike():
 
 
 def test_width_rule():
-    assert peak_rate(CONTROLS, 16) == CONTROLS.learning_rate
-    assert peak_rate(CONTROLS, 256) == pytest.approx(CONTROLS.learning_rate / 8)
-    assert peak_rate(replace(CONTROLS, width_exponent=0.0), 8) == CONTROLS.learning_rate
+    assert peak_rate(CONTROLS, 16) == CONTROLS.optimiser.learning_rate
+    assert peak_rate(CONTROLS, 256) == pytest.approx(CONTROLS.optimiser.learning_rate / 8)
+    assert peak_rate(CONTROLS.change(width_exponent=0.0), 8) == CONTROLS.optimiser.learning_rate
 
 
 @settings(deadline=None, max_examples=50)

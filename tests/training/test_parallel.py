@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from jetscale.training.loop import run_cell
+from jetscale.training.loop import train_run
 
 SCRIPT = """
 import json, sys
@@ -16,8 +16,8 @@ import numpy as np
 from torch import distributed
 from jetscale.mixtures.ragged import Ragged
 from jetscale.study import Controls, ModelSize
-from jetscale.training.loop import run_cell
-from jetscale.training.spec import Cell
+from jetscale.training.loop import train_run
+from jetscale.training.spec import RunSpec
 from pathlib import Path
 
 rank, folder = int(sys.argv[1]), Path(sys.argv[2])
@@ -25,12 +25,12 @@ distributed.init_process_group(
     "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
 )
 data = Ragged(**np.load(folder / "jets.npz"))
-plain = json.loads((folder / "cell.json").read_text())
+plain = json.loads((folder / "spec.json").read_text())
 plain["size"] = ModelSize(**plain["size"])
 plain["controls"] = Controls(**plain["controls"])
 plain["classes"] = tuple(plain["classes"])
-result = run_cell(
-    Cell(**plain),
+result = train_run(
+    RunSpec(**plain),
     data,
     data,
     checkpoint=folder / f"checkpoint{rank}.pt",
@@ -43,11 +43,11 @@ distributed.destroy_process_group()
 
 
 @pytest.mark.integration
-def test_two_ranks_equal_one(cell_of, jets_of, tmp_path):
-    cell, data = cell_of(), jets_of(41)  # the last batch of an epoch has 1 jet for 2 ranks
-    alone = run_cell(cell, data, data).to_dict()
+def test_two_ranks_equal_one(spec_of, jets_of, tmp_path):
+    spec, data = spec_of(), jets_of(41)  # the last batch of an epoch has 1 jet for 2 ranks
+    alone = train_run(spec, data, data).to_dict()
     np.savez(tmp_path / "jets.npz", values=data.values, offsets=data.offsets, labels=data.labels)
-    (tmp_path / "cell.json").write_text(json.dumps(dataclasses.asdict(cell)))
+    (tmp_path / "spec.json").write_text(json.dumps(dataclasses.asdict(spec)))
     processes = [
         subprocess.Popen([sys.executable, "-c", SCRIPT, str(rank), str(tmp_path)])
         for rank in range(2)

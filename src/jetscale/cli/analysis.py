@@ -37,15 +37,15 @@ def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
     """The run table of a sweep or of a CSV file, and warnings, which go to standard error too."""
     from jetscale.scaling import read_runs
     from jetscale.study.load import load_study
-    from jetscale.sweep.results import results
-    from jetscale.tracking.mirror import default_uri
+    from jetscale.sweep.runs import load_runs
+    from jetscale.tracking.address import tracking_uri
 
     if (sweep is None) == (runs is None):
         raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
     if runs is not None:
         return read_runs(runs), []
     assert sweep is not None
-    frame, warnings = results(load_study(sweep), home(), default_uri(home()))
+    frame, warnings = load_runs(load_study(sweep), home(), tracking_uri(home()))
     warn(warnings)
     return frame, warnings
 
@@ -228,11 +228,11 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
       jetscale report sweeps/quickstart.py --out report.html
     """
     from jetscale.measures import kept
+    from jetscale.plan.identity import flatten
     from jetscale.report import make_report
-    from jetscale.store.records import study_folder
     from jetscale.study.load import load_study
-    from jetscale.sweep.results import attach
-    from jetscale.tracking.mirror import default_uri
+    from jetscale.sweep.runs import attach
+    from jetscale.tracking.address import tracking_uri
 
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
@@ -241,13 +241,13 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
     made = make_report(
         frame,
         title=sweep.stem if sweep else str(runs),
-        held_fixed=frame["controls"].iloc[0] if "controls" in frame else None,
+        held_fixed=flatten(frame["recipe"].iloc[0]) if "recipe" in frame else None,
         warnings=warnings,
-        measures=kept(study, study_folder(study, home())) if study else None,
+        measures=kept(study, home().study(study).path) if study else None,
     )
     made.write(out)
     if study:  # where MLflow refuses, the file is there all the same
-        problem = attach(study, home(), default_uri(home()), made.texts())
+        problem = attach(study, home(), tracking_uri(home()), made.texts())
         warn([problem] if problem else [])
     if as_json:
         print_json({"report": str(out)})

@@ -5,7 +5,9 @@ terminal, or JSON with ``--json``. SWEEP is a Python file with a function ``stud
 under ``$JETSCALE_HOME`` (default ``./runs``).
 """
 
+import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -27,7 +29,7 @@ import jetscale.cli.measure  # its command stands before those of a sweep
 def plan(sweep: Path, as_json: bool) -> None:
     """What a sweep trains and costs.
 
-    Cells, sizes, FLOPs, steps, estimated hours and what is held fixed.
+    Runs, sizes, FLOPs, steps, estimated hours and what is held fixed.
 
     \b
     Example:
@@ -62,13 +64,13 @@ def run(sweep: Path, address: str | None) -> None:
     from jetscale.display.console import progress_bar, show_outcome
     from jetscale.study.load import load_study
     from jetscale.sweep.launch import run_study
-    from jetscale.tracking.mirror import default_uri
+    from jetscale.tracking.address import tracking_uri
 
-    study, uri = load_study(sweep), default_uri(home())
+    study, uri = load_study(sweep), tracking_uri(home())
     with progress_bar() as progress:
         outcome = run_study(study, home(), tracking=uri, address=address, progress=progress)
     show_outcome(outcome, study.name, str(sweep), uri)
-    if outcome.problems or outcome.done < outcome.planned:
+    if outcome.failures or outcome.done < outcome.planned:
         sys.exit(1)
 
 
@@ -81,23 +83,26 @@ def run_script(file: str) -> None:
 @sweep_argument
 @json_option
 def status(sweep: Path, as_json: bool) -> None:
-    """Done, running, failed and missing cells, and why.
+    """Done, running, failed and missing runs, and why.
 
     \b
     Example:
       jetscale status sweeps/quickstart.py --json
     """
     from jetscale.display.console import show_status
-    from jetscale.plan import cells
-    from jetscale.store.records import RecordStore, study_folder, summarise
+    from jetscale.plan import plan_runs
+    from jetscale.store.records import RecordStore, count_states
     from jetscale.study.load import load_study
 
     study = load_study(sweep)
-    summary = summarise(RecordStore(study_folder(study, home())).status(cells(study)))
+    runs = plan_runs(study)
+    store = RecordStore.open(study, home(), runs)
+    rows = store.status(runs)
+    others = store.count_others([run.key for run in runs])
     if as_json:
-        print_json(summary)
+        print_json({**count_states(rows), "others": others, "runs": [asdict(row) for row in rows]})
     else:
-        show_status(summary, study.name)
+        show_status(rows, study.name, others)
 
 
 @cli.command()
@@ -109,10 +114,10 @@ def ui(port: int) -> None:
     Example:
       jetscale ui --port 5001
     """
-    from jetscale.tracking.mirror import default_uri
+    from jetscale.tracking.address import tracking_uri
     from jetscale.tracking.ui import serve
 
-    sys.exit(serve(default_uri(home()), port))
+    sys.exit(serve(tracking_uri(home()), home(), port))
 
 
 import jetscale.cli.analysis  # noqa: E402, F401  its commands come last in --help
@@ -126,9 +131,9 @@ def main(arguments: list[str] | None = None) -> None:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"jetscale: {' '.join(message.split())}", err=True)
         sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         click.echo("jetscale: stopped; finished work is kept, run again to go on", err=True)
-        sys.exit(130)
+        sys.exit(128 + getattr(error, "number", signal.SIGINT))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

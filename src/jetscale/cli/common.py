@@ -3,12 +3,15 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jetscale import __version__
 from jetscale.errors import unknown
+
+if TYPE_CHECKING:
+    from jetscale.store.home import Home
 
 PATH = click.Path(path_type=Path)
 
@@ -16,9 +19,11 @@ sweep_argument = click.argument("sweep", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
-def home() -> Path:
-    """Results folder: $JETSCALE_HOME, or ./runs."""
-    return Path(os.environ.get("JETSCALE_HOME", "runs"))
+def home() -> "Home":
+    """The results folder: $JETSCALE_HOME if it is set and not empty, else ./runs."""
+    from jetscale.store.home import Home
+
+    return Home(Path(os.environ.get("JETSCALE_HOME") or "runs"))
 
 
 class _Group(click.Group):

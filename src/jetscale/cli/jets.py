@@ -55,7 +55,7 @@ def simulate(
     from jetscale.jets.generator.conditions import Conditions
     from jetscale.jets.production.simulation import simulate_shards
 
-    with progress_bar() as progress, executor(None, home(), workers) as chosen:
+    with progress_bar() as progress, executor(None, home().path, workers) as chosen:
         manifest = simulate_shards(
             out,
             chosen,
@@ -150,7 +150,7 @@ def _ingested(
 
     with (
         progress_bar() as bar,
-        nullcontext(in_process) if workers == 1 else executor(None, home(), workers) as chosen,
+        nullcontext(in_process) if workers == 1 else executor(None, home().path, workers) as chosen,
     ):
         return read_files(
             format_name,

@@ -27,20 +27,19 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     from jetscale.display.console import progress_bar
     from jetscale.display.measures import show_measures
     from jetscale.mixtures.inputs import ensure_shards
-    from jetscale.store.records import study_folder
     from jetscale.study.load import load_study
 
     study = load_study(sweep)
-    folder = study_folder(study, home())
-    figure = out or folder / "mixtures.png"
+    folder = home().study(study)
+    figure = out or folder.map
     measures.check_figure(figure)
     measures.check_measurable(study, jets or measures.JETS)
     with progress_bar() as progress:
-        with executor(None, home()) as chosen:
-            shards = ensure_shards(study, home(), chosen, progress)
-        found = measures.measure_study(study, folder, shards, progress, jets or measures.JETS)
+        with executor(None, home().path) as chosen:
+            shards = ensure_shards(study, home().path, chosen, progress)
+        found = measures.measure_study(study, home(), shards, progress, jets or measures.JETS)
     measures.draw_axes(found.axes, figure)
-    measures.keep(found, study, folder)
+    measures.keep(found, study, folder.path)
     if as_json:
         print_json(found.to_dict() | {"figure": str(figure)})
         return

@@ -45,13 +45,13 @@ def power(
     from jetscale import scaling
     from jetscale.display.console import progress_bar
     from jetscale.display.power import show_power
-    from jetscale.plan.power_grid import planned_grid
+    from jetscale.plan.overview import power_grid
     from jetscale.scaling.power.answer import STUDIES
     from jetscale.study.load import load_study
 
     stated = None if law is None else _law(law)
     study = load_study(sweep)
-    grid = planned_grid(study)
+    grid = power_grid(study)
     pilot = None if like is None else _pilot(like)
     with progress_bar() as progress:
         found = scaling.power(

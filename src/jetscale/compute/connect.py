@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import Any
 
 from jetscale.errors import SweepError
@@ -56,9 +55,6 @@ class Capacity:
 def connection(address: str | None, home: Path, *, use_gpus: bool = True) -> Iterator[Capacity]:
     """A connection to Ray for the length of the block.
 
-    SIGTERM and SIGHUP raise KeyboardInterrupt with the number of the signal in the block, so that a
-    batch system ends a sweep as Ctrl-C does: everything is left in order.
-
     Parameters
     ----------
     address
@@ -83,20 +79,19 @@ def connection(address: str | None, home: Path, *, use_gpus: bool = True) -> Ite
         import ray
 
         try:
-            with _no_stderr():
+            with _no_stderr(), _own_sigterm():
                 ray.init(**_init_arguments(address, folder))
         except (OSError, RuntimeError, ValueError) as error:
             where = address or "this machine"
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise SweepError(f"Ray on {where} does not answer: {reason}") from error
         try:
-            with _signals_interrupt():
-                _settle()
-                resources = ray.cluster_resources()
-                capacity = count(resources, local=address is None, use_gpus=use_gpus)
-                if address is not None:
-                    _check_shared(home)
-                yield capacity
+            _settle()
+            resources = ray.cluster_resources()
+            capacity = count(resources, local=address is None, use_gpus=use_gpus)
+            if address is not None:
+                _check_shared(home)
+            yield capacity
         finally:
             ray.shutdown()
 
@@ -250,22 +245,12 @@ def _no_stderr() -> Iterator[None]:
 
 
 @contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGHUP act as Ctrl-C; Ray's core would print its stack and abort (code 134)."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, _: FrameType | None) -> None:
-        raise KeyboardInterrupt(number)
-
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, interrupt) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+def _own_sigterm() -> Iterator[None]:
+    """SIGTERM means after the block what it meant before; Ray's core aborts with its own stack."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _settle() -> None:

@@ -1,6 +1,6 @@
 """Tables and progress for a terminal; no arithmetic beyond formatting."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jetscale.jets.shards.verify import Report
-from jetscale.store.records import summarise
+from jetscale.store.records import RunState, RunStatus, count_states
+from jetscale.tracking.address import hide_password
 from jetscale.words import short
 
 console = Console(highlight=False)
@@ -80,8 +81,8 @@ def show_plan(plan: dict[str, Any]) -> None:
     """The plan of a study and the held-fixed table."""
     sizes = ", ".join(map(str, plan["data_sizes"]))
     console.print(
-        f"study {plan['study']}: {plan['finetuning_cells']} fine-tuning and "
-        f"{plan['pretraining_cells']} pretraining cells, {plan['flops']:.3g} FLOPs, about "
+        f"study {plan['study']}: {plan['finetuning_runs']} fine-tuning and "
+        f"{plan['pretraining_runs']} pretraining runs, {plan['flops']:.3g} FLOPs, about "
         f"{plan['core_hours']:.2g} core hours of training; simulation and start-up come on top\n"
         f"data sizes {sizes}; seeds "
         f"{', '.join(map(str, plan['seeds']))}"
@@ -91,51 +92,51 @@ def show_plan(plan: dict[str, Any]) -> None:
         console.print(Text(f"mixture {name}: {shares or 'no pretraining'}"))
     for line in plan["warnings"]:
         console.print(Text(f"warning: {line}"))
-    cells = table(
-        "Cells", "mixture", "size", "N", "cells", "steps", "FLOPs", "pretrain", "core h", left=2
+    runs = table(
+        "Runs", "mixture", "size", "N", "runs", "steps", "FLOPs", "pretrain", "core h", left=2
     )
     for row in plan["rows"]:
         low, high = row["steps"]
-        cells.add_row(
+        runs.add_row(
             row["mixture"],
             row["size"],
             short(row["params"]),
-            str(row["cells"]),
+            str(row["runs"]),
             f"{low}-{high}",
             f"{row['finetuning_flops']:.2g}",
             f"{row['pretraining_flops']:.2g}",
             f"{row['core_hours']:.2g}",
         )
-    console.print(cells)
-    fixed = table("Held fixed for all mixtures", "control", "value", left=2)
-    for name, value in plan["held_fixed"].items():
+    console.print(runs)
+    fixed = table("Recipe: held fixed for all mixtures", "setting", "value", left=2)
+    for name, value in plan["recipe"].items():
         fixed.add_row(name, str(value))
     console.print(fixed)
 
 
-def show_status(summary: dict[str, Any], name: str) -> None:
-    """Counts per mixture, then every cell that is not done, with the reason."""
-    states = ("done", "running", "failed", "missing")
-    counts = ", ".join(f"{summary[state]} {state}" for state in states)
+def show_status(rows: Sequence[RunStatus], name: str, others: int) -> None:
+    """Counts per mixture, then every run that was begun and is not done, with the reason."""
+    counts = ", ".join(f"{number} {state}" for state, number in count_states(rows).items())
     console.print(f"study {name}: {counts}")
-    per_mixture = table("Cells", "mixture", *states)
-    for mixture in dict.fromkeys(row["mixture"] for row in summary["cells"]):
-        rows = [row for row in summary["cells"] if row["mixture"] == mixture]
-        part = summarise(rows)
-        per_mixture.add_row(mixture, *(str(part[state]) for state in states))
+    if others:
+        console.print(f"{others} runs made with other settings are kept beside them")
+    per_mixture = table("Runs", "mixture", *(state.value for state in RunState))
+    for mixture in dict.fromkeys(row.mixture for row in rows):
+        part = count_states(row for row in rows if row.mixture == mixture)
+        per_mixture.add_row(mixture, *map(str, part.values()))
     console.print(per_mixture)
-    unfinished = [row for row in summary["cells"] if row["state"] in ("running", "failed")]
-    if unfinished:
-        reasons = table("Running and failed", "cell", "state", "why", left=3)
-        for row in unfinished:
-            reasons.add_row(row["name"], row["state"], row["why"])
+    begun = [row for row in rows if row.state not in (RunState.DONE, RunState.MISSING)]
+    if begun:
+        reasons = table("Begun and not done", "run", "state", "why", left=3)
+        for row in begun:
+            reasons.add_row(row.name, row.state.value, row.why)
         console.print(reasons)
 
 
 def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
     """What `jetscale run` did, and where to look."""
     console.print(
-        f"study {name}: {outcome.done} of {outcome.planned} cells done, "
+        f"study {name}: {outcome.done} of {outcome.planned} runs done, "
         f"{outcome.trained} trained now, {outcome.failed} failed"
     )
     if outcome.seconds:
@@ -143,11 +144,11 @@ def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
             f"sweep: {outcome.seconds:.0f} s; {outcome.busy:.0%} of its core time in optimiser "
             "steps and evaluation"
         )
-    for problem in outcome.problems:
-        console.print(f"a trial did not finish: {problem}")
+    for failure in outcome.failures:
+        console.print(f"a trial did not finish: {failure.kind}: {failure.reason}")
     if outcome.failed:
         console.print(f"see why: jetscale status {sweep}")
     if outcome.behind:
         console.print(f"warning: {outcome.behind}")
         return
-    console.print(f"MLflow at {uri}; look with: jetscale ui")
+    console.print(f"MLflow at {hide_password(uri)}; look with: jetscale ui")

@@ -52,9 +52,9 @@ def _show(title: str, columns: Mapping[str, str], rows: Mapping[str, Mapping[str
     out = table(title, "mixture", *columns.values(), *("p" for _ in tested))
     out.padding = (0, 1, 0, 0)
     for name, values in rows.items():
-        cells = [_cell(measure, values[measure]) for measure in columns]
-        cells += [f"{values[measure].p_value:.2g}" for measure in tested]
-        out.add_row(Text(name), *map(Text, cells), style="dim" if name == DOWNSTREAM else None)
+        runs = [_run(measure, values[measure]) for measure in columns]
+        runs += [f"{values[measure].p_value:.2g}" for measure in tested]
+        out.add_row(Text(name), *map(Text, runs), style="dim" if name == DOWNSTREAM else None)
     console.print(out)
 
 
@@ -72,8 +72,8 @@ def _show_transfer(rows: Mapping[str, Row]) -> None:
             continue
         shown = "(untrained)" if name == DOWNSTREAM else name
         for size, values in row.transfer.items():
-            cells = (_cell(measure, values[measure]) for measure in _TRANSFER)
-            out.add_row(Text(shown), size, *map(Text, cells))
+            runs = (_run(measure, values[measure]) for measure in _TRANSFER)
+            out.add_row(Text(shown), size, *map(Text, runs))
     console.print(out)
 
 
@@ -82,8 +82,8 @@ def _show_axes(found: MeasureTable) -> None:
     for name, point in found.axes.points.items():
         out.add_row(
             Text(name),
-            Text(_cell("labels_q1", point["diversity"])),
-            Text(_cell("auc", point["alignment"])),
+            Text(_run("labels_q1", point["diversity"])),
+            Text(_run("auc", point["alignment"])),
         )
     console.print(out)
     console.print(Text(found.axes.verdict))
@@ -95,7 +95,7 @@ def _show_axes(found: MeasureTable) -> None:
         console.print(Text(f"all four corners are held and no interval crosses over: {held}"))
 
 
-def _cell(measure: str, value: Value) -> str:
+def _run(measure: str, value: Value) -> str:
     """``0.91 [0.90, 0.92]`` in the digits that suit the measure."""
     factor = next((f for kind, f in _FACTORS.items() if measure.startswith(kind)), 1)
     numbers = [factor * x for x in (value.value, value.low, value.high)]

@@ -20,7 +20,8 @@ from jetscale.measures.sample import Sample, Samples, model_inputs, read_samples
 from jetscale.measures.sentences import SENTENCES, notes
 from jetscale.measures.space import SPACES, Constituents, Scale, median_distance, observables
 from jetscale.measures.trunks import measure_trunks
-from jetscale.study import Controls, Study
+from jetscale.store.home import Home
+from jetscale.study import Recipe, Study
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -58,7 +59,7 @@ class _Space:
 
 def measure_study(
     study: Study,
-    folder: Path,
+    home: Home,
     shards: Mapping[str, Path],
     progress: Progress,
     jets: int = JETS,
@@ -67,8 +68,8 @@ def measure_study(
 
     Parameters
     ----------
-    folder
-        Results folder of the study; pretrained trunks are looked for there.
+    home
+        Results folder; pretrained trunks are looked for there.
     shards
         Shard folder per role and part, from `jetscale.mixtures.inputs.ensure_shards`.
     progress
@@ -87,7 +88,7 @@ def measure_study(
     """
     samples = read_samples(study, shards, jets)
     rows: dict[str, Sample] = {DOWNSTREAM: samples.downstream, **samples.mixtures}
-    spaces = _spaces(samples, study.controls)
+    spaces = _spaces(samples, study.recipe)
     steps, done = len(rows) * len(spaces), 0
     measured: dict[str, tuple[dict[str, Value], dict[str, Value]]] = {}
     for name, sample in rows.items():
@@ -100,7 +101,7 @@ def measure_study(
             done += 1
         measured[name] = spread, distance
     progress("measuring mixtures", done, steps)
-    transfer, remarks = measure_trunks(study, folder, shards, progress)
+    transfer, remarks = measure_trunks(study, home, shards, progress)
     table = {
         name: Row(diversity=spread, alignment=distance, transfer=transfer.get(name))
         for name, (spread, distance) in measured.items()
@@ -112,7 +113,7 @@ def measure_study(
         downstream=downstream,
         mixtures=table,
         axes=axes_of(table),
-        notes=(*notes(samples.jets), _lengths(samples, study.controls), *remarks),
+        notes=(*notes(samples.jets), _lengths(samples, study.recipe), *remarks),
         sentences=SENTENCES,
     )
 
@@ -122,23 +123,25 @@ def _labels(sample: Sample) -> dict[str, Value]:
     return {f"labels_q{q}": diversity.effective_labels(counts, q, SEED) for q in (0, 1, 2)}
 
 
-def _lengths(samples: Samples, controls: Controls) -> str:
+def _lengths(samples: Samples, recipe: Recipe) -> str:
     """Constituents per jet, which decide what equally many jets cost."""
     means = {
-        name: float(np.minimum(s.table["jet_nparticles"].to_numpy(), controls.constituents).mean())
+        name: float(
+            np.minimum(s.table["jet_nparticles"].to_numpy(), recipe.data.constituents).mean()
+        )
         for name, s in {**samples.mixtures, DOWNSTREAM: samples.downstream}.items()
     }
     listed = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items())
-    return f"mean constituents per jet, cut at {controls.constituents}: {listed}"
+    return f"mean constituents per jet, cut at {recipe.data.constituents}: {listed}"
 
 
-def _spaces(samples: Samples, controls: Controls) -> list[_Space]:
+def _spaces(samples: Samples, recipe: Recipe) -> list[_Space]:
     """Every sample in both feature spaces."""
     names = [DOWNSTREAM, *samples.mixtures]
     tables = [samples.downstream.table, *(s.table for s in samples.mixtures.values())]
     task = samples.reference.table
-    features = [feature.name for feature in features_of(controls.features)]
-    streams = [model_inputs(t, controls) for t in (task, *tables)]
+    features = [feature.name for feature in features_of(recipe.data.features)]
+    streams = [model_inputs(t, recipe) for t in (task, *tables)]
     embed = Constituents(streams[0], features).embed
     found = dict(
         zip(SPACES, (observables([task, *tables]), [embed(jets) for jets in streams]), strict=True)

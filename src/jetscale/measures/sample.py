@@ -27,7 +27,7 @@ from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.shuffle import Pool, damaged
 from jetscale.mixtures.standardise import standardise
 from jetscale.mixtures.stream import StreamPlan
-from jetscale.study import Controls, Simulated, Study
+from jetscale.study import Recipe, Simulated, Study
 
 FEWEST = 200
 """Jets per sample below which intervals mean nothing."""
@@ -74,7 +74,7 @@ def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples
     check_roles(pool.manifest for pool in pools)
     task = plans["train-0"]
     available = sum(pool.available for pool in open_pools(task).values())
-    jets = min(jets, study.controls.pretraining_jets, available // 2)
+    jets = min(jets, study.recipe.data.pretraining_jets, available // 2)
     _check_enough(study, jets)
     table = _read(replace(task, rows=2 * jets))
     counts = _label_counts(task)
@@ -105,7 +105,7 @@ def check_measurable(study: Study, jets: int) -> None:
         raise StudyError(
             f"study {study.name!r} has no mixture besides scratch; there is nothing to measure"
         )
-    _check_enough(study, min(jets, study.controls.pretraining_jets))
+    _check_enough(study, min(jets, study.recipe.data.pretraining_jets))
     if isinstance(study.source, Simulated):
         _check_enough(study, study.source.train_jets // 2)
 
@@ -124,13 +124,15 @@ def read_stream(study: Study, shards: Mapping[str, Path], name: str, jets: int) 
     return _read(replace(plan, rows=min(jets, plan.rows)))
 
 
-def model_inputs(table: pa.Table, controls: Controls) -> Ragged:
+def model_inputs(table: pa.Table, recipe: Recipe) -> Ragged:
     """Jets as the models of a study see them."""
-    return standardise(table, controls.features, controls.constituents, scale_pt=controls.scale_pt)
+    return standardise(
+        table, recipe.data.features, recipe.data.constituents, scale_pt=recipe.data.scale_pt
+    )
 
 
 def _sample(study: Study, plan: StreamPlan, jets: int) -> Sample:
-    pretraining = replace(plan, rows=study.controls.pretraining_jets)
+    pretraining = replace(plan, rows=study.recipe.data.pretraining_jets)
     table = _read(replace(plan, rows=jets))
     return Sample(table=table, label_counts=_label_counts(pretraining))
 

@@ -15,8 +15,9 @@ from jetscale.measures.result import DOWNSTREAM, Value
 from jetscale.measures.sample import model_inputs, read_stream
 from jetscale.measures.transfer import transfer
 from jetscale.mixtures.ragged import Ragged
-from jetscale.plan import cells
-from jetscale.store.records import trunk_path
+from jetscale.plan import plan_runs
+from jetscale.store.home import Home
+from jetscale.store.records import RecordStore
 from jetscale.study import ModelSize, Study
 
 Floats = NDArray[np.float64]
@@ -29,13 +30,13 @@ _SEED = 1
 
 
 def measure_trunks(
-    study: Study, folder: Path, shards: Mapping[str, Path], progress: Progress
+    study: Study, home: Home, shards: Mapping[str, Path], progress: Progress
 ) -> tuple[dict[str, dict[str, dict[str, Value]]], list[str]]:
     """Row to model size to measures, and remarks on what is missing.
 
     The row of the downstream jets holds the untrained trunks.
     """
-    trunks = find_trunks(study, folder)
+    trunks = find_trunks(study, home)
     without = [m.name for m in study.pretrained if not any(m.name == name for name, _ in trunks)]
     remarks = []
     if without:
@@ -66,16 +67,18 @@ def measure_trunks(
     return out, remarks
 
 
-def find_trunks(study: Study, folder: Path) -> Trunks:
+def find_trunks(study: Study, home: Home) -> Trunks:
     """Trunks on disk of the smallest and the largest model size."""
-    pretraining = [cell for cell in cells(study) if cell.kind == "pretrain"]
-    by_params = sorted({(cell.params_non_embedding, cell.size.name) for cell in pretraining})
+    runs = plan_runs(study)
+    store = RecordStore.open(study, home, runs)
+    pretraining = [run for run in runs if run.kind == "pretrain"]
+    by_params = sorted({(run.params_non_embedding, run.size.name) for run in pretraining})
     ends = {name for _, name in (by_params[0], by_params[-1])} if by_params else set()
     found: Trunks = {}
-    for cell in pretraining:
-        path = trunk_path(folder, cell.key)
-        if cell.size.name in ends and path.is_file():
-            found.setdefault((cell.mixture.name, cell.size), {})[cell.seed] = path
+    for run in pretraining:
+        path = store.trunk(run.key)
+        if run.size.name in ends and path.is_file():
+            found.setdefault((run.mixture.name, run.size), {})[run.seed] = path
     return found
 
 
@@ -85,9 +88,11 @@ def _add_untrained(trunks: Trunks) -> None:
 
 
 def _validation(study: Study, shards: Mapping[str, Path]) -> Ragged:
-    controls = study.controls
-    table = read_stream(study, shards, "validation", min(MOST_JETS, controls.validation_jets))
-    return model_inputs(table, controls)
+    recipe = study.recipe
+    table = read_stream(
+        study, shards, "validation", min(MOST_JETS, recipe.evaluation.validation_jets)
+    )
+    return model_inputs(table, recipe)
 
 
 def _vectors(
@@ -96,6 +101,6 @@ def _vectors(
     from jetscale.training.embed import pooled_vectors  # torch, only where there are trunks
 
     return [
-        pooled_vectors(jets, size, study.controls, seed=seed, trunk=trunk)
+        pooled_vectors(jets, size, study.recipe, seed=seed, trunk=trunk)
         for seed, trunk in sorted(weights.items())
     ]

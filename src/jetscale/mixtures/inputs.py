@@ -14,13 +14,15 @@ import numpy as np
 from jetscale.digests import digest
 from jetscale.errors import DataError
 from jetscale.executor import Executor
+from jetscale.jets import generator
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.jets.production.production import check_packages, make_overlays
 from jetscale.jets.production.simulation import simulate_shards
 from jetscale.jets.schema import check_columns, part_named
 from jetscale.jets.shards import open_shards
 from jetscale.mixtures.stream import Source, StreamPlan, open_stream
-from jetscale.plan import DATA_VERSION, part_pools, pretraining_examples
+from jetscale.plan.cost import pretraining_examples
+from jetscale.plan.identity import part_pools
 from jetscale.study import Folders, Mixture, Simulated, Study
 
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -44,18 +46,18 @@ class ShardRequest:
     def folder(self, home: Path) -> Path:
         """Where the shards live: named by content."""
         what = [self.role, self.part, self.jets, self.seed, asdict(self.conditions)]
-        identity = digest([DATA_VERSION, *what])
+        identity = digest([generator.VERSION, *what])
         slug = f"{self.role}-{part_named(self.part).slug}" if self.part else self.role
         return home / "shards" / f"{slug}-{identity}"
 
 
 def shard_requests(study: Study, source: Simulated) -> list[ShardRequest]:
     """What must be simulated: three downstream roles, and the largest need of every part."""
-    controls = study.controls
+    recipe = study.recipe
     jets = {
         "train": source.train_jets,
-        "validation": controls.validation_jets,
-        "test": controls.test_jets,
+        "validation": recipe.evaluation.validation_jets,
+        "test": recipe.evaluation.test_jets,
     }
     requests = [
         ShardRequest(
@@ -135,21 +137,21 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
     DataError
         One of them does not fit the study, or is damaged.
     """
-    controls, folders = study.controls, {}
+    recipe, folders = study.recipe, {}
     needs = {
         "train": max(study.data_sizes),
-        "validation": controls.validation_jets,
-        "test": controls.test_jets,
+        "validation": recipe.evaluation.validation_jets,
+        "test": recipe.evaluation.test_jets,
     }
     for role, need in needs.items():
         folders[role] = Path(getattr(source, role))
         manifest = open_shards(folders[role], role=role, corpus=source.corpus)
-        check_columns(manifest.columns, controls.features, str(manifest.folder))
+        check_columns(manifest.columns, recipe.data.features, str(manifest.folder))
         _check_enough(study, folders[role], manifest.rows, need, f"{role} jets")
     for part, need in part_pools(study).items():
         folder = folders[f"pretrain-{part}"] = Path(str(source.folder_of(part)))
         manifest = open_shards(folder, role="pretrain", corpus=part_named(part).corpus)
-        check_columns(manifest.columns, controls.features, str(manifest.folder))
+        check_columns(manifest.columns, recipe.data.features, str(manifest.folder))
         rows = sum(manifest.label_counts.get(label, 0) for label in part_named(part).labels)
         _check_enough(study, folder, rows, need, f"{part} jets")
     return folders
@@ -171,12 +173,12 @@ def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
     DataError
         A shard folder holds fewer jets than a stream takes.
     """
-    controls = study.controls
+    recipe = study.recipe
     largest = max(study.data_sizes)
     sizes = {f"train-{i}": ("train", largest) for i in range(study.subsets)}
     sizes |= {
-        "validation": ("validation", controls.validation_jets),
-        "test": ("test", controls.test_jets),
+        "validation": ("validation", recipe.evaluation.validation_jets),
+        "test": ("test", recipe.evaluation.test_jets),
     }
     plans = [
         StreamPlan(
@@ -184,9 +186,9 @@ def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
             sources={role: Source(folder=shards[role], labels=study.classes, weight=1.0)},
             rows=rows,
             labels=study.classes,
-            features=controls.features,
-            constituents=controls.constituents,
-            scale_pt=controls.scale_pt,
+            features=recipe.data.features,
+            constituents=recipe.data.constituents,
+            scale_pt=recipe.data.scale_pt,
             seed=_order_seed(study, name),
         )
         for name, (role, rows) in sizes.items()
@@ -204,11 +206,11 @@ def _mixture_plan(study: Study, mixture: Mixture, shards: dict[str, Path]) -> St
             for part, weight in mixture.parts.items()
             if f"pretrain-{part}" in shards  # a tiny weight may be less than one jet
         },
-        rows=study.controls.pretraining_pool,
+        rows=study.recipe.data.pretraining_pool,
         labels=mixture.labels,
-        features=study.controls.features,
-        constituents=study.controls.constituents,
-        scale_pt=study.controls.scale_pt,
+        features=study.recipe.data.features,
+        constituents=study.recipe.data.constituents,
+        scale_pt=study.recipe.data.scale_pt,
         seed=_order_seed(study, "pretrain"),
     )
 
@@ -219,7 +221,7 @@ def pretraining_stream(mixture: Mixture) -> str:
 
 
 def _order_seed(study: Study, name: str) -> int:
-    return int(digest([study.controls.stream_seed, name])[:8], 16)
+    return int(digest([study.recipe.data.stream_seed, name])[:8], 16)
 
 
 def check_budgets(study: Study, streams: Mapping[str, Path]) -> None:
@@ -230,7 +232,7 @@ def check_budgets(study: Study, streams: Mapping[str, Path]) -> None:
     StudyError
         The jets of a mixture are too small.
     """
-    if study.controls.pretraining_budget == "jets":
+    if study.recipe.data.pretraining_budget == "jets":
         return
     for mixture in study.pretrained:
         blocks = open_stream(streams[pretraining_stream(mixture)]).iter_blocks()

@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from jetscale.jets.schema import Feature, check_columns, features_of, inputs_of
 from jetscale.mixtures.ragged import Ragged
 
+VERSION = 1
+"""Raised when the same jets become other inputs."""
+
 Float = NDArray[np.float32]
 _PT = "pT"  # shared by two features, computed once
 _SCALED_PT, _SCALED_ENERGY = "scaled pT", "scaled energy"

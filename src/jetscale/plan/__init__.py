@@ -1,37 +1,16 @@
 """What a study takes: its runs, their cost, and the trials that pack them."""
 
-from jetscale.plan.run import (
-    ARCHITECTURE,
-    DATA_VERSION,
-    Cell,
-    Trial,
-    cells,
-    chains,
-    expected_constituents,
-    pack,
-    part_pools,
-    pretraining_examples,
-    pretraining_identity,
-    seconds,
-    source_identity,
-    study_identity,
-    study_summary,
-)
+from jetscale.plan.cost import expected_constituents, pretraining_examples, seconds
+from jetscale.plan.packing import Trial, chains, pack
+from jetscale.plan.run import Run, plan_runs
 
 __all__ = [
-    "ARCHITECTURE",
-    "DATA_VERSION",
-    "Cell",
+    "Run",
     "Trial",
-    "cells",
     "chains",
     "expected_constituents",
     "pack",
-    "part_pools",
+    "plan_runs",
     "pretraining_examples",
-    "pretraining_identity",
     "seconds",
-    "source_identity",
-    "study_identity",
-    "study_summary",
 ]

@@ -1,69 +1,177 @@
-"""What is held fixed while only the mixture varies, and proof that it was.
+"""One recipe decides the key of a run and what was held fixed.
 
-Every record carries this table and its digest. Records with different digests must not be compared:
-the difference is shown side by side instead.
+The recipe of a study as it is recorded holds the settings of `jetscale.study.recipe.Recipe`, the
+downstream jets, and the versions that stand beside the code they describe. Its digest is the only
+identity of "held fixed": runs of different recipes are never compared. Device and library versions
+do not enter; they are recorded, and reported where they vary between mixtures.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from jetscale import training
+from jetscale.digests import digest
 from jetscale.errors import StudyError
-from jetscale.plan import ARCHITECTURE, source_identity
-from jetscale.study import Study
+from jetscale.jets import generator
+from jetscale.jets.shards import open_shards
+from jetscale.mixtures import standardise
+from jetscale.mixtures.quota import quotas
+from jetscale.models.protocol import architecture_named
+from jetscale.objectives.protocol import objective_named
+from jetscale.study import Folders, Mixture, Study
 
-COMPUTE = "training FLOPs counted from the architecture, real constituents, MAC = 2 FLOPs"
-OPTIMISER = "AdamW, decoupled weight decay on matrices, one gradient norm over all parameters"
-SCHEDULE = "linear warm-up of at least 2 steps, cosine to zero at the cell's own end"
-EVALUATION = "last step, every validation and test jet"
 
+def recipe_of(study: Study) -> dict[str, Any]:
+    """The recipe of a study with versions and downstream jets, as nested plain values.
 
-def held_fixed(study: Study, streams: Mapping[str, str]) -> dict[str, Any]:
-    """The held-fixed table: controls, architecture, conventions, downstream jets.
-
-    Parameters
-    ----------
-    streams
-        Content digest by stream name; may be empty before the streams exist. Evaluation streams
-        enter. Training streams do not, their source and order do: the first D jets of a stream are
-        the same however long it is. Pretraining streams are what varies.
+    Raises
+    ------
+    DataError
+        A shard folder of the study is not there or damaged.
+    StudyError
+        The architecture or objective is not known.
     """
-    evaluation = {
-        f"stream.{name}": streams[name] for name in ("validation", "test") & streams.keys()
+    settings = study.recipe.to_dict()
+    model = study.recipe.model
+    return {
+        "data": {
+            "version": standardise.VERSION,
+            "source": source_identity(study),
+            **settings["data"],
+        },
+        "model": {
+            **settings["model"],
+            "architecture_version": architecture_named(model.architecture).version,
+            "objective_version": objective_named(model.objective).version,
+        },
+        "optimiser": settings["optimiser"],
+        "schedule": settings["schedule"],
+        "evaluation": settings["evaluation"],
+        "training": {"version": training.VERSION, "precision": study.recipe.precision},
     }
-    source = {f"source.{name}": value for name, value in source_identity(study).items()}
-    fixed = {
-        "architecture": ARCHITECTURE,
-        "optimiser": OPTIMISER,
-        "schedule": SCHEDULE,
-        "evaluation": EVALUATION,
-        "compute": COMPUTE,
-    }
-    return fixed | study.controls.to_dict() | source | evaluation
 
 
-def check_same_controls(frame: pd.DataFrame) -> None:
-    """Refuse to compare runs whose controls differ.
+def flatten(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested recipe with one name per value, for tables.
+
+    Examples
+    --------
+    >>> flatten({"optimiser": {"clip": 1.0}, "training": {"version": 1}})
+    {'optimiser.clip': 1.0, 'training.version': 1}
+    """
+    out: dict[str, Any] = {}
+    for name, value in recipe.items():
+        if isinstance(value, Mapping):
+            out |= flatten(value, f"{prefix}{name}.")
+        else:
+            out[f"{prefix}{name}"] = value
+    return out
+
+
+def source_identity(study: Study) -> dict[str, Any]:
+    """What decides the downstream jets: generator settings, or the content of the shard folders."""
+    source = study.source
+    if isinstance(source, Folders):
+        folders = {"train": source.train, "validation": source.validation, "test": source.test}
+        return {role: open_shards(Path(folder)).digest for role, folder in folders.items()}
+    plain = asdict(source)
+    del plain["pretraining"]  # decides what a mixture is, not what it is compared on
+    return {"simulated": generator.VERSION, **plain}
+
+
+def pretraining_identity(study: Study, mixture: Mixture) -> dict[str, Any]:
+    """What decides the pretraining jets of a mixture, part by part."""
+    source = study.source
+    if isinstance(source, Folders):
+        return {
+            part: open_shards(Path(str(source.folder_of(part)))).digest for part in mixture.parts
+        }
+    pools, conditions = part_pools(study), asdict(source.pretraining)
+    return {part: {"jets": pools.get(part, 0), **conditions} for part in mixture.parts}
+
+
+def part_pools(study: Study) -> dict[str, int]:
+    """Jets to simulate of every part: the largest need of any mixture."""
+    pools: dict[str, int] = {}
+    for mixture in study.pretrained:
+        for part, need in quotas(mixture.parts, study.recipe.data.pretraining_pool).items():
+            pools[part] = max(pools.get(part, 0), need)
+    return {part: need for part, need in sorted(pools.items()) if need}
+
+
+def study_identity(study: Study) -> str:
+    """Digest of the name and recipe of a study; pretraining jets are in the keys of its runs."""
+    return digest([study.name, recipe_of(study)])
+
+
+def check_same_recipe(runs: pd.DataFrame) -> None:
+    """Refuse to compare runs whose recipes or evaluation jets differ.
 
     Parameters
     ----------
-    frame
-        Runs with the columns mixture, controls_digest and controls (a mapping).
+    runs
+        Runs with the columns mixture, recipe_digest, recipe and streams (mappings).
 
     Raises
     ------
     StudyError
         With the differing fields side by side.
     """
-    arms = frame.drop_duplicates("controls_digest")
-    if len(arms) < 2:
-        return
-    first, other = arms.iloc[0], arms.iloc[1]
-    names = sorted(first["controls"].keys() | other["controls"].keys())
-    pairs = [(name, first["controls"].get(name), other["controls"].get(name)) for name in names]
-    text = "; ".join(f"{name}: {a!r} against {b!r}" for name, a, b in pairs if a != b)
-    raise StudyError(
-        f"runs of {first['mixture']!r} and {other['mixture']!r} were made with different controls "
-        f"and cannot be compared ({text}); rerun one of them"
+    first = runs.iloc[0]
+    for _, other in runs.drop_duplicates("recipe_digest").iterrows():
+        _refuse_difference(first, other, flatten(first["recipe"]), flatten(other["recipe"]))
+    evaluated = runs["streams"].map(lambda streams: (streams["validation"], streams["test"]))
+    for place in (~evaluated.duplicated()).to_numpy().nonzero()[0]:
+        pair = [
+            {k: row["streams"][k] for k in ("validation", "test")}
+            for row in (first, runs.iloc[place])
+        ]
+        _refuse_difference(first, runs.iloc[place], *pair)
+
+
+def _refuse_difference(first: Any, other: Any, a: dict[str, Any], b: dict[str, Any]) -> None:
+    text = "; ".join(
+        f"{name}: {a.get(name)!r} against {b.get(name)!r}"
+        for name in sorted(a.keys() | b.keys())
+        if a.get(name) != b.get(name)
     )
+    if text:
+        raise StudyError(
+            f"runs of {first['mixture']!r} and {other['mixture']!r} were made with different "
+            f"recipes and cannot be compared ({text}); rerun one of them"
+        )
+
+
+def report_variation(runs: pd.DataFrame) -> list[str]:
+    """One line for the device and for each library version that varies between runs.
+
+    Examples
+    --------
+    >>> report_variation(pd.DataFrame(
+    ...     {"mixture": ["a", "b"], "device": ["cpu", "H200"], "versions": [{"torch": "2"}] * 2}
+    ... ))
+    ['device varies between runs: cpu (a), H200 (b); differences of mixtures may be due to it']
+    """
+    columns = {"device": runs["device"].tolist()}
+    for name in sorted({name for versions in runs["versions"] for name in versions}):
+        columns[f"version of {name}"] = [versions.get(name, "?") for versions in runs["versions"]]
+    lines = []
+    for what, values in columns.items():
+        if len(set(values)) > 1:
+            users = {
+                value: dict.fromkeys(
+                    mixture
+                    for mixture, v in zip(runs["mixture"], values, strict=True)
+                    if v == value
+                )
+                for value in dict.fromkeys(values)
+            }
+            listed = ", ".join(f"{value} ({', '.join(names)})" for value, names in users.items())
+            lines.append(
+                f"{what} varies between runs: {listed}; differences of mixtures may be due to it"
+            )
+    return lines

@@ -1,12 +1,14 @@
 """The plan of a study in numbers: what it trains, what that costs, and what is held fixed."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from jetscale.mixtures.inputs import given_folders
-from jetscale.plan import Cell, cells, seconds
-from jetscale.plan.identity import held_fixed
+from jetscale.plan.cost import seconds
+from jetscale.plan.identity import flatten, recipe_of
+from jetscale.plan.run import Run, plan_runs
+from jetscale.scaling.power.grid import Grid, planned
 from jetscale.study import Folders, Study
 
 
@@ -17,34 +19,39 @@ def overview(study: Study) -> dict[str, Any]:
     """
     if isinstance(study.source, Folders):
         given_folders(study, study.source)  # what `run` would refuse is refused now
-    planned = cells(study)
+    runs = plan_runs(study)
     rows = [
-        _row(mixture.name, size.name, [c for c in planned if _is(c, mixture.name, size.name)])
+        _row(
+            mixture.name,
+            size.name,
+            [run for run in runs if run.mixture.name == mixture.name and run.size == size],
+        )
         for mixture in study.mixtures
         for size in study.ladder
     ]
     return {
         "study": study.name,
         "mixtures": {mixture.name: dict(mixture.parts) for mixture in study.mixtures},
+        "labels": {mixture.name: list(mixture.labels) for mixture in study.mixtures},
         "warnings": _warnings(study),
         "data_sizes": list(study.data_sizes),
         "seeds": list(study.seeds),
-        "cells": len(planned),
-        "pretraining_cells": sum(cell.kind == "pretrain" for cell in planned),
-        "finetuning_cells": sum(cell.kind == "finetune" for cell in planned),
-        "flops": sum(cell.flops for cell in planned),
-        "core_hours": sum(seconds(cell) for cell in planned) / 3600,
+        "runs": len(runs),
+        "pretraining_runs": sum(run.kind == "pretrain" for run in runs),
+        "finetuning_runs": sum(run.kind == "finetune" for run in runs),
+        "flops": sum(run.flops for run in runs),
+        "core_hours": sum(seconds(run) for run in runs) / 3600,
         "rows": rows,
-        "held_fixed": held_fixed(study, {}) | _pretraining(study) | {"subsets": study.subsets},
+        "recipe": flatten(recipe_of(study)),
+        "pretraining": _pretraining(study),
+        "subsets": study.subsets,
     }
 
 
 def _pretraining(study: Study) -> dict[str, Any]:
-    """Where the pretraining jets come from; decides pretrained cells, so not a control of all."""
+    """Where the pretraining jets come from: in the keys of pretrained runs, not in the recipe."""
     source = study.source
-    if isinstance(source, Folders):
-        return {f"pretraining.{part}": folder for part, folder in source.pretrain.items()}
-    return {f"pretraining.{name}": value for name, value in asdict(source.pretraining).items()}
+    return dict(source.pretrain) if isinstance(source, Folders) else asdict(source.pretraining)
 
 
 def _warnings(study: Study) -> list[str]:
@@ -58,22 +65,43 @@ def _warnings(study: Study) -> list[str]:
     return lines
 
 
-def _is(cell: Cell, mixture: str, size: str) -> bool:
-    return cell.mixture.name == mixture and cell.size.name == size
-
-
-def _row(mixture: str, size: str, chosen: Iterable[Cell]) -> dict[str, Any]:
-    chosen = list(chosen)
-    finetuning = [cell for cell in chosen if cell.kind == "finetune"]
-    pretraining = [cell for cell in chosen if cell.kind == "pretrain"]
+def _row(mixture: str, size: str, runs: Sequence[Run]) -> dict[str, Any]:
+    finetuning = [run for run in runs if run.kind == "finetune"]
+    pretraining = [run for run in runs if run.kind == "pretrain"]
+    steps = [run.steps for run in finetuning]
     return {
         "mixture": mixture,
         "size": size,
         "params": finetuning[0].params,
         "params_non_embedding": finetuning[0].params_non_embedding,
-        "cells": len(chosen),
-        "steps": [min(c.steps for c in finetuning), max(c.steps for c in finetuning)],
-        "finetuning_flops": sum(cell.flops for cell in finetuning),
-        "pretraining_flops": sum(cell.flops for cell in pretraining),
-        "core_hours": sum(seconds(cell) for cell in chosen) / 3600,
+        "runs": len(runs),
+        "steps": [min(steps), max(steps)],
+        "finetuning_flops": sum(run.flops for run in finetuning),
+        "pretraining_flops": sum(run.flops for run in pretraining),
+        "core_hours": sum(seconds(run) for run in runs) / 3600,
     }
+
+
+def power_grid(study: Study) -> Grid:
+    """The grid of a study as the power analysis sees it: cells, seeds and FLOPs, no jets.
+
+    FLOPs are expected ones, those of pretraining per model size and seed.
+
+    Raises
+    ------
+    FitError
+        The study has too few sizes or cells for a law.
+    """
+    once = [run for run in plan_runs(study) if run.seed == study.seeds[0]]
+    trunks = [run for run in once if run.kind == "pretrain"]
+    cells = [r for r in once if r.kind == "finetune" and r.mixture == study.mixtures[0]]
+    return planned(
+        params=[run.params for run in cells],
+        examples=[run.examples for run in cells],
+        seeds=len(study.seeds),
+        flops=[run.flops for run in cells],
+        pretraining_flops=[
+            sum(trunk.flops for trunk in trunks if trunk.size == run.size) for run in cells
+        ],
+        mixtures=[mixture.name for mixture in study.mixtures],
+    )

@@ -1,57 +1,51 @@
-"""From a study to the runs it takes: cells, their exact cost, and trials that pack them.
+"""Runs: from a study to every training it takes.
 
-A cell is one training run. Pretraining cells come first: a fine-tuning cell starts from the trunk
-of the pretraining cell with the same mixture, size and seed. Cells of one such chain stay together;
-a trial is a list of chains that one worker group runs one after another, because starting a group
-takes half a minute and a small cell takes seconds.
-
-Neither torch nor Ray is needed to plan.
+Pretraining runs come first: a fine-tuning run starts from the trunk of the pretraining run with
+the same mixture, size and seed. Neither torch nor Ray is needed to plan.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
-from math import ceil
-from pathlib import Path
-from statistics import NormalDist
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from jetscale.digests import digest
-from jetscale.errors import StudyError
-from jetscale.jets.schema import JETCLASS2, features_of
-from jetscale.jets.shards import open_shards
-from jetscale.mixtures.quota import quotas
-from jetscale.models.transformer import flops
-from jetscale.study import Folders, Mixture, ModelSize, Study
+from jetscale.plan.cost import plan_cost
+from jetscale.plan.identity import pretraining_identity, recipe_of
+from jetscale.study import Mixture, ModelSize, Study
 from jetscale.words import short
-
-ARCHITECTURE = "pre-norm transformer, RMSNorm, SwiGLU, mean and attention pooling, version 1"
-DATA_VERSION = 3  # raised when the simulation makes other jets from the same seed
 
 Kind = Literal["pretrain", "finetune"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One training run, with everything that decides its result and what it will cost."""
+class Run:
+    """One planned training, with everything that decides its result and what it will cost.
+
+    Its names are those of `jetscale.training.spec.RunResult` and `jetscale.store.records.Record`.
+    """
 
     key: str
+    """Digest of the recipe and of the run's own fields: the only identity of a run."""
     kind: Kind
     mixture: Mixture
     size: ModelSize
     examples: int
     """Distinct jets D."""
     epochs: int
+    """Passes over the D jets."""
     seed: int
+    """Training seed: first weights and order of the batches."""
     subset: int
+    """Which order of the training pool the D jets are the first of."""
     trunk: str | None
-    """Key of the pretraining cell this one starts from."""
+    """Key of the pretraining run this one starts from; None from random weights."""
+    pretraining_examples: int
+    """Distinct jets of that pretraining run, as planned; 0 from random weights."""
     params: int
+    """Trainable parameters N."""
     params_non_embedding: int
+    """Those of the blocks alone."""
     steps: int
+    """Optimiser steps."""
     flops: float
     """Expected training FLOPs; the record holds the exact number."""
 
@@ -63,118 +57,70 @@ class Cell:
             f"{kind}{self.mixture.name} N={short(self.params)} D={self.examples} seed {self.seed}"
         )
 
+    def own_fields(self) -> dict[str, Any]:
+        """What tells this run from others of its recipe; costs are derived and stay out."""
+        return {
+            "kind": self.kind,
+            "mixture": {"name": self.mixture.name, "parts": dict(self.mixture.parts)},
+            "size": {
+                "width": self.size.width,
+                "layers": self.size.layers,
+                "heads": self.size.heads,
+            },
+            "examples": self.examples,
+            "seed": self.seed,
+            "subset": self.subset,
+        }
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """Cells that one worker group runs in this order."""
 
-    name: str
-    cells: tuple[Cell, ...]
+def plan_runs(study: Study) -> tuple[Run, ...]:
+    """All runs of a study: pretraining first within each chain, then data sizes in order.
 
-
-@lru_cache
-def expected_constituents(limit: int) -> tuple[float, float]:
-    """Mean of n and of n^2 for jets cut to ``limit`` constituents.
-
-    From a log-normal multiplicity with median 42 and width 0.38, which describes JetClass-like
-    jets; exact sums replace it once the streams exist.
+    Raises
+    ------
+    DataError
+        A shard folder of the study is not there or damaged.
+    StudyError
+        The architecture or objective is not known.
     """
-    quantiles = (np.arange(2000) + 0.5) / 2000
-    deviations = np.array([NormalDist().inv_cdf(q) for q in quantiles])
-    n = 42 * np.exp(0.38 * deviations)
-    n = np.clip(n, 5, limit)
-    return float(n.mean()), float((n**2).mean())
-
-
-def cells(study: Study) -> tuple[Cell, ...]:
-    """All cells of a study: pretraining first within each chain, then data sizes in order."""
-    fixed = {
-        "architecture": ARCHITECTURE,
-        "controls": study.controls.to_dict(),
-        "source": source_identity(study),
-    }
-    out: list[Cell] = []
+    recipe = recipe_of(study)
+    out: list[Run] = []
     for mixture in study.mixtures:
-        known = fixed | {"pretraining": pretraining_identity(study, mixture)}
+        fixed = {"recipe": recipe, "pretraining": pretraining_identity(study, mixture)}
         for size in study.ladder:
             for seed, subset in study.replicates():
                 trunk = None
                 if not mixture.is_scratch:
-                    out.append(_pretraining_cell(study, known, mixture, size, seed))
-                    trunk = out[-1].key
+                    trunk = _pretraining_run(study, fixed, mixture, size, seed)
+                    out.append(trunk)
                 for examples in sorted(study.data_sizes):
-                    cell = _finetuning_cell(study, known, mixture, size, seed, subset, examples)
-                    out.append(replace(cell, trunk=trunk))
+                    out.append(
+                        _finetuning_run(study, fixed, mixture, size, seed, subset, examples, trunk)
+                    )
     return tuple(out)
 
 
-def source_identity(study: Study) -> dict[str, Any]:
-    """What decides the downstream jets: generator settings, or the content of the shard folders."""
-    source = study.source
-    if isinstance(source, Folders):
-        folders = {"train": source.train, "validation": source.validation, "test": source.test}
-        return {role: open_shards(Path(folder)).digest for role, folder in folders.items()}
-    plain = asdict(source)
-    del plain["pretraining"]  # decides what a mixture is, not what it is compared on
-    return {"simulated": DATA_VERSION, **plain}
-
-
-def pretraining_identity(study: Study, mixture: Mixture) -> dict[str, Any]:
-    """What decides the pretraining jets of a mixture, part by part."""
-    source = study.source
-    if isinstance(source, Folders):
-        return {
-            part: open_shards(Path(str(source.folder_of(part)))).digest for part in mixture.parts
-        }
-    pools, conditions = part_pools(study), asdict(source.pretraining)
-    return {part: {"jets": pools.get(part, 0), **conditions} for part in mixture.parts}
-
-
-def part_pools(study: Study) -> dict[str, int]:
-    """Jets to simulate of every part: the largest need of any mixture."""
-    pools: dict[str, int] = {}
-    for mixture in study.pretrained:
-        for part, need in quotas(mixture.parts, study.controls.pretraining_pool).items():
-            pools[part] = max(pools.get(part, 0), need)
-    return {part: need for part, need in sorted(pools.items()) if need}
-
-
-def study_identity(study: Study) -> str:
-    """Digest of what all mixtures of a study share; pretraining jets are in the keys of cells."""
-    return digest([study.name, ARCHITECTURE, study.controls.to_dict(), source_identity(study)])
-
-
-def study_summary(study: Study) -> dict[str, Any]:
-    """The grid of a study in plain values."""
-    return {
-        "mixtures": [mixture.name for mixture in study.mixtures],
-        "model_sizes": [size.name for size in study.ladder],
-        "data_sizes": list(study.data_sizes),
-        "seeds": list(study.seeds),
-        **{f"controls.{name}": value for name, value in study.controls.to_dict().items()},
-    }
-
-
-def _pretraining_cell(
+def _pretraining_run(
     study: Study, fixed: dict[str, Any], mixture: Mixture, size: ModelSize, seed: int
-) -> Cell:
-    controls = study.controls
-    cell = Cell(
+) -> Run:
+    jets = study.recipe.data.pretraining_jets
+    run = Run(
         key="",
         kind="pretrain",
         mixture=mixture,
         size=size,
-        examples=controls.pretraining_jets,
-        epochs=controls.pretraining_epochs,
+        examples=jets,
+        epochs=study.recipe.schedule.pretraining_epochs,
         seed=seed,
         subset=0,
         trunk=None,
-        **_cost(study, size, len(mixture.labels), controls.pretraining_jets, "pretrain"),
+        pretraining_examples=0,
+        **plan_cost(study, size, len(mixture.labels), jets, pretraining=True),
     )
-    return replace(cell, key=_key(fixed, cell))
+    return replace(run, key=digest(fixed | run.own_fields()))
 
 
-def _finetuning_cell(
+def _finetuning_run(
     study: Study,
     fixed: dict[str, Any],
     mixture: Mixture,
@@ -182,138 +128,19 @@ def _finetuning_cell(
     seed: int,
     subset: int,
     examples: int,
-) -> Cell:
-    cell = Cell(
+    trunk: Run | None,
+) -> Run:
+    run = Run(
         key="",
         kind="finetune",
         mixture=mixture,
         size=size,
         examples=examples,
-        epochs=study.controls.epochs,
+        epochs=study.recipe.schedule.epochs,
         seed=seed,
         subset=subset,
-        trunk=None,
-        **_cost(study, size, len(study.classes), examples, "finetune"),
+        trunk=trunk.key if trunk else None,
+        pretraining_examples=trunk.examples if trunk else 0,
+        **plan_cost(study, size, len(study.classes), examples, pretraining=False),
     )
-    return replace(cell, key=_key(fixed, cell))
-
-
-def _key(fixed: dict[str, Any], cell: Cell) -> str:
-    """Hash of the semantic fields; costs are derived and stay out."""
-    semantic = {
-        "kind": cell.kind,
-        "mixture": {"name": cell.mixture.name, "parts": dict(cell.mixture.parts)},
-        "size": asdict(cell.size),
-        "examples": cell.examples,
-        "seed": cell.seed,
-        "subset": cell.subset,
-    }
-    return digest(fixed | semantic)
-
-
-def _cost(study: Study, size: ModelSize, classes: int, examples: int, kind: Kind) -> dict[str, Any]:
-    controls = study.controls
-    epochs = controls.pretraining_epochs if kind == "pretrain" else controls.epochs
-    features = len(features_of(controls.features))
-    count = flops.parameters(size, features, classes)
-    mean, mean_square = expected_constituents(controls.constituents)
-    seen = examples * epochs
-    return {
-        "params": count.total,
-        "params_non_embedding": count.non_embedding,
-        "steps": epochs * ceil(examples / controls.batch_size),
-        "flops": flops.training_flops(
-            size,
-            features,
-            classes,
-            jets=seen,
-            constituents=round(seen * mean),
-            constituents_squared=round(seen * mean_square),
-        ),
-    }
-
-
-def pretraining_examples(
-    study: Study, mixture: Mixture, size: ModelSize, lengths: NDArray[np.int64]
-) -> int:
-    """Jets a pretraining cell uses of a stream whose jets have ``lengths`` constituents.
-
-    Raises
-    ------
-    StudyError
-        The FLOPs of the whole stream are fewer than the budget.
-    """
-    controls = study.controls
-    if controls.pretraining_budget == "jets":
-        return controls.pretraining_jets
-    shape = (size, len(features_of(controls.features)))
-    mean, mean_square = expected_constituents(controls.constituents)
-    jets = controls.pretraining_jets
-    # of a typical jet and the whole corpus, so that no mixture enters its own budget
-    budget = flops.training_flops(
-        *shape,
-        len(JETCLASS2),
-        jets=jets,
-        constituents=round(jets * mean),
-        constituents_squared=round(jets * mean_square),
-    )
-    spent = flops.cumulative_training_flops(*shape, len(mixture.labels), lengths)
-    if spent[-1] < budget:
-        raise StudyError(
-            f"mixture {mixture.name!r}: its {len(lengths)} pretraining jets are small and cost "
-            f"{spent[-1] / budget:.2f} of the common FLOPs; use pretraining_budget 'jets'"
-        )
-    return int(np.searchsorted(spent, budget, side="right"))
-
-
-def seconds(cell: Cell) -> float:
-    """Expected seconds of one CPU core, evaluation included; measured constants, good to 30%.
-
-    A step of a tiny model is bound by the number of operations, not by their size, hence a cost
-    per step and layer beside the cost per FLOP.
-    """
-    overhead = cell.steps * (1.1e-3 + 0.9e-3 * cell.size.layers)
-    return overhead + cell.flops / 12e9 + 0.4
-
-
-def chains(todo: Iterable[Cell]) -> list[list[Cell]]:
-    """Cells grouped by what must run in order: mixture, size and seed."""
-    groups: dict[tuple[str, ModelSize, int], list[Cell]] = {}
-    for cell in todo:
-        groups.setdefault((cell.mixture.name, cell.size, cell.seed), []).append(cell)
-    return list(groups.values())
-
-
-def pack(
-    todo: Sequence[Cell],
-    slots: int,
-    *,
-    longest: float = 1800.0,
-    cost: Callable[[Cell], float] = seconds,
-) -> tuple[Trial, ...]:
-    """Trials of similar length: longest chain first, each to the shortest trial so far.
-
-    Parameters
-    ----------
-    todo
-        Cells to run, trunks before the cells that need them.
-    slots
-        Trials that can run at the same time; the number of trials is a multiple of it where there
-        are enough chains.
-    longest
-        Target for the length of a trial in seconds of one slot.
-    """
-    groups = sorted(chains(todo), key=lambda chain: -sum(map(cost, chain)))
-    if not groups:
-        return ()
-    waves = max(1, ceil(sum(map(cost, todo)) / (longest * slots)))
-    bins: list[list[Cell]] = [[] for _ in range(min(len(groups), waves * slots))]
-    loads = [0.0] * len(bins)
-    for chain in groups:
-        shortest = loads.index(min(loads))
-        bins[shortest] += chain
-        loads[shortest] += sum(map(cost, chain))
-    return tuple(
-        Trial(name=f"trial-{digest([cell.key for cell in chosen])[:8]}", cells=tuple(chosen))
-        for chosen in bins
-    )
+    return replace(run, key=digest(fixed | run.own_fields()))

@@ -1,7 +1,7 @@
 """Training state and trunks on disk: written atomically, read without running code.
 
 A file holds tensors and plain values only and is read with ``weights_only``. A checkpoint carries
-the identity of its cell. One that cannot be read, or is of another cell, counts as absent: the cell
+the identity of its run. One that cannot be read, or is of another run, counts as absent: the run
 starts again, which is always right. A trunk that cannot be used is an error, since fine-tuning from
 random weights instead would be wrong without a sign.
 """
@@ -51,7 +51,7 @@ def save_checkpoint(path: Path, identity: str, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
-    """The state of cell ``identity``, or None when there is none that can be used."""
+    """The state of run ``identity``, or None when there is none that can be used."""
     value = _read(path)
     if value is None or (value.get("identity"), value.get("format")) != (identity, FORMAT):
         return None
@@ -81,7 +81,7 @@ def load_trunk(path: Path, description: dict[str, Any]) -> dict[str, Tensor]:
     for name, mine in description.items():
         if stored.get(name) != mine:
             raise TrainingError(
-                f"trunk {path}: its {name} is {stored.get(name)!r}, this cell needs {mine!r}; "
+                f"trunk {path}: its {name} is {stored.get(name)!r}, this run needs {mine!r}; "
                 "pretrain a trunk of that kind"
             )
     trunk: dict[str, Tensor] = value["trunk"]

@@ -27,10 +27,12 @@ _REASONS = {
 _ROOM = 100_000  # bytes
 
 
-def storage_error(path: Path, error: OSError) -> StorageError:
+def storage_error(path: Path, error: OSError, *, verb: str = "write") -> StorageError:
     """A one-line StorageError for an operating-system refusal."""
-    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
-    return StorageError(f"cannot write {path}: {reason}")
+    reason = error.strerror or str(error)
+    if verb == "write":
+        reason = _REASONS.get(error.errno or 0, reason)
+    return StorageError(f"cannot {verb} {path}: {reason}")
 
 
 def make_folder(path: Path) -> Path:

@@ -1,226 +1,257 @@
-"""The record of a cell and the folder that keeps them.
+"""The records, failures and signs of life of one study.
 
-A record is written by the worker that trained the cell, before anything else is told. It is the
-truth about a run: MLflow mirrors it, the analysis can be redone from it, and a cell with a record
-is never trained again. One JSON file per cell, named by the cell's key, written atomically.
+One JSON file per run, named by the run's key. A record is never changed; a failure or a sign of
+life goes when the run has a record.
 """
 
 import json
 import os
 import socket
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import pandas as pd
-
-from jetscale.plan import Cell
-from jetscale.store.local import make_folder, write_json
+from jetscale.errors import Failure, StorageError
+from jetscale.plan.former import former_keys
+from jetscale.plan.identity import recipe_of
+from jetscale.plan.run import Run
+from jetscale.store import former
+from jetscale.store.former import Former, upgrade_record
+from jetscale.store.home import Home, StudyFolder
+from jetscale.store.local import make_folder
+from jetscale.store.record import SCHEMA, Record, parse_record
+from jetscale.store.storage import LocalStorage, Storage
 from jetscale.study import Study
 
-SCHEMA = 1
 HEARTBEAT_SECONDS = 5.0
-SILENT_SECONDS = 60.0  # a cell without a heartbeat for this long is not running any more
+SILENT_SECONDS = 60.0
+"""A run without a sign of life for this long is not being trained any more."""
+
+
+class RunState(StrEnum):
+    """What is known of a planned run."""
+
+    DONE = "done"
+    RUNNING = "running"
+    EVICTED = "evicted"
+    """Its sweep was told to stop; it goes on from its checkpoint."""
+    FAILED = "failed"
+    MISSING = "missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """Result of one cell; plain JSON types throughout, null where a number does not exist."""
+class RunStatus:
+    """State of one planned run, as `jetscale status` shows it."""
 
     key: str
-    study: str
+    name: str
     kind: str
     mixture: str
-    parts: dict[str, float]
-    width: int
-    layers: int
-    heads: int
-    seed: int
-    subset: int
     params: int
-    params_non_embedding: int
     examples: int
-    """Distinct jets D."""
-    examples_seen: int
+    seed: int
+    state: RunState
+    loss: float | None = None
+    """Test loss of a finished fine-tuning run."""
+    training_loss: float | None = None
+    """Last training loss of a finished run."""
+    step: int | None = None
+    """Steps done of a run that is not finished, where it is known."""
     steps: int
-    flops: float
-    """Training FLOPs of this cell, forward and backward, real constituents, MAC = 2 FLOPs."""
-    flops_padded: float
-    """The same if every jet of a batch were padded to its longest."""
-    flops_6nd: float
-    """6 x non-embedding parameters x constituents seen."""
-    pretraining_flops: float
-    """FLOPs of the pretraining cell this one starts from; 0 from scratch."""
-    loss: float
-    """Test cross-entropy at the end; of a pretraining cell its last training loss."""
-    validation_loss: float | None
-    """None for pretraining cells, which are not validated."""
-    scores: dict[str, Any]
-    """Test accuracy, AUC and background rejections."""
-    curve: dict[str, Any]
-    controls: dict[str, Any]
-    controls_digest: str
-    streams: dict[str, str]
-    """Content digest of every stream the cell read."""
-    trunk: str | None
-    timings: dict[str, float]
-    device: str
-    host: str
-    versions: dict[str, str]
-    started: float
-    """Unix time."""
-    finished: float
-    schema: int = SCHEMA
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Record":
-        """The record that `to_dict` gave; raises TypeError or KeyError for anything else."""
-        if values["schema"] != SCHEMA:
-            raise KeyError(f"record schema {values['schema']}")
-        return cls(**values)
-
-
-def study_folder(study: Study, home: Path) -> Path:
-    """Results folder of a study."""
-    return home / study.name
+    failure: Failure | None = None
+    why: str | None = None
+    """One line for people; None for a finished run."""
 
 
 class RecordStore:
-    """Records, failures and heartbeats of one study, as files in one folder."""
+    """Records, failures and signs of life of one study.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        The folder of the study; checkpoints and trunks lie there.
+    former
+        How to find results that version 0.1 left in the folder.
+    storage
+        Where the small files lie; the folder itself if not given.
+    """
+
+    def __init__(
+        self, folder: StudyFolder, former: Former | None = None, storage: Storage | None = None
+    ) -> None:
         self.folder = folder
-        self.records = folder / "records"
-        self.failures = folder / "failures"
-        self.heartbeats = folder / "running"
+        self.former = former or Former()
+        self.storage = storage or LocalStorage(folder.path)
+        self._read: dict[str, Record] = {}
 
-    def write(self, record: Record) -> None:
-        """Keep a finished cell; its failure and heartbeat files go."""
-        write_json(self.records / f"{record.key}.json", record.to_dict())
-        self.forget(record.key)
-
-    def write_failure(self, cell: Cell, reason: str) -> None:
-        """Keep why a cell failed, for `jetscale status`."""
-        value = {"key": cell.key, "name": cell.name, "reason": reason, "time": time.time()}
-        write_json(self.failures / f"{cell.key}.json", value)
-        (self.heartbeats / f"{cell.key}.json").unlink(missing_ok=True)
-
-    def beat(self, key: str, step: int, steps: int) -> None:
-        """Say that a cell is being trained right now."""
-        value = {"step": step, "steps": steps, "host": socket.gethostname(), "pid": os.getpid()}
-        write_json(self.heartbeats / f"{key}.json", value | {"time": time.time()})
-
-    def forget(self, key: str) -> None:
-        """Remove the failure and heartbeat of a cell."""
-        for folder in (self.failures, self.heartbeats):
-            (folder / f"{key}.json").unlink(missing_ok=True)
+    @classmethod
+    def open(cls, study: Study, home: Home, runs: Sequence[Run]) -> Self:
+        """The store of a study, which also finds the results of version 0.1."""
+        keys = former_keys(study, runs)
+        return cls(home.study(study), Former(keys=keys, recipe=recipe_of(study) if keys else {}))
 
     def prepare(self) -> None:
         """Make the folders; raises StorageError where that is refused."""
-        for folder in (self.records, self.failures, self.heartbeats):
-            make_folder(folder)
+        for name in ("records", "failures", "running"):
+            make_folder(self.folder.path / name)
+
+    def write(self, record: Record) -> None:
+        """Keep a finished run; its failure and sign of life go."""
+        self.storage.write(f"records/{record.key}.json", record.to_json())
+        self._read.pop(record.key, None)
+        self.forget(record.key)
+
+    def write_failure(self, run: Run, failure: Failure) -> None:
+        """Keep why a run failed, for `jetscale status`."""
+        value = asdict(failure) | {"key": run.key, "name": run.name, "time": time.time()}
+        self._write_json(f"failures/{run.key}.json", value)
+        self.storage.delete(f"running/{run.key}.json")
+
+    def beat(self, key: str, step: int, steps: int) -> None:
+        """Say that a run is being trained right now."""
+        value = {"step": step, "steps": steps, "host": socket.gethostname(), "pid": os.getpid()}
+        self._write_json(f"running/{key}.json", value | {"time": time.time()})
+
+    def evict(self, keys: Collection[str]) -> None:
+        """Say of the runs that are being trained that their sweep was told to stop."""
+        for name in self.storage.names("running"):
+            beat = self._read_json(name)
+            if beat and Path(name).stem in keys:
+                self._write_json(name, beat | {"evicted": True})
+
+    def forget(self, key: str) -> None:
+        """Remove the failure and the sign of life of a run."""
+        for folder in ("failures", "running"):
+            self.storage.delete(f"{folder}/{key}.json")
 
     def keys(self) -> set[str]:
-        """Keys of the cells that have a record, without reading them."""
-        return {path.stem for path in self.records.glob("*.json")}
+        """Keys of the runs that have a record file, without reading it."""
+        found = {Path(name).stem for name in self.storage.names("records")}
+        return found | {new for new, old in self.former.keys.items() if old in found}
 
     def read(self, key: str) -> Record | None:
-        """One record, or None if there is none or its file cannot be read."""
-        return _read_record(self.records / f"{key}.json")
+        """The record of a run; None where there is none or its file is damaged.
 
-    def all(self) -> list[Record]:
-        """All readable records, ordered by key."""
-        found = (_read_record(path) for path in sorted(self.records.glob("*.json")))
-        return [record for record in found if record is not None]
+        Raises
+        ------
+        StorageError
+            The record is of a schema that this version does not know, or cannot be read.
+        """
+        if key not in self._read:
+            record = self._read_record(key)
+            if record is None:
+                return None
+            self._read[key] = record
+        return self._read[key]
 
-    def status(self, planned: Iterable[Cell]) -> list[dict[str, Any]]:
-        """State of every planned cell: done, running, failed or missing, and why."""
-        done = {record.key: record for record in self.all()}
-        return [self._cell_status(cell, done.get(cell.key)) for cell in planned]
+    def read_all(self, keys: Iterable[str]) -> dict[str, Record]:
+        """The records there are of some runs, by key; raises as `read`."""
+        there = self.keys()
+        found = {key: self.read(key) for key in keys if key in there}
+        return {key: record for key, record in found.items() if record is not None}
 
-    def _cell_status(self, cell: Cell, record: Record | None) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "key": cell.key,
-            "name": cell.name,
-            "kind": cell.kind,
-            "mixture": cell.mixture.name,
-            "params": cell.params,
-            "examples": cell.examples,
-            "seed": cell.seed,
-        }
+    def count_others(self, keys: Collection[str]) -> int:
+        """Number of records of runs that are not among these: the study had other settings."""
+        mine = {*keys, *(self.former.keys.get(key) for key in keys)}
+        return sum(Path(name).stem not in mine for name in self.storage.names("records"))
+
+    def trunk(self, key: str) -> Path:
+        """Weights of a pretraining run; the file need not be there."""
+        path = self.folder.trunk(key)
+        if not path.is_file() and key in self.former.keys:
+            before = self.folder.trunk(self.former.keys[key])
+            return before if before.is_file() else path
+        return path
+
+    def status(self, runs: Iterable[Run]) -> list[RunStatus]:
+        """State of every planned run and why."""
+        there = self.keys()
+        return [self._status_of(run, there) for run in runs]
+
+    def _status_of(self, run: Run, there: set[str]) -> RunStatus:
+        status = RunStatus(
+            key=run.key,
+            name=run.name,
+            kind=run.kind,
+            mixture=run.mixture.name,
+            params=run.params,
+            examples=run.examples,
+            seed=run.seed,
+            steps=run.steps,
+            state=RunState.MISSING,
+            why="not started",
+        )
+        record = self.read(run.key) if run.key in there else None
         if record is not None:
-            return row | {"state": "done", "loss": record.loss, "why": None}
-        beat = _read_json(self.heartbeats / f"{cell.key}.json")
-        if beat and time.time() - beat["time"] < SILENT_SECONDS:
-            return row | {"state": "running", "why": f"step {beat['step']} of {beat['steps']}"}
-        failure = _read_json(self.failures / f"{cell.key}.json")
-        if failure:
-            return row | {"state": "failed", "why": failure["reason"]}
-        why = f"interrupted at step {beat['step']} of {beat['steps']}" if beat else "not started"
-        return row | {"state": "missing", "why": why}
+            return replace(
+                status,
+                state=RunState.DONE,
+                why=None,
+                loss=record.loss,
+                training_loss=record.training_loss,
+            )
+        if run.key in there:
+            status = replace(status, why="its record is damaged; `jetscale run` trains it again")
+        beat = self._read_json(f"running/{run.key}.json")
+        if beat:
+            place = f"step {beat['step']} of {beat['steps']}"
+            status = replace(status, step=beat["step"], why=f"interrupted at {place}")
+            if beat.get("evicted"):
+                return replace(status, state=RunState.EVICTED, why=f"evicted at {place}")
+            if time.time() - beat["time"] < SILENT_SECONDS:
+                return replace(status, state=RunState.RUNNING, why=place)
+        failed = self._read_json(f"failures/{run.key}.json")
+        if failed:
+            failure = Failure(kind=failed.get("kind", "JetscaleError"), reason=failed["reason"])
+            return replace(status, state=RunState.FAILED, failure=failure, why=failure.reason)
+        return status
+
+    def _read_record(self, key: str) -> Record | None:
+        name = f"records/{key}.json"
+        values = self._read_json(name)
+        if values is not None:
+            return parse_record(values, name)
+        name = f"records/{self.former.keys.get(key)}.json"
+        values = self._read_json(name)
+        if values is None:
+            return None
+        if values.get("schema") != former.SCHEMA:
+            raise StorageError(
+                f"{name}: schema {values.get('schema')!r}, expected {former.SCHEMA} or {SCHEMA}"
+            )
+        pretraining_examples = 0
+        if values.get("trunk"):
+            trunk = self._read_json(f"records/{values['trunk']}.json")
+            planned = self.former.recipe["data"]["pretraining_jets"]
+            pretraining_examples = trunk["examples"] if trunk else planned
+        return upgrade_record(values, self.former, name, pretraining_examples)
+
+    def _read_json(self, name: str) -> dict[str, Any] | None:
+        content = self.storage.read(name)
+        try:
+            value = None if content is None else json.loads(content)
+        except ValueError:
+            return None
+        return value if isinstance(value, dict) else None
+
+    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        self.storage.write(name, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
+def find_finished(store: RecordStore, runs: Sequence[Run]) -> set[str]:
+    """Keys of the planned runs that need not be trained.
 
-
-def _read_record(path: Path) -> Record | None:
-    value = _read_json(path)
-    try:
-        return Record.from_dict(value) if value else None
-    except (TypeError, KeyError):
-        return None
-
-
-def trunk_path(folder: Path, key: str) -> Path:
-    """Weights of a pretraining cell, in the results folder of its study."""
-    return folder / "trunks" / f"{key}.pt"
-
-
-def finished(store: RecordStore, folder: Path, planned: Sequence[Cell]) -> set[str]:
-    """Keys of the planned cells that need not run.
-
-    A pretraining cell whose trunk is gone runs again if a missing cell starts from it.
+    A pretraining run whose trunk is gone is trained again if a missing run starts from it.
     """
-    done = {record.key for record in store.all()} & {cell.key for cell in planned}
-    needed = {cell.trunk for cell in planned if cell.trunk and cell.key not in done}
-    return {key for key in done if key not in needed or trunk_path(folder, key).is_file()}
+    done = set(store.read_all(run.key for run in runs))
+    needed = {run.trunk for run in runs if run.trunk and run.key not in done}
+    return {key for key in done if key not in needed or store.trunk(key).is_file()}
 
 
-def run_table(records: Iterable[Record]) -> pd.DataFrame:
-    """Fine-tuning records as the run table of `jetscale.scaling`, one row per cell.
-
-    Columns: mixture, params, examples, loss, flops, seed, then the other scalar fields, the seconds
-    the cell took, the trunk it shares with others (its own key from scratch) and the controls as a
-    mapping.
-    """
-    scalars = [f.name for f in fields(Record) if f.type in (str, int, float)]
-    rows = [
-        {name: getattr(record, name) for name in scalars}
-        | {
-            "seconds": record.timings["total"],
-            "trunk": record.trunk or record.key,
-            "controls": record.controls,
-        }
-        for record in records
-        if record.kind == "finetune"
-    ]
-    frame = pd.DataFrame(rows, columns=[*scalars, "seconds", "trunk", "controls"])
-    return frame.sort_values(["mixture", "params", "examples", "seed"], ignore_index=True)
-
-
-def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Number of cells in each state, and the rows themselves."""
-    states = ("done", "running", "failed", "missing")
-    counts = {state: sum(row["state"] == state for row in rows) for state in states}
-    return counts | {"cells": rows}
+def count_states(rows: Iterable[RunStatus]) -> dict[str, int]:
+    """Number of runs in each state, in the order of `RunState`."""
+    states = [row.state for row in rows]
+    return {state.value: states.count(state) for state in RunState}

@@ -1,12 +1,30 @@
-"""What is asked: a study, its mixtures, ladder, source and what is held fixed."""
+"""What is asked: a study, its mixtures, ladder, source and recipe."""
 
-from jetscale.study.study import (
+from jetscale.study.ladder import ModelSize
+from jetscale.study.mixture import Mixture
+from jetscale.study.recipe import (
     Controls,
-    Folders,
-    Mixture,
-    ModelSize,
-    Simulated,
-    Study,
+    Data,
+    Evaluation,
+    Model,
+    Optimiser,
+    Recipe,
+    Schedule,
 )
+from jetscale.study.source import Folders, Simulated
+from jetscale.study.study import Study
 
-__all__ = ["Controls", "Folders", "Mixture", "ModelSize", "Simulated", "Study"]
+__all__ = [
+    "Controls",
+    "Data",
+    "Evaluation",
+    "Folders",
+    "Mixture",
+    "Model",
+    "ModelSize",
+    "Optimiser",
+    "Recipe",
+    "Schedule",
+    "Simulated",
+    "Study",
+]

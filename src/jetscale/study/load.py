@@ -6,7 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from jetscale.errors import StudyError, unknown
-from jetscale.study import Controls, Folders, Mixture, ModelSize, Simulated, Study
+from jetscale.study import Mixture, ModelSize, Recipe, Study
+from jetscale.study.recipe import GROUPS
+from jetscale.study.source import Folders, Simulated
 
 
 def load_study(path: Path) -> Study:
@@ -48,7 +50,8 @@ def _missing(path: Path) -> str:
 def _explain_type_error(error: TypeError) -> str:
     """The nearest field name when a value was given one it does not have."""
     match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    owners = {c.__name__: c for c in (Study, Mixture, Controls, ModelSize, Simulated, Folders)}
+    types = (Study, Mixture, Recipe, *GROUPS.values(), ModelSize, Simulated, Folders)
+    owners = {kind.__name__: kind for kind in types}
     if match is None or match[1] not in owners:
         return str(error)
     known = [f.name for f in fields(owners[match[1]])]

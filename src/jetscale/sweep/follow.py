@@ -6,70 +6,87 @@ does not wait, and the last refusal is kept as one line.
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from jetscale.errors import SweepError
-from jetscale.mixtures.inputs import Progress
-from jetscale.plan import Cell, study_identity, study_summary
+from jetscale.errors import StorageError, SweepError
+from jetscale.plan import Run
+from jetscale.plan.identity import flatten, recipe_of, study_identity
+from jetscale.store.home import Home
 from jetscale.store.local import locked
-from jetscale.store.records import Record, RecordStore
+from jetscale.store.records import RecordStore
 from jetscale.study import Study
 from jetscale.tracking.mirror import Mirror
 
 LOOK_SECONDS = 1.0
 MIRROR_SECONDS = 20.0
+Progress = Callable[[str, int, int], None]  # what, done, total
 
 
 class LiveMirror:
-    """MLflow's picture of a study, brought up to date by `push`."""
+    """MLflow's picture of a study, brought up to date by `push`.
 
-    def __init__(self, study: Study, folder: Path, planned: Sequence[Cell], uri: str) -> None:
-        self.study, self.folder, self.uri = study, folder, uri
-        self.keys = {cell.key for cell in planned}
-        self.store = RecordStore(folder)
-        self.problem = ""
-        """Why MLflow could not take everything; empty once it could."""
+    Attributes
+    ----------
+    behind
+        Why MLflow does not show all records yet; empty where it does.
+    """
+
+    def __init__(self, study: Study, home: Home, runs: Sequence[Run], uri: str) -> None:
+        self.study, self.home, self.uri = study, home, uri
+        self.keys = {run.key for run in runs}
+        self.store = RecordStore.open(study, home, runs)
+        self.behind = ""
         self._mirror: Mirror | None = None
-
-    def records(self) -> list[Record]:
-        """The records of planned cells."""
-        return [record for record in self.store.all() if record.key in self.keys]
-
-    def push(self, metrics: dict[str, float] | None = None) -> None:
-        """Mirror what is missing; ``metrics`` of a sweep that is over close the parent run."""
-        try:
-            with locked(self.folder / "mirror.lock"):
-                parent = self.mirror.parent(study_identity(self.study), study_summary(self.study))
-                self.mirror.sync(self.records(), parent)
-                if metrics:
-                    self.mirror.close(parent, metrics)
-            self.problem = ""
-        except SweepError as error:
-            self.problem = f"{error}; records are kept and mirrored by the next `jetscale run`"
-
-    def attach(self, texts: Mapping[str, str]) -> None:
-        """Keep texts, by file name, with the parent run; raises SweepError if MLflow refuses."""
-        with locked(self.folder / "mirror.lock"):
-            parent = self.mirror.parent(study_identity(self.study), study_summary(self.study))
-            self.mirror.attach(parent, texts)
 
     @property
     def mirror(self) -> Mirror:
         """The connection; raises SweepError where there is none to be had."""
         if self._mirror is None:
-            self._mirror = Mirror(self.uri, self.study.name, self.folder / "artifacts")
+            self._mirror = Mirror(self.uri, self.study.name, self.home)
         return self._mirror
+
+    def push(self, metrics: Mapping[str, float] | None = None) -> None:
+        """Mirror what is missing; ``metrics`` of a whole sweep go to the parent run."""
+        try:
+            with locked(self.store.folder.mirror_lock):
+                parent = self._parent()
+                self.mirror.sync(self.store.read_all(self.keys).values(), parent)
+                if metrics:
+                    self.mirror.set_metrics(parent, metrics)
+            self.behind = ""
+        except (SweepError, StorageError) as error:
+            self.behind = f"{error}; records are kept and mirrored by the next `jetscale run`"
+
+    def attach(self, texts: Mapping[str, str]) -> None:
+        """Keep texts, by file name, with the parent run.
+
+        Raises
+        ------
+        SweepError, StorageError
+            MLflow refuses, or the results folder cannot be written.
+        """
+        with locked(self.store.folder.mirror_lock):
+            self.mirror.attach(self._parent(), texts)
+
+    def _parent(self) -> str:
+        summary = {
+            "mixtures": [mixture.name for mixture in self.study.mixtures],
+            "model_sizes": [size.name for size in self.study.ladder],
+            "data_sizes": list(self.study.data_sizes),
+            "seeds": list(self.study.seeds),
+            **{f"recipe.{name}": v for name, v in flatten(recipe_of(self.study)).items()},
+        }
+        return self.mirror.parent(study_identity(self.study), summary)
 
 
 @contextmanager
-def following(live: LiveMirror, todo: Sequence[Cell], progress: Progress) -> Iterator[None]:
-    """Report finished cells and mirror them from a thread until the block ends."""
-    keys, stop = {cell.key for cell in todo}, threading.Event()
+def following(live: LiveMirror, todo: Sequence[Run], progress: Progress) -> Iterator[None]:
+    """Report finished runs and mirror them from a thread until the block ends."""
+    keys, stop = {run.key for run in todo}, threading.Event()
 
     def report() -> None:
-        progress("training cells", len(live.store.keys() & keys), len(keys))
+        progress("training runs", len(live.store.keys() & keys), len(keys))
 
     def follow() -> None:
         pushed = time.monotonic()

@@ -1,8 +1,8 @@
 """Run a study on Ray: prepare the jets, train what is missing, mirror it to MLflow.
 
-Ray Tune schedules trials; each trial starts one Ray Train worker group that runs its cells in turn.
+Ray Tune schedules trials; each trial starts one Ray Train worker group that does its runs in turn.
 Tune's own state is not relied on: what is done is decided by the record store alone, so a study
-that was killed anywhere goes on with the cells that are missing.
+that was killed anywhere goes on with the runs that are missing.
 """
 
 import time
@@ -12,17 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from jetscale.compute import trials as cluster
+from jetscale.compute.connect import Capacity, connection
 from jetscale.compute.streams import prepare
-from jetscale.errors import StorageError, SweepError
-from jetscale.mixtures.inputs import Progress, check_budgets, ensure_shards, stream_plans
-from jetscale.mixtures.stream import open_stream
-from jetscale.plan import Cell, cells, pack
-from jetscale.plan.identity import held_fixed
+from jetscale.compute.tasks import RayExecutor
+from jetscale.compute.trials import train
+from jetscale.errors import Failure, StorageError, SweepError
+from jetscale.mixtures.inputs import check_budgets, ensure_shards, stream_plans
+from jetscale.plan import Run, pack, plan_runs
+from jetscale.plan.identity import recipe_of
+from jetscale.store.home import Home, StudyFolder
 from jetscale.store.local import check_space, locked, make_folder
-from jetscale.store.records import Record, RecordStore, finished, study_folder
+from jetscale.store.record import Record
+from jetscale.store.records import RunState, find_finished
 from jetscale.study import Study
-from jetscale.sweep.follow import LiveMirror, following
+from jetscale.sweep.follow import LiveMirror, Progress, following
+from jetscale.sweep.stop import Stopped, stopping
 from jetscale.sweep.worker import Job
 
 
@@ -33,21 +37,21 @@ class Outcome:
     done: int
     planned: int
     trained: int
-    """Cells trained by this call."""
+    """Runs trained by this call."""
     failed: int
     seconds: float
     """Wall time of the sweep: from the first trial's submission to the last one's end."""
     busy: float
     """Share of sweep wall time x cores spent in optimiser steps and evaluation."""
-    problems: tuple[str, ...]
-    """One line for each trial that did not finish."""
+    failures: tuple[Failure, ...]
+    """One for each trial that did not finish."""
     behind: str
     """Why MLflow does not show all records yet; empty where it does."""
 
 
 def run_study(
     study: Study,
-    home: Path,
+    home: Home,
     *,
     tracking: str,
     address: str | None = None,
@@ -69,44 +73,42 @@ def run_study(
     Raises
     ------
     SweepError
-        Another process runs this study, or Ray cannot do its part.
+        Another process runs this study, or Ray fails.
     StorageError
         A worker could not write its results.
     KeyboardInterrupt
-        The sweep was stopped; finished cells are kept and mirrored.
+        The sweep was stopped (`jetscale.sweep.stop.Stopped` says by which signal); finished runs
+        are kept and mirrored, runs in progress go on from their checkpoints.
     """
-    folder = make_folder(study_folder(study, home))
-    store = RecordStore(folder)
-    store.prepare()
+    folder = home.study(study)
+    make_folder(folder.path)
     with _only_driver(folder):
-        planned = cells(study)
-        live = LiveMirror(study, folder, planned, tracking)
-        done = finished(store, folder, planned)
-        todo = [cell for cell in planned if cell.key not in done]
+        planned = plan_runs(study)
+        live = LiveMirror(study, home, planned, tracking)
+        live.store.prepare()
+        done = find_finished(live.store, planned)
+        todo = [run for run in planned if run.key not in done]
         sweep = _Sweep()
         if todo:
-            cluster.check(address, home)
-            shards = ensure_shards(study, home, cluster.cores(), progress)
-            with cluster.connected(address, home) as capacity:
-                sweep = _train(live, home, shards, todo, capacity, progress)
-        trained = [record for record in live.records() if record.key not in done]
-        busy = _busy(trained, sweep)
+            with connection(address, home.path) as capacity, stopping():
+                shards = ensure_shards(study, home.path, RayExecutor(capacity.cpus), progress)
+                sweep = _train(live, shards, todo, capacity, progress)
+        records = live.store.read_all(run.key for run in todo)
+        busy = _busy(list(records.values()), sweep)
         progress("mirroring to MLflow", 0, 1)
-        live.push({"sweep_seconds": sweep.seconds, "sweep_busy": busy} if todo else None)
+        if records or done:
+            live.push({"sweep_seconds": sweep.seconds, "sweep_busy": busy} if todo else None)
         progress("mirroring to MLflow", 1, 1)
-    states = [row["state"] for row in store.status(planned)]
-    if not sweep.problems and not {"missing", "running"}.isdisjoint(states):
-        check_space(folder)
-        raise KeyboardInterrupt  # Ray Tune swallows it and returns early
+    states = [row.state for row in live.store.status(planned)]
     return Outcome(
-        done=states.count("done"),
+        done=states.count(RunState.DONE),
         planned=len(planned),
-        trained=len(trained),
-        failed=states.count("failed"),
+        trained=len(records),
+        failed=states.count(RunState.FAILED),
         seconds=sweep.seconds,
         busy=busy,
-        problems=sweep.problems,
-        behind=live.problem,
+        failures=sweep.failures,
+        behind=live.behind,
     )
 
 
@@ -116,47 +118,54 @@ class _Sweep:
 
     seconds: float = 0.0
     cpus: int = 1
-    problems: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
 
 
 def _train(
     live: LiveMirror,
-    home: Path,
     shards: dict[str, Path],
-    todo: list[Cell],
-    capacity: cluster.Capacity,
+    todo: list[Run],
+    capacity: Capacity,
     progress: Progress,
 ) -> _Sweep:
-    study, folder = live.study, live.folder.resolve()
+    study, home = live.study, Home(live.home.path.resolve())
     streams = prepare(
         stream_plans(study, shards),
-        home.resolve() / "streams",
+        home.streams,
         lambda done, total: progress("preparing streams", done, total),
     )
     check_budgets(study, streams)
-    digests = {name: open_stream(path).digest for name, path in streams.items()}
+    folder = home.study(study)
     job = Job(
         study=study,
         folder=folder,
         streams=streams,
-        held_fixed=held_fixed(study, digests),
-        cells=(),
+        recipe=recipe_of(study),
+        runs=(),
+        former=live.store.former,
         device=capacity.device,
     )
     trials = pack(todo, capacity.slots)
-    live.push()
+    if live.store.keys() & live.keys:
+        live.push()
     start = time.time()
-    with _ray_storage(folder, capacity) as storage, following(live, todo, progress):
-        problems = cluster.train(trials, job, storage, capacity)
-    for problem in problems:
-        if problem.startswith("StorageError: "):
+    try:
+        with _ray_storage(folder, capacity) as storage, following(live, todo, progress):
+            failures = train(trials, job, storage, capacity)
+    except Stopped:
+        live.store.evict({run.key for run in todo})
+        live.push()
+        raise
+    for failure in failures:
+        if failure.kind == StorageError.__name__:
             live.push()
-            raise StorageError(problem.removeprefix("StorageError: "))
-    return _Sweep(seconds=time.time() - start, cpus=capacity.cpus, problems=tuple(problems))
+            check_space(folder.path)
+            raise StorageError(failure.reason)
+    return _Sweep(seconds=time.time() - start, cpus=capacity.cpus, failures=tuple(failures))
 
 
 @contextmanager
-def _ray_storage(folder: Path, capacity: cluster.Capacity) -> Iterator[Path]:
+def _ray_storage(folder: StudyFolder, capacity: Capacity) -> Iterator[Path]:
     """Where Ray keeps its own state of the trials, which nothing here reads again.
 
     A cluster needs a folder that all nodes share; on one machine it is a temporary one, so that
@@ -166,7 +175,7 @@ def _ray_storage(folder: Path, capacity: cluster.Capacity) -> Iterator[Path]:
         with TemporaryDirectory(prefix="jetscale-", ignore_cleanup_errors=True) as temporary:
             yield Path(temporary)
     else:
-        yield folder / "ray"
+        yield folder.ray
 
 
 def _busy(trained: list[Record], sweep: _Sweep) -> float:
@@ -175,12 +184,13 @@ def _busy(trained: list[Record], sweep: _Sweep) -> float:
 
 
 @contextmanager
-def _only_driver(folder: Path) -> Iterator[None]:
+def _only_driver(folder: StudyFolder) -> Iterator[None]:
     """Hold the lock of a study; it goes with the process, however that ends."""
     try:
-        with locked(folder / "run.lock", wait=False):
+        with locked(folder.driver_lock, wait=False):
             yield
     except BlockingIOError as error:
         raise SweepError(
-            f"study folder {folder} is in use by another `jetscale run`; wait for it or stop it"
+            f"study folder {folder.path} is in use by another `jetscale run`; wait for it or stop "
+            "it"
         ) from error

@@ -1,6 +1,6 @@
-"""What a worker does with a trial: its cells one after another, a record for each.
+"""What a worker does with a trial: its runs one after another, a record for each.
 
-A cell with a record is skipped, a cell with a checkpoint goes on from it, and a cell that diverges
+A run with a record is skipped, a run with a checkpoint goes on from it, and a run that diverges
 leaves a failure with its reason while the others go on. So a trial can be started any number of
 times, by this driver or the next, and trains only what is missing.
 """
@@ -17,16 +17,22 @@ import numpy as np
 import torch
 
 from jetscale.digests import digest
-from jetscale.errors import JetscaleError, StorageError, TrainingError
+from jetscale.errors import Failure, JetscaleError, StorageError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import open_stream
-from jetscale.plan import Cell, pretraining_examples
-from jetscale.store.records import HEARTBEAT_SECONDS, Record, RecordStore, finished, trunk_path
+from jetscale.plan import Run, pretraining_examples
+from jetscale.store.former import Former
+from jetscale.store.home import StudyFolder
+from jetscale.store.record import Record
+from jetscale.store.records import (
+    HEARTBEAT_SECONDS,
+    RecordStore,
+    find_finished,
+)
 from jetscale.study import Study
-from jetscale.training.loop import run_cell
-from jetscale.training.spec import Cell as Run
-from jetscale.training.spec import CellResult
+from jetscale.training.loop import train_run
+from jetscale.training.spec import RunResult, RunSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +40,12 @@ class Job:
     """A trial as it travels to a worker: no open file, no tensor, nothing of Ray."""
 
     study: Study
-    folder: Path
+    folder: StudyFolder
     """Results folder of the study, visible on every node."""
     streams: Mapping[str, Path]
-    held_fixed: Mapping[str, Any]
-    cells: tuple[Cell, ...]
+    recipe: Mapping[str, Any]
+    runs: tuple[Run, ...]
+    former: Former = field(default_factory=Former)
     device: str = "cpu"
 
 
@@ -66,153 +73,136 @@ class _Inputs:
 
 
 def run_job(job: Job) -> dict[str, int]:
-    """Train the cells of a job that have no record; returns how many were trained and failed.
+    """Train the runs of a job that have no record; returns how many were trained and failed.
 
     Raises
     ------
     StorageError
-        A record or checkpoint cannot be written: no cell could be kept.
+        A record or checkpoint cannot be written: no run could be kept.
     """
     counts = {"trained": 0, "failed": 0}
-    store = RecordStore(job.folder)
+    store = RecordStore(job.folder, job.former)
     inputs = _Inputs(job.streams)
-    done = finished(store, job.folder, job.cells)
-    for cell in job.cells:
-        if cell.key in done:
+    done = find_finished(store, job.runs)
+    for run in job.runs:
+        if run.key in done:
             continue
         try:
-            record = _train(job, cell, store, inputs)
+            record = _train(job, run, store, inputs)
         except StorageError:
             raise
         except (JetscaleError, torch.OutOfMemoryError) as error:
-            store.write_failure(cell, " ".join(str(error).split())[:500])
+            store.write_failure(run, Failure.of(error))
             counts["failed"] += 1
             continue
         store.write(record)
-        _checkpoint(job, cell).unlink(missing_ok=True)
+        job.folder.checkpoint(run.key).unlink(missing_ok=True)
         counts["trained"] += 1
     return counts
 
 
-def _train(job: Job, cell: Cell, store: RecordStore, inputs: _Inputs) -> Record:
-    pretraining = cell.kind == "pretrain"
-    stream = pretraining_stream(cell.mixture) if pretraining else f"train-{cell.subset}"
-    trunk, pretraining_flops = _trunk(job, cell, store)
-    train = (
-        _pretraining_jets(job, cell, inputs) if pretraining else inputs.read(stream, cell.examples)
-    )
-    held_out = {name: inputs.read(name, jets) for name, jets in _held_out(job, cell).items()}
+def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
+    pretraining = run.kind == "pretrain"
+    stream = pretraining_stream(run.mixture) if pretraining else f"train-{run.subset}"
+    trunk = _trunk(run, store)
+    if pretraining:
+        # the jets of a mixture that its budget pays for
+        pool = inputs.read(stream, job.study.recipe.data.pretraining_pool)
+        train = pool.head(pretraining_examples(job.study, run.mixture, run.size, pool.lengths))
+    else:
+        train = inputs.read(stream, run.examples)
+    # a pretraining run is not scored: it only reports its training loss
+    evaluation = {} if pretraining else asdict(job.study.recipe.evaluation)
+    held_out = {
+        name.removesuffix("_jets"): inputs.read(name.removesuffix("_jets"), jets)
+        for name, jets in evaluation.items()
+    }
     started = time.time()
-    store.beat(cell.key, 0, cell.steps)
-    result = run_cell(
-        Run(
-            identity=cell.key,
-            size=cell.size,
-            classes=cell.mixture.labels if pretraining else job.study.classes,
-            controls=job.study.controls,
-            epochs=cell.epochs,
-            seed=cell.seed,
+    store.beat(run.key, 0, run.steps)
+    result = train_run(
+        RunSpec(
+            key=run.key,
+            size=run.size,
+            classes=run.mixture.labels if pretraining else job.study.classes,
+            recipe=job.study.recipe,
+            epochs=run.epochs,
+            seed=run.seed,
         ),
         train,
         held_out.get("validation"),
         held_out.get("test"),
         device=job.device,
-        trunk=trunk,
-        checkpoint=_checkpoint(job, cell),
-        save_trunk=trunk_path(job.folder, cell.key) if pretraining else None,
-        on_step=_heartbeat(store, cell),
+        trunk=store.trunk(trunk.key) if trunk else None,
+        checkpoint=job.folder.checkpoint(run.key),
+        save_trunk=job.folder.trunk(run.key) if pretraining else None,
+        on_step=_heartbeat(store, run),
     )
     return Record(
-        key=cell.key,
         study=job.study.name,
-        kind=cell.kind,
-        mixture=cell.mixture.name,
-        parts=dict(cell.mixture.parts),
-        width=cell.size.width,
-        layers=cell.size.layers,
-        heads=cell.size.heads,
-        seed=cell.seed,
-        subset=cell.subset,
-        pretraining_flops=pretraining_flops,
-        controls=dict(job.held_fixed),
-        controls_digest=digest(dict(job.held_fixed)),
+        kind=run.kind,
+        mixture=run.mixture.name,
+        parts=dict(run.mixture.parts),
+        width=run.size.width,
+        layers=run.size.layers,
+        heads=run.size.heads,
+        seed=run.seed,
+        subset=run.subset,
+        trunk=run.trunk,
+        pretraining_examples=trunk.examples if trunk else 0,
+        pretraining_flops=trunk.flops if trunk else 0.0,
+        recipe=dict(job.recipe),
+        recipe_digest=digest(dict(job.recipe)),
         streams={name: inputs.digest(name) for name in (stream, *held_out)},
-        trunk=cell.trunk,
         host=socket.gethostname(),
-        versions=_versions(),
+        versions={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
         started=started,
         finished=time.time(),
         **_measured(result),
     )
 
 
-def _measured(result: CellResult) -> dict[str, Any]:
-    """The fields of a record that training measured."""
+_SHARED = (
+    "key", "epochs", "params", "params_non_embedding", "examples", "examples_seen", "steps",
+    "constituents", "tokens", "peak_rate", "flops", "flops_padded", "flops_6nd", "training_loss",
+    "timings", "jets_per_second", "ranks", "device",
+)  # fmt: skip
+
+
+def _measured(result: RunResult) -> dict[str, Any]:
+    """The fields of a record that training measured; most have the name they had there."""
     test, validation = result.test, result.validation
-    return {
-        "params": result.parameters,
-        "params_non_embedding": result.non_embedding_parameters,
-        "examples": result.unique_jets,
-        "examples_seen": result.examples,
-        "steps": result.steps,
-        "flops": result.training_flops,
-        "flops_padded": result.training_flops_padded,
-        "flops_6nd": result.six_nd,
-        "loss": test.loss if test else result.training_curve[-1][1],
+    return {name: getattr(result, name) for name in _SHARED} | {
+        "loss": test.loss if test else None,
         "validation_loss": validation.loss if validation else None,
         "scores": asdict(test) if test else {},
         "curve": {
             "training_loss": [list(point) for point in result.training_curve],
             "validation_loss": [list(point) for point in result.validation_curve],
         },
-        "timings": result.seconds,
-        "device": result.device,
     }
 
 
-def _versions() -> dict[str, str]:
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
+def _trunk(run: Run, store: RecordStore) -> Record | None:
+    """The record of the pretraining run that a run starts from."""
+    if run.trunk is None:
+        return None
+    record = store.read(run.trunk)
+    if record is None or not store.trunk(run.trunk).is_file():
+        raise TrainingError(f"{run.name}: its pretraining run {run.trunk} has not finished")
+    return record
 
 
-def _checkpoint(job: Job, cell: Cell) -> Path:
-    return job.folder / "checkpoints" / f"{cell.key}.pt"
-
-
-def _trunk(job: Job, cell: Cell, store: RecordStore) -> tuple[Path | None, float]:
-    """The trunk a cell starts from, and the FLOPs spent on it."""
-    if cell.trunk is None:
-        return None, 0.0
-    path, record = trunk_path(job.folder, cell.trunk), store.read(cell.trunk)
-    if record is None or not path.is_file():
-        raise TrainingError(f"{cell.name}: its pretraining cell {cell.trunk} has not finished")
-    return path, record.flops
-
-
-def _pretraining_jets(job: Job, cell: Cell, inputs: _Inputs) -> Ragged:
-    """The jets of a mixture that its budget pays for."""
-    pool = inputs.read(pretraining_stream(cell.mixture), job.study.controls.pretraining_pool)
-    return pool.head(pretraining_examples(job.study, cell.mixture, cell.size, pool.lengths))
-
-
-def _held_out(job: Job, cell: Cell) -> dict[str, int]:
-    """Streams a cell is scored on; a pretraining cell only reports its training loss."""
-    if cell.kind == "pretrain":
-        return {}
-    controls = job.study.controls
-    return {"validation": controls.validation_jets, "test": controls.test_jets}
-
-
-def _heartbeat(store: RecordStore, cell: Cell) -> Callable[[int, int], None]:
+def _heartbeat(store: RecordStore, run: Run) -> Callable[[int, int], None]:
     last = time.monotonic()
 
     def beat(step: int, steps: int) -> None:
         nonlocal last
         if time.monotonic() - last > HEARTBEAT_SECONDS:
             last = time.monotonic()
-            store.beat(cell.key, step, steps)
+            store.beat(run.key, step, steps)
 
     return beat

@@ -1,1 +1,1 @@
-"""MLflow: mirror of the records, and its UI."""
+"""MLflow: a mirror of the records that can be read back, and its UI."""

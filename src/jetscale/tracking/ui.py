@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 from jetscale.errors import StorageError, SweepError
-from jetscale.tracking.mirror import has_database
+from jetscale.store.home import Home
+from jetscale.tracking.address import database_of, has_results, hide_password, is_server
 
 
 def check_port(port: int) -> None:
@@ -22,8 +23,10 @@ def check_port(port: int) -> None:
             ) from error
 
 
-def serve(uri: str, port: int) -> int:
+def serve(uri: str, home: Home, port: int) -> int:
     """Run the MLflow UI until it is stopped; returns its exit code.
+
+    Artifacts are served from the results folder, wherever that lies now.
 
     Raises
     ------
@@ -32,16 +35,19 @@ def serve(uri: str, port: int) -> int:
     SweepError
         The results are on a tracking server, which has a UI of its own.
     """
-    if uri.startswith(("http://", "https://")):
-        raise SweepError(f"MLflow runs as a server at {uri}: open that address in a browser")
-    if not has_database(uri):
+    shown = hide_password(uri)
+    if is_server(uri):
+        raise SweepError(f"MLflow runs as a server at {shown}: open that address in a browser")
+    if not has_results(uri):
         raise StorageError(
-            f"no results at {uri.removeprefix('sqlite:///')}: start a sweep with `jetscale run`, "
+            f"no results at {database_of(uri)}: start a sweep with `jetscale run`, "
             "or set JETSCALE_HOME to the folder that holds one"
         )
     check_port(port)
-    print(f"MLflow UI for {uri}: http://127.0.0.1:{port} (stop with Ctrl-C)", flush=True)
+    print(f"MLflow UI for {shown}: http://127.0.0.1:{port} (stop with Ctrl-C)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    if database_of(uri) is not None:
+        command += ["--artifacts-destination", str(home.artifacts.resolve())]
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     try:
         done = subprocess.run([*command, "--port", str(port)], check=False, env=environment)

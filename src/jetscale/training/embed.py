@@ -15,7 +15,7 @@ from jetscale.mixtures.ragged import Ragged
 from jetscale.models.transformer.layout import arrange
 from jetscale.models.transformer.model import Trunk, make_batch
 from jetscale.store.checkpoints import load_trunk
-from jetscale.study import Controls, ModelSize
+from jetscale.study import ModelSize, Recipe
 from jetscale.training.order import Seeds
 
 
@@ -23,7 +23,7 @@ from jetscale.training.order import Seeds
 def pooled_vectors(
     data: Ragged,
     size: ModelSize,
-    controls: Controls,
+    recipe: Recipe,
     *,
     seed: int,
     trunk: Path | None = None,
@@ -36,7 +36,7 @@ def pooled_vectors(
     seed
         Training seed whose first weights to use where ``trunk`` is None.
     trunk
-        Weights that a pretraining cell has saved.
+        Weights that a pretraining spec has saved.
     batch
         Jets per forward pass.
 
@@ -45,10 +45,12 @@ def pooled_vectors(
     TrainingError
         The trunk cannot be read, or is of another size or other features.
     """
-    names = [feature.name for feature in features_of(controls.features)]
+    names = [feature.name for feature in features_of(recipe.data.features)]
     model = Trunk(size, names, Seeds.of(seed).trunk)
     if trunk is not None:
-        model.load_state_dict(load_trunk(trunk, {"size": size.name, "features": controls.features}))
+        model.load_state_dict(
+            load_trunk(trunk, {"size": size.name, "features": recipe.data.features})
+        )
     starts, lengths = data.offsets[:-1], data.lengths
     by_length = np.argsort(lengths, kind="stable")
     out = np.empty((len(data), 2 * size.width))

@@ -1,8 +1,8 @@
-"""One cell in one process: optimiser steps, evaluation, checkpoints, result.
+"""One spec in one process: optimiser steps, evaluation, checkpoints, result.
 
 The data set is in memory and every step gathers its jets from it, so there is no loader. A run
-depends on its cell, data, device and thread count only. It can stop anywhere and continue from its
-checkpoint with the same numbers, bit for bit on a CPU. The checkpoint stays when the cell is done:
+depends on its spec, data, device and thread count only. It can stop anywhere and continue from its
+checkpoint with the same numbers, bit for bit on a CPU. The checkpoint stays when the spec is done:
 whoever stores the result deletes it.
 
 Where ``torch.distributed`` is initialised, each rank takes every world-th jet of every batch and
@@ -31,7 +31,7 @@ from jetscale.store.checkpoints import load_checkpoint, load_trunk, save_checkpo
 from jetscale.store.checkpoints import save_trunk as write_trunk
 from jetscale.training.optim import FlatAdamW
 from jetscale.training.order import Order, Seeds
-from jetscale.training.spec import Cell, CellResult
+from jetscale.training.spec import RunResult, RunSpec
 
 CURVE_POINTS = 32
 VALIDATION_POINTS = 4
@@ -39,8 +39,8 @@ VALIDATION_SHARE = 0.1
 """Largest cost of validation before the end, as a share of the training cost."""
 
 
-def run_cell(
-    cell: Cell,
+def train_run(
+    spec: RunSpec,
     train: Ragged,
     validation: Ragged | None = None,
     test: Ragged | None = None,
@@ -51,14 +51,14 @@ def run_cell(
     checkpoint_seconds: float = 60.0,
     save_trunk: Path | None = None,
     on_step: Callable[[int, int], None] | None = None,
-) -> CellResult:
-    """Train and evaluate one cell.
+) -> RunResult:
+    """Train and evaluate one spec.
 
     Parameters
     ----------
     train, validation, test
-        Standardised jets with at most ``controls.constituents`` constituents; all of ``train`` is
-        the data set of size D.
+        Standardised jets with at most ``recipe.data.constituents`` constituents; all of ``train``
+        is the data set of size D.
     device
         A torch device, as ``cpu`` or ``cuda:0``.
     trunk
@@ -73,15 +73,15 @@ def run_cell(
     Raises
     ------
     TrainingError
-        The data do not fit the cell, the trunk does not fit the model, or the loss is not finite.
+        The data do not fit the spec, the trunk does not fit the model, or the loss is not finite.
     StorageError
         A file cannot be written.
     """
     started = perf_counter(), process_time()
     for role, data in (("train", train), ("validation", validation), ("test", test)):
         if data is not None:
-            _check(cell, role, data)
-    run = _Run(cell, train, validation, device, trunk)
+            _check(spec, role, data)
+    run = _Training(spec, train, validation, device, trunk)
     if checkpoint is not None:
         run.resume(checkpoint)
     before = run.seconds["total"], run.seconds["cpu"]
@@ -103,34 +103,39 @@ def run_cell(
     final = [None if data is None else run.scores(data) for data in (validation, test)]
     if save_trunk is not None and run.rank == 0:
         weights = {name: w.cpu().clone() for name, w in run.model.trunk.state_dict().items()}
-        write_trunk(save_trunk, weights, _trunk_description(cell))
+        write_trunk(save_trunk, weights, _trunk_description(spec))
     tick()
     return _result(run, *final)
 
 
-class _Run:
+class _Training:
     """The state of one training run."""
 
     def __init__(
-        self, cell: Cell, train: Ragged, validation: Ragged | None, device: str, trunk: Path | None
+        self,
+        spec: RunSpec,
+        train: Ragged,
+        validation: Ragged | None,
+        device: str,
+        trunk: Path | None,
     ) -> None:
-        seeds = Seeds.of(cell.seed)
-        names = [feature.name for feature in features_of(cell.controls.features)]
-        self.cell, self.train, self.validation = cell, train, validation
+        seeds = Seeds.of(spec.seed)
+        names = [feature.name for feature in features_of(spec.recipe.data.features)]
+        self.spec, self.train, self.validation = spec, train, validation
         self.starts, self.lengths = train.offsets[:-1], train.lengths
         self.order = Order(
             seed=seeds.order,
             jets=len(train),
-            batch_size=cell.controls.batch_size,
-            epochs=cell.epochs,
+            batch_size=spec.recipe.schedule.batch_size,
+            epochs=spec.epochs,
         )
         self.model = JetTransformer(
-            cell.size, names, len(cell.classes), trunk_seed=seeds.trunk, head_seed=seeds.head
+            spec.size, names, len(spec.classes), trunk_seed=seeds.trunk, head_seed=seeds.head
         )
         if trunk is not None:
-            self.model.trunk.load_state_dict(load_trunk(trunk, _trunk_description(cell)))
+            self.model.trunk.load_state_dict(load_trunk(trunk, _trunk_description(spec)))
         self.model.to(device)
-        self.optimiser = FlatAdamW(self.model, cell.controls, cell.size.width, self.order.steps)
+        self.optimiser = FlatAdamW(self.model, spec.recipe, spec.size.width, self.order.steps)
         grouped = distributed.is_available() and distributed.is_initialized()
         self.rank = distributed.get_rank() if grouped else 0
         self.ranks = distributed.get_world_size() if grouped else 1
@@ -195,9 +200,9 @@ class _Run:
 
     def _fail(self, what: str, step: int) -> None:
         raise TrainingError(
-            f"cell {self.cell.identity} ({self.cell.size.name}): {what} at step {step + 1} of "
+            f"spec {self.spec.key} ({self.spec.size.name}): {what} at step {step + 1} of "
             f"{self.order.steps}, learning rate {self.optimiser.rate(step):.3g}; lower "
-            "controls.learning_rate, or look for non-finite values in the jets"
+            "recipe.optimiser.learning_rate, or look for non-finite values in the jets"
         )
 
     def scores(self, data: Ragged) -> Scores:
@@ -206,7 +211,7 @@ class _Run:
         logits = predict(self.model, data)
         if not np.isfinite(logits).all():
             self._fail("the output is not finite", self.step - 1)
-        result = scores(logits, data.labels, self.cell.classes)
+        result = scores(logits, data.labels, self.spec.classes)
         self.seconds["evaluation"] += perf_counter() - begin
         return result
 
@@ -222,11 +227,11 @@ class _Run:
                 "validation_curve": self.validation_curve,
                 "seconds": self.seconds,
             }
-            save_checkpoint(path, self.cell.identity, state)
+            save_checkpoint(path, self.spec.key, state)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint if there is one of this cell."""
-        state = load_checkpoint(path, self.cell.identity)
+        """Continue from a checkpoint if there is one of this spec."""
+        state = load_checkpoint(path, self.spec.key)
         if state is None:
             return
         self.step, self.tokens = state["step"], state["tokens"]
@@ -236,20 +241,20 @@ class _Run:
         self.seconds = dict(state["seconds"])
 
 
-def _trunk_description(cell: Cell) -> dict[str, str]:
-    return {"size": cell.size.name, "features": cell.controls.features}
+def _trunk_description(spec: RunSpec) -> dict[str, str]:
+    return {"size": spec.size.name, "features": spec.recipe.data.features}
 
 
-def _check(cell: Cell, role: str, data: Ragged) -> None:
-    """Raise TrainingError for data that the cell cannot take."""
-    features = len(features_of(cell.controls.features))
-    limit = cell.controls.constituents
+def _check(spec: RunSpec, role: str, data: Ragged) -> None:
+    """Raise TrainingError for data that the spec cannot take."""
+    features = len(features_of(spec.recipe.data.features))
+    limit = spec.recipe.data.constituents
     problem = None
     if not len(data):
         problem = "no jets; give at least one"
     elif data.values.shape[1] != features:
         problem = (
-            f"{data.values.shape[1]} features, feature set {cell.controls.features!r} has "
+            f"{data.values.shape[1]} features, feature set {spec.recipe.data.features!r} has "
             f"{features}; prepare the stream again"
         )
     elif data.lengths.min() < 1 or data.lengths.max() > limit:
@@ -257,19 +262,19 @@ def _check(cell: Cell, role: str, data: Ragged) -> None:
             f"jets of {data.lengths.min()} to {data.lengths.max()} constituents, needs 1 to "
             f"{limit}; prepare the stream again"
         )
-    elif data.labels.min() < 0 or data.labels.max() >= len(cell.classes):
+    elif data.labels.min() < 0 or data.labels.max() >= len(spec.classes):
         problem = (
-            f"labels {data.labels.min()} to {data.labels.max()}, the cell has "
-            f"{len(cell.classes)} classes; prepare the stream again"
+            f"labels {data.labels.min()} to {data.labels.max()}, the spec has "
+            f"{len(spec.classes)} classes; prepare the stream again"
         )
     if problem:
-        raise TrainingError(f"cell {cell.identity}, {role} data: {problem}")
+        raise TrainingError(f"spec {spec.key}, {role} data: {problem}")
 
 
-def _result(run: _Run, validation: Scores | None, test: Scores | None) -> CellResult:
-    cell, lengths, epochs = run.cell, run.lengths, run.cell.epochs
-    shape = (cell.size, run.train.values.shape[1], len(cell.classes))
-    jets, limit = len(lengths), cell.controls.constituents
+def _result(run: _Training, validation: Scores | None, test: Scores | None) -> RunResult:
+    spec, lengths, epochs = run.spec, run.lengths, run.spec.epochs
+    shape = (spec.size, run.train.values.shape[1], len(spec.classes))
+    jets, limit = len(lengths), spec.recipe.data.constituents
     counts = flops.parameters(*shape)
     constituents = epochs * int(lengths.sum())
     curve = run.validation_curve
@@ -278,14 +283,14 @@ def _result(run: _Run, validation: Scores | None, test: Scores | None) -> CellRe
     edges = [*range(run.window, run.step, run.window), run.step]
     begins = [0, *edges]
     device = run.optimiser.weights.device
-    return CellResult(
-        identity=cell.identity,
+    return RunResult(
+        key=spec.key,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         ranks=run.ranks,
-        parameters=counts.total,
-        non_embedding_parameters=counts.non_embedding,
-        unique_jets=jets,
-        examples=epochs * jets,
+        params=counts.total,
+        params_non_embedding=counts.non_embedding,
+        examples=jets,
+        examples_seen=epochs * jets,
         steps=run.step,
         peak_rate=run.optimiser.peak,
         training_curve=tuple(
@@ -295,21 +300,21 @@ def _result(run: _Run, validation: Scores | None, test: Scores | None) -> CellRe
         validation_curve=tuple(curve),
         validation=validation,
         test=test,
-        training_flops=flops.training_flops(
+        flops=flops.training_flops(
             *shape,
             jets=epochs * jets,
             constituents=constituents,
             constituents_squared=epochs * int((lengths**2).sum()),
         ),
-        training_flops_padded=flops.training_flops(
+        flops_padded=flops.training_flops(
             *shape,
             jets=epochs * jets,
             constituents=epochs * jets * limit,
             constituents_squared=epochs * jets * limit**2,
         ),
-        six_nd=flops.six_nd(*shape, constituents=constituents),
+        flops_6nd=flops.six_nd(*shape, constituents=constituents),
         constituents=constituents,
         tokens=run.tokens,
-        seconds=run.seconds,
+        timings=run.seconds,
         jets_per_second=epochs * jets / (run.seconds["batches"] + run.seconds["steps"]),
     )

@@ -4,7 +4,7 @@ All parameters become views of one vector, all gradients views of another, so th
 vector operations whatever the number of layers: the calls, not the arithmetic, are what a small
 model pays for. The update is AdamW (arXiv 1711.05101) and equals ``torch.optim.AdamW`` after
 ``clip_grad_norm_``. Only matrices decay. The peak rate falls with the width, since a fixed rate
-across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the cell's end.
+across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the spec's end.
 """
 
 import math
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from jetscale.models.transformer.model import JetTransformer
-from jetscale.study import Controls
+from jetscale.study import Recipe
 
 EPSILON = 1e-8
 CLIP_EPSILON = 1e-6
@@ -23,9 +23,11 @@ REFERENCE_WIDTH = 16
 MIN_WARMUP = 2
 
 
-def peak_rate(controls: Controls, width: int) -> float:
+def peak_rate(recipe: Recipe, width: int) -> float:
     """Peak learning rate of the trunk, ``learning_rate x (16 / width)^width_exponent``."""
-    return controls.learning_rate * float((REFERENCE_WIDTH / width) ** controls.width_exponent)
+    return recipe.optimiser.learning_rate * float(
+        (REFERENCE_WIDTH / width) ** recipe.optimiser.width_exponent
+    )
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:
@@ -69,10 +71,10 @@ class FlatAdamW:
         so that data-parallel ranks sum both at once.
     """
 
-    def __init__(self, model: JetTransformer, controls: Controls, width: int, steps: int) -> None:
-        self.controls = controls
+    def __init__(self, model: JetTransformer, recipe: Recipe, width: int, steps: int) -> None:
+        self.recipe = recipe
         self.steps = steps
-        self.peak = peak_rate(controls, width)
+        self.peak = peak_rate(recipe, width)
         trunk, head = list(model.trunk.parameters()), list(model.head.parameters())
         self.weights = _flat(trunk + head, lambda p: p.detach())
         self.gradient = self.weights.new_zeros(len(self.weights) + 1)
@@ -81,12 +83,12 @@ class FlatAdamW:
         self._scale = torch.cat(
             [
                 _flat(trunk, torch.ones_like),
-                _flat(head, lambda p: torch.full_like(p, controls.head_multiplier)),
+                _flat(head, lambda p: torch.full_like(p, recipe.optimiser.head_multiplier)),
             ]
         )
         decay = _flat(
             trunk + head,
-            lambda p: torch.full_like(p, controls.weight_decay if p.ndim > 1 else 0.0),
+            lambda p: torch.full_like(p, recipe.optimiser.weight_decay if p.ndim > 1 else 0.0),
         )
         self._decay = decay * self._scale
         self._share(trunk + head)
@@ -101,7 +103,7 @@ class FlatAdamW:
 
     def rate(self, step: int) -> float:
         """Learning rate of the trunk at ``step``, counted from 0."""
-        return self.peak * schedule(step, self.steps, self.controls.warmup)
+        return self.peak * schedule(step, self.steps, self.recipe.schedule.warmup)
 
     def clear(self) -> None:
         """Set all gradients to zero."""
@@ -110,10 +112,10 @@ class FlatAdamW:
     @torch.no_grad()
     def step(self, step: int) -> None:
         """Clip the gradients to norm ``clip`` and update the weights; ``step`` counts from 0."""
-        beta1, beta2 = self.controls.beta1, self.controls.beta2
+        beta1, beta2 = self.recipe.optimiser.beta1, self.recipe.optimiser.beta2
         gradient, rate = self.gradient[:-1], self.rate(step)
         norm = torch.linalg.vector_norm(gradient)
-        gradient.mul_((self.controls.clip / (norm + CLIP_EPSILON)).clamp_(max=1.0))
+        gradient.mul_((self.recipe.optimiser.clip / (norm + CLIP_EPSILON)).clamp_(max=1.0))
         self._first.lerp_(gradient, 1 - beta1)
         self._second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         root = self._second.sqrt().div_(math.sqrt(1 - beta2 ** (step + 1))).add_(EPSILON)

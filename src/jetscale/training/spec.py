@@ -1,25 +1,25 @@
-"""What a training run is told and what it reports: `Cell` in, `CellResult` out; plain values.
+"""What a training run is told and what it reports: `RunSpec` in, `RunResult` out; plain values.
 
-Records, MLflow and the fits are made from `CellResult.to_dict`, so every field says its unit.
+Records, MLflow and the fits are made from `RunResult.to_dict`, so every field says its unit.
 """
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from jetscale.objectives.classify import Scores
-from jetscale.study import Controls, ModelSize
+from jetscale.study import ModelSize, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class RunSpec:
     """One training run, apart from its data."""
 
-    identity: str
-    """Key of the cell; a checkpoint of another identity is not used."""
+    key: str
+    """Key of the spec; a checkpoint of another identity is not used."""
     size: ModelSize
     classes: tuple[str, ...]
     """Class names in label order."""
-    controls: Controls
+    recipe: Recipe
     epochs: int
     """Passes over the training jets."""
     seed: int
@@ -27,17 +27,17 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CellResult:
-    """What a finished cell is worth and what it cost."""
+class RunResult:
+    """What a finished spec is worth and what it cost."""
 
-    identity: str
+    key: str
     device: str
     ranks: int
     """Data-parallel processes."""
-    parameters: int
-    non_embedding_parameters: int
-    unique_jets: int
+    params: int
+    params_non_embedding: int
     examples: int
+    examples_seen: int
     """Jets seen, epochs x unique jets."""
     steps: int
     peak_rate: float
@@ -48,17 +48,17 @@ class CellResult:
     """(steps done, validation loss); the last point is the end."""
     validation: Scores | None
     test: Scores | None
-    training_flops: float
+    flops: float
     """Forward and backward, real constituents."""
-    training_flops_padded: float
-    """The same with every jet padded to controls.constituents."""
-    six_nd: float
+    flops_padded: float
+    """The same with every jet padded to recipe.data.constituents."""
+    flops_6nd: float
     """6 x non-embedding parameters x constituents seen."""
     constituents: int
     """Real constituents seen in training."""
     tokens: int
     """Constituents computed by this process, padding included."""
-    seconds: dict[str, float]
+    timings: dict[str, float]
     """Wall seconds of ``batches`` (assembly), ``steps``, ``evaluation`` and ``total``, and ``cpu``
     seconds of the process; summed over interruptions."""
     jets_per_second: float

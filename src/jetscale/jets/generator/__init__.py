@@ -1,1 +1,4 @@
 """Pythia: hard processes, decays, showers, and the labels of jets."""
+
+VERSION = 3
+"""Raised when the simulation makes other jets from the same seed."""

@@ -1,12 +1,12 @@
 from dataclasses import replace
 
 import pytest
+from jetscale.sweep.results import attach, results
 
 from jetscale.digests import digest
 from jetscale.errors import StudyError
-from jetscale.plan import cells
+from jetscale.plan import plan_runs
 from jetscale.store.records import RecordStore, study_folder
-from jetscale.sweep.results import attach, results
 
 
 @pytest.fixture
@@ -30,14 +30,14 @@ def test_records_are_mirrored_and_pulled(study, store, tmp_path):
 
 
 @pytest.mark.integration
-def test_cells_of_an_older_sweep_file_are_left_out(study, store, tmp_path):
+def test_runs_of_an_older_sweep_file_are_left_out(study, store, tmp_path):
     fewer = replace(study, seeds=(1,))
     assert len(results(fewer, tmp_path, database(tmp_path))[0]) == 4
     more = replace(study, seeds=(1, 2, 3))
     frame, warnings = results(more, tmp_path, database(tmp_path))
     assert len(frame) == 8
-    assert warnings == ["4 of 12 cells are not done yet"]
-    other = replace(study, controls=replace(study.controls, epochs=5))
+    assert warnings == ["4 of 12 runs are not done yet"]
+    other = replace(study, recipe=study.recipe.change(epochs=5))
     with pytest.raises(StudyError, match=r"has no finished runs \(10 with other settings"):
         results(other, tmp_path, database(tmp_path))
 
@@ -71,6 +71,6 @@ def test_without_mlflow_the_records_answer(study, store, tmp_path):
 def test_runs_with_other_controls_are_refused(study, store, tmp_path, records):
     other = {"epochs": 9, "architecture": "a"}
     store.write(replace(records[-1], controls=other, controls_digest=digest(other)))
-    assert records[-1].key == cells(study)[-1].key
+    assert records[-1].key == plan_runs(study)[-1].key
     with pytest.raises(StudyError, match=r"epochs: .* against"):
         results(study, tmp_path, "sqlite:////proc/nowhere/mlflow.db")

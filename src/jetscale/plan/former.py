@@ -1,0 +1,49 @@
+"""Keys that version 0.1 gave to the runs of a study, so that its results are found again.
+
+That version hashed the settings flat and the architecture as a sentence. Its results are those of
+today as long as every version below is what it was then.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jetscale.digests import digest
+from jetscale.plan.identity import pretraining_identity, recipe_of, source_identity
+from jetscale.plan.run import Run
+from jetscale.study import Simulated, Study
+
+_ARCHITECTURE = "pre-norm transformer, RMSNorm, SwiGLU, mean and attention pooling, version 1"
+_VERSIONS = {
+    "data.version": 1,
+    "model.architecture": "transformer",
+    "model.architecture_version": 1,
+    "model.objective": "classify",
+    "model.objective_version": 1,
+    "training.version": 1,
+    "training.precision": "float32",
+}
+_SIMULATED = 3
+
+
+def former_keys(study: Study, runs: Sequence[Run]) -> dict[str, str]:
+    """Key of a run to the key that version 0.1 gave it; empty where results would differ."""
+    recipe = recipe_of(study)
+    source = source_identity(study)
+    same = all(
+        recipe[name.split(".")[0]][name.split(".")[1]] == value for name, value in _VERSIONS.items()
+    )
+    if not same or (isinstance(study.source, Simulated) and source["simulated"] != _SIMULATED):
+        return {}
+    fixed = {"architecture": _ARCHITECTURE, "controls": flat_settings(recipe), "source": source}
+    pretraining = {m.name: pretraining_identity(study, m) for m in study.mixtures}
+    return {
+        run.key: digest(fixed | {"pretraining": pretraining[run.mixture.name]} | run.own_fields())
+        for run in runs
+    }
+
+
+def flat_settings(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a recorded recipe as version 0.1 listed them, without versions."""
+    groups = ("data", "optimiser", "schedule", "evaluation")
+    flat = {name: value for group in groups for name, value in recipe[group].items()}
+    return {name: value for name, value in flat.items() if name not in ("version", "source")}

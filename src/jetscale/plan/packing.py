@@ -1,0 +1,65 @@
+"""Trials: which runs one Ray Train worker group executes.
+
+Starting a worker group takes half a minute and a small run takes seconds, so a trial packs many
+runs. Runs of one chain (mixture, size and seed) stay together: fine-tuning needs the trunk.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from jetscale.digests import digest
+from jetscale.plan.cost import seconds
+from jetscale.plan.run import Run
+from jetscale.study import ModelSize
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Runs that one worker group executes in this order."""
+
+    name: str
+    runs: tuple[Run, ...]
+
+
+def chains(todo: Iterable[Run]) -> list[list[Run]]:
+    """Runs grouped by what must happen in order: mixture, size and seed."""
+    groups: dict[tuple[str, ModelSize, int], list[Run]] = {}
+    for run in todo:
+        groups.setdefault((run.mixture.name, run.size, run.seed), []).append(run)
+    return list(groups.values())
+
+
+def pack(
+    todo: Sequence[Run],
+    slots: int,
+    *,
+    longest: float = 1800.0,
+    cost: Callable[[Run], float] = seconds,
+) -> tuple[Trial, ...]:
+    """Trials of similar length: longest chain first, each to the shortest trial so far.
+
+    Parameters
+    ----------
+    todo
+        Runs to do, trunks before the runs that need them.
+    slots
+        Trials that can run at the same time; the number of trials is a multiple of it where there
+        are enough chains.
+    longest
+        Target for the length of a trial in seconds of one slot.
+    """
+    groups = sorted(chains(todo), key=lambda chain: -sum(map(cost, chain)))
+    if not groups:
+        return ()
+    waves = max(1, ceil(sum(map(cost, todo)) / (longest * slots)))
+    bins: list[list[Run]] = [[] for _ in range(min(len(groups), waves * slots))]
+    loads = [0.0] * len(bins)
+    for chain in groups:
+        shortest = loads.index(min(loads))
+        bins[shortest] += chain
+        loads[shortest] += sum(map(cost, chain))
+    return tuple(
+        Trial(name=f"trial-{digest([run.key for run in chosen])[:8]}", runs=tuple(chosen))
+        for chosen in bins
+    )

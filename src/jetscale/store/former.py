@@ -1,0 +1,79 @@
+"""Records of version 0.1 (schema 1) read as records of today.
+
+Nothing is written: the old files stay as they are, under the keys they had.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jetscale.digests import digest
+from jetscale.errors import StorageError
+from jetscale.store.record import Record
+
+SCHEMA = 1
+_REFERENCE_WIDTH = 16
+_SAME = (
+    "study", "kind", "mixture", "parts", "width", "layers", "heads", "seed", "subset", "params",
+    "params_non_embedding", "examples", "examples_seen", "steps", "flops", "flops_padded",
+    "flops_6nd", "pretraining_flops", "validation_loss", "scores", "curve", "streams", "timings",
+    "device", "host", "versions", "started", "finished",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Former:
+    """What it takes to read the results of version 0.1 as those of a study of today."""
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Key of a run to the one it had."""
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """The recipe of the study: equal keys mean equal settings."""
+
+
+def upgrade_record(
+    values: Mapping[str, Any], former: Former, name: str, pretraining_examples: int
+) -> Record:
+    """The record of today that a record of schema 1 describes.
+
+    Version 0.1 computed tokens and dropped them: they stay unknown. Constituents, the peak rate and
+    the jets per second follow from what it kept. ``pretraining_examples`` are those of the trunk,
+    whose record is another file.
+
+    Raises
+    ------
+    StorageError
+        A field is missing: the file is damaged.
+    """
+    try:
+        return _upgrade(values, former, pretraining_examples)
+    except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
+        raise StorageError(
+            f"{name}: not a record of schema 1 ({type(error).__name__}: {error}); remove the file"
+        ) from error
+
+
+def _upgrade(values: Mapping[str, Any], former: Former, pretraining_examples: int) -> Record:
+    now = {old: new for new, old in former.keys.items()}
+    recipe = dict(former.recipe)
+    pretraining = values["kind"] == "pretrain"
+    epochs = recipe["schedule"]["pretraining_epochs" if pretraining else "epochs"]
+    optimiser, timings = recipe["optimiser"], values["timings"]
+    width_rule = (_REFERENCE_WIDTH / values["width"]) ** optimiser["width_exponent"]
+    trunk = values["trunk"]
+    return Record(
+        **{name: values[name] for name in _SAME},
+        key=now[values["key"]],
+        trunk=None if trunk is None else now[trunk],
+        epochs=epochs,
+        loss=None if pretraining else values["loss"],
+        training_loss=values["curve"]["training_loss"][-1][1],
+        pretraining_examples=pretraining_examples,
+        constituents=round(values["flops_6nd"] / (6 * values["params_non_embedding"])),
+        tokens=None,
+        peak_rate=optimiser["learning_rate"] * width_rule,
+        jets_per_second=values["examples_seen"] / (timings["batches"] + timings["steps"]),
+        ranks=1,
+        recipe=recipe,
+        recipe_digest=digest(recipe),
+    )

@@ -1,0 +1,173 @@
+"""The record of a run: what was asked, what came out, what it cost.
+
+A record is written by the worker that trained the run, before anything else is told. It is the
+truth about the run: MLflow mirrors it without loss, the analysis can be redone from it, and a run
+with a record is never trained again.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, get_type_hints
+
+import pandas as pd
+
+from jetscale.errors import StorageError
+
+SCHEMA = 2
+"""Raised when the fields change; `jetscale.store.former` reads schema 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """Result of one run; plain JSON types throughout, None where a number does not exist."""
+
+    key: str
+    """Identity of the run (see `jetscale.plan.Run`)."""
+    study: str
+    """Name of the study that trained it."""
+    kind: str
+    """``pretrain`` or ``finetune``."""
+    mixture: str
+    """Name of the pretraining mixture."""
+    parts: dict[str, float]
+    """Part of the mixture to its weight; empty from scratch."""
+    width: int
+    """Model width."""
+    layers: int
+    """Blocks."""
+    heads: int
+    """Attention heads."""
+    seed: int
+    """Training seed."""
+    subset: int
+    """Which order of the training pool the D jets are the first of."""
+    epochs: int
+    """Passes over the D jets."""
+    trunk: str | None
+    """Key of the pretraining run it started from; None from random weights."""
+    params: int
+    """Trainable parameters N."""
+    params_non_embedding: int
+    """Those of the blocks alone."""
+    examples: int
+    """Distinct jets D."""
+    examples_seen: int
+    """Jets seen in training, epochs x D."""
+    pretraining_examples: int
+    """Distinct jets of the pretraining run it started from; 0 from random weights."""
+    steps: int
+    """Optimiser steps."""
+    constituents: int
+    """Real constituents seen in training."""
+    tokens: int | None
+    """Constituents computed in training, padding included; None where it was not kept."""
+    peak_rate: float
+    """Largest learning rate of the trunk."""
+    flops: float
+    """Training FLOPs, forward and backward, real constituents, a multiply-add is 2 FLOPs."""
+    flops_padded: float
+    """The same with every jet padded to ``data.constituents`` of the recipe."""
+    flops_6nd: float
+    """6 x non-embedding parameters x constituents seen."""
+    pretraining_flops: float
+    """Training FLOPs of the pretraining run it started from; 0 from random weights."""
+    loss: float | None
+    """Test loss after the last step; None for a pretraining run, which is not tested."""
+    validation_loss: float | None
+    """Validation loss after the last step; None for a pretraining run."""
+    training_loss: float
+    """Mean training loss of the last point of the training curve."""
+    scores: dict[str, Any]
+    """Scores of the objective on the test jets, by name; empty for a pretraining run."""
+    curve: dict[str, list[list[float]]]
+    """``training_loss`` and ``validation_loss`` as points [steps done, loss]."""
+    recipe: dict[str, Any]
+    """What was held fixed, with versions (see `jetscale.plan.identity.recipe_of`)."""
+    recipe_digest: str
+    """Digest of ``recipe``; runs of different digests are not compared."""
+    streams: dict[str, str]
+    """Stream that the run read to the digest of its content."""
+    timings: dict[str, float]
+    """Wall seconds of batches, steps, evaluation and in total, and cpu seconds of the process."""
+    jets_per_second: float
+    """Jets seen over the seconds in batches and steps."""
+    ranks: int
+    """Data-parallel processes."""
+    device: str
+    """Where it was trained: ``cpu`` or the name of the GPU."""
+    host: str
+    """Name of the machine."""
+    versions: dict[str, str]
+    """Library to its version."""
+    started: float
+    """Unix time in seconds."""
+    finished: float
+    """Unix time in seconds."""
+    schema: int = SCHEMA
+    """Version of these fields."""
+
+    def to_json(self) -> bytes:
+        """The record as indented JSON."""
+        return (json.dumps(asdict(self), indent=2, allow_nan=False) + "\n").encode()
+
+
+TYPES: Mapping[str, Any] = get_type_hints(Record)
+"""Field of `Record` to its type."""
+SCALARS = tuple(
+    name for name, kind in TYPES.items() if kind in (str, int, float, int | None, float | None)
+)
+
+
+def parse_record(values: Mapping[str, Any], name: str) -> Record:
+    """The record that a mapping of plain values describes.
+
+    Raises
+    ------
+    StorageError
+        The values are of another schema, or a field is missing, unknown or of another type.
+    """
+    schema = values.get("schema")
+    if schema != SCHEMA:
+        raise StorageError(
+            f"{name}: schema {schema!r}, this version of jetscale reads 1 and {SCHEMA}; use the "
+            "version that wrote it"
+        )
+    wrong = sorted(values.keys() ^ TYPES.keys())
+    if wrong:
+        raise StorageError(f"{name}: field {wrong[0]!r} is missing or unknown; remove the file")
+    for field, kind in TYPES.items():
+        plain = getattr(kind, "__origin__", kind)
+        value = values[field]
+        good = isinstance(value, plain) and (plain is bool or not isinstance(value, bool))
+        if not good and not (plain is float and type(value) is int):
+            raise StorageError(f"{name}: {field} is {value!r}, needs {kind}; remove the file")
+    return Record(**values)
+
+
+def make_table(records: Iterable[Record]) -> pd.DataFrame:
+    """Fine-tuning records as the run table of `jetscale.scaling`, one row per run.
+
+    Columns: every scalar field of `Record` but the test loss of runs without one; ``seconds``, the
+    wall seconds of the run; ``unique_examples``, the distinct jets D under the name that the law of
+    repetition wants; ``trunk``, shared by runs that start from one pretraining (a run from random
+    weights has its own key); then ``recipe``, ``streams`` and ``versions`` as mappings. Rows are
+    ordered by mixture, parameters, examples and seed.
+    """
+    rows = [
+        {name: getattr(record, name) for name in SCALARS}
+        | {
+            "seconds": record.timings["total"],
+            "unique_examples": record.examples,
+            "trunk": record.trunk or record.key,
+            "recipe": record.recipe,
+            "streams": record.streams,
+            "versions": record.versions,
+        }
+        for record in records
+        if record.kind == "finetune"
+    ]
+    more = ("seconds", "unique_examples", "trunk", "recipe", "streams", "versions")
+    frame = pd.DataFrame(rows, columns=[*SCALARS, *more])
+    frame = frame.astype({"tokens": "Int64", "loss": float, "validation_loss": float})
+    return frame.sort_values(["mixture", "params", "examples", "seed"], ignore_index=True)

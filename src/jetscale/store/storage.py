@@ -1,0 +1,58 @@
+"""Storage: the small files of a study by name, wherever they lie.
+
+Records, failures and signs of life are read and written through this protocol alone, so that
+another place needs another class and nothing else.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+from jetscale.store.local import atomic_path, storage_error
+
+
+class Storage(Protocol):
+    """Files by name, such as ``records/0123.json``; a file is whole or not there."""
+
+    def read(self, name: str) -> bytes | None:
+        """Content of a file; None where there is none."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file in place, at once and durably; raises StorageError where that is refused."""
+
+    def delete(self, name: str) -> None:
+        """Remove a file if it is there."""
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files in a folder, sorted; none where there is no folder."""
+
+
+class LocalStorage:
+    """A folder of this machine, or one that all nodes of a cluster share."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, name: str) -> bytes | None:
+        """Content of a file; None where there is none."""
+        try:
+            return (self.folder / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise storage_error(self.folder / name, error, verb="read") from error
+
+    def write(self, name: str, content: bytes) -> None:
+        """Put a file in place, at once and durably; raises StorageError where that is refused."""
+        with atomic_path(self.folder / name) as temporary:
+            temporary.write_bytes(content)
+
+    def delete(self, name: str) -> None:
+        """Remove a file if it is there."""
+        (self.folder / name).unlink(missing_ok=True)
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files in a folder, sorted; none where there is no folder."""
+        found = self.folder / folder
+        if not found.is_dir():
+            return []
+        return sorted(f"{folder}/{p.name}" for p in found.iterdir() if not p.name.startswith("."))

@@ -1,0 +1,228 @@
+"""The recipe of a study: everything that must not vary between its mixtures, in five groups.
+
+A record carries the recipe with the versions of the code that carried it out
+(`jetscale.plan.identity`); runs of different recipes are never compared.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from typing import Any
+
+from jetscale.errors import StudyError, unknown
+from jetscale.jets.schema import features_of
+from jetscale.study.checks import number, plain, positive_int, require
+
+BUDGETS = ("jets", "flops")
+PRECISIONS = ("float32",)
+
+
+def _check_numbers(group: Any, owner: str) -> None:
+    """Replace the int and float fields of a frozen group by checked plain numbers."""
+    for f in fields(group):
+        if f.type is int or f.type is float:
+            check = positive_int if f.type is int else number
+            plain(group, f.name, check(owner, f.name, getattr(group, f.name)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Which jets are used and how they become inputs."""
+
+    pretraining_jets: int
+    """Distinct jets each mixture is pretrained on; see ``pretraining_budget``."""
+    features: str = "kinpid"
+    """Feature set: kin, kinpid or full."""
+    constituents: int = 128
+    """Leading constituents kept per jet."""
+    pretraining_budget: str = "jets"
+    """Equal between mixtures: ``jets``, or ``flops``. With ``flops`` every mixture trains on
+    as many jets as cost what ``pretraining_jets`` typical jets cost, at most twice their number."""
+    scale_pt: float | None = None
+    """Jet pT in GeV to which four-vectors are scaled before the first two features, as Sophon does
+    with 500 (arXiv 2405.12972); None leaves them as they are."""
+    stream_seed: int = 1
+    """Seed of the order of all streams; independent of the training seeds."""
+
+    def __post_init__(self) -> None:
+        features_of(self.features)
+        _check_numbers(self, "recipe.data")
+        require(
+            self.pretraining_budget in BUDGETS,
+            f"recipe.data: {unknown('pretraining_budget', self.pretraining_budget, BUDGETS)}",
+        )
+        if self.scale_pt is not None:
+            plain(self, "scale_pt", number("recipe.data", "scale_pt", self.scale_pt))
+            require(self.scale_pt > 0, f"recipe.data: scale_pt is {self.scale_pt}, needs > 0")
+
+    @property
+    def pretraining_pool(self) -> int:
+        """Jets of each pretraining stream: equal FLOPs may take more jets than equal jets."""
+        return self.pretraining_jets * (2 if self.pretraining_budget == "flops" else 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What is trained, and to do what."""
+
+    architecture: str = "transformer"
+    """A registered architecture, or ``package.module:function`` for a model of your own (see
+    `jetscale.models.protocol`)."""
+    objective: str = "classify"
+    """A registered objective (see `jetscale.objectives.protocol`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimiser:
+    """AdamW with decoupled weight decay on matrices and one gradient norm over all parameters."""
+
+    learning_rate: float = 1e-2
+    """Peak rate at width 16; others get learning_rate x (16 / width)^width_exponent."""
+    width_exponent: float = 0.75
+    """Exponent of the width rule."""
+    head_multiplier: float = 5.0
+    """Rate of the output head relative to the trunk."""
+    beta1: float = 0.9
+    """AdamW first-moment decay."""
+    beta2: float = 0.98
+    """AdamW second-moment decay."""
+    weight_decay: float = 0.01
+    """AdamW decoupled weight decay, on matrices only."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+
+    def __post_init__(self) -> None:
+        _check_numbers(self, "recipe.optimiser")
+        for name in ("learning_rate", "head_multiplier", "clip"):
+            value = getattr(self, name)
+            require(value > 0, f"recipe.optimiser: {name} is {value}, needs > 0")
+        for name in ("beta1", "beta2", "weight_decay"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"recipe.optimiser: {name} is {value}, needs 0 <= value < 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Batches, passes and the course of the rate: linear warm-up, then cosine to zero."""
+
+    batch_size: int = 16
+    """Jets per optimiser step."""
+    epochs: int = 2
+    """Passes over the D jets of a run; optimiser steps = epochs x ceil(D / batch_size)."""
+    pretraining_epochs: int = 2
+    """Passes over the pretraining jets."""
+    warmup: float = 0.1
+    """Share of the steps with linearly rising rate, at least 2 steps."""
+
+    def __post_init__(self) -> None:
+        _check_numbers(self, "recipe.schedule")
+        require(
+            0 <= self.warmup < 1,
+            f"recipe.schedule: warmup is {self.warmup}, needs 0 <= value < 1",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What every run is scored on, after its last step."""
+
+    validation_jets: int
+    """Downstream jets for choosing settings."""
+    test_jets: int
+    """Downstream jets for the reported scores."""
+
+    def __post_init__(self) -> None:
+        _check_numbers(self, "recipe.evaluation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that must not vary between mixtures.
+
+    Examples
+    --------
+    >>> recipe = Recipe(
+    ...     data=Data(pretraining_jets=12_000, constituents=32),
+    ...     schedule=Schedule(epochs=4),
+    ...     evaluation=Evaluation(validation_jets=2_000, test_jets=4_000),
+    ... )
+    >>> recipe.optimiser.learning_rate
+    0.01
+    """
+
+    data: Data
+    evaluation: Evaluation
+    model: Model = field(default_factory=Model)
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    schedule: Schedule = field(default_factory=Schedule)
+    precision: str = "float32"
+    """Number format of weights, activations and optimiser state."""
+
+    def __post_init__(self) -> None:
+        for name, kind in GROUPS.items():
+            good = isinstance(getattr(self, name), kind)
+            require(good, f"recipe: {name} must be a {kind.__name__}")
+        require(
+            self.precision in PRECISIONS,
+            f"recipe: {unknown('precision', self.precision, PRECISIONS)}",
+        )
+
+    def change(self, **settings: Any) -> "Recipe":
+        """The recipe with some settings of its groups replaced, whichever group they are in.
+
+        Examples
+        --------
+        >>> recipe = Controls(pretraining_jets=10, validation_jets=5, test_jets=5)
+        >>> recipe.change(epochs=3, learning_rate=0.02).schedule.epochs
+        3
+        """
+        changed = {
+            name: replace(getattr(self, name), **values)
+            for name, values in _by_group(settings).items()
+        }
+        return replace(self, **changed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The recipe as nested plain values."""
+        return asdict(self)
+
+
+GROUPS: dict[str, Any] = {
+    "data": Data,
+    "model": Model,
+    "optimiser": Optimiser,
+    "schedule": Schedule,
+    "evaluation": Evaluation,
+}
+"""Field of `Recipe` to the group that it holds."""
+
+
+def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Flat settings by the group they belong to; raises StudyError for an unknown one."""
+    group_of = {f.name: name for name, group in GROUPS.items() for f in fields(group)}
+    chosen: dict[str, dict[str, Any]] = {}
+    for setting, value in settings.items():
+        if setting not in group_of:
+            raise StudyError(unknown("setting of a recipe", setting, group_of))
+        chosen.setdefault(group_of[setting], {})[setting] = value
+    return chosen
+
+
+def Controls(**settings: Any) -> Recipe:
+    """The recipe whose groups hold ``settings``, given flat as sweep files of version 0.1 do.
+
+    Examples
+    --------
+    >>> Controls(pretraining_jets=10, validation_jets=5, test_jets=5, epochs=4).schedule.epochs
+    4
+
+    Raises
+    ------
+    StudyError
+        A setting is unknown or missing.
+    """
+    chosen = _by_group(settings)
+    for name, group in GROUPS.items():
+        for f in fields(group):
+            given = f.name in chosen.get(name, {}) or f.default is not MISSING
+            require(given, f"recipe.{name}: needs {f.name}")
+    return Recipe(**{name: group(**chosen.get(name, {})) for name, group in GROUPS.items()})

@@ -1,0 +1,96 @@
+"""The finished runs of a study as the table that the analysis works on.
+
+The table comes from MLflow, and from the record files where MLflow does not answer; both give the
+same one. Only runs of the study as it is now are in it: runs with other settings stay in MLflow and
+in the record store, but are not mixed in.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import pandas as pd
+
+from jetscale.errors import StorageError, StudyError, SweepError
+from jetscale.plan import plan_runs
+from jetscale.plan.identity import check_same_recipe, report_variation
+from jetscale.store.home import Home
+from jetscale.store.record import Record, make_table
+from jetscale.study import Study
+from jetscale.sweep.follow import LiveMirror
+from jetscale.tracking.address import has_results
+
+
+class RunSource(StrEnum):
+    """Where a run table is read from."""
+
+    MLFLOW = "mlflow"
+    RECORDS = "records"
+
+
+def load_runs(
+    study: Study, home: Home, tracking: str, source: RunSource | None = None
+) -> tuple[pd.DataFrame, list[str]]:
+    """Run table of a study (see `jetscale.store.record.make_table`) and warnings about it.
+
+    Parameters
+    ----------
+    source
+        Where to read the runs. If not given: MLflow, after mirroring records it does not have yet,
+        and the record files with a warning where MLflow does not answer.
+
+    Raises
+    ------
+    StudyError
+        No run of this study has finished, or the runs were made with different recipes.
+    SweepError
+        MLflow was asked for and does not answer.
+    """
+    planned = plan_runs(study)
+    keys = {run.key for run in planned if run.kind == "finetune"}
+    live = LiveMirror(study, home, planned, tracking)
+    records, warnings = _read(live, source)
+    frame = make_table(record for record in records if record.key in keys)
+    order = frame["mixture"].map([mixture.name for mixture in study.mixtures].index)
+    frame = frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+    if frame.empty:
+        others = live.store.count_others(live.keys)
+        hint = f" ({others} with other settings are kept)" if others else ""
+        raise StudyError(
+            f"study {study.name!r} has no finished runs{hint}: start it with `jetscale run`"
+        )
+    check_same_recipe(frame)
+    warnings += report_variation(frame)
+    if len(frame) < len(keys):
+        warnings.append(f"{len(keys) - len(frame)} of {len(keys)} runs are not done yet")
+    return frame, warnings
+
+
+def _read(live: LiveMirror, source: RunSource | None) -> tuple[list[Record], list[str]]:
+    records = list(live.store.read_all(live.keys).values())
+    if source is RunSource.RECORDS or not (records or has_results(live.uri)):
+        return records, []
+    if records:  # reading never makes an experiment for a study that has no runs
+        live.push()
+    try:
+        if live.behind and source is None:
+            return records, [f"{live.behind}; using the record files instead"]
+        return live.mirror.pull(live.keys), []
+    except (SweepError, StorageError) as error:
+        if source is RunSource.MLFLOW:
+            raise
+        return records, [f"{error}; using the record files instead"]
+
+
+def attach(study: Study, home: Home, tracking: str, texts: Mapping[str, str]) -> str:
+    """Keep texts, by file name, as artifacts of the study's parent run in MLflow.
+
+    Returns
+    -------
+    str
+        Why MLflow did not take them; empty where it did.
+    """
+    try:
+        LiveMirror(study, home, plan_runs(study), tracking).attach(texts)
+    except (SweepError, StorageError) as error:
+        return f"{error}; the report is not in MLflow"
+    return ""

@@ -1,0 +1,77 @@
+"""Where MLflow is: a tracking server, or a file in the results folder."""
+
+import json
+import os
+import re
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from jetscale.digests import digest
+from jetscale.store.home import Home
+from jetscale.store.local import write_json
+
+_SQLITE = "sqlite:///"
+
+
+def tracking_uri(home: Home) -> str:
+    """MLFLOW_TRACKING_URI if it is set and not empty, else a sqlite file in the results folder.
+
+    The path is quoted: MLflow takes the file of an address such as ``sqlite:///a%20b/x.db`` to be
+    ``a b/x.db``.
+    """
+    given = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+    return given or _SQLITE + quote(str(home.database.resolve()))
+
+
+def database_of(uri: str) -> Path | None:
+    """The file of a sqlite address; None for any other address.
+
+    Examples
+    --------
+    >>> database_of("sqlite:////data/my%20runs/mlflow.db")
+    PosixPath('/data/my runs/mlflow.db')
+    """
+    return Path(unquote(uri.removeprefix(_SQLITE))) if uri.startswith(_SQLITE) else None
+
+
+def has_results(uri: str) -> bool:
+    """False for a sqlite file that does not exist; opening it would make one."""
+    database = database_of(uri)
+    return database is None or database.exists()
+
+
+def hide_password(text: str) -> str:
+    """The text with the passwords of the addresses in it replaced by stars.
+
+    Examples
+    --------
+    >>> hide_password("no answer from http://me:secret@host:5000/x")
+    'no answer from http://me:***@host:5000/x'
+    """
+    return re.sub(r"(\w+://[^\s:/@]*):[^\s@]+@", r"\1:***@", text)
+
+
+def is_server(uri: str) -> bool:
+    """True where MLflow answers over HTTP and has a UI of its own."""
+    return urlsplit(uri).scheme in ("http", "https")
+
+
+def identify_home(home: Home, uri: str) -> str:
+    """What a tracking server knows a results folder by.
+
+    The database of a folder knows one folder only. On a server the name is drawn once and kept in
+    the folder with a digest of the place: a copy or a moved folder draws its own, so that no two
+    folders ever take each other's runs for theirs.
+    """
+    if database_of(uri) == home.database.resolve():
+        return "own"
+    place = digest(str(home.path.resolve()))
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(home.identity.read_text())
+        if kept["place"] == place:
+            return str(kept["id"])
+    drawn = uuid.uuid4().hex
+    write_json(home.identity, {"id": drawn, "place": place})
+    return drawn

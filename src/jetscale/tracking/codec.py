@@ -1,0 +1,121 @@
+"""A record as an MLflow run and back, without loss.
+
+What a run is told (strings and the numbers that name it) becomes parameters, what it measured
+metrics, mappings tags of JSON. MLflow keeps a metric as a double, so floats come back bit for bit
+and integers up to 2^53. A field that is None is left out.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jetscale.store.record import TYPES, Record, parse_record
+
+PREFIX = "jetscale."
+CURVE = "curve/"
+_TAG_LENGTH = 4000
+"""Characters of a mapping kept in one tag; MLflow's own limits are above this."""
+_PARAMS = (
+    "key", "study", "kind", "mixture", "width", "layers", "heads", "seed", "subset", "epochs",
+    "trunk", "params", "params_non_embedding", "examples", "pretraining_examples",
+    "recipe_digest", "device", "host", "ranks", "schema",
+)  # fmt: skip
+_METRICS = tuple(
+    name
+    for name, kind in TYPES.items()
+    if name not in _PARAMS and kind in (int, float, int | None, float | None)
+)
+_MAPPINGS = ("parts", "scores", "recipe", "streams", "timings", "versions")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoded:
+    """What MLflow keeps of one record."""
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    points: tuple[tuple[str, float, int], ...]
+    """(name, value, step) of the curves and of the scores, for charts."""
+    tags: Mapping[str, str]
+
+
+def encode(record: Record) -> Encoded:
+    """What MLflow is to keep of a record.
+
+    Scores and seconds are metrics as well, for charts; they are read back from their tags.
+    """
+    params = {name: getattr(record, name) for name in _PARAMS}
+    metrics = {name: getattr(record, name) for name in _METRICS}
+    tags: dict[str, str] = {}
+    for name in _MAPPINGS:
+        text = json.dumps(getattr(record, name), allow_nan=False)
+        for i in range(0, len(text), _TAG_LENGTH):
+            part = f".{i // _TAG_LENGTH}" if i else ""
+            tags[f"{PREFIX}{name}{part}"] = text[i : i + _TAG_LENGTH]
+    points = [
+        (f"{CURVE}{name}", float(value), int(step))
+        for name, curve in record.curve.items()
+        for step, value in curve
+    ]
+    shown = _flatten({"scores": record.scores, "timings": record.timings})
+    points += [(name, value, record.steps) for name, value in shown.items()]
+    return Encoded(
+        params={name: str(value) for name, value in params.items() if value is not None},
+        metrics={name: float(value) for name, value in metrics.items() if value is not None},
+        points=tuple(points),
+        tags=tags,
+    )
+
+
+def decode(
+    params: Mapping[str, str],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    curve: Mapping[str, list[list[float]]],
+    name: str,
+) -> Record:
+    """The record that `encode` was given.
+
+    Parameters
+    ----------
+    curve
+        Points of the curves; MLflow gives them one name at a time, and a run table needs none.
+    name
+        What to call the run in messages.
+
+    Raises
+    ------
+    StorageError
+        A field is missing or of another type: somebody edited the run.
+    """
+    values: dict[str, Any] = {"curve": dict(curve)}
+    for field, kind in TYPES.items():
+        if field in _MAPPINGS:
+            parts = [f"{PREFIX}{field}"]
+            while f"{PREFIX}{field}.{len(parts)}" in tags:
+                parts.append(f"{PREFIX}{field}.{len(parts)}")
+            values[field] = _parse("".join(tags.get(part, "") for part in parts))
+        elif field != "curve":
+            found: Any = params.get(field) if field in _PARAMS else metrics.get(field)
+            # of optional fields the first alternative is the type
+            convert = kind if isinstance(kind, type) else kind.__args__[0]
+            values[field] = None if found is None else convert(found)
+    return parse_record(values, name)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    out: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            out |= _flatten(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float):
+            out[f"{prefix}{name}"] = float(value)
+    return out
