@@ -12,49 +12,7 @@ from pathlib import Path
 import pytest
 
 from jetscale.errors import DataError, MissingExtra, SweepError
-from jetscale.executor import RETRIES, ProcessPool, in_process, process_pool
-
-
-@pytest.fixture(scope="module")
-def pool():
-    with process_pool(2) as executor:
-        yield executor
-    assert multiprocessing.active_children() == []
-
-
-@pytest.fixture(scope="module")
-def on_ray():
-    ray = pytest.importorskip("ray")
-    from jetscale.compute.tasks import RayExecutor
-
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=100_000_000,
-        log_to_driver=False,
-        logging_level="CRITICAL",
-    )
-    yield RayExecutor(2)
-    ray.shutdown()
-
-
-RAY = pytest.param("on_ray", marks=[pytest.mark.integration, pytest.mark.filterwarnings("default")])
-
-
-@pytest.fixture(params=["in_process", "pool", RAY])
-def executor(request):
-    """Each of the three."""
-    if request.param == "in_process":
-        return in_process
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(params=["pool", RAY])
-def remote(request):
-    """The two whose calls run in other processes."""
-    return request.getfixturevalue(request.param)
+from jetscale.executor import RETRIES, ProcessPool, process_pool
 
 
 def square(x):

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from jetscale.sweep.results import results
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs
 from jetscale.store.records import Record, RecordStore, study_folder
 from jetscale.study.load import load_study
 from jetscale.sweep.launch import run_study
-from jetscale.sweep.results import results
 from jetscale.tracking.mirror import Mirror, default_uri
 
 pytestmark = [

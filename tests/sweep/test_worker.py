@@ -20,7 +20,7 @@ from jetscale.sweep.worker import Job, run_job
 @pytest.fixture
 def job(tmp_path, given):
     study = replace(given, seeds=(1,), data_sizes=(20,))
-    plans = stream_plans(study, ensure_shards(study, tmp_path, 1, lambda *_: None))
+    plans = stream_plans(study, ensure_shards(study, tmp_path, in_process, lambda *_: None))
     streams = prepare_in_process(plans, tmp_path / "streams")
     RecordStore(tmp_path / "study").prepare()
     return make_job(study, streams, tmp_path)
@@ -70,7 +70,7 @@ def test_only_what_is_missing_is_trained(job):
 def test_a_wider_grid_adds_runs_that_may_be_compared(job, tmp_path):
     run_job(job)
     wider = replace(job.study, data_sizes=(20, 50), seeds=(1, 2), subsets=1)
-    plans = stream_plans(wider, ensure_shards(wider, tmp_path, 1, lambda *_: None))
+    plans = stream_plans(wider, ensure_shards(wider, tmp_path, in_process, lambda *_: None))
     streams = prepare_in_process(plans, tmp_path / "streams")
     assert streams["train-0"] != job.streams["train-0"]
     again = make_job(wider, streams, tmp_path)
@@ -82,7 +82,7 @@ def test_a_wider_grid_adds_runs_that_may_be_compared(job, tmp_path):
 
 def test_a_longer_stream_begins_with_the_shorter_one(job, tmp_path):
     longer = replace(job.study, data_sizes=(20, 50))
-    plans = stream_plans(longer, ensure_shards(longer, tmp_path, 1, lambda *_: None))
+    plans = stream_plans(longer, ensure_shards(longer, tmp_path, in_process, lambda *_: None))
     streams = prepare_in_process(plans, tmp_path / "streams")
     short = open_stream(job.streams["train-0"]).read()
     head = open_stream(streams["train-0"]).read(len(short))
@@ -127,7 +127,7 @@ def test_both_seeds_and_the_mixture_change_the_loss(job):
 def test_equal_flops_decide_the_pretraining_jets(tmp_path, given):
     controls = given.recipe.change(pretraining_jets=30, pretraining_budget="flops")
     study = replace(given, seeds=(1,), data_sizes=(20,), controls=controls)
-    plans = stream_plans(study, ensure_shards(study, tmp_path, 1, lambda *_: None))
+    plans = stream_plans(study, ensure_shards(study, tmp_path, in_process, lambda *_: None))
     job = make_job(study, prepare_in_process(plans, tmp_path / "streams"), tmp_path)
     RecordStore(job.folder).prepare()
     assert run_job(job)["failed"] == 0

@@ -8,6 +8,7 @@ the running tasks, whatever the length of the stream, and the driver holds no je
 """
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import ray.data
 from ray.data.context import DataContext
+from ray.util.annotations import RayDeprecationWarning
 
 from jetscale.compute.tasks import RayExecutor
 from jetscale.executor import RETRIES
@@ -69,8 +71,9 @@ def read_shards(readings: Sequence[Reading]) -> Iterator[int]:
 
 def _rows(columns: list[str], readings: list[Reading]) -> Iterator[dict[str, Any]]:
     by_path = {str(reading): reading for reading in readings}
-    retries = {"max_retries": RETRIES}  # Ray Data itself would retry for ever
-    with _settings():
+    # Ray Data would try for ever where workers die; until 2.64 there is this way to tell it
+    retries = {"max_retries": RETRIES}
+    with _settings(), warnings.catch_warnings(category=RayDeprecationWarning, action="ignore"):
         jets = ray.data.read_parquet(
             list(by_path),
             columns=[*columns, "path"],
