@@ -86,7 +86,7 @@ def by_ray_data(way: str, plan: StreamPlan, folder: Path) -> list[str]:
     folder.mkdir()
     readings = shuffle.readings_of([(plan, open_pools(plan), folder)])
     by_path = {str(reading): reading for reading in readings}
-    with streams._settings(), warnings.catch_warnings():
+    with streams.settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # blocks of the usual size: the object store takes pieces, not shards
         ray.data.DataContext.get_current().target_max_block_size = 128 << 20

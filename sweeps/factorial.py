@@ -18,7 +18,16 @@ Expect      Measure: intervals of the high and the low mixtures do not overlap o
             alignment is the question.
 """
 
-from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
+from jetscale.study import (
+    Data,
+    Evaluation,
+    Mixture,
+    ModelSize,
+    Recipe,
+    Schedule,
+    Simulated,
+    Study,
+)
 
 LIGHT_QCD = "QCD_light,QCD_s,QCD_ss"
 LEPTON_PAIRS = "X_YY_*ee,X_YY_*mm"
@@ -50,12 +59,10 @@ def study() -> Study:
         data_sizes=(500, 1000, 2000, 4000),
         seeds=(1, 2),
         subsets=2,
-        controls=Controls(
-            pretraining_jets=6_000,
-            validation_jets=2_000,
-            test_jets=4_000,
-            constituents=32,
-            epochs=4,
+        recipe=Recipe(
+            data=Data(pretraining_jets=6_000, constituents=32),
+            schedule=Schedule(epochs=4),
+            evaluation=Evaluation(validation_jets=2_000, test_jets=4_000),
         ),
     )
 

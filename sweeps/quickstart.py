@@ -11,7 +11,16 @@ Expect      qcd+bsm below qcd in nearly every run, both below scratch at 500 jet
 Rates were chosen on validation jets of all three mixtures (benchmarks/learning_rate.md).
 """
 
-from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
+from jetscale.study import (
+    Data,
+    Evaluation,
+    Mixture,
+    ModelSize,
+    Recipe,
+    Schedule,
+    Simulated,
+    Study,
+)
 
 
 def study() -> Study:
@@ -33,12 +42,10 @@ def study() -> Study:
         data_sizes=(500, 1000, 2000, 4000, 8000),
         seeds=(1, 2),
         subsets=2,
-        controls=Controls(
-            pretraining_jets=12_000,
-            validation_jets=2_000,
-            test_jets=4_000,
-            constituents=32,
-            epochs=4,
+        recipe=Recipe(
+            data=Data(pretraining_jets=12_000, constituents=32),
+            schedule=Schedule(epochs=4),
+            evaluation=Evaluation(validation_jets=2_000, test_jets=4_000),
         ),
     )
 

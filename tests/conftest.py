@@ -14,6 +14,7 @@ from jetscale.jets import schema
 pytest_plugins = (
     "fixtures.batches",
     "fixtures.executors",
+    "fixtures.former",
     "fixtures.streams",
     "fixtures.studies",
     "fixtures.training",

@@ -35,13 +35,45 @@ MAY_IMPORT = {  # a package and the rooms that may use it
     "plotly": {"jetscale.report"},
 }
 WITHOUT_TORCH = (
+    "jetscale.compute.connect",
+    "jetscale.executor",
+    "jetscale.jets.production.simulation",
+    "jetscale.mixtures.assemble",
     "jetscale.models.transformer.flops",
     "jetscale.plan",
     "jetscale.scaling",
     "jetscale.report",
 )
 FLOW = {  # a room and what it may import of ours
-    "jetscale.jets": {"jetscale.errors", "jetscale.store.local", "jetscale.jets"},
+    "jetscale.executor": {"jetscale.errors"},
+    "jetscale.jets": {
+        "jetscale.errors",
+        "jetscale.executor",
+        "jetscale.store.local",
+        "jetscale.jets",
+    },
+    "jetscale.jets.generator": {
+        "jetscale.errors",
+        "jetscale.jets.arrays",
+        "jetscale.jets.schema",
+        "jetscale.jets.generator",
+    },
+    "jetscale.jets.detector": {
+        "jetscale.jets.arrays",
+        "jetscale.jets.schema",
+        "jetscale.jets.generator",
+        "jetscale.jets.detector",
+    },
+    "jetscale.measures": {
+        "jetscale.errors",
+        "jetscale.jets",
+        "jetscale.mixtures",
+        "jetscale.plan",
+        "jetscale.store",
+        "jetscale.study",
+        "jetscale.training.embed",
+        "jetscale.measures",
+    },
     "jetscale.scaling": {"jetscale.errors", "jetscale.scaling"},
     "jetscale.models": {
         "jetscale.errors",

@@ -323,8 +323,13 @@ def _work(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+    def end_with_parent() -> None:  # even if that one was killed
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
     function: Callable[[Any], Any] | None = None
     while True:
         try:
@@ -334,9 +339,3 @@ def _work(pipe: Connection) -> None:
         function = new or function
         if function is not None:
             pipe.send(attempt(function, item))
-
-
-def _end_with(parent: Any) -> None:
-    """No process outlives the one that started it, even if that one was killed."""
-    parent.join()
-    os._exit(1)

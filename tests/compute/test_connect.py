@@ -11,13 +11,13 @@ import pytest
 
 from jetscale.compute import connect
 from jetscale.compute.connect import (
-    _init_arguments,
-    _private_folder,
     connection,
     cores,
     count,
     executor,
+    init_arguments,
     named_cluster,
+    private_folder,
 )
 from jetscale.errors import SweepError
 from jetscale.executor import ProcessPool
@@ -46,7 +46,7 @@ def test_a_cluster_that_would_wait_for_ever_is_refused(resources):
 
 
 def test_this_machine_offers_a_trial_per_core(monkeypatch):
-    arguments = _init_arguments(None, None)
+    arguments = init_arguments(None, None)
     capacity = count({"CPU": arguments["num_cpus"]}, local=True)
     assert capacity.slots == capacity.cpus == cores()
     assert arguments["include_dashboard"] is False
@@ -55,13 +55,13 @@ def test_this_machine_offers_a_trial_per_core(monkeypatch):
         pages = int(gigabytes * 1e9 / 4096)
         sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": pages}
         monkeypatch.setattr("os.sysconf", sizes.get)
-        found = _init_arguments(None, Path("/tmp/x"))
+        found = init_arguments(None, Path("/tmp/x"))
         assert found["object_store_memory"] == pytest.approx(expected * 1e9, rel=1e-3)
         assert found["_temp_dir"] == "/tmp/x"
 
 
 def test_a_cluster_is_joined_not_configured():
-    arguments = _init_arguments("auto", None)
+    arguments = init_arguments("auto", None)
     assert arguments["address"] == "auto"
     assert "num_cpus" not in arguments
 
@@ -115,7 +115,7 @@ def places(tmp_path, monkeypatch):
 
 def test_where_the_usual_places_serve_nothing_is_changed(places):
     before = dict(os.environ)
-    with _private_folder(local=True) as folder:
+    with private_folder(local=True) as folder:
         assert folder is None
         assert dict(os.environ) == before
 
@@ -123,12 +123,12 @@ def test_where_the_usual_places_serve_nothing_is_changed(places):
 @pytest.mark.parametrize("name", ["TMPDIR", "RAY_TMPDIR"])
 def test_a_long_temporary_path_is_replaced_by_a_short_one(places, tmp_path, monkeypatch, name):
     monkeypatch.setenv(name, str(tmp_path / ("x" * 90)))
-    with _private_folder(local=True) as folder:
+    with private_folder(local=True) as folder:
         assert len(str(folder)) < 30
         assert folder.is_dir()
         assert os.environ["HOME"] == str(places)
     assert not folder.exists()
-    with _private_folder(local=False) as folder:
+    with private_folder(local=False) as folder:
         assert folder is None
 
 
@@ -139,7 +139,7 @@ def test_a_home_that_cannot_hold_the_token(places, monkeypatch, home):
     else:
         monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
     before = dict(os.environ)
-    with _private_folder(local=True) as folder:
+    with private_folder(local=True) as folder:
         token = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
         assert token.parent == folder
         assert token.stat().st_mode & 0o777 == 0o600
@@ -158,7 +158,7 @@ def test_no_folder_at_all_is_one_line(places, monkeypatch):
     monkeypatch.setattr(connect, "TemporaryDirectory", refused)
     with (
         pytest.raises(SweepError, match=r"set RAY_TMPDIR to .* at most 32 characters") as caught,
-        _private_folder(local=True),
+        private_folder(local=True),
     ):
         pass
     assert "\n" not in str(caught.value)
@@ -169,14 +169,14 @@ def test_the_token_is_for_its_owner_alone(tmp_path, monkeypatch):
     token.write_text("secret")
     token.chmod(0o644)
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-    connect._settle()
+    connect.protect_token()
     assert token.stat().st_mode & 0o777 == 0o600
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "absent"))
-    connect._settle()
+    connect.protect_token()
 
 
 def test_standard_error_is_silent_in_the_block_and_back_after_it(capfd):
-    with connect._no_stderr():
+    with connect.quiet_start():
         os.write(2, b"unwanted\n")
     os.write(2, b"wanted\n")
     assert capfd.readouterr().err == "wanted\n"

@@ -41,7 +41,7 @@ def test_what_fails_on_a_worker_is_a_value_and_is_not_tried_again(small_ray, tmp
 @pytest.fixture
 def trainer(monkeypatch):
     """A stand-in for TorchTrainer: what it was made with, and what its ``fit`` does."""
-    found = SimpleNamespace(fit=lambda: SimpleNamespace(metrics={"trained": 3}), names=set())
+    found = SimpleNamespace(fit=lambda: SimpleNamespace(return_value={"trained": 3}), names=set())
 
     def make(function, *, train_loop_config, scaling_config, run_config):
         found.names.add(run_config.name)
@@ -53,7 +53,7 @@ def trainer(monkeypatch):
 
 
 def on_workers(tmp_path, resources=None):
-    return trials._train_on_workers("job", "trial-1", tmp_path, resources or {"CPU": 1.0})
+    return trials.train_on_workers("job", "trial-1", tmp_path, resources or {"CPU": 1.0})
 
 
 def test_a_trial_has_one_worker_a_name_of_its_own_and_bounded_retries(trainer, tmp_path):

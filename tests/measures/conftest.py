@@ -1,13 +1,13 @@
 """A study with two mixtures on made-up shards: one like the downstream jets, one unlike them."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from jetscale.jets.shards import write_shards
+from jetscale.store.home import Home
 from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
 
 
@@ -91,5 +91,5 @@ def progress():
 
 
 @pytest.fixture
-def results(tmp_path) -> Path:
-    return tmp_path / "results"
+def results(tmp_path) -> Home:
+    return Home(tmp_path / "results")

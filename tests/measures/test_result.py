@@ -1,8 +1,11 @@
 import json
+from dataclasses import replace
 
 import pytest
 
-from jetscale.measures.result import Row, Value
+from jetscale.measures import Axes, MeasureTable, Row, Value, load_measures, save_measures
+from jetscale.store.home import Home
+from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
 
 
 def test_a_normal_interval():
@@ -29,3 +32,47 @@ def test_a_row_without_trunks_says_null():
     assert json.loads(text)["transfer"] is None
     with_trunk = Row(diversity={}, alignment={}, transfer={"d8-l1-h1": {"logme": value}})
     assert with_trunk.to_dict()["transfer"]["d8-l1-h1"]["logme"]["value"] == 1.0
+
+
+STUDY = Study(
+    name="s",
+    source=Simulated(train_jets=100, seed=1),
+    mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={"qcd": 1.0})),
+    ladder=(ModelSize(width=8, layers=1, heads=1),),
+    data_sizes=(20,),
+    seeds=(1,),
+    controls=Controls(pretraining_jets=50, validation_jets=10, test_jets=10, constituents=16),
+)
+ROW = Row(diversity={}, alignment={}, transfer=None)
+POINT = {"diversity": Value(value=4.0, low=3.0, high=5.0)}
+FOUND = MeasureTable(
+    study="s",
+    jets=10,
+    downstream=ROW,
+    mixtures={"qcd": ROW},
+    axes=Axes(points={"qcd": POINT}, correlation=None, verdict="v", others={}, corners=None),
+    notes=(),
+    sentences={},
+)
+
+
+def test_saved_measures_come_back(tmp_path):
+    save_measures(FOUND, STUDY, Home(tmp_path))
+    found = load_measures(STUDY, Home(tmp_path))
+    assert found is not None
+    assert found["axes"]["points"]["qcd"]["diversity"]["value"] == 4.0
+
+
+def test_other_mixtures_were_not_measured(tmp_path):
+    save_measures(FOUND, STUDY, Home(tmp_path))
+    changed = replace(STUDY, mixtures=(*STUDY.mixtures, Mixture(name="b", parts={"res2p": 1.0})))
+    assert load_measures(changed, Home(tmp_path)) is None
+    assert load_measures(replace(STUDY, seeds=(1, 2)), Home(tmp_path)) is not None
+
+
+def test_nothing_or_damage_is_nothing(tmp_path):
+    assert load_measures(STUDY, Home(tmp_path)) is None
+    damaged = Home(tmp_path).study(STUDY).measures
+    damaged.parent.mkdir()
+    damaged.write_text("{half")
+    assert load_measures(STUDY, Home(tmp_path)) is None

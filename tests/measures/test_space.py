@@ -5,7 +5,7 @@ from jetscale.jets.schema import features_of
 from jetscale.measures.space import (
     REACH,
     WAVES,
-    Constituents,
+    ConstituentWaves,
     Scale,
     median_distance,
     observables,
@@ -52,7 +52,7 @@ def test_observables_are_those_that_all_tables_can_give(make_jets):
 
 
 def test_the_order_of_constituents_does_not_matter(jets, rng):
-    embed = Constituents(jets, FEATURES).embed
+    embed = ConstituentWaves(jets, FEATURES).embed
     rows = np.concatenate(
         [
             first + rng.permutation(last - first)
@@ -65,7 +65,7 @@ def test_the_order_of_constituents_does_not_matter(jets, rng):
 
 
 def test_waves_are_averaged_by_share_of_pt(jets):
-    embed = Constituents(jets, FEATURES).embed
+    embed = ConstituentWaves(jets, FEATURES).embed
     single = Ragged(values=jets.values[:1], offsets=np.array([0, 1]), labels=jets.labels[:1])
     point = embed(single)[0]
     assert point[:WAVES] == pytest.approx(point[WAVES:-1])
@@ -74,7 +74,7 @@ def test_waves_are_averaged_by_share_of_pt(jets):
 
 
 def test_the_embedding_is_the_same_in_every_process(jets):
-    first, second = (Constituents(jets, FEATURES).embed(jets) for _ in range(2))
+    first, second = (ConstituentWaves(jets, FEATURES).embed(jets) for _ in range(2))
     assert (first == second).all()
 
 

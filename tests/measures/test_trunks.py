@@ -7,20 +7,22 @@ from jetscale.measures.trunks import find_trunks, measure_trunks
 from jetscale.models.transformer.model import Trunk
 from jetscale.plan import plan_runs
 from jetscale.store.checkpoints import save_trunk
-from jetscale.store.records import trunk_path
+from jetscale.store.records import RecordStore
 from jetscale.study import Mixture
 
 NAMES = [feature.name for feature in features_of("kinpid")]
 
 
-def pretend(study, folder, mixture, factor=1.0):
+def pretend(study, home, mixture, factor=1.0):
     """Trunks of a mixture as pretraining leaves them."""
-    for run in plan_runs(study):
+    runs = plan_runs(study)
+    store = RecordStore.open(study, home, runs)
+    for run in runs:
         if run.kind == "pretrain" and run.mixture.name == mixture:
             weights = Trunk(run.size, NAMES, run.seed).state_dict()
             scaled = {name: factor * value for name, value in weights.items()}
             description = {"size": run.size.name, "features": "kinpid"}
-            save_trunk(trunk_path(folder, run.key), scaled, description)
+            save_trunk(store.trunk(run.key), scaled, description)
 
 
 def test_without_trunks_nothing_fails_and_the_table_says_why(study, shards, results, progress):
@@ -54,7 +56,7 @@ def test_smallest_and_largest_size_with_all_seeds(study, shards, results, progre
 
 def test_too_few_validation_jets_of_a_class_are_no_failure(study, shards, results, progress):
     pretend(study, results, "both")
-    object.__setattr__(study.recipe, "validation_jets", 20)
+    object.__setattr__(study.recipe.evaluation, "validation_jets", 20)
     # the key of a run depends on the controls
     pretend(study, results, "both")
     found, remarks = measure_trunks(study, results, shards, progress)

@@ -5,6 +5,7 @@ import pytest
 from jetscale.errors import DataError
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.plan import plan_runs
+from jetscale.plan.identity import flatten, recipe_of
 from jetscale.plan.overview import overview
 from jetscale.study import Folders
 from jetscale.study.load import load_study
@@ -45,11 +46,12 @@ def test_the_mixtures_are_spelled_out_and_small_grids_are_warned_of(real_sweep):
     ]
 
 
-def test_the_held_fixed_table_is_the_controls(real_sweep):
+def test_the_recipe_is_spelled_out(real_sweep):
     study = load_study(real_sweep)
-    fixed = overview(study)["held_fixed"]
-    assert fixed.items() >= study.recipe.to_dict().items()
-    assert "architecture" in fixed
+    plan = overview(study)
+    assert plan["recipe"] == flatten(recipe_of(study))
+    assert plan["recipe"]["optimiser.clip"] == study.recipe.optimiser.clip
+    assert plan["labels"] == {m.name: list(m.labels) for m in study.mixtures}
 
 
 def test_what_run_would_refuse_is_refused_in_the_plan(real_sweep, tmp_path):
@@ -67,7 +69,6 @@ def test_what_run_would_refuse_is_refused_in_the_plan(real_sweep, tmp_path):
 def test_the_conditions_of_pretraining_jets_are_shown(real_sweep):
     study = load_study(real_sweep)
     source = replace(study.source, pretraining=Conditions(window="jetclass2", pileup=5))
-    shown = overview(replace(study, source=source))["held_fixed"]
-    assert shown["pretraining.window"] == "jetclass2"
-    assert shown["pretraining.pileup"] == 5
-    assert shown["subsets"] == study.subsets
+    plan = overview(replace(study, source=source))
+    assert plan["pretraining"] == {"window": "jetclass2", "pileup": 5}
+    assert plan["subsets"] == study.subsets

@@ -1,5 +1,4 @@
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from jetscale.digests import digest
 from jetscale.errors import DataError, StudyError
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.study import Controls, Folders, Mixture, ModelSize, Simulated, Study
-from jetscale.study.load import load_study
 
 
 def make(**changes):
@@ -150,65 +148,6 @@ def test_digest_depends_on_values_not_on_order():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
     assert len(digest([])) == 16
-
-
-SWEEP = """
-from jetscale.study import *
-def study():
-    return Study(name="s", source=Simulated(train_jets=10), mixtures=(Mixture(name="scratch"),),
-                 ladder=(ModelSize(width=8, layers=1, heads=1),), data_sizes=(5,), seeds=(1,),
-                 controls=Controls(pretraining_jets=5, validation_jets=5, test_jets=5{extra}))
-"""
-
-
-def test_a_sweep_file_gives_its_study(tmp_path):
-    path = tmp_path / "s.py"
-    path.write_text(SWEEP.format(extra=""))
-    assert load_study(path).name == "s"
-
-
-def test_a_run_table_is_not_executed(tmp_path):
-    path = tmp_path / "runs.csv"
-    path.write_text("mixture,params\n")
-    with pytest.raises(StudyError, match=r"not a Python file; a run table is given by --runs"):
-        load_study(path)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            SWEEP.format(extra=", epoch=3"),
-            r"unknown setting of a recipe 'epoch'; did you mean 'epochs'",
-        ),
-        (SWEEP.format(extra=", epochs=0"), r"epochs is 0"),
-        ("x = 1", r"no function 'study'"),
-        ("def study(): return 3", r"study\(\) returned int, needs a Study"),
-        ("def study(: pass", r"SyntaxError"),
-        ("import does_not_exist", r"ModuleNotFoundError: No module named 'does_not_exist'"),
-        ("def study(): return {}['rate']", r"KeyError: 'rate'"),
-        ("def study(): raise SystemExit(3)", r"SystemExit: 3"),
-    ],
-)
-def test_a_bad_sweep_file_is_one_line(tmp_path, text, message):
-    path = tmp_path / "s.py"
-    path.write_text(text)
-    with pytest.raises(StudyError, match=message) as caught:
-        load_study(path)
-    assert str(caught.value).startswith(str(path))
-
-
-def test_a_missing_sweep_file_is_answered_with_the_nearest(tmp_path, monkeypatch):
-    (tmp_path / "quickstart.py").write_text("")
-    with pytest.raises(StudyError, match=r"did you mean '.*quickstart.py'"):
-        load_study(tmp_path / "quikstart.py")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(StudyError, match=r"no sweep file .*nowhere"):
-        load_study(tmp_path / "nowhere" / "quikstart.py")
-    (tmp_path / "sweeps").mkdir()
-    (tmp_path / "sweeps" / "mine.py").write_text("")
-    with pytest.raises(StudyError, match=r"did you mean 'sweeps/mine.py'"):
-        load_study(Path("sweep/mine.py"))
 
 
 def test_conditions_of_simulated_jets():

@@ -11,14 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from jetscale.sweep.results import results
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs
-from jetscale.store.records import Record, RecordStore, study_folder
+from jetscale.store.home import Home
+from jetscale.store.record import Record
+from jetscale.store.records import RecordStore, RunState
 from jetscale.study.load import load_study
 from jetscale.sweep.launch import run_study
-from jetscale.tracking.mirror import Mirror, default_uri
+from jetscale.sweep.runs import load_runs
+from jetscale.tracking.address import tracking_uri
+from jetscale.tracking.mirror import Mirror
 
 pytestmark = [
     pytest.mark.integration,
@@ -72,15 +75,15 @@ def sweep(tmp_path, shards):
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    return tmp_path / "runs"
+    return Home(tmp_path / "runs")
 
 
 @contextmanager
-def driving(sweep: Path, home: Path) -> Iterator[subprocess.Popen[bytes]]:
+def driving(sweep: Path, home: Home) -> Iterator[subprocess.Popen[bytes]]:
     """A sweep in a process of its own, killed at the end whatever happened."""
     command = [sys.executable, "-m", "jetscale", "run", str(sweep)]
-    environment = os.environ | {"JETSCALE_HOME": str(home)}
-    with (home.parent / "log").open("wb") as log:
+    environment = os.environ | {"JETSCALE_HOME": str(home.path)}
+    with (home.path.parent / "log").open("wb") as log:
         driver = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         yield driver
@@ -106,73 +109,74 @@ def test_killed_resumed_complete_and_never_twice(sweep, home):
     path = sweep(epochs=20)
     study = load_study(path)
     planned = plan_runs(study)
-    store = RecordStore(study_folder(study, home))
+    store = RecordStore(home.study(study))
     with driving(path, home) as driver:
         wait_for_records(store, 3, driver)
         driver.send_signal(signal.SIGKILL)
     time.sleep(5)  # let Ray notice that its driver is gone
-    before = {record.key: record for record in store.all()}
+    before = store.read_all(store.keys())
     assert 3 <= len(before) < len(planned)
 
-    outcome = run_study(study, home, tracking=default_uri(home))
+    outcome = run_study(study, home, tracking=tracking_uri(home))
     assert (outcome.done, outcome.failed) == (len(planned), 0)
     assert outcome.trained == len(planned) - len(before)
     assert 0 < outcome.busy < 1
-    after = {record.key: record for record in store.all()}
+    after = store.read_all(store.keys())
     assert {key: after[key] for key in before} == before
     assert set(after) == {run.key for run in planned}
-    assert [row["state"] for row in store.status(planned)] == ["done"] * len(planned)
+    assert [row.state for row in store.status(planned)] == [RunState.DONE] * len(planned)
 
-    mirror = Mirror(default_uri(home), study.name, home / "artifacts")
+    mirror = Mirror(tracking_uri(home), study.name, home)
     runs = mirror.client.search_runs([mirror.experiment], max_results=1000)
     keys = [run.data.tags["jetscale.key"] for run in runs if "jetscale.key" in run.data.tags]
     assert sorted(keys) == sorted(after)
     assert len(runs) == len(planned) + 1
 
-    again = run_study(study, home, tracking=default_uri(home))
+    again = run_study(study, home, tracking=tracking_uri(home))
     assert (again.trained, again.seconds) == (0, 0.0)
-    assert {record.key: record for record in store.all()} == after
+    assert store.read_all(store.keys()) == after
 
-    frame, warnings = results(study, home, default_uri(home))
+    frame, warnings = load_runs(study, home, tracking_uri(home))
     assert warnings == []
     assert len(frame) == 16
     assert list(dict.fromkeys(frame["mixture"])) == ["scratch", "qcd"]
     for row in frame.itertuples():
         assert (row.loss, row.examples) == (after[row.key].loss, after[row.key].examples)
-    fresh = RecordStore(study_folder(study, home / "fresh"))
-    run_study(study, home / "fresh", tracking=default_uri(home / "fresh"))
-    assert numbers(fresh.all()) == numbers(after.values())
+    other = Home(home.path / "fresh")
+    fresh = RecordStore(other.study(study))
+    run_study(study, other, tracking=tracking_uri(other))
+    assert numbers(fresh.read_all(fresh.keys()).values()) == numbers(after.values())
 
     pretrained = [r for r in after.values() if r.trunk]
     assert all(r.pretraining_flops == after[r.trunk].flops > 0 for r in pretrained)
-    assert len({r.controls_digest for r in after.values()}) == 1
+    assert len({r.recipe_digest for r in after.values()}) == 1
 
 
 def test_a_diverging_run_is_named_and_the_others_go_on(sweep, home):
     path = sweep(rate=1e30)
     with driving(path, home) as driver:
         assert driver.wait(timeout=PATIENCE) == 1
-    log = (home.parent / "log").read_text()
+    log = (home.path.parent / "log").read_text()
     assert "0 of 20 runs done" in log
     study = load_study(path)
-    rows = RecordStore(study_folder(study, home)).status(plan_runs(study))
-    assert {row["state"] for row in rows} == {"failed"}
-    first = next(row for row in rows if row["mixture"] == "scratch")
-    assert "lower recipe.optimiser.learning_rate" in first["why"]
-    waiting = next(row for row in rows if row["mixture"] == "qcd" and row["kind"] == "finetune")
-    assert "has not finished" in waiting["why"]
+    rows = RecordStore(home.study(study)).status(plan_runs(study))
+    assert {row.state for row in rows} == {RunState.FAILED}
+    first = next(row for row in rows if row.mixture == "scratch")
+    assert "lower recipe.optimiser.learning_rate" in first.why
+    waiting = next(row for row in rows if row.mixture == "qcd" and row.kind == "finetune")
+    assert "has not finished" in waiting.why
 
 
 def test_a_second_driver_is_refused(sweep, home):
     path = sweep()
     study = load_study(path)
-    folder = study_folder(study, home)
-    folder.mkdir(parents=True)
+    folder = home.study(study)
+    folder.path.mkdir(parents=True)
     holder = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            f"import fcntl,time; f=open({str(folder / 'run.lock')!r},'w'); "
+            f"import fcntl,time; f=open({str(folder.driver_lock)!r},'w'); "
             f"fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); time.sleep({PATIENCE})",
         ],
         stdout=subprocess.PIPE,
@@ -186,6 +190,6 @@ def test_a_second_driver_is_refused(sweep, home):
         holder.kill()
         holder.wait()
         holder.stdout.close()
-    log = (home.parent / "log").read_text()
+    log = (home.path.parent / "log").read_text()
     assert log.strip().splitlines()[-1].startswith("jetscale: study folder")
     assert "in use by another `jetscale run`" in log

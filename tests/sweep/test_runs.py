@@ -1,76 +1,155 @@
+import shutil
 from dataclasses import replace
 
+import pandas as pd
 import pytest
-from jetscale.sweep.results import attach, results
 
 from jetscale.digests import digest
-from jetscale.errors import StudyError
+from jetscale.errors import StudyError, SweepError
 from jetscale.plan import plan_runs
-from jetscale.store.records import RecordStore, study_folder
+from jetscale.store.home import Home
+from jetscale.store.local import storage_error
+from jetscale.store.records import RecordStore
+from jetscale.sweep.runs import RunSource, attach, load_runs
+from jetscale.tracking.address import tracking_uri
+
+NOWHERE = "sqlite:////proc/nowhere/mlflow.db"
 
 
 @pytest.fixture
-def store(study, tmp_path, records):
-    store = RecordStore(study_folder(study, tmp_path))
+def home(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return Home(tmp_path / "runs")
+
+
+@pytest.fixture
+def store(study, home, records):
+    store = RecordStore(home.study(study))
     for record in records:
         store.write(record)
     return store
 
 
-def database(tmp_path):
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+@pytest.mark.integration
+def test_mlflow_and_the_records_give_the_same_table(study, store, home):
+    uri = tracking_uri(home)
+    tables = []
+    for source in (None, RunSource.MLFLOW, RunSource.RECORDS):
+        frame, warnings = load_runs(study, home, uri, source)
+        assert warnings == []
+        tables.append(frame)
+    assert list(tables[0]["mixture"].unique()) == ["scratch", "qcd"]
+    assert len(tables[0]) == 8
+    for other in tables[1:]:
+        pd.testing.assert_frame_equal(tables[0], other, check_exact=True)
 
 
 @pytest.mark.integration
-def test_records_are_mirrored_and_pulled(study, store, tmp_path):
-    frame, warnings = results(study, tmp_path, database(tmp_path))
+def test_mlflow_alone_is_enough(study, store, home, tmp_path):
+    uri = tracking_uri(home)
+    expected, _ = load_runs(study, home, uri)
+    shutil.rmtree(home.path / study.name)
+    frame, warnings = load_runs(study, Home(tmp_path / "new"), uri, RunSource.MLFLOW)
     assert warnings == []
-    assert list(frame["mixture"].unique()) == ["scratch", "qcd"]
-    assert len(frame) == 8
+    pd.testing.assert_frame_equal(frame, expected)
 
 
 @pytest.mark.integration
-def test_runs_of_an_older_sweep_file_are_left_out(study, store, tmp_path):
+def test_runs_of_an_older_sweep_file_are_left_out(study, store, home):
+    uri = tracking_uri(home)
     fewer = replace(study, seeds=(1,))
-    assert len(results(fewer, tmp_path, database(tmp_path))[0]) == 4
+    assert len(load_runs(fewer, home, uri)[0]) == 4
     more = replace(study, seeds=(1, 2, 3))
-    frame, warnings = results(more, tmp_path, database(tmp_path))
+    frame, warnings = load_runs(more, home, uri)
     assert len(frame) == 8
     assert warnings == ["4 of 12 runs are not done yet"]
     other = replace(study, recipe=study.recipe.change(epochs=5))
     with pytest.raises(StudyError, match=r"has no finished runs \(10 with other settings"):
-        results(other, tmp_path, database(tmp_path))
+        load_runs(other, home, uri)
 
 
-def test_asking_before_the_first_run_leaves_no_database(study, tmp_path):
+@pytest.mark.parametrize("source", [None, *RunSource])
+def test_asking_before_the_first_run_leaves_nothing(study, home, source):
     with pytest.raises(StudyError, match="has no finished runs"):
-        results(study, tmp_path, database(tmp_path))
-    assert not (tmp_path / "mlflow.db").exists()
+        load_runs(study, home, tracking_uri(home), source)
+    assert not home.path.exists()
 
 
 @pytest.mark.integration
-def test_a_report_is_kept_with_the_parent_run(study, store, tmp_path):
-    uri = database(tmp_path)
-    assert attach(study, tmp_path, uri, {"report.html": "<p>text</p>"}) == ""
-    kept = list((study_folder(study, tmp_path) / "artifacts").rglob("report.html"))
-    assert [path.read_text() for path in kept] == ["<p>text</p>"]
+def test_a_moved_folder_is_read_where_it_lies(study, store, home, tmp_path):
+    before, _ = load_runs(study, home, tracking_uri(home))
+    assert attach(study, home, tracking_uri(home), {"report.html": "<p>one</p>"}) == ""
+    moved = Home(tmp_path / "elsewhere" / "my runs")
+    moved.path.parent.mkdir()
+    shutil.move(home.path, moved.path)
+    after, warnings = load_runs(study, moved, tracking_uri(moved), RunSource.MLFLOW)
+    assert warnings == []
+    pd.testing.assert_frame_equal(before, after)
+    assert attach(study, moved, tracking_uri(moved), {"report.html": "<p>two</p>"}) == ""
+    kept = list(moved.artifacts.rglob("report.html"))
+    assert [path.read_text() for path in kept] == ["<p>two</p>"]
+    assert not home.path.exists()
 
 
-def test_without_mlflow_a_report_is_a_warning(study, store, tmp_path):
-    line = attach(study, tmp_path, "sqlite:////proc/nowhere/mlflow.db", {"a": "b"})
+@pytest.mark.integration
+def test_a_copied_folder_leaves_the_original_alone(study, store, home, tmp_path, records):
+    load_runs(study, home, tracking_uri(home))
+    attach(study, home, tracking_uri(home), {"report.html": "mine"})
+    before = {p: p.read_bytes() for p in home.path.rglob("*") if p.is_file()}
+    copy = Home(tmp_path / "copy")
+    shutil.copytree(home.path, copy.path)
+    RecordStore(copy.study(study)).write(replace(records[-1], loss=7.0))
+    assert load_runs(study, copy, tracking_uri(copy))[0]["loss"].max() == 7.0
+    attach(study, copy, tracking_uri(copy), {"report.html": "yours"})
+    assert {p: p.read_bytes() for p in home.path.rglob("*") if p.is_file()} == before
+
+
+def test_a_folder_that_may_only_be_read_answers_from_its_records(study, store, home, monkeypatch):
+    def refuse(path, **_kwargs):
+        raise storage_error(path, PermissionError(13, "Permission denied"))
+
+    monkeypatch.setattr("jetscale.sweep.follow.locked", refuse)
+    frame, warnings = load_runs(study, home, tracking_uri(home))
+    assert len(frame) == 8
+    assert len(warnings) == 1
+    assert "no permission to write there" in warnings[0]
+    assert warnings[0].endswith("using the record files instead")
+
+
+def test_without_mlflow_the_records_answer(study, store, home):
+    frame, warnings = load_runs(study, home, NOWHERE)
+    assert len(frame) == 8
+    assert "using the record files instead" in warnings[0]
+    assert load_runs(study, home, NOWHERE, RunSource.RECORDS)[1] == []
+    with pytest.raises(SweepError, match="MLflow at sqlite:"):
+        load_runs(study, home, NOWHERE, RunSource.MLFLOW)
+
+
+def test_without_mlflow_a_report_is_a_warning(study, store, home):
+    line = attach(study, home, NOWHERE, {"a": "b"})
     assert line.startswith("MLflow at sqlite:")
     assert line.endswith("the report is not in MLflow")
 
 
-def test_without_mlflow_the_records_answer(study, store, tmp_path):
-    frame, warnings = results(study, tmp_path, "sqlite:////proc/nowhere/mlflow.db")
-    assert len(frame) == 8
-    assert "using the record files instead" in warnings[0]
-
-
-def test_runs_with_other_controls_are_refused(study, store, tmp_path, records):
-    other = {"epochs": 9, "architecture": "a"}
-    store.write(replace(records[-1], controls=other, controls_digest=digest(other)))
+def test_runs_with_another_recipe_are_refused(study, store, home, records):
+    other = records[-1].recipe | {"schedule": records[-1].recipe["schedule"] | {"epochs": 9}}
+    store.write(replace(records[-1], recipe=other, recipe_digest=digest(other)))
     assert records[-1].key == plan_runs(study)[-1].key
-    with pytest.raises(StudyError, match=r"epochs: .* against"):
-        results(study, tmp_path, "sqlite:////proc/nowhere/mlflow.db")
+    with pytest.raises(StudyError, match=r"schedule.epochs: .* against"):
+        load_runs(study, home, NOWHERE)
+
+
+def test_a_device_that_varies_is_a_warning(study, store, home, records):
+    store.write(replace(records[-1], device="NVIDIA H200"))
+    warnings = load_runs(study, home, NOWHERE, RunSource.RECORDS)[1]
+    assert [line.split(":")[0] for line in warnings] == ["device varies between runs"]
+
+
+@pytest.mark.integration
+def test_results_of_version_0_1_are_mirrored_and_read(former_study, former_home, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    uri = tracking_uri(former_home)
+    pulled, _ = load_runs(former_study, former_home, uri, RunSource.MLFLOW)
+    kept, _ = load_runs(former_study, former_home, uri, RunSource.RECORDS)
+    assert len(pulled) == 8
+    pd.testing.assert_frame_equal(pulled, kept, check_exact=True)

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 from jetscale.errors import StorageError
+from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
 from jetscale.plan import plan_runs, pretraining_examples
-from jetscale.plan.identity import check_same_controls, held_fixed
-from jetscale.store.records import RecordStore, run_table
+from jetscale.plan.identity import check_same_recipe, recipe_of
+from jetscale.store.home import StudyFolder
+from jetscale.store.record import make_table
+from jetscale.store.records import RecordStore, RunState
 from jetscale.sweep import worker
 from jetscale.sweep.worker import Job, run_job
 
@@ -22,23 +25,28 @@ def job(tmp_path, given):
     study = replace(given, seeds=(1,), data_sizes=(20,))
     plans = stream_plans(study, ensure_shards(study, tmp_path, in_process, lambda *_: None))
     streams = prepare_in_process(plans, tmp_path / "streams")
-    RecordStore(tmp_path / "study").prepare()
+    RecordStore(StudyFolder(tmp_path / "study")).prepare()
     return make_job(study, streams, tmp_path)
 
 
 def make_job(study, streams, tmp_path):
     return Job(
         study=study,
-        folder=tmp_path / "study",
+        folder=StudyFolder(tmp_path / "study"),
         streams=streams,
-        held_fixed=held_fixed(study, {n: open_stream(p).digest for n, p in streams.items()}),
+        recipe=recipe_of(study),
         runs=plan_runs(study),
     )
 
 
+def read_all(job):
+    store = RecordStore(job.folder)
+    return list(store.read_all(store.keys()).values())
+
+
 def test_every_run_gets_a_complete_record(job):
     assert run_job(job) == {"trained": 3, "failed": 0}
-    records = {r.key: r for r in RecordStore(job.folder).all()}
+    records = {r.key: r for r in read_all(job)}
     assert set(records) == {run.key for run in job.runs}
     for run in job.runs:
         record = records[run.key]
@@ -49,14 +57,19 @@ def test_every_run_gets_a_complete_record(job):
         )
         assert record.examples_seen == run.examples * run.epochs
         assert 0 < record.flops <= record.flops_padded
-        assert record.loss > 0
-        assert record.controls["stream.test"]
+        assert (record.loss is None) == (run.kind == "pretrain")
+        assert record.training_loss > 0
+        assert record.recipe == recipe_of(job.study)
+        assert (record.epochs, record.ranks) == (run.epochs, 1)
+        assert record.tokens >= record.constituents > 0
+        assert record.peak_rate > 0
     pretrained = next(r for r in records.values() if r.trunk)
+    assert pretrained.pretraining_examples == records[pretrained.trunk].examples
     assert pretrained.pretraining_flops == records[pretrained.trunk].flops
     assert set(pretrained.streams) == {"train-0", "validation", "test"}
     assert set(records[pretrained.trunk].streams) == {"pretrain-qcd"}
     assert records[pretrained.trunk].validation_loss is None
-    assert not list((job.folder / "checkpoints").glob("*.pt"))
+    assert not list((job.folder.path / "checkpoints").glob("*.pt"))
 
 
 def test_only_what_is_missing_is_trained(job):
@@ -75,9 +88,9 @@ def test_a_wider_grid_adds_runs_that_may_be_compared(job, tmp_path):
     assert streams["train-0"] != job.streams["train-0"]
     again = make_job(wider, streams, tmp_path)
     assert run_job(again) == {"trained": len(again.runs) - len(job.runs), "failed": 0}
-    frame = run_table(RecordStore(job.folder).all())
+    frame = make_table(read_all(job))
     assert len(frame) == 8
-    check_same_controls(frame)
+    check_same_recipe(frame)
 
 
 def test_a_longer_stream_begins_with_the_shorter_one(job, tmp_path):
@@ -102,8 +115,8 @@ def test_a_run_without_its_trunk_fails_alone(job):
     chosen = tuple(run for run in job.runs if run.kind == "finetune")
     assert run_job(replace(job, runs=chosen)) == {"trained": 1, "failed": 1}
     rows = RecordStore(job.folder).status(chosen)
-    failed = next(row for row in rows if row["state"] == "failed")
-    assert "its pretraining run" in failed["why"]
+    failed = next(row for row in rows if row.state is RunState.FAILED)
+    assert "its pretraining run" in failed.why
 
 
 def test_a_full_disk_stops_the_job(job, monkeypatch):
@@ -118,24 +131,49 @@ def test_a_full_disk_stops_the_job(job, monkeypatch):
 
 def test_both_seeds_and_the_mixture_change_the_loss(job):
     study = replace(job.study, seeds=(1, 2))
-    run_job(make_job(study, job.streams, job.folder.parent))
-    losses = [r.loss for r in RecordStore(job.folder).all() if r.kind == "finetune"]
+    run_job(make_job(study, job.streams, job.folder.path.parent))
+    losses = [r.loss for r in read_all(job) if r.kind == "finetune"]
     assert len(losses) == 4
     assert len(set(losses)) == 4
 
 
 def test_equal_flops_decide_the_pretraining_jets(tmp_path, given):
-    controls = given.recipe.change(pretraining_jets=30, pretraining_budget="flops")
-    study = replace(given, seeds=(1,), data_sizes=(20,), controls=controls)
+    recipe = given.recipe.change(pretraining_jets=30, pretraining_budget="flops")
+    study = replace(given, seeds=(1,), data_sizes=(20,), recipe=recipe)
     plans = stream_plans(study, ensure_shards(study, tmp_path, in_process, lambda *_: None))
     job = make_job(study, prepare_in_process(plans, tmp_path / "streams"), tmp_path)
     RecordStore(job.folder).prepare()
     assert run_job(job)["failed"] == 0
-    record = next(r for r in RecordStore(job.folder).all() if r.kind == "pretrain")
+    record = next(r for r in read_all(job) if r.kind == "pretrain")
     stream = open_stream(job.streams["pretrain-qcd"])
     assert stream.rows == 60
     lengths = stream.read().lengths
     size = study.ladder[0]
     assert record.examples == pretraining_examples(study, study.mixtures[1], size, lengths)
     assert record.examples != 30
-    assert record.controls["pretraining_budget"] == "flops"
+    assert record.recipe["data"]["pretraining_budget"] == "flops"
+
+
+def test_a_trunk_of_version_0_1_is_fine_tuned_at_a_new_size(
+    former_study, former_home, tmp_path, given
+):
+    wider = replace(former_study, data_sizes=(20, 30, 40))
+    runs = plan_runs(wider)
+    store = RecordStore.open(wider, former_home, runs)
+    # other jets under the names of the study: what is tested is where the trunk comes from
+    made = replace(given, data_sizes=(20, 30, 40))
+    plans = stream_plans(made, ensure_shards(made, tmp_path, in_process, lambda *_: None))
+    job = Job(
+        study=wider,
+        folder=store.folder,
+        streams=prepare_in_process(plans, tmp_path / "streams"),
+        recipe=recipe_of(wider),
+        runs=runs,
+        former=store.former,
+    )
+    assert run_job(job) == {"trained": 4, "failed": 0}
+    new = RecordStore.open(wider, former_home, runs)
+    for run in runs:
+        record = new.read(run.key)
+        assert record.pretraining_examples == (50 if run.trunk else 0)
+        assert (record.tokens is None) == (run.examples != 30)

@@ -1,11 +1,14 @@
+import sqlite3
+import threading
 from dataclasses import replace
-from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from jetscale.errors import SweepError
-from jetscale.store.records import run_table
-from jetscale.tracking.mirror import Mirror, default_uri, run_name
+from jetscale.store.home import Home
+from jetscale.store.record import make_table
+from jetscale.tracking.mirror import HOME, KEY, Mirror, name_run
 
 pytestmark = [
     pytest.mark.integration,
@@ -21,28 +24,51 @@ def database(tmp_path_factory):
 
 @pytest.fixture
 def mirror(database, request, tmp_path):
-    return Mirror(database, request.node.name, tmp_path / "artifacts")
+    return Mirror(database, request.node.name, Home(tmp_path))
+
+
+@pytest.fixture
+def neighbour(mirror, tmp_path):
+    """Another results folder that mirrors the same study to the same place."""
+    other = Home(tmp_path / "other")
+    other.path.mkdir()
+    return Mirror(mirror.uri, mirror.study, other)
 
 
 def runs_of(mirror):
     return mirror.client.search_runs([mirror.experiment], max_results=1000)
 
 
+def keys(records):
+    return {record.key for record in records}
+
+
 def test_every_run_becomes_one_nested_run(mirror, records):
     parent = mirror.parent("identity", {"mixtures": ["scratch", "qcd"]})
     assert mirror.sync(records, parent) == len(records)
     children = [run for run in runs_of(mirror) if run.info.run_id != parent]
-    assert {run.data.tags["jetscale.key"] for run in children} == {r.key for r in records}
+    assert {run.data.tags[KEY] for run in children} == keys(records)
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent}
-    assert {run.info.run_name for run in children} == {run_name(r) for r in records}
-    run, record = children[0], None
-    record = next(r for r in records if r.key == run.data.tags["jetscale.key"])
-    assert run.data.metrics["loss"] == record.loss
-    assert run.data.metrics["test_rejection_Hbb"] == 10.0
-    assert "test_rejection_Tbl" not in run.data.metrics
-    assert run.data.params["recipe.schedule.epochs"] == "2"
-    history = mirror.client.get_metric_history(run.info.run_id, "training_loss")
-    assert [(point.step, point.value) for point in history] == [(1, 2.3), (4, 1.9)]
+    assert {run.info.run_name for run in children} == {name_run(r) for r in records}
+    assert {run.info.status for run in runs_of(mirror)} == {"FINISHED"}
+
+
+def test_the_records_come_back_whole(mirror, records):
+    mirror.sync(records, mirror.parent("identity", {}))
+    pulled = mirror.pull(keys(records), curves=True)
+    assert sorted(pulled, key=lambda r: r.key) == sorted(records, key=lambda r: r.key)
+
+
+def test_both_tables_are_the_same_column_by_column(mirror, records):
+    mirror.sync(records, mirror.parent("identity", {}))
+    pulled, kept = make_table(mirror.pull(keys(records))), make_table(records)
+    pd.testing.assert_frame_equal(pulled, kept, check_exact=True)
+
+
+def test_only_the_keys_asked_for_are_pulled(mirror, records):
+    mirror.sync(records, mirror.parent("identity", {}))
+    assert keys(mirror.pull(keys(records[:3]))) == keys(records[:3])
+    assert mirror.pull(set()) == []
 
 
 def test_mirroring_again_adds_nothing(mirror, records):
@@ -54,75 +80,127 @@ def test_mirroring_again_adds_nothing(mirror, records):
     assert len(runs_of(mirror)) == len(records) + 1
 
 
-def test_the_parent_runs_until_the_sweep_is_over(mirror):
+def test_numbers_of_the_sweep_are_shown_on_the_parent(mirror):
     parent = mirror.parent("identity", {"mixtures": ["scratch"]})
-    assert mirror.client.get_run(parent).info.status == "RUNNING"
-    mirror.close(parent, {"sweep_seconds": 12.0})
+    mirror.set_metrics(parent, {"sweep_seconds": 12.0})
     run = mirror.client.get_run(parent)
     assert (run.info.status, run.data.metrics["sweep_seconds"]) == ("FINISHED", 12.0)
     assert run.info.run_name.startswith("study ")
 
 
-def test_a_run_cut_half_way_is_replaced(mirror, records):
+def test_a_run_of_ours_cut_half_way_is_replaced(mirror, records):
     parent = mirror.parent("identity", {})
-    tags = {"jetscale.key": records[0].key, "jetscale.kind": "finetune"}
+    tags = {KEY: records[0].key, HOME: mirror.identity}
     mirror.client.create_run(mirror.experiment, tags=tags)
     assert mirror.sync(records, parent) == len(records)
     assert len(runs_of(mirror)) == len(records) + 1
 
 
-def test_a_run_that_shows_an_older_record_is_replaced(mirror, records):
+def test_a_run_of_ours_that_shows_an_older_record_is_replaced(mirror, records):
     parent = mirror.parent("identity", {})
     mirror.sync(records, parent)
     changed = [replace(records[-1], loss=9.0), *records[:-1]]
     assert mirror.sync(changed, parent) == 1
-    assert mirror.pull()["loss"].max() == 9.0
+    assert max(record.loss or 0 for record in mirror.pull(keys(records))) == 9.0
     assert len(runs_of(mirror)) == len(records) + 1
 
 
-def test_the_pulled_table_is_the_table_of_the_records(mirror, records):
+def test_two_folders_never_touch_each_other_s_runs(mirror, neighbour, records):
+    theirs = [replace(record, host="there", finished=2000.0) for record in records]
+    parents = mirror.parent("identity", {}), neighbour.parent("identity", {})
+    assert len(set(parents)) == 2
+    for _ in range(2):
+        mirror.sync(records, parents[0])
+        neighbour.sync(theirs, parents[1])
+    assert len(runs_of(mirror)) == 2 * (len(records) + 1)
+    assert {record.host for record in mirror.pull(keys(records))} == {"here"}
+    assert {record.host for record in neighbour.pull(keys(records))} == {"there"}
+
+
+def test_a_run_that_the_neighbour_is_writing_is_left_alone(mirror, neighbour, records):
+    tags = {KEY: records[0].key, HOME: neighbour.identity}
+    begun = neighbour.client.create_run(neighbour.experiment, tags=tags)
     mirror.sync(records, mirror.parent("identity", {}))
-    frame, expected = mirror.pull(), run_table(records)
-    same = ("key", "mixture", "params", "examples", "seed", "loss", "flops", "seconds", "trunk")
-    for column in same:
-        assert frame[column].tolist() == expected[column].tolist(), column
-    assert frame["controls_digest"].nunique() == 1
-    assert frame["controls"][0]["epochs"] == "2"
+    assert mirror.client.get_run(begun.info.run_id).info.lifecycle_stage == "active"
 
 
-def test_runs_from_scratch_share_no_trunk(mirror, records):
+def test_a_copy_of_a_folder_finds_its_runs_there(mirror, neighbour, records):
     mirror.sync(records, mirror.parent("identity", {}))
-    frame = mirror.pull()
-    scratch = frame["mixture"] == "scratch"
-    assert (frame.loc[scratch, "trunk"] == frame.loc[scratch, "key"]).all()
-    assert not (frame.loc[~scratch, "trunk"] == frame.loc[~scratch, "key"]).any()
+    assert neighbour.sync(records, neighbour.parent("identity", {})) == 0
+    assert keys(neighbour.pull(keys(records))) == keys(records)
 
 
-def test_texts_are_artifacts_of_the_parent_run(mirror):
+def test_folders_that_write_at_once_end_with_both_tables(mirror, neighbour, records):
+    theirs = [replace(record, host="there") for record in records]
+    jobs = [(mirror, records), (neighbour, theirs)]
+    threads = [
+        threading.Thread(target=lambda m=m, r=r: m.sync(r, m.parent("identity", {})))
+        for m, r in jobs
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for each, kept in jobs:
+        pd.testing.assert_frame_equal(make_table(each.pull(keys(kept))), make_table(kept))
+
+
+def test_texts_are_artifacts_in_the_folder_of_the_ui(mirror, tmp_path):
     parent = mirror.parent("identity", {})
     mirror.attach(parent, {"report.html": "<p>one</p>", "figures/a.json": "{}"})
     mirror.attach(parent, {"report.html": "<p>two</p>"})
-    assert {file.path for file in mirror.client.list_artifacts(parent)} == {
-        "report.html",
-        "figures",
-    }
-    local = mirror.client.download_artifacts(parent, "report.html")
-    assert Path(local).read_text() == "<p>two</p>"
+    location = mirror.client.get_run(parent).info.artifact_uri
+    folder = tmp_path / "artifacts" / location.removeprefix("mlflow-artifacts:/")
+    assert (folder / "report.html").read_text() == "<p>two</p>"
+    assert (folder / "figures" / "a.json").read_text() == "{}"
 
 
-def test_an_empty_study_pulls_an_empty_table(mirror):
-    assert mirror.pull().empty
-    assert "loss" in mirror.pull().columns
+def test_the_database_holds_no_absolute_path(records, tmp_path):
+    database = tmp_path / "mlflow.db"
+    mirror = Mirror(f"sqlite:///{database}", "study", Home(tmp_path))
+    mirror.sync(records, mirror.parent("identity", {}))
+    mirror.attach(mirror.parent("identity", {}), {"report.html": "x"})
+    with sqlite3.connect(database) as connection:
+        dump = "\n".join(connection.iterdump())
+    connection.close()
+    assert records[0].key in dump
+    assert str(tmp_path) not in dump
 
 
-def test_a_tracking_server_that_does_not_answer_is_one_line(tmp_path):
-    with pytest.raises(SweepError, match="MLflow at sqlite:") as caught:
-        Mirror("sqlite:////proc/nowhere/mlflow.db", "s", tmp_path)
-    assert "\n" not in str(caught.value)
+def test_an_experiment_of_version_0_1_is_set_aside(records, tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = Mirror(uri, "another", Home(tmp_path)).client
+    old = client.create_experiment("study", artifact_location=(tmp_path / "x").as_uri())
+    client.create_run(old, tags={KEY: records[0].key})
+    mirror = Mirror(uri, "study", Home(tmp_path))
+    assert mirror.experiment != old
+    assert client.get_experiment(old).name == f"study (version 0.1, {old})"
+    assert len(client.search_runs([old])) == 1
+    assert Mirror(uri, "study", Home(tmp_path)).experiment == mirror.experiment
 
 
-def test_the_tracking_address_can_be_set(monkeypatch, tmp_path):
+def test_a_folder_with_an_odd_name_works(records, tmp_path, monkeypatch):
+    from jetscale.tracking.address import tracking_uri
+
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert default_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
-    assert default_uri(tmp_path) == "http://127.0.0.1:5000"
+    home = Home(tmp_path / "my%20 runs #1")
+    home.path.mkdir()
+    mirror = Mirror(tracking_uri(home), "study", home)
+    mirror.sync(records, mirror.parent("identity", {}))
+    assert home.database.is_file()
+    assert keys(mirror.pull(keys(records))) == keys(records)
+    assert [path.name for path in tmp_path.iterdir()] == [home.path.name]
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("sqlite:////proc/nowhere/mlflow.db", "MLflow at sqlite:.* failed: "),
+        ("postgresql+nodriver://me:secret@127.0.0.1/x", r"postgresql\+nodriver://me:\*\*\*@"),
+    ],
+)
+def test_mlflow_that_does_not_answer_is_one_line_without_passwords(tmp_path, uri, message):
+    with pytest.raises(SweepError, match=message) as caught:
+        Mirror(uri, "s", Home(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)

@@ -3,12 +3,13 @@ import socket
 import pytest
 
 from jetscale.errors import StorageError, SweepError
+from jetscale.store.home import Home
 from jetscale.tracking.ui import check_port, serve
 
 
 def test_a_folder_without_results_is_one_line(tmp_path):
     with pytest.raises(StorageError, match=r"no results at .*mlflow.db: start a sweep"):
-        serve(f"sqlite:///{tmp_path}/mlflow.db", 5001)
+        serve(f"sqlite:///{tmp_path}/mlflow.db", Home(tmp_path), 5001)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -21,11 +22,13 @@ def test_a_taken_port_is_one_line(tmp_path):
         with pytest.raises(
             StorageError, match=rf"port {port} .* cannot be opened .*; choose another"
         ):
-            serve(f"sqlite:///{tmp_path}/mlflow.db", port)
+            serve(f"sqlite:///{tmp_path}/mlflow.db", Home(tmp_path), port)
     check_port(port)
     assert port > 0
 
 
-def test_a_tracking_server_has_its_own_ui():
-    with pytest.raises(SweepError, match="open that address in a browser"):
-        serve("http://127.0.0.1:5000", 5001)
+def test_a_tracking_server_has_its_own_ui(tmp_path):
+    with pytest.raises(
+        SweepError, match=r"at http://me:\*\*\*@127.0.0.1:5000: open that address in a browser"
+    ):
+        serve("http://me:secret@127.0.0.1:5000", Home(tmp_path), 5001)

@@ -227,7 +227,7 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
     Example:
       jetscale report sweeps/quickstart.py --out report.html
     """
-    from jetscale.measures import kept
+    from jetscale.measures import load_measures
     from jetscale.plan.identity import flatten
     from jetscale.report import make_report
     from jetscale.study.load import load_study
@@ -243,7 +243,7 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
         title=sweep.stem if sweep else str(runs),
         held_fixed=flatten(frame["recipe"].iloc[0]) if "recipe" in frame else None,
         warnings=warnings,
-        measures=kept(study, home().study(study).path) if study else None,
+        measures=load_measures(study, home()) if study else None,
     )
     made.write(out)
     if study:  # where MLflow refuses, the file is there all the same

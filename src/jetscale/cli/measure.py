@@ -39,7 +39,7 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
             shards = ensure_shards(study, home().path, chosen, progress)
         found = measures.measure_study(study, home(), shards, progress, jets or measures.JETS)
     measures.draw_axes(found.axes, figure)
-    measures.keep(found, study, folder.path)
+    measures.save_measures(found, study, home())
     if as_json:
         print_json(found.to_dict() | {"figure": str(figure)})
         return

@@ -74,19 +74,28 @@ def connection(address: str | None, home: Path, *, use_gpus: bool = True) -> Ite
     address = named_cluster(address)
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    _probe(address)
-    with _private_folder(local=address is None) as folder:
+    if match := re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address or ""):
+        try:  # Ray itself would try for many minutes
+            socket.create_connection((match[1], int(match[2])), timeout=10).close()
+        except OSError as error:
+            raise SweepError(
+                f"Ray on {address} does not answer: {error.strerror or error}; check --address"
+            ) from error
+    with private_folder(local=address is None) as folder:
         import ray
+        from ray._private.ray_logging import global_worker_stdstream_dispatcher
 
         try:
-            with _no_stderr(), _own_sigterm():
-                ray.init(**_init_arguments(address, folder))
+            with quiet_start():
+                ray.init(**init_arguments(address, folder))
         except (OSError, RuntimeError, ValueError) as error:
             where = address or "this machine"
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise SweepError(f"Ray on {where} does not answer: {reason}") from error
         try:
-            _settle()
+            protect_token()
+            with suppress(KeyError):  # notes on dead workers, in the midst of our standard output
+                global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
             resources = ray.cluster_resources()
             capacity = count(resources, local=address is None, use_gpus=use_gpus)
             if address is not None:
@@ -157,20 +166,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _probe(address: str | None) -> None:
-    """Raise SweepError if nobody listens at HOST:PORT; Ray itself would try for many minutes."""
-    match = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address or "")
-    if match is None:
-        return
-    try:
-        socket.create_connection((match[1], int(match[2])), timeout=10).close()
-    except OSError as error:
-        raise SweepError(
-            f"Ray on {address} does not answer: {error.strerror or error}; check --address"
-        ) from error
-
-
-def _init_arguments(address: str | None, folder: Path | None) -> dict[str, Any]:
+def init_arguments(address: str | None, folder: Path | None) -> dict[str, Any]:
+    """Arguments of `ray.init`: a cluster is joined as it is, this machine is set up here."""
     quiet = {"log_to_driver": False, "logging_level": "CRITICAL"}
     if address is not None:
         return {"address": address, **quiet}
@@ -188,7 +185,7 @@ def _init_arguments(address: str | None, folder: Path | None) -> dict[str, Any]:
 
 
 @contextmanager
-def _private_folder(*, local: bool) -> Iterator[Path | None]:
+def private_folder(*, local: bool) -> Iterator[Path | None]:
     """A folder for Ray's session, token and home, where the usual places do not serve; else None.
 
     The usual place of sockets is below RAY_TMPDIR or TMPDIR, whose path may be too long; that of
@@ -229,11 +226,13 @@ def _private_folder(*, local: bool) -> Iterator[Path | None]:
 
 
 @contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Nothing reaches standard error in the block, not even from native code.
+def quiet_start() -> Iterator[None]:
+    """Start Ray in the block: nothing reaches standard error, and SIGTERM keeps its meaning.
 
-    Without a network Ray's core warns that it cannot tell its address, before any log level holds.
+    Without a network Ray's core warns, before any log level holds, that it cannot tell its address.
+    On SIGTERM it would print its stack and abort with code 134.
     """
+    terminate = signal.getsignal(signal.SIGTERM)
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
@@ -242,27 +241,12 @@ def _no_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminate)
 
 
-@contextmanager
-def _own_sigterm() -> Iterator[None]:
-    """SIGTERM means after the block what it meant before; Ray's core aborts with its own stack."""
-    handler = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)
-
-
-def _settle() -> None:
-    """What Ray leaves open after it has started: who may read the token, who prints.
-
-    The token opens the cluster to whoever has it, and Ray writes it readable for everyone. The
-    raylet's notes on dead workers go to standard output, in the midst of what a command prints.
-    """
-    from ray._private.ray_logging import global_worker_stdstream_dispatcher
-
-    with suppress(KeyError):
-        global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+def protect_token() -> None:
+    """Make Ray's token readable for its owner alone: it opens the cluster to whoever has it."""
     with suppress(OSError, RuntimeError):
         token = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
         Path(token).chmod(0o600)

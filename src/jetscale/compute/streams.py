@@ -15,7 +15,6 @@ from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import ray.data
@@ -56,36 +55,30 @@ def prepare(
 def read_shards(readings: Sequence[Reading]) -> Iterator[int]:
     """Read and standardise shards with Ray Data; gives the jets of each shard as it is done."""
     left = {str(reading): reading for reading in readings}
+    retries = {"max_retries": RETRIES}  # Ray Data would try for ever where workers die
+    columns = attrgetter("columns")
     try:
-        # shards with other columns are another data set
-        for columns, some in groupby(
-            sorted(readings, key=attrgetter("columns")), key=attrgetter("columns")
-        ):
-            for row in _rows(list(columns), list(some)):
-                del left[row["path"]]
-                yield row["jets"]
+        with settings():
+            # shards that give other columns are another data set
+            for names, group in groupby(sorted(readings, key=columns), key=columns):
+                some = {str(reading): reading for reading in group}
+                jets = ray.data.read_parquet(
+                    list(some),
+                    columns=[*names, "path"],
+                    include_paths=True,
+                    partitioning=None,
+                    override_num_blocks=len(some),
+                    ray_remote_args=retries,
+                )
+                counts = jets.map_batches(
+                    partial(_write_runs, some), batch_size=None, batch_format="pyarrow", **retries
+                )
+                for row in counts.iter_rows():
+                    del left[row["path"]]
+                    yield row["jets"]
     except Exception:
         # Ray Data tells neither which shard it was nor, in a value, why. Single tasks do.
         yield from RayExecutor().map(write_runs, list(left.values()))
-
-
-def _rows(columns: list[str], readings: list[Reading]) -> Iterator[dict[str, Any]]:
-    by_path = {str(reading): reading for reading in readings}
-    # Ray Data would try for ever where workers die; until 2.64 there is this way to tell it
-    retries = {"max_retries": RETRIES}
-    with _settings(), warnings.catch_warnings(category=RayDeprecationWarning, action="ignore"):
-        jets = ray.data.read_parquet(
-            list(by_path),
-            columns=[*columns, "path"],
-            include_paths=True,
-            partitioning=None,
-            override_num_blocks=len(by_path),
-            ray_remote_args=retries,
-        )
-        counts = jets.map_batches(
-            partial(_write_runs, by_path), batch_size=None, batch_format="pyarrow", **retries
-        )
-        yield from counts.iter_rows()
 
 
 def _write_runs(by_path: dict[str, Reading], table: pa.Table) -> pa.Table:
@@ -95,7 +88,7 @@ def _write_runs(by_path: dict[str, Reading], table: pa.Table) -> pa.Table:
 
 
 @contextmanager
-def _settings() -> Iterator[None]:
+def settings() -> Iterator[None]:
     """Ray Data as this job needs it: silent, and a shard in one piece in one task.
 
     Its second reader spreads the row groups of a file over tasks and does not say which rows a
@@ -118,7 +111,8 @@ def _settings() -> Iterator[None]:
             setattr(context, name, value)
         for handler in console:
             handler.setLevel(logging.CRITICAL + 1)
-        yield
+        with warnings.catch_warnings(category=RayDeprecationWarning, action="ignore"):
+            yield  # retries have no other way until Ray 2.64
     finally:
         for name, value in before.items():
             setattr(context, name, value)

@@ -52,7 +52,7 @@ class RayExecutor:
         """See `jetscale.executor.Executor.map`; tasks that are no longer wanted are cancelled."""
         shared = ray.put(function)  # once for all calls, however large what is bound to it
         # retries are counted here: Ray's own would not tell of which item
-        task = ray.remote(_attempt_on_node).options(num_cpus=cpus, max_retries=0)
+        task = ray.remote(attempt).options(num_cpus=cpus, max_retries=0)
         running: dict[Any, Call[I]] = {}
 
         def start(call: Call[I]) -> bool:
@@ -67,7 +67,10 @@ class RayExecutor:
             for reference in ended:
                 call = running.pop(reference)
                 try:
-                    yield call, ray.get(reference)
+                    outcome = ray.get(reference)
+                    if isinstance(outcome, Raised) and isinstance(outcome.error, MissingExtra):
+                        outcome = Raised(SweepError(f"on a node, {outcome.error}"))
+                    yield call, outcome
                 except RayTaskError as error:  # the call itself never raises
                     reason = f"a node cannot do it: {type(error.cause).__name__}: {error.cause}"
                     yield call, Raised(SweepError(f"{call.item}: {reason}"))
@@ -83,10 +86,3 @@ class RayExecutor:
         finally:
             for reference in running:
                 ray.cancel(reference, force=True)
-
-
-def _attempt_on_node(function: Callable[[I], R], item: I) -> Returned[R] | Raised:
-    outcome = attempt(function, item)
-    if isinstance(outcome, Raised) and isinstance(outcome.error, MissingExtra):
-        return Raised(SweepError(f"on a node, {outcome.error}"))
-    return outcome

@@ -28,7 +28,7 @@ LOST_NODES = 2
 def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) -> list[Failure]:
     """Run the trials; returns the failure of each that did not finish.
 
-    A failure travels as a value, in what the worker reports to Train and the driver to Tune.
+    A failure travels as a value: the worker returns it to Train, the driver reports it to Tune.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) 
 
     def drive(config: dict[str, str]) -> None:
         runs = chosen[config["trial"]].runs
-        tune.report(_train_on_workers(replace(job, runs=runs), config["trial"], storage, resources))
+        tune.report(train_on_workers(replace(job, runs=runs), config["trial"], storage, resources))
 
     tuner = tune.Tuner(
         tune.with_resources(drive, {"CPU": DRIVER_CPU}),
@@ -62,12 +62,12 @@ def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) 
     return failures + [Failure.of(error) for error in results.errors]
 
 
-def _train_on_workers(
+def train_on_workers(
     job: Job, trial: str, storage: Path, resources: dict[str, float]
 ) -> dict[str, Any]:
     """Train in one Ray Train worker group; a killed worker is replaced and goes on.
 
-    Returns what the worker reported, or ``failure`` if there was no worker that could.
+    Returns what `train_trial` did, or ``failure`` if no worker came to its end.
     """
     import ray.train
     from ray.train import ControllerError, WorkerGroupError
@@ -86,23 +86,22 @@ def _train_on_workers(
         ),
     )
     try:
-        return dict(trainer.fit().metrics or {})
+        return dict(trainer.fit().return_value)
     except WorkerGroupError as error:
         return {"failure": asdict(Failure.of(next(iter(error.worker_failures.values()), error)))}
     except ControllerError as error:
         return {"failure": asdict(Failure.of(error.controller_failure))}
 
 
-def train_trial(config: dict[str, Any]) -> None:
-    """What Ray Train runs in the worker: the runs of its job, one report at the end.
+def train_trial(config: dict[str, Any]) -> dict[str, Any]:
+    """What Ray Train runs in the worker: the runs of its job; records tell of single runs.
 
-    A report waits for the controller, a quarter of a second each; records tell of single runs.
+    Returns how many were trained and failed; or ``failure`` where trying again would not help.
     """
-    import ray.train
     import torch
 
     torch.set_num_threads(1)
     try:
-        ray.train.report(run_job(config["job"]))
-    except JetscaleError as error:  # trying again would not help
-        ray.train.report({"failure": asdict(Failure.of(error))})
+        return dict(run_job(config["job"]))
+    except JetscaleError as error:
+        return {"failure": asdict(Failure.of(error))}

@@ -1,10 +1,10 @@
 """Tables of what `jetscale measure` found: diversity, alignment, transfer, and the two axes.
 
-One row per mixture and one for the downstream jets, so any number of mixtures fits a terminal.
-Below each table stand the sentences that say what its columns mean.
+Each table has one row per mixture and one for the downstream jets, so any number of mixtures fits a
+terminal. The sentences below a table say what its columns mean.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from rich.text import Text
 
@@ -24,24 +24,25 @@ _FACTORS = {"mmd2": 1000, "logme": 1000, "probe": 100}
 
 
 def show_measures(found: MeasureTable) -> None:
-    """All tables, what their columns mean, and how diversity and alignment hang together."""
+    """Print all tables, what their columns mean, and how diversity and alignment vary together."""
     rows = {**found.mixtures, DOWNSTREAM: found.downstream}
+    diversity = {name: row.diversity for name, row in rows.items()}
+    alignment = {name: row.alignment for name, row in rows.items()}
     said: set[str] = set()
     console.print(Text(f"study {found.study}: {found.jets} jets of each mixture"))
-    _show("Diversity: labels", _LABELS, {name: row.diversity for name, row in rows.items()})
-    _sentences(found, list(_LABELS), said)
-    for space, title in _SPACES.items():
-        columns = {f"{m}_{space}": text for m, text in _SPREAD.items()}
-        _show(f"Diversity: {title}", columns, {name: row.diversity for name, row in rows.items()})
-        _sentences(found, list(columns), said)
-    for space, title in _SPACES.items():
-        columns = {f"{m}_{space}": text for m, text in _DISTANCE.items()}
-        values = {name: row.alignment for name, row in rows.items()}
-        _show(f"Alignment with the downstream jets: {title}", columns, values)
-        _sentences(found, list(columns), said)
-    _show_transfer(rows)
+    _show("Diversity: labels", _LABELS, diversity)
+    _explain(found, list(_LABELS), said)
+    for heading, columns, values in (
+        ("Diversity", _SPREAD, diversity),
+        ("Alignment with the downstream jets", _DISTANCE, alignment),
+    ):
+        for space, title in _SPACES.items():
+            named = {f"{measure}_{space}": text for measure, text in columns.items()}
+            _show(f"{heading}: {title}", named, values)
+            _explain(found, list(named), said)
     if found.downstream.transfer:
-        _sentences(found, list(_TRANSFER), said)
+        _show_transfer(rows)
+        _explain(found, list(_TRANSFER), said)
     _show_axes(found)
     for line in found.notes:
         console.print(Text(f"- {line}"), style="dim")
@@ -52,16 +53,14 @@ def _show(title: str, columns: Mapping[str, str], rows: Mapping[str, Mapping[str
     out = table(title, "mixture", *columns.values(), *("p" for _ in tested))
     out.padding = (0, 1, 0, 0)
     for name, values in rows.items():
-        runs = [_run(measure, values[measure]) for measure in columns]
-        runs += [f"{values[measure].p_value:.2g}" for measure in tested]
-        out.add_row(Text(name), *map(Text, runs), style="dim" if name == DOWNSTREAM else None)
+        shown = [_text(measure, values[measure]) for measure in columns]
+        shown += [f"{values[measure].p_value:.2g}" for measure in tested]
+        out.add_row(Text(name), *map(Text, shown), style="dim" if name == DOWNSTREAM else None)
     console.print(out)
 
 
 def _show_transfer(rows: Mapping[str, Row]) -> None:
     """Trunks by size; a mixture without any says so."""
-    if not rows[DOWNSTREAM].transfer:
-        return
     out = table("After pretraining: frozen trunks", "mixture", "size", *_TRANSFER.values(), left=2)
     out.columns[1].no_wrap = True
     out.padding = (0, 1, 0, 0)
@@ -72,8 +71,8 @@ def _show_transfer(rows: Mapping[str, Row]) -> None:
             continue
         shown = "(untrained)" if name == DOWNSTREAM else name
         for size, values in row.transfer.items():
-            runs = (_run(measure, values[measure]) for measure in _TRANSFER)
-            out.add_row(Text(shown), size, *map(Text, runs))
+            texts = (_text(measure, values[measure]) for measure in _TRANSFER)
+            out.add_row(Text(shown), size, *map(Text, texts))
     console.print(out)
 
 
@@ -82,8 +81,8 @@ def _show_axes(found: MeasureTable) -> None:
     for name, point in found.axes.points.items():
         out.add_row(
             Text(name),
-            Text(_run("labels_q1", point["diversity"])),
-            Text(_run("auc", point["alignment"])),
+            Text(_text("labels_q1", point["diversity"])),
+            Text(_text("auc", point["alignment"])),
         )
     console.print(out)
     console.print(Text(found.axes.verdict))
@@ -95,29 +94,25 @@ def _show_axes(found: MeasureTable) -> None:
         console.print(Text(f"all four corners are held and no interval crosses over: {held}"))
 
 
-def _run(measure: str, value: Value) -> str:
-    """``0.91 [0.90, 0.92]`` in the digits that suit the measure."""
+def _text(measure: str, value: Value) -> str:
+    """Value and interval in the units and digits that suit the measure.
+
+    Examples
+    --------
+    >>> _text("auc_observables", Value(value=0.912, low=0.897, high=0.924))
+    '0.91 [0.90, 0.92]'
+    """
     factor = next((f for kind, f in _FACTORS.items() if measure.startswith(kind)), 1)
     numbers = [factor * x for x in (value.value, value.low, value.high)]
-    form = _form(measure, numbers[0])
-    return "{} [{}, {}]".format(*(format(x, form) for x in numbers))
+    whole = abs(numbers[0]) >= 100 or measure == "labels_q0"
+    digits = 2 if measure.startswith(("auc", "sliced_w1")) else 0 if whole else 1
+    return "{} [{}, {}]".format(*(f"{number:.{digits}f}" for number in numbers))
 
 
-def _form(measure: str, value: float) -> str:
-    if measure.startswith(("auc", "sliced_w1")):
-        return ".2f"
-    return ".0f" if abs(value) >= 100 or measure == "labels_q0" else ".1f"
-
-
-def _sentences(found: MeasureTable, measures: list[str], said: set[str]) -> None:
-    for line in _new(found, measures, said):
-        console.print(Text(f"  {line}"), style="dim")
-
-
-def _new(found: MeasureTable, measures: list[str], said: set[str]) -> Iterator[str]:
-    """The sentences of measures, each measure once whatever the space."""
+def _explain(found: MeasureTable, measures: list[str], said: set[str]) -> None:
+    """Print the sentences of measures, each measure once whatever the space."""
     for measure in measures:
         kind = measure.rsplit("_", 1)[0] if measure.endswith(tuple(_SPACES)) else measure
         if kind not in said:
             said.add(kind)
-            yield found.sentences[measure]
+            console.print(Text(f"  {found.sentences[measure]}"), style="dim")

@@ -1,14 +1,22 @@
-"""Mixtures as instruments: how diverse each is and how well aligned with the downstream task.
+"""Diversity of every mixture, and its alignment with the downstream task, before any training.
 
-`measure_study` takes all measures of a study before (and, with trunks, after) it is paid for;
-`draw_axes` draws the mixtures as points of diversity and alignment. Gradient boosting and the
-linear probe come from scikit-learn, the optional extra ``measure``.
+`measure_study` takes all measures of a study; with pretrained trunks in the results folder it also
+measures how well they transfer. `draw_axes` draws the mixtures as points of diversity and
+alignment. Gradient boosting and the linear probe come from scikit-learn, the optional extra
+``measure``.
 """
 
 from jetscale.measures.figure import check_figure, draw_axes
-from jetscale.measures.kept import keep, kept
 from jetscale.measures.measure import JETS, measure_study
-from jetscale.measures.result import DOWNSTREAM, Axes, MeasureTable, Row, Value
+from jetscale.measures.result import (
+    DOWNSTREAM,
+    Axes,
+    MeasureTable,
+    Row,
+    Value,
+    load_measures,
+    save_measures,
+)
 from jetscale.measures.sample import check_measurable
 
 __all__ = [
@@ -21,7 +29,7 @@ __all__ = [
     "check_figure",
     "check_measurable",
     "draw_axes",
-    "keep",
-    "kept",
+    "load_measures",
     "measure_study",
+    "save_measures",
 ]

@@ -1,4 +1,4 @@
-"""How well a set of jets is aligned with the downstream jets: three ways to tell two samples apart.
+"""Alignment of a set of jets with the downstream jets: three ways to tell two samples apart.
 
 A domain classifier (gradient boosting, cross-fitted) gives an AUC: 0.5 where nothing tells the
 samples apart (arXiv 1610.06545). The maximum mean discrepancy is a kernel two-sample test (Gretton
@@ -13,12 +13,10 @@ from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
 from jetscale.errors import MissingExtra
+from jetscale.jets.arrays import Bools, Floats, Ints
 from jetscale.measures.diversity import gaussian
 from jetscale.measures.resample import HALVES, halves
 from jetscale.measures.result import Z95, Value
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 FOLDS = 5
 SPLITS = 2
@@ -35,8 +33,8 @@ def fold_of(n: int, seed: int | list[int]) -> Ints:
     return np.random.default_rng(seed).permutation(np.arange(n) % FOLDS)
 
 
-def cross_fit_auc(scores: Floats, positive: NDArray[np.bool_], fold: Ints) -> tuple[float, Floats]:
-    """Mean AUC over folds and the influence of every jet on it.
+def cross_fit_auc(scores: Floats, positive: Bools, fold: Ints) -> tuple[float, Floats]:
+    """Mean AUC over folds, and the (n,) influence of every jet on it.
 
     The influence curve gives the standard error of a cross-validated AUC without fitting again:
     sqrt(mean(influence^2) / n) (LeDell, Petersen and van der Laan 2015, EJS 9, 1583). It covers
@@ -51,29 +49,29 @@ def cross_fit_auc(scores: Floats, positive: NDArray[np.bool_], fold: Ints) -> tu
         (n,) True for the class that should score high.
     fold
         (n,) fold of each jet; scores are compared within folds only.
+
+    Examples
+    --------
+    One of the four pairs of a positive and a negative jet is in the wrong order:
+
+    >>> positive = np.array([True, True, False, False])
+    >>> cross_fit_auc(np.array([4.0, 2.0, 3.0, 1.0]), positive, np.zeros(4, int))[0]
+    0.75
     """
     influence, aucs = np.zeros(len(scores)), []
     for number in np.unique(fold):
         rows = np.flatnonzero(fold == number)
-        above = _share_below(scores[rows], positive[rows])
-        high = positive[rows]
-        auc = float(above[high].mean())
-        share = high.mean()
-        weight = np.where(high, share, 1 - share)
-        influence[rows] = (above - auc) / weight
+        high, own = positive[rows], scores[rows]
+        # Share of the other class on the right side of each jet; ties count half. The rank among
+        # all jets less that in the own class counts the jets of the other class below.
+        ranks, above = rankdata(own), np.empty(len(rows))
+        for mine in (high, ~high):
+            above[mine] = (ranks[mine] - rankdata(own[mine])) / (~mine).sum()
+        above[~high] = 1 - above[~high]
+        auc, share = float(above[high].mean()), high.mean()
+        influence[rows] = (above - auc) / np.where(high, share, 1 - share)
         aucs.append(auc)
     return float(np.mean(aucs)), influence
-
-
-def _share_below(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
-    """Share of the other class on the right side of each jet; ties count half."""
-    ranks = rankdata(scores)
-    out = np.empty(len(scores))
-    for mine in (positive, ~positive):
-        below = ranks[mine] - rankdata(scores[mine])
-        out[mine] = below / (~mine).sum()
-    out[~positive] = 1 - out[~positive]
-    return out
 
 
 def value_of(mean: float, influence: Floats, split_error: float = 0.0) -> Value:
@@ -103,34 +101,30 @@ def domain_auc(sample: Floats, reference: Floats, seed: int) -> Value:
     MissingExtra
         scikit-learn is not installed.
     """
-    points = np.concatenate([reference, sample])
-    positive = np.arange(len(points)) < len(reference)
-    found = []
-    for split in range(SPLITS):
-        a, b = (fold_of(n, [seed, split, n]) for n in (len(reference), len(sample)))
-        fold = np.concatenate([a, FOLDS - 1 - b])
-        found.append(cross_fit_auc(_scores(points, positive, fold, seed), positive, fold))
-    aucs = [auc for auc, _ in found]
-    influence = np.mean([one for _, one in found], axis=0)
-    error = float(np.std(aucs, ddof=1)) / np.sqrt(SPLITS)
-    return value_of(float(np.mean(aucs)), influence, error)
-
-
-def _scores(points: Floats, positive: NDArray[np.bool_], fold: Ints, seed: int) -> Floats:
-    """(n,) score of each jet by trees fitted to the other folds."""
     try:
         from sklearn.ensemble import HistGradientBoostingClassifier
     except ImportError as error:
         raise MissingExtra("scikit-learn", "measure") from error
-    scores = np.empty(len(points))
-    for number in range(FOLDS):
-        seen = fold != number
-        model = HistGradientBoostingClassifier(
-            max_iter=TREES, max_leaf_nodes=15, early_stopping=False, random_state=seed
-        )
-        model.fit(points[seen], positive[seen])
-        scores[~seen] = model.decision_function(points[~seen])
-    return scores
+    points = np.concatenate([reference, sample])
+    positive = np.arange(len(points)) < len(reference)
+    aucs, influences = [], []
+    for split in range(SPLITS):
+        a, b = (fold_of(n, [seed, split, n]) for n in (len(reference), len(sample)))
+        # counted backwards, so that the larger folds of one sample meet the smaller of the other
+        fold = np.concatenate([a, FOLDS - 1 - b])
+        scores = np.empty(len(points))
+        for number in range(FOLDS):
+            seen = fold != number
+            model = HistGradientBoostingClassifier(
+                max_iter=TREES, max_leaf_nodes=15, early_stopping=False, random_state=seed
+            )
+            model.fit(points[seen], positive[seen])
+            scores[~seen] = model.decision_function(points[~seen])
+        auc, influence = cross_fit_auc(scores, positive, fold)
+        aucs.append(auc)
+        influences.append(influence)
+    spread = float(np.std(aucs, ddof=1)) / np.sqrt(SPLITS)
+    return value_of(float(np.mean(aucs)), np.mean(influences, axis=0), spread)
 
 
 def mmd(sample: Floats, reference: Floats, bandwidth: float, seed: int) -> Value:
@@ -143,9 +137,9 @@ def mmd(sample: Floats, reference: Floats, bandwidth: float, seed: int) -> Value
     points = np.concatenate([sample[:n], reference[:m]])
     kernel = gaussian(cdist(points, points), bandwidth).astype(np.float32)
     np.fill_diagonal(kernel, 0.0)
-    rng = np.random.default_rng(seed)
     first = (np.arange(n + m) < n).astype(np.float32)
     value = float(_mmds(kernel, first[:, None], 1 - first[:, None])[0])
+    # (n + m, HALVES) columns of zeros and ones: each is a half of the one and a half of the other
     parts = [
         np.stack([np.isin(np.arange(size), rows) for rows in halves(size, seed + i)], axis=1)
         for i, size in enumerate((n, m))
@@ -154,6 +148,7 @@ def mmd(sample: Floats, reference: Floats, bandwidth: float, seed: int) -> Value
     left = np.concatenate([parts[0], none[1]]).astype(np.float32)
     right = np.concatenate([none[0], parts[1]]).astype(np.float32)
     error = float(np.std(_mmds(kernel, left, right), ddof=1))
+    rng = np.random.default_rng(seed)
     shuffled = np.stack([rng.permutation(first) for _ in range(PERMUTATIONS)], axis=1)
     null = _mmds(kernel, shuffled, 1 - shuffled)
     p_value = (1 + int((null >= value).sum())) / (1 + PERMUTATIONS)

@@ -4,17 +4,16 @@ Diversity is the effective number of labels exp(H), alignment is 2 (1 - AUC) of 
 classifier: 1 where nothing tells the mixture from the downstream jets, 0 where everything does. If
 both rise together over the mixtures of a study, no fit can say which of them changed a loss. The
 correlation is one of the design, over the mixtures chosen, not an estimate for mixtures at large.
-Other measures of diversity get theirs too: labels may be apart where jets are not.
+Other measures of diversity get theirs too: mixtures can be apart in labels and still collinear in
+how different their jets are.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from jetscale.measures.result import Z95, Axes, Row, Value
-
-Floats = NDArray[np.float64]
+from jetscale.jets.arrays import Floats
+from jetscale.measures.result import Z95, Axes, Row, Value, Values
 
 AXES = ("diversity", "alignment")
 DIVERSITY, ALIGNMENT = "labels_q1", "auc_constituents"
@@ -39,22 +38,35 @@ def place(row: Row) -> dict[str, Value]:
 def axes_of(rows: Mapping[str, Row]) -> Axes:
     """The mixtures on the two axes, with the correlation of the axes over them."""
     points = {name: place(row) for name, row in rows.items()}
-    found = correlation(points) if len(points) > 2 else None
+    if len(points) < 3:
+        plural = "s" if len(points) > 1 else ""
+        verdict = (
+            f"{len(points)} mixture{plural}: whether diversity and alignment are collinear takes "
+            "three"
+        )
+        return Axes(points=points, correlation=None, verdict=verdict, others={}, corners=None)
+    alignment = _positions(points, "alignment")[:, 0]
+    others = {}
+    for measure in next(iter(rows.values())).diversity:
+        values = np.log([row.diversity[measure].value for row in rows.values()])
+        if measure != DIVERSITY:
+            others[measure] = float(_pearson(values, alignment))
+    found = correlation(points)
     return Axes(
         points=points,
         correlation=found,
         verdict=_verdict(found, len(points)),
-        others=others(rows) if found else {},
+        others=others,
         corners=corners(points),
     )
 
 
-def correlation(points: Mapping[str, Mapping[str, Value]]) -> Value:
+def correlation(points: Mapping[str, Values]) -> Value:
     """Pearson correlation of log diversity and alignment over three or more mixtures.
 
     The interval moves every point within its own intervals.
     """
-    x, y = (np.array([_position(point, axis) for point in points.values()]) for axis in AXES)
+    x, y = (_positions(points, axis) for axis in AXES)
     rng = np.random.default_rng(0)
     moved = [a[:, 0] + a[:, 1] * rng.normal(size=(_DRAWS, len(a))) for a in (x, y)]
     low, high = np.quantile(_pearson(*moved), [0.025, 0.975])
@@ -62,27 +74,37 @@ def correlation(points: Mapping[str, Mapping[str, Value]]) -> Value:
     return Value(value=value, low=float(low), high=float(high))
 
 
-def others(rows: Mapping[str, Row]) -> dict[str, float]:
-    """Correlation of alignment with the logarithm of every other measure of diversity.
+def corners(points: Mapping[str, Values]) -> dict[str, str] | None:
+    """Which mixture holds which corner of a two-by-two design, None if it is not one.
 
-    Mixtures can be apart in labels and still collinear in how different their jets are.
+    Each axis is cut at its widest gap. All four corners must be held, and every interval must lie
+    on its own side: no low one reaches a high one.
     """
-    alignment = np.array([place(row)["alignment"].value for row in rows.values()])
-    measures = next(iter(rows.values())).diversity
-    found = {}
-    for measure in measures:
-        values = np.log([row.diversity[measure].value for row in rows.values()])
-        if measure != DIVERSITY:
-            found[measure] = float(_pearson(values, alignment))
-    return found
+    if len(points) < len(_CORNERS):
+        return None
+    names, high = list(points), {}
+    for axis in AXES:
+        values = _positions(points, axis)[:, 0]
+        order = np.argsort(values, kind="stable")
+        cut = int(np.argmax(np.diff(values[order]))) + 1
+        below, above = ([names[i] for i in side] for side in (order[:cut], order[cut:]))
+        reach = max(points[name][axis].high for name in below)
+        if not reach < min(points[name][axis].low for name in above):
+            return None
+        high[axis] = set(above)
+    held: dict[tuple[bool, bool], list[str]] = {corner: [] for corner in _CORNERS}
+    for name in names:
+        held[name in high["diversity"], name in high["alignment"]].append(name)
+    if not all(held.values()):
+        return None
+    return {text: ", ".join(held[corner]) for corner, text in _CORNERS.items()}
 
 
-def _position(point: Mapping[str, Value], axis: str) -> tuple[float, float]:
-    """Value and standard error on an axis; the logarithm of diversity, as it is drawn."""
-    value = point[axis]
-    ends = np.array([value.value, value.low, value.high])
+def _positions(points: Mapping[str, Values], axis: str) -> Floats:
+    """(n, 2) values and standard errors on an axis; the logarithm of diversity, as it is drawn."""
+    ends = np.array([[v.value, v.low, v.high] for v in (point[axis] for point in points.values())])
     ends = np.log(ends) if axis == "diversity" else ends
-    return float(ends[0]), float((ends[2] - ends[1]) / (2 * Z95))
+    return np.stack([ends[:, 0], (ends[:, 2] - ends[:, 1]) / (2 * Z95)], axis=1)
 
 
 def _pearson(x: Floats, y: Floats) -> Floats:
@@ -92,12 +114,7 @@ def _pearson(x: Floats, y: Floats) -> Floats:
     return np.asarray(np.sum(x * y, axis=-1) / np.where(scale > 0, scale, 1.0))
 
 
-def _verdict(found: Value | None, mixtures: int) -> str:
-    if found is None:
-        return (
-            f"{mixtures} mixture{'s' if mixtures > 1 else ''}: whether diversity and alignment are "
-            "collinear takes three"
-        )
+def _verdict(found: Value, mixtures: int) -> str:
     ends = abs(found.low), abs(found.high)
     least = 0.0 if found.low < 0 < found.high else min(ends)
     text = f"correlation of log diversity and alignment over {mixtures} mixtures: "
@@ -109,31 +126,3 @@ def _verdict(found: Value | None, mixtures: int) -> str:
     if least <= APART and max(ends) >= COLLINEAR:
         return text + "undecided: measure more jets"
     return text + "partly collinear: effects of the two are hard to tell apart"
-
-
-def corners(points: Mapping[str, Mapping[str, Value]]) -> dict[str, str] | None:
-    """Which mixture holds which corner of a two-by-two design, None if it is not one.
-
-    Each axis is cut at its widest gap. All four corners must be held, and every interval must lie
-    on its own side: no low one reaches a high one.
-    """
-    if len(points) < len(_CORNERS):
-        return None
-    sides = {axis: _high(points, axis) for axis in AXES}
-    if not all(sides.values()):
-        return None
-    held: dict[str, list[str]] = {}
-    for name in points:
-        corner = _CORNERS[tuple(name in (sides[axis] or ()) for axis in AXES)]  # type: ignore[index]
-        held.setdefault(corner, []).append(name)
-    return {c: ", ".join(held[c]) for c in _CORNERS.values()} if len(held) == 4 else None
-
-
-def _high(points: Mapping[str, Mapping[str, Value]], axis: str) -> set[str] | None:
-    """The mixtures above the widest gap of an axis; None if an interval bridges it."""
-    order = sorted(points, key=lambda name: _position(points[name], axis)[0])
-    values = np.array([_position(points[name], axis)[0] for name in order])
-    cut = int(np.argmax(np.diff(values))) + 1
-    below, above = order[:cut], order[cut:]
-    clear = max(points[n][axis].high for n in below) < min(points[n][axis].low for n in above)
-    return set(above) if clear else None

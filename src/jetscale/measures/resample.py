@@ -11,21 +11,20 @@ standard error at n jets, because (1 / (n / 2) - 1 / n) = 1 / n (Shao and Wu 198
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+
+from jetscale.jets.arrays import Ints
 
 HALVES = 40
 """Half samples per interval; the standard error is then known to 11%."""
 
-Rows = NDArray[np.int64]
 
-
-def halves(n: int, seed: int, repeats: int = HALVES) -> list[Rows]:
+def halves(n: int, seed: int, repeats: int = HALVES) -> list[Ints]:
     """Random halves of n rows, each sorted; the same for the same seed."""
     rng = np.random.default_rng(seed)
     return [np.sort(rng.permutation(n)[: n // 2]) for _ in range(repeats)]
 
 
-def half_sample_error(statistic: Callable[[Rows], float], n: int, seed: int) -> float:
+def half_sample_error(statistic: Callable[[Ints], float], n: int, seed: int) -> float:
     """Standard error of ``statistic`` at n jets from its spread over halves.
 
     Parameters

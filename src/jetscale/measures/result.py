@@ -2,20 +2,47 @@
 
 Every value is an estimate with a 95% interval. A row holds the diversity of one set of jets, its
 alignment with the downstream task and, where pretrained trunks exist, how well they transfer. The
-downstream jets have a row of their own: it shows what a perfectly aligned mixture would score.
+downstream jets have a row of their own: it shows what a perfectly aligned mixture would score. The
+last table of a study lies in its results folder, where the report finds it.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Any
+
+from jetscale.store.home import Home
+from jetscale.store.local import write_json
+from jetscale.study import Study
 
 Z95 = 1.959964
 DOWNSTREAM = "(downstream)"
 """Row of the downstream jets; no mixture can have that name."""
 
 
+class _Plain:
+    """Base of the results: plain values for JSON."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as dicts, lists and numbers; ``p_value`` only where there is one."""
+        out: dict[str, Any] = _plain(self)
+        return out
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        found = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {k: v for k, v in found.items() if k != "p_value" or v is not None}
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
+class Value(_Plain):
     """An estimate with its 95% interval."""
 
     value: float
@@ -31,7 +58,13 @@ class Value:
         return cls(value=value, low=value - reach, high=value + reach, p_value=p_value)
 
     def within(self, low: float, high: float) -> "Value":
-        """The same value with the ends of its interval clipped to where the measure can be."""
+        """The same value, its interval clipped to where the measure can be.
+
+        Examples
+        --------
+        >>> Value(value=0.9, low=0.7, high=1.1).within(0.0, 1.0).to_dict()
+        {'value': 0.9, 'low': 0.7, 'high': 1.0}
+        """
         return Value(
             value=self.value,
             low=min(max(self.low, low), self.value),
@@ -39,17 +72,12 @@ class Value:
             p_value=self.p_value,
         )
 
-    def to_dict(self) -> dict[str, float]:
-        """Plain values; ``p_value`` only where there is one."""
-        out = {"value": self.value, "low": self.low, "high": self.high}
-        return out if self.p_value is None else out | {"p_value": self.p_value}
-
 
 Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(_Plain):
     """Everything measured on one mixture, or on the downstream jets."""
 
     diversity: Values
@@ -57,25 +85,10 @@ class Row:
     transfer: Mapping[str, Values] | None
     """Model size to measures; None where no pretrained trunk was found."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        transfer = None
-        if self.transfer is not None:
-            transfer = {size: _plain(values) for size, values in self.transfer.items()}
-        return {
-            "diversity": _plain(self.diversity),
-            "alignment": _plain(self.alignment),
-            "transfer": transfer,
-        }
-
-
-def _plain(values: Values) -> dict[str, dict[str, float]]:
-    return {name: value.to_dict() for name, value in values.items()}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Axes:
-    """Diversity and alignment of every mixture, one measure each, and how they hang together."""
+class Axes(_Plain):
+    """Diversity and alignment of every mixture, one measure each, and how they vary together."""
 
     points: Mapping[str, Values]
     """Mixture to ``diversity`` and ``alignment``."""
@@ -90,19 +103,9 @@ class Axes:
     """Corner (``low diversity, high alignment``...) to mixture, where the mixtures fill all four
     and no interval crosses the middle."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "points": {name: _plain(values) for name, values in self.points.items()},
-            "correlation": self.correlation.to_dict() if self.correlation else None,
-            "verdict": self.verdict,
-            "others": dict(self.others),
-            "corners": dict(self.corners) if self.corners else None,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeasureTable:
+class MeasureTable(_Plain):
     """The measures of all mixtures of a study."""
 
     study: str
@@ -116,14 +119,26 @@ class MeasureTable:
     sentences: Mapping[str, str]
     """Measure to what it means."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "study": self.study,
-            "jets": self.jets,
-            "downstream": self.downstream.to_dict(),
-            "mixtures": {name: row.to_dict() for name, row in self.mixtures.items()},
-            "axes": self.axes.to_dict(),
-            "notes": list(self.notes),
-            "sentences": dict(self.sentences),
-        }
+
+def save_measures(found: MeasureTable, study: Study, home: Home) -> Path:
+    """Write what was measured into the results folder of the study, and return the file."""
+    path = home.study(study).measures
+    write_json(path, found.to_dict() | {"parts": _parts(study)})
+    return path
+
+
+def load_measures(study: Study, home: Home) -> dict[str, Any] | None:
+    """The last table of a study as `MeasureTable.to_dict` has it, or None.
+
+    The file names the parts of every mixture. Where a mixture has changed since, or one is new, the
+    table is not that of this study.
+    """
+    try:
+        found: dict[str, Any] = json.loads(home.study(study).measures.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if found.get("parts") == _parts(study) else None
+
+
+def _parts(study: Study) -> dict[str, dict[str, float]]:
+    return {mixture.name: dict(mixture.parts) for mixture in study.mixtures if mixture.parts}

@@ -78,13 +78,17 @@ def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples
     _check_enough(study, jets)
     table = _read(replace(task, rows=2 * jets))
     counts = _label_counts(task)
+    mixtures = {}
+    for mixture in study.pretrained:
+        plan = plans[pretraining_stream(mixture)]
+        whole = replace(plan, rows=study.recipe.data.pretraining_jets)
+        mixtures[mixture.name] = Sample(
+            table=_read(replace(plan, rows=jets)), label_counts=_label_counts(whole)
+        )
     return Samples(
         reference=Sample(table=table.slice(0, jets), label_counts=counts),
         downstream=Sample(table=table.slice(jets), label_counts=counts),
-        mixtures={
-            mixture.name: _sample(study, plans[pretraining_stream(mixture)], jets)
-            for mixture in study.pretrained
-        },
+        mixtures=mixtures,
         jets=jets,
     )
 
@@ -131,56 +135,47 @@ def model_inputs(table: pa.Table, recipe: Recipe) -> Ragged:
     )
 
 
-def _sample(study: Study, plan: StreamPlan, jets: int) -> Sample:
-    pretraining = replace(plan, rows=study.recipe.data.pretraining_jets)
-    table = _read(replace(plan, rows=jets))
-    return Sample(table=table, label_counts=_label_counts(pretraining))
-
-
 def _read(plan: StreamPlan) -> pa.Table:
     """The jets of a plan in stream order, with the columns that all its sources have."""
-    found = [_take(pool, drawn, None) for pool, drawn in _drawn(plan)]
-    names = [set(table.column_names) for table, _ in found]
-    shared = [name for name in found[0][0].column_names if name in set.intersection(*names)]
-    table = pa.concat_tables([table.select(shared) for table, _ in found])
-    return table.take(np.argsort(np.concatenate([positions for _, positions in found])))
+    found = list(_draw(plan, None))
+    names = [set(table.column_names) for _, table, _ in found]
+    shared = [name for name in found[0][1].column_names if name in set.intersection(*names)]
+    table = pa.concat_tables([table.select(shared) for _, table, _ in found])
+    return table.take(np.argsort(np.concatenate([positions for _, _, positions in found])))
 
 
 def _label_counts(plan: StreamPlan) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    for pool, drawn in _drawn(plan):
-        table, _ = _take(pool, drawn, ["jet_label"])
+    for pool, table, _ in _draw(plan, ["jet_label"]):
         classes = classes_of(pool.manifest.corpus)
         labels, number = np.unique(table["jet_label"].to_numpy(), return_counts=True)
         counts.update({classes[i]: int(n) for i, n in zip(labels, number, strict=True)})
     return dict(counts)
 
 
-def _drawn(plan: StreamPlan) -> Iterator[tuple[Pool, Slots]]:
-    """Every source of a plan with the position in the stream of each of its eligible jets."""
+def _draw(plan: StreamPlan, columns: list[str] | None) -> Iterator[tuple[Pool, pa.Table, Slots]]:
+    """The drawn jets of every source of a plan, and the position of each in the stream.
+
+    One row group is in memory at a time, and only the drawn jets of it stay.
+    """
     pools = open_pools(plan)
     available = {name: pool.available for name, pool in pools.items()}
     for name, drawn in slots(plan.quotas, available, plan.seed, plan.name):
-        yield pools[name], drawn
-
-
-def _take(pool: Pool, drawn: Slots, columns: list[str] | None) -> tuple[pa.Table, Slots]:
-    """The drawn jets of a folder and their positions; one row group in memory at a time."""
-    classes = classes_of(pool.manifest.corpus)
-    wanted = np.array([label in pool.labels for label in classes])
-    tables, positions, start = [], [], 0
-    for path in map(pool.manifest.path, pool.manifest.shards):
-        try:
-            with pq.ParquetFile(path) as file:
-                for group in range(file.num_row_groups):
-                    labels = file.read_row_group(group, columns=["jet_label"])["jet_label"]
-                    eligible = np.flatnonzero(wanted[labels.to_numpy()])
-                    mine = drawn[start : start + len(eligible)]
-                    start += len(eligible)
-                    rows = eligible[mine != NOT_DRAWN]
-                    if len(rows):
-                        tables.append(file.read_row_group(group, columns=columns).take(rows))
-                        positions.append(mine[mine != NOT_DRAWN])
-        except (pa.ArrowException, OSError) as error:
-            raise damaged(path, error) from error
-    return pa.concat_tables(tables), np.concatenate(positions)
+        pool = pools[name]
+        wanted = np.array([label in pool.labels for label in classes_of(pool.manifest.corpus)])
+        tables, positions, start = [], [], 0
+        for path in map(pool.manifest.path, pool.manifest.shards):
+            try:
+                with pq.ParquetFile(path) as file:
+                    for group in range(file.num_row_groups):
+                        labels = file.read_row_group(group, columns=["jet_label"])["jet_label"]
+                        eligible = np.flatnonzero(wanted[labels.to_numpy()])
+                        mine = drawn[start : start + len(eligible)]
+                        start += len(eligible)
+                        rows = eligible[mine != NOT_DRAWN]
+                        if len(rows):
+                            tables.append(file.read_row_group(group, columns=columns).take(rows))
+                            positions.append(mine[mine != NOT_DRAWN])
+            except (pa.ArrowException, OSError) as error:
+                raise damaged(path, error) from error
+        yield pool, pa.concat_tables(tables), np.concatenate(positions)

@@ -19,14 +19,12 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 
+from jetscale.jets.arrays import Floats
 from jetscale.jets.observables import jet_observables
 from jetscale.jets.schema import FEATURES
 from jetscale.mixtures.ragged import Ragged
-
-Floats = NDArray[np.float64]
 
 SPACES = ("observables", "constituents")
 WAVES = 32
@@ -63,16 +61,19 @@ class Scale:
 def observables(tables: Sequence[pa.Table]) -> list[Floats]:
     """(n, k) observables of each table: those that all tables can give.
 
-    Columns that are missing in one table are missing in the space, so that absence cannot be told
-    from a value.
+    Observables that one table lacks are left out of the space. Filled with some value, their
+    absence would tell that table from the others.
     """
     found = [jet_observables(table) for table in tables]
     shared = [name for name in found[0][0] if all(name in names for names, _ in found)]
     return [values[:, [names.index(name) for name in shared]] for names, values in found]
 
 
-class Constituents:
-    """Random energy flow features, scaled by the constituents of one sample."""
+class ConstituentWaves:
+    """Random features of a jet: means over its constituents of cosines of random combinations.
+
+    Frequencies and scales are fixed by one sample and a fixed seed, and used for all.
+    """
 
     def __init__(self, reference: Ragged, features: Sequence[str]) -> None:
         rng = np.random.default_rng(_SEED)
@@ -89,6 +90,7 @@ class Constituents:
         starts, lengths = jets.offsets[:-1], jets.lengths
         scaled = (jets.values - self._shift) / self._spread
         waves = np.cos(scaled @ self._waves + self._phases)
+        # undo the standardisation of ln(pT / jet pT), but for its clipping
         rule = FEATURES["part_logptrel"]
         share = np.exp(jets.values[:, self._share] / rule.factor + (rule.shift or 0.0))
         share = share / np.repeat(np.add.reduceat(share, starts), lengths)
@@ -98,5 +100,5 @@ class Constituents:
 
 
 def median_distance(points: Floats) -> float:
-    """Median distance of pairs of jets, the usual length scale of a Gaussian kernel."""
+    """Median distance of pairs of the first jets, the usual length scale of a Gaussian kernel."""
     return float(np.median(pdist(points[:_PAIRS_OF])))

@@ -9,15 +9,12 @@ means the vectors explain the classes with a simpler model.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jetscale.errors import MissingExtra
+from jetscale.jets.arrays import Floats, Ints
 from jetscale.measures.alignment import FOLDS, cross_fit_auc, fold_of, value_of
 from jetscale.measures.resample import half_sample_error
 from jetscale.measures.result import Value
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _ROUNDS = 100
 _TOLERANCE = 1e-4
@@ -25,21 +22,14 @@ _TOLERANCE = 1e-4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What a linear probe got right, jet by jet.
-
-    Attributes
-    ----------
-    correct
-        (n,) 1 where the most likely class is the true one.
-    auc
-        Macro average over classes of one-versus-rest AUCs.
-    influence
-        (n,) influence of each jet on ``auc``.
-    """
+    """What a linear probe got right, jet by jet."""
 
     correct: Floats
+    """(n,) 1 where the most likely class is the true one, else 0."""
     auc: float
+    """Macro average over classes of one-versus-rest AUCs."""
     influence: Floats
+    """(n,) influence of each jet on ``auc``."""
 
 
 def probe(vectors: Floats, labels: Ints, seed: int) -> Probe:
@@ -103,29 +93,32 @@ def log_evidence(vectors: Floats, labels: Ints) -> float:
     for label in np.unique(labels):
         target = (labels == label).astype(np.float64)
         projected = (left.T @ target) ** 2
-        rest = max(float(target @ target - projected.sum()), 0.0)
+        rest = max(float(target @ target - projected.sum()), 0.0)  # what no weights explain
         found.append(_evidence(singular**2, projected, rest, n) / n)
     return float(np.mean(found))
 
 
 def _evidence(square: Floats, projected: Floats, rest: float, n: int) -> float:
     """Largest log evidence given squared singular values and the target's squared projections."""
+
+    def moments(alpha: float, beta: float) -> tuple[Floats, float, float]:
+        """Share by which each weight is shrunk, |w|^2 and |y - vectors w|^2 of the best weights."""
+        precision = alpha + beta * square
+        weight = float(np.sum(projected * square * (beta / precision) ** 2))
+        shrink = alpha / precision
+        return shrink, weight, float(np.sum(projected * shrink**2)) + rest
+
     alpha, beta, ratio = 1.0, 1.0, np.inf
     for _ in range(_ROUNDS):
-        shrink = alpha / (alpha + beta * square)
-        gamma = float(np.sum(1 - shrink))
-        weight = float(np.sum(projected * square * (beta / (alpha + beta * square)) ** 2))
-        residual = float(np.sum(projected * shrink**2)) + rest
+        shrink, weight, residual = moments(alpha, beta)
+        gamma = float(np.sum(1 - shrink))  # weights that the data determine
         alpha, beta = gamma / max(weight, 1e-12), (n - gamma) / max(residual, 1e-12)
         if abs(alpha / beta - ratio) <= _TOLERANCE * ratio:
             break
         ratio = alpha / beta
-    precision = alpha + beta * square
-    shrink = alpha / precision
-    residual = float(np.sum(projected * shrink**2)) + rest
-    weight = float(np.sum(projected * square * (beta / precision) ** 2))
+    shrink, weight, residual = moments(alpha, beta)
     fit = n * np.log(beta / (2 * np.pi)) - beta * residual - alpha * weight
-    return float(0.5 * (fit + np.sum(np.log(alpha / precision))))
+    return float(0.5 * (fit + np.sum(np.log(shrink))))
 
 
 def transfer(vectors: list[Floats], labels: Ints, seed: int) -> dict[str, Value]:

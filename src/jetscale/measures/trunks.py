@@ -4,24 +4,21 @@ The smallest and the largest model size are looked at, all training seeds of eac
 their first random weights give the row to compare with: what pretraining has added.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jetscale.measures.alignment import FOLDS
 from jetscale.measures.result import DOWNSTREAM, Value
 from jetscale.measures.sample import model_inputs, read_stream
 from jetscale.measures.transfer import transfer
-from jetscale.mixtures.ragged import Ragged
+from jetscale.mixtures.inputs import Progress
 from jetscale.plan import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study import ModelSize, Study
 
-Floats = NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
 Trunks = dict[tuple[str, ModelSize], dict[int, Path | None]]
 """Row of the table and model size to the weights of every training seed; None is untrained."""
 
@@ -46,22 +43,29 @@ def measure_trunks(
         )
     if not trunks:
         return {}, remarks
-    jets = _validation(study, shards)
-    fewest = min(np.bincount(jets.labels, minlength=1)[np.unique(jets.labels)])
+    wanted = min(MOST_JETS, study.recipe.evaluation.validation_jets)
+    jets = model_inputs(read_stream(study, shards, "validation", wanted), study.recipe)
+    fewest = int(np.unique(jets.labels, return_counts=True)[1].min())
     if fewest < FOLDS:
         remarks.append(
             f"a class has {fewest} validation jets, a linear probe takes {FOLDS}: not measured"
         )
         return {}, remarks
-    _add_untrained(trunks)
+    for (_, size), weights in list(trunks.items()):  # as many untrained trunks of each size
+        trunks.setdefault((DOWNSTREAM, size), {}).update(dict.fromkeys(weights))
     remarks.append(
         "transfer: mean over training seeds; intervals are over validation jets, not over training "
         "seeds; the downstream row is the untrained trunk"
     )
+    from jetscale.training.embed import pooled_vectors  # torch, only where there are trunks
+
     out: dict[str, dict[str, dict[str, Value]]] = {}
     for done, ((name, size), weights) in enumerate(trunks.items()):
         progress("measuring trunks", done, len(trunks))
-        vectors = _vectors(study, size, weights, jets)
+        vectors = [
+            pooled_vectors(jets, size, study.recipe, seed=seed, trunk=trunk)
+            for seed, trunk in sorted(weights.items())
+        ]
         out.setdefault(name, {})[size.name] = transfer(vectors, jets.labels, _SEED)
     progress("measuring trunks", len(trunks), len(trunks))
     return out, remarks
@@ -80,27 +84,3 @@ def find_trunks(study: Study, home: Home) -> Trunks:
         if run.size.name in ends and path.is_file():
             found.setdefault((run.mixture.name, run.size), {})[run.seed] = path
     return found
-
-
-def _add_untrained(trunks: Trunks) -> None:
-    for (_, size), weights in list(trunks.items()):
-        trunks.setdefault((DOWNSTREAM, size), {}).update(dict.fromkeys(weights))
-
-
-def _validation(study: Study, shards: Mapping[str, Path]) -> Ragged:
-    recipe = study.recipe
-    table = read_stream(
-        study, shards, "validation", min(MOST_JETS, recipe.evaluation.validation_jets)
-    )
-    return model_inputs(table, recipe)
-
-
-def _vectors(
-    study: Study, size: ModelSize, weights: Mapping[int, Path | None], jets: Ragged
-) -> list[Floats]:
-    from jetscale.training.embed import pooled_vectors  # torch, only where there are trunks
-
-    return [
-        pooled_vectors(jets, size, study.recipe, seed=seed, trunk=trunk)
-        for seed, trunk in sorted(weights.items())
-    ]

@@ -6,7 +6,6 @@ them and a finished folder is never made again.
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +106,11 @@ def _simulate(
 ) -> None:
     total, made = sum(request.jets for request in requests), 0
     check_packages()
-    progress("simulating jets", 0, total)
+
+    def report(done: int, wanted: int) -> None:
+        progress("simulating jets", made + done, total)
+
+    report(0, total)
     overlays = make_overlays(executor, {(r.seed, r.role, r.conditions.range) for r in requests})
     for request in requests:
         simulate_shards(
@@ -120,13 +123,9 @@ def _simulate(
             seed=request.seed,
             conditions=request.conditions,
             overlays=overlays,
-            progress=partial(_report, progress, made, total),
+            progress=report,
         )
         made += request.jets
-
-
-def _report(progress: Progress, before: int, total: int, done: int, _wanted: int) -> None:
-    progress("simulating jets", before + done, total)
 
 
 def given_folders(study: Study, source: Folders) -> dict[str, Path]:

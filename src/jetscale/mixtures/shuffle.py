@@ -142,39 +142,32 @@ def readings_of(draws: Iterable[tuple[StreamPlan, Mapping[str, Pool], Path]]) ->
     """
     shares: dict[tuple[Path, str], tuple[Manifest, Shard, list[Share]]] = {}
     for plan, pools, folder in draws:
-        for manifest, shard, share in _shares(plan, pools, folder):
-            key = (manifest.folder, shard.file)
-            shares.setdefault(key, (manifest, shard, []))[2].append(share)
+        scratch = folder / SCRATCH
+        scratch.mkdir()
+        available = {name: pool.available for name, pool in pools.items()}
+        # one source's draw is in memory at a time
+        for i, (name, drawn) in enumerate(slots(plan.quotas, available, plan.seed, plan.name)):
+            pool, manifest = pools[name], pools[name].manifest
+            classes = classes_of(manifest.corpus)
+            labels = np.full(len(classes), -1)
+            for label in pool.labels:
+                labels[classes.index(label)] = plan.labels.index(label)
+            np.save(scratch / f"slots-{i}.npy", drawn)
+            first = 0
+            for k, shard in enumerate(manifest.shards):
+                span = range(first, first + pool.eligible(shard))
+                first = span.stop
+                if (drawn[span.start : span.stop] != NOT_DRAWN).any():
+                    share = Share(
+                        plan=plan,
+                        labels=labels,
+                        slots=scratch / f"slots-{i}.npy",
+                        eligible=span,
+                        runs=f"run-{i}-{k:05d}",
+                    )
+                    key = (manifest.folder, shard.file)
+                    shares.setdefault(key, (manifest, shard, []))[2].append(share)
     return [Reading(manifest=m, shard=s, shares=tuple(found)) for m, s, found in shares.values()]
-
-
-def _shares(
-    plan: StreamPlan, pools: Mapping[str, Pool], folder: Path
-) -> Iterator[tuple[Manifest, Shard, Share]]:
-    """The shards with jets that the stream draws; one source's draw is in memory at a time."""
-    scratch = folder / SCRATCH
-    scratch.mkdir()
-    available = {name: pool.available for name, pool in pools.items()}
-    for i, (name, drawn) in enumerate(slots(plan.quotas, available, plan.seed, plan.name)):
-        pool, manifest = pools[name], pools[name].manifest
-        classes = classes_of(manifest.corpus)
-        labels = np.full(len(classes), -1)
-        for label in pool.labels:
-            labels[classes.index(label)] = plan.labels.index(label)
-        np.save(scratch / f"slots-{i}.npy", drawn)
-        first = 0
-        for k, shard in enumerate(manifest.shards):
-            span = range(first, first + pool.eligible(shard))
-            first = span.stop
-            if (drawn[span.start : span.stop] != NOT_DRAWN).any():
-                share = Share(
-                    plan=plan,
-                    labels=labels,
-                    slots=scratch / f"slots-{i}.npy",
-                    eligible=span,
-                    runs=f"run-{i}-{k:05d}",
-                )
-                yield manifest, shard, share
 
 
 def buckets_of(plan: StreamPlan, folder: Path) -> list[Bucket]:

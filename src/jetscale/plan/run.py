@@ -26,8 +26,11 @@ class Run:
     key: str
     """Digest of the recipe and of the run's own fields: the only identity of a run."""
     kind: Kind
+    """``pretrain`` or ``finetune``."""
     mixture: Mixture
+    """What the trunk is pretrained on."""
     size: ModelSize
+    """Width, layers and heads."""
     examples: int
     """Distinct jets D."""
     epochs: int

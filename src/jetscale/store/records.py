@@ -84,7 +84,7 @@ class RecordStore:
     ) -> None:
         self.folder = folder
         self.former = former or Former()
-        self.storage = storage or LocalStorage(folder.path)
+        self.storage = LocalStorage(folder.path) if storage is None else storage
         self._read: dict[str, Record] = {}
 
     @classmethod

@@ -2,38 +2,44 @@
 
 import re
 import runpy
+import sys
+import traceback
+from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
 
 from jetscale.errors import StudyError, unknown
-from jetscale.study import Mixture, ModelSize, Recipe, Study
+from jetscale.study import Folders, Mixture, ModelSize, Recipe, Simulated, Study
 from jetscale.study.recipe import GROUPS
-from jetscale.study.source import Folders, Simulated
 
 
 def load_study(path: Path) -> Study:
     """The Study that ``study()`` in a sweep file returns.
 
+    The folder of the file becomes importable, here and in workers, so that a sweep may use modules
+    beside it. What the file prints goes to standard error: standard output is for results.
+
     Raises
     ------
     StudyError
-        The file is missing, has no ``study`` function, fails, or names an unknown field.
+        The file is missing, has no ``study`` function, fails, or names an unknown field; the
+        message names the line of the file.
     """
     if not path.is_file():
         raise StudyError(_missing(path))
     if path.suffix != ".py":
         raise StudyError(f"{path} is not a Python file; a run table is given by --runs {path}")
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
-        content = runpy.run_path(str(path), run_name="jetscale_sweep")
-        if not callable(content.get("study")):
-            raise StudyError("no function 'study' that returns a Study")
-        result = content["study"]()
-    except StudyError as error:
-        raise StudyError(f"{path}: {error}") from error
-    except TypeError as error:
-        raise StudyError(f"{path}: {_explain_type_error(error)}") from error
+        with redirect_stdout(sys.stderr):
+            content = runpy.run_path(str(path), run_name="jetscale_sweep")
+            if not callable(content.get("study")):
+                raise StudyError("no function 'study' that returns a Study")
+            result = content["study"]()
     except (Exception, SystemExit) as error:
-        raise StudyError(f"{path}: {type(error).__name__}: {error}") from error
+        raise StudyError(f"{_place(path, error)}: {_explain(error)}") from error
     if not isinstance(result, Study):
         raise StudyError(f"{path}: study() returned {type(result).__name__}, needs a Study")
     return result
@@ -41,18 +47,34 @@ def load_study(path: Path) -> Study:
 
 def _missing(path: Path) -> str:
     folders = {path.parent, Path("sweeps")}
-    known = sorted(p.as_posix() for folder in folders for p in folder.glob("*.py"))
+    known = sorted(
+        p.as_posix()
+        for folder in folders
+        for p in folder.glob("*.py")
+        if re.search(r"^def study\(", p.read_text(errors="replace"), re.MULTILINE)
+    )
     if not known:
         return f"no sweep file {path}; a sweep is a Python file with a function study()"
     return unknown("sweep file", path.as_posix(), known)
 
 
-def _explain_type_error(error: TypeError) -> str:
-    """The nearest field name when a value was given one it does not have."""
+def _place(path: Path, error: BaseException) -> str:
+    """The sweep file and its last line that led to an error."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return f"{path}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+def _explain(error: BaseException) -> str:
+    """What went wrong; for a field that a value does not have, the nearest one it has."""
+    if isinstance(error, StudyError):
+        return str(error)
     match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
     types = (Study, Mixture, Recipe, *GROUPS.values(), ModelSize, Simulated, Folders)
     owners = {kind.__name__: kind for kind in types}
-    if match is None or match[1] not in owners:
-        return str(error)
-    known = [f.name for f in fields(owners[match[1]])]
-    return unknown(f"{match[1]} field", match[2], known)
+    if isinstance(error, TypeError) and match is not None and match[1] in owners:
+        known = [f.name for f in fields(owners[match[1]])]
+        return unknown(f"{match[1]} field", match[2], known)
+    return f"{type(error).__name__}: {error}"

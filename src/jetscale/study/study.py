@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import InitVar, dataclass, field
 from typing import Any
 
-from jetscale.jets.generator.selection import family_of
+from jetscale.jets.generator.processes import family_of
 from jetscale.jets.schema import CORPORA, JETCLASS
 from jetscale.study.checks import check_name, plain, positive_int, require, sequence
 from jetscale.study.ladder import ModelSize

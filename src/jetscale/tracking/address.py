@@ -50,7 +50,7 @@ def hide_password(text: str) -> str:
     >>> hide_password("no answer from http://me:secret@host:5000/x")
     'no answer from http://me:***@host:5000/x'
     """
-    return re.sub(r"(\w+://[^\s:/@]*):[^\s@]+@", r"\1:***@", text)
+    return re.sub(r"(\w+://[^\s:/@]*):[^\s/@]+@", r"\1:***@", text)
 
 
 def is_server(uri: str) -> bool:

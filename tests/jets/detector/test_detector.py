@@ -138,7 +138,9 @@ def test_particles_made_outside_the_tracker_are_lost():
 
 
 def test_candidates_are_sorted_by_event_and_repeatable():
-    made = Particles.joined(particles(22, 30.0, 50), particles(211, 9.0, 50, charge=1.0, mass=0.14))
+    made = Particles.concatenate(
+        particles(22, 30.0, 50), particles(211, 9.0, 50, charge=1.0, mass=0.14)
+    )
     first, again = (detector.detect(made, np.random.default_rng(8)) for _ in range(2))
     assert (np.diff(first.event) >= 0).all()
     for name, column in first.columns().items():

@@ -3,8 +3,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from jetscale.jets.detector import pileup
-from jetscale.jets.detector.detector import Candidates
+from jetscale.jets.detector.detector import Candidates, subtract_pileup
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.jets.generator.seeds import chunk_seed
 from jetscale.jets.production import chunks
@@ -25,14 +24,14 @@ def test_prompt_tracks_of_other_vertices_go_and_the_rest_stays():
         d0=[0.0, 0.1, 0.0, 2.0, 0.0],
         dz=[0.9, -30.0, 1.1, 30.0, 0.0],
     )
-    left = pileup.subtracted(candidates)
+    left = subtract_pileup(candidates)
     assert left.dz.tolist() == [0.9, 30.0, 0.0]
     assert left.d0.tolist() == [0.0, 2.0, 0.0]
 
 
 def test_poorly_measured_tracks_stay_within_their_error():
     candidates = track(charge=[1, 1], d0=[0.0, 0.0], dz=[2.9, 3.1], error=1.0)
-    assert pileup.subtracted(candidates).dz.tolist() == [2.9]
+    assert subtract_pileup(candidates).dz.tolist() == [2.9]
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def test_soft_drop_agrees_with_the_groomer_of_fastjet():
     made = candidates(rng.exponential(15.0, 60) + 3, rng.normal(0, 0.2, 60), rng.normal(0, 0.2, 60))
     jets = recluster.find_jets(made, 1)
     assert len(jets) == 1
-    particles = recluster._ragged(recluster._momentum(made, jets.rows), jets.counts)
+    particles = recluster._vectors(made, jets.rows, jets.counts)
     cluster = fastjet.ClusterSequence(
         particles, fastjet.JetDefinition(fastjet.cambridge_algorithm, 3.0)
     )

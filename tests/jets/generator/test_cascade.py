@@ -9,8 +9,7 @@ from scipy import stats
 from jetscale.jets.generator.cascade import (
     MAX_Y_SHARE,
     MIN_Y_MASS,
-    Resonances,
-    decayed,
+    decay_pairs,
     draw_modes,
     two_body,
     y_masses,
@@ -26,7 +25,7 @@ def fired(modes, n=200, seed=1):
     energy = np.sqrt((p**2).sum(axis=2) + mass**2)
     momentum = np.concatenate([p, energy[:, :, None]], axis=2)
     mode = draw_modes(modes, rng, n)
-    return mode, decayed(modes, Resonances(momentum=momentum, mass=mass, mode=mode), rng)
+    return mode, decay_pairs(modes, mode, momentum, mass, rng)
 
 
 @pytest.mark.parametrize("family", ["res2p", "res34p"])

@@ -3,13 +3,11 @@
 import numpy as np
 import pytest
 
-from jetscale.jets.generator import truth
+from jetscale.jets.generator import labels
 from jetscale.jets.generator.conditions import WINDOWS
-from jetscale.jets.generator.decays import TAU_DECAYS
-from jetscale.jets.generator.processes import CLASSES
+from jetscale.jets.generator.decays import TAU_DECAYS, TOKENS
+from jetscale.jets.generator.processes import CLASSES, process_named
 from jetscale.jets.generator.pythia import Generator, make_generators
-from jetscale.jets.generator.selection import process_named
-from jetscale.jets.generator.tokens import TOKENS
 
 pytestmark = pytest.mark.integration
 NO_SHOWER = ("PartonLevel:ISR = off", "PartonLevel:FSR = off")
@@ -105,7 +103,7 @@ def test_taus_decay_as_the_particle_data_group_says_and_lie_where_they_are_seen(
     process = process_named("X_tauhtaue,X_tauhtaum,X_tauhtauh", "jetclass2")
     generator = Generator((*process.variants[0], *NO_SHOWER), 4, process, WINDOWS["jetclass2"])
     record = generator.events(400)
-    leaves = truth.decay_leaves(record)
+    leaves = labels.decay_leaves(record)
     n = len(leaves.token)
     assert n == 4 * 400
     for name, ratio in TAU_DECAYS.items():
@@ -125,7 +123,7 @@ def test_cascades_reach_most_labels_in_few_events():
     pytest.importorskip("pythia8mc")
     process = process_named("res34p", "jetclass2")
     record = make_generators(process, 5, WINDOWS["jetclass2"])[0].events(300)
-    leaves = truth.decay_leaves(record)
+    leaves = labels.decay_leaves(record)
     assert np.bincount(leaves.event).tolist() == [8] * 300
     # Y and Y' have unequal masses
     y = np.flatnonzero((np.abs(record.code) >= 9000103) & (np.abs(record.status) == 22))

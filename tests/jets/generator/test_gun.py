@@ -4,8 +4,7 @@ from scipy import stats
 
 from jetscale.jets.generator.conditions import WINDOWS
 from jetscale.jets.generator.gun import MAX_X, breit_wigner, draw_events, draw_pt
-from jetscale.jets.generator.processes import BEAM_ENERGY, CHARGED_X, CLASSES
-from jetscale.jets.generator.selection import process_named
+from jetscale.jets.generator.processes import BEAM_ENERGY, CHARGED_X, CLASSES, process_named
 
 GUNS = [name for name, process in CLASSES.items() if process.gun] + ["res2p", "res34p", "X_YY_bbb"]
 

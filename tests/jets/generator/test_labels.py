@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetscale.jets.generator import labels
-from jetscale.jets.generator.tokens import TOKENS, tokens_of
-from jetscale.jets.generator.truth import QCD_FLAVOURS, Leaves, Partons
+from jetscale.jets.generator.decays import TOKENS, tokens_of
+from jetscale.jets.generator.labels import QCD_FLAVOURS, Leaves, Partons
 from jetscale.jets.schema import JETCLASS2, PARTS
 
 RESONANCES = PARTS["res2p"].labels + PARTS["res34p"].labels
@@ -94,7 +94,7 @@ def test_a_jet_takes_the_resonance_of_its_own_event_and_side():
     axes = labels.JetAxes(event=np.array([1, 0, 2]), eta=np.zeros(3), phi=np.zeros(3), radius=0.8)
     found = labels.label_resonances(joined, axes)
     assert [name_of(i) for i in found] == ["X_cs", "X_bb", labels.UNMATCHED]
-    assert labels.matched(joined, axes).tolist() == [True, True, False]
+    assert labels.match_resonances(joined, axes).tolist() == [True, True, False]
 
 
 def test_azimuth_wraps_around():
@@ -103,7 +103,7 @@ def test_azimuth_wraps_around():
     axes = labels.JetAxes(
         event=np.zeros(1, dtype=np.int64), eta=np.zeros(1), phi=np.array([-np.pi + 0.1]), radius=0.8
     )
-    assert labels.matched(pair, axes).all()
+    assert labels.match_resonances(pair, axes).all()
 
 
 @given(st.tuples(*[st.integers(0, 4)] * 3))

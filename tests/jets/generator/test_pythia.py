@@ -5,9 +5,8 @@ import pytest
 
 from jetscale.errors import MissingExtra, SweepError
 from jetscale.jets.generator import pythia as simulate
-from jetscale.jets.generator.processes import CLASSES, COMMON
+from jetscale.jets.generator.processes import CLASSES, COMMON, process_named
 from jetscale.jets.generator.pythia import Particles, SoftPool, overlay
-from jetscale.jets.generator.selection import process_named
 
 
 def some_particles(n, event=0):
@@ -103,6 +102,6 @@ def test_a_copied_data_base_makes_the_events_of_a_fresh_pythia():
     for line in (*settings, "Random:seed = 5"):
         assert fresh.readString(line)
     assert fresh.init()
-    theirs = simulate._flatten(fresh.nextBatch(5).prt)
+    theirs = simulate.EventRecord.from_batch(fresh.nextBatch(5).prt)
     np.testing.assert_array_equal(ours.code, theirs.code)
     np.testing.assert_array_equal(ours.momentum, theirs.momentum)

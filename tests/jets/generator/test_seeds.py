@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from jetscale.jets.generator import pythia as simulate
 from jetscale.jets.generator import seeds
 from jetscale.jets.generator.conditions import WINDOWS
+from jetscale.jets.generator.processes import process_named
 from jetscale.jets.generator.seeds import CHUNK_SEEDS, MAX_SEED, SOURCES, SPAN, chunk_seed
-from jetscale.jets.generator.selection import process_named
 from jetscale.jets.schema import PARTS, ROLES
 
 KEYS = list(itertools.product(ROLES, SOURCES))

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 
 from jetscale.errors import DataError
 from jetscale.jets.generator.conditions import JETCLASS_WINDOW
-from jetscale.jets.generator.processes import CLASSES
-from jetscale.jets.generator.selection import process_named
+from jetscale.jets.generator.processes import CLASSES, process_named
 from jetscale.jets.production import chunks, spectrum
 from jetscale.jets.production.ordering import batch_sizes, chunk_sizes, new_source
 

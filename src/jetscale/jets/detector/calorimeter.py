@@ -13,13 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jetscale.jets.arrays import Floats, Ints
 from jetscale.jets.detector.resolution import ecal_resolution, hcal_resolution, log_normal
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
 
 ECAL_CELL = 0.0174
 _FINE = (np.arange(-170, 171) * ECAL_CELL).astype(np.float64)
@@ -28,7 +24,7 @@ _ENDCAP = np.array([1.74, 1.83, 1.93, 2.043, 2.172, 2.322, 2.5, 2.65, 2.868, 2.9
 _FORWARD = np.array([3.125, 3.3, 3.475, 3.65, 3.825, 4.0, 4.175, 4.35, 4.525, 4.7, 5.0])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Calorimeter:
     """Edges of the towers in pseudorapidity, how many they are around in phi, and thresholds.
 
@@ -43,30 +39,24 @@ class Calorimeter:
 
 
 def _rings(inner: Floats, fine: int, outer: Floats) -> tuple[Floats, Ints]:
-    """Edges on both sides, and towers per ring: ``fine`` between inner edges, 36 beyond."""
+    """Edges on both sides, and towers per ring: ``fine`` between inner edges, 36 beyond.
+
+    Examples
+    --------
+    >>> edges, around = _rings(np.array([-1.0, 0.0, 1.0]), 72, np.array([2.0]))
+    >>> edges.tolist(), around.tolist()
+    ([-2.0, -1.0, 0.0, 1.0, 2.0], [36, 72, 72, 36])
+    """
     edges = np.concatenate([-outer[::-1], inner, outer])
     around = np.full(len(edges) - 1, 36)
     around[len(outer) : len(outer) + len(inner) - 1] = fine
     return edges, around
 
 
-_ECAL_EDGES, _ECAL_AROUND = _rings(_FINE, 360, _FORWARD)
-_HCAL_EDGES, _HCAL_AROUND = _rings(_BARREL, 72, np.concatenate([_ENDCAP, _FORWARD]))
-
-ECAL = Calorimeter(
-    eta_edges=_ECAL_EDGES,
-    around=_ECAL_AROUND,
-    threshold=0.5,
-    significance=2.0,
-    resolution=ecal_resolution,
-)
-HCAL = Calorimeter(
-    eta_edges=_HCAL_EDGES,
-    around=_HCAL_AROUND,
-    threshold=1.0,
-    significance=1.0,
-    resolution=hcal_resolution,
-)
+_ECAL_RINGS = _rings(_FINE, 360, _FORWARD)
+_HCAL_RINGS = _rings(_BARREL, 72, np.concatenate([_ENDCAP, _FORWARD]))
+ECAL = Calorimeter(*_ECAL_RINGS, threshold=0.5, significance=2.0, resolution=ecal_resolution)
+HCAL = Calorimeter(*_HCAL_RINGS, threshold=1.0, significance=1.0, resolution=hcal_resolution)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +83,18 @@ class Flow:
 
 def energy_flow(hits: Hits, calorimeter: Calorimeter, rng: np.random.Generator) -> Flow:
     """What one calorimeter makes of the hits; ``scale`` is 1 for hits outside its towers."""
-    tower, inside = _towers(hits, calorimeter)
-    keys, which = np.unique(tower[inside], return_inverse=True)
+    # Number every tower of every event: only towers that are hit cost memory.
     n_eta, n_phi = len(calorimeter.around), int(calorimeter.around.max())
+    ring = np.searchsorted(calorimeter.eta_edges, hits.eta) - 1
+    inside = (ring >= 0) & (ring < n_eta) & (hits.energy > 0)
+    ring = np.clip(ring, 0, n_eta - 1)
+    around = calorimeter.around[ring]
+    # the remainder puts phi = pi, which is -pi, into the first tower
+    step = np.floor((hits.phi + np.pi) / (2 * np.pi) * around).astype(np.int64) % around
+    tower = (hits.event * n_eta + ring) * n_phi + step
+    keys, which = np.unique(tower[inside], return_inverse=True)
     ring, step = keys // n_phi % n_eta, keys % n_phi
+    # Smear the sum of each tower, and cut on what would be measured.
     deposit = np.bincount(which, hits.energy[inside], len(keys)).astype(np.float64)
     tracks = np.bincount(which, hits.track[inside], len(keys)).astype(np.float64)
     low, high = calorimeter.eta_edges[ring], calorimeter.eta_edges[ring + 1]
@@ -105,11 +103,13 @@ def energy_flow(hits: Hits, calorimeter: Calorimeter, rng: np.random.Generator) 
     sigma = calorimeter.resolution(energy, centre)
     seen = (energy >= calorimeter.threshold) & (energy >= calorimeter.significance * sigma)
     energy = np.where(seen, energy, 0.0)
+    # A significant excess over the tracks is neutral; else the tracks take the tower's energy.
     excess = energy - tracks
     neutral = (excess > calorimeter.threshold) & (excess > calorimeter.significance * sigma)
     factor = np.where(neutral | (tracks == 0), 1.0, energy / np.where(tracks > 0, tracks, 1.0))
     scale = np.ones(len(hits.event))
     scale[inside] = factor[which]
+    # The tower does not know where it was hit: a place in it is drawn.
     chosen = np.flatnonzero(neutral)
     place_eta, place_phi = rng.random((2, len(chosen)))
     width = 2 * np.pi / calorimeter.around[ring[chosen]]
@@ -120,14 +120,3 @@ def energy_flow(hits: Hits, calorimeter: Calorimeter, rng: np.random.Generator) 
         energy=excess[chosen],
         scale=scale,
     )
-
-
-def _towers(hits: Hits, calorimeter: Calorimeter) -> tuple[Ints, Bools]:
-    """A number per tower and event for each hit, and whether the hit is in a tower at all."""
-    ring = np.searchsorted(calorimeter.eta_edges, hits.eta) - 1
-    inside = (ring >= 0) & (ring < len(calorimeter.around)) & (hits.energy > 0)
-    ring = np.clip(ring, 0, len(calorimeter.around) - 1)
-    around = calorimeter.around[ring]
-    step = np.floor((hits.phi + np.pi) / (2 * np.pi) * around).astype(np.int64) % around
-    n_eta, n_phi = len(calorimeter.around), int(calorimeter.around.max())
-    return (hits.event * n_eta + ring) * n_phi + step, inside

@@ -5,18 +5,21 @@ Follows Delphes (arXiv 1307.6346) with the card of the published JetClass: parti
 energy flow combines tracks and towers (see `jetscale.jets.detector.calorimeter`). As in the
 published jets a track keeps its true momentum, in the direction it has closest to the beam axis,
 until a tower scales it; the momentum resolution enters only where impact-parameter resolutions are
-looked up.
+looked up. Tracks scaled to nothing are dropped: the published files do not list them either.
 
-Tracks scaled to nothing are dropped: the published files do not list them either.
+Pile-up is made of soft events from the pool that also serves as underlying event, turned at random
+and shifted along the beam by `VERTEX_SPREAD`. `subtract_pileup` drops its charged particles by
+their vertex. Neutral ones stay: this is charged hadron subtraction, not the PUPPI of the public
+JetClass-II.
+
 Lengths in mm, momenta and energies in GeV.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jetscale.jets.arrays import Columns, Floats, Ints
 from jetscale.jets.detector.calorimeter import ECAL, HCAL, Flow, Hits, energy_flow
 from jetscale.jets.detector.helix import exit_direction, perigee, starts_inside
 from jetscale.jets.detector.resolution import (
@@ -27,18 +30,18 @@ from jetscale.jets.detector.resolution import (
 )
 from jetscale.jets.generator.pythia import Particles
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.int64]
-
 CHARGED_HADRON, NEUTRAL_HADRON, PHOTON, ELECTRON, MUON = range(5)  # in the order of the flags
 
 EM_SHARE_OF_LONG_LIVED = 0.3  # of K0S and Lambda energy in the electromagnetic calorimeter
-_K0S, _LAMBDA = 310, 3122
+_K0S, _LAMBDA, _PHOTON, _ELECTRON, _MUON = 310, 3122, 22, 11, 13  # PDG codes
+
+VERTEX_SPREAD = 50.0  # mm, standard deviation of the collisions along the beam
+MIN_DISTANCE = 1.0  # mm in dz
+SIGNIFICANCE = 3.0  # standard deviations of d0 and dz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidates:
+class Candidates(Columns):
     """Reconstructed particles, sorted by event; impact parameters are 0 for neutral ones.
 
     ``listed_eta`` is the pseudorapidity under which the published files list a candidate; for
@@ -58,140 +61,95 @@ class Candidates:
     dz: Floats
     dz_error: Floats
 
-    def __len__(self) -> int:
-        return len(self.event)
-
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """The arrays by name."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
-
-    def take(self, rows: NDArray[Any]) -> "Candidates":
-        """The candidates ``rows`` (indices or a mask)."""
-        return Candidates(**{name: column[rows] for name, column in self.columns().items()})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Flights:
-    """Particles that start inside the tracker, and where they hit the calorimeter."""
-
-    particles: Particles
-    pt: Floats
-    eta_out: Floats
-    phi_out: Floats
-    electron: Bools
-    muon: Bools
-
 
 def detect(particles: Particles, rng: np.random.Generator) -> Candidates:
-    """What the detector makes of the particles."""
-    flights = _fly(particles)
-    p = flights.particles
-    tracked = _is_tracked(flights, rng)
-    tracks = np.flatnonzero(tracked)
-    share = _electromagnetic_share(p, flights)
-    scale = np.ones(len(p))
-    pieces = []
+    """What the detector makes of the particles, sorted by event."""
+    inside = starts_inside((particles.vx, particles.vy, particles.vz))
+    p = particles if inside.all() else particles.take(inside)
+    pt, code = np.hypot(p.px, p.py), np.abs(p.code)
+    eta_out, phi_out = exit_direction(p.charge, (p.px, p.py, p.pz), (p.vx, p.vy, p.vz))
+    electron, muon = code == _ELECTRON, code == _MUON
+    charged = np.flatnonzero(p.charge != 0)
+    chance = track_efficiency(
+        pt[charged], np.abs(eta_out[charged]), electron[charged], muon[charged]
+    )
+    tracked = np.zeros(len(p), dtype=np.bool_)
+    tracked[charged] = rng.random(len(charged)) < chance
+    # Photons and electrons stop in the first calorimeter; muons pass both without energy loss.
+    long_lived = np.where((code == _K0S) | (code == _LAMBDA), EM_SHARE_OF_LONG_LIVED, 0.0)
+    share = np.where((code == _PHOTON) | electron, 1.0, long_lived)
+    scale, pieces = np.ones(len(p)), []
     for calorimeter, kind, weight in (
         (ECAL, PHOTON, share),
-        (HCAL, NEUTRAL_HADRON, np.where(flights.muon, 0.0, 1 - share)),
+        (HCAL, NEUTRAL_HADRON, np.where(muon, 0.0, 1 - share)),
     ):
         rows = np.flatnonzero(weight > 0)
         energy = weight[rows] * p.energy[rows]
         hits = Hits(
             event=p.event[rows],
-            eta=flights.eta_out[rows],
-            phi=flights.phi_out[rows],
+            eta=eta_out[rows],
+            phi=phi_out[rows],
             energy=energy,
             track=np.where(tracked[rows], energy, 0.0),
         )
         flow = energy_flow(hits, calorimeter, rng)
         scale[rows] *= flow.scale
         pieces.append(_neutrals(flow, kind))
-    pieces.append(_tracks(flights, tracks[scale[tracks] > 0], scale, rng))
-    joined = {
-        field.name: np.concatenate([getattr(piece, field.name) for piece in pieces])
-        for field in fields(Candidates)
-    }
-    return Candidates(**joined).take(np.argsort(joined["event"], kind="stable"))
+    found = np.flatnonzero(tracked & (scale > 0))
+    pieces.append(_tracks(p.take(found), eta_out[found], scale[found], rng))
+    everything = Candidates.concatenate(*pieces)
+    return everything.take(np.argsort(everything.event, kind="stable"))
 
 
-def _fly(particles: Particles) -> _Flights:
-    vertex = (particles.vx, particles.vy, particles.vz)
-    inside = starts_inside(vertex)
-    p = particles
-    if not inside.all():
-        rows = np.flatnonzero(inside)
-        p = Particles(**{name: column.take(rows) for name, column in particles.columns().items()})
-    eta_out, phi_out = exit_direction(p.charge, (p.px, p.py, p.pz), (p.vx, p.vy, p.vz))
-    code = np.abs(p.code)
-    return _Flights(
-        particles=p,
-        pt=np.hypot(p.px, p.py),
-        eta_out=eta_out,
-        phi_out=phi_out,
-        electron=code == 11,
-        muon=code == 13,
-    )
+def subtract_pileup(candidates: Candidates) -> Candidates:
+    """The candidates without tracks of other collisions.
+
+    A prompt track (d0 within 3 standard deviations of the beam) is dropped where dz lies more than
+    1 mm and 3 standard deviations from the hard vertex. Displaced tracks are kept, as they may come
+    from b hadrons.
+    """
+    prompt = np.abs(candidates.d0) < SIGNIFICANCE * candidates.d0_error
+    distance = np.maximum(MIN_DISTANCE, SIGNIFICANCE * candidates.dz_error)
+    foreign = prompt & (np.abs(candidates.dz) > distance) & (candidates.charge != 0)
+    return candidates.take(~foreign)
 
 
-def _is_tracked(flights: _Flights, rng: np.random.Generator) -> Bools:
-    charged = np.flatnonzero(flights.particles.charge != 0)
-    chance = track_efficiency(
-        flights.pt[charged],
-        np.abs(flights.eta_out[charged]),
-        flights.electron[charged],
-        flights.muon[charged],
-    )
-    tracked = np.zeros(len(flights.pt), dtype=np.bool_)
-    tracked[charged] = rng.random(len(charged)) < chance
-    return tracked
-
-
-def _electromagnetic_share(p: Particles, flights: _Flights) -> Floats:
-    code = np.abs(p.code)
-    long_lived = np.where((code == _K0S) | (code == _LAMBDA), EM_SHARE_OF_LONG_LIVED, 0.0)
-    share: Floats = np.where((code == 22) | flights.electron, 1.0, long_lived)
-    return share
-
-
-def _tracks(flights: _Flights, t: Ints, scale: Floats, rng: np.random.Generator) -> Candidates:
-    p, pt = flights.particles, flights.pt[t]
-    electron, muon, charge, pz = flights.electron[t], flights.muon[t], p.charge[t], p.pz[t]
-    d0, dz, cos, sin = perigee(charge, (p.px[t], p.py[t], pz), (p.vx[t], p.vy[t], p.vz[t]))
-    relative = momentum_resolution(pt, np.abs(flights.eta_out[t]), electron, muon)
+def _tracks(p: Particles, eta_out: Floats, scale: Floats, rng: np.random.Generator) -> Candidates:
+    """The candidates of tracked particles, their momenta scaled to what the towers measured."""
+    pt, pz, code = np.hypot(p.px, p.py), p.pz, np.abs(p.code)
+    electron, muon = code == _ELECTRON, code == _MUON
+    d0, dz, cos, sin = perigee(p.charge, (p.px, p.py, pz), (p.vx, p.vy, p.vz))
+    relative = momentum_resolution(pt, np.abs(eta_out), electron, muon)
     measured = log_normal(pt, pt * relative, rng)
     d0_error, dz_error = impact_resolution(measured, np.abs(np.arcsinh(pz / pt)))
-    mass2 = np.maximum(p.energy[t] ** 2 - pt**2 - pz**2, 0)
-    pt, pz = pt * scale[t], pz * scale[t]
+    mass2 = np.maximum(p.energy**2 - pt**2 - pz**2, 0)  # scaling keeps the mass
+    pt, pz = pt * scale, pz * scale
     return Candidates(
-        event=p.event[t],
+        event=p.event,
         kind=np.where(electron, ELECTRON, np.where(muon, MUON, CHARGED_HADRON)),
-        charge=charge,
+        charge=p.charge,
         px=pt * cos,
         py=pt * sin,
         pz=pz,
         energy=np.sqrt(pt**2 + pz**2 + mass2),
-        listed_eta=flights.eta_out[t],
-        d0=d0 + d0_error * rng.standard_normal(len(t)),
+        listed_eta=eta_out,
+        d0=d0 + d0_error * rng.standard_normal(len(p)),
         d0_error=d0_error,
-        dz=dz + dz_error * rng.standard_normal(len(t)),
+        dz=dz + dz_error * rng.standard_normal(len(p)),
         dz_error=dz_error,
     )
 
 
 def _neutrals(flow: Flow, kind: int) -> Candidates:
+    """The massless candidates of one calorimeter's excesses."""
     pt, zero = flow.energy / np.cosh(flow.eta), np.zeros(len(flow.event))
     return Candidates(
         event=flow.event,
         kind=np.full(len(flow.event), kind),
-        charge=zero,
         px=pt * np.cos(flow.phi),
         py=pt * np.sin(flow.phi),
         pz=pt * np.sinh(flow.eta),
         energy=flow.energy,
         listed_eta=flow.eta,
-        d0=zero,
-        d0_error=zero,
-        dz=zero,
-        dz_error=zero,
+        **dict.fromkeys(("charge", "d0", "d0_error", "dz", "dz_error"), zero),
     )

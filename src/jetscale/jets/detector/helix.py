@@ -8,19 +8,18 @@ Lengths in mm, momenta in GeV.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from jetscale.jets.arrays import Bools, Floats
+
 Vectors = tuple[Floats, Floats, Floats]
 
-FIELD = 3.8  # T
+FIELD = 3.8  # T, along +z
 RADIUS, HALF_LENGTH = 1290.0, 3000.0  # of the cylinder with the field, up to the calorimeter
-_GEV_PER_MM = 0.299792458e-3 * FIELD
+_GEV_PER_MM = 0.299792458e-3 * FIELD  # pT of a unit charge on a circle of 1 mm
 
 
 def starts_inside(vertex: Vectors) -> Bools:
-    """Whether the production vertex lies in the cylinder."""
+    """(n,) whether the production vertex lies in the cylinder."""
     inside: Bools = (np.hypot(vertex[0], vertex[1]) < RADIUS) & (np.abs(vertex[2]) < HALF_LENGTH)
     return inside
 
@@ -29,6 +28,14 @@ def exit_direction(charge: Floats, momentum: Vectors, vertex: Vectors) -> tuple[
     """Pseudorapidity and azimuth, seen from the origin, of the point where the cylinder is left.
 
     The vertex must lie inside. Curls too tight for the barrel end at the endcaps.
+
+    Examples
+    --------
+    A positive charge turns clockwise, so that its azimuth falls:
+
+    >>> p, origin = (np.array([5.0]), np.zeros(1), np.zeros(1)), (np.zeros(1),) * 3
+    >>> [float(exit_direction(np.array([q]), p, origin)[1].round(2)[0]) for q in (1.0, 0.0, -1.0)]
+    [-0.15, 0.0, 0.15]
     """
     x, y, z = (np.empty_like(charge) for _ in range(3))
     for chosen, path in ((charge != 0, _along_helix), (charge == 0, _along_line)):
@@ -37,6 +44,25 @@ def exit_direction(charge: Floats, momentum: Vectors, vertex: Vectors) -> tuple[
         start = (vertex[0].take(rows), vertex[1].take(rows), vertex[2].take(rows))
         x[rows], y[rows], z[rows] = path(charge.take(rows), p, start)
     return np.arcsinh(z / np.maximum(np.hypot(x, y), 1e-9)), np.arctan2(y, x)
+
+
+def perigee(
+    charge: Floats, momentum: Vectors, vertex: Vectors
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """d0, dz in mm, and the direction cos phi, sin phi, at the point closest to the beam axis.
+
+    d0 = sign(R) (|centre| - |R|). dz steps along the track's slope by the difference of the
+    transverse distances from the axis, the convention of the published jets; for particles from
+    near the axis it is the arc back to the perigee. Charges must not be 0.
+    """
+    radius, x, y = _circle(charge, momentum, vertex)
+    centre = np.hypot(x, y)
+    d0 = np.sign(radius) * (centre - np.abs(radius))
+    slope = momentum[2] / np.hypot(momentum[0], momentum[1])
+    dz = vertex[2] + (np.abs(d0) - np.hypot(vertex[0], vertex[1])) * slope
+    # there the track is at right angles to the line from the axis to the centre
+    turn = np.sign(radius) / centre
+    return d0, dz, -y * turn, x * turn
 
 
 def _along_line(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
@@ -57,6 +83,7 @@ def _along_helix(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
     angle = np.arcsin(np.clip(sine, -1, 1))
     phi = np.arctan2(momentum[1], momentum[0])
     offset = phi - np.arctan2(y, x)
+    # two crossings of the barrel; the particle takes the one it meets first
     turns = [np.sign(radius) * (offset + way) % (2 * np.pi) for way in (angle, np.pi - angle)]
     length = np.where(centre + size >= RADIUS, size * np.minimum(*turns), np.inf)
     slope = momentum[2] / np.hypot(momentum[0], momentum[1])
@@ -77,21 +104,3 @@ def _circle(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
     bend = charge / _GEV_PER_MM
     radius = bend * np.hypot(momentum[0], momentum[1])
     return radius, start[0] + bend * momentum[1], start[1] - bend * momentum[0]
-
-
-def perigee(
-    charge: Floats, momentum: Vectors, vertex: Vectors
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """d0, dz in mm, and the direction cos phi, sin phi, at the point closest to the beam axis.
-
-    d0 = sign(R) (|centre| - |R|). dz steps along the track's slope by the difference of the
-    transverse distances from the axis, the convention of the published jets; for particles from
-    near the axis it is the arc back to the perigee. Charges must not be 0.
-    """
-    radius, x, y = _circle(charge, momentum, vertex)
-    centre = np.hypot(x, y)
-    d0 = np.sign(radius) * (centre - np.abs(radius))
-    slope = momentum[2] / np.hypot(momentum[0], momentum[1])
-    dz = vertex[2] + (np.abs(d0) - np.hypot(vertex[0], vertex[1])) * slope
-    turn = np.sign(radius) / centre
-    return d0, dz, -y * turn, x * turn

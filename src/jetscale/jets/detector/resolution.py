@@ -6,10 +6,8 @@ Momenta and energies in GeV, lengths in mm.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from jetscale.jets.arrays import Bools, Floats
 
 MAX_TRACK_ETA, MIN_TRACK_PT = 2.5, 0.1
 _IMPACT_PT = 0.1823 * np.exp(0.2 * np.arange(34))  # lower edges
@@ -37,7 +35,14 @@ _DZ = np.array([
 
 
 def track_efficiency(pt: Floats, abs_eta: Floats, electron: Bools, muon: Bools) -> Floats:
-    """Chance that the tracker finds a charged particle within its acceptance."""
+    """(n,) chance that the tracker finds each charged particle; 0 outside its acceptance.
+
+    Examples
+    --------
+    >>> pion, no = np.array([5.0]), np.array([False])  # GeV
+    >>> track_efficiency(pion, np.array([0.1]), no, no).tolist()
+    [0.95]
+    """
     forward = (abs_eta > 1.5).astype(np.int64)
     step = (pt > 1.0).astype(np.int64)
     hadrons = np.array([[0.70, 0.60], [0.95, 0.85]])[step, forward]
@@ -48,7 +53,7 @@ def track_efficiency(pt: Floats, abs_eta: Floats, electron: Bools, muon: Bools) 
 
 
 def momentum_resolution(pt: Floats, abs_eta: Floats, electron: Bools, muon: Bools) -> Floats:
-    """sigma(pT) / pT = a (+) b pT of tracks, at most 1."""
+    """(n,) relative resolutions sigma(pT) / pT of tracks, hypot(a, b pT), at most 1."""
     k = np.digitize(abs_eta, [0.5, 1.5])
     constant = np.array([[0.06, 0.10, 0.25], [0.03, 0.05, 0.15], [0.01, 0.015, 0.025]])
     linear = np.array([[1.3e-3, 1.7e-3, 3.1e-3], [1.3e-3, 1.7e-3, 3.1e-3], [1e-4, 1.5e-4, 3.5e-4]])
@@ -58,7 +63,7 @@ def momentum_resolution(pt: Floats, abs_eta: Floats, electron: Bools, muon: Bool
 
 
 def impact_resolution(pt: Floats, abs_eta: Floats) -> tuple[Floats, Floats]:
-    """Resolutions of d0 and dz in mm; 0 below the table's 0.18 GeV."""
+    """(n,) resolutions of d0 and of dz in mm; 0 below the table's 0.18 GeV."""
     row = np.digitize(abs_eta, _IMPACT_ETA)
     column = np.digitize(pt, _IMPACT_PT) - 1
     known = column >= 0
@@ -66,7 +71,7 @@ def impact_resolution(pt: Floats, abs_eta: Floats) -> tuple[Floats, Floats]:
 
 
 def ecal_resolution(energy: Floats, eta: Floats) -> Floats:
-    """sigma(E) in GeV of an electromagnetic tower."""
+    """(n,) resolutions sigma(E) in GeV of electromagnetic towers."""
     distance = np.abs(eta)
     sigma = np.sqrt((0.008 * energy) ** 2 + 0.11**2 * energy + 0.4**2)
     shape = np.where(distance <= 1.5, 1 + 0.64 * eta**2, 2.16 + 5.6 * (distance - 2) ** 2)
@@ -75,14 +80,18 @@ def ecal_resolution(energy: Floats, eta: Floats) -> Floats:
 
 
 def hcal_resolution(energy: Floats, eta: Floats) -> Floats:
-    """sigma(E) in GeV of a hadronic tower."""
+    """(n,) resolutions sigma(E) in GeV of hadronic towers."""
     sigma = np.sqrt((0.05 * energy) ** 2 + 1.5**2 * energy)
     forward = np.sqrt((0.13 * energy) ** 2 + 2.7**2 * energy)
     return np.where(np.abs(eta) <= 3.0, sigma, forward)
 
 
 def log_normal(mean: Floats, sigma: Floats, rng: np.random.Generator) -> Floats:
-    """Positive values with these means (above 0) and standard deviations."""
+    """(n,) positive values with these means (above 0) and standard deviations.
+
+    The logarithm is normal with variance s2 = ln(1 + (sigma / mean)^2); subtracting s2 / 2 from it
+    makes the mean of the values, and not their median, equal to ``mean``.
+    """
     s2 = np.log1p((sigma / mean) ** 2)
     values: Floats = mean * np.exp(rng.standard_normal(len(mean)) * np.sqrt(s2) - 0.5 * s2)
     return values

@@ -9,13 +9,12 @@ pair.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jetscale.jets.arrays import Floats, Ints
 from jetscale.jets.generator.decays import Mode
 from jetscale.jets.generator.processes import CHARGED_X, CHARGED_Y, NEUTRAL_X, NEUTRAL_Y
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Row = tuple[int | float, ...]
 
 MIN_Y_MASS = 12.0  # GeV; above the b b threshold
 MAX_Y_SHARE = 0.96  # of the mass of X in the masses of Y and Y'
@@ -26,9 +25,9 @@ _FIRST_LINE = 500  # colour lines below belong to the incoming partons
 _GLUON = 21
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Fired:
-    """One outgoing particle of each of n events.
+    """One particle of each of n events.
 
     ``mothers`` are rows of the event, counted from 1; ``colour`` is (n, 2), colour and anticolour.
     """
@@ -40,14 +39,17 @@ class Fired:
     mothers: tuple[int, int]
     colour: Ints
 
+    def rows(self) -> list[Row]:
+        """Per event the arguments of ``addParticle`` in Pythia's Les Houches interface.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resonances:
-    """X and X' of n events: (2, n, 4) momenta, (2, n) masses and numbers of decay modes."""
-
-    momentum: Floats
-    mass: Floats
-    mode: Ints
+        id, status, mothers, colours, px, py, pz, e, m, lifetime, spin (9: unknown), scale.
+        """
+        columns = (self.code, self.colour, self.momentum, self.mass)
+        head = (self.status, *self.mothers)
+        return [
+            (code, *head, *colour, *p, mass, 0.0, 9.0, -1.0)
+            for code, colour, p, mass in zip(*(c.tolist() for c in columns), strict=True)
+        ]
 
 
 def draw_modes(modes: tuple[Mode, ...], rng: np.random.Generator, n: int) -> Ints:
@@ -64,42 +66,54 @@ def draw_modes(modes: tuple[Mode, ...], rng: np.random.Generator, n: int) -> Int
     return np.stack([first, second])
 
 
-def decayed(
-    modes: tuple[Mode, ...], resonances: Resonances, rng: np.random.Generator
+def decay_pairs(
+    modes: tuple[Mode, ...], mode: Ints, momentum: Floats, mass: Floats, rng: np.random.Generator
 ) -> list[Fired]:
-    """X and X', then their Y, then the leaves, in the order of their rows in an event (from 3)."""
+    """X and X', then their Y, then the leaves, in the order of their rows in an event (from 3).
+
+    ``mode`` (2, n) numbers the decays of X and X'; their momenta are (2, n, 4), masses (2, n).
+    """
     leaves = np.array([mode.leaves for mode in modes])
-    codes = np.array([_code_of_x(mode) for mode in modes])
+    x_code = np.array([_code_of_x(mode) for mode in modes])
     charged_y = np.array([mode.charged for mode in modes])
-    fired = []
+    no_colour = np.zeros((mass.shape[1], 2), dtype=np.int64)
+    fired: list[Fired] = []
     for side, sign in ((0, 1), (1, -1)):
-        code = codes[resonances.mode[side]]
+        code = x_code[mode[side]]
         code = np.where(code == CHARGED_X, sign * code, code)
-        p, m = resonances.momentum[side], resonances.mass[side]
-        fired.append(_particle(code, p, m, DECAYED, mothers=(1, 2)))
-    last: list[Fired] = []
-    for side in (0, 1):
-        mothers = [(fired[side], side + 3, leaves[resonances.mode[side]])]
+        fired.append(Fired(code, momentum[side], mass[side], DECAYED, (1, 2), no_colour))
+    last: list[Fired] = []  # leaves follow all that decays here
+    for side, x in enumerate(fired[:2]):
+        row, x_leaves = side + 3, leaves[mode[side]]
+        mothers = [(x, row, x_leaves)]
         if leaves.shape[1] == 4:
-            pair = _y_pair(fired[side], side + 3, charged_y[resonances.mode[side]], rng)
-            fired += pair
-            four = mothers[0][2]
-            mothers = [(pair[0], 5 + 2 * side, four[:, :2]), (pair[1], 6 + 2 * side, four[:, 2:])]
-        for mother, row, pair_codes in mothers:
-            if leaves.shape[1] == 2 and side == 1:
-                charged = np.abs(mother.code) == CHARGED_X
-                pair_codes = np.where(charged[:, None], -pair_codes, pair_codes)
-            last += _leaf_pair(mother, row, pair_codes, _FIRST_LINE + 2 * len(last), rng)
+            mothers, masses = [], y_masses(x.mass, rng)
+            momenta = two_body(x.momentum, x.mass, masses, rng)
+            for i, sign in enumerate((1, -1)):
+                code = np.where(charged_y[mode[side]], sign * CHARGED_Y, NEUTRAL_Y)
+                y = Fired(code, momenta[i], masses[i], DECAYED, (row, 0), no_colour)
+                fired.append(y)
+                mothers.append((y, 5 + 2 * side + i, x_leaves[:, 2 * i : 2 * i + 2]))
+        elif side == 1:  # a charged X' is the antiparticle of X, and so are its leaves
+            charged = np.abs(x.code) == CHARGED_X
+            mothers = [(x, row, np.where(charged[:, None], -x_leaves, x_leaves))]
+        for mother, number, codes in mothers:
+            last += _leaf_pair(mother, number, codes, _FIRST_LINE + 2 * len(last), rng)
     return fired + last
 
 
 def two_body(
     p: Floats, m: Floats, daughters: tuple[Floats, Floats], rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """Isotropic decay of (n, 4) momenta p of mass m into daughters of two masses."""
+    """(n, 4) momenta px, py, pz, e of both daughters of an isotropic decay.
+
+    ``p`` are (n, 4) momenta of what decays, ``m`` its masses and ``daughters`` those of the
+    daughters, all in GeV. Energy and momentum in the rest frame: PDG review Kinematics, section
+    "Two-body decays".
+    """
     n, (m1, m2) = len(m), daughters
     e1 = (m**2 + m1**2 - m2**2) / (2 * m)
-    momentum = np.sqrt(np.maximum(e1**2 - m1**2, 0.0))
+    momentum = np.sqrt(np.maximum(e1**2 - m1**2, 0.0))  # rounding can fall below 0 at threshold
     cosine, phi = rng.uniform(-1, 1, n), rng.uniform(0, 2 * np.pi, n)
     sine = np.sqrt(1 - cosine**2)
     direction = np.stack([sine * np.cos(phi), sine * np.sin(phi), cosine], axis=1)
@@ -111,6 +125,7 @@ def y_masses(m: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Masses of Y and Y', uniform over the triangle that the mass of X leaves them."""
     room = MAX_Y_SHARE * m - 2 * MIN_Y_MASS
     first, second = room * rng.random((2, len(m)))
+    # a point of the square beyond the diagonal is folded back: uniform without drawing again
     beyond = first + second > room
     first, second = (np.where(beyond, room - share, share) for share in (first, second))
     return MIN_Y_MASS + first, MIN_Y_MASS + second
@@ -120,44 +135,30 @@ def _code_of_x(mode: Mode) -> int:
     return CHARGED_X if mode.charged and len(mode.leaves) == 2 else NEUTRAL_X
 
 
-def _particle(
-    code: Ints, momentum: Floats, mass: Floats, status: int, mothers: tuple[int, int]
-) -> Fired:
-    colour = np.zeros((len(code), 2), dtype=np.int64)
-    return Fired(
-        code=code, momentum=momentum, mass=mass, status=status, mothers=mothers, colour=colour
-    )
-
-
-def _y_pair(
-    x: Fired, row: int, charged: NDArray[np.bool_], rng: np.random.Generator
-) -> list[Fired]:
-    masses = y_masses(x.mass, rng)
-    momenta = two_body(x.momentum, x.mass, masses, rng)
-    return [
-        _particle(np.where(charged, sign * CHARGED_Y, NEUTRAL_Y), p, m, DECAYED, mothers=(row, 0))
-        for sign, p, m in zip((1, -1), momenta, masses, strict=True)
-    ]
-
-
 def _leaf_pair(
     mother: Fired, row: int, codes: Ints, line: int, rng: np.random.Generator
 ) -> list[Fired]:
-    masses = tuple(_LEAF_MASS[np.abs(codes[:, i])] for i in (0, 1))
-    momenta = two_body(mother.momentum, mother.mass, (masses[0], masses[1]), rng)
-    pair = [_particle(codes[:, i], momenta[i], masses[i], FINAL, mothers=(row, 0)) for i in (0, 1)]
-    for i, particle in enumerate(pair):
-        gluon = particle.code == _GLUON
-        quark = (np.abs(particle.code) <= 6) & (particle.code > 0)
-        antiquark = (particle.code < 0) & (particle.code >= -6)
+    """The two leaves of a mother at ``row``; colour lines are ``line`` and the next."""
+    masses = _LEAF_MASS[np.abs(codes[:, 0])], _LEAF_MASS[np.abs(codes[:, 1])]
+    momenta = two_body(mother.momentum, mother.mass, masses, rng)
+    pair = []
+    for i, code in enumerate(codes.T):
+        gluon, quark = code == _GLUON, (code > 0) & (code <= 6)
+        antiquark = (code < 0) & (code >= -6)
         # a quark pair shares one line, a gluon pair two, crossed
-        particle.colour[:, 0] = np.where(quark, line, np.where(gluon, line + i, 0))
-        particle.colour[:, 1] = np.where(antiquark, line, np.where(gluon, line + 1 - i, 0))
+        colour = np.where(quark, line, np.where(gluon, line + i, 0))
+        anticolour = np.where(antiquark, line, np.where(gluon, line + 1 - i, 0))
+        colours = np.stack([colour, anticolour], axis=1)
+        pair.append(Fired(code, momenta[i], masses[i], FINAL, (row, 0), colours))
     return pair
 
 
 def _boost(kick: Floats, energy: Floats, p: Floats, m: Floats) -> Floats:
-    """Momentum ``kick`` and energy in the rest frame of p, seen where X has momentum p."""
+    """(n, 4) momentum in the frame in which the mother has p, of ``kick`` and energy in its own.
+
+    With beta gamma = p / m and gamma = E / m the boost needs no division by beta, so that a mother
+    at rest is no special case.
+    """
     along = (kick * p[:, :3]).sum(axis=1)
     factor = along / (p[:, 3] + m) / m + energy / m
     space = kick + factor[:, None] * p[:, :3]

@@ -1,4 +1,4 @@
-"""Kinematic window and pile-up of simulated jets.
+"""Which jets are simulated: the window of pT, pseudorapidity and mass, and the pile-up.
 
 ``jetclass`` is the window of JetClass (arXiv 2202.03772): pT 500 to 1000 GeV, falling as the
 published jets do. ``jetclass2`` is the wide one of JetClass-II (arXiv 2405.12972): pT 200 to
@@ -15,25 +15,17 @@ from jetscale.errors import DataError, unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Range of jet kinematics.
-
-    Attributes
-    ----------
-    edges
-        Bins of jet pT in GeV.
-    scale
-        Jets per GeV fall as exp(-pT / scale); None for equally many jets in each bin.
-    max_eta
-        Of jets.
-    masses
-        Smallest and largest mass of X in GeV.
-    """
+    """Range of jet kinematics."""
 
     name: str
     edges: tuple[float, ...]
+    """Bins of jet pT in GeV."""
     scale: float | None
+    """Jets per GeV fall as exp(-pT / scale); None for equally many jets in each bin."""
     max_eta: float
+    """Of jets."""
     masses: tuple[float, float]
+    """Smallest and largest mass of X in GeV."""
 
     @property
     def pt_range(self) -> tuple[float, float]:
@@ -69,27 +61,26 @@ MAX_PILEUP = 200.0
 class Conditions:
     """How jets are simulated.
 
-    Attributes
-    ----------
-    window
-        Name of one of `WINDOWS`.
-    pileup
-        Mean number of additional soft collisions per event (see `jetscale.jets.detector.pileup`).
-
     Raises
     ------
     DataError
         The window is unknown, or the pile-up is not between 0 and 200.
+
+    Examples
+    --------
+    >>> Conditions(window="jetclass2", pileup=50).range.pt_range
+    (200.0, 2500.0)
     """
 
     window: str = "jetclass"
+    """Name of one of `WINDOWS`."""
     pileup: float = 0.0
+    """Mean number of additional soft collisions per event."""
 
     def __post_init__(self) -> None:
         if self.window not in WINDOWS:
             raise DataError(unknown("window", self.window, WINDOWS))
-        good = isinstance(self.pileup, SupportsFloat) and not isinstance(self.pileup, str | bool)
-        if not good:
+        if not isinstance(self.pileup, SupportsFloat) or isinstance(self.pileup, str | bool):
             raise DataError(f"pile-up is {self.pileup!r}, needs a number")
         object.__setattr__(self, "pileup", float(self.pileup))  # equal values, equal digests
         if not 0 <= self.pileup <= MAX_PILEUP:

@@ -1,64 +1,101 @@
-"""How the new particles of JetClass-II decay, and which decays can give a wanted label.
+"""How the new particles of JetClass-II decay, and which labels each decay can give.
 
 X decays to two leaves (part ``res2p``), or to Y Y' and these to four (``res34p``). Branching ratios
-and the neutral and charged shares are those of the public cards (arXiv 2405.12972). Every
-combination is one `Mode`; a selection of labels keeps the modes that can give one of them, each
-with its own weight, so that labels come as often as the branching ratios say and little is made in
-vain.
+and the shares of neutral and charged X are those of the public cards (arXiv 2405.12972). One
+combination of leaves is a `Mode`. A selection of labels keeps the modes that can give one of them,
+with their weights: labels come as often as the branching ratios say, and few jets are made in vain.
+
+A label names its leaves by tokens: ``X_YY_bbtauhtaue`` holds b, b, tauh and taue; q stands for u
+and d, v for a neutrino. A tau has three tokens, one per kind of decay.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, product
 from math import prod
 
-from jetscale.jets.generator.tokens import NEUTRINOS, TAU, TOKEN_OF_CODE, key_of, tokens_of
 from jetscale.jets.schema import PARTS
 
 Pair = tuple[int, int]
 
+TOKENS = ("b", "c", "s", "q", "g", "e", "m", "v", "tauh", "taue", "taum")
+NEUTRINOS = (12, 14, 16)
+TAU = 15
+TOKEN_OF_CODE = {
+    **dict.fromkeys((1, 2), "q"),
+    **dict.fromkeys(NEUTRINOS, "v"),
+    **{3: "s", 4: "c", 5: "b", 11: "e", 13: "m", TAU: "tauh", 21: "g"},
+}
+"""Token of a PDG code without its sign; tauh stands for a tau until its decay is known."""
+BASE = 5  # of a key's digits, one digit per token: a label has at most four leaves of a kind
+_TOKEN = re.compile("|".join(sorted(TOKENS, key=len, reverse=True)))  # longest first
+
 NEUTRAL: dict[Pair, float] = {
     **{(quark, -quark): 0.125 for quark in (5, 4, 3)},
     **{(quark, -quark): 0.0625 for quark in (2, 1)},
-    (21, 21): 0.125,
-    (11, -11): 0.0625,
-    (13, -13): 0.0625,
-    (15, -15): 0.25,
+    **{(21, 21): 0.125, (11, -11): 0.0625, (13, -13): 0.0625, (15, -15): 0.25},
 }
 """Branching ratios of a neutral X or Y."""
 _UP_DOWN = [(up, -down) for up in (2, 4) for down in (1, 3, 5)]
 CHARGED_X: dict[Pair, float] = dict.fromkeys(_UP_DOWN, 1 / 6)
 CHARGED_Y: dict[Pair, float] = {
     **dict.fromkeys(_UP_DOWN, 0.625 / 6),
-    (-11, 12): 0.0625,
-    (-13, 14): 0.0625,
-    (-15, 16): 0.25,
+    **{(-11, 12): 0.0625, (-13, 14): 0.0625, (-15, 16): 0.25},
 }
 NEUTRAL_SHARE = {"res2p": 4 / 7, "res34p": 0.5}
 """Of X in res2p (192 of 336 public jobs), of the Y pairs in res34p."""
 TAU_DECAYS = {"taue": 0.178, "taum": 0.174, "tauh": 0.648}
-"""Branching ratios of the tau (Particle Data Group)."""
+"""Branching ratios of the tau (Particle Data Group 2024: 17.82% and 17.39% to leptons)."""
 _WHOLE = 0.77  # rough chance that a jet with three or more of four visible leaves has all of them
+
+
+def tokens_of(name: str) -> Counter[str]:
+    """Leaves or quarks that a JetClass-II label names, with how often it names them.
+
+    Examples
+    --------
+    >>> sorted(tokens_of("X_YY_bbtauhtaue").items())
+    [('b', 2), ('taue', 1), ('tauh', 1)]
+    >>> tokens_of("QCD_light")
+    Counter()
+    """
+    letters = name.rsplit("_", 1)[1]
+    return Counter() if letters == "light" else Counter(_TOKEN.findall(letters))
+
+
+def key_of(tokens: Iterable[str]) -> int:
+    """The number of a multiset of tokens, in whatever order: the sum of ``BASE ** index``.
+
+    Numbers can be summed and looked up for a whole batch of jets at once.
+
+    Examples
+    --------
+    >>> key_of(["b", "c", "b"])  # two b and one c
+    7
+    """
+    return sum(BASE ** TOKENS.index(token) for token in tokens)
+
+
+LABEL_OF_KEY = {
+    key_of(tokens_of(name).elements()): name
+    for name in (*PARTS["res2p"].labels, *PARTS["res34p"].labels)
+}
+"""Resonance label of a multiset of tokens; combinations that the paper's table lacks are absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mode:
-    """One way in which X decays.
-
-    Attributes
-    ----------
-    weight
-        Probability among all X of its family.
-    charged
-        Whether X (of two leaves) or Y and Y' (of four) carry charge.
-    leaves
-        Two or four PDG codes; the first two of four belong to Y, the others to Y'.
-    """
+    """One way in which X decays."""
 
     weight: float
+    """Probability among all X of its family."""
     charged: bool
+    """Whether X (of two leaves) or Y and Y' (of four) carry charge."""
     leaves: tuple[int, ...]
+    """Two or four PDG codes; the first two of four belong to Y, the others to Y'."""
 
     @property
     def has_neutrinos(self) -> bool:
@@ -69,17 +106,13 @@ class Mode:
 @lru_cache(maxsize=2)
 def all_modes(family: str) -> tuple[Mode, ...]:
     """Every decay of X in ``res2p`` or ``res34p``; the weights sum to 1."""
-    share = NEUTRAL_SHARE[family]
-    tables: list[tuple[float, bool, tuple[dict[Pair, float], ...]]]
-    if family == "res2p":
-        tables = [(share, False, (NEUTRAL,)), (1 - share, True, (CHARGED_X,))]
-    else:
-        tables = [(share, False, (NEUTRAL,) * 2), (1 - share, True, (CHARGED_Y,) * 2)]
+    share, pairs_of_leaves = NEUTRAL_SHARE[family], 1 if family == "res2p" else 2
+    charged_table = CHARGED_X if family == "res2p" else CHARGED_Y
     modes = []
-    for weight, charged, ratios in tables:
-        for pairs in product(*ratios):
-            ratio = prod(table[pair] for table, pair in zip(ratios, pairs, strict=True))
-            first, *rest = pairs
+    for charged, weight, table in ((False, share, NEUTRAL), (True, 1 - share, charged_table)):
+        for first, *rest in product(table, repeat=pairs_of_leaves):
+            ratio = prod(table[pair] for pair in (first, *rest))
+            # Y' is the antiparticle of a charged Y: charge is conserved
             second = [conjugate(pair) if charged else pair for pair in rest]
             leaves = tuple(code for pair in (first, *second) for code in pair)
             modes.append(Mode(weight=weight * ratio, charged=charged, leaves=leaves))
@@ -93,7 +126,13 @@ def modes_for(family: str, labels: tuple[str, ...]) -> tuple[Mode, ...]:
 
 
 def conjugate(pair: Pair) -> Pair:
-    """Codes of the antiparticles; gluons are their own."""
+    """Codes of the antiparticles; a gluon is its own.
+
+    Examples
+    --------
+    >>> conjugate((2, -1)), conjugate((21, 21))
+    ((-2, 1), (21, 21))
+    """
     a, b = (code if code == 21 else -code for code in pair)
     return a, b
 
@@ -103,23 +142,32 @@ def outcomes(mode: Mode) -> Mapping[str, float]:
     """Labels that a matched jet of this decay can have, with rough probabilities for planning.
 
     All visible leaves lie in the jet, or three of four.
+
+    Examples
+    --------
+    >>> dict(outcomes(Mode(weight=1.0, charged=False, leaves=(5, -5))))
+    {'X_bb': 1.0}
     """
+    choices = [
+        tuple(TAU_DECAYS.items()) if abs(code) == TAU else ((TOKEN_OF_CODE[abs(code)], 1.0),)
+        for code in mode.leaves
+    ]
     found: dict[str, float] = {}
-    for chance, tokens in _token_sets(mode):
-        visible = [token for token in tokens if token != "v"]
-        sets = [(chance, tokens)]
-        if len(visible) == 4:
-            sets = [(chance * _WHOLE, tokens)]
-            sets += [(chance * (1 - _WHOLE) / 4, three) for three in combinations(tokens, 3)]
-        for part, inside in sets:
-            label = _labels_by_key().get(key_of(inside))
+    for choice in product(*choices):  # every combination of tau decays
+        chance, tokens = prod(share for _, share in choice), tuple(token for token, _ in choice)
+        inside = [(chance, tokens)]
+        if len(tokens) - tokens.count("v") == 4:
+            inside = [(chance * _WHOLE, tokens)]
+            inside += [(chance * (1 - _WHOLE) / 4, three) for three in combinations(tokens, 3)]
+        for part, seen in inside:
+            label = LABEL_OF_KEY.get(key_of(seen))
             if label:
                 found[label] = found.get(label, 0.0) + part
     return found
 
 
 def selected_share(modes: tuple[Mode, ...], labels: tuple[str, ...]) -> float:
-    """Rough share of the matched jets of these decays that have one of the labels."""
+    """Rough share, 0 to 1, of the matched jets of these decays that have one of the labels."""
     wanted, total = set(labels), sum(mode.weight for mode in modes)
     hits = sum(
         mode.weight * chance
@@ -128,19 +176,3 @@ def selected_share(modes: tuple[Mode, ...], labels: tuple[str, ...]) -> float:
         if label in wanted
     )
     return hits / total
-
-
-def _token_sets(mode: Mode) -> Iterator[tuple[float, tuple[str, ...]]]:
-    """What the leaves count as, with the probability of each combination of tau decays."""
-    options = [
-        tuple(TAU_DECAYS.items()) if abs(code) == TAU else ((TOKEN_OF_CODE[abs(code)], 1.0),)
-        for code in mode.leaves
-    ]
-    for choice in product(*options):
-        yield prod(chance for _, chance in choice), tuple(token for token, _ in choice)
-
-
-@lru_cache(maxsize=1)
-def _labels_by_key() -> dict[int, str]:
-    names = (*PARTS["res2p"].labels, *PARTS["res34p"].labels)
-    return {key_of(tokens_of(name).elements()): name for name in names}

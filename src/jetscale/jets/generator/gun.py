@@ -11,14 +11,11 @@ here needs Pythia.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from jetscale.jets.generator.cascade import FINAL, Fired, Resonances, decayed, draw_modes
+from jetscale.jets.arrays import Floats
+from jetscale.jets.generator.cascade import FINAL, Fired, Row, decay_pairs, draw_modes
 from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Window
 from jetscale.jets.generator.processes import BEAM_ENERGY, HIGGS, MASS_WIDTH, TOP, Process, W, Z
-
-Floats = NDArray[np.float64]
-Row = tuple[int | float, ...]
 
 BLOCK = 512  # events drawn at once
 BEYOND, CENTRAL = 0.2, 2.4  # rapidities y follow (1 - (y / Y)^2)^1.4 up to Y = max_eta + 0.2
@@ -33,8 +30,8 @@ _TOP_COLOURS = ((103, 0), (0, 102))
 class HardEvent:
     """One hard process as Pythia's Les Houches interface wants it.
 
-    ``rows`` are the arguments of ``addParticle``: id, status, mothers, colours, px, py, pz, e, m,
-    lifetime, spin, scale.
+    ``rows`` are those of `Fired.rows`; ``x1`` and ``x2`` are the momentum fractions of the incoming
+    partons, ``scale`` is in GeV.
     """
 
     rows: tuple[Row, ...]
@@ -51,33 +48,37 @@ def draw_events(
 ) -> list[HardEvent]:
     """At most n hard events; those that ask for more than the beams have are left out."""
     pt = draw_pt(process, rng, n)
-    mass = _masses(process, pt, window, rng)
+    mass = draw_masses(process, pt, window, rng)
     momentum = _back_to_back(pt, mass, window, rng)
     total = momentum.sum(axis=0)
+    # the partons carry e + pz and e - pz of the pair: they are massless and along the beams
     x1, x2 = ((total[:, 3] + sign * total[:, 2]) / (2 * BEAM_ENERGY) for sign in (1, -1))
-    scale = np.sqrt(np.hypot(mass, pt).prod(axis=0))
+    scale = np.sqrt(np.hypot(mass, pt).prod(axis=0))  # geometric mean of the transverse masses
     beams = _incoming(process, x1, x2, rng)
     if process.modes:
-        resonances = Resonances(
-            momentum=momentum, mass=mass, mode=draw_modes(process.modes, rng, n)
-        )
-        outgoing = decayed(process.modes, resonances, rng)
-    else:
-        outgoing = _stable(process, momentum, mass)
-    columns = [_rows(fired) for fired in (*beams, *outgoing)]
+        mode = draw_modes(process.modes, rng, n)
+        outgoing = decay_pairs(process.modes, mode, momentum, mass, rng)
+    else:  # Pythia decays them
+        colours = _TOP_COLOURS if _code(process) == TOP else ((0, 0), (0, 0))
+        outgoing = [
+            Fired(
+                np.full(n, code), momentum[i], mass[i], FINAL, (1, 2), np.tile(colours[i], (n, 1))
+            )
+            for i, code in enumerate(process.pair or ())
+        ]
+    events = zip(*(fired.rows() for fired in (*beams, *outgoing)), strict=True)
     return [
-        HardEvent(
-            rows=tuple(column[i] for column in columns),
-            x1=float(x1[i]),
-            x2=float(x2[i]),
-            scale=float(scale[i]),
-        )
-        for i in np.flatnonzero((x1 < MAX_X) & (x2 < MAX_X))
+        HardEvent(rows=rows, x1=float(x1[i]), x2=float(x2[i]), scale=float(scale[i]))
+        for i, rows in enumerate(events)
+        if x1[i] < MAX_X and x2[i] < MAX_X
     ]
 
 
 def draw_pt(process: Process, rng: np.random.Generator, n: int) -> Floats:
-    """(n,) transverse momenta in GeV: a truncated exponential, or flat in the logarithm."""
+    """(n,) transverse momenta in GeV: a truncated exponential, or flat in the logarithm.
+
+    Both by the inverse of the cumulative distribution: one random number per event.
+    """
     low, high, slope = process.pt.low, process.pt.high, process.pt.slope
     share = rng.random(n)
     if slope is None:
@@ -88,13 +89,13 @@ def draw_pt(process: Process, rng: np.random.Generator, n: int) -> Floats:
 
 
 def breit_wigner(mass: float, width: float, rng: np.random.Generator, n: int) -> Floats:
-    """(n,) masses of a Breit-Wigner, cut at 8 widths."""
+    """(n,) masses in GeV of a Breit-Wigner, cut at 8 widths: a Cauchy law by its inverse."""
     half_angle = np.arctan(16.0)
     return mass + 0.5 * width * np.tan(rng.uniform(-half_angle, half_angle, n))
 
 
-def _masses(process: Process, pt: Floats, window: Window, rng: np.random.Generator) -> Floats:
-    """(2, n) masses of X and X'."""
+def draw_masses(process: Process, pt: Floats, window: Window, rng: np.random.Generator) -> Floats:
+    """(2, n) masses of X and X' in GeV: Breit-Wigner, or uniform over the window for new X."""
     if process.pair:
         line = MASS_WIDTH[abs(process.pair[0])]
         return np.stack([breit_wigner(*line, rng, len(pt)) for _ in range(2)])
@@ -108,30 +109,14 @@ def _masses(process: Process, pt: Floats, window: Window, rng: np.random.Generat
 def _back_to_back(pt: Floats, mass: Floats, window: Window, rng: np.random.Generator) -> Floats:
     """(2, n, 4) momenta px, py, pz, e; rapidities are drawn again where the beams lack energy."""
     limit, mt = window.max_eta + BEYOND, np.hypot(mass, pt)
+    # y / limit = 2 b - 1 with b from Beta(c, c) has the density (1 - (y / limit)^2)^(c - 1)
     y = limit * (2 * rng.beta(CENTRAL, CENTRAL, mt.shape) - 1)
-    for _ in range(20):
+    for _ in range(20):  # what is still beyond the beams then, `draw_events` leaves out
         ends = [(mt * np.exp(sign * y)).sum(axis=0) for sign in (1, -1)]
         bad = np.flatnonzero(np.maximum(*ends) >= MAX_X * 2 * BEAM_ENERGY)
         y[:, bad] = limit * (2 * rng.beta(CENTRAL, CENTRAL, (2, len(bad))) - 1)
     phi = rng.uniform(0, 2 * np.pi, len(pt)) + np.array([[0.0], [np.pi]])
     return np.stack([pt * np.cos(phi), pt * np.sin(phi), mt * np.sinh(y), mt * np.cosh(y)], axis=2)
-
-
-def _stable(process: Process, momentum: Floats, mass: Floats) -> list[Fired]:
-    """X and X', for Pythia to decay."""
-    colours = _TOP_COLOURS if _code(process) == TOP else ((0, 0), (0, 0))
-    n = mass.shape[1]
-    return [
-        Fired(
-            code=np.full(n, code),
-            momentum=momentum[side],
-            mass=mass[side],
-            status=FINAL,
-            mothers=(1, 2),
-            colour=np.tile(np.array(colours[side]), (n, 1)),
-        )
-        for side, code in enumerate(process.pair or ())
-    ]
 
 
 def _code(process: Process) -> int:
@@ -144,6 +129,7 @@ def _incoming(process: Process, x1: Floats, x2: Floats, rng: np.random.Generator
     The published Higgs jets have the little radiation of a quark-antiquark initial state.
     """
     n, code = len(x1), _code(process)
+    # gluons share both colour lines; beside tops they share one and pass on one each
     colour = np.array([[101, 102], [103 if code == TOP else 102, 101]])
     partons = np.full((2, n), 21)
     colours = np.repeat(colour[:, None], n, axis=1)
@@ -156,27 +142,5 @@ def _incoming(process: Process, x1: Floats, x2: Floats, rng: np.random.Generator
     for side, (x, sign) in enumerate(((x1, 1.0), (x2, -1.0))):
         energy, zero = x * BEAM_ENERGY, np.zeros(n)
         momentum = np.stack([zero, zero, sign * energy, energy], axis=1)
-        beams.append(
-            Fired(
-                code=partons[side],
-                momentum=momentum,
-                mass=zero,
-                status=-1,
-                mothers=(0, 0),
-                colour=colours[side],
-            )
-        )
+        beams.append(Fired(partons[side], momentum, zero, -1, (0, 0), colours[side]))
     return beams
-
-
-def _rows(fired: Fired) -> list[Row]:
-    """The rows of one particle, event by event."""
-    both = zip(
-        fired.code.tolist(),
-        fired.colour.tolist(),
-        fired.momentum.tolist(),
-        fired.mass.tolist(),
-        strict=True,
-    )
-    head = (fired.status, *fired.mothers)
-    return [(code, *head, *colour, *p, mass, 0.0, 9.0, -1.0) for code, colour, p, mass in both]

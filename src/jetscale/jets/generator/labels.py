@@ -3,32 +3,76 @@
 A resonance label is the multiset of leaves: ``X_YY_bbtauhtaue`` is {b, b, tauh, taue}, where q
 stands for u and d. A jet must hold every visible leaf of one X; of four visible leaves of
 X -> Y Y' three make a three-prong label. Neutrinos count where the table has a ``v`` and need not
-lie in the jet; a tau lies where its visible products do (the published rule takes the tau itself,
-or for a leptonic one its first decay product; the angles between them are small). A QCD label
-counts b, c and s quarks: none, one, or two and more of each.
-Table and rules are those of arXiv 2405.12972; combinations the table lacks have no label.
+lie in the jet. A tau counts as tauh, taue or taum by what it decayed to, and lies where its visible
+decay products do (the published rule takes the tau itself, or for a leptonic one its first decay
+product; the angles between them are small). A QCD label counts b, c and s quarks: none, one, or two
+and more of each. Table and rules are those of arXiv 2405.12972.
+
+In Pythia's event record (manual page "Particle Properties") leaves are the outgoing particles of a
+resonance decay (|status| 23), and partons are those ready for hadronisation (|status| 71).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from jetscale.jets.generator.tokens import BASE, key_of, tokens_of
-from jetscale.jets.generator.truth import QCD_FLAVOURS, Leaves, Partons
+from jetscale.jets.arrays import Bools, Floats, Ints, rows_of
+from jetscale.jets.generator.decays import (
+    BASE,
+    LABEL_OF_KEY,
+    NEUTRINOS,
+    TAU,
+    TOKEN_OF_CODE,
+    TOKENS,
+    tokens_of,
+)
+from jetscale.jets.generator.pythia import EventRecord
 from jetscale.jets.schema import JETCLASS2, PARTS
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
 UNMATCHED, NO_LABEL = -1, -2
+QCD_FLAVOURS = ("b", "c", "s")
+MIN_PARTON_PT = 10.0  # GeV; the published labels use the same threshold
+_X_ENTRY, _LAST_X = 5, 6  # entries of X and X' in every event of the gun
+_OUTGOING, _READY = 23, 71
 _NO_KEY = -1
+
+_KEYS = np.array(sorted(LABEL_OF_KEY))
+_LABELS = np.array([JETCLASS2.index(LABEL_OF_KEY[key]) for key in _KEYS.tolist()])
+_QCD = np.zeros((3, 3, 3), dtype=np.int64)  # label by number of b, c and s quarks, each 0 to 2
+for _name in PARTS["qcd"].labels:
+    _QCD[tuple(tokens_of(_name)[flavour] for flavour in QCD_FLAVOURS)] = JETCLASS2.index(_name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaves:
+    """Decay products of X (side 0) and X' (side 1); ``token`` indexes TOKENS."""
+
+    event: Ints
+    side: Ints
+    eta: Floats
+    phi: Floats
+    token: Ints
+
+    @property
+    def visible(self) -> Bools:
+        """False for neutrinos."""
+        visible: Bools = self.token != TOKENS.index("v")
+        return visible
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partons:
+    """Heavy and strange quarks before hadronisation; ``flavour`` indexes QCD_FLAVOURS."""
+
+    event: Ints
+    eta: Floats
+    phi: Floats
+    flavour: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JetAxes:
-    """Directions of n jets and the events they belong to."""
+    """Directions of n jets and the events they belong to; events of the jets need no order."""
 
     event: Ints
     eta: Floats
@@ -36,34 +80,51 @@ class JetAxes:
     radius: float
 
 
-def _resonance_table() -> tuple[Ints, Ints]:
-    names = [*PARTS["res2p"].labels, *PARTS["res34p"].labels]
-    keys = np.array([key_of(tokens_of(name).elements()) for name in names])
-    order = np.argsort(keys)
-    return keys[order], order
+def decay_leaves(record: EventRecord) -> Leaves:
+    """The leaves of both resonances of every event; a tau points where its visible part goes."""
+    rows = np.flatnonzero(np.abs(record.status) == _OUTGOING)
+    event = record.event[rows]
+    # Mothers lead from every leaf to X or X'. Pointers count within the event, as Pythia's do.
+    first = record.start[event]
+    entry = rows - first
+    while (above := entry > _LAST_X).any():
+        entry[above] = record.mother[first[above] + entry[above]]
+    side = entry - _X_ENTRY
+    keep = (side >= 0) & (side <= 1)
+    rows, event, side = rows[keep], event[keep], side[keep]
+    momentum = np.stack([axis[rows] for axis in record.momentum[:3]])
+    codes, which = np.unique(np.abs(record.code[rows]), return_inverse=True)
+    tokens = [TOKENS.index(TOKEN_OF_CODE[code]) for code in codes.tolist()]
+    token = np.array(tokens, np.int64)[which]
+    for i in np.flatnonzero(codes[which] == TAU):
+        products = _tau_products(record, int(rows[i]), int(record.start[event[i]]))
+        kinds = np.abs(record.code[products])
+        name = "taue" if 11 in kinds else "taum" if 13 in kinds else "tauh"
+        token[i] = TOKENS.index(name)
+        seen = products[~np.isin(kinds, NEUTRINOS)]
+        momentum[:, i] = [axis[seen].sum() for axis in record.momentum[:3]]
+    eta, phi = _direction(momentum)
+    return Leaves(event=event, side=side, eta=eta, phi=phi, token=token)
 
 
-def _qcd_table() -> Ints:
-    """Label index by number of b, c and s quarks, each 0 to 2."""
-    table = np.zeros((3, 3, 3), dtype=np.int64)
-    for name in PARTS["qcd"].labels:
-        counts = tokens_of(name)
-        table[tuple(counts[flavour] for flavour in QCD_FLAVOURS)] = JETCLASS2.index(name)
-    return table
+def shower_partons(record: EventRecord) -> Partons:
+    """b, c and s quarks above 10 GeV that go into hadronisation."""
+    code = np.abs(record.code)
+    hard = np.hypot(record.momentum[0], record.momentum[1]) > MIN_PARTON_PT
+    ready = np.abs(record.status) == _READY
+    rows = np.flatnonzero(ready & hard & (code >= 3) & (code <= 5))
+    eta, phi = _direction(np.stack([axis[rows] for axis in record.momentum[:3]]))
+    return Partons(event=record.event[rows], eta=eta, phi=phi, flavour=5 - code[rows])
 
 
-_KEYS, _LABELS = _resonance_table()
-_QCD = _qcd_table()
-
-
-def resonance_labels(keys: Ints) -> Ints:
-    """Label index of each multiset; UNMATCHED for key -1, NO_LABEL where the table has none."""
+def find_labels(keys: Ints) -> Ints:
+    """(n,) label of each multiset; UNMATCHED for key -1, NO_LABEL where the table has none."""
     place = np.minimum(np.searchsorted(_KEYS, keys), len(_KEYS) - 1)
     labels = np.where(_KEYS[place] == keys, _LABELS[place], NO_LABEL)
     return np.where(keys == _NO_KEY, UNMATCHED, labels)
 
 
-def matched(leaves: Leaves, jets: JetAxes) -> Bools:
+def match_resonances(leaves: Leaves, jets: JetAxes) -> Bools:
     """(n,) whether a jet holds every visible leaf of one resonance."""
     whole = np.zeros(len(jets.event), dtype=np.bool_)
     for side in (0, 1):
@@ -80,7 +141,7 @@ def label_resonances(leaves: Leaves, jets: JetAxes) -> Ints:
         whole = (visible > 0) & (inside == visible)
         three = (visible == 4) & (inside == 3)
         chosen = np.where(whole, key_all, np.where(three, key_inside, chosen))
-    return resonance_labels(chosen)
+    return find_labels(chosen)
 
 
 def label_qcd(partons: Partons, jets: JetAxes) -> Ints:
@@ -93,6 +154,23 @@ def label_qcd(partons: Partons, jets: JetAxes) -> Ints:
     return labels
 
 
+def _direction(momentum: Floats) -> tuple[Floats, Floats]:
+    """Pseudorapidity and azimuth of (3, n) momenta; along the beam pT counts as 1e-9 GeV."""
+    px, py, pz = momentum
+    return np.arcsinh(pz / np.maximum(np.hypot(px, py), 1e-9)), np.arctan2(py, px)
+
+
+def _tau_products(record: EventRecord, row: int, first: int) -> Ints:
+    """Rows of what a tau decays to: follow its copies down to the one that decays."""
+    while True:
+        low, high = first + record.daughter1[row], first + record.daughter2[row] + 1
+        products: Ints = np.arange(low, high)
+        copies = products[record.code[products] == record.code[row]]
+        if not len(copies):
+            return products
+        row = int(copies[0])
+
+
 def _count(leaves: Leaves, side: int, jets: JetAxes) -> tuple[Ints, Ints, Ints, Ints]:
     """Per jet: visible leaves, those inside, key of all leaves, key of the visible ones inside."""
     rows = np.flatnonzero(leaves.side == side)
@@ -100,16 +178,12 @@ def _count(leaves: Leaves, side: int, jets: JetAxes) -> tuple[Ints, Ints, Ints, 
     visible = leaves.visible[rows][leaf]
     inside = visible & near
     digit = np.power(BASE, leaves.token[rows][leaf])
-
-    def total(values: NDArray[np.int64]) -> Ints:
-        return np.bincount(jet, values, minlength=len(jets.event)).astype(np.int64)
-
-    return (
-        total(visible.astype(np.int64)),
-        total(inside.astype(np.int64)),
-        total(digit),
-        total(np.where(inside, digit, 0)),
-    )
+    # sums of float64 weights are exact: keys stay far below 2**53
+    found = [
+        np.bincount(jet, values, minlength=len(jets.event)).astype(np.int64)
+        for values in (visible, inside, digit, np.where(inside, digit, 0))
+    ]
+    return found[0], found[1], found[2], found[3]
 
 
 def _pairs(event: Ints, eta: Floats, phi: Floats, jets: JetAxes) -> tuple[Ints, Ints, Bools]:
@@ -117,6 +191,6 @@ def _pairs(event: Ints, eta: Floats, phi: Floats, jets: JetAxes) -> tuple[Ints, 
     first, last = (np.searchsorted(event, jets.event, side) for side in ("left", "right"))
     counts = last - first
     jet = np.repeat(np.arange(len(jets.event)), counts)
-    item = np.arange(counts.sum()) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    item = rows_of(first, counts)
     dphi = (phi[item] - jets.phi[jet] + np.pi) % (2 * np.pi) - np.pi
     return jet, item, (eta[item] - jets.eta[jet]) ** 2 + dphi**2 < jets.radius**2

@@ -1,21 +1,28 @@
-"""What is simulated: one process per JetClass class and per pretraining part.
+"""What is simulated: the process behind each class, pretraining part or selection of labels.
 
 A process is a pair of particles a b -> X X' fired by the gun (see `jetscale.jets.generator.gun`),
 what they decay to, and the transverse-momentum range of X. Standard Model particles are decayed by
 Pythia with the settings of the process, the X of JetClass-II by the gun (see
-`jetscale.jets.generator.decays`). QCD has no pair: Pythia's own processes make it, and a selection
-of QCD labels is a filter: forcing heavy quarks into the hard process would change what the jets of
-a label look like. Multiparton interactions are off; soft overlay events stand in for them (see
-`jetscale.jets.generator.pythia`).
+`jetscale.jets.generator.decays`). QCD has no pair: Pythia's own processes make it. Multiparton
+interactions are off; soft overlay events stand in for them (see `jetscale.jets.generator.pythia`).
 
 The pT ranges and slopes were fitted so that the accepted jets fall like the common target of their
-window: classes that lose neutrinos start harder and fall more slowly.
+window: classes that lose neutrinos start harder and fall more slowly. Settings lines are those of
+the Pythia 8.3 manual (arXiv 2203.11601).
+
+A part of JetClass-II is simulated by its family: two-leaf resonances, four-leaf ones, or QCD. A
+selection of resonance labels keeps the decays that can give one of them; jets with other labels are
+dropped later. A selection of QCD labels is only a filter: forcing heavy quarks into the hard
+process would change what the jets of a label look like, as most of their quarks come from the
+shower. Expected yields are for planning alone.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from jetscale.jets.generator.decays import Mode, modes_for
-from jetscale.jets.schema import PARTS
+from jetscale.errors import DataError
+from jetscale.jets.generator.decays import Mode, modes_for, selected_share
+from jetscale.jets.schema import JETCLASS, PARTS, part_named
 
 BEAM_ENERGY = 6500.0  # GeV
 COMMON = (
@@ -36,7 +43,7 @@ MASS_WIDTH = {HIGGS: (125.0, 0.004), Z: (91.19, 2.495), W: (80.38, 2.085), TOP: 
 """Breit-Wigner mass and width in GeV."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class PtRange:
     """Transverse momentum of X in GeV: low + an exponential of ``slope``, cut at high.
 
@@ -50,36 +57,24 @@ class PtRange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """One source of jets.
-
-    Attributes
-    ----------
-    name
-        A JetClass class or a part of JetClass-II.
-    family
-        The class itself, or ``res2p``, ``res34p`` or ``qcd``.
-    labels
-        Labels that are kept; empty for a JetClass class.
-    pair
-        X X' that Pythia decays; None for JetClass-II and QCD.
-    modes
-        Decays of X that the gun makes; empty for JetClass and QCD.
-    variants
-        Pythia settings; a run alternates between one generator per entry.
-    pt
-        Range of the X transverse momentum, or of the partonic one for QCD.
-    jets_per_event
-        Measured yield of labelled jets after thinning to the common spectrum, for planning.
-    """
+    """One source of jets."""
 
     name: str
+    """A JetClass class or a part of JetClass-II."""
     family: str
+    """The class itself, or ``res2p``, ``res34p`` or ``qcd``."""
     pt: PtRange
+    """Range of the X transverse momentum, or of the partonic one for QCD."""
     jets_per_event: float
+    """Measured yield of labelled jets after thinning to the common spectrum, for planning."""
     labels: tuple[str, ...] = ()
+    """Labels that are kept; empty for a JetClass class."""
     pair: tuple[int, int] | None = None
+    """X X' that Pythia decays; None for JetClass-II and QCD."""
     modes: tuple[Mode, ...] = ()
+    """Decays of X that the gun makes; empty for JetClass and QCD."""
     variants: tuple[tuple[str, ...], ...] = ((),)
+    """Pythia settings; one generator per entry, and they take turns."""
 
     @property
     def gun(self) -> bool:
@@ -115,6 +110,7 @@ def _higgs_to(channel: str) -> tuple[str, ...]:
 
 
 def _one_leptonic_w(quarks: str, leptons: str) -> tuple[str, ...]:
+    """H -> W W with the W of the sign ``quarks`` (Pos or Neg) to quarks, the other to leptons."""
     return (
         *_higgs_to("24 -24"),
         "24:onMode = off",
@@ -123,20 +119,26 @@ def _one_leptonic_w(quarks: str, leptons: str) -> tuple[str, ...]:
     )
 
 
-_HIGGS_PT = PtRange(low=480.0, high=1080.0, slope=115.0)
-_BOSON_PT = PtRange(low=480.0, high=1080.0, slope=130.0)
+_HIGGS_PT = PtRange(480.0, 1080.0, 115.0)
+_BOSON_PT = PtRange(480.0, 1080.0, 130.0)
 
 
-def _pair(
-    name: str, code: int, anti: int, jets: float, *variants: tuple[str, ...], pt: PtRange
+def _gun(
+    name: str,
+    jets: float,
+    pt: PtRange,
+    *decays: tuple[str, ...],
+    pair: tuple[int, int] | None = None,
 ) -> Process:
+    """A process of the gun: a pair with Pythia's settings for its decays, or a family of X."""
     return Process(
         name=name,
         family=name,
         jets_per_event=jets,
-        pair=(code, anti),
-        variants=tuple((*HARD, "Beams:frameType = 5", *lines) for lines in variants),
         pt=pt,
+        pair=pair,
+        modes=() if pair else modes_for(name, PARTS[name].labels),
+        variants=tuple((*HARD, "Beams:frameType = 5", *lines) for lines in decays),
     )
 
 
@@ -148,87 +150,141 @@ _Z_AND_JET = (
     "23:onMode = off",
     "23:onIfAny = 12 14 16",
 )
+Slice = tuple[float, float, float, tuple[str, ...]]
 
 
-def _partons(low: float, high: float, power: float, hard: tuple[str, ...]) -> tuple[str, ...]:
-    """Settings of Pythia's own processes in a slice of partonic pT, enhanced by a power of it."""
-    return (
-        *HARD,
-        *hard,
-        f"PhaseSpace:pTHatMin = {low}",
-        f"PhaseSpace:pTHatMax = {high}",
-        "PhaseSpace:bias2Selection = on",
-        f"PhaseSpace:bias2SelectionPow = {power}",
-        f"PhaseSpace:bias2SelectionRef = {low}",
-    )
+def _qcd(name: str, jets: float, *slices: Slice) -> Process:
+    """Pythia's own processes; a slice is lowest and highest partonic pT, power, and settings.
 
-
-def _qcd(name: str, jets: float, *slices: tuple[float, float, float]) -> Process:
-    """HardQCD in slices of partonic pT (lowest, highest), each enhanced by a power of it."""
-    return Process(
-        name=name,
-        family=name,
-        jets_per_event=jets,
-        pt=PtRange(low=slices[0][0], high=slices[-1][1]),
-        variants=tuple(_partons(*one, _DIJETS) for one in slices),
-    )
-
-
-def _jetclass_qcd(jets: float, low: float, high: float, power: float) -> Process:
-    """QCD jets with about the quark share of the published ones, which recoil against a Z.
-
-    Dijets alone have too many gluons, events with one Z and one parton too few: take turns.
+    Events are drawn (pT / lowest)^power times as often as they occur, and their weights are not
+    used: the steeply falling spectrum becomes flat enough to be thinned to the common target.
     """
-    turns = tuple(_partons(low, high, power, hard) for hard in (_DIJETS, _Z_AND_JET))
-    return replace(_qcd("QCD", jets, (low, high, power)), variants=turns)
-
-
-def _resonance(family: str, jets: float, pt: PtRange) -> Process:
-    return Process(
-        name=family,
-        family=family,
-        jets_per_event=jets,
-        modes=modes_for(family, PARTS[family].labels),
-        variants=((*HARD, "Beams:frameType = 5", *_NEW_PARTICLES),),
-        pt=pt,
+    variants = tuple(
+        (
+            *HARD,
+            *hard,
+            f"PhaseSpace:pTHatMin = {low}",
+            f"PhaseSpace:pTHatMax = {high}",
+            "PhaseSpace:bias2Selection = on",
+            f"PhaseSpace:bias2SelectionPow = {power}",
+            f"PhaseSpace:bias2SelectionRef = {low}",
+        )
+        for low, high, power, hard in slices
     )
+    pt = PtRange(slices[0][0], slices[-1][1])
+    return Process(name=name, family=name, jets_per_event=jets, pt=pt, variants=variants)
 
 
 CLASSES = {
     process.name: process
     for process in (
-        _jetclass_qcd(0.75, 470.0, 1250.0, 1.25),
-        _pair("Hbb", HIGGS, HIGGS, 0.85, _higgs_to("5 -5"), pt=_HIGGS_PT),
-        _pair("Hcc", HIGGS, HIGGS, 0.9, _higgs_to("4 -4"), pt=_HIGGS_PT),
-        _pair("Hgg", HIGGS, HIGGS, 1.0, _higgs_to("21 21"), pt=_HIGGS_PT),
-        _pair("H4q", HIGGS, HIGGS, 0.85, (*_higgs_to("24 -24"), *_HADRONIC_W), pt=_HIGGS_PT),
-        # with one generator alone the sign of the lepton would tell the class
-        _pair(
+        # The published jets recoil against a Z. Dijets alone have too many gluons, a Z and one
+        # parton too few: turns between the two give about the published share of quarks.
+        _qcd("QCD", 0.75, (470.0, 1250.0, 1.25, _DIJETS), (470.0, 1250.0, 1.25, _Z_AND_JET)),
+        _gun("Hbb", 0.85, _HIGGS_PT, _higgs_to("5 -5"), pair=(HIGGS, HIGGS)),
+        _gun("Hcc", 0.9, _HIGGS_PT, _higgs_to("4 -4"), pair=(HIGGS, HIGGS)),
+        _gun("Hgg", 1.0, _HIGGS_PT, _higgs_to("21 21"), pair=(HIGGS, HIGGS)),
+        _gun("H4q", 0.85, _HIGGS_PT, (*_higgs_to("24 -24"), *_HADRONIC_W), pair=(HIGGS, HIGGS)),
+        _gun(
             "Hqql",
-            HIGGS,
-            HIGGS,
             0.56,
+            PtRange(500.0, 1300.0, 125.0),
+            # with one variant alone the sign of the lepton would tell the class
             _one_leptonic_w("Pos", "Neg"),
             _one_leptonic_w("Neg", "Pos"),
-            pt=PtRange(low=500.0, high=1300.0, slope=125.0),
+            pair=(HIGGS, HIGGS),
         ),
-        _pair("Zqq", Z, Z, 1.1, ("23:onMode = off", f"23:onIfAny = {_QUARKS}"), pt=_BOSON_PT),
-        _pair("Wqq", W, -W, 1.1, _HADRONIC_W, pt=_BOSON_PT),
-        _pair("Tbqq", TOP, -TOP, 0.7, _HADRONIC_W, pt=PtRange(low=490.0, high=1080.0, slope=115.0)),
-        _pair("Tbl", TOP, -TOP, 0.5, _LEPTONIC_W, pt=PtRange(low=530.0, high=1300.0, slope=140.0)),
+        _gun("Zqq", 1.1, _BOSON_PT, ("23:onMode = off", f"23:onIfAny = {_QUARKS}"), pair=(Z, Z)),
+        _gun("Wqq", 1.1, _BOSON_PT, _HADRONIC_W, pair=(W, -W)),
+        _gun("Tbqq", 0.7, PtRange(490.0, 1080.0, 115.0), _HADRONIC_W, pair=(TOP, -TOP)),
+        _gun("Tbl", 0.5, PtRange(530.0, 1300.0, 140.0), _LEPTONIC_W, pair=(TOP, -TOP)),
     )
 }
 FAMILIES = {
     "jetclass": {
-        "qcd": _qcd("qcd", 0.95, (470.0, 1250.0, 1.25)),
-        "res2p": _resonance("res2p", 0.68, PtRange(low=480.0, high=1200.0, slope=115.0)),
-        "res34p": _resonance("res34p", 0.7, PtRange(low=490.0, high=1200.0, slope=120.0)),
+        "qcd": _qcd("qcd", 0.95, (470.0, 1250.0, 1.25, _DIJETS)),
+        "res2p": _gun("res2p", 0.68, PtRange(480.0, 1200.0, 115.0), _NEW_PARTICLES),
+        "res34p": _gun("res34p", 0.7, PtRange(490.0, 1200.0, 120.0), _NEW_PARTICLES),
     },
     "jetclass2": {
         # the partonic spectrum steepens towards high pT: one slice per factor of 2.5
-        "qcd": _qcd("qcd", 0.95, (190.0, 470.0, 4.5), (470.0, 1160.0, 5.0), (1160.0, 2900.0, 8.0)),
-        "res2p": _resonance("res2p", 0.92, PtRange(low=190.0, high=2900.0)),
-        "res34p": _resonance("res34p", 1.15, PtRange(low=190.0, high=2900.0)),
+        "qcd": _qcd(
+            "qcd",
+            0.95,
+            (190.0, 470.0, 4.5, _DIJETS),
+            (470.0, 1160.0, 5.0, _DIJETS),
+            (1160.0, 2900.0, 8.0, _DIJETS),
+        ),
+        "res2p": _gun("res2p", 0.92, PtRange(190.0, 2900.0), _NEW_PARTICLES),
+        "res34p": _gun("res34p", 1.15, PtRange(190.0, 2900.0), _NEW_PARTICLES),
     },
 }
 """Processes of whole parts, by window."""
+
+_NEUTRINO_PT = PtRange(540.0, 1400.0, 150.0)  # where every X loses neutrinos
+_NEUTRINO_YIELD = 0.7
+_QCD_PER_MILLE = {
+    **{"QCD_light": 628.0, "QCD_ss": 121.0, "QCD_s": 75.0, "QCD_cc": 49.0, "QCD_c": 42.0},
+    **{"QCD_b": 23.0, "QCD_bb": 22.0, "QCD_ccss": 9.9, "QCD_css": 5.8, "QCD_ccs": 5.3},
+    **{"QCD_cs": 3.6, "QCD_bbss": 3.2, "QCD_bss": 2.3, "QCD_bbs": 2.3, "QCD_bs": 1.6},
+    **{"QCD_bbcc": 1.5, "QCD_bbc": 1.1, "QCD_bc": 1.0, "QCD_bcc": 0.9, "QCD_bbccss": 0.3},
+    **{"QCD_bbcss": 0.2, "QCD_bccss": 0.1},
+}
+_RAREST_QCD = 0.05
+QCD_SHARES = {label: _QCD_PER_MILLE.get(label, _RAREST_QCD) / 1000 for label in PARTS["qcd"].labels}
+"""Measured shares of QCD labels, for planning."""
+
+
+def family_of(part: str) -> str:
+    """``res2p``, ``res34p`` or ``qcd``, which a part's labels must all belong to.
+
+    Raises
+    ------
+    StudyError
+        Neither a part nor labels.
+    DataError
+        The labels belong to more than one family.
+    """
+    labels = part_named(part).labels
+    families = [name for name, whole in PARTS.items() if set(labels) & set(whole.labels)]
+    if len(families) > 1:
+        raise DataError(
+            f"part {part!r} has labels of {' and '.join(families)}, which are simulated "
+            "differently: give each a part of its own, with a weight"
+        )
+    return families[0]
+
+
+@lru_cache(maxsize=256)
+def process_named(name: str, window: str = "jetclass") -> Process:
+    """The process of a JetClass class, or of a part of JetClass-II in a window.
+
+    Raises
+    ------
+    StudyError, DataError
+        The name is no class and no part, or the part has labels of more than one family.
+    """
+    if name in CLASSES:
+        return CLASSES[name]
+    labels, family = part_named(name).labels, family_of(name)
+    whole = FAMILIES[window][family]
+    modes: tuple[Mode, ...] = ()
+    if family == "qcd":
+        share = sum(QCD_SHARES[label] for label in labels)
+    else:
+        modes = modes_for(family, labels)
+        share = selected_share(modes, labels) / selected_share(whole.modes, PARTS[family].labels)
+        if window == "jetclass" and all(mode.has_neutrinos for mode in modes):
+            whole, share = replace(whole, pt=_NEUTRINO_PT), _NEUTRINO_YIELD * share
+    return replace(
+        whole,
+        name=name,
+        labels=labels,
+        modes=modes,
+        jets_per_event=whole.jets_per_event * min(1.0, share),
+    )
+
+
+def sources_of(corpus: str, part: str | None) -> tuple[str, ...]:
+    """Names of the processes whose jets make up a corpus: all classes, or the one part."""
+    return JETCLASS if corpus == "jetclass" else (str(part),)

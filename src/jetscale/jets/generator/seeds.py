@@ -1,12 +1,14 @@
-"""Seeds of the simulation, allotted so that a study makes no event twice.
+"""Seeds of the simulation: no event of a study is made twice.
 
-Each (role, source) owns a range of Pythia's 900 million seeds, the user's seed hashes to a place in
-it, and chunks count on from there, each with a few seeds of its own. Jobs of one class with
-different user seeds start at random places and can overlap by chance: two of 50 chunks do with a
-chance of 1 in 20,000. Label selections, of which
-there are too many for that, share one range per role, in which their labels and the user's seed
-choose the place: two jobs of 1000 chunks (millions of jets) overlap with a chance of 1 in 14,000.
-Ranges of different roles never do.
+Pythia has 900 million seeds. Each role owns a range of them, and within it each source (a class, a
+part, or the overlay) owns one of its own. A digest of the user's seed chooses where in the range a
+job begins, and its chunks count on from there, each with a few seeds. Ranges never overlap; jobs of
+one source with different user seeds can, by chance: two of 50 chunks do with a chance of 1 in
+20,000.
+
+There are too many selections of labels for a range each. They share one range per role, in which
+their labels and the user's seed choose the place: two jobs of 1000 chunks (millions of jets)
+overlap with a chance of 1 in 14,000.
 """
 
 import hashlib
@@ -28,6 +30,11 @@ def chunk_seed(seed: int, role: str, source: str, number: int) -> int:
     The chunk owns this seed and the next three, for the variants of its process. Ranges of
     different roles, classes and whole parts are disjoint, and label selections have theirs; within
     a job no two chunks own the same seed.
+
+    Examples
+    --------
+    >>> [chunk_seed(1, "train", "Hbb", number) for number in (0, 1)]
+    [239869337, 239869341]
     """
     first = 2 * ROLES.index(role) * SELECTIONS_SPAN
     if source in SOURCES:

@@ -16,11 +16,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jetscale.jets.detector import pileup, recluster
-from jetscale.jets.detector.detector import Candidates, detect
-from jetscale.jets.generator import labels, truth
+from jetscale.jets.detector import recluster
+from jetscale.jets.detector.detector import (
+    VERTEX_SPREAD,
+    Candidates,
+    detect,
+    subtract_pileup,
+)
+from jetscale.jets.generator import labels
 from jetscale.jets.generator.conditions import DEFAULT, JETCLASS_WINDOW, Conditions, Window
-from jetscale.jets.generator.processes import Process
+from jetscale.jets.generator.processes import Process, process_named
 from jetscale.jets.generator.pythia import (
     BATCH,
     EventRecord,
@@ -30,7 +35,6 @@ from jetscale.jets.generator.pythia import (
     overlay,
 )
 from jetscale.jets.generator.seeds import OVERLAY, chunk_seed
-from jetscale.jets.generator.selection import process_named
 from jetscale.jets.schema import EVENT, JETCLASS, JETCLASS2, PART_COLUMNS
 from jetscale.jets.shards.columns import COLUMNS, arrow_type
 
@@ -92,9 +96,9 @@ def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
         record = generator.events(asked)
         particles = overlay(generator.particles(record), len(record), pool, OVERLAY_MEAN, rng)
         if chunk.conditions.pileup:
-            mean, spread = chunk.conditions.pileup, pileup.SPREAD
-            particles = overlay(particles, len(record), pool, mean, rng, spread=spread)
-            candidates = pileup.subtracted(detect(particles, rng))
+            mean = chunk.conditions.pileup
+            particles = overlay(particles, len(record), pool, mean, rng, spread=VERTEX_SPREAD)
+            candidates = subtract_pileup(detect(particles, rng))
         else:
             candidates = detect(particles, rng)
         first_event = (chunk.seed << _EVENT_BITS) + done
@@ -140,12 +144,12 @@ def label_jets(process: Process, record: EventRecord, jets: recluster.Jets) -> N
     if process.family == "QCD":
         return np.zeros(len(jets), dtype=np.int64)
     if process.family in JETCLASS:
-        whole = labels.matched(truth.decay_leaves(record), axes)
+        whole = labels.match_resonances(labels.decay_leaves(record), axes)
         return np.where(whole, JETCLASS.index(process.family), labels.UNMATCHED)
     if process.family == "qcd":
-        label = labels.label_qcd(truth.shower_partons(record), axes)
+        label = labels.label_qcd(labels.shower_partons(record), axes)
     else:
-        label = labels.label_resonances(truth.decay_leaves(record), axes)
+        label = labels.label_resonances(labels.decay_leaves(record), axes)
     wanted = np.isin(label, [JETCLASS2.index(name) for name in process.labels])
     return np.where((label < 0) | wanted, label, UNSELECTED)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jetscale.errors import DataError
 from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Window
-from jetscale.jets.generator.selection import process_named
+from jetscale.jets.generator.processes import process_named
 from jetscale.jets.production import chunks, spectrum
 
 Ints = NDArray[np.int64]

@@ -25,9 +25,9 @@ import pyarrow as pa
 from jetscale.errors import DataError, MissingExtra, StudyError, unknown
 from jetscale.executor import Executor
 from jetscale.jets.generator.conditions import DEFAULT, Conditions, Window
+from jetscale.jets.generator.processes import family_of, process_named, sources_of
 from jetscale.jets.generator.pythia import SoftPool
 from jetscale.jets.generator.seeds import chunk_seed
-from jetscale.jets.generator.selection import family_of, process_named, sources_of
 from jetscale.jets.production import chunks, spectrum
 from jetscale.jets.production.ordering import Source, batch_sizes, new_source
 from jetscale.jets.schema import JETCLASS, PARTS, ROLES, part_named

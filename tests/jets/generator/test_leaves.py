@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from jetscale.jets.generator import truth
+from jetscale.jets.generator import labels
+from jetscale.jets.generator.decays import TOKENS
 from jetscale.jets.generator.pythia import EventRecord
-from jetscale.jets.generator.tokens import TOKENS
 
 
 def record(*events):
@@ -51,7 +51,7 @@ def names(leaves):
 
 
 def test_leaves_know_their_resonance_and_their_kind():
-    leaves = truth.decay_leaves(record(TAU_EVENT, TAU_EVENT))
+    leaves = labels.decay_leaves(record(TAU_EVENT, TAU_EVENT))
     assert names(leaves) == ["taue", "tauh", "g", "s", "v"] * 2
     assert leaves.side.tolist() == [0, 0, 1, 1, 1] * 2
     assert leaves.event.tolist() == [0] * 5 + [1] * 5
@@ -65,7 +65,7 @@ def test_leaves_know_their_resonance_and_their_kind():
 def test_a_muonic_tau():
     event = [*TAU_EVENT]
     event[17] = (13, 91, 11, 0, 0, 2, 1, 0)
-    assert names(truth.decay_leaves(record(event)))[0] == "taum"
+    assert names(labels.decay_leaves(record(event)))[0] == "taum"
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_a_muonic_tau():
 )
 def test_codes_become_tokens(code, name):
     event = [*BEAMS, *[(25, -22, 3, 7, 7, 1, 0, 0)] * 2, (code, 23, 5, 0, 0, 1, 0, 0)]
-    assert names(truth.decay_leaves(record(event))) == [name]
+    assert names(labels.decay_leaves(record(event))) == [name]
 
 
 def test_entries_that_come_from_no_resonance_are_no_leaves():
     event = [*BEAMS, *[(25, -22, 3, 7, 7, 1, 0, 0)] * 2, (1, 23, 3, 0, 0, 1, 0, 0)]
-    assert len(truth.decay_leaves(record(event)).event) == 0
+    assert len(labels.decay_leaves(record(event)).event) == 0
 
 
 def test_partons_are_heavy_or_strange_hard_and_ready():
@@ -92,8 +92,8 @@ def test_partons_are_heavy_or_strange_hard_and_ready():
         (3, -51, 0, 0, 0, 90, 0, 0),  # still in the shower
         (-3, -71, 0, 0, 0, -20, 0, 20),
     ]
-    partons = truth.shower_partons(record([], event))
-    assert [truth.QCD_FLAVOURS[f] for f in partons.flavour] == ["b", "c", "s"]
+    partons = labels.shower_partons(record([], event))
+    assert [labels.QCD_FLAVOURS[f] for f in partons.flavour] == ["b", "c", "s"]
     assert partons.event.tolist() == [1, 1, 1]
     assert partons.phi.tolist() == pytest.approx([0, np.pi / 2, np.pi])
     assert partons.eta[2] == pytest.approx(np.arcsinh(1))

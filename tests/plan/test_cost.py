@@ -1,0 +1,64 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jetscale.errors import StudyError
+from jetscale.models.transformer import flops
+from jetscale.plan import expected_constituents, plan_runs, pretraining_examples
+from jetscale.study import Mixture
+
+
+def test_steps_and_costs_are_those_of_the_recipe(study):
+    run = next(c for c in plan_runs(study) if c.kind == "finetune" and c.examples == 40)
+    assert run.steps == 2 * 3  # two epochs of ceil(40 / 16)
+    mean, square = expected_constituents(128)
+    expected = flops.training_flops(
+        run.size,
+        13,
+        10,
+        jets=80,
+        constituents=round(80 * mean),
+        constituents_squared=round(80 * square),
+    )
+    assert run.flops == expected
+    assert run.params == flops.parameters(run.size, 13, 10).total
+
+
+@pytest.mark.parametrize("limit", [32, 128])
+def test_expected_constituents_match_a_sample(limit):
+    sample = np.random.default_rng(1).lognormal(np.log(42), 0.38, 200_000).clip(5, limit)
+    mean, square = expected_constituents(limit)
+    assert mean == pytest.approx(sample.mean(), rel=5e-3)
+    assert square == pytest.approx((sample**2).mean(), rel=5e-3)
+
+
+def equal_flops(study, jets=50):
+    recipe = study.recipe.change(pretraining_jets=jets, pretraining_budget="flops")
+    return replace(study, recipe=recipe)
+
+
+def test_equal_jets_are_the_default(study):
+    lengths = np.full(50, 3)
+    assert pretraining_examples(study, study.mixtures[1], study.ladder[0], lengths) == 50
+
+
+def test_equal_flops_give_fewer_large_jets_and_more_small_ones(study):
+    study = equal_flops(study)
+    spent = []
+    for mean in (30, 60):
+        lengths = np.random.default_rng(mean).poisson(mean, 100)
+        for mixture in (Mixture(name="a", parts={"qcd": 1}), Mixture(name="b", parts={"X_*": 1})):
+            size, classes = study.ladder[1], len(mixture.labels)
+            jets = pretraining_examples(study, mixture, size, lengths)
+            cost = flops.cumulative_training_flops(size, 13, classes, lengths)
+            spent += [cost[jets - 1], cost[jets]]
+            assert (jets > 50) == (mean == 30)
+    assert max(spent[::2]) <= min(spent[1::2])  # one budget lies between all of them
+
+
+def test_equal_flops_need_enough_jets(study):
+    with pytest.raises(StudyError, match="mixture 'qcd': its 100 pretraining jets are small"):
+        pretraining_examples(
+            equal_flops(study), study.mixtures[1], study.ladder[0], np.full(100, 4)
+        )

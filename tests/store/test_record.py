@@ -1,0 +1,94 @@
+import ast
+import inspect
+import json
+from dataclasses import asdict, fields, replace
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+
+from jetscale.errors import StorageError
+from jetscale.plan.run import Run
+from jetscale.store.record import SCALARS, TYPES, Record, make_table, parse_record
+from jetscale.training.spec import RunResult
+
+
+def test_a_record_comes_back_from_json(records):
+    for record in records:
+        assert parse_record(json.loads(record.to_json()), "x") == record
+
+
+@pytest.mark.parametrize("kind", [Run, RunResult, Record])
+def test_every_field_is_described_in_one_line(kind):
+    body = ast.parse(inspect.getsource(kind)).body[0].body
+    for field, text in pairwise(body):
+        if isinstance(field, ast.AnnAssign):
+            described = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+            assert described, f"{kind.__name__}.{field.target.id}"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"schema": 3}, r"r.json: schema 3, this version of jetscale reads 1 and 2"),
+        ({"schema": None}, r"schema None"),
+        ({"steps": "5"}, r"steps is '5', needs"),
+        ({"steps": True}, r"steps is True, needs"),
+        ({"loss": "low"}, r"loss is 'low'"),
+        ({"scores": []}, r"scores is \[\]"),
+        ({"extra": 1}, r"field 'extra' is missing or unknown"),
+    ],
+)
+def test_what_is_no_record_is_refused_in_a_line(records, change, message):
+    with pytest.raises(StorageError, match=message):
+        parse_record(asdict(records[0]) | change, "r.json")
+
+
+def test_a_missing_field_is_named(records):
+    values = asdict(records[0])
+    del values["peak_rate"]
+    with pytest.raises(StorageError, match="field 'peak_rate' is missing"):
+        parse_record(values, "r.json")
+
+
+def test_plan_result_and_record_share_their_names():
+    record = set(TYPES)
+    ours = {f.name for f in fields(Run)} - {"size"}
+    assert ours <= record
+    # curves and scores of both held-out sets are kept under `curve`, `scores` and losses
+    kept = {"training_curve", "validation_curve", "validation", "test"}
+    assert {f.name for f in fields(RunResult)} - kept <= record
+
+
+def test_the_run_table_has_one_row_per_finetuning_run(records):
+    frame = make_table(records)
+    assert len(frame) == sum(record.kind == "finetune" for record in records)
+    by_key = {record.key: record for record in records}
+    for row in frame.to_dict("records"):
+        record = by_key[row["key"]]
+        for name in SCALARS:
+            assert row[name] == getattr(record, name), name
+        assert row["seconds"] == record.timings["total"]
+        assert row["unique_examples"] == record.examples
+        assert row["trunk"] == (record.trunk or record.key)
+        assert row["recipe"] == record.recipe
+
+
+def test_scratch_has_no_pretraining_examples_and_pretrained_has(records):
+    frame = make_table(records)
+    found = frame.groupby("mixture")["pretraining_examples"].unique()
+    assert found["scratch"].tolist() == [0]
+    assert found["qcd"].tolist() == [50]
+
+
+def test_tokens_may_be_unknown(records):
+    frame = make_table([replace(record, tokens=None) for record in records])
+    assert frame["tokens"].isna().all()
+    assert frame["tokens"].dtype == pd.Int64Dtype()
+
+
+def test_a_table_without_runs_has_its_columns_and_types(records):
+    pretraining = [record for record in records if record.kind == "pretrain"]
+    empty, full = make_table(pretraining), make_table(records)
+    assert empty.empty
+    assert list(empty.columns) == list(full.columns)

@@ -1,0 +1,119 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+from jetscale.errors import StudyError
+from jetscale.study import Recipe
+from jetscale.study.load import load_study
+
+
+@pytest.fixture(autouse=True)
+def path_of_imports(monkeypatch):
+    """What a sweep file adds to the places of imports goes with the test."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+SWEEP = """
+from jetscale.study import *
+def study():
+    return Study(name="s", source=Simulated(train_jets=10), mixtures=(Mixture(name="scratch"),),
+                 ladder=(ModelSize(width=8, layers=1, heads=1),), data_sizes=(5,), seeds=(1,),
+                 controls=Controls(pretraining_jets=5, validation_jets=5, test_jets=5{extra}))
+"""
+
+
+def test_a_sweep_file_gives_its_study(tmp_path):
+    path = tmp_path / "s.py"
+    path.write_text(SWEEP.format(extra=""))
+    assert load_study(path).name == "s"
+
+
+def test_a_run_table_is_not_executed(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("mixture,params\n")
+    with pytest.raises(StudyError, match=r"not a Python file; a run table is given by --runs"):
+        load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            SWEEP.format(extra=", epoch=3"),
+            r"unknown setting of a recipe 'epoch'; did you mean 'epochs'",
+        ),
+        (SWEEP.format(extra=", epochs=0"), r"epochs is 0"),
+        ("x = 1", r"no function 'study'"),
+        ("def study(): return 3", r"study\(\) returned int, needs a Study"),
+        ("def study(: pass", r"SyntaxError"),
+        ("import does_not_exist", r"ModuleNotFoundError: No module named 'does_not_exist'"),
+        ("def study(): return {}['rate']", r"KeyError: 'rate'"),
+        ("def study(): raise SystemExit(3)", r"SystemExit: 3"),
+    ],
+)
+def test_a_bad_sweep_file_is_one_line(tmp_path, text, message):
+    path = tmp_path / "s.py"
+    path.write_text(text)
+    with pytest.raises(StudyError, match=message) as caught:
+        load_study(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_missing_sweep_file_is_answered_with_the_nearest(tmp_path, monkeypatch):
+    (tmp_path / "quickstart.py").write_text("def study(): ...")
+    (tmp_path / "quickstart2.py").write_text("# no study")
+    with pytest.raises(StudyError, match=r"did you mean '.*quickstart.py'"):
+        load_study(tmp_path / "quikstart.py")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=r"no sweep file .*nowhere"):
+        load_study(tmp_path / "nowhere" / "quikstart.py")
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "mine.py").write_text("def study(): ...")
+    with pytest.raises(StudyError, match=r"did you mean 'sweeps/mine.py'"):
+        load_study(Path("sweep/mine.py"))
+
+
+def test_an_error_names_the_line_of_the_sweep_file(tmp_path):
+    path = tmp_path / "s.py"
+    path.write_text("def rate():\n    return [][1]\n\n\ndef study():\n    return rate()\n")
+    with pytest.raises(StudyError, match=r"s.py:2: IndexError: list index out of range"):
+        load_study(path)
+    path.write_text("x = 1\ny = (\n")
+    with pytest.raises(StudyError, match=r"s.py:2: SyntaxError"):
+        load_study(path)
+
+
+def test_a_module_beside_the_sweep_file_can_be_used(tmp_path):
+    (tmp_path / "beside_the_sweep.py").write_text("EPOCHS = 7\n")
+    path = tmp_path / "s.py"
+    text = "from beside_the_sweep import EPOCHS\n" + SWEEP.format(extra=", epochs=EPOCHS")
+    path.write_text(text)
+    assert load_study(path).recipe.schedule.epochs == 7
+
+
+def test_what_a_sweep_file_prints_is_not_in_the_results(tmp_path, capsys):
+    path = tmp_path / "s.py"
+    path.write_text("print('hello')\n" + SWEEP.format(extra=""))
+    load_study(path)
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "hello\n")
+
+
+def test_sweep_files_of_version_0_1_still_load(former_study):
+    assert isinstance(former_study.recipe, Recipe)
+    assert former_study.recipe.data.pretraining_jets == 50
+
+
+def test_sweep_files_of_today_name_the_groups(tmp_path):
+    path = tmp_path / "s.py"
+    old = "controls=Controls(pretraining_jets=5, validation_jets=5, test_jets=5{extra})"
+    new = (
+        "recipe=Recipe(data=Data(pretraining_jets=5), "
+        "evaluation=Evaluation(validation_jets=5, test_jets=5){extra})"
+    )
+    path.write_text(SWEEP.replace(old, new).format(extra=", optimiser=Optimiser(clip=2)"))
+    assert load_study(path).recipe.optimiser.clip == 2.0
+    path.write_text(SWEEP.replace(old, new).format(extra=", optimiser=Optimiser(clp=2)"))
+    with pytest.raises(StudyError, match=r"unknown Optimiser field 'clp'; did you mean 'clip'"):
+        load_study(path)

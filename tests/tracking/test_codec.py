@@ -1,0 +1,113 @@
+"""A record must come back from MLflow as it went there, field by field and type by type."""
+
+import sys
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jetscale.errors import StorageError
+from jetscale.store.record import TYPES, Record
+from jetscale.tracking.codec import _MAPPINGS, CURVE, decode, encode
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
+FLOAT = st.floats(allow_nan=False, allow_infinity=False)
+COUNT = st.integers(0, 2**53)
+JSON = st.recursive(
+    st.none() | st.booleans() | COUNT | FLOAT | TEXT,
+    lambda inner: st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=8,
+)
+BY_TYPE = {
+    str: TEXT,
+    str | None: st.none() | TEXT,
+    int: COUNT,
+    int | None: st.none() | COUNT,
+    float: FLOAT,
+    float | None: st.none() | FLOAT,
+    dict[str, float]: st.dictionaries(TEXT, FLOAT, max_size=4),
+    dict[str, str]: st.dictionaries(TEXT, TEXT, max_size=4),
+    dict[str, object]: st.dictionaries(TEXT, JSON, max_size=4),
+}
+
+
+def kind_of(name):
+    kind = TYPES[name]
+    return dict[str, object] if name in ("scores", "recipe") else kind
+
+
+def recorded():
+    values = {name: BY_TYPE[kind_of(name)] for name in TYPES if name not in ("curve", "schema")}
+    points = st.lists(
+        st.tuples(st.integers(0, 10**6), FLOAT).map(list), max_size=4, unique_by=lambda p: p[0]
+    )
+    curve = st.fixed_dictionaries({"training_loss": points, "validation_loss": points})
+    return st.builds(Record, curve=curve, **values)
+
+
+def through(record):
+    """The record as read back from what MLflow was given."""
+    encoded = encode(record)
+    curve = {name: [] for name in record.curve}
+    for name, value, step in encoded.points:
+        if name.startswith(CURVE):
+            curve[name.removeprefix(CURVE)].append([step, value])
+    return decode(encoded.params, encoded.metrics, encoded.tags, curve, "x")
+
+
+@settings(max_examples=200)
+@given(recorded())
+def test_any_record_comes_back(record):
+    back = through(record)
+    for field in fields(Record):
+        mine, its = getattr(record, field.name), getattr(back, field.name)
+        assert its == mine, field.name
+        assert type(its) is type(mine), field.name
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Record) if f.name != "curve"])
+def test_no_field_is_left_out(records, name):
+    encoded = encode(records[-1])
+    assert getattr(records[-1], name) is not None
+    there = {*encoded.params, *encoded.metrics, *(t.split(".")[1] for t in encoded.tags)}
+    assert name in there
+
+
+def test_extreme_floats_keep_every_bit(records):
+    for value in (sys.float_info.min, sys.float_info.max, 0.1 + 0.2, 5e-324):
+        record = replace(records[-1], loss=value, flops=value)
+        assert through(record).loss == value
+
+
+def test_long_mappings_are_cut_and_joined(records):
+    parts = {f"label number {i} of many": i / 7 for i in range(900)}
+    encoded = encode(replace(records[0], parts=parts))
+    pieces = [name for name in encoded.tags if name.startswith("jetscale.parts")]
+    assert len(pieces) > 3
+    assert max(map(len, encoded.tags.values())) <= 5000
+    assert through(replace(records[0], parts=parts)).parts == parts
+
+
+def test_scores_are_charts_too(records):
+    shown = {name: value for name, value, _ in encode(records[-1]).points}
+    assert shown["scores/rejections/Hbb"] == 10.0
+    assert "scores/rejections/Tbl" not in shown
+    assert shown["timings/total"] == 2.0
+
+
+@pytest.mark.parametrize("field", ["loss", "recipe", "key"])
+def test_a_run_edited_by_hand_is_refused_in_a_line(records, field):
+    encoded = encode(records[-1])
+    params = {k: v for k, v in encoded.params.items() if k != field}
+    metrics = {k: v for k, v in encoded.metrics.items() if k != field}
+    tags = {k: v for k, v in encoded.tags.items() if k != f"jetscale.{field}"}
+    if field == "loss":  # a missing loss is a pretraining run; a missing count is not
+        metrics.pop("steps")
+    with pytest.raises(StorageError, match="MLflow run 7: "):
+        decode(params, metrics, tags, {}, "MLflow run 7")
+
+
+def test_mappings_are_the_fields_that_hold_mappings():
+    held = {name for name, kind in TYPES.items() if getattr(kind, "__origin__", None) is dict}
+    assert held == {*_MAPPINGS, "curve"}
