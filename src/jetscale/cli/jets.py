@@ -54,8 +54,9 @@ def simulate(
     from jetscale.display.console import progress_bar
     from jetscale.jets.generator.conditions import Conditions
     from jetscale.jets.production.simulation import simulate_shards
+    from jetscale.sweep.stop import stopping
 
-    with progress_bar() as progress, executor(None, home().path, workers) as chosen:
+    with stopping(), progress_bar() as progress, executor(None, home().path, workers) as chosen:
         manifest = simulate_shards(
             out,
             chosen,
@@ -147,8 +148,10 @@ def _ingested(
     from jetscale.display.console import progress_bar
     from jetscale.executor import in_process
     from jetscale.jets.ingest.ingest import ingest as read_files
+    from jetscale.sweep.stop import stopping
 
     with (
+        stopping(),
         progress_bar() as bar,
         nullcontext(in_process) if workers == 1 else executor(None, home().path, workers) as chosen,
     ):

@@ -72,7 +72,7 @@ class RayExecutor:
                         outcome = Raised(SweepError(f"on a node, {outcome.error}"))
                     yield call, outcome
                 except RayTaskError as error:  # the call itself never raises
-                    reason = f"a node cannot do it: {type(error.cause).__name__}: {error.cause}"
+                    reason = f"a node cannot do it: {str(error.cause).splitlines()[0]}"
                     yield call, Raised(SweepError(f"{call.item}: {reason}"))
                 except OutOfMemoryError:
                     yield call, Died("out of memory")

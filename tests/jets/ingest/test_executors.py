@@ -54,6 +54,7 @@ def test_a_damaged_file_is_told_in_one_line_or_skipped(files, tmp_path, executor
 
 def convert_or_die(job):
     if job.path.name == "QCD_3.parquet":
+        (job.parts / ".part-half").mkdir(exist_ok=True)
         os.kill(os.getpid(), signal.SIGSEGV)
     return convert(job)
 
@@ -61,11 +62,13 @@ def convert_or_die(job):
 def test_a_file_that_kills_its_reader_is_a_bad_file(files, tmp_path, remote, monkeypatch):
     monkeypatch.setattr(module, "convert", convert_or_die)
     with pytest.raises(BadFile, match=r"QCD_3\.parquet: the process working on it died 3 times"):
-        call(files, tmp_path / "s", remote)
+        call(files[3:4], tmp_path / "t", remote)
+    assert [p.name for p in tmp_path.iterdir() if p.name[0] == "."] == []
     manifest = call(files, tmp_path / "s", remote, on_bad_file="skip")
     ((skipped),) = summary_of(manifest)["skipped"]
     assert skipped["name"] == "QCD_3.parquet"
     assert "died 3 times" in skipped["reason"]
+    assert sorted(p.name for p in (tmp_path / "s").iterdir() if p.name[0] == ".") == []
     assert manifest.rows == 20 + 21 + 22 + 24
 
 

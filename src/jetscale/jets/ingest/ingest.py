@@ -162,6 +162,8 @@ def _only_call(out: Path) -> Iterator[Path]:
                 _check_out(out)  # another call may have ended just now
                 yield make_folder(parts)
             finally:
+                for half in parts.glob(".part-*"):  # of workers that were killed
+                    shutil.rmtree(half, ignore_errors=True)
                 with suppress(OSError):
                     parts.rmdir()  # works if no part was finished
                 if not parts.exists():  # nothing to come back to
