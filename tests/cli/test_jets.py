@@ -3,8 +3,10 @@
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -133,3 +135,18 @@ def test_files_are_read_on_the_cluster_of_ray_address(tmp_path, files, small_ray
     assert many.rows == 98
     assert {p.name for p in tmp_path.iterdir()} == {"many", "one", *(f.name for f in files)}
     assert small_ray.is_initialized()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_exit_code_tells_which_signal_ended_a_simulation(capsys, tmp_path, monkeypatch, number):
+    def simulate_shards(*_, **__):
+        os.kill(os.getpid(), number)
+        time.sleep(600)
+
+    monkeypatch.setattr("jetscale.jets.production.simulation.simulate_shards", simulate_shards)
+    before = signal.getsignal(number)
+    options = ["--corpus", "jetclass", "--jets", "10", "--out", tmp_path / "s"]
+    code, out, err = call(capsys, "simulate", *options)
+    assert (code, out) == (128 + number, "")
+    assert err.splitlines()[-1] == "jetscale: stopped; finished work is kept, run again to go on"
+    assert signal.getsignal(number) == before

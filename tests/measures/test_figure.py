@@ -2,6 +2,7 @@ import pytest
 
 from jetscale.errors import StorageError
 from jetscale.measures import draw_axes
+from jetscale.measures.figure import mixture_map
 from jetscale.measures.result import Axes, Value
 
 
@@ -52,3 +53,24 @@ def test_a_mixture_closer_than_the_noise_is_inside_the_frame(axes, tmp_path):
     text = (tmp_path / "many.svg").read_text()
     assert all(f"<!-- {name} -->" in text for name in many)
     assert "<!-- not collinear -->" in text
+
+
+def test_every_picture_shows_the_same_map(axes):
+    found = mixture_map(axes.points)
+    assert list(found.points) == ["qcd", "qcd+bsm"]
+    for name, point in found.points.items():
+        x, y = axes.points[name]["diversity"], axes.points[name]["alignment"]
+        assert (point.x, point.y) == (x.value, y.value)
+        assert point.x - point.x_bars[0] == pytest.approx(x.low)
+        assert point.x + point.x_bars[1] == pytest.approx(x.high)
+        assert point.y + point.y_bars[1] == pytest.approx(y.high)
+        assert found.x_range[0] < x.low < x.high < found.x_range[1]
+    assert found.y_range == (0.0, 1.05)
+    assert found.ticks[:4] == (1, 2, 5, 10)
+
+
+def test_an_alignment_beyond_one_widens_the_map(axes):
+    point = {"diversity": Value.around(9.0, 0.1), "alignment": Value.around(1.04, 0.05)}
+    low = {"diversity": Value.around(9.0, 0.1), "alignment": Value.around(0.01, 0.05)}
+    found = mixture_map({"a": point, "b": low})
+    assert found.y_range == (low["alignment"].low, point["alignment"].high)

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from jetscale.errors import StudyError
-from jetscale.models.transformer import flops
+from jetscale.jets.schema import FEATURE_SETS
+from jetscale.models.inputs import feature_inputs
+from jetscale.models.protocol import cumulative_training_flops
+from jetscale.models.transformer import TRANSFORMER, flops
 from jetscale.plan import expected_constituents, plan_runs, pretraining_examples
 from jetscale.study import Mixture
 
@@ -51,7 +54,8 @@ def test_equal_flops_give_fewer_large_jets_and_more_small_ones(study):
         for mixture in (Mixture(name="a", parts={"qcd": 1}), Mixture(name="b", parts={"X_*": 1})):
             size, classes = study.ladder[1], len(mixture.labels)
             jets = pretraining_examples(study, mixture, size, lengths)
-            cost = flops.cumulative_training_flops(size, 13, classes, lengths)
+            features = feature_inputs(FEATURE_SETS["kinpid"])
+            cost = cumulative_training_flops(TRANSFORMER, size, features, classes, lengths)
             spent += [cost[jets - 1], cost[jets]]
             assert (jets > 50) == (mean == 30)
     assert max(spent[::2]) <= min(spent[1::2])  # one budget lies between all of them

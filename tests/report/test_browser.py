@@ -67,9 +67,11 @@ def test_the_prices_are_the_readers(page):
     assert [float(row[5]) for row in rows(page)] == pytest.approx(
         [10 * x for x in before], rel=0.01
     )
-    drag(page, "price-jet", "not a number")
-    assert {row[5] for row in rows(page)} == {"–"}
+    for nonsense in ("not a number", "-3"):
+        drag(page, "price-jet", nonsense)
+        assert {row[5] for row in rows(page)} == {"–"}
     drag(page, "price-jet", "0")
+    assert "–" not in {row[5] for row in rows(page)}
 
 
 def test_extrapolation_is_said(page):
@@ -79,6 +81,25 @@ def test_extrapolation_is_said(page):
     assert "beyond the measured compute" in page.find_element("id", "budget-note").text
     drag(page, "budget", "30")
     assert page.find_element("id", "budget-note").text == ""
+
+
+def test_tables_fit_a_wide_screen_and_scroll_on_a_narrow_one(page):
+    hidden = (
+        "return [...document.querySelectorAll('.scroll')]"
+        ".filter(e => e.scrollWidth > e.clientWidth).map(e => e.getAttribute('aria-label'))"
+    )
+    resize(page, 1280)
+    assert page.execute_script(hidden) == []
+    resize(page, 400)
+    scrolling = page.execute_script(hidden)
+    assert "Parameters of the laws" in scrolling
+    assert not {"What was held fixed", "Checklist", "Method"} & set(scrolling)  # words wrap
+    moved = page.execute_script(
+        "const box = document.querySelector('#law .scroll'); box.scrollLeft = 200;"
+        "return box.querySelector('tbody th').getBoundingClientRect().left"
+        " - box.getBoundingClientRect().left"
+    )
+    assert moved == pytest.approx(0, abs=1)  # the name of the row stays in sight
 
 
 @pytest.mark.parametrize("width", [1280, 400])
@@ -96,3 +117,13 @@ def test_the_page_fits_wide_and_narrow_screens(page, width):
     assert slider["x"] >= 0
     assert slider["x"] + slider["width"] <= width
     assert math.isfinite(slider["width"])
+
+
+def test_a_mark_leads_to_its_reason(browser, vague, tmp_path):
+    out = tmp_path / "report.html"
+    make_report(vague, title="Test", held_fixed=None, replicates=50).write(out)
+    browser.get(out.as_uri())
+    mark = browser.find_element("css selector", "#law a.mark")
+    target = mark.get_attribute("href").split("#")[1]
+    assert browser.find_element("id", target).text
+    assert browser.find_element("css selector", "#law .reasons p").text.startswith("Numbers marked")

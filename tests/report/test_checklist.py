@@ -2,8 +2,11 @@
 
 import pytest
 
-from jetscale.report.results import digest
+from jetscale.plan.identity import flatten
+from jetscale.report.decisions import checklist
+from jetscale.report.results import analyse, digest
 from jetscale.scaling import validate
+from jetscale.study.recipe import Data, Evaluation, Recipe
 
 
 def answers(page):
@@ -22,6 +25,31 @@ def test_items_are_filled_from_runs_fits_and_controls(full):
     assert "of the starts followed reach the optimum" in found["starts"]
     assert "inside the 95% prediction interval" in found["held-out check"]
     assert "routes" in found["three routes to the frontier"]
+
+
+def test_the_rule_for_the_width_stands_beside_the_learning_rate(study):
+    recipe = Recipe(
+        data=Data(pretraining_jets=50), evaluation=Evaluation(validation_jets=10, test_jets=20)
+    )
+    held_fixed = flatten(recipe.to_dict()) | {"training.version": 1}
+    results = analyse(study[study["mixture"] == "qcd"], None, 50)
+    found = {item.name: item for item in checklist(results, held_fixed)}
+    optimiser = recipe.optimiser
+    assert found["learning rate"].text == (
+        f"learning_rate: {optimiser.learning_rate}; width_exponent: {optimiser.width_exponent}"
+    )
+    assert f"epochs: {recipe.schedule.epochs}; batch_size: " in found["schedule"].text
+    assert found["schedule"].text.startswith("linear warm-up, then a cosine to zero")
+    assert f"weight_decay: {optimiser.weight_decay}" in found["optimiser"].text
+    assert found["optimiser"].text.startswith("AdamW")
+    assert found["evaluation set"].text.endswith("test_jets: 20")
+    assert "architecture: transformer" in found["architecture"].text
+    asked = ("schedule", "learning rate", "optimiser", "architecture", "evaluation set")
+    assert not any(found[item].warns for item in asked)
+    assert found["units"].text.startswith("N parameters")
+    unknown = {item.name: item for item in checklist(results, None)}
+    assert unknown["units"].text.startswith("those of the run table")
+    assert unknown["learning rate"].warns
 
 
 def test_what_nobody_recorded_is_marked(study, report):

@@ -5,8 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from jetscale.report import figures_law, figures_measured
-from jetscale.report.drawing import Style, data_axis, empty, loss_range, shift, styles
+from jetscale.report.figures import law as figures_law
+from jetscale.report.figures import measured as figures_measured
+from jetscale.report.figures.drawing import (
+    Style,
+    data_axis,
+    dots,
+    empty,
+    line,
+    loss_range,
+    rule,
+    shades,
+    shift,
+    styles,
+)
 from jetscale.report.results import analyse, compute_range, decades
 from jetscale.scaling import fit
 from jetscale.scaling.engine import laws
@@ -30,7 +42,7 @@ def test_mixtures_look_different():
     looks = styles([f"m{i}" for i in range(35)])
     assert len({(look.colour, look.symbol) for look in looks.values()}) == 35
     assert Style("#0072b2", "circle").faded(0.5) == "rgba(0,114,178,0.50)"
-    assert '<path fill="#0072b2"' in Style("#0072b2", "circle").swatch
+    assert Style("#0072b2", "square").outline == "M2 2H10V10H2Z"
 
 
 def test_series_are_set_apart_around_the_true_size():
@@ -45,6 +57,40 @@ def test_the_data_axis_names_the_sizes_and_thins_many():
     assert axis.tickvals == (1e4, 3e4)
     assert axis.ticktext == ("10k", "30k")
     assert len(data_axis(empty("x", "y"), range(1, 40)).layout.xaxis.tickvals) <= 9
+
+
+def test_without_sizes_the_data_axis_stays_as_it_is():
+    assert data_axis(empty("x", "y"), []).layout.xaxis.type is None
+
+
+def test_every_size_has_one_shade_and_larger_ones_are_darker():
+    found = shades([3e4, 1e4, 3e4, 2e5])
+    assert [size for size, _ in found] == [1e4, 3e4, 2e5]
+    assert [opacity for _, opacity in found] == sorted(opacity for _, opacity in found)
+    assert found[-1][1] == 1
+
+
+def test_dots_take_what_a_trace_takes():
+    trace = dots([1], [2], "red", "circle", size=7, mode="lines+markers", customdata=[3])
+    assert (trace.mode, trace.marker.size, trace.marker.color) == ("lines+markers", 7, "red")
+    assert trace.customdata == (3,)
+
+
+def test_a_line_answers_the_pointer_only_where_it_has_something_to_say():
+    style = Style("#000000", "circle")
+    assert line("<a>", style, [1], [2]).hoverinfo == "skip"
+    said = line("<a>", style, [1], [2], hover="x = %{x}")
+    assert said.hoverinfo == "all"
+    assert said.hovertemplate == "%{fullData.name}<br>x = %{x}<extra></extra>"
+    assert said.name == "&lt;a&gt;"
+
+
+@pytest.mark.parametrize(("at", "ends"), [({"y": 2}, ("y0", "y1")), ({"x": 2}, ("x0", "x1"))])
+def test_a_rule_is_dotted_at_its_value(at, ends):
+    figure = rule(empty("x", "y"), **at)
+    (shape,) = figure.layout.shapes
+    assert shape.line.dash == "dot"
+    assert [shape[end] for end in ends] == [2, 2]
 
 
 def test_the_loss_range_holds_all_losses_even_equal_ones(study):
@@ -90,6 +136,12 @@ def test_losses_show_every_run_once(results, looks):
     assert sorted(shown) == sorted(results.runs["loss"])
 
 
+def test_sizes_that_look_the_same_keep_a_figure_each(study):
+    near = study.replace({"params": {4e4: 10001.0}})
+    found = figures_measured.losses(near[near["params"] < 2e4], styles(["scratch", "qcd"]))
+    assert list(found) == ["N = 10k", "N = 10001.0"]
+
+
 def test_fit_curves_and_residuals_belong_together(results, looks):
     fitted, runs = results.fits.mixtures["qcd"], results.runs
     figure = figures_law.law_fit(fitted, runs, looks["qcd"])
@@ -128,6 +180,25 @@ def test_the_frontier_is_solid_where_measured_and_dashed_beyond(results, looks, 
     assert beyond.x[-1] == pytest.approx(10 * ends[1])
     best = laws.optimum(results.fits.mixtures["qcd"].theta, np.array(inside.x), results.fits.cost)
     np.testing.assert_allclose(inside.y, getattr(best, what))
+
+
+def test_the_extrapolation_is_named_where_no_tool_covers_it(results, looks):
+    ends = compute_range(results.fits)
+    (note,) = figures_law.frontier(results.fits, looks, "params", ends).layout.annotations
+    assert note.text == "extrapolated →"
+    assert note.x == pytest.approx(math.log10(ends[1]))
+    assert (note.y, note.yanchor) == (0, "bottom")
+
+
+def test_isoflop_minima_that_do_not_count_are_open(results, looks):
+    (route,) = [r for r in results.routes["qcd"].routes if r.name == "isoFLOP"]
+    figure = figures_law.isoflop("qcd", route, results.runs, results.fits.cost, looks["qcd"])
+    curves, minima = figure.data[::2], figure.data[1::2]
+    assert len(curves) == len(minima) == len(route.points)
+    for point, minimum in zip(route.points, minima, strict=True):
+        assert minimum.x == (point.params.value,)
+        assert minimum.y == (point.loss,)
+        assert minimum.marker.symbol == ("diamond-open" if point.flag else "diamond")
 
 
 def test_budgets_are_decades_of_the_measured_compute(results):

@@ -2,9 +2,10 @@
 
 import pytest
 
-from jetscale.report.drawing import styles
-from jetscale.report.mixtures import mixture_map
-from jetscale.scaling import Estimate
+from jetscale.measures import Value
+from jetscale.measures import figure as picture
+from jetscale.report.figures.drawing import NEUTRAL, styles
+from jetscale.report.figures.measured import mixture_map
 
 
 def value(x, low, high):
@@ -39,15 +40,29 @@ def test_without_measurement_the_report_says_how_to_get_it(full):
     assert "jetscale measure" in page.text["mixtures"]
 
 
+def test_two_mixtures_have_no_correlation_to_tell(study, report):
+    axes = MEASURES["axes"] | {"correlation": None, "verdict": "two mixtures: takes three."}
+    _, page = report(study, measures=MEASURES | {"axes": axes})
+    assert "correlate by" not in page.text["mixtures"]
+    assert "two mixtures: takes three. " in page.text["mixtures"]
+    assert "three.." not in page.text["mixtures"]
+
+
 def test_points_have_the_colour_of_their_mixture_and_both_bars():
     point = {
-        "diversity": Estimate(value=4.0, low=3.0, high=6.0),
-        "alignment": Estimate(value=0.3, low=0.2, high=0.35),
+        "diversity": Value(value=4.0, low=3.0, high=6.0),
+        "alignment": Value(value=0.3, low=0.2, high=0.35),
     }
     looks = styles(["scratch", "qcd"])
-    figure = mixture_map({"qcd": point, "<b>": point}, looks)
+    drawn = picture.mixture_map({"qcd": point, "<b>": point})
+    figure = mixture_map(drawn, looks)
     first, other = figure.data
     assert first.marker.color == looks["qcd"].colour
     assert first.error_x.array == pytest.approx((2.0,))
+    assert first.error_x.arrayminus == pytest.approx((1.0,))
     assert first.error_y.arrayminus == pytest.approx((0.1,))
     assert other.text == ("&lt;b&gt;",)  # not one of the study: neutral and escaped
+    assert other.marker.color == NEUTRAL
+    ends = [10**end for end in figure.layout.xaxis.range]
+    assert ends == pytest.approx(drawn.x_range)
+    assert figure.layout.yaxis.range == drawn.y_range

@@ -23,13 +23,24 @@ def ids(page):
 
 def test_every_section_is_there_and_linked(full):
     _, page = full
-    anchors = [anchor for anchor, _, _ in SECTIONS]
-    assert list(page.text) == anchors
+    anchors = [section.anchor for section in SECTIONS]
+    assert sorted(page.text) == sorted(anchors)
     links = [value for tag, name, value in page.attributes if (tag, name) == ("a", "href")]
-    assert links == [f"#{anchor}" for anchor in anchors]
-    for anchor, title, _ in SECTIONS:
-        assert page.text[anchor].startswith(title)
-        assert len(page.text[anchor]) > len(title) + 40
+    assert links == [f"#{anchor}" for anchor in page.text]
+    for section in SECTIONS:
+        text = page.text[section.anchor]
+        assert text.startswith(section.title)
+        assert len(text) > len(section.title) + 40
+
+
+def test_sections_keep_their_order_and_empty_ones_come_last(full, study, report):
+    _, page = full  # without measures
+    order = [section.anchor for section in SECTIONS]
+    assert list(page.text) == [a for a in order if a != "mixtures"] + ["mixtures"]
+    _, page = report(study[study["mixture"] == "qcd"])
+    empty = [anchor for anchor, text in page.text.items() if "Nothing to show here" in text]
+    assert empty == ["mixtures", "measured", "held-fixed"]
+    assert list(page.text)[-3:] == empty
 
 
 def test_nothing_is_loaded_from_elsewhere(full):
@@ -76,6 +87,18 @@ def test_what_is_not_identified_says_so_everywhere(loose):
     assert "40 of 40 pairs" in page.text["answer"]  # what is measured stands all the same
 
 
+def test_the_reasons_are_said_once_per_section(loose):
+    text, page = loose
+    for section in ("law", "trust", "frontier", "allocation"):
+        assert page.text[section].count("Numbers marked †") == 1
+        assert page.text[section].count("for completeness, not for use") == 1
+    links = {value for tag, name, value in page.attributes if (tag, name) == ("a", "href")}
+    marks = {link for link in links if "-note-" in link}
+    assert marks
+    assert {link.removeprefix("#") for link in marks} == {i for i in ids(page) if "-note-" in i}
+    assert text.count('class="mark"') > len(marks)
+
+
 def test_no_mixture_is_crowned_by_a_law_that_is_not_identified(loose):
     _, page = loose
     text = page.text["allocation"]
@@ -97,7 +120,7 @@ def test_without_flops_the_convention_is_stated(study, report):
     frame = study[study["mixture"] == "qcd"].drop(columns="flops")
     _, page = report(frame)
     convention = cost_model(validate(frame)).convention
-    assert convention in page.text["method"]
+    assert convention in page.text["checklist"]
     assert convention in page.text["allocation"]
 
 
@@ -118,9 +141,8 @@ def test_a_mixture_with_too_few_cells_is_named_and_the_rest_fitted(study, report
 def test_too_few_cells_altogether_leave_the_measured_part(study, report):
     _, page = report(study[study["params"] <= 4e4])
     assert "No scaling law is fitted" in page.text["answer"]
-    assert "No law is fitted" in page.text["law"]
-    assert "There is no frontier" in page.text["frontier"]
-    assert "There is no allocation" in page.text["allocation"]
+    for section in ("law", "trust", "frontier", "slider", "allocation"):
+        assert "Nothing to show here: mixture 'scratch' has 2 values" in page.text[section]
     assert "qcd has the lower test loss in" in page.text["answer"]
 
 
@@ -143,6 +165,34 @@ def test_the_budgets_given_are_the_ones_answered(study, report):
     _, page = report(study[study["mixture"] == "qcd"], budgets=[1e9, 1e20])
     assert [row[0] for row in page.rows["allocation"][1:]] == ["1.00e9 ", "1.00e20 "]
     assert "decades above the measured runs" in page.text["allocation"]
+
+
+def test_no_budget_no_answer(study, report):
+    _, page = report(study[study["mixture"] == "qcd"], budgets=[])
+    assert "Nothing to show here: no budget was asked for." in page.text["allocation"]
+
+
+def test_commands_are_code_not_backticks(full):
+    text, page = full
+    assert "<code>jetscale measure</code>" in text
+    assert "`" not in "".join(page.text.values())
+
+
+def test_every_table_has_a_name_and_can_be_reached_with_the_keyboard(full):
+    text, page = full
+    boxes = text.count('<div class="scroll"')
+    assert boxes >= 12
+    assert text.count('<div class="scroll" tabindex="0" role="region" aria-label=') == boxes
+    names = [v for tag, name, v in page.attributes if (tag, name) == ("div", "aria-label")]
+    assert len(set(names)) == len(names) == boxes
+    heads = [v for tag, name, v in page.attributes if (tag, name) == ("th", "scope")]
+    assert set(heads) == {"col", "row"}
+
+
+def test_the_page_is_the_same_when_made_again(study):
+    again = [make_report(study, title="t", held_fixed={"a": 1}, replicates=50) for _ in range(2)]
+    assert again[0].text == again[1].text
+    assert again[0].texts() == again[1].texts()
 
 
 def test_an_unwritable_folder_leaves_nothing(study, tmp_path):

@@ -44,4 +44,4 @@ def test_what_is_not_identified_is_open_and_json_is_plain(vague):
 def test_the_data_cannot_leave_their_script(study, report):
     odd = study.assign(mixture=study["mixture"].replace("qcd", "</script><b>x"))
     _, page = report(odd)
-    assert any("\\u003c/script>" in script for script in page.scripts)
+    assert any("\\u003c/script\\u003e" in script for script in page.scripts)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jetscale.report import figures_trust as figures
-from jetscale.report.drawing import styles
+from jetscale.report.figures import trust as figures
+from jetscale.report.figures.drawing import styles
 from jetscale.scaling import diagnose, fit
 
 LIMIT = 3.0
@@ -37,10 +37,11 @@ def test_what_is_open_is_marked(vague, report):
     assert 'class="open"' in text.split('id="trust"')[1].split("</section>")[0]
 
 
-def test_without_fits_there_is_nothing_to_check(study, report):
+def test_without_fits_nothing_is_checked(study, report):
     two = study[study["params"].isin(sorted(study["params"].unique())[:2])]
     _, page = report(two)
-    assert "nothing to check" in page.text["trust"]
+    assert "Nothing to show here" in page.text["trust"]
+    assert page.rows["trust"] == []
 
 
 def test_profiles_touch_zero_at_the_optimum(found, looks):
@@ -58,11 +59,23 @@ def test_profiles_touch_zero_at_the_optimum(found, looks):
 
 def test_the_map_holds_the_best_exponents(found, looks):
     one = found.mixtures["qcd"]
-    figure = figures.exponent_map(one, looks["qcd"])
+    figure = figures.exponent_maps(found)(one, looks["qcd"])
     outer, inner, best = figure.data
     assert (outer.contours.value, inner.contours.value) == tuple(reversed(one.map.levels))
     assert best.x[0] == one.profiles["beta"].value
     assert outer.x[0] <= best.x[0] <= outer.x[-1]
+
+
+def test_the_maps_of_all_mixtures_have_the_same_axes(found, looks):
+    draw = figures.exponent_maps(found)
+    layouts = [draw(one, looks[name]).layout for name, one in found.mixtures.items()]
+    for axis, parameter in (("xaxis", "beta"), ("yaxis", "alpha")):
+        (ends,) = {layout[axis].range for layout in layouts}
+        grids = [getattr(one.map, parameter) for one in found.mixtures.values()]
+        low, high = (10**end for end in ends)
+        assert low == pytest.approx(min(grid[0] for grid in grids))
+        assert high == pytest.approx(max(grid[-1] for grid in grids))
+        assert {layout[axis].tickvals for layout in layouts} == {figures._TICKS}
 
 
 def test_influence_has_a_point_per_cell(found, looks):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jetscale.errors import StorageError
+from jetscale.errors import StorageError, TrainingError
 from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
@@ -117,6 +117,18 @@ def test_a_run_without_its_trunk_fails_alone(job):
     rows = RecordStore(job.folder).status(chosen)
     failed = next(row for row in rows if row.state is RunState.FAILED)
     assert "its pretraining run" in failed.why
+
+
+def test_the_first_rank_alone_writes(job, monkeypatch):
+    scratch = tuple(run for run in job.runs if run.mixture.is_scratch)
+    monkeypatch.setattr(worker.Ranks, "current", lambda: worker.Ranks(rank=1, world=2))
+    before = sorted(job.folder.path.rglob("*"))
+    failing = TrainingError("loss is nan")
+    monkeypatch.setattr(worker, "train_run", lambda *_a, **_k: (_ for _ in ()).throw(failing))
+    assert run_job(replace(job, runs=scratch)) == {"trained": 0, "failed": 1}
+    assert sorted(job.folder.path.rglob("*")) == before
+    monkeypatch.undo()
+    assert run_job(replace(job, runs=scratch)) == {"trained": 1, "failed": 0}
 
 
 def test_a_full_disk_stops_the_job(job, monkeypatch):

@@ -1,14 +1,76 @@
-"""The mixtures of a study as points of diversity and alignment, with error bars and names."""
+"""The mixtures of a study as points of diversity and alignment, with error bars and names.
 
+The picture of `jetscale measure` is drawn here; the report draws the same `MixtureMap` with the
+colours of its page.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from jetscale.errors import StorageError
-from jetscale.measures.result import Axes
+from jetscale.measures.result import Axes, Value, Values
 from jetscale.store.local import atomic_path
 
 KINDS = (".png", ".svg", ".pdf")
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Colours of Okabe and Ito, told apart with every common kind of colour blindness."""
+AXES = {
+    "diversity": "diversity: effective number of labels, exp(entropy)",
+    "alignment": "alignment: 2 (1 − AUC) against downstream jets",
+}
 _MARKERS = "osD^vP"
+_MARGIN = 1.6
+"""Factor by which the logarithmic diversity axis reaches beyond the intervals."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapPoint:
+    """One mixture: its two measures, and the lengths of the bars before and after each."""
+
+    x: float
+    y: float
+    x_bars: tuple[float, float]
+    y_bars: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureMap:
+    """What a picture of mixtures shows, however it is drawn; diversity is logarithmic."""
+
+    points: Mapping[str, MapPoint]
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    ticks: tuple[int, ...]
+    """On the diversity axis: 1, 2 and 5 of every decade."""
+
+
+def mixture_map(points: Mapping[str, Values]) -> MixtureMap:
+    """The map of mixtures from their ``diversity`` and ``alignment``.
+
+    >>> value = Value(value=4.0, low=3.0, high=6.0)
+    >>> found = mixture_map({"qcd": {"diversity": value, "alignment": value}})
+    >>> found.points["qcd"].x_bars
+    (1.0, 2.0)
+    """
+    drawn = {}
+    for name, point in points.items():
+        x, y = point["diversity"], point["alignment"]
+        drawn[name] = MapPoint(x.value, y.value, _bars(x), _bars(y))
+    across = [point["diversity"] for point in points.values()]
+    upwards = [point["alignment"] for point in points.values()]
+    return MixtureMap(
+        points=drawn,
+        x_range=(min(v.low for v in across) / _MARGIN, max(v.high for v in across) * _MARGIN),
+        # Alignment is at most 1, but estimates and their intervals may lie beyond.
+        y_range=(min(0.0, *(v.low for v in upwards)), max(1.05, *(v.high for v in upwards))),
+        ticks=tuple(step * 10**power for power in range(4) for step in (1, 2, 5)),
+    )
+
+
+def _bars(value: Value) -> tuple[float, float]:
+    """Lengths of the error bar below and above a value."""
+    return value.value - value.low, value.high - value.value
 
 
 def check_figure(path: Path) -> None:
@@ -28,32 +90,31 @@ def draw_axes(axes: Axes, path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import NullFormatter
 
     check_figure(path)
+    found = mixture_map(axes.points)
     figure = Figure(figsize=(6.0, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     plot = figure.add_subplot()
-    for i, (name, point) in enumerate(axes.points.items()):
-        x, y = point["diversity"], point["alignment"]
+    for i, (name, point) in enumerate(found.points.items()):
         plot.errorbar(
-            x.value,
-            y.value,
-            xerr=[[x.value - x.low], [x.high - x.value]],
-            yerr=[[y.value - y.low], [y.high - y.value]],
+            point.x,
+            point.y,
+            xerr=[[length] for length in point.x_bars],
+            yerr=[[length] for length in point.y_bars],
             fmt=_MARKERS[i % len(_MARKERS)],
-            color=_COLOURS[i % len(_COLOURS)],
+            color=OKABE_ITO[i % len(OKABE_ITO)],
             capsize=3,
         )
-        plot.annotate(name, (x.value, y.value), xytext=(7, 7), textcoords="offset points")
+        plot.annotate(name, (point.x, point.y), xytext=(7, 7), textcoords="offset points")
     plot.set_xscale("log")
-    plot.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    plot.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    plot.set_xticks(found.ticks, [f"{tick:g}" for tick in found.ticks])
     plot.xaxis.set_minor_formatter(NullFormatter())
-    plot.set_ylim(min(0.0, *plot.get_ylim()), max(1.05, *plot.get_ylim()))
-    plot.margins(x=0.2)
-    plot.set_xlabel("diversity: effective number of labels, exp(entropy)")
-    plot.set_ylabel("alignment: 2 (1 - AUC) against downstream jets")
+    plot.set_xlim(found.x_range)
+    plot.set_ylim(found.y_range)
+    plot.set_xlabel(AXES["diversity"])
+    plot.set_ylabel(AXES["alignment"])
     plot.set_title(axes.verdict.split("; ")[-1], fontsize="small")
     plot.grid(alpha=0.3)
     with atomic_path(path) as temporary, rc_context({"svg.hashsalt": "jetscale"}):

@@ -79,7 +79,7 @@ def measure_study(
     downstream = rows.pop(DOWNSTREAM)
     # what equally many jets cost depends on how long they are
     limit = study.recipe.data.constituents
-    lengths = ", ".join(
+    lengths = f"mean constituents per jet, cut at {limit}: " + ", ".join(
         f"{name} {np.minimum(s.table['jet_nparticles'].to_numpy(), limit).mean():.1f}"
         for name, s in {**samples.mixtures, DOWNSTREAM: samples.downstream}.items()
     )
@@ -89,11 +89,7 @@ def measure_study(
         downstream=downstream,
         mixtures=rows,
         axes=axes_of(rows),
-        notes=(
-            *notes(samples.jets),
-            f"mean constituents per jet, cut at {limit}: {lengths}",
-            *remarks,
-        ),
+        notes=(*notes(samples.jets), lengths, *remarks),
         sentences=SENTENCES,
     )
 

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.errors import StudyError
-from jetscale.jets.schema import JETCLASS2, features_of
-from jetscale.models.transformer import flops
+from jetscale.jets.schema import FEATURE_SETS, JETCLASS2
+from jetscale.models.inputs import FeatureInput, feature_inputs
+from jetscale.models.protocol import architecture_named, cumulative_training_flops
+from jetscale.objectives.protocol import objective_named
 from jetscale.study import Mixture, ModelSize, Study
 
 
@@ -49,23 +51,30 @@ def plan_cost(
     """Parameters, optimiser steps and expected FLOPs of a run, by field name."""
     data, schedule = study.recipe.data, study.recipe.schedule
     epochs = schedule.pretraining_epochs if pretraining else schedule.epochs
-    features = len(features_of(data.features))
-    count = flops.parameters(size, features, classes)
+    architecture = architecture_named(study.recipe.model.architecture)
+    shape = _shape(study, size, classes)
+    count = architecture.parameters(*shape)
     mean, mean_square = expected_constituents(data.constituents)
     seen = examples * epochs
     return {
         "params": count.total,
         "params_non_embedding": count.non_embedding,
         "steps": epochs * ceil(examples / schedule.batch_size),
-        "flops": flops.training_flops(
-            size,
-            features,
-            classes,
+        "flops": architecture.training_flops(
+            *shape,
             jets=seen,
             constituents=round(seen * mean),
             constituents_squared=round(seen * mean_square),
         ),
     }
+
+
+def _shape(
+    study: Study, size: ModelSize, classes: int
+) -> tuple[ModelSize, tuple[FeatureInput, ...], int]:
+    """What decides the parameters and FLOPs of a model: size, inputs and outputs."""
+    features = feature_inputs(FEATURE_SETS[study.recipe.data.features])
+    return size, features, objective_named(study.recipe.model.objective).outputs(classes)
 
 
 def pretraining_examples(
@@ -81,18 +90,18 @@ def pretraining_examples(
     data = study.recipe.data
     if data.pretraining_budget == "jets":
         return data.pretraining_jets
-    shape = (size, len(features_of(data.features)))
+    architecture = architecture_named(study.recipe.model.architecture)
     mean, mean_square = expected_constituents(data.constituents)
     jets = data.pretraining_jets
     # of a typical jet and the whole corpus, so that no mixture enters its own budget
-    budget = flops.training_flops(
-        *shape,
-        len(JETCLASS2),
+    budget = architecture.training_flops(
+        *_shape(study, size, len(JETCLASS2)),
         jets=jets,
         constituents=round(jets * mean),
         constituents_squared=round(jets * mean_square),
     )
-    spent = flops.cumulative_training_flops(*shape, len(mixture.labels), lengths)
+    shape = _shape(study, size, len(mixture.labels))
+    spent = cumulative_training_flops(architecture, *shape, lengths)
     if spent[-1] < budget:
         raise StudyError(
             f"mixture {mixture.name!r}: its {len(lengths)} pretraining jets are small and cost "

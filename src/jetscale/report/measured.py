@@ -1,105 +1,93 @@
-"""The measured part of the report: paired differences, effective data, and the losses.
-
-Nothing here needs a law, so these sections are there whenever two mixtures share runs. A factor
-that lies beyond the measured losses is shown as the limit it is.
-"""
+"""The sections that need no law: the map of mixtures, paired differences, and the losses."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from jetscale.report import figures_measured as figures
-from jetscale.report.html import (
-    Context,
-    Markup,
-    bullets,
-    estimate,
-    interval,
-    join,
-    number,
-    paragraph,
-    table,
-    tag,
-)
-from jetscale.scaling import DataFactor, Difference, PairedMixtures
+from jetscale.measures import Value
+from jetscale.measures.figure import AXES, mixture_map
+from jetscale.report.decisions import limit_text
+from jetscale.report.figures import measured as figures
+from jetscale.report.values import Cell, Context, Reasons, Table, table
+from jetscale.scaling import PairedMixtures
 from jetscale.scaling.comparison.paired import FACTOR_INTERVAL, INTERVAL
-
-_COLUMNS = (
-    "mixture",
-    "against",
-    "D",
-    "loss difference",
-    "lower in",
-    "sizes N",
-    "cells",
-    "effective-data factor",
-)
+from jetscale.words import interval, number, with_interval
 
 
-def differences(context: Context) -> Markup:
+def mixtures(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """The map of diversity and alignment, its numbers, and whether the two can be told apart."""
+    assert context.measures is not None
+    axes = context.measures["axes"]
+    points = {
+        name: {axis: Value(**value) for axis, value in point.items()}
+        for name, point in axes["points"].items()
+    }
+    rows = []
+    for name, point in points.items():
+        cells = {axis: Cell(number(point[axis].value), interval(point[axis])) for axis in AXES}
+        rows.append({"mixture": name} | {AXES[axis]: cell for axis, cell in cells.items()})
+    figure = figures.mixture_map(mixture_map(points), context.styles)
+    drawn = {"Diversity and alignment with 95% intervals": figure}
+    correlation = axes["correlation"]
+    return {
+        "jets": context.measures["jets"],
+        "count": len(points),
+        "panels": context.panels(drawn),
+        "table": table("Diversity and alignment", rows),
+        "correlation": correlation and with_interval(Value(**correlation), 2),
+        "verdict": axes["verdict"].rstrip("."),
+    }
+
+
+def differences(context: Context, reasons: Reasons) -> dict[str, Any]:
     """Paired loss differences and effective-data factors: figures, then the numbers."""
     study = context.results.paired
-    if study is None:
-        return paragraph(f"Nothing to compare: {context.results.missing['paired']}.")
+    assert study is not None
     first = [pair for pair in study.pairs if pair.baseline == study.baseline]
     others = [pair for pair in study.pairs if pair.baseline != study.baseline]
-    parts = [
-        paragraph(
-            "Runs that agree in model size, data and seed are compared directly; no law is "
-            "assumed. The effective-data factor is how many times the data the baseline needs to "
-            "reach the same loss: above 1 the mixture helps."
-        ),
-        context.key(),
-    ]
+    drawn = {}
     if first:
-        panels = {
-            f"Loss minus the loss of {study.baseline}: below 0 is better": figures.differences(
-                study, context.styles
-            ),
-            "Effective-data factor: open triangles are limits": figures.data_factors(
-                study, context.styles
-            ),
-        }
-        parts += [context.figures.panels(panels), _table(first)]
-    if others:
-        parts.append(tag("details", tag("summary", "Other pairs of mixtures"), _table(others)))
-    parts.append(bullets((f"{pair}: {why}" for pair, why in study.not_paired.items()), "open"))
-    parts.append(paragraph(f"Differences: {INTERVAL}. Factors: {FACTOR_INTERVAL}.", class_="note"))
-    return join(*parts)
+        below = f"Loss minus the loss of {study.baseline}: below 0 is better"
+        drawn[below] = figures.differences(study, context.styles)
+        limits = "Effective-data factor: open triangles are limits"
+        drawn[limits] = figures.data_factors(study, context.styles)
+    return {
+        "panels": context.panels(drawn),
+        "first": _differences(f"Differences from {study.baseline}", first, reasons),
+        "others": _differences("Differences of other pairs", others, reasons),
+        "left_out": [f"{pair}: {why}" for pair, why in study.not_paired.items()],
+        "difference_interval": INTERVAL,
+        "factor_interval": FACTOR_INTERVAL,
+    }
 
 
-def _table(pairs: Iterable[PairedMixtures]) -> Markup:
-    rows = [
-        (pair.mixture, pair.baseline, *_row(row))
-        for pair in pairs
-        for row in (pair.overall, *pair.by_examples)
-    ]
-    return table(_COLUMNS, rows, text=2)
+def _differences(title: str, pairs: Iterable[PairedMixtures], reasons: Reasons) -> Table:
+    """One row per pair and data size, the mean over all sizes first."""
+    rows = []
+    for pair in pairs:
+        for row in (pair.overall, *pair.by_examples):
+            found = row.data_factor
+            if found and found.bound:  # known, but one-sided: the reason is the cell's own
+                below = f"{interval(found.factor)}; {found.factor.reason}"
+                factor = Cell(limit_text(found) + number(found.factor.value), below)
+            else:
+                factor = reasons.estimate(found.factor if found else None)
+            rows.append(
+                {
+                    "mixture": pair.mixture,
+                    "against": pair.baseline,
+                    "D": "all" if row.examples is None else f"{row.examples:.0f}",
+                    "loss difference": reasons.estimate(row.difference),
+                    "lower in": f"{row.n_lower} of {row.n_pairs} pairs",
+                    "sizes N": row.n_sizes,
+                    "cells": row.n_cells,
+                    "effective-data factor": factor,
+                }
+            )
+    return table(title, rows, text=2)
 
 
-def _row(row: Difference) -> tuple[object, ...]:
-    size = "all" if row.examples is None else f"{row.examples:.0f}"
-    lower = f"{row.n_lower} of {row.n_pairs} pairs"
-    return size, estimate(row.difference), lower, row.n_sizes, row.n_cells, _factor(row.data_factor)
-
-
-def _factor(factor: DataFactor | None) -> object:
-    """The factor with its interval, or the limit it is."""
-    if factor is None:
-        return "–"
-    if not factor.bound:
-        return estimate(factor.factor)
-    sign = {">": "at least ", "<": "at most "}.get(factor.bound, "limits only: about ")
-    why = tag("span", factor.factor.reason, class_="range reason")
-    ends = tag("span", interval(factor.factor), class_="range")
-    return join(sign, number(factor.factor.value), ends, why)
-
-
-def losses(context: Context) -> Markup:
+def losses(context: Context, reasons: Reasons) -> dict[str, Any]:
     """Test loss against D for every model size, every seed a point."""
     runs = context.results.runs
-    seeds = runs["seed"].nunique()
-    text = (
-        f"Test loss against the number of training jets D, for every model size N. Each point is a "
-        f"run ({seeds} {'seed' if seeds == 1 else 'seeds'}); lines join the means over seeds."
-    )
-    panels = context.figures.panels(figures.losses(runs, context.styles), "small")
-    return join(paragraph(text), context.key(), panels)
+    panels = context.panels(figures.losses(runs, context.styles))
+    return {"panels": panels, "seeds": runs["seed"].nunique()}

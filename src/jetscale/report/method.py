@@ -1,122 +1,75 @@
-"""What was held fixed and how the analysis was done, with every warning it raised."""
+"""The first and the last sections: the answer, what was held fixed, the checklist, the method."""
 
 from importlib.metadata import version
+from typing import Any
 
-from jetscale.report.html import (
-    Context,
-    Markup,
-    bullets,
-    join,
-    number,
-    paragraph,
-    table,
-    tag,
-)
-from jetscale.report.results import Results
+from jetscale.report import decisions
+from jetscale.report.values import Context, Reasons, Table, table
 from jetscale.scaling import StudyFit
-from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, FORMULA
-from jetscale.words import short
+from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
+from jetscale.words import number, short
 
 _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
 
 
-def facts(results: Results) -> str:
-    """The size of the study in one line."""
-    runs = results.runs
-    ends = {name: (runs[name].min(), runs[name].max()) for name in ("params", "examples")}
-    n, d = (f"{short(low)} to {short(high)}" for low, high in ends.values())
-    cells = runs["cell"].nunique()
-    return (
-        f"{len(runs)} runs: {_count(len(results.names), 'mixture')}, {_count(cells, 'cell')} "
-        f"(N {n}, D {d}), {_count(runs['seed'].nunique(), 'seed')}"
-    )
+def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """The measured sentence and the one of the laws."""
+    results = context.results
+    return {"sentences": (decisions.measured_sentence(results), decisions.law_sentence(results))}
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def held_fixed(context: Context) -> Markup:
+def held_fixed(context: Context, reasons: Reasons) -> dict[str, Any]:
     """The table of controls."""
-    if context.held_fixed is None:
-        return paragraph(
-            "The run table does not say what was held fixed, so nothing here shows that the data "
-            "composition alone varied between mixtures.",
-            class_="open",
-        )
-    rows = [(name, str(value)) for name, value in context.held_fixed.items()]
-    text = "These did not vary between mixtures; every record carries them."
-    return join(paragraph(text), table(("control", "value"), rows, text=2))
+    assert context.held_fixed is not None
+    rows = [{"control": name, "value": value} for name, value in context.held_fixed.items()]
+    return {"table": table("What was held fixed", rows, text=2)}
 
 
-def section(context: Context) -> Markup:
-    """Conventions, fit settings, what was not checked, versions and all warnings."""
-    fits = context.results.fits
-    rows = _data_rows(context.results)
+def checklist(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """Every item with its answer."""
+    found = decisions.checklist(context.results, context.held_fixed)
+    rows = [{"item": item.name, "answer": item} for item in found]
+    return {"table": table("Checklist", rows, text=2)}
+
+
+def method(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """What the checklist does not ask: settings, versions, diagnostics and every warning."""
+    runs, fits = context.results.runs, context.results.fits
+    how = {
+        "model sizes N": ", ".join(short(value) for value in sorted(runs["params"].unique())),
+        "data sizes D": ", ".join(short(value) for value in sorted(runs["examples"].unique())),
+        "loss": "test loss at the end of training, as in the run table",
+    }
     warnings = list(context.warnings)
-    diagnostics = Markup()
     if fits is not None:
-        rows += _fit_rows(fits)
+        low, high = EXPONENT_BOUNDS
+        how["bounds"] = f"{low:g} ≤ alpha, beta ≤ {high:g}; E, A, B ≥ 0"
+        how["Huber width delta"] = f"{fits.delta:.4g} in log loss"
+        how["seed of the replicates"] = str(fits.seed)
         warnings += fits.warnings
         warnings += [line for fitted in fits.mixtures.values() for line in fitted.warnings]
-        diagnostics = join(tag("h3", "Diagnostics of the fits"), _diagnostics(fits))
-    rows.append(("versions", ", ".join(f"{name} {version(name)}" for name in _PACKAGES)))
-    shown = bullets(dict.fromkeys(warnings), "warnings") or paragraph("None.")
-    how = table(("what", "how"), rows, text=2)
-    return join(how, diagnostics, tag("h3", "All warnings"), shown)
+    how["versions"] = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return {
+        "how": table("Method", [{"what": name, "how": text} for name, text in how.items()], text=2),
+        "diagnostics": fits and diagnostics(fits),
+        "warnings": list(dict.fromkeys(warnings)),
+    }
 
 
-def _data_rows(results: Results) -> list[tuple[str, str]]:
-    runs = results.runs
-    ladder = [short(value) for value in sorted(runs["params"].unique())]
-    sizes = [short(value) for value in sorted(runs["examples"].unique())]
-    return [
-        ("runs", facts(results)),
-        ("model sizes N", ", ".join(ladder)),
-        ("data sizes D", ", ".join(sizes)),
-        ("loss", "test loss at the end of training, as in the run table"),
-        ("runs left out", "none, but for mixtures that are not fitted"),
-    ]
-
-
-def _fit_rows(fits: StudyFit) -> list[tuple[str, str]]:
-    first = next(iter(fits.mixtures.values()))
-    low, high = EXPONENT_BOUNDS
-    return [
-        ("law", FORMULA),
-        ("objective", f"{first.objective}, every run with the same weight"),
-        ("Huber width delta", f"{fits.delta:.4g} in log loss"),
-        ("bounds", f"{low:g} ≤ alpha, beta ≤ {high:g}; E, A, B ≥ 0"),
-        ("starts", f"{first.starts} grid points solved exactly, the best of each block polished"),
-        ("intervals", f"{fits.interval}; {fits.replicates} replicates, seed {fits.seed}"),
-        ("compute", fits.cost.convention),
-    ]
-
-
-def _diagnostics(fits: StudyFit) -> Markup:
-    columns = (
-        "mixture",
-        "runs",
-        "cells",
-        "measured FLOPs",
-        "starts at optimum",
-        "gradient",
-        "condition number",
-        "at a bound",
-        "degenerate replicates",
-    )
+def diagnostics(fits: StudyFit) -> Table:
+    """Convergence and conditioning of every fit."""
     rows = [
-        (
-            name,
-            fitted.n_runs,
-            fitted.n_cells,
-            " to ".join(map(number, fitted.window["flops"])),
-            f"{fitted.starts_at_optimum} of {fitted.starts_polished}",
-            number(fitted.gradient_norm, 2),
-            number(fitted.condition, 2),
-            ", ".join(fitted.at_bounds) or "none",
-            f"{fitted.replicates_degenerate} of {fits.replicates}",
-        )
+        {
+            "mixture": name,
+            "runs": fitted.n_runs,
+            "cells": fitted.n_cells,
+            "measured FLOPs": " to ".join(map(number, fitted.window["flops"])),
+            "starts at optimum": f"{fitted.starts_at_optimum} of {fitted.starts_polished}",
+            "gradient": number(fitted.gradient_norm, 2),
+            "condition number": number(fitted.condition, 2),
+            "at a bound": ", ".join(fitted.at_bounds) or "none",
+            "degenerate replicates": f"{fitted.replicates_degenerate} of {fits.replicates}",
+        }
         for name, fitted in fits.mixtures.items()
     ]
-    return table(columns, rows)
+    return table("Diagnostics of the fits", rows)

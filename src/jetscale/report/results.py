@@ -13,28 +13,13 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from jetscale import scaling
 from jetscale.errors import FitError
-from jetscale.scaling import (
-    Allocation,
-    Comparison,
-    Diagnostics,
-    MixtureConventions,
-    PairedStudy,
-    Routes,
-    StudyFit,
-    all_routes,
-    allocate,
-    compare,
-    conventions,
-    diagnose,
-    fit,
-    paired,
-    validate,
-)
 
 T = TypeVar("T")
 _MOST_BUDGETS = 8
 _FEWEST_REPLICATES = 50
+_TYPICAL_RATE = 1e14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +29,18 @@ class Results:
     runs: pd.DataFrame
     names: tuple[str, ...]
     """Mixtures, the baseline first."""
-    paired: PairedStudy | None
-    fits: StudyFit | None
-    comparison: Comparison | None
-    allocations: tuple[Allocation, ...]
-    routes: Mapping[str, Routes]
+    paired: scaling.PairedStudy | None
+    fits: scaling.StudyFit | None
+    comparison: scaling.Comparison | None
+    allocations: tuple[scaling.Allocation, ...]
+    routes: Mapping[str, scaling.Routes]
     """The frontier by other routes, by mixture; empty without fits."""
-    diagnostics: Diagnostics | None
+    diagnostics: scaling.Diagnostics | None
     """Checks of the fits."""
-    conventions: Mapping[str, MixtureConventions]
+    conventions: Mapping[str, scaling.MixtureConventions]
     """The frontier under other compute conventions, by mixture; empty without fits."""
+    rate: tuple[float, str]
+    """FLOP/s to turn compute into hours, and where the number is from."""
     digest: str
     """Of the checked run table: the same runs give the same."""
     missing: Mapping[str, str]
@@ -62,18 +49,20 @@ class Results:
 
 def analyse(frame: pd.DataFrame, budgets: Sequence[float] | None, replicates: int) -> Results:
     """Run every analysis a run table allows."""
-    runs = validate(frame)
+    if replicates < _FEWEST_REPLICATES:
+        raise FitError(f"replicates is {replicates}, needs at least {_FEWEST_REPLICATES}")
+    runs = scaling.validate(frame)
     missing: dict[str, str] = {}
-    pairs = _attempt("paired", missing, lambda: paired(runs))
+    pairs = _attempt("paired", missing, lambda: scaling.paired(runs))
     if pairs is not None:  # the baseline first, everywhere
         later = runs["mixture"] != pairs.baseline
         runs = pd.concat([runs[~later], runs[later]], ignore_index=True)
-    fits = _fits(runs, replicates, missing)
+    fits = _attempt("fits", missing, lambda: scaling.fit(runs, replicates))
     comparison = None
     if fits is None:
         missing["comparison"] = missing["fits"]
     else:
-        comparison = _attempt("comparison", missing, lambda: compare(fits))
+        comparison = _attempt("comparison", missing, lambda: scaling.compare(fits))
     chosen = decades(fits) if budgets is None and fits is not None else budgets or ()
     return Results(
         runs=runs,
@@ -81,13 +70,22 @@ def analyse(frame: pd.DataFrame, budgets: Sequence[float] | None, replicates: in
         paired=pairs,
         fits=fits,
         comparison=comparison,
-        allocations=() if fits is None else tuple(allocate(fits, b) for b in chosen),
-        routes={} if fits is None else all_routes(fits),
-        diagnostics=None if fits is None else diagnose(fits),
-        conventions={} if fits is None else conventions(fits),
+        allocations=() if fits is None else tuple(scaling.allocate(fits, b) for b in chosen),
+        routes={} if fits is None else scaling.all_routes(fits),
+        diagnostics=None if fits is None else scaling.diagnose(fits),
+        conventions={} if fits is None else scaling.conventions(fits),
+        rate=training_rate(frame),
         digest=digest(runs),
         missing=missing,
     )
+
+
+def training_rate(frame: pd.DataFrame) -> tuple[float, str]:
+    """FLOP/s of the runs of a table and where the number is from; that of a GPU without times."""
+    try:
+        return scaling.measured_rate(frame)
+    except FitError:
+        return _TYPICAL_RATE, "that of a typical GPU, as the run table has no times"
 
 
 def digest(runs: pd.DataFrame) -> str:
@@ -105,19 +103,13 @@ def _attempt(what: str, missing: dict[str, str], make: Callable[[], T]) -> T | N
         return None
 
 
-def _fits(runs: pd.DataFrame, replicates: int, missing: dict[str, str]) -> StudyFit | None:
-    if replicates < _FEWEST_REPLICATES:
-        raise FitError(f"replicates is {replicates}, needs at least {_FEWEST_REPLICATES}")
-    return _attempt("fits", missing, lambda: fit(runs, replicates))
-
-
-def compute_range(fits: StudyFit) -> tuple[float, float]:
+def compute_range(fits: scaling.StudyFit) -> tuple[float, float]:
     """Smallest and largest FLOPs of the fitted runs."""
     ends = [fitted.window["flops"] for fitted in fits.mixtures.values()]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
-def decades(fits: StudyFit) -> tuple[float, ...]:
+def decades(fits: scaling.StudyFit) -> tuple[float, ...]:
     """Powers of ten inside the measured compute range, and the next one beyond it."""
     low, high = (math.log10(end) for end in compute_range(fits))
     powers = np.arange(math.ceil(low), math.floor(high) + 2)

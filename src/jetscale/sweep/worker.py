@@ -9,7 +9,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import torch
 
 from jetscale.digests import digest
 from jetscale.errors import Failure, JetscaleError, StorageError, TrainingError
+from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import open_stream
+from jetscale.models.inputs import feature_inputs
 from jetscale.plan import Run, pretraining_examples
 from jetscale.store.former import Former
 from jetscale.store.home import StudyFolder
@@ -32,6 +34,7 @@ from jetscale.store.records import (
 )
 from jetscale.study import Study
 from jetscale.training.loop import train_run
+from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
 
 
@@ -75,6 +78,8 @@ class _Inputs:
 def run_job(job: Job) -> dict[str, int]:
     """Train the runs of a job that have no record; returns how many were trained and failed.
 
+    Of several data-parallel ranks the first one alone writes records, failures and signs of life.
+
     Raises
     ------
     StorageError
@@ -84,6 +89,7 @@ def run_job(job: Job) -> dict[str, int]:
     store = RecordStore(job.folder, job.former)
     inputs = _Inputs(job.streams)
     done = find_finished(store, job.runs)
+    leads = Ranks.current().rank == 0
     for run in job.runs:
         if run.key in done:
             continue
@@ -92,11 +98,13 @@ def run_job(job: Job) -> dict[str, int]:
         except StorageError:
             raise
         except (JetscaleError, torch.OutOfMemoryError) as error:
-            store.write_failure(run, Failure.of(error))
+            if leads:
+                store.write_failure(run, Failure.of(error))
             counts["failed"] += 1
             continue
-        store.write(record)
-        job.folder.checkpoint(run.key).unlink(missing_ok=True)
+        if leads:
+            store.write(record)
+            job.folder.checkpoint(run.key).unlink(missing_ok=True)
         counts["trained"] += 1
     return counts
 
@@ -118,11 +126,12 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         for name, jets in evaluation.items()
     }
     started = time.time()
-    store.beat(run.key, 0, run.steps)
+    beat = _heartbeat(store, run) if Ranks.current().rank == 0 else None
     result = train_run(
         RunSpec(
             key=run.key,
             size=run.size,
+            features=feature_inputs(FEATURE_SETS[job.study.recipe.data.features]),
             classes=run.mixture.labels if pretraining else job.study.classes,
             recipe=job.study.recipe,
             epochs=run.epochs,
@@ -135,7 +144,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         trunk=store.trunk(trunk.key) if trunk else None,
         checkpoint=job.folder.checkpoint(run.key),
         save_trunk=job.folder.trunk(run.key) if pretraining else None,
-        on_step=_heartbeat(store, run),
+        on_step=beat,
     )
     return Record(
         study=job.study.name,
@@ -165,24 +174,14 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
     )
 
 
-_SHARED = (
-    "key", "epochs", "params", "params_non_embedding", "examples", "examples_seen", "steps",
-    "constituents", "tokens", "peak_rate", "flops", "flops_padded", "flops_6nd", "training_loss",
-    "timings", "jets_per_second", "ranks", "device",
-)  # fmt: skip
-
-
 def _measured(result: RunResult) -> dict[str, Any]:
-    """The fields of a record that training measured; most have the name they had there."""
-    test, validation = result.test, result.validation
-    return {name: getattr(result, name) for name in _SHARED} | {
-        "loss": test.loss if test else None,
-        "validation_loss": validation.loss if validation else None,
-        "scores": asdict(test) if test else {},
-        "curve": {
-            "training_loss": [list(point) for point in result.training_curve],
-            "validation_loss": [list(point) for point in result.validation_curve],
-        },
+    """The fields of a record that training measured, under the names they have there."""
+    shared = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)}
+    return {name: getattr(result, name) for name in shared} | {
+        "loss": result.loss,
+        "validation_loss": result.validation_loss,
+        "scores": dict(result.test or {}),
+        "validation_scores": dict(result.validation or {}),
     }
 
 
@@ -197,6 +196,7 @@ def _trunk(run: Run, store: RecordStore) -> Record | None:
 
 
 def _heartbeat(store: RecordStore, run: Run) -> Callable[[int, int], None]:
+    store.beat(run.key, 0, run.steps)
     last = time.monotonic()
 
     def beat(step: int, steps: int) -> None:

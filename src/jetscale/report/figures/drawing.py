@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 from plotly.graph_objects import Figure, Scatter
 
+from jetscale.measures.figure import OKABE_ITO
 from jetscale.words import short
 
 NEUTRAL = "#4d4d4d"
-_COLOURS = (NEUTRAL, "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_COLOURS = (NEUTRAL, *OKABE_ITO)
 _SYMBOLS = {
     "circle": "M6 1.5A4.5 4.5 0 1 1 6 10.5A4.5 4.5 0 1 1 6 1.5Z",
     "square": "M2 2H10V10H2Z",
@@ -40,12 +41,9 @@ class Style:
     symbol: str
 
     @property
-    def swatch(self) -> str:
-        """The symbol as an inline picture."""
-        return (
-            '<svg class="swatch" width="12" height="12" viewBox="0 0 12 12" aria-hidden="true">'
-            f'<path fill="{self.colour}" d="{_SYMBOLS[self.symbol]}"/></svg>'
-        )
+    def outline(self) -> str:
+        """The symbol as an SVG path in a square of 12."""
+        return _SYMBOLS[self.symbol]
 
     def faded(self, opacity: float) -> str:
         """The colour with an opacity, as CSS."""
@@ -64,15 +62,8 @@ def styles(names: Sequence[str]) -> dict[str, Style]:
 
 def empty(x: str, y: str, range: Sequence[float] | None = None) -> Figure:
     """An empty figure in the report's style."""
-    axis = {
-        "gridcolor": _GRID,
-        "linecolor": _INK,
-        "ticks": "outside",
-        "tickcolor": _GRID,
-        "zeroline": False,
-        "automargin": True,
-        "title": {"standoff": 8},
-    }
+    look = {"gridcolor": _GRID, "linecolor": _INK, "ticks": "outside", "tickcolor": _GRID}
+    axis = look | {"zeroline": False, "automargin": True}
     return Figure(
         layout={
             "template": "none",
@@ -113,27 +104,38 @@ def shades(params: Iterable[float]) -> list[tuple[float, float]]:
     return [(float(n), o) for n, o in zip(sizes, np.linspace(0.35, 1, len(sizes)), strict=True)]
 
 
-def line(name: str, style: Style, x: Any, y: Any) -> Scatter:
-    """A curve of a mixture."""
+def line(name: str, style: Style, x: Any, y: Any, hover: str = "") -> Scatter:
+    """A curve of a mixture; without a text for ``hover`` it does not answer the pointer."""
     return Scatter(
         name=html.escape(name),
         x=list(map(float, x)),
         y=list(map(float, y)),
         mode="lines",
         line={"color": style.colour, "width": 1.5},
-        hoverinfo="skip",
+        hoverinfo="all" if hover else "skip",
+        hovertemplate=f"%{{fullData.name}}<br>{hover}<extra></extra>" if hover else None,
     )
+
+
+def dots(x: Any, y: Any, colour: str, symbol: Any, size: int = 8, **more: Any) -> Scatter:
+    """Points of one colour; ``more`` goes to the trace."""
+    marker = {"color": colour, "symbol": symbol, "size": size}
+    return Scatter(**{"x": x, "y": y, "mode": "markers", "marker": marker} | more)
+
+
+def rule(figure: Figure, **at: float) -> Figure:
+    """The figure with a dotted line at a value of ``y`` or ``x``."""
+    look = {"color": NEUTRAL, "width": 1, "dash": "dot"}
+    return figure.add_hline(line=look, **at) if "y" in at else figure.add_vline(line=look, **at)
 
 
 def run_points(name: str, style: Style, runs: pd.DataFrame, x: Any, y: Any) -> Scatter:
     """Runs of a mixture as points; the hover text gives their exact size and seed."""
-    return Scatter(
+    trace = dots(list(map(float, x)), list(map(float, y)), style.colour, style.symbol, size=6)
+    return trace.update(
         name=html.escape(name),
-        x=list(map(float, x)),
-        y=list(map(float, y)),
         customdata=runs[["params", "examples", "seed"]].to_numpy().tolist(),
-        mode="markers",
-        marker={"color": style.colour, "symbol": style.symbol, "size": 6, "opacity": 0.8},
+        marker_opacity=0.8,
         hovertemplate="%{fullData.name}<br>N = %{customdata[0]}, D = %{customdata[1]}, "
         "seed %{customdata[2]}<br>%{y:.4g}<extra></extra>",
     )

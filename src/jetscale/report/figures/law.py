@@ -12,17 +12,8 @@ import numpy as np
 import pandas as pd
 from plotly.graph_objects import Figure, Scatter
 
-from jetscale.report.drawing import (
-    NEUTRAL,
-    Style,
-    data_axis,
-    empty,
-    line,
-    loss_range,
-    run_points,
-    shades,
-    shift,
-)
+from jetscale.report.figures import drawing
+from jetscale.report.figures.drawing import Style, dots, empty, line, run_points
 from jetscale.scaling import CostModel, MixtureFit, StudyFit
 from jetscale.scaling.engine import laws
 from jetscale.scaling.estimate import percentile_interval
@@ -37,32 +28,32 @@ _SPREAD = 30.0
 
 def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
     """Runs of one mixture and its law, a curve per model size; darker is larger."""
-    figure = empty("training jets D", "test loss", range=loss_range(runs["loss"]))
+    figure = empty("training jets D", "test loss", range=drawing.loss_range(runs["loss"]))
     own = runs[runs["mixture"] == fitted.mixture]
     examples = np.geomspace(own["examples"].min(), own["examples"].max(), 40)
-    for params, opacity in shades(own["params"]):
+    for params, opacity in drawing.shades(own["params"]):
         curve = laws.loss(fitted.theta, params, examples)
         part = own[own["params"] == params]
         faded = Style(style.faded(opacity), style.symbol)
         figure.add_trace(line(fitted.mixture, faded, examples, curve))
         figure.add_trace(run_points(fitted.mixture, faded, part, part["examples"], part["loss"]))
-    return data_axis(figure, own["examples"])
+    return drawing.data_axis(figure, own["examples"])
 
 
 def residuals(fitted: MixtureFit, runs: pd.DataFrame, style: Style, limit: float) -> Figure:
     """Distance of the runs of one mixture from its law in percent; darker is larger N."""
     figure = empty("training jets D", "loss above law (%)", range=[-limit, limit])
     own = runs[runs["mixture"] == fitted.mixture]
-    sizes = shades(own["params"])
+    sizes = drawing.shades(own["params"])
     for i, (params, opacity) in enumerate(sizes):
         part = own[own["params"] == params]
         expected = laws.loss(fitted.theta, params, part["examples"].to_numpy())
-        apart = shift(i, len(sizes))
+        apart = drawing.shift(i, len(sizes))
         faded = Style(style.faded(opacity), style.symbol)
         percent = 100 * (part["loss"] / expected - 1)
         figure.add_trace(run_points(fitted.mixture, faded, part, part["examples"] * apart, percent))
-    figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1, "dash": "dot"})
-    return data_axis(figure, own["examples"])
+    drawing.rule(figure, y=0)
+    return drawing.data_axis(figure, own["examples"])
 
 
 def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:
@@ -71,21 +62,14 @@ def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:
     for name, fitted in reversed(list(fits.mixtures.items())):
         value, style = fitted.frontier["params_exponent"], styles[name]
         bars = {"array": [value.high - value.value], "arrayminus": [value.value - value.low]}
-        figure.add_trace(
-            Scatter(
-                name=html.escape(name),
-                x=[value.value],
-                y=[html.escape(name)],
-                error_x={"type": "data", "width": 5, "thickness": 1.5, **bars},
-                mode="markers",
-                marker={
-                    "color": style.colour,
-                    "symbol": style.symbol + ("" if value.identified else "-open"),
-                    "size": 10,
-                },
-                hovertemplate="%{y}<br>%{x:.3f}<extra></extra>",
-            )
+        symbol = style.symbol + ("" if value.identified else "-open")
+        trace = dots([value.value], [html.escape(name)], style.colour, symbol, size=10)
+        trace.update(
+            name=html.escape(name),
+            error_x={"type": "data", "width": 5, "thickness": 1.5, **bars},
+            hovertemplate="%{y}<br>%{x:.3f}<extra></extra>",
         )
+        figure.add_trace(trace)
     figure.update_xaxes(range=[-0.02, 1.02 / fits.cost.p])
     figure.update_yaxes(type="category", automargin=True)
     return figure
@@ -109,20 +93,11 @@ def isoflop(
         log_n, losses = curves.at(point.budget)
         trace = line(mixture, faded, np.exp(log_n), np.exp(losses[0]))
         figure.add_trace(trace.update(mode="lines+markers", marker={"size": 4}))
-        figure.add_trace(
-            Scatter(
-                x=[point.params.value],
-                y=[point.loss],
-                mode="markers",
-                marker={
-                    "color": faded.colour,
-                    "symbol": "diamond-open" if point.flag else "diamond",
-                    "size": 11,
-                },
-                hovertemplate=f"C = {point.budget:.3g}<br>N* = %{{x:.3g}}<br>%{{y:.4g}}"
-                f"<br>{html.escape(point.flag)}<extra></extra>",
-            )
-        )
+        symbol = "diamond-open" if point.flag else "diamond"
+        about = f"C = {point.budget:.3g}<br>N* = %{{x:.3g}}<br>%{{y:.4g}}"
+        minimum = dots([point.params.value], [point.loss], faded.colour, symbol, size=11)
+        hover = f"{about}<br>{html.escape(point.flag)}<extra></extra>"
+        figure.add_trace(minimum.update(hovertemplate=hover))
     return figure
 
 
@@ -146,47 +121,35 @@ def frontier(
     beyond = np.geomspace(ends[1], ends[1] * 10**_DECADES_BEYOND, 12)
     for name, fitted in fits.mixtures.items():
         for budgets, dash, opacity in ((inside, "solid", 0.14), (beyond, "dash", 0.06)):
-            curve, band = _frontier(fitted, fits, what, budgets)
-            edges = np.clip(band, low, high)
-            figure.add_trace(_band(styles[name], budgets, edges, opacity))
-            trace = line(name, styles[name], budgets, curve)
-            trace.update(
-                line_dash=dash,
-                hoverinfo="all",
-                hovertemplate="%{fullData.name}<br>C = %{x:.3g}<br>%{y:.3g}<extra></extra>",
+            curve = getattr(laws.optimum(fitted.theta, budgets, fits.cost), what)
+            curve = np.where((curve > 0) & np.isfinite(curve), curve, np.nan)
+            # Replicates (R, 1) by budgets (n,): an interval per budget, (n, 2).
+            theta = fitted.replicates.theta[:, None, :]
+            draws = getattr(laws.optimum(theta, budgets, fits.cost), what)
+            band = [percentile_interval(column, fitted.n_cells) for column in draws.T]
+            lower, upper = np.clip(np.array(band).T, low, high)
+            figure.add_trace(
+                Scatter(
+                    x=[*budgets, *budgets[::-1]],
+                    y=[*lower, *upper[::-1]],
+                    mode="lines",
+                    line={"width": 0},
+                    fill="toself",
+                    fillcolor=styles[name].faded(opacity),
+                    hoverinfo="skip",
+                )
             )
-            figure.add_trace(trace)
-    figure.add_vline(x=ends[1], line={"color": NEUTRAL, "width": 1, "dash": "dot"})
+            trace = line(name, styles[name], budgets, curve, hover="C = %{x:.3g}<br>%{y:.3g}")
+            figure.add_trace(trace.update(line_dash=dash))
+    drawing.rule(figure, x=ends[1])
     figure.add_annotation(
         x=math.log10(ends[1]),
-        y=1,
+        y=0,  # at the foot: the tools of the figure cover its head
         yref="paper",
         text="extrapolated →",
         showarrow=False,
         xanchor="left",
-        yanchor="top",
+        yanchor="bottom",
         font={"size": 11},
     )
     return figure
-
-
-def _frontier(
-    fitted: MixtureFit, fits: StudyFit, what: str, budgets: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The best sizes (n,) at budgets (n,) and their intervals (2, n); nan where there is none."""
-    curve = getattr(laws.optimum(fitted.theta, budgets, fits.cost), what)
-    draws = getattr(laws.optimum(fitted.replicates.theta[:, None, :], budgets, fits.cost), what)
-    band = [percentile_interval(column, fitted.n_cells) for column in draws.T]
-    return np.where((curve > 0) & np.isfinite(curve), curve, np.nan), np.array(band).T
-
-
-def _band(style: Style, x: np.ndarray, edges: np.ndarray, opacity: float) -> Scatter:
-    return Scatter(
-        x=[*x, *x[::-1]],
-        y=[*edges[0], *edges[1][::-1]],
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        fillcolor=style.faded(opacity),
-        hoverinfo="skip",
-    )

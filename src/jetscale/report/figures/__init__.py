@@ -1,0 +1,1 @@
+"""The figures of the report: pure functions from results to Plotly figures."""

@@ -1,0 +1,118 @@
+"""Figures of what is measured: the mixtures, loss differences, effective data, and the losses.
+
+Pure functions from results to Plotly figures. An effective-data factor that is a limit is an open
+triangle, pointing to where the factor may be.
+"""
+
+import html
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+from plotly.graph_objects import Figure
+
+from jetscale.measures.figure import AXES, MixtureMap
+from jetscale.report.figures import drawing
+from jetscale.report.figures.drawing import Style, dots, empty, line, run_points
+from jetscale.scaling import Estimate, PairedStudy
+from jetscale.words import short
+
+_LIMITS = {">": "triangle-up-open", "<": "triangle-down-open", "<>": "star-diamond-open"}
+
+
+def mixture_map(found: MixtureMap, styles: Mapping[str, Style]) -> Figure:
+    """Mixtures as points of diversity and alignment; one that was not trained is neutral."""
+    figure = empty(AXES["diversity"], AXES["alignment"], range=found.y_range)
+    for name, point in found.points.items():
+        style = styles.get(name) or Style(drawing.NEUTRAL, "circle")
+        bars = {"type": "data", "width": 4, "thickness": 1.5}
+        trace = dots([point.x], [point.y], style.colour, style.symbol, size=10)
+        trace.update(
+            name=html.escape(name),
+            error_x=bars | {"array": point.x_bars[1:], "arrayminus": point.x_bars[:1]},
+            error_y=bars | {"array": point.y_bars[1:], "arrayminus": point.y_bars[:1]},
+            mode="markers+text",
+            text=[html.escape(name)],
+            textposition="top right",
+            hovertemplate="%{fullData.name}<br>%{x:.3g} labels, alignment %{y:.2f}<extra></extra>",
+        )
+        figure.add_trace(trace)
+    ends = [math.log10(end) for end in found.x_range]
+    return figure.update_xaxes(type="log", range=ends, tickvals=found.ticks)
+
+
+def differences(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
+    """Mean paired loss difference to the baseline against D, with intervals."""
+    found = {
+        pair.mixture: [(row.examples or math.nan, row.difference, "") for row in pair.by_examples]
+        for pair in study.pairs
+        if pair.baseline == study.baseline
+    }
+    figure = _estimates(f"loss − loss of {html.escape(study.baseline)}", found, styles)
+    return drawing.rule(figure, y=0)
+
+
+def data_factors(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
+    """Effective-data factor relative to the baseline against D; limits as open triangles."""
+    found = {
+        pair.mixture: [
+            (row.examples or math.nan, row.data_factor.factor, row.data_factor.bound)
+            for row in pair.by_examples
+            if row.data_factor is not None
+        ]
+        for pair in study.pairs
+        if pair.baseline == study.baseline
+    }
+    figure = drawing.rule(_estimates("effective-data factor", found, styles), y=1)
+    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
+    return figure.update_yaxes(type="log", tickvals=ticks, tickformat="~g")
+
+
+def _estimates(
+    title: str,
+    found: Mapping[str, list[tuple[float, Estimate, str]]],
+    styles: Mapping[str, Style],
+) -> Figure:
+    """Estimates by mixture against D with their intervals; an end that is unknown gets no bar."""
+    figure = empty("training jets D", title)
+    for i, (name, points) in enumerate(found.items()):
+        style, apart = styles[name], drawing.shift(i, len(found))
+        above = [e.high - e.value if math.isfinite(e.high) else 0.0 for _, e, _ in points]
+        below = [e.value - e.low if math.isfinite(e.low) and e.low else 0.0 for _, e, _ in points]
+        bars = {"type": "data", "array": above, "arrayminus": below, "width": 4, "thickness": 1.5}
+        trace = dots(
+            [examples * apart for examples, _, _ in points],
+            [estimate.value for _, estimate, _ in points],
+            style.colour,
+            [_LIMITS.get(bound, style.symbol) for _, _, bound in points],
+            size=9,
+        )
+        trace.update(
+            name=html.escape(name),
+            customdata=[examples for examples, _, _ in points],
+            error_y=bars,
+            mode="lines+markers",
+            line={"color": style.colour, "width": 1.5},
+            hovertemplate="%{fullData.name}<br>D = %{customdata}<br>%{y:.4g}<extra></extra>",
+        )
+        figure.add_trace(trace)
+    return drawing.data_axis(figure, [x for points in found.values() for x, _, _ in points])
+
+
+def losses(runs: pd.DataFrame, styles: Mapping[str, Style]) -> dict[str, Figure]:
+    """Test loss against D, one figure per model size: runs as points, lines through seed means."""
+    ends = drawing.loss_range(runs["loss"])
+    found: dict[str, Figure] = {}
+    for params, part in runs.groupby("params", sort=True):
+        figure = empty("training jets D", "test loss", range=ends)
+        for i, (name, style) in enumerate(styles.items()):
+            own = part[part["mixture"] == name]
+            means = own.groupby("examples", sort=True)["loss"].mean()
+            apart = drawing.shift(i, len(styles))
+            figure.add_trace(line(name, style, means.index * apart, means))
+            figure.add_trace(run_points(name, style, own, own["examples"] * apart, own["loss"]))
+        caption = f"N = {short(float(str(params)))}"
+        if caption in found:  # two sizes that look the same in three digits
+            caption = f"N = {params}"
+        found[caption] = drawing.data_axis(figure, runs["examples"])
+    return found

@@ -1,0 +1,158 @@
+"""The page: every section filled with values and rendered by its template.
+
+The page is one file: Plotly's library and all figures are in it, and a content security policy
+forbids the browser to load anything else. Text is escaped by the templates.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import plotly.io
+import plotly.offline
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from plotly.graph_objects import Figure
+
+from jetscale import __version__
+from jetscale.report import frontier, laws, measured, method, slider
+from jetscale.report.decisions import NOT_IDENTIFIED, facts
+from jetscale.report.figures.drawing import styles
+from jetscale.report.results import analyse
+from jetscale.report.values import Context, Reasons
+from jetscale.store.local import atomic_path
+
+
+class Section(NamedTuple):
+    """A section: its anchor, which also names its template, its title, and what fills it."""
+
+    anchor: str
+    title: str
+    fill: Callable[[Context, Reasons], dict[str, Any]]
+    needs: str = ""
+    """What the section cannot do without, a key of `Context.missing`."""
+
+
+SECTIONS = (
+    Section("answer", "What the study says", method.answer),
+    Section("mixtures", "Diversity and alignment of the mixtures", measured.mixtures, "measures"),
+    Section("measured", "Measured differences", measured.differences, "paired"),
+    Section("losses", "Losses", measured.losses),
+    Section("law", "The law of each mixture", laws.law, "fits"),
+    Section("trust", "Can the fits be trusted?", laws.trust, "fits"),
+    Section("frontier", "The compute-optimal frontier", frontier.frontier, "fits"),
+    Section("slider", "Ask for a budget", slider.slider, "fits"),
+    Section("allocation", "What a budget buys", frontier.budgets, "allocations"),
+    Section("held-fixed", "What was held fixed", method.held_fixed, "held_fixed"),
+    Section("checklist", "Checklist of scaling-law reporting", method.checklist),
+    Section("method", "How it was done", method.method),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A finished page and the figures in it."""
+
+    text: str
+    """The HTML file."""
+    figures: Mapping[str, Figure]
+    """By caption."""
+
+    def texts(self) -> dict[str, str]:
+        """The page and every figure as Plotly JSON, by file name."""
+        texts = {"report.html": self.text}
+        for number, (caption, figure) in enumerate(self.figures.items(), start=1):
+            slug = re.sub(r"[^a-z0-9]+", "-", caption.lower()).strip("-")
+            texts[f"figures/{number:02d}-{slug}.json"] = figure.to_json()
+        return texts
+
+    def write(self, out: Path) -> Path:
+        """Write the page; raises StorageError where that is refused."""
+        with atomic_path(out) as temporary:
+            temporary.write_text(self.text, encoding="utf-8")
+        return out
+
+
+def make_report(
+    frame: pd.DataFrame,
+    *,
+    title: str,
+    held_fixed: Mapping[str, Any] | None,
+    warnings: Sequence[str] = (),
+    measures: Mapping[str, Any] | None = None,
+    budgets: Sequence[float] | None = None,
+    replicates: int = 1000,
+) -> Report:
+    """Analyse a run table and lay out the report.
+
+    Parameters
+    ----------
+    frame
+        A run table, see `jetscale.scaling.validate`.
+    held_fixed
+        What did not vary between mixtures, name to value; None where nobody recorded it.
+    warnings
+        What is known about the runs beforehand, e.g. runs that are not done yet.
+    measures
+        Diversity and alignment of the mixtures as `jetscale.measures.MeasureTable.to_dict` has
+        them; None where they were not measured.
+    budgets
+        FLOPs of the allocation table; by default one per decade of the measured range.
+    replicates
+        Bootstrap replicates per mixture, at least 50.
+
+    Raises
+    ------
+    TableError
+        The table is unusable.
+    FitError
+        A budget or the number of replicates is.
+    """
+    results = analyse(frame, budgets, replicates)
+    context = Context(results, styles(results.names), held_fixed, tuple(warnings), measures)
+    return Report(text=render(context, title), figures=context.figures)
+
+
+def render(context: Context, title: str) -> str:
+    """The whole file; sections with nothing to show stand behind the others."""
+    templates = Environment(
+        loader=PackageLoader("jetscale.report"),
+        autoescape=True,
+        undefined=StrictUndefined,  # a name that a template misspells is an error, not a gap
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    templates.filters["code"] = with_code
+    missing, filled = context.missing, []
+    for section in sorted(SECTIONS, key=lambda section: section.needs in missing):
+        reasons, why = Reasons(), missing.get(section.needs, "")
+        values = {} if why else section.fill(context, reasons)
+        filled.append((section, values, reasons.texts, why))
+    figures = {
+        f"figure-{i}": json.loads(plotly.io.to_json(figure))
+        for i, figure in enumerate(context.figures.values(), start=1)
+    }
+    return templates.get_template("page.html").render(
+        title=title,
+        facts=facts(context.results),
+        sections=filled,
+        styles=context.styles,
+        not_identified=NOT_IDENTIFIED,
+        version=__version__,
+        plotly=Markup(plotly.offline.get_plotlyjs()),
+        figures=figures,
+    )
+
+
+def with_code(text: str) -> Markup:
+    """Text as HTML with what stands in backticks as code.
+
+    >>> with_code("`jetscale fit` <now>")
+    Markup('<code>jetscale fit</code> &lt;now&gt;')
+    """
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))

@@ -1,0 +1,119 @@
+"""What the templates of the report render: tables of cells, placed figures, reasons of a section.
+
+Python fills these plain values, the templates turn them into HTML; nothing here is markup.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from plotly.graph_objects import Figure
+
+from jetscale.report.decisions import Finding
+from jetscale.report.figures.drawing import Style
+from jetscale.report.results import Results
+from jetscale.scaling import Estimate
+from jetscale.words import interval, number
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one place of a table shows."""
+
+    text: str
+    below: str = ""
+    """A second, smaller line, such as the interval of a value."""
+    mark: int = 0
+    """Number of the reason why the runs do not determine the value; 0 where they do."""
+    warns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A titled table; the first ``text`` columns are words, the others numbers."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    text: int
+
+
+def table(title: str, rows: Iterable[Mapping[str, object]], text: int = 1) -> Table:
+    """A table from rows of column to content; a finding gives its text, a number is printed.
+
+    >>> found = table("Sizes", [{"mixture": "qcd", "N": 10}])
+    >>> found.columns, found.rows[0][1].text
+    (('mixture', 'N'), '10')
+    """
+    found = list(rows)
+    cells = [
+        tuple(
+            Cell(value.text, warns=value.warns)
+            if isinstance(value, Finding)
+            else value
+            if isinstance(value, Cell)
+            else Cell(str(value))
+            for value in row.values()
+        )
+        for row in found
+    ]
+    return Table(title, tuple(found[0]) if found else (), tuple(cells), text)
+
+
+class Reasons:
+    """Why numbers of one section are not identified: each reason once, numbered from 1."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def estimate(self, value: Estimate | None, digits: int = 3, missing: str = "") -> Cell:
+        """A value above its interval, marked where the runs do not determine it.
+
+        Without a value there is a dash, above the reason why it is ``missing``.
+        """
+        if value is None:
+            return Cell("–", missing)
+        if value.reason and value.reason not in self.texts:
+            self.texts.append(value.reason)
+        mark = self.texts.index(value.reason) + 1 if value.reason else 0
+        return Cell(number(value.value, digits), interval(value, digits), mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every section is made from."""
+
+    results: Results
+    styles: Mapping[str, Style]
+    held_fixed: Mapping[str, Any] | None
+    warnings: tuple[str, ...]
+    measures: Mapping[str, Any] | None = None
+    figures: dict[str, Figure] = field(default_factory=dict)
+    """Figures by caption, in the order of their places on the page."""
+
+    def panels(self, figures: Mapping[str, Figure]) -> dict[str, str]:
+        """Places figures by caption side by side; the id of each place, by caption."""
+        places = {}
+        for caption, figure in figures.items():
+            assert caption not in self.figures, f"two figures are called {caption}"
+            self.figures[caption] = figure
+            places[caption] = f"figure-{len(self.figures)}"
+        return places
+
+    @property
+    def missing(self) -> dict[str, str]:
+        """Why there is not what a section needs, by what it is."""
+        missing = dict(self.results.missing)
+        if not self.results.allocations:
+            missing["allocations"] = missing.get("fits", "no budget was asked for")
+        if self.measures is None:
+            missing["measures"] = (
+                "diversity and alignment were not measured; `jetscale measure` does so before any "
+                "training"
+            )
+        if self.held_fixed is None:
+            missing["held_fixed"] = (
+                "the run table does not say what was held fixed, so it cannot show that the data "
+                "composition alone varied between mixtures"
+            )
+        return missing
