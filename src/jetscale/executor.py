@@ -45,10 +45,6 @@ Lost = Callable[[I, str], R]
 class Executor(Protocol):
     """Calls a function with every item of a list, somewhere."""
 
-    @property
-    def slots(self) -> int:
-        """How many items are worked on at the same time."""
-
     def map(
         self,
         function: Callable[[I], R],
@@ -83,25 +79,13 @@ class Executor(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Returned(Generic[R]):
-    """A call that came back."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Generic[R]):
+    """How a call ended: with a value, an error (which travels as a value), or a dead process."""
 
-    value: R
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """A call that raised; the error travels as a value."""
-
-    error: Exception
-
-
-@dataclass(frozen=True, slots=True)
-class Died:
-    """A call whose process ended without an answer."""
-
-    reason: str
+    value: R | None = None
+    error: Exception | None = None
+    death: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -112,10 +96,10 @@ class Call(Generic[I]):
     deaths: int = 0
 
 
-def attempt(function: Callable[[I], R], item: I) -> Returned[R] | Raised:
+def attempt(function: Callable[[I], R], item: I) -> Outcome[R]:
     """Call the function in a worker; an exception that cannot travel becomes a SweepError."""
     try:
-        return Returned(function(item))
+        return Outcome(value=function(item))
     except Exception as error:
         if not isinstance(error, JetscaleError):  # a bug: show where it was, there
             error.add_note(traceback.format_exc())
@@ -123,14 +107,14 @@ def attempt(function: Callable[[I], R], item: I) -> Returned[R] | Raised:
             pickle.loads(pickle.dumps(error))
         except Exception:
             error = SweepError(f"{item}: {type(error).__name__}: {error}")
-        return Raised(error)
+        return Outcome(error=error)
 
 
 def drive(
     items: Iterable[I],
     lost: Lost[I, R] | None,
     start: Callable[[Call[I]], bool],
-    finished: Callable[[], Iterable[tuple[Call[I], Returned[R] | Raised | Died]]],
+    finished: Callable[[], Iterable[tuple[Call[I], Outcome[R]]]],
 ) -> Generator[R, None, None]:
     """The loop of every `Executor.map` that has workers: fill them, collect, try again.
 
@@ -154,15 +138,15 @@ def drive(
             return
         for call, outcome in finished():
             running -= 1
-            if isinstance(outcome, Returned):
-                yield outcome.value
-            elif isinstance(outcome, Raised):
+            if outcome.error:
                 raise outcome.error
+            if not outcome.death:
+                yield cast(R, outcome.value)
             elif call.deaths < RETRIES:
                 call.deaths += 1
                 waiting.append(call)
             else:
-                reason = f"the process working on it died {RETRIES + 1} times ({outcome.reason})"
+                reason = f"the process working on it died {RETRIES + 1} times ({outcome.death})"
                 if lost is None:
                     raise SweepError(
                         f"{call.item}: {reason}; if memory is short, use fewer workers"
@@ -172,8 +156,6 @@ def drive(
 
 class InProcess:
     """The executor that calls the function here, one item after another."""
-
-    slots = 1
 
     def map(
         self,
@@ -210,7 +192,7 @@ class ProcessPool:
     """
 
     def __init__(self, slots: int) -> None:
-        self.slots = slots
+        self.slots = slots  # processes at most
         self._workers: list[_Worker] = []
         self._maps = 0
 
@@ -244,7 +226,7 @@ class ProcessPool:
                 worker.pipe.send((what, call.item))
             return True
 
-        def finished() -> Iterator[tuple[Call[I], Returned[R] | Raised | Died]]:
+        def finished() -> Iterator[tuple[Call[I], Outcome[R]]]:
             pipes = {worker.pipe: worker for worker in self._workers if worker.call}
             for pipe in wait(list(pipes)):
                 worker = pipes[cast(Connection, pipe)]
@@ -252,7 +234,7 @@ class ProcessPool:
                 try:
                     outcome = worker.pipe.recv()
                 except (EOFError, OSError):  # nobody holds the other end any more
-                    outcome = Died(self._bury(worker))
+                    outcome = Outcome(death=self._bury(worker))
                 if call in mine:
                     yield cast(Call[I], call), outcome
 

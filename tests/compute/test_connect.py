@@ -34,11 +34,6 @@ def test_gpus_bound_the_trials():
     assert count({"CPU": 3.0, "GPU": 4.0}, local=False).slots == 2
 
 
-def test_gpus_may_be_left_alone():
-    capacity = count({"CPU": 33.0, "GPU": 1.0}, local=False, use_gpus=False)
-    assert (capacity.slots, capacity.gpus, capacity.device) == (32, 0, "cpu")
-
-
 @pytest.mark.parametrize("resources", [{}, {"CPU": 1.0}, {"CPU": 1.0, "GPU": 8.0}])
 def test_a_cluster_that_would_wait_for_ever_is_refused(resources):
     with pytest.raises(SweepError, match="needs at least 2"):

@@ -52,7 +52,7 @@ class Capacity:
 
 
 @contextmanager
-def connection(address: str | None, home: Path, *, use_gpus: bool = True) -> Iterator[Capacity]:
+def connection(address: str | None, home: Path) -> Iterator[Capacity]:
     """A connection to Ray for the length of the block.
 
     Parameters
@@ -61,9 +61,6 @@ def connection(address: str | None, home: Path, *, use_gpus: bool = True) -> Ite
         Cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this machine.
     home
         Results folder, which all nodes must see.
-    use_gpus
-        False trains on CPUs also where there are GPUs: a cluster with many cores and few GPUs
-        trains small models faster that way.
 
     Raises
     ------
@@ -96,8 +93,7 @@ def connection(address: str | None, home: Path, *, use_gpus: bool = True) -> Ite
             protect_token()
             with suppress(KeyError):  # notes on dead workers, in the midst of our standard output
                 global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
-            resources = ray.cluster_resources()
-            capacity = count(resources, local=address is None, use_gpus=use_gpus)
+            capacity = count(ray.cluster_resources(), local=address is None)
             if address is not None:
                 _check_shared(home)
             yield capacity
@@ -144,7 +140,7 @@ def named_cluster(address: str | None) -> str | None:
     return address or os.environ.get("RAY_ADDRESS") or None
 
 
-def count(resources: dict[str, float], *, local: bool, use_gpus: bool = True) -> Capacity:
+def count(resources: dict[str, float], *, local: bool) -> Capacity:
     """What the CPUs and GPUs of a cluster offer; one CPU is kept for the drivers of trials.
 
     Raises
@@ -152,7 +148,7 @@ def count(resources: dict[str, float], *, local: bool, use_gpus: bool = True) ->
     SweepError
         There is no CPU left for a trial: Ray would wait for one without a word.
     """
-    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0)) if use_gpus else 0
+    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
     slots = min(gpus, cpus - 1) if gpus else cpus - 1
     if slots < 1:
         raise SweepError(
@@ -211,18 +207,23 @@ def private_folder(*, local: bool) -> Iterator[Path | None]:
             f"has at most {_SOCKET_PATH - _BELOW_TEMPORARY} characters"
         )
     with folder as name:
-        before = dict(os.environ)
-        if not homely:
-            token = Path(name) / "token"
-            token.touch(mode=0o600)
-            token.write_text(_TOKEN)
-            os.environ |= {"HOME": name, "RAY_AUTH_TOKEN_PATH": str(token)}
-            os.environ.setdefault("USER", "jetscale")  # asked for where the user has no name
+        if homely:
+            yield Path(name).resolve()
+            return
+        token = Path(name) / "token"
+        token.touch(mode=0o600)
+        token.write_text(_TOKEN)
+        user = os.environ.get("USER", "jetscale")  # asked for where the user has no name
+        changes = {"HOME": name, "RAY_AUTH_TOKEN_PATH": str(token), "USER": user}
+        before = {key: os.environ.pop(key, None) for key in changes}
+        os.environ |= changes
         try:
             yield Path(name).resolve()
         finally:
-            os.environ.clear()
-            os.environ |= before
+            for key, value in before.items():
+                os.environ.pop(key)
+                if value is not None:
+                    os.environ[key] = value
 
 
 @contextmanager

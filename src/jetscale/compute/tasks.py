@@ -4,18 +4,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 import ray
-from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RayTaskError
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, RaySystemError, RayTaskError
 
 from jetscale.errors import MissingExtra, SweepError
-from jetscale.executor import (
-    Call,
-    Died,
-    Lost,
-    Raised,
-    Returned,
-    attempt,
-    drive,
-)
+from jetscale.executor import Call, Lost, Outcome, attempt, drive
 
 I = TypeVar("I")  # noqa: E741 (an item)
 R = TypeVar("R")
@@ -62,24 +54,25 @@ class RayExecutor:
             running[task.remote(shared, call.item)] = call
             return True
 
-        def finished() -> Iterator[tuple[Call[I], Returned[R] | Raised | Died]]:
+        def finished() -> Iterator[tuple[Call[I], Outcome[R]]]:
             ended, _ = ray.wait(list(running), num_returns=1)
             for reference in ended:
                 call = running.pop(reference)
                 try:
-                    outcome = ray.get(reference)
-                    if isinstance(outcome, Raised) and isinstance(outcome.error, MissingExtra):
-                        outcome = Raised(SweepError(f"on a node, {outcome.error}"))
-                    yield call, outcome
-                except RayTaskError as error:  # the call itself never raises
-                    reason = f"a node cannot do it: {str(error.cause).splitlines()[0]}"
-                    yield call, Raised(SweepError(f"{call.item}: {reason}"))
+                    outcome: Outcome[R] = ray.get(reference)
+                    if isinstance(outcome.error, MissingExtra):
+                        outcome = Outcome(error=SweepError(f"on a node, {outcome.error}"))
+                except (RayTaskError, RaySystemError) as error:  # those of the call are values
+                    cause = getattr(error, "cause", error)
+                    reason = f"a node cannot do it: {str(cause).splitlines()[0]}"
+                    outcome = Outcome(error=SweepError(f"{call.item}: {reason}"))
                 except OutOfMemoryError:
-                    yield call, Died("out of memory")
+                    outcome = Outcome(death="out of memory")
                 except NodeDiedError:
-                    yield call, Died("its node was lost")
+                    outcome = Outcome(death="its node was lost")
                 except RayError:
-                    yield call, Died("killed or crashed")
+                    outcome = Outcome(death="killed or crashed")
+                yield call, outcome
 
         try:
             yield from drive(items, lost, start, finished)

@@ -91,7 +91,9 @@ def run_study(
         sweep = _Sweep()
         if todo:
             with connection(address, home.path) as capacity, stopping():
-                shards = ensure_shards(study, home.path, RayExecutor(capacity.cpus), progress)
+                # a cluster may grow meanwhile; this machine keeps a core for Ray
+                executor = RayExecutor(capacity.cpus if capacity.local else None)
+                shards = ensure_shards(study, home.path, executor, progress)
                 sweep = _train(live, shards, todo, capacity, progress)
         records = live.store.read_all(run.key for run in todo)
         busy = _busy(list(records.values()), sweep)
