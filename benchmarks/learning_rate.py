@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from jetscale.executor import in_process
 from jetscale.jets.schema import FEATURE_SETS, JETCLASS
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
 from jetscale.models.inputs import feature_inputs
 from jetscale.plan import Run, plan_runs
-from jetscale.store.records import study_folder
+from jetscale.store.home import Home
 from jetscale.study import Study
 from jetscale.study.load import load_study
 from jetscale.training.loop import train_run
@@ -43,8 +44,7 @@ def validation_loss(study: Study, run: Run, rate: float, streams: dict[str, Path
     )
     train = open_stream(streams[f"train-{run.subset}"]).read(run.examples)
     validation = open_stream(streams["validation"]).read(study.recipe.evaluation.validation_jets)
-    trunks = study_folder(study, home()) / "trunks"
-    trunk = trunks / f"{run.trunk}.pt" if run.trunk else None
+    trunk = Home(home()).study(study).trunk(run.trunk) if run.trunk else None
     result = train_run(spec, train, validation, trunk=trunk)
     assert result.validation_loss is not None
     return result.validation_loss
@@ -56,7 +56,7 @@ def home() -> Path:
 
 def prepared(study: Study) -> dict[str, Path]:
     """Folders of the streams that `jetscale run` made."""
-    shards = ensure_shards(study, home(), 1, lambda what, done, total: None)
+    shards = ensure_shards(study, home(), in_process, lambda what, done, total: None)
     names = [plan.name for plan in stream_plans(study, shards)]
     return {name: next((home() / "streams").glob(f"{name}-????????????????")) for name in names}
 

@@ -63,8 +63,8 @@ def test_04_nothing_is_padded_neither_by_zeros_nor_by_wrapping(ingested):
 
 
 def test_05_features_without_transform_are_not_clipped(ingested):
-    """No shift means no clip either; the errors have shift 0 just to be clipped to 0..1."""
-    plain = {name for name, feature in FEATURES.items() if feature.shift is None}
+    """No mean means no clip either; the errors have mean 0 just to be clipped to 0..1."""
+    plain = {name for name, feature in FEATURES.items() if feature.mean is None}
     assert {"part_deta", "part_dphi", "part_d0", "part_dz", "part_charge"} <= plain
     far = conform(ingested)
     deta = pa.ListArray.from_arrays(
@@ -74,7 +74,7 @@ def test_05_features_without_transform_are_not_clipped(ingested):
     index = far.column_names.index("part_deta")
     values = standardise(far.set_column(index, "part_deta", deta), "kin", 128).values
     assert (values[:, -2] == 9).all()
-    assert (FEATURES["part_d0err"].shift, FEATURES["part_d0err"].high) == (0.0, 1.0)
+    assert (FEATURES["part_d0err"].mean, FEATURES["part_d0err"].high) == (0.0, 1.0)
 
 
 def test_06_the_plain_features_are_not_scaled_to_a_jet_pt(ingested):

@@ -63,7 +63,8 @@ def test_a_shard_is_read_once_for_all_streams(train_plan, mixture_plan, tmp_path
     alone = drawn(train_plan, tmp_path / "alone")
     write_runs(alone[0])
     ((_, (mine,)), (_, (other,))) = (
-        write_blocks(*buckets_of(train_plan, folder)) for folder in (folders[0], tmp_path / "alone")
+        write_blocks(*buckets_of(train_plan, 7, folder))
+        for folder in (folders[0], tmp_path / "alone")
     )
     assert mine == other
 
@@ -91,7 +92,7 @@ def test_buckets_are_consecutive_blocks(train_plan, tmp_path):
         (401, [(0, 100, 200), (200, 300, 400), (400, 401)]),
         (7, [(0, 7)]),
     ):
-        buckets = buckets_of(replace(train_plan, rows=rows), tmp_path)
+        buckets = buckets_of(replace(train_plan, rows=rows), 7, tmp_path)
         assert [bucket.edges for bucket in buckets] == edges
         assert [bucket.first for bucket in buckets] == [2 * i for i in range(len(edges))]
         assert {bucket.n_features for bucket in buckets} == {7}
@@ -111,7 +112,7 @@ def test_columns_are_checked_when_a_pool_is_opened(train_plan, make_jets, tmp_pa
 @pytest.fixture
 def tasks(small, mixture_plan, tmp_path):
     """Readings and buckets of a stream of 400 jets: two shards, three sources."""
-    return drawn(mixture_plan, tmp_path), buckets_of(mixture_plan, tmp_path)
+    return drawn(mixture_plan, tmp_path), buckets_of(mixture_plan, 17, tmp_path)
 
 
 def test_runs_hold_the_drawn_jets_sorted_by_position(tasks, mixture_plan):

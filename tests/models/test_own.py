@@ -1,5 +1,7 @@
 """A user's own torch module as an architecture."""
 
+import os
+import subprocess
 import sys
 import textwrap
 from functools import partial
@@ -276,6 +278,30 @@ def test_the_version_follows_the_source_or_is_given(package):
     assert OwnModel(REFERENCE, partial(build)).version == 12
 
 
+@pytest.mark.integration
+def test_a_reference_is_found_in_a_fresh_process(package):
+    code = f"""
+from jetscale.jets.schema import FEATURE_SETS
+from jetscale.models.inputs import feature_inputs
+from jetscale.models.protocol import architecture_named
+from jetscale.study import ModelSize
+found = architecture_named({REFERENCE!r})
+features = feature_inputs(FEATURE_SETS["kin"])
+size = ModelSize(width=8, layers=1, heads=2)
+print(found.version, found.parameters(size, features, 3).total)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(package.parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    here = architecture_named(REFERENCE)
+    total = here.parameters(SIZE, KIN, 3).total
+    assert result.stdout.split() == [here.version, str(total)]
+
+
 def test_a_function_without_source_asks_for_a_version():
     space = {"__name__": "nowhere"}
     exec("def build(size, features, outputs): pass", space)
@@ -371,6 +397,19 @@ def test_a_function_that_fails_or_returns_something_else_is_named():
         own(lambda size: None).parameters(SIZE, KIN, 3)
     with pytest.raises(StudyError, match=r"the function returns 7, needs a torch\.nn\.Module"):
         own(lambda *_: 7).parameters(SIZE, KIN, 3)
+
+
+def test_counting_leaves_the_generator_alone():
+    def dropping(size, features, outputs):
+        model = build(size, features, outputs)
+        model.head = nn.Sequential(nn.Dropout(0.5), model.head)
+        return model
+
+    before = torch.get_rng_state()
+    found = own(dropping)
+    found.parameters(SIZE, KIN, 3)
+    found.training_flops(SIZE, KIN, 3, **sums([3]))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_our_transformer_counts_the_same_through_the_counter(batch_jets):

@@ -1,9 +1,15 @@
 import numpy as np
 import pytest
 
-from jetscale.errors import StudyError
+from jetscale.errors import StudyError, TrainingError
 from jetscale.objectives.classify import CLASSIFY
-from jetscale.objectives.protocol import OBJECTIVES, Objective, objective_named, register
+from jetscale.objectives.protocol import (
+    OBJECTIVES,
+    Objective,
+    needs_labels,
+    objective_named,
+    register,
+)
 from jetscale.training.loop import train_run
 
 
@@ -12,6 +18,7 @@ class Regress:
 
     name = "regress"
     version = 1
+    needs_labels = False
 
     def outputs(self, classes):
         return 1
@@ -34,6 +41,12 @@ def test_the_built_in_one_fits_the_protocol():
     assert isinstance(CLASSIFY, Objective)
 
 
+def test_an_objective_may_need_no_labels():
+    register(Regress())
+    assert needs_labels("classify")
+    assert not needs_labels("regress")
+
+
 def test_a_registered_objective_trains_with_its_own_head_and_scores(spec_of, jets_of):
     register(Regress())
     data = jets_of(200)
@@ -42,6 +55,15 @@ def test_a_registered_objective_trains_with_its_own_head_and_scores(spec_of, jet
     assert result.loss < np.var(data.labels)
     assert result.params == train_run(spec_of(), data).params - 2 * 17  # one output, not three
     assert result.curve["validation_loss"][-1][1] == result.validation["loss"]
+
+
+@pytest.mark.parametrize("scores", [{}, {"loss": float("nan")}, {"loss": "low"}])
+def test_scores_without_a_usable_loss_are_refused(spec_of, jets_of, scores):
+    objective = Regress()
+    objective.scores = lambda *_: scores
+    register(objective)
+    with pytest.raises(TrainingError, match="'regress' scores 9 jets with the loss"):
+        train_run(spec_of(objective="regress"), jets_of(20), jets_of(9))
 
 
 def test_references_are_instances(tmp_path, monkeypatch):

@@ -161,7 +161,7 @@ def test_equal_flops_decide_the_pretraining_jets(tmp_path, given):
     assert stream.rows == 60
     lengths = stream.read().lengths
     size = study.ladder[0]
-    assert record.examples == pretraining_examples(study, study.mixtures[1], size, lengths)
+    assert record.examples == pretraining_examples(study, study.mixtures[1], size, lengths, 27)
     assert record.examples != 30
     assert record.recipe["data"]["pretraining_budget"] == "flops"
 

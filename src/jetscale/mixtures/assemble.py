@@ -16,7 +16,7 @@ from typing import Any
 from jetscale.digests import digest
 from jetscale.errors import DataError
 from jetscale.executor import Executor, in_process
-from jetscale.jets.schema import check_columns, classes_of, features_of
+from jetscale.jets.schema import JETS
 from jetscale.jets.shards.manifest import check_roles, open_shards
 from jetscale.mixtures import stream
 from jetscale.mixtures.shuffle import (
@@ -42,6 +42,12 @@ Read = Callable[[Sequence[Reading]], Iterator[int]]
 _Wanted = tuple[StreamPlan, Mapping[str, Pool], Mapping[str, Any]]  # plan, pools, recipe
 
 
+def _features(plan: StreamPlan, pools: Mapping[str, Pool]) -> tuple[str, ...]:
+    """Names of the model inputs, in order."""
+    schema = next(iter(pools.values())).manifest.schema
+    return tuple(feature.name for feature in schema.features_of(plan.features))
+
+
 def open_pools(plan: StreamPlan) -> dict[str, Pool]:
     """The sources that give jets to a plan, opened and checked, by name.
 
@@ -55,14 +61,14 @@ def open_pools(plan: StreamPlan) -> dict[str, Pool]:
     for name in sorted(plan.quotas):
         source = plan.sources[name]
         manifest = open_shards(source.folder.resolve())
-        strange = [label for label in source.labels if label not in classes_of(manifest.corpus)]
+        strange = [label for label in source.labels if label not in manifest.classes]
         if strange:
             raise DataError(
                 f"stream {plan.name!r}: source {name!r} wants class {strange[0]!r}, which corpus "
                 f"{manifest.corpus!r} of {source.folder} does not have"
             )
         pools[name] = Pool(manifest=manifest, labels=tuple(source.labels))
-        check_columns(manifest.columns, plan.features, str(manifest.folder))
+        manifest.schema.check_columns(manifest.columns, plan.features, str(manifest.folder))
     for (a, first), (b, second) in combinations(pools.items(), 2):
         if first.overlaps(second):
             raise DataError(
@@ -74,12 +80,20 @@ def open_pools(plan: StreamPlan) -> dict[str, Pool]:
                 f"stream {plan.name!r}: role of {a!r} is {first.manifest.role!r}, of {b!r} "
                 f"{second.manifest.role!r}; a stream has one role"
             )
+        if first.manifest.schema != second.manifest.schema:
+            raise DataError(
+                f"stream {plan.name!r}: {first.manifest.folder} and {second.manifest.folder} have "
+                "different features; a stream needs one set of inputs"
+            )
     return pools
 
 
 def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
     """Everything that decides the content of a stream, and no path."""
     scaling = {} if plan.scale_pt is None else {"scale_pt": plan.scale_pt}
+    schema = next(iter(pools.values())).manifest.schema
+    # what columns of jets become is fixed by FORMAT; other fields say it themselves
+    inputs = {} if schema == JETS else {"inputs": schema.to_dict()}
     return {
         "format": stream.FORMAT,
         "rows": plan.rows,
@@ -98,6 +112,7 @@ def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
             for name, pool in pools.items()
         },
         **scaling,
+        **inputs,
     }
 
 
@@ -156,7 +171,12 @@ def _make(
     for folder in wanted:
         folder.mkdir()
     readings = readings_of((plan, pools, f) for f, (plan, pools, _) in wanted.items())
-    buckets = [bucket for f, (plan, _, _) in wanted.items() for bucket in buckets_of(plan, f)]
+    features = {f: _features(plan, pools) for f, (plan, pools, _) in wanted.items()}
+    buckets = [
+        bucket
+        for f, (plan, _, _) in wanted.items()
+        for bucket in buckets_of(plan, len(features[f]), f)
+    ]
     total, moved = sum(plan.rows for plan, _, _ in wanted.values()), 0
     for jets in read(readings) if read else executor.map(write_runs, readings):
         moved += jets
@@ -175,7 +195,7 @@ def _make(
             folder,
             blocks_in_order(written, folder),
             recipe=recipe,
-            features=tuple(feature.name for feature in features_of(plan.features)),
+            features=features[folder],
             labels=plan.labels,
             constituents=plan.constituents,
         )

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError, StorageError
-from jetscale.jets.schema import classes_of, features_of
+from jetscale.jets.example import Schema
 from jetscale.jets.shards.manifest import Manifest, Shard, check_shard
 from jetscale.mixtures.quota import NOT_DRAWN, slots
 from jetscale.mixtures.ragged import Ragged
@@ -105,7 +105,8 @@ class Reading:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that the streams need, sorted."""
-        return tuple(sorted({c for s in self.shares for c in columns_for(s.plan.features)}))
+        schema = self.manifest.schema
+        return tuple(sorted({c for s in self.shares for c in columns_for(s.plan.features, schema)}))
 
     def __str__(self) -> str:
         return str(self.path)
@@ -148,7 +149,7 @@ def readings_of(draws: Iterable[tuple[StreamPlan, Mapping[str, Pool], Path]]) ->
         # one source's draw is in memory at a time
         for i, (name, drawn) in enumerate(slots(plan.quotas, available, plan.seed, plan.name)):
             pool, manifest = pools[name], pools[name].manifest
-            classes = classes_of(manifest.corpus)
+            classes = manifest.classes
             labels = np.full(len(classes), -1)
             for label in pool.labels:
                 labels[classes.index(label)] = plan.labels.index(label)
@@ -170,7 +171,7 @@ def readings_of(draws: Iterable[tuple[StreamPlan, Mapping[str, Pool], Path]]) ->
     return [Reading(manifest=m, shard=s, shares=tuple(found)) for m, s, found in shares.values()]
 
 
-def buckets_of(plan: StreamPlan, folder: Path) -> list[Bucket]:
+def buckets_of(plan: StreamPlan, n_features: int, folder: Path) -> list[Bucket]:
     """The blocks to be written for a stream, a few to a bucket."""
     edges = [*range(0, plan.rows, ROWS_PER_BLOCK), plan.rows]
     return [
@@ -178,7 +179,7 @@ def buckets_of(plan: StreamPlan, folder: Path) -> list[Bucket]:
             folder=folder,
             first=first,
             edges=tuple(edges[first : first + BLOCKS_PER_BUCKET + 1]),
-            n_features=len(features_of(plan.features)),
+            n_features=n_features,
         )
         for first in range(0, len(edges) - 1, BLOCKS_PER_BUCKET)
     ]
@@ -215,7 +216,7 @@ def write_runs_from(reading: Reading, tables: Iterable[pa.Table]) -> int:
             )
     # bytes are compared, so that an altered shard makes no stream even if it can be read
     check_shard(reading.manifest, reading.shard)
-    runs = [_Runs(share=share) for share in reading.shares]
+    runs = [_Runs(share=share, schema=reading.manifest.schema) for share in reading.shares]
     rows = 0
     for table in tables:
         rows += table.num_rows
@@ -240,6 +241,7 @@ class _Runs:
     """The runs of one share: what waits to be written, and what was."""
 
     share: Share
+    schema: Schema
     seen: int = 0
     """Eligible jets met so far, drawn or not."""
     jets: int = 0
@@ -250,7 +252,7 @@ class _Runs:
     def add(self, table: pa.Table) -> None:
         """Take the drawn jets of the next rows of the shard, with the labels of the stream."""
         share, plan = self.share, self.share.plan
-        stored = table["jet_label"].to_numpy()
+        stored = table[self.schema.label].to_numpy()
         eligible = np.flatnonzero(share.labels[stored] >= 0)
         first = share.eligible.start + self.seen
         self.seen += len(eligible)
@@ -260,10 +262,12 @@ class _Runs:
         drawn = positions != NOT_DRAWN
         if not drawn.any():
             return
-        raw = table.select(columns_for(plan.features))
+        raw = table.select(columns_for(plan.features, self.schema))
         if drawn.sum() < table.num_rows:
             raw = raw.take(eligible[drawn])
-        jets = standardise(raw, plan.features, plan.constituents, scale_pt=plan.scale_pt)
+        jets = standardise(
+            raw, plan.features, plan.constituents, scale_pt=plan.scale_pt, schema=self.schema
+        )
         self.positions.append(positions[drawn])
         self.parts.append(
             Ragged(values=jets.values, offsets=jets.offsets, labels=share.labels[jets.labels])
@@ -281,7 +285,7 @@ class _Runs:
         if not self.parts:
             return
         positions = np.concatenate(self.positions)
-        jets = concatenate(self.parts, len(features_of(self.share.plan.features)))
+        jets = concatenate(self.parts, self.parts[0].values.shape[1])
         self.positions, self.parts = [], []
         order = np.argsort(positions)
         scratch = self.share.slots.parent

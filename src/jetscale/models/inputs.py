@@ -45,12 +45,15 @@ not be 12 sigma."""
 
 
 def feature_inputs(names: Iterable[str]) -> tuple[FeatureInput, ...]:
-    """The input columns of features of jets, in the order given.
+    """The input columns of features, in the order given.
+
+    Inputs of other fields than jets are standardised when streams are made, so they have mean 0 and
+    scale 1 (see `jetscale.jets.example.make_schema`).
 
     Raises
     ------
     StudyError
-        A feature has no entry in `INPUT_SCALE`.
+        A feature of jets has no entry in `INPUT_SCALE`.
 
     Examples
     --------
@@ -59,11 +62,11 @@ def feature_inputs(names: Iterable[str]) -> tuple[FeatureInput, ...]:
     """
     chosen = tuple(names)
     for name in chosen:
-        if name not in INPUT_SCALE:
+        if name not in INPUT_SCALE and name.startswith("part_"):
             raise StudyError(unknown("feature", name, INPUT_SCALE))
+    known = {name: INPUT_SCALE.get(name, (0.0, 1.0)) for name in chosen}
     return tuple(
-        FeatureInput(name=name, mean=INPUT_SCALE[name][0], scale=INPUT_SCALE[name][1])
-        for name in chosen
+        FeatureInput(name=name, mean=known[name][0], scale=known[name][1]) for name in chosen
     )
 
 

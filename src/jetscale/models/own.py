@@ -206,6 +206,7 @@ class OwnModel:
                 batch = batch_of(_jets((n, n), len(features)), like)
                 # Other attention kernels are not counted, or counted as if padded.
                 with (
+                    torch.random.fork_rng(devices=[]),  # dropout draws from it
                     sdpa_kernel(SDPBackend.MATH),
                     FlopCounterMode(display=False) as counter,
                     self._blame(f"a pass of {n} constituents"),

@@ -27,7 +27,11 @@ Scores = Mapping[str, Any]
 
 @runtime_checkable
 class Objective(Protocol):
-    """What a model is trained to do, and how well it does it."""
+    """What a model is trained to do, and how well it does it.
+
+    One whose loss reads no labels says so with the attribute ``needs_labels = False``: then a
+    mixture may hold jets of one class, or without any.
+    """
 
     @property
     def name(self) -> str:
@@ -68,6 +72,11 @@ def _accept(reference: str, found: Any) -> Objective:
 OBJECTIVES: Registry[Objective] = Registry(
     "objective", {"classify": "jetscale.objectives.classify:CLASSIFY"}, _accept
 )
+
+
+def needs_labels(name: str) -> bool:
+    """Whether an objective tells classes apart; raises StudyError as `objective_named`."""
+    return bool(getattr(objective_named(name), "needs_labels", True))
 
 
 def register(objective: Objective) -> None:

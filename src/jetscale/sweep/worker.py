@@ -18,10 +18,9 @@ import torch
 
 from jetscale.digests import digest
 from jetscale.errors import Failure, JetscaleError, StorageError, TrainingError
-from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
-from jetscale.mixtures.stream import open_stream
+from jetscale.mixtures.stream import Stream, open_stream
 from jetscale.models.inputs import feature_inputs
 from jetscale.plan import Run, pretraining_examples
 from jetscale.store.former import Former
@@ -58,21 +57,19 @@ class _Inputs:
 
     paths: Mapping[str, Path]
     _jets: dict[tuple[str, int], Ragged] = field(default_factory=dict)
-    _digests: dict[str, str] = field(default_factory=dict)
+    _streams: dict[str, Stream] = field(default_factory=dict)
+
+    def open(self, name: str) -> Stream:
+        """A stream, with its features and classes."""
+        if name not in self._streams:
+            self._streams[name] = open_stream(self.paths[name])
+        return self._streams[name]
 
     def read(self, name: str, jets: int) -> Ragged:
         """The first ``jets`` jets of a stream."""
         if (name, jets) not in self._jets:
-            stream = open_stream(self.paths[name])
-            self._digests[name] = stream.digest
-            self._jets[name, jets] = stream.read(jets)
+            self._jets[name, jets] = self.open(name).read(jets)
         return self._jets[name, jets]
-
-    def digest(self, name: str) -> str:
-        """Content digest of a stream."""
-        if name not in self._digests:
-            self._digests[name] = open_stream(self.paths[name]).digest
-        return self._digests[name]
 
 
 def run_job(job: Job) -> dict[str, int]:
@@ -115,8 +112,11 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
     trunk = _trunk(run, store)
     if pretraining:
         # the jets of a mixture that its budget pays for
+        classes = len(inputs.open(stream).labels)
         pool = inputs.read(stream, job.study.recipe.data.pretraining_pool)
-        train = pool.head(pretraining_examples(job.study, run.mixture, run.size, pool.lengths))
+        train = pool.head(
+            pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes)
+        )
     else:
         train = inputs.read(stream, run.examples)
     # a pretraining run is not scored: it only reports its training loss
@@ -131,8 +131,8 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         RunSpec(
             key=run.key,
             size=run.size,
-            features=feature_inputs(FEATURE_SETS[job.study.recipe.data.features]),
-            classes=run.mixture.labels if pretraining else job.study.classes,
+            features=feature_inputs(inputs.open(stream).features),
+            classes=inputs.open(stream).labels,
             recipe=job.study.recipe,
             epochs=run.epochs,
             seed=run.seed,
@@ -161,7 +161,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         pretraining_flops=trunk.flops if trunk else 0.0,
         recipe=dict(job.recipe),
         recipe_digest=digest(dict(job.recipe)),
-        streams={name: inputs.digest(name) for name in (stream, *held_out)},
+        streams={name: inputs.open(name).digest for name in (stream, *held_out)},
         host=socket.gethostname(),
         versions={
             "python": platform.python_version(),

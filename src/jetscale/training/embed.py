@@ -14,9 +14,8 @@ from jetscale.mixtures.ragged import Ragged
 from jetscale.models.batch import apply_module
 from jetscale.models.inputs import FeatureInput
 from jetscale.models.protocol import architecture_named
-from jetscale.store.checkpoints import load_trunk
 from jetscale.study import ModelSize, Recipe
-from jetscale.training.engine import describe_trunk, parts_of
+from jetscale.training.engine import load_into, parts_of
 from jetscale.training.order import Seeds
 
 
@@ -55,7 +54,7 @@ def pooled_vectors(
     )
     body, _ = parts_of(model, recipe)
     if trunk is not None:
-        body.load_state_dict(load_trunk(trunk, describe_trunk(size, recipe)))
+        load_into(body, trunk, size, recipe)
     model.eval()
     groups = 1 if getattr(model, "padded", False) else None
     return apply_module(body, data, batch=batch, groups=groups)

@@ -34,13 +34,19 @@ class Engine:
 
     Attributes
     ----------
+    parameters
+        Numbers of parameters of the model.
+    outputs
+        Numbers that the model gives for a jet.
     tokens
         Constituents computed so far by this rank, padding included.
     """
 
     def __init__(self, spec: RunSpec, train: Ragged, device: str, trunk: Path | None) -> None:
         seeds = Seeds.of(spec.seed)
+        architecture = architecture_named(spec.recipe.model.architecture)
         self.objective = objective_named(spec.recipe.model.objective)
+        self.outputs = self.objective.outputs(len(spec.classes))
         self.train = train
         self.starts, self.lengths = train.offsets[:-1], train.lengths
         self.ranks = Ranks.current()
@@ -50,19 +56,20 @@ class Engine:
             batch_size=spec.recipe.schedule.batch_size,
             epochs=spec.epochs,
         )
-        self.model = architecture_named(spec.recipe.model.architecture).build(
-            spec.size,
-            spec.features,
-            self.objective.outputs(len(spec.classes)),
-            trunk_seed=seeds.trunk,
-            head_seed=seeds.head,
-        )
+        shape = spec.size, spec.features, self.outputs
+        self.parameters = architecture.parameters(*shape)
+        self.model = architecture.build(*shape, trunk_seed=seeds.trunk, head_seed=seeds.head)
         self.trunk, head = parts_of(self.model, spec.recipe)
         if trunk is not None:
-            self.trunk.load_state_dict(load_trunk(trunk, describe_trunk(spec.size, spec.recipe)))
+            load_into(self.trunk, trunk, spec.size, spec.recipe)
         self.groups = 1 if getattr(self.model, "padded", False) else None
         self.model.to(device)
         self.optimiser = FlatAdamW(self.trunk, head, spec.recipe, spec.size.width, self.order.steps)
+        if len(self.optimiser.weights) != self.parameters.total:
+            raise TrainingError(
+                f"architecture {spec.recipe.model.architecture!r} counts {self.parameters.total} "
+                f"parameters, trunk and head of its model have {len(self.optimiser.weights)}"
+            )
         self.device = self.optimiser.weights.device
         self.tokens = 0
         # Ours draws no random numbers in training, but a model with dropout does.
@@ -87,14 +94,20 @@ class Engine:
         self.optimiser.clear()
         total = self.optimiser.gradient[-1]
         if batch is not None:
-            loss = self.objective.loss(self.model(batch), batch) / jets
+            outputs = self.model(batch)
+            if outputs.shape != (len(batch.labels), self.outputs):  # or a loss might broadcast
+                raise TrainingError(
+                    f"the model gives shape {tuple(outputs.shape)}, its architecture and objective "
+                    f"promise {(len(batch.labels), self.outputs)}"
+                )
+            loss = self.objective.loss(outputs, batch) / jets
             torch.autograd.backward(loss)
             total.copy_(loss.detach())
         self.ranks.add_up(self.optimiser.gradient)
         self.optimiser.step(step)
         return total
 
-    def outputs(self, data: Ragged) -> NDArray[np.float64]:
+    def apply(self, data: Ragged) -> NDArray[np.float64]:
         """(n, outputs) of the model as it is, in the order of the data."""
         return apply_module(self.model, data, groups=self.groups)
 
@@ -138,6 +151,24 @@ def parts_of(model: nn.Module, recipe: Recipe) -> tuple[nn.Module, nn.Module]:
     raise TrainingError(
         f"architecture {recipe.model.architecture!r}: its models need modules trunk and head"
     )
+
+
+def load_into(trunk: nn.Module, path: Path, size: ModelSize, recipe: Recipe) -> None:
+    """Give a trunk the weights in a file.
+
+    Raises
+    ------
+    TrainingError
+        The file cannot be used, or is of another size, other features or another architecture.
+    """
+    weights = load_trunk(path, describe_trunk(size, recipe))
+    try:
+        trunk.load_state_dict(weights)
+    except RuntimeError as error:
+        raise TrainingError(
+            f"trunk {path}: its weights are not those of architecture "
+            f"{recipe.model.architecture!r} as it is now; run the pretraining again"
+        ) from error
 
 
 def describe_trunk(size: ModelSize, recipe: Recipe) -> dict[str, str]:

@@ -7,9 +7,11 @@ whoever stores the result deletes it. Several processes can train one model toge
 `jetscale.training.ranks`).
 """
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
 
 import numpy as np
 import torch
@@ -110,6 +112,7 @@ class _Training:
         self.spec = spec
         self.engine = Engine(spec, train, device, trunk)
         self.losses = LossCurve(self.engine.order.steps)
+        self.flops = _count_flops(spec, self.engine)
         self.validation_curve: Curve = []
         self.step = 0
         self.seconds = dict.fromkeys(("batches", "steps", "evaluation", "total", "cpu"), 0.0)
@@ -149,10 +152,16 @@ class _Training:
         begin = perf_counter()
         self.engine.wait()  # for steps that are still under way
         ready = perf_counter()
-        outputs = self.engine.outputs(data)
+        outputs = self.engine.apply(data)
         if not np.isfinite(outputs).all():
             self._fail("the output is not finite", self.step - 1)
         scores = self.engine.objective.scores(outputs, data.labels, self.spec.classes)
+        loss = scores.get("loss")
+        if not isinstance(loss, float) or not math.isfinite(loss):
+            raise TrainingError(
+                f"run {self.spec.key}: objective {self.spec.recipe.model.objective!r} scores "
+                f"{len(data)} jets with the loss {loss!r}, needs a finite float called 'loss'"
+            )
         self.seconds["steps"] += ready - begin
         self.seconds["evaluation"] += perf_counter() - ready
         return scores
@@ -214,50 +223,51 @@ def _check(spec: RunSpec, role: str, data: Ragged) -> None:
         raise TrainingError(f"run {spec.key}, {role} data: {problem}")
 
 
-def _result(run: _Training, validation: Scores | None, test: Scores | None) -> RunResult:
-    """What the run measured, with counts that follow from the lengths of its jets."""
-    spec, engine = run.spec, run.engine
+def _count_flops(spec: RunSpec, engine: Engine) -> dict[str, Any]:
+    """What the whole training computes; it follows from the lengths of the jets."""
     architecture = architecture_named(spec.recipe.model.architecture)
-    shape = (spec.size, spec.features, engine.objective.outputs(len(spec.classes)))
-    parameters = architecture.parameters(*shape)
-    lengths, limit = engine.lengths, spec.recipe.data.constituents
-    seen, constituents = spec.epochs * len(lengths), spec.epochs * int(lengths.sum())
+    shape = (spec.size, spec.features, engine.outputs)
+    jets, limit = spec.epochs * len(engine.lengths), spec.recipe.data.constituents
+    constituents = spec.epochs * int(engine.lengths.sum())
+    squared = spec.epochs * int((engine.lengths**2).sum())
+    return {
+        "constituents": constituents,
+        "flops": architecture.training_flops(
+            *shape, jets=jets, constituents=constituents, constituents_squared=squared
+        ),
+        "flops_padded": architecture.training_flops(
+            *shape, jets=jets, constituents=jets * limit, constituents_squared=jets * limit**2
+        ),
+        "flops_6nd": flops_6nd(engine.parameters, constituents),
+    }
+
+
+def _result(run: _Training, validation: Scores | None, test: Scores | None) -> RunResult:
+    """What the run measured."""
+    engine, device = run.engine, run.engine.device
+    examples, seconds = len(engine.lengths), run.seconds
     training, validated = run.losses.points(), run.validation_curve
     if validation is not None:
         # The end replaces a point that validation may have made after the last step.
         validated = [point for point in validated if point[0] < run.step]
         validated.append([run.step, float(validation["loss"])])
-    device = engine.device
     return RunResult(
-        key=spec.key,
-        params=parameters.total,
-        params_non_embedding=parameters.non_embedding,
-        examples=len(lengths),
-        examples_seen=seen,
-        epochs=spec.epochs,
+        key=run.spec.key,
+        params=engine.parameters.total,
+        params_non_embedding=engine.parameters.non_embedding,
+        examples=examples,
+        examples_seen=run.spec.epochs * examples,
+        epochs=run.spec.epochs,
         steps=run.step,
         peak_rate=engine.optimiser.peak,
-        constituents=constituents,
         tokens=engine.tokens,
-        jets_per_second=seen / (run.seconds["batches"] + run.seconds["steps"]),
+        jets_per_second=run.spec.epochs * examples / (seconds["batches"] + seconds["steps"]),
         ranks=engine.ranks.world,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        flops=architecture.training_flops(
-            *shape,
-            jets=seen,
-            constituents=constituents,
-            constituents_squared=spec.epochs * int((lengths**2).sum()),
-        ),
-        flops_padded=architecture.training_flops(
-            *shape,
-            jets=seen,
-            constituents=seen * limit,
-            constituents_squared=seen * limit**2,
-        ),
-        flops_6nd=flops_6nd(parameters, constituents),
+        **run.flops,
         training_loss=training[-1][1],
         curve={"training_loss": training, "validation_loss": validated},
         validation=validation,
         test=test,
-        timings=run.seconds,
+        timings=seconds,
     )

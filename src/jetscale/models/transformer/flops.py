@@ -63,7 +63,7 @@ def training_flops(
     --------
     >>> size = ModelSize(width=8, layers=1, heads=1)
     >>> training_flops(size, 13, 10, jets=1, constituents=40, constituents_squared=1600)
-    339200.0
+    330560.0
     """
     d = size.width
     embedding = 2 * features * d * constituents

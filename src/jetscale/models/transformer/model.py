@@ -14,7 +14,7 @@ L padded length of a group, H heads, K width of a head, J jets of the batch, C o
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -57,17 +57,12 @@ class Block(nn.Module):
     def forward(self, x_ND: Tensor, views: Sequence[View]) -> Tensor:
         """The residual stream after this block."""
         qkv_N3D = functional.linear(_norm(x_ND, self.attention_norm), self.qkv)
-        x_ND = x_ND + functional.linear(self._attend(qkv_N3D, views), self.output)
+        mixed_ND = _by_group(self._attend, views, qkv_N3D)
+        x_ND = x_ND + functional.linear(mixed_ND, self.output)
         gate, up = functional.linear(_norm(x_ND, self.mlp_norm), self.gate_up).chunk(2, dim=-1)
         return x_ND + functional.linear(functional.silu(gate) * up, self.down)
 
-    def _attend(self, qkv_N3D: Tensor, views: Sequence[View]) -> Tensor:
-        if len(views) == 1:
-            return self._attend_group(qkv_N3D, views[0])
-        pieces = torch.split(qkv_N3D, [view.jets * view.length for view in views])
-        return torch.cat([self._attend_group(*pair) for pair in zip(pieces, views, strict=True)])
-
-    def _attend_group(self, qkv: Tensor, view: View) -> Tensor:
+    def _attend(self, qkv: Tensor, view: View) -> Tensor:
         if suits(qkv, self.heads, view.jets):
             return attention(qkv, self.heads, view.jets, view.bias)
         split = qkv.view(view.jets, view.length, 3, self.heads, -1)
@@ -109,18 +104,21 @@ class Trunk(nn.Module):
         x_ND = functional.linear(inputs_NF, self.embedding, self.embedding_bias)
         for block in self.blocks:
             x_ND = block(x_ND, batch.views)
-        return self._pool(_norm(x_ND, self.norm), batch.views)
-
-    def _pool(self, x_ND: Tensor, views: Sequence[View]) -> Tensor:
+        x_ND = _norm(x_ND, self.norm)
         scores_N1 = functional.linear(x_ND, self.query[None, :])
-        if len(views) == 1:
-            return _pool_group(x_ND, scores_N1, views[0])
-        sizes = [view.jets * view.length for view in views]
-        pieces = zip(torch.split(x_ND, sizes), torch.split(scores_N1, sizes), views, strict=True)
-        return torch.cat([_pool_group(*piece) for piece in pieces])
+        return _by_group(_pool, batch.views, x_ND, scores_N1)
 
 
-def _pool_group(x_ND: Tensor, scores_N1: Tensor, view: View) -> Tensor:
+def _by_group(function: Callable[..., Tensor], views: Sequence[View], *tensors: Tensor) -> Tensor:
+    """Rows of ``function(*tensors, view)`` for the tokens of each view, one group after another."""
+    if len(views) == 1:
+        return function(*tensors, views[0])
+    sizes = [view.jets * view.length for view in views]
+    pieces = zip(*(torch.split(tensor, sizes) for tensor in tensors), views, strict=True)
+    return torch.cat([function(*piece) for piece in pieces])
+
+
+def _pool(x_ND: Tensor, scores_N1: Tensor, view: View) -> Tensor:
     scores_BL = scores_N1.view(view.jets, view.length)
     if view.bias is not None:
         scores_BL = scores_BL + view.bias

@@ -10,7 +10,7 @@ import pytest
 from jetscale.jets import schema
 from jetscale.jets.ingest.clean import clean
 from jetscale.jets.ingest.formats import base
-from jetscale.jets.schema import FEATURE_SETS, inputs_of
+from jetscale.jets.schema import FEATURE_SETS, JETS
 from jetscale.mixtures.standardise import standardise
 
 
@@ -78,7 +78,9 @@ def feature_sets():
 
     def of(format, path):
         table = clean(read_all(format, path), format.corpus).table
-        names = [name for name in FEATURE_SETS if set(inputs_of(name)) <= set(table.column_names)]
+        names = [
+            name for name in FEATURE_SETS if set(JETS.inputs_of(name)) <= set(table.column_names)
+        ]
         for name in names:
             jets = standardise(table, name, 128)
             assert np.isfinite(jets.values).all()
