@@ -17,23 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from jetscale.errors import DataError, StorageError
+from jetscale.executor import Executor, in_process
 from jetscale.jets.ingest.formats import own
 from jetscale.jets.ingest.formats.base import BadFile
-from jetscale.jets.ingest.work import Job, Options, Outcome, Report, convert
+from jetscale.jets.ingest.work import Job, Options, Outcome, convert, lost
 from jetscale.jets.shards.manifest import MANIFEST, Manifest, open_shards, write_manifest
 from jetscale.store.local import locked, make_folder, storage_error
 
 Progress = Callable[[int, int], None]
 """Called with jets read and jets to read."""
-
-Run = Callable[[Sequence[Job], Report], Iterator[Outcome]]
-"""Does the jobs, in any order."""
-
-
-def in_process(jobs: Sequence[Job], report: Report) -> Iterator[Outcome]:
-    """Do the jobs one after another in this process."""
-    for job in jobs:
-        yield convert(job, report)
 
 
 def ingest(
@@ -43,7 +35,7 @@ def ingest(
     out: Path,
     progress: Progress | None = None,
     *,
-    run: Run = in_process,
+    executor: Executor = in_process,
     **options: Any,
 ) -> Manifest:
     """Convert files of jets to one shard folder.
@@ -59,8 +51,8 @@ def ingest(
         link.
     progress
         Called when jets have been read.
-    run
-        What does the work.
+    executor
+        What converts the files; on a cluster all nodes must see them and the folder of ``out``.
 
     Raises
     ------
@@ -69,6 +61,8 @@ def ingest(
         same jets or different columns, no jets left; and what the policies let fail.
     MissingExtra
         A package that the format needs is not installed.
+    SweepError
+        A node of a cluster cannot do its part.
     StorageError
         ``out`` is not empty, is being made by another call or cannot be written.
     """
@@ -97,7 +91,13 @@ def ingest(
             Job(number=i, path=path.absolute(), parts=parts, options=asked)
             for i, path in enumerate(files)
         ]
-        outcomes = {outcome.number: outcome for outcome in run(jobs, report)}
+        if executor is in_process:  # the only one that can tell of a file half read
+            outcomes = {job.number: convert(job, report) for job in jobs}
+        else:
+            outcomes = {}
+            for outcome in executor.map(convert, jobs, lost=lost):
+                outcomes[outcome.number] = outcome
+                report(outcome.rows)
         _join(parts, asked, jobs, outcomes)
         try:
             parts.replace(out.absolute())
@@ -148,6 +148,8 @@ def _only_call(out: Path) -> Iterator[Path]:
                 _check_out(out)  # another call may have ended just now
                 yield make_folder(parts)
             finally:
+                for half in parts.glob(".part-*"):  # of workers that were killed
+                    shutil.rmtree(half, ignore_errors=True)
                 with suppress(OSError):
                     parts.rmdir()  # works if no part was finished
                 if not parts.exists():  # nothing to come back to
