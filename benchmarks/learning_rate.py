@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from jetscale.jets.schema import JETCLASS
+from jetscale.jets.schema import FEATURE_SETS, JETCLASS
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
+from jetscale.models.inputs import feature_inputs
 from jetscale.plan import Run, plan_runs
-from jetscale.store.records import study_folder
+from jetscale.store.home import Home
 from jetscale.study import Study
 from jetscale.study.load import load_study
 from jetscale.training.loop import train_run
@@ -31,9 +32,10 @@ RATES = (2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2)
 
 def validation_loss(study: Study, run: Run, rate: float, streams: dict[str, Path]) -> float:
     """Final validation loss of a run trained at another peak rate."""
-    run = RunSpec(
-        identity=f"{run.key}-{rate}",
+    spec = RunSpec(
+        key=f"{run.key}-{rate}",
         size=run.size,
+        features=feature_inputs(FEATURE_SETS[study.recipe.data.features]),
         classes=JETCLASS,
         recipe=study.recipe.change(learning_rate=rate),
         epochs=run.epochs,
@@ -41,11 +43,10 @@ def validation_loss(study: Study, run: Run, rate: float, streams: dict[str, Path
     )
     train = open_stream(streams[f"train-{run.subset}"]).read(run.examples)
     validation = open_stream(streams["validation"]).read(study.recipe.evaluation.validation_jets)
-    trunks = study_folder(study, home()) / "trunks"
-    trunk = trunks / f"{run.trunk}.pt" if run.trunk else None
-    result = train_run(run, train, validation, trunk=trunk)
-    assert result.validation is not None
-    return result.validation.loss
+    trunk = Home(home()).study(study).trunk(run.trunk) if run.trunk else None
+    result = train_run(spec, train, validation, trunk=trunk)
+    assert result.validation_loss is not None
+    return result.validation_loss
 
 
 def home() -> Path:

@@ -44,8 +44,8 @@ from jetscale.mixtures.stream import (
     open_stream,
     read_block,
 )
-from jetscale.models.transformer.layout import arrange
-from jetscale.models.transformer.model import make_batch
+from jetscale.models.batch import make_batch
+from jetscale.models.layout import arrange
 from jetscale.training.order import Order
 
 ROWS, BATCH = 200_000, 512

@@ -1,4 +1,4 @@
-"""Training speed of small cells on one CPU thread: ``python benchmarks/training.py``.
+"""Training speed of small models on one CPU thread: ``python benchmarks/training.py``.
 
 Prints jets per CPU-second of forward, backward and update, batch assembly included, for
 ``plain`` (jets padded to the limit, PyTorch's attention, AdamW and gradient clipping), ``padded``
@@ -19,16 +19,18 @@ from torch.nn import functional
 
 from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.ragged import Ragged
+from jetscale.models.batch import make_batch
+from jetscale.models.inputs import feature_inputs
+from jetscale.models.layout import arrange
 from jetscale.models.transformer import kernels
-from jetscale.models.transformer.layout import arrange
-from jetscale.models.transformer.model import JetTransformer, make_batch
+from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import Controls, ModelSize
 from jetscale.training.loop import train_run
 from jetscale.training.optim import FlatAdamW
 from jetscale.training.spec import RunSpec
 
 CLASSES = 10
-FEATURES = FEATURE_SETS["kinpid"]
+FEATURES = feature_inputs(FEATURE_SETS["kinpid"])
 SIZES = [
     ModelSize(width=8, layers=1, heads=1),
     ModelSize(width=16, layers=1, heads=2),
@@ -54,7 +56,7 @@ def stepper(
 ) -> Callable[[], None]:
     """A function that makes one training step with our parts."""
     model = JetTransformer(size, FEATURES, CLASSES, trunk_seed=1, head_seed=2)
-    optimiser = FlatAdamW(model, CONTROLS, size.width, 10**6)
+    optimiser = FlatAdamW(model.trunk, model.head, CONTROLS, size.width, 10**6)
     random = np.random.default_rng(3)
     starts, lengths = data.offsets[:-1], data.lengths
 
@@ -129,19 +131,20 @@ def compare(limit: int, batch: int) -> None:
         print(f"| {size.name} | {figures} | {spread} |", flush=True)
 
 
-def whole_cells() -> None:
-    """Print the speed of complete cells at the setting of the quickstart."""
+def whole_runs() -> None:
+    """Print the speed of complete runs at the setting of the quickstart."""
     train, validation, test = (
         random_jets(n, 32, seed) for seed, n in enumerate((4000, 2000, 4000))
     )
-    print("\nWhole cells: 32 constituents, batch 16, 4000 jets x 2 epochs, 2000 validation and")
+    print("\nWhole runs: 32 constituents, batch 16, 4000 jets x 2 epochs, 2000 validation and")
     print("4000 test jets; training jets per CPU-second without and with all evaluation\n")
     print("| model | training alone | everything |")
     print("|---|---|---|")
     for size in SIZES:
-        cell = RunSpec(
+        spec = RunSpec(
             key="benchmark",
             size=size,
+            features=FEATURES,
             classes=tuple(f"class {i}" for i in range(CLASSES)),
             recipe=CONTROLS,
             epochs=2,
@@ -150,9 +153,9 @@ def whole_cells() -> None:
         alone, everything = [], []
         for _ in range(3):
             begin = process_time()
-            train_run(cell, train)
+            train_run(spec, train)
             middle = process_time()
-            train_run(cell, train, validation, test)
+            train_run(spec, train, validation, test)
             alone.append(8000 / (middle - begin))
             everything.append(8000 / (process_time() - middle))
         columns = (
@@ -171,7 +174,7 @@ def main() -> None:
     for limit in (32, 128):
         for batch in (16, 128):
             compare(limit, batch)
-    whole_cells()
+    whole_runs()
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from jetscale.jets.ingest.ingest import ingest
-from jetscale.jets.schema import JETCLASS2
+from jetscale.jets.schema import FEATURE_SETS, JETCLASS2
 from jetscale.jets.shards.verify import verify
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.stream import Source, StreamPlan, open_stream
+from jetscale.models.inputs import feature_inputs
 from jetscale.study import Controls, ModelSize
 from jetscale.training.loop import train_run
 from jetscale.training.spec import RunSpec
@@ -30,7 +31,7 @@ def test_published_jets_pass_through_ingest_stream_and_two_steps(real_data, tmp_
     counts = np.bincount(jets.labels, minlength=188)
     assert {JETCLASS2[i]: n for i, n in enumerate(counts) if n} == dict(manifest.label_counts)
 
-    controls = Controls(
+    recipe = Controls(
         pretraining_jets=100,
         validation_jets=1,
         test_jets=1,
@@ -38,20 +39,21 @@ def test_published_jets_pass_through_ingest_stream_and_two_steps(real_data, tmp_
         batch_size=50,
         constituents=64,
     )
-    cell = RunSpec(
-        identity="published",
+    spec = RunSpec(
+        key="published",
         size=ModelSize(width=16, layers=1, heads=2),
         classes=JETCLASS2,
-        controls=controls,
+        features=feature_inputs(FEATURE_SETS[features]),
+        recipe=recipe,
         epochs=1,
         seed=1,
     )
     trunk = tmp_path / "trunk.pt"
-    result = train_run(cell, jets, test=jets, save_trunk=trunk)
+    result = train_run(spec, jets, test=jets, save_trunk=trunk)
     assert result.steps == 2
-    assert result.unique_jets == 100
-    assert result.test is not None
-    assert 3 < result.test.loss < 8  # ln 188 = 5.2 for a guess
+    assert result.examples == 100
+    assert result.loss is not None
+    assert 3 < result.loss < 8  # ln 188 = 5.2 for a guess
     assert trunk.is_file()
 
 

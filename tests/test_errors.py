@@ -5,7 +5,9 @@ from jetscale import errors
 
 def test_every_error_is_a_jetscale_error():
     leaves = [
-        v for v in vars(errors).values() if isinstance(v, type) and v.__module__ == errors.__name__
+        v
+        for v in vars(errors).values()
+        if isinstance(v, type) and v.__module__ == errors.__name__ and v is not errors.Failure
     ]
     assert len(leaves) >= 9
     assert all(issubclass(leaf, errors.JetscaleError) for leaf in leaves)
@@ -30,3 +32,9 @@ def test_missing_extra_says_what_to_install():
     error = errors.MissingExtra("fastjet", "simulate")
     assert "pip install 'jetscale[simulate]'" in str(error)
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+def test_a_failure_is_a_value_of_one_line():
+    failure = errors.Failure.of(errors.TrainingError("loss is nan\n  at step 4"))
+    assert failure == errors.Failure(kind="TrainingError", reason="loss is nan at step 4")
+    assert len(errors.Failure.of(ValueError("x" * 9999)).reason) == 500

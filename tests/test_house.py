@@ -38,7 +38,11 @@ MAY_IMPORT = {  # a package and the rooms that may use it
     "matplotlib": {"jetscale.measures.figure"},
 }
 WITHOUT_TORCH = (
-    "jetscale.models.transformer.flops",
+    "jetscale.models.protocol",
+    "jetscale.models.transformer",
+    "jetscale.objectives.classify",
+    "jetscale.objectives.protocol",
+    "jetscale.training",
     "jetscale.plan",
     "jetscale.scaling",
     "jetscale.report",
@@ -71,6 +75,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.errors",
         "jetscale.jets",
         "jetscale.mixtures",
+        "jetscale.models.inputs",
         "jetscale.plan",
         "jetscale.store",
         "jetscale.study",
@@ -93,11 +98,37 @@ FLOW = {  # a room and what it may import of ours
     "jetscale.as_json": set(),
     "jetscale.models": {
         "jetscale.errors",
-        "jetscale.study",
-        "jetscale.jets.schema",
         "jetscale.mixtures.ragged",
         "jetscale.models",
+        "jetscale.registry",
+        "jetscale.study",
     },
+    "jetscale.models.transformer": {
+        "jetscale.models.batch",
+        "jetscale.models.inputs",
+        "jetscale.models.parameters",
+        "jetscale.models.transformer",
+        "jetscale.study",
+    },
+    "jetscale.objectives": {
+        "jetscale.errors",
+        "jetscale.models.batch",
+        "jetscale.objectives",
+        "jetscale.registry",
+    },
+    "jetscale.training": {
+        "jetscale.errors",
+        "jetscale.mixtures.ragged",
+        "jetscale.models.batch",
+        "jetscale.models.inputs",
+        "jetscale.models.layout",
+        "jetscale.models.protocol",
+        "jetscale.objectives.protocol",
+        "jetscale.store.checkpoints",
+        "jetscale.study",
+        "jetscale.training",
+    },
+    "jetscale.store.checkpoints": {"jetscale.errors", "jetscale.store.local"},
 }
 
 

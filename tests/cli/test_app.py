@@ -57,7 +57,7 @@ def test_the_plan_of_the_quickstart(capsys):
     assert code == 0
     assert plan["finetuning_runs"] == 120
     assert plan["pretraining_runs"] == 16
-    assert plan["held_fixed"]["learning_rate"] > 0
+    assert plan["recipe"]["optimiser.learning_rate"] > 0
     params = [row["params"] for row in plan["rows"]]
     assert max(params) >= 20 * min(params)
     assert max(plan["data_sizes"]) >= 16 * min(plan["data_sizes"])
@@ -66,7 +66,7 @@ def test_the_plan_of_the_quickstart(capsys):
 def test_the_plan_as_tables_fits_a_terminal(capsys):
     code, out, _ = call(capsys, "plan", QUICKSTART)
     assert code == 0
-    assert "Held fixed for all mixtures" in out
+    assert "Recipe: held fixed for all mixtures" in out
     assert max(map(len, out.splitlines())) <= 80
 
 

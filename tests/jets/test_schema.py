@@ -50,7 +50,7 @@ def test_patterns_and_unknown_labels():
 
 @pytest.mark.parametrize("feature_set", schema.FEATURE_SETS)
 def test_inputs_are_the_columns_that_standardisation_reads(feature_set):
-    inputs = schema.inputs_of(feature_set)
+    inputs = schema.JETS.inputs_of(feature_set)
     assert {*inputs, "jet_label"} == set(columns_for(feature_set))
     assert set(inputs) <= {*schema.PART_COLUMNS, *schema.JET_COLUMNS}
 
@@ -62,4 +62,37 @@ def test_feature_sets_have_the_published_sizes():
         "full": 17,
     }
     with pytest.raises(StudyError, match="did you mean 'kinpid'"):
-        schema.inputs_of("kin_pid")
+        schema.JETS.inputs_of("kin_pid")
+
+
+def test_classes_of_a_corpus_of_your_own():
+    assert schema.classes_of("mysim", ["b", "a"]) == ("b", "a")
+    assert schema.classes_of("top", ("QCD", "top")) == schema.TOP
+    with pytest.raises(DataError, match=r"corpus 'top' has classes of its own, QCD, top"):
+        schema.classes_of("top", ("top", "QCD"))
+    with pytest.raises(DataError, match=r"a corpus of your own needs classes=\(\.\.\.\)"):
+        schema.classes_of("mysim")
+    with pytest.raises(DataError, match="corpus 'my sim': use letters"):
+        schema.classes_of("my sim", ("a",))
+
+
+@pytest.mark.parametrize(
+    ("part", "own"),
+    [("qcd", False), (" qcd ", False), ("X_bb, X_c?", False), ("mysim", True), ("mysim:a*", True),
+     ("mysim:X_bb", True), ("X_bb,mysim", True), ("", True)],
+)  # fmt: skip
+def test_what_is_a_part_of_jetclass2(part, own):
+    assert schema.is_jetclass2(part) is not own
+    if own:
+        with pytest.raises(StudyError, match="unknown part or label"):
+            schema.part_named(part)
+    else:
+        assert schema.part_named(part).origin == "jetclass2"
+
+
+def test_patterns_choose_among_given_classes():
+    classes = ("tau-e", "tau-mu", "b")
+    assert schema.match("m:b,tau*", ("b", "tau*"), classes) == classes
+    assert schema.match("m", ("*",), classes) == classes
+    with pytest.raises(StudyError, match="part 'm:c': unknown part or label 'c'; known: tau-e"):
+        schema.match("m:c", ("c",), classes)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jetscale.jets.schema import features_of
+from jetscale.jets.schema import JETS
 from jetscale.measures.space import (
     REACH,
     WAVES,
@@ -13,7 +13,7 @@ from jetscale.measures.space import (
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.standardise import standardise
 
-FEATURES = [feature.name for feature in features_of("kinpid")]
+FEATURES = [feature.name for feature in JETS.features_of("kinpid")]
 
 
 @pytest.fixture

@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
 
-from jetscale.jets.schema import features_of
+from jetscale.jets.schema import FEATURE_SETS
 from jetscale.measures.result import DOWNSTREAM
 from jetscale.measures.trunks import find_trunks, measure_trunks
+from jetscale.models.inputs import feature_inputs
 from jetscale.models.transformer.model import Trunk
 from jetscale.plan import plan_runs
 from jetscale.store.checkpoints import save_trunk
 from jetscale.store.records import RecordStore
 from jetscale.study import Mixture
 
-NAMES = [feature.name for feature in features_of("kinpid")]
+INPUTS = feature_inputs(FEATURE_SETS["kinpid"])
 
 
 def pretend(study, home, mixture, factor=1.0):
@@ -19,7 +20,7 @@ def pretend(study, home, mixture, factor=1.0):
     store = RecordStore.open(study, home, runs)
     for run in runs:
         if run.kind == "pretrain" and run.mixture.name == mixture:
-            weights = Trunk(run.size, NAMES, run.seed).state_dict()
+            weights = Trunk(run.size, INPUTS, run.seed).state_dict()
             scaled = {name: factor * value for name, value in weights.items()}
             description = {"size": run.size.name, "features": "kinpid"}
             save_trunk(store.trunk(run.key), scaled, description)

@@ -23,7 +23,7 @@ def small(monkeypatch):
 def tasks(mixture_plan, tmp_path):
     """Jobs and buckets of a stream of 400 jets from three sources, each of one shard."""
     jobs = list(jobs_of(mixture_plan, open_pools(mixture_plan), tmp_path))
-    return jobs, buckets_of(mixture_plan, tmp_path, 7)
+    return jobs, buckets_of(mixture_plan, 17, tmp_path, 7)
 
 
 def test_runs_hold_the_drawn_jets_sorted_by_position(tasks, mixture_plan):

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetscale.errors import DataError, StudyError
+from jetscale.jets.example import Feature, make_schema
 from jetscale.jets.schema import FEATURE_SETS, FEATURES
+from jetscale.jets.shards.columns import conform
 from jetscale.mixtures.standardise import columns_for, standardise
 
 
@@ -28,7 +30,7 @@ def by_hand(jet, feature_set, limit):
         row = []
         for name in FEATURE_SETS[feature_set]:
             f, x = FEATURES[name], derived.get(name, p.get(name))
-            row.append(x if f.shift is None else min(max((x - f.shift) * f.factor, f.low), f.high))
+            row.append(x if f.mean is None else min(max((x - f.mean) * f.factor, f.low), f.high))
         rows.append(row)
     return rows
 
@@ -204,7 +206,7 @@ def test_real_standardised_jets(published, feature_set):
     names = FEATURE_SETS[feature_set]
     reference = reference[:, [FEATURE_SETS["full"].index(name) for name in names]]
     for i, name in enumerate(names):
-        if FEATURES[name].shift is not None:
+        if FEATURES[name].mean is not None:
             reference[:, i] = reference[:, i].clip(FEATURES[name].low, FEATURES[name].high)
     found = standardise(table, feature_set, 128).values
     rounded = {"part_logptrel": 3e-6, "part_logerel": 3e-6, "part_d0": 2e-7, "part_dz": 2e-7}
@@ -221,3 +223,24 @@ def test_the_implied_jet_pt_is_that_of_the_constituents(published):
         for name in ("part_px", "part_py")
     )
     np.testing.assert_allclose(table["jet_pt"].to_numpy(), np.hypot(px, py), rtol=1e-5)
+
+
+def test_features_of_another_field_are_their_columns_shifted_and_scaled():
+    schema = make_schema(
+        noun="star",
+        features=(Feature(name="time", mean=1.0, scale=2.0), Feature(name="flux", high=4.0)),
+        feature_sets={"both": ("flux", "time"), "when": ("time",)},
+    )
+    table = conform(
+        pa.table(
+            {"time": [[1.0, 3.0, 5.0], [7.0]], "flux": [[9.0, -9.0, 1], [2]], "label": [1, 0]}
+        ),
+        schema,
+    )
+    jets = standardise(table, "both", 2, schema=schema)
+    assert jets.values.tolist() == [[4, 0], [-5, 1], [2, 3]]
+    assert jets.offsets.tolist() == [0, 2, 3]
+    assert jets.labels.tolist() == [1, 0]
+    assert standardise(table.slice(1), "when", 9, schema=schema).values.tolist() == [[3]]
+    with pytest.raises(DataError, match="the table lacks columns flux"):
+        standardise(table.drop_columns(["flux"]), "both", 2, schema=schema)

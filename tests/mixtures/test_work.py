@@ -49,7 +49,7 @@ def test_buckets_are_consecutive_blocks(train_plan, tmp_path, monkeypatch):
         (401, [(0, 100, 200), (200, 300, 400), (400, 401)]),
         (7, [(0, 7)]),
     ):
-        buckets = buckets_of(replace(train_plan, rows=rows), tmp_path, 10)
+        buckets = buckets_of(replace(train_plan, rows=rows), 7, tmp_path, 10)
         assert [bucket.edges for bucket in buckets] == edges
         assert [(bucket.first, bucket.number) for bucket in buckets] == [
             (2 * i, 10 + 2 * i) for i in range(len(edges))

@@ -1,15 +1,18 @@
+import json
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score, roc_curve
 
-from jetscale.jets.schema import FEATURE_SETS, JETCLASS
-from jetscale.models.transformer.model import JetTransformer
-from jetscale.objectives.classify import auc, evaluate, predict, rejections, scores
-from jetscale.study import ModelSize
+from jetscale.jets.schema import JETCLASS
+from jetscale.objectives.classify import CLASSIFY, auc, rejections
+
+scores = CLASSIFY.scores
 
 
 def sample(n=400, classes=10, seed=0, decimals=None):
@@ -27,9 +30,9 @@ def softmax(logits):
 def test_loss_accuracy_and_auc_equal_scikit_learn():
     logits, labels = sample()
     p, ours = softmax(logits), scores(logits, labels, JETCLASS)
-    assert ours.loss == pytest.approx(log_loss(labels, p))
-    assert ours.accuracy == pytest.approx(accuracy_score(labels, logits.argmax(1)))
-    assert ours.auc == pytest.approx(roc_auc_score(labels, p, multi_class="ovo"))
+    assert ours["loss"] == pytest.approx(log_loss(labels, p))
+    assert ours["accuracy"] == pytest.approx(accuracy_score(labels, logits.argmax(1)))
+    assert ours["auc"] == pytest.approx(roc_auc_score(labels, p, multi_class="ovo"))
 
 
 @settings(deadline=None, max_examples=30)
@@ -85,18 +88,17 @@ def test_huge_logits_do_not_overflow():
     logits = np.array([[1e4, -1e4], [-1e4, 1e4]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert scores(logits, np.array([0, 0]), ("a", "b")).loss == pytest.approx(1e4)
+        assert scores(logits, np.array([0, 0]), ("a", "b"))["loss"] == pytest.approx(1e4)
 
 
-def test_evaluation_does_not_depend_on_order_or_batch(jets_of):
-    size = ModelSize(width=8, layers=1, heads=2)
-    model = JetTransformer(size, FEATURE_SETS["kin"], 3, trunk_seed=1, head_seed=2).double()
-    data = jets_of(50)
-    rows = np.random.default_rng(1).permutation(50)
-    whole = predict(model, data)
-    np.testing.assert_allclose(predict(model, data, batch=7), whole, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(predict(model, data.take(rows)), whole[rows], rtol=1e-10, atol=1e-12)
-    a = evaluate(model, data, ("QCD", "Hbb", "Tbl"))
-    b = evaluate(model, data.take(rows), ("QCD", "Hbb", "Tbl"), batch=16)
-    assert a.loss == pytest.approx(b.loss)
-    assert (a.accuracy, a.jets) == (b.accuracy, 50)
+def test_the_loss_is_summed_cross_entropy_and_its_mean_is_the_score():
+    logits, labels = sample(50)
+    batch = SimpleNamespace(labels=torch.from_numpy(labels))
+    total = CLASSIFY.loss(torch.from_numpy(logits), batch)
+    assert float(total) == pytest.approx(50 * log_loss(labels, softmax(logits)))
+    assert scores(logits, labels, JETCLASS)["loss"] == pytest.approx(float(total) / 50)
+
+
+def test_scores_are_plain_values():
+    found = scores(*sample(), JETCLASS)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from jetscale.errors import StudyError
-from jetscale.models.transformer import flops
+from jetscale.jets.schema import FEATURE_SETS
+from jetscale.models.inputs import feature_inputs
+from jetscale.models.protocol import cumulative_training_flops
+from jetscale.models.transformer import TRANSFORMER, flops
 from jetscale.plan import expected_constituents, plan_runs, pretraining_examples
 from jetscale.study import Mixture
 
@@ -40,7 +43,7 @@ def equal_flops(study, jets=50):
 
 def test_equal_jets_are_the_default(study):
     lengths = np.full(50, 3)
-    assert pretraining_examples(study, study.mixtures[1], study.ladder[0], lengths) == 50
+    assert pretraining_examples(study, study.mixtures[1], study.ladder[0], lengths, 27) == 50
 
 
 def test_equal_flops_give_fewer_large_jets_and_more_small_ones(study):
@@ -48,10 +51,14 @@ def test_equal_flops_give_fewer_large_jets_and_more_small_ones(study):
     spent = []
     for mean in (30, 60):
         lengths = np.random.default_rng(mean).poisson(mean, 100)
-        for mixture in (Mixture(name="a", parts={"qcd": 1}), Mixture(name="b", parts={"X_*": 1})):
-            size, classes = study.ladder[1], len(mixture.labels)
-            jets = pretraining_examples(study, mixture, size, lengths)
-            cost = flops.cumulative_training_flops(size, 13, classes, lengths)
+        for mixture in (
+            Mixture(name="a", parts={"qcd": 1}),
+            Mixture(name="b", parts={"X_YY_*": 1}),
+        ):
+            size, classes = study.ladder[1], len(study.labels(mixture))
+            jets = pretraining_examples(study, mixture, size, lengths, classes)
+            features = feature_inputs(FEATURE_SETS["kinpid"])
+            cost = cumulative_training_flops(TRANSFORMER, size, features, classes, lengths)
             spent += [cost[jets - 1], cost[jets]]
             assert (jets > 50) == (mean == 30)
     assert max(spent[::2]) <= min(spent[1::2])  # one budget lies between all of them
@@ -60,5 +67,5 @@ def test_equal_flops_give_fewer_large_jets_and_more_small_ones(study):
 def test_equal_flops_need_enough_jets(study):
     with pytest.raises(StudyError, match="mixture 'qcd': its 100 pretraining jets are small"):
         pretraining_examples(
-            equal_flops(study), study.mixtures[1], study.ladder[0], np.full(100, 4)
+            equal_flops(study), study.mixtures[1], study.ladder[0], np.full(100, 4), 27
         )

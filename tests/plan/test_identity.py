@@ -43,8 +43,8 @@ def test_no_sentence_is_in_the_recipe(study):
         ("jetscale.training.VERSION", 2),
         ("jetscale.mixtures.standardise.VERSION", 2),
         ("jetscale.jets.generator.VERSION", 4),
-        ("jetscale.models.transformer.VERSION", 2),
-        ("jetscale.objectives.classify.VERSION", 2),
+        ("jetscale.models.transformer.Transformer.version", 2),
+        ("jetscale.objectives.classify.Classify.version", 2),
     ],
 )
 def test_a_version_beside_the_code_makes_another_recipe(study, monkeypatch, target, change):

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,8 @@ from jetscale.plan.identity import flatten, recipe_of
 from jetscale.plan.overview import overview
 from jetscale.study import Folders
 from jetscale.study.load import load_study
+
+QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.py"
 
 
 def test_rows_add_up_to_the_plan(real_sweep):
@@ -51,11 +54,11 @@ def test_the_recipe_is_spelled_out(real_sweep):
     plan = overview(study)
     assert plan["recipe"] == flatten(recipe_of(study))
     assert plan["recipe"]["optimiser.clip"] == study.recipe.optimiser.clip
-    assert plan["labels"] == {m.name: list(m.labels) for m in study.mixtures}
+    assert plan["labels"] == {m.name: list(study.labels(m)) for m in study.mixtures}
 
 
-def test_what_run_would_refuse_is_refused_in_the_plan(real_sweep, tmp_path):
-    study = load_study(real_sweep)
+def test_what_run_would_refuse_is_refused_in_the_plan(tmp_path):
+    study = load_study(QUICKSTART)
     folders = Folders(
         train=str(tmp_path / "a"),
         validation="b",
@@ -66,8 +69,8 @@ def test_what_run_would_refuse_is_refused_in_the_plan(real_sweep, tmp_path):
         overview(replace(study, source=folders))
 
 
-def test_the_conditions_of_pretraining_jets_are_shown(real_sweep):
-    study = load_study(real_sweep)
+def test_the_conditions_of_pretraining_jets_are_shown():
+    study = load_study(QUICKSTART)
     source = replace(study.source, pretraining=Conditions(window="jetclass2", pileup=5))
     plan = overview(replace(study, source=source))
     assert plan["pretraining"] == {"window": "jetclass2", "pileup": 5}

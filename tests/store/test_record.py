@@ -55,8 +55,7 @@ def test_plan_result_and_record_share_their_names():
     record = set(TYPES)
     ours = {f.name for f in fields(Run)} - {"size"}
     assert ours <= record
-    # curves and scores of both held-out sets are kept under `curve`, `scores` and losses
-    kept = {"training_curve", "validation_curve", "validation", "test"}
+    kept = {"validation", "test"}  # as losses and scores
     assert {f.name for f in fields(RunResult)} - kept <= record
 
 

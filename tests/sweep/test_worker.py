@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jetscale.errors import StorageError
+from jetscale.errors import StorageError, TrainingError
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
@@ -118,6 +118,18 @@ def test_a_run_without_its_trunk_fails_alone(job):
     assert "its pretraining run" in failed.why
 
 
+def test_the_first_rank_alone_writes(job, monkeypatch):
+    scratch = tuple(run for run in job.runs if run.mixture.is_scratch)
+    monkeypatch.setattr(worker.Ranks, "current", lambda: worker.Ranks(rank=1, world=2))
+    before = sorted(job.folder.path.rglob("*"))
+    failing = TrainingError("loss is nan")
+    monkeypatch.setattr(worker, "train_run", lambda *_a, **_k: (_ for _ in ()).throw(failing))
+    assert run_job(replace(job, runs=scratch)) == {"trained": 0, "failed": 1}
+    assert sorted(job.folder.path.rglob("*")) == before
+    monkeypatch.undo()
+    assert run_job(replace(job, runs=scratch)) == {"trained": 1, "failed": 0}
+
+
 def test_a_full_disk_stops_the_job(job, monkeypatch):
     def full(*_args, **_kwargs):
         raise StorageError("cannot write x: the disk is full; free some space and run again")
@@ -148,7 +160,7 @@ def test_equal_flops_decide_the_pretraining_jets(tmp_path, given):
     assert stream.rows == 60
     lengths = stream.read().lengths
     size = study.ladder[0]
-    assert record.examples == pretraining_examples(study, study.mixtures[1], size, lengths)
+    assert record.examples == pretraining_examples(study, study.mixtures[1], size, lengths, 27)
     assert record.examples != 30
     assert record.recipe["data"]["pretraining_budget"] == "flops"
 

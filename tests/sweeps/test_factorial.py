@@ -17,7 +17,7 @@ def study():
 
 @pytest.fixture(scope="module")
 def labels(study):
-    return {mixture.name: set(mixture.labels) for mixture in study.pretrained}
+    return {mixture.name: set(study.labels(mixture)) for mixture in study.pretrained}
 
 
 def test_few_labels_and_many_labels(labels):

@@ -34,7 +34,7 @@ BY_TYPE = {
 
 def kind_of(name):
     kind = TYPES[name]
-    return dict[str, object] if name in ("scores", "recipe") else kind
+    return dict[str, object] if name in ("scores", "validation_scores", "recipe") else kind
 
 
 def recorded():

@@ -1,18 +1,18 @@
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 
 from jetscale.errors import TrainingError
-from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.ragged import Ragged
-from jetscale.models.transformer.flops import training_flops
+from jetscale.models.transformer.flops import parameters, training_flops
 from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import ModelSize
 from jetscale.training.loop import train_run
+from jetscale.training.optim import peak_rate
 from jetscale.training.order import Seeds
 
 JETS = 45  # 6 batches of 8 an epoch, the last one of 5
@@ -28,7 +28,7 @@ def data(jets_of):
 
 
 def without_times(result):
-    plain = result.to_dict()
+    plain = asdict(result)
     return {k: v for k, v in plain.items() if k not in ("timings", "jets_per_second")}
 
 
@@ -37,6 +37,13 @@ def test_result_counts_what_was_done(spec_of, data):
     spec = spec_of()
     result = train_run(spec, *data)
     assert (result.examples, result.examples_seen, result.steps) == (JETS, 2 * JETS, 12)
+    assert (result.key, result.epochs, result.ranks, result.device) == ("run-a", 2, 1, "cpu")
+    assert result.peak_rate == peak_rate(spec.recipe, 8)
+    counts = parameters(spec.size, 7, 3)
+    assert (result.params, result.params_non_embedding) == (counts.total, counts.non_embedding)
+    assert result.flops_6nd == 6 * counts.non_embedding * result.constituents
+    busy = result.timings["batches"] + result.timings["steps"]
+    assert result.jets_per_second == pytest.approx(2 * JETS / busy)
     assert result.constituents == 2 * len(train.values)
     assert result.constituents <= result.tokens <= 2 * JETS * 12
     sums = {"jets": 90, "constituents_squared": 2 * int((train.lengths**2).sum())}
@@ -44,21 +51,24 @@ def test_result_counts_what_was_done(spec_of, data):
     assert result.flops_padded == training_flops(
         spec.size, 7, 3, jets=90, constituents=90 * 12, constituents_squared=90 * 144
     )
-    assert (result.validation.jets, result.test.jets) == (len(validation), len(test))
-    assert result.validation_curve[-1] == (12, result.validation.loss)
-    assert [step for step, _ in result.training_curve] == list(range(1, 13))
-    assert result.timings["total"] >= result.timings["batches"] + result.timings["steps"]
-    assert json.loads(json.dumps(result.to_dict(), allow_nan=False)) == result.to_dict()
+    assert (result.validation["jets"], result.test["jets"]) == (len(validation), len(test))
+    assert result.curve["validation_loss"][-1] == [12, result.validation["loss"]]
+    assert (result.loss, result.validation_loss) == (result.test["loss"], result.validation["loss"])
+    assert [step for step, _ in result.curve["training_loss"]] == list(range(1, 13))
+    assert result.training_loss == result.curve["training_loss"][-1][1]
+    assert result.timings["total"] >= busy
+    plain = asdict(result)
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 
 def test_training_learns_and_repeats(spec_of, jets_of):
     spec = spec_of(epochs=4)
     runs = [train_run(spec, jets_of(200), test=jets_of(200, seed=2)) for _ in range(2)]
     assert without_times(runs[0]) == without_times(runs[1])
-    assert runs[0].test.loss < 0.6 * math.log(3)
-    assert runs[0].test.auc > 0.85
+    assert runs[0].loss < 0.6 * math.log(3)
+    assert runs[0].test["auc"] > 0.85
     assert runs[0].validation is None
-    assert len(runs[0].training_curve) >= 32
+    assert len(runs[0].curve["training_loss"]) >= 32
 
 
 @pytest.mark.parametrize("stop", [1, 6, 7, 11, 12])
@@ -88,7 +98,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(spec_of, data, tmp_path, stop)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_checkpoint_of_another_cell_or_torn_is_ignored(spec_of, data, tmp_path):
+def test_checkpoint_of_another_run_or_torn_is_ignored(spec_of, data, tmp_path):
     path = tmp_path / "checkpoint.pt"
     train_run(spec_of(key="other", seed=5), *data, checkpoint=path, checkpoint_seconds=0)
     whole = without_times(train_run(spec_of(), *data))
@@ -103,7 +113,7 @@ def test_each_derived_seed_changes_the_result(spec_of, data, monkeypatch, change
     results = []
     for value in (seeds, seeds | {changed: 9}):
         monkeypatch.setattr(Seeds, "of", lambda _, value=value: Seeds(**value))
-        results.append(train_run(spec_of(), data[0], test=data[2]).test.loss)
+        results.append(train_run(spec_of(), data[0], test=data[2]).loss)
     assert results[0] != results[1]
 
 
@@ -121,7 +131,7 @@ def test_fine_tuning_starts_from_the_trunk_with_a_new_head(spec_of, data, tmp_pa
     monkeypatch.setattr(JetTransformer, "forward", spy)
     train_run(spec_of(), data[0], trunk=path)
     fresh = JetTransformer(
-        spec_of().size, FEATURE_SETS["kin"], 3, trunk_seed=1, head_seed=Seeds.of(1).head
+        spec_of().size, spec_of().features, 3, trunk_seed=1, head_seed=Seeds.of(1).head
     )
     assert all(torch.equal(started[0][f"trunk.{name}"], stored[name]) for name in stored)
     assert torch.equal(started[0]["head.weight"], fresh.head.weight)
@@ -131,15 +141,15 @@ def test_fine_tuning_starts_from_the_trunk_with_a_new_head(spec_of, data, tmp_pa
 
 def test_validation_before_the_end_stays_cheap(spec_of, jets_of):
     result = train_run(spec_of(epochs=4), jets_of(100), jets_of(50, seed=1))
-    assert [step for step, _ in result.validation_curve] == [17, 35, 52]
+    assert [step for step, _ in result.curve["validation_loss"]] == [17, 35, 52]
 
 
-def test_a_diverging_run_names_cell_step_and_rate(spec_of, jets_of):
+def test_a_diverging_run_names_run_step_and_rate(spec_of, jets_of):
     data = jets_of(40)
     values = data.values.copy()
     values[data.offsets[20]] = np.nan
     data = replace(data, values=values)
-    with pytest.raises(TrainingError, match=r"spec run-a \(d8-l1-h2\): loss is nan at step \d+ of"):
+    with pytest.raises(TrainingError, match=r"run run-a \(d8-l1-h2\): loss is nan at step \d+ of"):
         train_run(spec_of(), data)
     with pytest.raises(TrainingError, match="output is not finite at step 10 of 10, learning rate"):
         train_run(spec_of(), jets_of(40), data)
@@ -150,11 +160,11 @@ def test_a_diverging_run_names_cell_step_and_rate(spec_of, jets_of):
     [
         ({"features": "kinpid"}, "7 features, feature set 'kinpid' has 13"),
         ({"constituents": 5}, "jets of 1 to 12 constituents, needs 1 to 5"),
-        ({"classes": ("QCD", "Hbb")}, "labels 0 to 2, the spec has 2 classes"),
+        ({"classes": ("QCD", "Hbb")}, "labels 0 to 2, the run has 2 classes"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(spec_of, data, change, message):
-    with pytest.raises(TrainingError, match=f"spec run-a, train data: {message}"):
+    with pytest.raises(TrainingError, match=f"run run-a, train data: {message}"):
         train_run(spec_of(**change), *data)
 
 

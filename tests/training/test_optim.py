@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from jetscale.jets.schema import FEATURE_SETS
-from jetscale.models.transformer.model import JetTransformer, batch_of
+from jetscale.models.batch import batch_of
+from jetscale.models.inputs import feature_inputs
+from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import Controls, ModelSize
 from jetscale.training.optim import FlatAdamW, peak_rate, schedule
 
@@ -17,7 +19,12 @@ STEPS = 12
 
 
 def build():
-    return JetTransformer(SIZE, FEATURE_SETS["kin"], 3, trunk_seed=1, head_seed=2).double()
+    features = feature_inputs(FEATURE_SETS["kin"])
+    return JetTransformer(SIZE, features, 3, trunk_seed=1, head_seed=2).double()
+
+
+def optimise(model):
+    return FlatAdamW(model.trunk, model.head, CONTROLS, SIZE.width, STEPS)
 
 
 def torch_adamw(model):
@@ -34,7 +41,7 @@ def torch_adamw(model):
 
 def test_equals_torch_adamw_with_clipping(batch_jets):
     ours, theirs = build(), build()
-    optimiser = FlatAdamW(ours, CONTROLS, SIZE.width, STEPS)
+    optimiser = optimise(ours)
     oracle = torch_adamw(theirs)
     batch = batch_of(batch_jets([3, 5, 4, 6]), ours.head.bias)
     norms = []
@@ -56,7 +63,7 @@ def test_equals_torch_adamw_with_clipping(batch_jets):
 def test_parameters_and_gradients_share_the_flat_vectors(batch_jets):
     model = build()
     before = [p.detach().clone() for p in model.parameters()]
-    optimiser = FlatAdamW(model, CONTROLS, SIZE.width, STEPS)
+    optimiser = optimise(model)
     assert all(map(torch.equal, before, model.parameters()))
     batch = batch_of(batch_jets([3, 5]), model.head.bias)
     functional.cross_entropy(model(batch), batch.labels).backward()
@@ -68,7 +75,7 @@ def test_parameters_and_gradients_share_the_flat_vectors(batch_jets):
 
 def test_only_matrices_decay():
     model = build()
-    optimiser = FlatAdamW(model, CONTROLS, SIZE.width, STEPS)
+    optimiser = optimise(model)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimiser.step(1)  # gradients are zero: decay is all that moves
     for name, p in model.named_parameters():
@@ -79,10 +86,10 @@ def test_only_matrices_decay():
 
 def test_restored_state_continues_alike():
     first, second = build(), build()
-    a = FlatAdamW(first, CONTROLS, SIZE.width, STEPS)
+    a = optimise(first)
     a.gradient.normal_(generator=torch.Generator().manual_seed(1))
     a.step(0)
-    b = FlatAdamW(second, CONTROLS, SIZE.width, STEPS)
+    b = optimise(second)
     b.restore({name: tensor.clone() for name, tensor in a.state().items()})
     for optimiser in (a, b):
         optimiser.gradient.fill_(0.5)

@@ -12,9 +12,11 @@ from jetscale.training.loop import train_run
 
 SCRIPT = """
 import json, sys
+from dataclasses import asdict
 import numpy as np
 from torch import distributed
 from jetscale.mixtures.ragged import Ragged
+from jetscale.models.inputs import FeatureInput
 from jetscale.study import Controls, ModelSize
 from jetscale.training.loop import train_run
 from jetscale.training.spec import RunSpec
@@ -26,18 +28,25 @@ distributed.init_process_group(
 )
 data = Ragged(**np.load(folder / "jets.npz"))
 plain = json.loads((folder / "spec.json").read_text())
-plain["size"] = ModelSize(**plain["size"])
-plain["controls"] = Controls(**plain["controls"])
-plain["classes"] = tuple(plain["classes"])
+flat = {k: v for group in plain.pop("recipe").values() if isinstance(group, dict)
+        for k, v in group.items()}
+spec = RunSpec(
+    **plain | {
+        "size": ModelSize(**plain["size"]),
+        "features": tuple(FeatureInput(**feature) for feature in plain["features"]),
+        "classes": tuple(plain["classes"]),
+    },
+    recipe=Controls(**flat),
+)
 result = train_run(
-    RunSpec(**plain),
+    spec,
     data,
     data,
     checkpoint=folder / f"checkpoint{rank}.pt",
     checkpoint_seconds=0,
     save_trunk=folder / f"trunk{rank}.pt",
 )
-(folder / f"result{rank}.json").write_text(json.dumps(result.to_dict()))
+(folder / f"result{rank}.json").write_text(json.dumps(asdict(result)))
 distributed.destroy_process_group()
 """
 
@@ -45,7 +54,7 @@ distributed.destroy_process_group()
 @pytest.mark.integration
 def test_two_ranks_equal_one(spec_of, jets_of, tmp_path):
     spec, data = spec_of(), jets_of(41)  # the last batch of an epoch has 1 jet for 2 ranks
-    alone = train_run(spec, data, data).to_dict()
+    alone = dataclasses.asdict(train_run(spec, data, data))
     np.savez(tmp_path / "jets.npz", values=data.values, offsets=data.offsets, labels=data.labels)
     (tmp_path / "spec.json").write_text(json.dumps(dataclasses.asdict(spec)))
     processes = [
@@ -57,7 +66,9 @@ def test_two_ranks_equal_one(spec_of, jets_of, tmp_path):
     for result in results:
         assert result["ranks"] == 2
         assert result["validation"]["loss"] == pytest.approx(alone["validation"]["loss"], rel=1e-4)
-        assert np.allclose(result["training_curve"], alone["training_curve"], rtol=1e-4)
+        assert np.allclose(
+            result["curve"]["training_loss"], alone["curve"]["training_loss"], rtol=1e-4
+        )
     assert results[0]["validation"] == results[1]["validation"]
     written = sorted(path.name for path in tmp_path.glob("*.pt"))
     assert written == ["checkpoint0.pt", "trunk0.pt"]

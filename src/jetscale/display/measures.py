@@ -15,11 +15,7 @@ _LABELS = {"labels_q0": "labels", "labels_q1": "effective", "labels_q2": "common
 _SPREAD = {"vendi": "Vendi score", "dimension": "dimension"}
 _DISTANCE = {"auc": "AUC", "mmd2": "1000 MMD^2", "sliced_w1": "sliced W1"}
 _SPACES = {"observables": "jet observables", "constituents": "constituents"}
-_TRANSFER = {
-    "logme": "1000 LogME",
-    "probe_accuracy": "accuracy %",
-    "probe_auc": "AUC %",
-}
+_TRANSFER = {"logme": "1000 LogME", "probe_accuracy": "accuracy %", "probe_auc": "AUC %"}
 _FACTORS = {"mmd2": 1000, "logme": 1000, "probe": 100}
 
 

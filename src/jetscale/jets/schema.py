@@ -8,10 +8,11 @@ sign(jet_eta) (eta - jet_eta).
 
 import fnmatch
 import hashlib
-from collections.abc import Collection
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jetscale.errors import DataError, StudyError, unknown
+from jetscale.jets.example import Feature, Schema, check_names
 
 ROLES = ("pretrain", "train", "validation", "test")
 
@@ -92,7 +93,69 @@ CORPORA = {
     "jetnet": JETNET,
     "unlabelled": UNLABELLED,
 }
-"""Corpus to its class names in label order."""
+"""Built-in corpus to its class names in label order; any other has them in its manifest."""
+
+
+FEATURES = {
+    feature.name: feature
+    for feature in (
+        Feature(name="part_pt_log", inputs=("part_px", "part_py"), mean=1.7, scale=1 / 0.7),
+        Feature(name="part_e_log", inputs=("part_energy",), mean=2.0, scale=1 / 0.7),
+        Feature(
+            name="part_logptrel",
+            inputs=("part_px", "part_py", "jet_pt"),
+            mean=-4.7,
+            scale=1 / 0.7,
+        ),
+        Feature(
+            name="part_logerel", inputs=("part_energy", "jet_energy"), mean=-4.7, scale=1 / 0.7
+        ),
+        Feature(name="part_deltaR", inputs=("part_deta", "part_dphi"), mean=0.2, scale=1 / 4.0),
+        Feature(name="part_charge", mean=None),
+        Feature(name="part_isChargedHadron", mean=None),
+        Feature(name="part_isNeutralHadron", mean=None),
+        Feature(name="part_isPhoton", mean=None),
+        Feature(name="part_isElectron", mean=None),
+        Feature(name="part_isMuon", mean=None),
+        Feature(name="part_d0", inputs=("part_d0val",), mean=None),
+        Feature(name="part_d0err", low=0.0, high=1.0),
+        Feature(name="part_dz", inputs=("part_dzval",), mean=None),
+        Feature(name="part_dzerr", low=0.0, high=1.0),
+        Feature(name="part_deta", mean=None),
+        Feature(name="part_dphi", mean=None),
+    )
+}
+"""The published model inputs of jets by name, in the published order."""
+
+_NAMES = tuple(FEATURES)
+FEATURE_SETS = {
+    "kin": _NAMES[:5] + _NAMES[15:],
+    "kinpid": _NAMES[:11] + _NAMES[15:],
+    "full": _NAMES,
+}
+
+JETS = Schema(
+    noun="jet",
+    lists={
+        **dict.fromkeys(PART_FLOATS, "float"),
+        **dict.fromkeys(PART_INTS, "int"),
+        **dict.fromkeys(PART_FLAGS, "flag"),
+    },
+    scalars={
+        **dict.fromkeys(JET_FLOATS, "float"),
+        **dict.fromkeys(JET_INTS, "int"),
+        EVENT: "int64",
+    },
+    required=("jet_nparticles", "jet_label"),
+    label="jet_label",
+    count="jet_nparticles",
+    features=tuple(FEATURES.values()),
+    feature_sets=FEATURE_SETS,
+    # median and width of the multiplicity of JetClass-like jets
+    typical_length=42.0,
+    length_spread=0.38,
+)
+"""What a jet is; a shard holds those of the columns that its source has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +166,19 @@ class Part:
     corpus: str
     labels: tuple[str, ...]
     """Class names of this part, in corpus order."""
+    classes: tuple[str, ...] = JETCLASS2
+    """All class names of the corpus."""
+
+    @property
+    def origin(self) -> str:
+        """Whose labels they are: ``jetclass2``, or the folder or corpus of a user's own.
+
+        Examples
+        --------
+        >>> part_named("X_bb,X_cc").origin
+        'jetclass2'
+        """
+        return "jetclass2" if is_jetclass2(self.name) else split_own(self.name)[0]
 
     @property
     def slug(self) -> str:
@@ -120,17 +196,60 @@ PARTS = {
 """The parts that the files of JetClass-II come in."""
 
 
-def classes_of(corpus: str) -> tuple[str, ...]:
-    """Class names of a corpus in label order; raises DataError for an unknown corpus."""
-    if corpus not in CORPORA:
-        raise DataError(unknown("corpus", corpus, CORPORA))
-    return CORPORA[corpus]
+def classes_of(corpus: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Class names of a corpus in label order: those of a built-in one, or those given.
+
+    Raises
+    ------
+    DataError
+        The corpus is not built in and no classes are given, or not those it has; or a name is
+        unusable.
+    """
+    check_names("corpus", (corpus,))
+    if given is None:
+        if corpus not in CORPORA:
+            raise DataError(
+                f"{unknown('corpus', corpus, CORPORA)}; a corpus of your own needs classes=(...)"
+            )
+        return CORPORA[corpus]
+    classes = check_names("class", given)
+    if classes != CORPORA.get(corpus, classes):
+        raise DataError(
+            f"corpus {corpus!r} has classes of its own, {', '.join(CORPORA[corpus][:3])}...; "
+            "give yours another name"
+        )
+    return classes
+
+
+def spell(part: str) -> tuple[str, tuple[str, ...]]:
+    """Corpus and patterns of a part as it is written: ``corpus:pattern,pattern`` or one of them.
+
+    Examples
+    --------
+    >>> spell("mysim: tau*,b"), spell("X_cc,X_bb"), spell("mysim")
+    (('mysim', ('b', 'tau*')), ('', ('X_bb', 'X_cc')), ('', ('mysim',)))
+    """
+    corpus, _, labels = part.rpartition(":")
+    return corpus.strip(), tuple(sorted({pattern.strip() for pattern in labels.split(",")}))
+
+
+def match(part: str, patterns: Iterable[str], classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes that shell patterns choose, in corpus order.
+
+    ``*`` is any text, ``?`` a letter, ``[bc]`` one of these; raises StudyError for a pattern that
+    matches none.
+    """
+    chosen: set[str] = set()
+    for pattern in patterns:
+        found = fnmatch.filter(classes, pattern)
+        if not found:
+            raise StudyError(f"part {part!r}: {unknown('part or label', pattern, classes)}")
+        chosen.update(found)
+    return tuple(label for label in classes if label in chosen)
 
 
 def part_named(name: str) -> Part:
-    """A part of JetClass-II: one of `PARTS`, or labels joined by commas.
-
-    Labels may be shell patterns: ``*`` is any text, ``?`` a letter, ``[bc]`` one of these.
+    """A part of JetClass-II: one of `PARTS`, or labels and shell patterns joined by commas.
 
     Raises
     ------
@@ -142,107 +261,40 @@ def part_named(name: str) -> Part:
     >>> part_named("X_bb,QCD_bc*").labels
     ('X_bb', 'QCD_bccss', 'QCD_bccs', 'QCD_bcc', 'QCD_bcss', 'QCD_bcs', 'QCD_bc')
     """
-    if name.strip() in PARTS:
-        return PARTS[name.strip()]
-    patterns = sorted({pattern.strip() for pattern in name.split(",")})
-    chosen: set[str] = set()
+    corpus, patterns = spell(name)
+    if not corpus and len(patterns) == 1 and patterns[0] in PARTS:
+        return PARTS[patterns[0]]
     for pattern in patterns:
-        found = fnmatch.filter(JETCLASS2, pattern)
         if pattern in PARTS:
             raise StudyError(
                 f"part {name!r}: {pattern!r} is a part of its own; give it a weight of its own"
             )
-        if not found:
+        if corpus or not fnmatch.filter(JETCLASS2, pattern):
             known = (*PARTS, *JETCLASS2)
-            raise StudyError(unknown("part or label", pattern, known))
-        chosen.update(found)
-    labels = tuple(label for label in JETCLASS2 if label in chosen)
+            raise StudyError(unknown("part or label", name if corpus else pattern, known))
+    labels = match(name, patterns, JETCLASS2)
     return Part(name=",".join(patterns), corpus="jetclass2", labels=labels)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feature:
-    """One model input: value = clip((x - shift) * factor, low, high), or x as it is.
+def is_jetclass2(part: str) -> bool:
+    """True for what `part_named` knows; other parts are folders or corpora of a user's own.
 
-    ``shift`` None means no transform and no clip, as in the published configurations
-    (particle_transformer, ``JetClass_full.yaml``).
+    Examples
+    --------
+    >>> is_jetclass2("X_YY_*tau*"), is_jetclass2("mysim"), is_jetclass2("mysim:tau*")
+    (True, False, False)
     """
-
-    name: str
-    inputs: tuple[str, ...] = ()
-    """Columns of the schema it is made from; none given means the column of its own name."""
-    shift: float | None = None
-    factor: float = 1.0
-    low: float = -5.0
-    high: float = 5.0
+    corpus, patterns = spell(part)
+    return not corpus and all(p in PARTS or fnmatch.filter(JETCLASS2, p) for p in patterns)
 
 
-FEATURES = {
-    feature.name: feature
-    for feature in (
-        Feature(name="part_pt_log", inputs=("part_px", "part_py"), shift=1.7, factor=0.7),
-        Feature(name="part_e_log", inputs=("part_energy",), shift=2.0, factor=0.7),
-        Feature(
-            name="part_logptrel",
-            inputs=("part_px", "part_py", "jet_pt"),
-            shift=-4.7,
-            factor=0.7,
-        ),
-        Feature(name="part_logerel", inputs=("part_energy", "jet_energy"), shift=-4.7, factor=0.7),
-        Feature(name="part_deltaR", inputs=("part_deta", "part_dphi"), shift=0.2, factor=4.0),
-        Feature(name="part_charge"),
-        Feature(name="part_isChargedHadron"),
-        Feature(name="part_isNeutralHadron"),
-        Feature(name="part_isPhoton"),
-        Feature(name="part_isElectron"),
-        Feature(name="part_isMuon"),
-        Feature(name="part_d0", inputs=("part_d0val",)),
-        Feature(name="part_d0err", shift=0.0, factor=1.0, low=0.0, high=1.0),
-        Feature(name="part_dz", inputs=("part_dzval",)),
-        Feature(name="part_dzerr", shift=0.0, factor=1.0, low=0.0, high=1.0),
-        Feature(name="part_deta"),
-        Feature(name="part_dphi"),
-    )
-}
+def split_own(part: str) -> tuple[str, tuple[str, ...]]:
+    """Corpus or folder, and patterns, of a part of a user's own.
 
-_NAMES = tuple(FEATURES)
-FEATURE_SETS = {
-    "kin": _NAMES[:5] + _NAMES[15:],
-    "kinpid": _NAMES[:11] + _NAMES[15:],
-    "full": _NAMES,
-}
-
-
-def features_of(feature_set: str) -> tuple[Feature, ...]:
-    """The features of a set in published order; raises StudyError for an unknown set."""
-    if feature_set not in FEATURE_SETS:
-        raise StudyError(unknown("feature set", feature_set, FEATURE_SETS))
-    return tuple(FEATURES[name] for name in FEATURE_SETS[feature_set])
-
-
-def inputs_of(feature_set: str) -> tuple[str, ...]:
-    """Columns that a feature set is made from, without the label; StudyError as `features_of`."""
-    features = features_of(feature_set)
-    return tuple(dict.fromkeys(c for f in features for c in f.inputs or (f.name,)))
-
-
-def check_columns(present: Collection[str], feature_set: str, where: str) -> None:
-    """Raise DataError if a feature set needs columns that are absent; says which set would work.
-
-    Parameters
-    ----------
-    present
-        Names of the columns there are.
-    feature_set
-        ``kin``, ``kinpid`` or ``full``.
-    where
-        The folder or file, for the message.
+    Examples
+    --------
+    >>> split_own("mysim"), split_own("mysim:tau*")
+    (('mysim', ('*',)), ('mysim', ('tau*',)))
     """
-    absent = [name for name in inputs_of(feature_set) if name not in present]
-    if not absent:
-        return
-    works = [name for name in FEATURE_SETS if set(inputs_of(name)) <= set(present)]
-    fix = f"use the features {works[-1]!r}" if works else "no feature set works with these jets"
-    raise DataError(
-        f"{where} lacks columns {', '.join(absent)}, which features {feature_set!r} need; {fix}"
-    )
+    corpus, patterns = spell(part)
+    return (corpus, patterns) if corpus else (",".join(patterns), ("*",))

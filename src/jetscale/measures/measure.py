@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from jetscale.jets import schema
 from jetscale.jets.arrays import Floats
-from jetscale.jets.schema import features_of
 from jetscale.measures import alignment, diversity
 from jetscale.measures.axes import axes_of
 from jetscale.measures.result import DOWNSTREAM, MeasureTable, Row, Value
@@ -79,7 +79,7 @@ def measure_study(
     downstream = rows.pop(DOWNSTREAM)
     # what equally many jets cost depends on how long they are
     limit = study.recipe.data.constituents
-    lengths = ", ".join(
+    lengths = f"mean constituents per jet, cut at {limit}: " + ", ".join(
         f"{name} {np.minimum(s.table['jet_nparticles'].to_numpy(), limit).mean():.1f}"
         for name, s in {**samples.mixtures, DOWNSTREAM: samples.downstream}.items()
     )
@@ -89,11 +89,7 @@ def measure_study(
         downstream=downstream,
         mixtures=rows,
         axes=axes_of(rows),
-        notes=(
-            *notes(samples.jets),
-            f"mean constituents per jet, cut at {limit}: {lengths}",
-            *remarks,
-        ),
+        notes=(*notes(samples.jets), lengths, *remarks),
         sentences=SENTENCES,
     )
 
@@ -103,7 +99,7 @@ def embed_samples(samples: Samples, recipe: Recipe) -> dict[str, list[Floats]]:
     sets = [samples.reference, samples.downstream, *samples.mixtures.values()]
     tables = [sample.table for sample in sets]
     streams = [model_inputs(table, recipe) for table in tables]
-    features = [feature.name for feature in features_of(recipe.data.features)]
+    features = [feature.name for feature in schema.JETS.features_of(recipe.data.features)]
     embed = ConstituentWaves(streams[0], features).embed
     return dict(zip(SPACES, (observables(tables), [embed(jets) for jets in streams]), strict=True))
 

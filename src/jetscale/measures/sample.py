@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jetscale.errors import MissingExtra, StudyError
-from jetscale.jets.schema import classes_of
+from jetscale.jets.schema import JETS
 from jetscale.jets.shards.manifest import check_roles
 from jetscale.mixtures.assemble import open_pools
 from jetscale.mixtures.inputs import pretraining_stream, stream_plans
@@ -105,6 +105,11 @@ def check_measurable(study: Study, jets: int) -> None:
     """
     if find_spec("sklearn") is None:
         raise MissingExtra("scikit-learn", "measure")
+    if study.schema != JETS:
+        raise StudyError(
+            f"study {study.name!r} is about {study.noun}s; diversity and alignment are measured in "
+            "observables of jets, so `measure` is for jets alone"
+        )
     if not study.pretrained:
         raise StudyError(
             f"study {study.name!r} has no mixture besides scratch; there is nothing to measure"
@@ -147,7 +152,7 @@ def _read(plan: StreamPlan) -> pa.Table:
 def _label_counts(plan: StreamPlan) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for pool, table, _ in _draw(plan, ["jet_label"]):
-        classes = classes_of(pool.manifest.corpus)
+        classes = pool.manifest.classes
         labels, number = np.unique(table["jet_label"].to_numpy(), return_counts=True)
         counts.update({classes[i]: int(n) for i, n in zip(labels, number, strict=True)})
     return dict(counts)
@@ -162,7 +167,7 @@ def _draw(plan: StreamPlan, columns: list[str] | None) -> Iterator[tuple[Pool, p
     available = {name: pool.available for name, pool in pools.items()}
     for name, drawn in slots(plan.quotas, available, plan.seed, plan.name):
         pool = pools[name]
-        wanted = np.array([label in pool.labels for label in classes_of(pool.manifest.corpus)])
+        wanted = np.array([label in pool.labels for label in pool.manifest.classes])
         tables, positions, start = [], [], 0
         for path in map(pool.manifest.path, pool.manifest.shards):
             try:

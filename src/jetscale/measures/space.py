@@ -92,7 +92,7 @@ class ConstituentWaves:
         waves = np.cos(scaled @ self._waves + self._phases)
         # undo the standardisation of ln(pT / jet pT), but for its clipping
         rule = FEATURES["part_logptrel"]
-        share = np.exp(jets.values[:, self._share] / rule.factor + (rule.shift or 0.0))
+        share = np.exp(jets.values[:, self._share] / rule.factor + (rule.mean or 0.0))
         share = share / np.repeat(np.add.reduceat(share, starts), lengths)
         by_share = np.add.reduceat(waves * share[:, None], starts)
         evenly = np.add.reduceat(waves, starts) / lengths[:, None]

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from jetscale.jets.schema import FEATURE_SETS
 from jetscale.measures.alignment import FOLDS
 from jetscale.measures.result import DOWNSTREAM, Value
 from jetscale.measures.sample import model_inputs, read_stream
 from jetscale.measures.transfer import transfer
 from jetscale.mixtures.inputs import Progress
+from jetscale.models.inputs import feature_inputs
 from jetscale.plan import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
@@ -59,11 +61,12 @@ def measure_trunks(
     )
     from jetscale.training.embed import pooled_vectors  # torch, only where there are trunks
 
+    features = feature_inputs(FEATURE_SETS[study.recipe.data.features])
     out: dict[str, dict[str, dict[str, Value]]] = {}
     for done, ((name, size), weights) in enumerate(trunks.items()):
         progress("measuring trunks", done, len(trunks))
         vectors = [
-            pooled_vectors(jets, size, study.recipe, seed=seed, trunk=trunk)
+            pooled_vectors(jets, size, study.recipe, features, seed=seed, trunk=trunk)
             for seed, trunk in sorted(weights.items())
         ]
         out.setdefault(name, {})[size.name] = transfer(vectors, jets.labels, _SEED)

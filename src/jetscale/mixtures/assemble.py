@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from jetscale.digests import digest
 from jetscale.errors import DataError
-from jetscale.jets.schema import check_columns, classes_of, features_of
+from jetscale.jets.schema import JETS
 from jetscale.jets.shards.manifest import check_roles, open_shards
 from jetscale.mixtures import stream
 from jetscale.mixtures.shuffle import Row, write_blocks, write_runs
@@ -46,6 +46,12 @@ class _Task:
     recipe: Mapping[str, Any]
     folder: Path
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the model inputs, in order."""
+        schema = next(iter(self.pools.values())).manifest.schema
+        return tuple(feature.name for feature in schema.features_of(self.plan.features))
+
 
 def open_pools(plan: StreamPlan) -> dict[str, Pool]:
     """The sources that give jets to a plan, opened and checked, by name.
@@ -60,14 +66,14 @@ def open_pools(plan: StreamPlan) -> dict[str, Pool]:
     for name in sorted(plan.quotas):
         source = plan.sources[name]
         manifest = open_shards(source.folder.resolve())
-        strange = [label for label in source.labels if label not in classes_of(manifest.corpus)]
+        strange = [label for label in source.labels if label not in manifest.classes]
         if strange:
             raise DataError(
                 f"stream {plan.name!r}: source {name!r} wants class {strange[0]!r}, which corpus "
                 f"{manifest.corpus!r} of {source.folder} does not have"
             )
         pools[name] = Pool(manifest=manifest, labels=tuple(source.labels))
-        check_columns(manifest.columns, plan.features, str(manifest.folder))
+        manifest.schema.check_columns(manifest.columns, plan.features, str(manifest.folder))
     for (a, first), (b, second) in combinations(pools.items(), 2):
         if first.overlaps(second):
             raise DataError(
@@ -79,12 +85,20 @@ def open_pools(plan: StreamPlan) -> dict[str, Pool]:
                 f"stream {plan.name!r}: role of {a!r} is {first.manifest.role!r}, of {b!r} "
                 f"{second.manifest.role!r}; a stream has one role"
             )
+        if first.manifest.schema != second.manifest.schema:
+            raise DataError(
+                f"stream {plan.name!r}: {first.manifest.folder} and {second.manifest.folder} have "
+                "different features; a stream needs one set of inputs"
+            )
     return pools
 
 
 def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
     """Everything that decides the content of a stream, and no path."""
     scaling = {} if plan.scale_pt is None else {"scale_pt": plan.scale_pt}
+    schema = next(iter(pools.values())).manifest.schema
+    # what columns of jets become is fixed by FORMAT; other fields say it themselves
+    inputs = {} if schema == JETS else {"inputs": schema.to_dict()}
     return {
         "format": stream.FORMAT,
         "rows": plan.rows,
@@ -103,6 +117,7 @@ def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
             for name, pool in pools.items()
         },
         **scaling,
+        **inputs,
     }
 
 
@@ -151,7 +166,7 @@ def _make(tasks: list[_Task], run: Run, progress: Progress | None) -> None:
         for task, folder in zip(tasks, folders, strict=True):
             folder.mkdir()
             jobs += jobs_of(task.plan, task.pools, folder)
-            buckets += buckets_of(task.plan, folder, first)
+            buckets += buckets_of(task.plan, len(task.features), folder, first)
             spans.append(range(first, buckets[-1].number + len(buckets[-1].edges) - 1))
             first = spans[-1].stop
         blocks = _shuffle(jobs, buckets, run, progress)
@@ -161,7 +176,7 @@ def _make(tasks: list[_Task], run: Run, progress: Progress | None) -> None:
                 folder,
                 [blocks[number] for number in span],
                 recipe=task.recipe,
-                features=tuple(feature.name for feature in features_of(task.plan.features)),
+                features=task.features,
                 labels=task.plan.labels,
                 constituents=task.plan.constituents,
             )

@@ -1,10 +1,10 @@
-"""The jets a study reads: shard folders made or checked, and the streams planned from them.
+"""The examples a study reads: shard folders made or checked, and the streams planned from them.
 
 Simulated shards are named by what decides their content, so two studies with the same source share
 them and a finished folder is never made again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,14 @@ from jetscale.jets.generator.conditions import Conditions
 from jetscale.jets.production.production import check_packages
 from jetscale.jets.production.simulation import simulate_shards
 from jetscale.jets.production.workers import simulation_workers
-from jetscale.jets.schema import check_columns, part_named
+from jetscale.jets.schema import part_named
 from jetscale.jets.shards import open_shards
+from jetscale.mixtures.declared import Progress as Progress
+from jetscale.mixtures.declared import ensure_declared
 from jetscale.mixtures.stream import Source, StreamPlan, open_stream
 from jetscale.plan.cost import pretraining_examples
 from jetscale.plan.identity import part_pools
-from jetscale.study import Folders, Mixture, Simulated, Study
-
-Progress = Callable[[str, int, int], None]  # what, done, total
+from jetscale.study import Declared, Folders, Mixture, Simulated, Study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +84,17 @@ def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) ->
     Raises
     ------
     DataError
-        A folder has another role or corpus than the study uses it for, too few jets, or is damaged.
+        A folder has another role or corpus than the study uses it for, too few examples, or is
+        damaged; or a declared simulator fails.
     MissingExtra
         Jets must be simulated and the simulation packages are not installed.
     """
-    if isinstance(study.source, Folders):
-        return given_folders(study, study.source)
-    requests = shard_requests(study, study.source)
+    source = study.source
+    if isinstance(source, Folders):
+        return given_folders(study, source)
+    if isinstance(source, Declared):
+        return ensure_declared(study, source, home, workers, progress)
+    requests = shard_requests(study, source)
     missing = [request for request in requests if not request.folder(home).is_dir()]
     if missing:
         _simulate(missing, home, workers, progress)
@@ -101,8 +105,13 @@ def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) ->
 
 
 def _simulate(requests: list[ShardRequest], home: Path, workers: int, progress: Progress) -> None:
+    """Make jets with Pythia, all requests on the same worker processes."""
     total, made = sum(request.jets for request in requests), 0
     check_packages()
+
+    def report(before: int, done: int, _wanted: int) -> None:
+        progress("simulating jets", before + done, total)
+
     with simulation_workers(workers) as shared:
         for request in requests:
             shared.start_overlay(request.seed, request.role, request.conditions)
@@ -117,17 +126,13 @@ def _simulate(requests: list[ShardRequest], home: Path, workers: int, progress: 
                 workers=workers,
                 conditions=request.conditions,
                 shared=shared,
-                progress=partial(_report, progress, made, total),
+                progress=partial(report, made),
             )
             made += request.jets
 
 
-def _report(progress: Progress, before: int, total: int, done: int, _wanted: int) -> None:
-    progress("simulating jets", before + done, total)
-
-
 def given_folders(study: Study, source: Folders) -> dict[str, Path]:
-    """Folders of a study by role and part, checked for role, corpus, columns and number of jets.
+    """Folders of a study by role and part, checked for role, corpus, columns and number.
 
     Raises
     ------
@@ -135,31 +140,40 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
         One of them does not fit the study, or is damaged.
     """
     recipe, folders = study.recipe, {}
+    schema = source.schema
     needs = {
         "train": max(study.data_sizes),
         "validation": recipe.evaluation.validation_jets,
         "test": recipe.evaluation.test_jets,
     }
-    for role, need in needs.items():
-        folders[role] = Path(getattr(source, role))
-        manifest = open_shards(folders[role], role=role, corpus=source.corpus)
-        check_columns(manifest.columns, recipe.data.features, str(manifest.folder))
-        _check_enough(study, folders[role], manifest.rows, need, f"{role} jets")
+    found = [(role, role, source.open(role), need) for role, need in needs.items()]
     for part, need in part_pools(study).items():
-        folder = folders[f"pretrain-{part}"] = Path(str(source.folder_of(part)))
-        manifest = open_shards(folder, role="pretrain", corpus=part_named(part).corpus)
-        check_columns(manifest.columns, recipe.data.features, str(manifest.folder))
-        rows = sum(manifest.label_counts.get(label, 0) for label in part_named(part).labels)
-        _check_enough(study, folder, rows, need, f"{part} jets")
+        manifest = open_shards(Path(source.folder_of(part)), role="pretrain")
+        found.append((f"pretrain-{part}", part, manifest, need))
+    for name, what, manifest, need in found:
+        where = str(manifest.folder)
+        if manifest.schema != schema:
+            raise DataError(
+                f"{where} holds {manifest.schema.noun}s with other features than the training "
+                f"folder {source.train}; a trunk needs the same inputs before and after"
+            )
+        schema.check_columns(manifest.columns, recipe.data.features, where)
+        rows = manifest.rows
+        if name != what:
+            wanted = source.part(what)
+            if manifest.corpus != wanted.corpus:
+                raise DataError(
+                    f"{where}: corpus is {manifest.corpus!r}, part {what!r} needs "
+                    f"{wanted.corpus!r}; use another folder, or a name of your own for the part"
+                )
+            rows = sum(manifest.label_counts.get(label, 0) for label in wanted.labels)
+        if rows < need:
+            raise DataError(
+                f"study {study.name!r} takes {need} {what} {schema.noun}s, {where} has {rows}; "
+                f"lower the size in the sweep file or add {schema.noun}s"
+            )
+        folders[name] = manifest.folder
     return folders
-
-
-def _check_enough(study: Study, folder: Path, rows: int, need: int, what: str) -> None:
-    if rows < need:
-        raise DataError(
-            f"study {study.name!r} takes {need} {what}, {folder} has {rows}; lower the size in the "
-            "sweep file or add jets"
-        )
 
 
 def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
@@ -177,12 +191,13 @@ def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
         "validation": ("validation", recipe.evaluation.validation_jets),
         "test": ("test", recipe.evaluation.test_jets),
     }
+    classes = study.classes
     plans = [
         StreamPlan(
             name=name,
-            sources={role: Source(folder=shards[role], labels=study.classes, weight=1.0)},
+            sources={role: Source(folder=shards[role], labels=classes, weight=1.0)},
             rows=rows,
-            labels=study.classes,
+            labels=classes,
             features=recipe.data.features,
             constituents=recipe.data.constituents,
             scale_pt=recipe.data.scale_pt,
@@ -194,17 +209,18 @@ def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
 
 
 def _mixture_plan(study: Study, mixture: Mixture, shards: dict[str, Path]) -> StreamPlan:
+    parts = study.parts(mixture)
     return StreamPlan(
         name=pretraining_stream(mixture),
         sources={
             part: Source(
-                folder=shards[f"pretrain-{part}"], labels=part_named(part).labels, weight=weight
+                folder=shards[f"pretrain-{part}"], labels=parts[part].labels, weight=weight
             )
             for part, weight in mixture.parts.items()
             if f"pretrain-{part}" in shards  # a tiny weight may be less than one jet
         },
         rows=study.recipe.data.pretraining_pool,
-        labels=mixture.labels,
+        labels=study.labels(mixture),
         features=study.recipe.data.features,
         constituents=study.recipe.data.constituents,
         scale_pt=study.recipe.data.scale_pt,
@@ -234,5 +250,6 @@ def check_budgets(study: Study, streams: Mapping[str, Path]) -> None:
     for mixture in study.pretrained:
         blocks = open_stream(streams[pretraining_stream(mixture)]).iter_blocks()
         lengths = np.concatenate([block.lengths for block in blocks])
+        classes = len(study.labels(mixture))
         for size in study.ladder:
-            pretraining_examples(study, mixture, size, lengths)
+            pretraining_examples(study, mixture, size, lengths, classes)

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError, StorageError
-from jetscale.jets.schema import features_of
 from jetscale.jets.shards.manifest import check_shard
 from jetscale.mixtures.quota import NOT_DRAWN
 from jetscale.mixtures.ragged import Ragged
@@ -48,7 +47,8 @@ def write_runs(job: Job) -> list[Row]:
         raise StorageError(f"{scratch} is not on this node; use a folder that all nodes share")
     if job.check:
         check_shard(job.manifest, job.shard)
-    run = _Run(path=scratch / job.runs, n_features=len(features_of(job.plan.features)))
+    features = job.manifest.schema.features_of(job.plan.features)
+    run = _Run(path=scratch / job.runs, n_features=len(features))
     for positions, jets in _drawn(job):
         run.add(positions, jets)
     run.flush()
@@ -92,11 +92,11 @@ class _Run:
 def _drawn(job: Job) -> Iterator[tuple[NDArray[np.uint32], Ragged]]:
     """Positions and standardised jets of the shard's row groups."""
     slots = np.load(job.slots, mmap_mode="r")[job.eligible.start : job.eligible.stop]
-    seen, rows = 0, 0
+    seen, rows, label = 0, 0, job.manifest.schema.label
     try:
         with pq.ParquetFile(job.path) as file:
             for group in range(file.num_row_groups):
-                stored = _read(file, group, ["jet_label"])["jet_label"].to_numpy()
+                stored = _read(file, group, [label])[label].to_numpy()
                 eligible = np.flatnonzero(job.labels[stored] >= 0)
                 mine = slots[seen : seen + len(eligible)]
                 seen, rows = seen + len(eligible), rows + len(stored)
@@ -122,11 +122,11 @@ def _read(file: pq.ParquetFile, group: int, names: Sequence[str]) -> pa.Table:
 
 def _jets(job: Job, file: pq.ParquetFile, group: int, rows: NDArray[np.int64]) -> Ragged:
     """The standardised jets ``rows`` of a row group, with the labels of the stream."""
-    plan = job.plan
-    raw = _read(file, group, columns_for(plan.features))
+    plan, schema = job.plan, job.manifest.schema
+    raw = _read(file, group, columns_for(plan.features, schema))
     if len(rows) < raw.num_rows:
         raw = raw.take(rows)
-    jets = standardise(raw, plan.features, plan.constituents, scale_pt=plan.scale_pt)
+    jets = standardise(raw, plan.features, plan.constituents, scale_pt=plan.scale_pt, schema=schema)
     return Ragged(values=jets.values, offsets=jets.offsets, labels=job.labels[jets.labels])
 
 

@@ -2,7 +2,7 @@
 
 Derived columns and constants follow ``JetClass_full.yaml`` of jet-universe/particle_transformer
 (arXiv 2202.03772): logarithms of momenta and energies, tanh of impact parameters, then
-clip((x - shift) * factor, low, high) with the constants of `jetscale.jets.schema.FEATURES`, and
+clip((x - mean) / scale, low, high) with the constants of `jetscale.jets.schema.FEATURES`, and
 NaN to 0. Constituents are taken in file order, leading ones first, and never padded.
 Arithmetic is float32, as in the published tool, so values agree with it bit for bit.
 
@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jetscale.jets.schema import Feature, check_columns, features_of, inputs_of
+from jetscale.jets.example import Schema
+from jetscale.jets.schema import JETS
 from jetscale.mixtures.ragged import Ragged
 
 VERSION = 1
@@ -39,58 +40,69 @@ _DERIVED: Mapping[str, Callable[[Mapping[str, Float]], Float]] = {
 }
 
 
-def columns_for(feature_set: str) -> tuple[str, ...]:
-    """Columns of a shard that a feature set needs, the label included."""
-    return (*inputs_of(feature_set), "jet_label")
+def columns_for(feature_set: str, schema: Schema = JETS) -> tuple[str, ...]:
+    """Columns of a shard that a feature set needs, the label last."""
+    return (*schema.inputs_of(feature_set), schema.label)
 
 
 def standardise(
-    table: pa.Table, feature_set: str, constituents: int, *, scale_pt: float | None = None
+    table: pa.Table,
+    feature_set: str,
+    constituents: int,
+    *,
+    scale_pt: float | None = None,
+    schema: Schema = JETS,
 ) -> Ragged:
-    """The leading ``constituents`` of each jet as standardised features.
+    """The leading ``constituents`` of each example as standardised features.
 
     Parameters
     ----------
     table
-        Jets with the columns of `columns_for`; slices and chunks are fine.
+        Examples with the columns of `columns_for`; slices and chunks are fine.
     feature_set
-        ``kin``, ``kinpid`` or ``full``.
+        ``kin``, ``kinpid`` or ``full`` for jets, or a name of another schema.
     constituents
-        Most constituents kept per jet.
+        Most constituents kept per example.
     scale_pt
         Jet pT in GeV to which 4-vectors are scaled for the features ``part_pt_log`` and
         ``part_e_log``; 500 is the published standardisation of JetClass-II, None (no scaling) that
         of JetClass.
+    schema
+        What an example is. Features of other fields than jets are their columns, shifted, scaled
+        and clipped.
 
     Returns
     -------
     Ragged
-        values (T, F) float32 in published feature order; labels are ``jet_label`` as stored.
+        values (T, F) float32 in the order of the feature set; labels as stored.
 
     Raises
     ------
     DataError
         The table lacks columns of the feature set.
     """
-    check_columns(table.column_names, feature_set, "the table")
-    needed = columns_for(feature_set)
-    features = features_of(feature_set)
+    schema.check_columns(table.column_names, feature_set, "the table")
+    needed = columns_for(feature_set, schema)
+    features = schema.features_of(feature_set)
+    # a feature set of jets and of any other field begins with a constituent column
     index, offsets = _leading(table[needed[0]].combine_chunks(), constituents)
     lengths = np.diff(offsets)
     raw = {
         name: _gather(table[name].combine_chunks(), index)
-        if name.startswith("part_")
+        if name in schema.lists
         else np.repeat(table[name].to_numpy().astype(np.float32), lengths)
         for name in needed[:-1]
     }
     values = np.empty((int(offsets[-1]), len(features)), np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
-        raw |= _momenta(raw, scale_pt)
+        if schema == JETS:
+            raw |= _momenta(raw, scale_pt)
         for i, feature in enumerate(features):
-            derived = _DERIVED.get(feature.name, itemgetter(feature.name))(raw)
-            values[:, i] = _transform(derived, feature)
+            # names of jets' features are theirs alone, see `make_schema`
+            derive = _DERIVED.get(feature.name, itemgetter(feature.name))
+            values[:, i] = feature.transform(derive(raw))
     np.nan_to_num(values, copy=False, nan=0.0, posinf=None, neginf=None)
-    labels = table["jet_label"].to_numpy().astype(np.int64)
+    labels = table[schema.label].to_numpy().astype(np.int64)
     return Ragged(values=values, offsets=offsets, labels=labels)
 
 
@@ -126,15 +138,7 @@ def _leading(
 
 
 def _gather(lists: pa.ListArray, index: slice | NDArray[np.int64]) -> Float:
-    values: Float = lists.values.to_numpy(zero_copy_only=False)[index].astype(
-        np.float32, copy=False
-    )
-    return values
-
-
-def _transform(values: Float, feature: Feature) -> Float:
-    if feature.shift is None:
-        return values
-    moved = (values - np.float32(feature.shift)) * np.float32(feature.factor)
-    clipped: Float = np.clip(moved, np.float32(feature.low), np.float32(feature.high))
-    return clipped
+    """The kept values of a column; charges and flags become numbers."""
+    values = lists.values.to_numpy(zero_copy_only=False)[index]
+    single: Float = values.astype(np.float32, copy=False)
+    return single

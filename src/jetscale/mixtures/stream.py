@@ -20,8 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from jetscale.digests import digest
-from jetscale.errors import DataError, StudyError, unknown
-from jetscale.jets.schema import CORPORA, features_of
+from jetscale.errors import DataError, StudyError
 from jetscale.mixtures.quota import quotas
 from jetscale.mixtures.ragged import Ragged
 from jetscale.store.local import atomic_path
@@ -52,7 +51,7 @@ class StreamPlan:
     labels: tuple[str, ...]
     """Classes of the stream; label i of a jet means ``labels[i]``."""
     features: str
-    """Feature set."""
+    """Feature set of the schema of the sources."""
     constituents: int
     """Leading constituents kept per jet."""
     seed: int
@@ -61,17 +60,14 @@ class StreamPlan:
     published standardisation of JetClass-II, None that of JetClass."""
 
     def __post_init__(self) -> None:
-        features_of(self.features)
         if self.scale_pt is not None and not 0 < self.scale_pt < inf:
             raise StudyError(
                 f"stream {self.name!r}: scale_pt is {self.scale_pt}, needs > 0 and finite, or None"
             )
         if not self.sources or self.rows < 1:
             raise StudyError(f"stream {self.name!r}: needs a source and rows above zero")
-        _check_classes(f"stream {self.name!r}", self.labels)
         for name, source in self.sources.items():
             where = f"stream {self.name!r}: source {name!r}"
-            _check_classes(where, source.labels)
             for label in source.labels:
                 if label not in self.labels:
                     raise StudyError(f"{where}: class {label!r} is not in the stream")
@@ -83,13 +79,6 @@ class StreamPlan:
         """Source name to jets; a source too light to give a single jet is left out."""
         weights = {name: source.weight for name, source in self.sources.items()}
         return {name: jets for name, jets in quotas(weights, self.rows).items() if jets}
-
-
-def _check_classes(where: str, labels: tuple[str, ...]) -> None:
-    known = [name for classes in CORPORA.values() for name in classes]
-    for label in labels:
-        if label not in known:
-            raise StudyError(f"{where}: {unknown('class', label, known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

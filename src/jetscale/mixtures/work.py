@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError
-from jetscale.jets.schema import classes_of, features_of
 from jetscale.jets.shards.manifest import Manifest, Shard
 from jetscale.mixtures.quota import NOT_DRAWN, slots
 from jetscale.mixtures.stream import ROWS_PER_BLOCK, StreamPlan
@@ -104,9 +103,9 @@ def jobs_of(plan: StreamPlan, pools: Mapping[str, Pool], folder: Path) -> Iterat
     available = {name: pool.available for name, pool in pools.items()}
     for i, (name, drawn) in enumerate(slots(plan.quotas, available, plan.seed, plan.name)):
         manifest = pools[name].manifest
-        labels = np.full(len(classes_of(manifest.corpus)), -1)
+        labels = np.full(len(manifest.classes), -1)
         for label in pools[name].labels:
-            labels[classes_of(manifest.corpus).index(label)] = plan.labels.index(label)
+            labels[manifest.classes.index(label)] = plan.labels.index(label)
         np.save(scratch / f"slots-{i}.npy", drawn)
         counts = [pools[name].eligible(shard) for shard in manifest.shards]
         ends = np.cumsum([0, *counts]).tolist()
@@ -125,7 +124,7 @@ def jobs_of(plan: StreamPlan, pools: Mapping[str, Pool], folder: Path) -> Iterat
                 )
 
 
-def buckets_of(plan: StreamPlan, folder: Path, number: int) -> list[Bucket]:
+def buckets_of(plan: StreamPlan, n_features: int, folder: Path, number: int) -> list[Bucket]:
     """The blocks to be written for a stream; the first has ``number`` among all streams."""
     edges = [*range(0, plan.rows, ROWS_PER_BLOCK), plan.rows]
     return [
@@ -134,7 +133,7 @@ def buckets_of(plan: StreamPlan, folder: Path, number: int) -> list[Bucket]:
             first=first,
             number=number + first,
             edges=tuple(edges[first : first + BLOCKS_PER_BUCKET + 1]),
-            n_features=len(features_of(plan.features)),
+            n_features=n_features,
         )
         for first in range(0, len(edges) - 1, BLOCKS_PER_BUCKET)
     ]

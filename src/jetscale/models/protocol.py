@@ -1,9 +1,161 @@
-"""PLACEHOLDER until the models branch is merged."""
+"""What an architecture is: the protocol, and the names under which recipes find one.
 
-from types import SimpleNamespace
-from typing import Any
+``recipe.model.architecture`` is ``transformer``, or a name given to `register`, or a reference
+``package.module:NAME``. ``NAME`` is an `Architecture`, or a function that builds a model of your
+own (see `jetscale.models.own`). A reference works in every process; a registered name works where
+the code that registers it has run. Nothing here imports torch: planning needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetscale.errors import StudyError
+from jetscale.models.inputs import FeatureInput
+from jetscale.models.parameters import Parameters
+from jetscale.registry import Registry
+from jetscale.study import ModelSize
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "FeatureInput",
+    "Parameters",
+    "architecture_named",
+    "cumulative_training_flops",
+    "flops_6nd",
+    "register",
+]
 
 
-def architecture_named(name: str) -> Any:
-    """X"""
-    return SimpleNamespace(version=1)
+@runtime_checkable
+class Architecture(Protocol):
+    """A family of models, one for each size of a ladder."""
+
+    @property
+    def name(self) -> str:
+        """What a recipe calls it."""
+
+    @property
+    def version(self) -> int | str:
+        """Changes when the same seed and data give other losses; it is part of every run's key."""
+
+    def parameters(
+        self, size: ModelSize, features: Sequence[FeatureInput], outputs: int
+    ) -> Parameters:
+        """Numbers of parameters of a model with ``outputs`` numbers per jet."""
+
+    def training_flops(
+        self,
+        size: ModelSize,
+        features: Sequence[FeatureInput],
+        outputs: int,
+        *,
+        jets: int,
+        constituents: int,
+        constituents_squared: int,
+    ) -> float:
+        """FLOPs of one forward and backward pass; a multiply-accumulate is 2 FLOPs.
+
+        The cost of a jet of n constituents must be a + b n + c n^2, so that the number of jets, the
+        sum of n and the sum of n^2 tell the cost of any set of jets, real or padded.
+        """
+
+    def build(
+        self,
+        size: ModelSize,
+        features: Sequence[FeatureInput],
+        outputs: int,
+        *,
+        trunk_seed: int,
+        head_seed: int,
+    ) -> nn.Module:
+        """A model with new weights.
+
+        ``model.trunk(batch)`` takes a `jetscale.models.batch.Batch` of J jets and gives (J, P)
+        pooled vectors; ``model.head`` takes these; ``model(batch)`` gives (J, outputs), in the
+        order of the batch. All parameters are in trunk or head. The trunk depends on ``trunk_seed``
+        alone and the head on ``head_seed`` alone: fine-tuning loads a trunk and keeps the new head.
+        A model whose attribute ``padded`` is True gets batches of one length group.
+        """
+
+
+def _accept(reference: str, found: Any) -> Architecture:
+    if isinstance(found, Architecture) and not isinstance(found, type):
+        return found
+    if not callable(found) or isinstance(found, Architecture):
+        raise StudyError(
+            f"architecture {reference!r} is {found!r}; name an Architecture, or a function "
+            "(size, features, outputs) that returns a torch module"
+        )
+    from jetscale.models.own import OwnModel
+
+    return OwnModel(reference, found)
+
+
+ARCHITECTURES: Registry[Architecture] = Registry(
+    "architecture", {"transformer": "jetscale.models.transformer:TRANSFORMER"}, _accept
+)
+
+
+def register(architecture: Architecture) -> None:
+    """Let recipes of this process use ``architecture`` by its name; StudyError for a bad name."""
+    ARCHITECTURES.register(architecture.name, architecture)
+
+
+def architecture_named(name: str) -> Architecture:
+    """The architecture that a recipe names.
+
+    Raises
+    ------
+    StudyError
+        There is none of that name, or what the name refers to is no architecture.
+
+    Examples
+    --------
+    >>> architecture_named("transformer").version
+    1
+    """
+    return ARCHITECTURES.find(name)
+
+
+def cumulative_training_flops(
+    architecture: Architecture,
+    size: ModelSize,
+    features: Sequence[FeatureInput],
+    outputs: int,
+    lengths: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """(k,) training FLOPs of the first 1, 2, ... k jets, which have ``lengths`` constituents."""
+
+    def cost(jets: int, constituents: int, squared: int) -> float:
+        return architecture.training_flops(
+            size,
+            features,
+            outputs,
+            jets=jets,
+            constituents=constituents,
+            constituents_squared=squared,
+        )
+
+    n = lengths.astype(np.float64)
+    total: NDArray[np.float64] = np.cumsum(cost(1, 0, 0) + cost(0, 1, 0) * n + cost(0, 0, 1) * n**2)
+    return total
+
+
+def flops_6nd(parameters: Parameters, constituents: int) -> float:
+    """The usual estimate, 6 x non-embedding parameters x tokens; a token is a constituent.
+
+    Examples
+    --------
+    >>> flops_6nd(Parameters(total=12, non_embedding=10, head=1), constituents=100)
+    6000.0
+    """
+    return 6.0 * parameters.non_embedding * constituents

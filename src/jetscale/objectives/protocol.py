@@ -1,9 +1,100 @@
-"""PLACEHOLDER until the models branch is merged."""
+"""What an objective is: the protocol, and the names under which recipes find one.
 
-from types import SimpleNamespace
-from typing import Any
+``recipe.model.objective`` is ``classify``, or a name given to `register`, or a reference
+``package.module:NAME`` of an `Objective`. A reference works in every process; a registered name
+works where the code that registers it has run. Nothing here imports torch: planning needs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetscale.errors import StudyError
+from jetscale.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from jetscale.models.batch import Batch
+
+Scores = Mapping[str, Any]
+"""Name to score, plain JSON values; ``loss`` is there always, and is the number that laws fit."""
 
 
-def objective_named(name: str) -> Any:
-    """X"""
-    return SimpleNamespace(version=1)
+@runtime_checkable
+class Objective(Protocol):
+    """What a model is trained to do, and how well it does it.
+
+    One whose loss reads no labels says so with the attribute ``needs_labels = False``: then a
+    mixture may hold jets of one class, or without any.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a recipe calls it."""
+
+    @property
+    def version(self) -> int | str:
+        """Changes when the same outputs give other losses or scores; part of every run's key."""
+
+    def outputs(self, classes: int) -> int:
+        """Numbers that the head gives for a jet, where jets have this many classes."""
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The scalar loss summed over the J jets of a batch.
+
+        ``outputs`` is (J, outputs) in the order of the batch. The loop divides by the number of
+        jets, which may be shared by several processes.
+        """
+
+    def scores(
+        self, outputs: NDArray[np.float64], labels: NDArray[np.int64], classes: Sequence[str]
+    ) -> Scores:
+        """Scores on n jets from (n, outputs) finite outputs and (n,) labels.
+
+        ``loss`` is the mean per jet of what `loss` sums. Classes are names in label order.
+        """
+
+
+def _accept(reference: str, found: Any) -> Objective:
+    if isinstance(found, Objective) and not isinstance(found, type):
+        return found
+    raise StudyError(
+        f"objective {reference!r} is {found!r}; name an object with name, version, outputs, loss "
+        "and scores"
+    )
+
+
+OBJECTIVES: Registry[Objective] = Registry(
+    "objective", {"classify": "jetscale.objectives.classify:CLASSIFY"}, _accept
+)
+
+
+def needs_labels(name: str) -> bool:
+    """Whether an objective tells classes apart; raises StudyError as `objective_named`."""
+    return bool(getattr(objective_named(name), "needs_labels", True))
+
+
+def register(objective: Objective) -> None:
+    """Let recipes of this process use ``objective`` by its name; StudyError for a bad name."""
+    OBJECTIVES.register(objective.name, objective)
+
+
+def objective_named(name: str) -> Objective:
+    """The objective that a recipe names.
+
+    Raises
+    ------
+    StudyError
+        There is none of that name, or what the name refers to is no objective.
+
+    Examples
+    --------
+    >>> objective_named("classify").outputs(10)
+    10
+    """
+    return OBJECTIVES.find(name)

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.errors import StudyError
-from jetscale.jets.schema import JETCLASS2, features_of
-from jetscale.models.transformer import flops
+from jetscale.jets.schema import JETCLASS2, JETS
+from jetscale.models.inputs import FeatureInput, feature_inputs
+from jetscale.models.protocol import architecture_named, cumulative_training_flops
+from jetscale.objectives.protocol import objective_named
 from jetscale.study import Mixture, ModelSize, Study
 
 
@@ -31,36 +33,43 @@ class Costed(Protocol):
 
 
 @lru_cache
-def expected_constituents(limit: int) -> tuple[float, float]:
-    """Mean of n and of n^2 for jets cut to ``limit`` constituents.
+def expected_constituents(
+    limit: int, typical: float = JETS.typical_length, spread: float = JETS.length_spread
+) -> tuple[float, float]:
+    """Mean of n and of n^2 for examples cut to ``limit`` constituents.
 
-    From a log-normal multiplicity with median 42 and width 0.38, which describes JetClass-like
-    jets; exact sums replace it once the streams exist.
+    From a log-normal multiplicity with median ``typical`` and width ``spread``, by default those of
+    JetClass-like jets; exact sums replace it once the streams exist.
     """
     quantiles = (np.arange(2000) + 0.5) / 2000
     deviations = np.array([NormalDist().inv_cdf(q) for q in quantiles])
-    n = np.clip(42 * np.exp(0.38 * deviations), 5, limit)
+    n = np.clip(typical * np.exp(spread * deviations), 1, limit)
     return float(n.mean()), float((n**2).mean())
+
+
+def typical_lengths(study: Study) -> tuple[float, float]:
+    """Expected mean of n and of n^2 constituents for the examples of a study."""
+    schema, limit = study.schema, study.recipe.data.constituents
+    return expected_constituents(limit, schema.typical_length, schema.length_spread)
 
 
 def plan_cost(
     study: Study, size: ModelSize, classes: int, examples: int, *, pretraining: bool
 ) -> dict[str, Any]:
     """Parameters, optimiser steps and expected FLOPs of a run, by field name."""
-    data, schedule = study.recipe.data, study.recipe.schedule
+    schedule = study.recipe.schedule
     epochs = schedule.pretraining_epochs if pretraining else schedule.epochs
-    features = len(features_of(data.features))
-    count = flops.parameters(size, features, classes)
-    mean, mean_square = expected_constituents(data.constituents)
+    architecture = architecture_named(study.recipe.model.architecture)
+    shape = _shape(study, size, classes)
+    count = architecture.parameters(*shape)
+    mean, mean_square = typical_lengths(study)
     seen = examples * epochs
     return {
         "params": count.total,
         "params_non_embedding": count.non_embedding,
         "steps": epochs * ceil(examples / schedule.batch_size),
-        "flops": flops.training_flops(
-            size,
-            features,
-            classes,
+        "flops": architecture.training_flops(
+            *shape,
             jets=seen,
             constituents=round(seen * mean),
             constituents_squared=round(seen * mean_square),
@@ -68,10 +77,18 @@ def plan_cost(
     }
 
 
+def _shape(
+    study: Study, size: ModelSize, classes: int
+) -> tuple[ModelSize, tuple[FeatureInput, ...], int]:
+    """What decides the parameters and FLOPs of a model: size, inputs and outputs."""
+    features = feature_inputs(feature.name for feature in study.features)
+    return size, features, objective_named(study.recipe.model.objective).outputs(classes)
+
+
 def pretraining_examples(
-    study: Study, mixture: Mixture, size: ModelSize, lengths: NDArray[np.int64]
+    study: Study, mixture: Mixture, size: ModelSize, lengths: NDArray[np.int64], classes: int
 ) -> int:
-    """Jets a pretraining run uses of a stream whose jets have ``lengths`` constituents.
+    """Jets a pretraining run uses of a stream of ``classes`` whose jets have ``lengths`` tokens.
 
     Raises
     ------
@@ -81,18 +98,18 @@ def pretraining_examples(
     data = study.recipe.data
     if data.pretraining_budget == "jets":
         return data.pretraining_jets
-    shape = (size, len(features_of(data.features)))
-    mean, mean_square = expected_constituents(data.constituents)
+    architecture = architecture_named(study.recipe.model.architecture)
+    mean, mean_square = typical_lengths(study)
     jets = data.pretraining_jets
     # of a typical jet and the whole corpus, so that no mixture enters its own budget
-    budget = flops.training_flops(
-        *shape,
-        len(JETCLASS2),
+    budget = architecture.training_flops(
+        *_shape(study, size, len(JETCLASS2)),
         jets=jets,
         constituents=round(jets * mean),
         constituents_squared=round(jets * mean_square),
     )
-    spent = flops.cumulative_training_flops(*shape, len(mixture.labels), lengths)
+    shape = _shape(study, size, classes)
+    spent = cumulative_training_flops(architecture, *shape, lengths)
     if spent[-1] < budget:
         raise StudyError(
             f"mixture {mixture.name!r}: its {len(lengths)} pretraining jets are small and cost "

@@ -22,7 +22,7 @@ from jetscale.mixtures import standardise
 from jetscale.mixtures.quota import quotas
 from jetscale.models.protocol import architecture_named
 from jetscale.objectives.protocol import objective_named
-from jetscale.study import Folders, Mixture, Study
+from jetscale.study import Declared, Folders, Mixture, Study
 
 
 def recipe_of(study: Study) -> dict[str, Any]:
@@ -76,8 +76,14 @@ def source_identity(study: Study) -> dict[str, Any]:
     """What decides the downstream jets: generator settings, or the content of the shard folders."""
     source = study.source
     if isinstance(source, Folders):
-        folders = {"train": source.train, "validation": source.validation, "test": source.test}
-        return {role: open_shards(Path(folder)).digest for role, folder in folders.items()}
+        return {role: source.open(role).digest for role in ("train", "validation", "test")}
+    if isinstance(source, Declared):
+        return {
+            "declared": digest(source.downstream.identity),
+            "corpus": source.downstream.name,
+            "train_examples": source.train_examples,
+            "seed": source.seed,
+        }
     plain = asdict(source)
     del plain["pretraining"]  # decides what a mixture is, not what it is compared on
     return {"simulated": generator.VERSION, **plain}
@@ -87,10 +93,12 @@ def pretraining_identity(study: Study, mixture: Mixture) -> dict[str, Any]:
     """What decides the pretraining jets of a mixture, part by part."""
     source = study.source
     if isinstance(source, Folders):
-        return {
-            part: open_shards(Path(str(source.folder_of(part)))).digest for part in mixture.parts
-        }
-    pools, conditions = part_pools(study), asdict(source.pretraining)
+        return {part: open_shards(Path(source.folder_of(part))).digest for part in mixture.parts}
+    pools = part_pools(study)
+    if isinstance(source, Declared):
+        made = {part: digest(source.corpus_of(part).identity) for part in mixture.parts}
+        return {part: {"jets": pools.get(part, 0), "declared": made[part]} for part in made}
+    conditions = asdict(source.pretraining)
     return {part: {"jets": pools.get(part, 0), **conditions} for part in mixture.parts}
 
 

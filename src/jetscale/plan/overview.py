@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from jetscale.digests import digest
 from jetscale.mixtures.inputs import given_folders
 from jetscale.plan.cost import seconds
 from jetscale.plan.identity import flatten, recipe_of
 from jetscale.plan.run import Run, plan_runs
 from jetscale.scaling.power.grid import Grid, make_grid
-from jetscale.study import Folders, Study
+from jetscale.study import Declared, Folders, Study
 
 
 def overview(study: Study) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def overview(study: Study) -> dict[str, Any]:
     return {
         "study": study.name,
         "mixtures": {mixture.name: dict(mixture.parts) for mixture in study.mixtures},
-        "labels": {mixture.name: list(mixture.labels) for mixture in study.mixtures},
+        "labels": {mixture.name: list(study.labels(mixture)) for mixture in study.mixtures},
         "warnings": _warnings(study),
         "data_sizes": list(study.data_sizes),
         "seeds": list(study.seeds),
@@ -51,6 +52,8 @@ def overview(study: Study) -> dict[str, Any]:
 def _pretraining(study: Study) -> dict[str, Any]:
     """Where the pretraining jets come from: in the keys of pretrained runs, not in the recipe."""
     source = study.source
+    if isinstance(source, Declared):
+        return {corpus.name: digest(corpus.identity) for corpus in source.pretraining}
     return dict(source.pretrain) if isinstance(source, Folders) else asdict(source.pretraining)
 
 

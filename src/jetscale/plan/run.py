@@ -90,11 +90,12 @@ def plan_runs(study: Study) -> tuple[Run, ...]:
     out: list[Run] = []
     for mixture in study.mixtures:
         fixed = {"recipe": recipe, "pretraining": pretraining_identity(study, mixture)}
+        labels = len(study.labels(mixture))
         for size in study.ladder:
             for seed, subset in study.replicates():
                 trunk = None
                 if not mixture.is_scratch:
-                    trunk = _pretraining_run(study, fixed, mixture, size, seed)
+                    trunk = _pretraining_run(study, fixed, mixture, size, seed, labels)
                     out.append(trunk)
                 for examples in sorted(study.data_sizes):
                     out.append(
@@ -104,7 +105,12 @@ def plan_runs(study: Study) -> tuple[Run, ...]:
 
 
 def _pretraining_run(
-    study: Study, fixed: dict[str, Any], mixture: Mixture, size: ModelSize, seed: int
+    study: Study,
+    fixed: dict[str, Any],
+    mixture: Mixture,
+    size: ModelSize,
+    seed: int,
+    classes: int,
 ) -> Run:
     jets = study.recipe.data.pretraining_jets
     run = Run(
@@ -118,7 +124,7 @@ def _pretraining_run(
         subset=0,
         trunk=None,
         pretraining_examples=0,
-        **plan_cost(study, size, len(mixture.labels), jets, pretraining=True),
+        **plan_cost(study, size, classes, jets, pretraining=True),
     )
     return replace(run, key=digest(fixed | run.own_fields()))
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from jetscale.errors import TrainingError
 from jetscale.store.local import atomic_path
 
-FORMAT = 1
+FORMAT = 2
 """Changes with the content of a checkpoint; another format counts as absent."""
 
 _UNREADABLE = (
@@ -70,14 +70,15 @@ def load_trunk(path: Path, description: dict[str, Any]) -> dict[str, Tensor]:
     Raises
     ------
     TrainingError
-        The file is missing or damaged, or is of another model size or other features.
+        The file is missing or damaged, or differs from ``description``.
     """
     value = _read(path)
     if value is None:
         raise TrainingError(
             f"trunk {path}: missing or damaged; delete it and run the pretraining again"
         )
-    stored = value.get("description", {})
+    # Version 0.1 knew one architecture and did not name it.
+    stored = {"architecture": "transformer", **value.get("description", {})}
     for name, mine in description.items():
         if stored.get(name) != mine:
             raise TrainingError(

@@ -71,6 +71,7 @@ def _upgrade(values: Mapping[str, Any], former: Former, pretraining_examples: in
         pretraining_examples=pretraining_examples,
         constituents=round(values["flops_6nd"] / (6 * values["params_non_embedding"])),
         tokens=None,
+        validation_scores={},
         peak_rate=optimiser["learning_rate"] * width_rule,
         jets_per_second=values["examples_seen"] / (timings["batches"] + timings["steps"]),
         ranks=1,

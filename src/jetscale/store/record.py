@@ -61,7 +61,8 @@ class Record:
     constituents: int
     """Real constituents seen in training."""
     tokens: int | None
-    """Constituents computed in training, padding included; None where it was not kept."""
+    """Constituents computed in training by one rank, padding included; None where version 0.1
+    dropped it."""
     peak_rate: float
     """Largest learning rate of the trunk."""
     flops: float
@@ -80,6 +81,8 @@ class Record:
     """Mean training loss of the last point of the training curve."""
     scores: dict[str, Any]
     """Scores of the objective on the test jets, by name; empty for a pretraining run."""
+    validation_scores: dict[str, Any]
+    """The same on the validation jets; empty where version 0.1 dropped them."""
     curve: dict[str, list[list[float]]]
     """``training_loss`` and ``validation_loss`` as points [steps done, loss]."""
     recipe: dict[str, Any]

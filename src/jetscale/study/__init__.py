@@ -1,5 +1,7 @@
 """What is asked: a study, its mixtures, ladder, source and recipe."""
 
+from jetscale.jets.example import Feature
+from jetscale.study.corpus import Corpus
 from jetscale.study.ladder import ModelSize
 from jetscale.study.mixture import Mixture
 from jetscale.study.recipe import (
@@ -11,13 +13,16 @@ from jetscale.study.recipe import (
     Recipe,
     Schedule,
 )
-from jetscale.study.source import Folders, Simulated
+from jetscale.study.source import Declared, Folders, Simulated
 from jetscale.study.study import Study
 
 __all__ = [
     "Controls",
+    "Corpus",
     "Data",
+    "Declared",
     "Evaluation",
+    "Feature",
     "Folders",
     "Mixture",
     "Model",

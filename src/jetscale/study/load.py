@@ -1,7 +1,6 @@
 """Reading a sweep file: a Python file with a function ``study()`` that returns a `Study`."""
 
 import re
-import runpy
 import sys
 import traceback
 from contextlib import redirect_stdout
@@ -9,7 +8,18 @@ from dataclasses import fields
 from pathlib import Path
 
 from jetscale.errors import StudyError, unknown
-from jetscale.study import Folders, Mixture, ModelSize, Recipe, Simulated, Study
+from jetscale.study import (
+    Corpus,
+    Declared,
+    Feature,
+    Folders,
+    Mixture,
+    ModelSize,
+    Recipe,
+    Simulated,
+    Study,
+)
+from jetscale.study.function import vars_of
 from jetscale.study.recipe import GROUPS
 
 
@@ -29,12 +39,9 @@ def load_study(path: Path) -> Study:
         raise StudyError(_missing(path))
     if path.suffix != ".py":
         raise StudyError(f"{path} is not a Python file; a run table is given by --runs {path}")
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
     try:
         with redirect_stdout(sys.stderr):
-            content = runpy.run_path(str(path), run_name="jetscale_sweep")
+            content = vars_of(path)
             if not callable(content.get("study")):
                 raise StudyError("no function 'study' that returns a Study")
             result = content["study"]()
@@ -72,7 +79,8 @@ def _explain(error: BaseException) -> str:
     if isinstance(error, StudyError):
         return str(error)
     match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    types = (Study, Mixture, Recipe, *GROUPS.values(), ModelSize, Simulated, Folders)
+    sources = (Simulated, Declared, Corpus, Feature, Folders)
+    types = (Study, Mixture, Recipe, *GROUPS.values(), ModelSize, *sources)
     owners = {kind.__name__: kind for kind in types}
     if isinstance(error, TypeError) and match is not None and match[1] in owners:
         known = [f.name for f in fields(owners[match[1]])]

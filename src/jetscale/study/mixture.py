@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
 
-from jetscale.jets.schema import JETCLASS2, part_named
+from jetscale.jets.schema import spell
 from jetscale.study.checks import check_name, number, plain, require
 
 
@@ -12,8 +11,10 @@ from jetscale.study.checks import check_name, number, plain, require
 class Mixture:
     """Parts with weights; no parts at all means training from scratch.
 
-    A part is ``qcd``, ``res2p``, ``res34p`` or a selection of labels such as ``"X_bb,X_cc"`` or
-    ``"X_YY_*tau*"`` (see `jetscale.jets.schema.part_named`); parts of a mixture share no label.
+    A part is ``qcd``, ``res2p`` or ``res34p``; a selection of labels of JetClass-II such as
+    ``"X_bb,X_cc"`` or ``"X_YY_*tau*"``; a name of your own from `Folders.pretrain` or a declared
+    corpus; or some labels of that one, as ``"mysim:signal,tau*"``. What a part holds is known to
+    the study (`Study.parts`), because class names of your own lie in a manifest.
     """
 
     name: str
@@ -23,16 +24,13 @@ class Mixture:
     def __post_init__(self) -> None:
         check_name("mixture", self.name)
         owner = f"mixture {self.name!r}"
-        check_parts(owner, self.parts)
+        spelling = one_spelling(owner, self.parts)
         weights = {
-            part_named(part).name: number(owner, f"weight of {part!r}", weight)
-            for part, weight in sorted(self.parts.items())
+            part: number(owner, f"weight of {part!r}", self.parts[given])
+            for part, given in sorted(spelling.items(), key=lambda pair: pair[1])
         }
         for part, weight in weights.items():
             require(weight > 0, f"{owner}: weight of {part!r} is {weight}, needs > 0")
-        for a, b in combinations(weights, 2):
-            shared = set(part_named(a).labels) & set(part_named(b).labels)
-            require(not shared, f"{owner}: parts {a!r} and {b!r} share {sorted(shared)[:3]}")
         total = sum(weights.values())
         plain(self, "parts", {part: weight / total for part, weight in weights.items()})
 
@@ -41,16 +39,24 @@ class Mixture:
         """True for the empty mixture: no pretraining."""
         return not self.parts
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Pretraining class names: the labels of all parts, in corpus order."""
-        chosen = {label for name in self.parts for label in part_named(name).labels}
-        return tuple(label for label in JETCLASS2 if label in chosen)
 
+def one_spelling(owner: str, parts: Mapping[str, object]) -> dict[str, str]:
+    """Parts as they are written everywhere, and as they were given.
 
-def check_parts(owner: str, parts: Mapping[str, object]) -> None:
-    """Refuse one part under two spellings."""
-    seen: dict[tuple[str, ...], str] = {}
-    for name in parts:
-        other = seen.setdefault(part_named(name).labels, name)
-        require(other == name, f"{owner}: {other!r} and {name!r} are the same labels; keep one")
+    Examples
+    --------
+    >>> one_spelling("mixture 'm'", {"X_cc, X_bb": 1.0, "mysim: tau*": 1.0})
+    {'X_bb,X_cc': 'X_cc, X_bb', 'mysim:tau*': 'mysim: tau*'}
+
+    Raises
+    ------
+    StudyError
+        One part is given under two spellings.
+    """
+    found: dict[str, str] = {}
+    for given in parts:
+        corpus, patterns = spell(given)
+        name = f"{corpus}:{','.join(patterns)}" if corpus else ",".join(patterns)
+        other = found.setdefault(name, given)
+        require(other == given, f"{owner}: {other!r} and {given!r} are the same; keep one")
+    return found

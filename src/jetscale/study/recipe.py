@@ -9,7 +9,6 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
 from jetscale.errors import StudyError, unknown
-from jetscale.jets.schema import features_of
 from jetscale.study.checks import number, plain, positive_int, require
 
 BUDGETS = ("jets", "flops")
@@ -31,7 +30,7 @@ class Data:
     pretraining_jets: int
     """Distinct jets each mixture is pretrained on; see ``pretraining_budget``."""
     features: str = "kinpid"
-    """Feature set: kin, kinpid or full."""
+    """Feature set: kin, kinpid or full for jets; other fields name their own."""
     constituents: int = 128
     """Leading constituents kept per jet."""
     pretraining_budget: str = "jets"
@@ -44,7 +43,6 @@ class Data:
     """Seed of the order of all streams; independent of the training seeds."""
 
     def __post_init__(self) -> None:
-        features_of(self.features)
         _check_numbers(self, "recipe.data")
         require(
             self.pretraining_budget in BUDGETS,

@@ -1,15 +1,32 @@
-"""Where the jets of a study come from: simulated here, or folders that are there."""
+"""Where the examples of a study come from: simulated jets, a declared simulator, or folders.
 
-from collections.abc import Mapping
+Each source says which classes the task has, what an example is, and what a part of a mixture holds.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-from jetscale.errors import unknown
+from jetscale.errors import DataError, StudyError, unknown
+from jetscale.jets.example import Schema
 from jetscale.jets.generator.conditions import DEFAULT, Conditions
-from jetscale.jets.schema import CORPORA, part_named
-from jetscale.study.checks import plain, positive_int, require
-from jetscale.study.mixture import check_parts
+from jetscale.jets.generator.processes import family_of
+from jetscale.jets.schema import (
+    JETCLASS,
+    JETCLASS2,
+    JETS,
+    PARTS,
+    Part,
+    is_jetclass2,
+    match,
+    part_named,
+    split_own,
+)
+from jetscale.jets.shards.manifest import Manifest, open_shards
+from jetscale.study.checks import plain, positive_int, require, sequence
+from jetscale.study.corpus import Corpus
+from jetscale.study.mixture import one_spelling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +42,26 @@ class Simulated:
     pretraining: Conditions = DEFAULT
     """Window and pile-up of the pretraining jets of all mixtures."""
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the downstream task, in label order."""
+        return JETCLASS
+
+    @property
+    def schema(self) -> Schema:
+        """What an example is."""
+        return JETS
+
+    @property
+    def pool(self) -> int:
+        """Examples from which the data sizes are drawn."""
+        return self.train_jets
+
+    def part(self, name: str) -> Part:
+        """What a part of a mixture holds; StudyError for one that cannot be simulated."""
+        family_of(name)
+        return part_named(name)
+
     def __post_init__(self) -> None:
         for name in ("train_jets", "seed"):
             plain(self, name, positive_int("simulated source", name, getattr(self, name)))
@@ -39,33 +76,82 @@ class Simulated:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """Examples made by functions of your own; one seed decides them all."""
+
+    downstream: Corpus
+    """Its classes are the task."""
+    train_examples: int
+    """Downstream training pool; data sizes are prefixes of streams drawn from it."""
+    pretraining: Sequence[Corpus] = ()
+    """Corpora whose names are parts of mixtures, with the features of the downstream one."""
+    seed: int = 1
+    """Seed of the simulators; every role, part and chunk gets its own seed derived from it."""
+
+    def __post_init__(self) -> None:
+        for name in ("train_examples", "seed"):
+            plain(self, name, positive_int("declared source", name, getattr(self, name)))
+        plain(self, "pretraining", sequence("declared source", "pretraining", self.pretraining))
+        for corpus in (self.downstream, *self.pretraining):
+            require(isinstance(corpus, Corpus), f"declared source: {corpus!r} is not a Corpus")
+            require(
+                corpus.schema == self.downstream.schema,
+                f"declared source: corpus {corpus.name!r} has another noun or other features than "
+                f"{self.downstream.name!r}; a trunk needs the same inputs before and after",
+            )
+        names = [corpus.name for corpus in self.pretraining]
+        for name in names:
+            require(names.count(name) == 1, f"declared source: corpus {name!r} is listed twice")
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the downstream task, in label order."""
+        return tuple(self.downstream.classes)
+
+    @property
+    def schema(self) -> Schema:
+        """What an example is."""
+        return self.downstream.schema
+
+    @property
+    def pool(self) -> int:
+        """Examples from which the data sizes are drawn."""
+        return self.train_examples
+
+    def corpus_of(self, part: str) -> Corpus:
+        """The corpus a part is from; StudyError if there is none."""
+        own, _ = split_own(part)
+        known = {corpus.name: corpus for corpus in self.pretraining}
+        require(own in known, unknown("part", part, known))
+        return known[own]
+
+    def part(self, name: str) -> Part:
+        """What a part of a mixture holds; StudyError for an unknown one."""
+        return self.corpus_of(name).part(name, split_own(name)[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Folders:
-    """Jets already on disk as shard folders (see `jetscale ingest` and `jetscale simulate`)."""
+    """Examples already on disk as shard folders.
+
+    `jetscale ingest`, `jetscale simulate` and `jetscale.jets.shards.write_shards` make them. Class
+    names and columns are those of their manifests, which are read when they are asked for.
+    """
 
     train: str
     validation: str
     test: str
     pretrain: Mapping[str, str] = field(default_factory=dict)
-    """Part name to shard folder; a selection of labels may lie in the folder of a larger part."""
-    corpus: str = "jetclass"
-    """Corpus of the downstream jets; its classes are the task."""
-
-    def folder_of(self, part: str) -> str | None:
-        """The smallest folder that holds the labels of a part, None where there is none."""
-        labels = set(part_named(part).labels)
-        found = {name: set(part_named(name).labels) for name in self.pretrain}
-        enough = [name for name in found if labels <= found[name]]
-        return self.pretrain[min(enough, key=lambda name: len(found[name]))] if enough else None
+    """Part name to shard folder. A selection of JetClass-II labels may lie in the folder of a
+    larger part. Any other name is yours; ``"mysim:signal"`` takes one label of folder ``mysim``."""
+    corpus: str | None = None
+    """Corpus that the downstream folders must be of; None takes what they are."""
 
     def __post_init__(self) -> None:
-        require(self.corpus in CORPORA, f"folders: {unknown('corpus', self.corpus, CORPORA)}")
-        classes = CORPORA[self.corpus]
-        require(
-            len(classes) > 1,
-            f"folders: corpus {self.corpus!r} has one class, nothing to tell apart; use a "
-            "labelled one",
-        )
-        check_parts("folders", self.pretrain)
+        one_spelling("folders", self.pretrain)
+        for a, b in combinations(filter(is_jetclass2, self.pretrain), 2):
+            same = part_named(a).labels == part_named(b).labels
+            require(not same, f"folders: {a!r} and {b!r} are the same labels; keep one")
         roles = [("train", self.train), ("validation", self.validation), ("test", self.test)]
         roles += [(f"pretrain {part}", folder) for part, folder in self.pretrain.items()]
         for (role_a, a), (role_b, b) in combinations(roles, 2):
@@ -73,3 +159,77 @@ class Folders:
                 Path(a).resolve() != Path(b).resolve(),
                 f"folders: {a} is used as {role_a} and as {role_b}; roles must not share jets",
             )
+        # a worker on another node starts in another folder
+        for role in ("train", "validation", "test"):
+            plain(self, role, str(Path(getattr(self, role)).absolute()))
+        whole = {part: str(Path(folder).absolute()) for part, folder in self.pretrain.items()}
+        plain(self, "pretrain", whole)
+
+    def open(self, role: str) -> Manifest:
+        """The manifest of a downstream role; DataError if it does not fit the training folder."""
+        folder = Path(getattr(self, role))
+        manifest = open_shards(folder, role=role, corpus=self.corpus)
+        if role != "train":
+            first = open_shards(Path(self.train))
+            for what in ("corpus", "classes", "schema"):
+                if getattr(manifest, what) != getattr(first, what):
+                    raise DataError(
+                        f"{folder} and {first.folder} differ in {what}: train, validation and test "
+                        "must be one task; use folders of the same corpus"
+                    )
+        return manifest
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the downstream task, in label order; DataError if no folder tells."""
+        return self.open("train").classes
+
+    @property
+    def schema(self) -> Schema:
+        """What an example is; DataError if no folder tells."""
+        return self.open("train").schema
+
+    @property
+    def pool(self) -> None:
+        """Not known before the folders are opened."""
+
+    def folder_of(self, part: str) -> str:
+        """The folder that holds a part: of its name, or the smallest with the labels of it.
+
+        Raises
+        ------
+        StudyError
+            There is none.
+        """
+        if not is_jetclass2(part):
+            own, _ = split_own(part)
+            known = (*self.pretrain, *PARTS, *JETCLASS2)
+            require(own in self.pretrain, unknown("part or label", part, known))
+            return self.pretrain[own]
+        labels = set(part_named(part).labels)
+        found = {n: set(part_named(n).labels) for n in filter(is_jetclass2, self.pretrain)}
+        enough = [name for name in found if labels <= found[name]]
+        if not enough:
+            raise StudyError(f"part {part!r} has no folder in source.pretrain")
+        return self.pretrain[min(enough, key=lambda name: len(found[name]))]
+
+    def part(self, name: str) -> Part:
+        """What a part of a mixture holds; one of a user's own is told by its manifest.
+
+        Raises
+        ------
+        StudyError
+            There is no folder for it, or no such label in it.
+        DataError
+            The folder is missing or damaged.
+        """
+        folder = self.folder_of(name)
+        if is_jetclass2(name):
+            return part_named(name)
+        manifest = open_shards(Path(folder), role="pretrain")
+        labels = match(name, split_own(name)[1], manifest.present)
+        return Part(name=name, corpus=manifest.corpus, labels=labels, classes=manifest.classes)
+
+
+Source = Simulated | Declared | Folders
+SOURCES = (Simulated, Declared, Folders)

@@ -5,17 +5,22 @@ frozen value, checked when it is made. The identity of a run is a hash of these 
 of a path, a machine or a date.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import InitVar, dataclass, field
-from typing import Any
+from itertools import combinations
+from typing import Any, TypeVar
 
-from jetscale.jets.generator.processes import family_of
-from jetscale.jets.schema import CORPORA, JETCLASS
+from jetscale.errors import StudyError
+from jetscale.jets.example import Feature, Schema
+from jetscale.jets.schema import JETS, Part, is_jetclass2
+from jetscale.objectives.protocol import needs_labels
 from jetscale.study.checks import check_name, plain, positive_int, require, sequence
 from jetscale.study.ladder import ModelSize
 from jetscale.study.mixture import Mixture
 from jetscale.study.recipe import Recipe
-from jetscale.study.source import Folders, Simulated
+from jetscale.study.source import SOURCES, Folders, Source
+
+T = TypeVar("T")
 
 RESERVED = ("shards", "streams", "artifacts")  # folders beside those of the studies
 
@@ -30,7 +35,7 @@ class Study:
     """A grid of mixture x model size x data size x seed with everything else fixed."""
 
     name: str
-    source: Simulated | Folders
+    source: Source
     mixtures: tuple[Mixture, ...]
     ladder: tuple[ModelSize, ...]
     data_sizes: tuple[int, ...]
@@ -69,33 +74,118 @@ class Study:
         self._check_source()
 
     def _check_source(self) -> None:
-        largest = max(self.data_sizes)
-        for name, kinds in (("source", (Simulated, Folders)), ("recipe", (Recipe,))):
+        for name, kinds in (("source", SOURCES), ("recipe", (Recipe,))):
             good = isinstance(getattr(self, name), kinds)
             names = " or ".join(kind.__name__ for kind in kinds)
             require(good, f"study {self.name!r}: {name} must be a {names}")
-        if isinstance(self.source, Simulated):
-            for part in {part for mixture in self.mixtures for part in mixture.parts}:
-                family_of(part)  # before any jet is made
-            pool = self.source.train_jets
-            require(
-                largest <= pool,
-                f"study {self.name!r}: data size {largest} is larger than the training pool of "
-                f"{pool} jets; raise train_jets or drop the size",
-            )
-            return
+        largest, pool = max(self.data_sizes), self.source.pool
+        require(
+            pool is None or largest <= pool,
+            f"study {self.name!r}: data size {largest} is larger than the training pool of "
+            f"{pool}; raise it or drop the size",
+        )
+        if not isinstance(self.source, Folders):
+            _ = self.features
         for mixture in self.mixtures:
-            for part in mixture.parts:
-                require(
-                    self.source.folder_of(part) is not None,
-                    f"study {self.name!r}: mixture {mixture.name!r} needs part {part!r}, which has "
-                    "no folder in source.pretrain",
-                )
+            own = not all(map(is_jetclass2, mixture.parts))
+            if isinstance(self.source, Folders) and own:
+                # what lies in them is looked at when runs are planned
+                self._look_up(mixture, self.source.folder_of)
+            else:
+                self.parts(mixture)
+
+    def _look_up(self, mixture: Mixture, find: Callable[[str], T]) -> dict[str, T]:
+        """What ``find`` knows of every part of a mixture."""
+        try:
+            return {name: find(name) for name in mixture.parts}
+        except StudyError as error:
+            owner = f"study {self.name!r}: mixture {mixture.name!r}"
+            raise StudyError(f"{owner}: {error}") from error
+
+    @property
+    def schema(self) -> Schema:
+        """What an example is: its columns, its model inputs, its noun."""
+        return self.source.schema
+
+    @property
+    def noun(self) -> str:
+        """The word for one example: ``jet``, unless the field is another one."""
+        return self.schema.noun
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The model inputs of the recipe's feature set, in order; StudyError for an unknown set."""
+        require(
+            self.recipe.data.scale_pt is None or self.schema == JETS,
+            f"study {self.name!r}: scale_pt is for jets, a {self.noun} has no pT; leave it out",
+        )
+        return self.schema.features_of(self.recipe.data.features)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names of the downstream task, in label order."""
-        return CORPORA[self.source.corpus] if isinstance(self.source, Folders) else JETCLASS
+        """Class names of the downstream task, in label order.
+
+        Raises
+        ------
+        StudyError
+            There is one class: nothing can be told apart.
+        DataError
+            A folder of the source is missing or damaged.
+        """
+        classes = self.source.classes
+        require(
+            len(classes) > 1,
+            f"study {self.name!r}: the downstream {self.noun}s have one class, {classes[0]!r}, so "
+            "there is nothing to tell apart; use labelled ones",
+        )
+        return classes
+
+    def parts(self, mixture: Mixture) -> dict[str, Part]:
+        """The parts of a mixture by name, with the labels that each matched.
+
+        Raises
+        ------
+        StudyError
+            A part is unknown, two parts share examples, or they have one label in all and the
+            objective needs several.
+        DataError
+            A folder of the source is missing or damaged.
+        """
+        owner = f"study {self.name!r}: mixture {mixture.name!r}"
+        parts = self._look_up(mixture, self.source.part)
+        for a, b in combinations(parts.values(), 2):
+            shared = [label for label in a.labels if label in b.labels]
+            # equal labels of two folders of a user's own are other examples
+            require(
+                a.origin != b.origin or not shared,
+                f"{owner}: parts {a.name!r} and {b.name!r} share {shared[:3]}",
+            )
+        labels = {label for part in parts.values() for label in part.labels}
+        require(
+            len(labels) != 1 or not needs_labels(self.recipe.model.objective),
+            f"{owner}: its parts {', '.join(map(repr, parts))} hold one label, "
+            f"{', '.join(map(repr, labels))}, so there is nothing to tell apart; add labels, or "
+            "choose an objective that needs none",
+        )
+        return parts
+
+    def labels(self, mixture: Mixture) -> tuple[str, ...]:
+        """Pretraining classes of a mixture: the labels of its parts, in corpus order.
+
+        Classes of one name in two corpora are one class. Raises as `parts`.
+        """
+        chosen: dict[str, set[str]] = {}
+        classes: dict[str, tuple[str, ...]] = {}
+        for part in self.parts(mixture).values():
+            chosen.setdefault(part.corpus, set()).update(part.labels)
+            classes[part.corpus] = part.classes
+        in_order = (
+            label
+            for corpus in sorted(chosen)
+            for label in classes[corpus]
+            if label in chosen[corpus]
+        )
+        return tuple(dict.fromkeys(in_order))
 
     @property
     def pretrained(self) -> tuple[Mixture, ...]:

@@ -9,7 +9,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from jetscale.digests import digest
 from jetscale.errors import Failure, JetscaleError, StorageError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
-from jetscale.mixtures.stream import open_stream
+from jetscale.mixtures.stream import Stream, open_stream
+from jetscale.models.inputs import feature_inputs
 from jetscale.plan import Run, pretraining_examples
 from jetscale.store.former import Former
 from jetscale.store.home import StudyFolder
@@ -32,6 +33,7 @@ from jetscale.store.records import (
 )
 from jetscale.study import Study
 from jetscale.training.loop import train_run
+from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
 
 
@@ -55,25 +57,25 @@ class _Inputs:
 
     paths: Mapping[str, Path]
     _jets: dict[tuple[str, int], Ragged] = field(default_factory=dict)
-    _digests: dict[str, str] = field(default_factory=dict)
+    _streams: dict[str, Stream] = field(default_factory=dict)
+
+    def open(self, name: str) -> Stream:
+        """A stream, with its features and classes."""
+        if name not in self._streams:
+            self._streams[name] = open_stream(self.paths[name])
+        return self._streams[name]
 
     def read(self, name: str, jets: int) -> Ragged:
         """The first ``jets`` jets of a stream."""
         if (name, jets) not in self._jets:
-            stream = open_stream(self.paths[name])
-            self._digests[name] = stream.digest
-            self._jets[name, jets] = stream.read(jets)
+            self._jets[name, jets] = self.open(name).read(jets)
         return self._jets[name, jets]
-
-    def digest(self, name: str) -> str:
-        """Content digest of a stream."""
-        if name not in self._digests:
-            self._digests[name] = open_stream(self.paths[name]).digest
-        return self._digests[name]
 
 
 def run_job(job: Job) -> dict[str, int]:
     """Train the runs of a job that have no record; returns how many were trained and failed.
+
+    Of several data-parallel ranks the first one alone writes records, failures and signs of life.
 
     Raises
     ------
@@ -84,6 +86,7 @@ def run_job(job: Job) -> dict[str, int]:
     store = RecordStore(job.folder, job.former)
     inputs = _Inputs(job.streams)
     done = find_finished(store, job.runs)
+    leads = Ranks.current().rank == 0
     for run in job.runs:
         if run.key in done:
             continue
@@ -92,11 +95,13 @@ def run_job(job: Job) -> dict[str, int]:
         except StorageError:
             raise
         except (JetscaleError, torch.OutOfMemoryError) as error:
-            store.write_failure(run, Failure.of(error))
+            if leads:
+                store.write_failure(run, Failure.of(error))
             counts["failed"] += 1
             continue
-        store.write(record)
-        job.folder.checkpoint(run.key).unlink(missing_ok=True)
+        if leads:
+            store.write(record)
+            job.folder.checkpoint(run.key).unlink(missing_ok=True)
         counts["trained"] += 1
     return counts
 
@@ -107,8 +112,11 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
     trunk = _trunk(run, store)
     if pretraining:
         # the jets of a mixture that its budget pays for
+        classes = len(inputs.open(stream).labels)
         pool = inputs.read(stream, job.study.recipe.data.pretraining_pool)
-        train = pool.head(pretraining_examples(job.study, run.mixture, run.size, pool.lengths))
+        train = pool.head(
+            pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes)
+        )
     else:
         train = inputs.read(stream, run.examples)
     # a pretraining run is not scored: it only reports its training loss
@@ -118,12 +126,13 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         for name, jets in evaluation.items()
     }
     started = time.time()
-    store.beat(run.key, 0, run.steps)
+    beat = _heartbeat(store, run) if Ranks.current().rank == 0 else None
     result = train_run(
         RunSpec(
             key=run.key,
             size=run.size,
-            classes=run.mixture.labels if pretraining else job.study.classes,
+            features=feature_inputs(inputs.open(stream).features),
+            classes=inputs.open(stream).labels,
             recipe=job.study.recipe,
             epochs=run.epochs,
             seed=run.seed,
@@ -135,7 +144,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         trunk=store.trunk(trunk.key) if trunk else None,
         checkpoint=job.folder.checkpoint(run.key),
         save_trunk=job.folder.trunk(run.key) if pretraining else None,
-        on_step=_heartbeat(store, run),
+        on_step=beat,
     )
     return Record(
         study=job.study.name,
@@ -152,7 +161,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         pretraining_flops=trunk.flops if trunk else 0.0,
         recipe=dict(job.recipe),
         recipe_digest=digest(dict(job.recipe)),
-        streams={name: inputs.digest(name) for name in (stream, *held_out)},
+        streams={name: inputs.open(name).digest for name in (stream, *held_out)},
         host=socket.gethostname(),
         versions={
             "python": platform.python_version(),
@@ -165,24 +174,14 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
     )
 
 
-_SHARED = (
-    "key", "epochs", "params", "params_non_embedding", "examples", "examples_seen", "steps",
-    "constituents", "tokens", "peak_rate", "flops", "flops_padded", "flops_6nd", "training_loss",
-    "timings", "jets_per_second", "ranks", "device",
-)  # fmt: skip
-
-
 def _measured(result: RunResult) -> dict[str, Any]:
-    """The fields of a record that training measured; most have the name they had there."""
-    test, validation = result.test, result.validation
-    return {name: getattr(result, name) for name in _SHARED} | {
-        "loss": test.loss if test else None,
-        "validation_loss": validation.loss if validation else None,
-        "scores": asdict(test) if test else {},
-        "curve": {
-            "training_loss": [list(point) for point in result.training_curve],
-            "validation_loss": [list(point) for point in result.validation_curve],
-        },
+    """The fields of a record that training measured, under the names they have there."""
+    shared = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)}
+    return {name: getattr(result, name) for name in shared} | {
+        "loss": result.loss,
+        "validation_loss": result.validation_loss,
+        "scores": dict(result.test or {}),
+        "validation_scores": dict(result.validation or {}),
     }
 
 
@@ -197,6 +196,7 @@ def _trunk(run: Run, store: RecordStore) -> Record | None:
 
 
 def _heartbeat(store: RecordStore, run: Run) -> Callable[[int, int], None]:
+    store.beat(run.key, 0, run.steps)
     last = time.monotonic()
 
     def beat(step: int, steps: int) -> None:

@@ -26,7 +26,7 @@ _METRICS = tuple(
     for name, kind in TYPES.items()
     if name not in _PARAMS and kind in (int, float, int | None, float | None)
 )
-_MAPPINGS = ("parts", "scores", "recipe", "streams", "timings", "versions")
+_MAPPINGS = ("parts", "scores", "validation_scores", "recipe", "streams", "timings", "versions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

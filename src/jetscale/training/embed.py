@@ -4,59 +4,57 @@ Reads a trunk that pretraining left behind, or makes one with its first random w
 jets through it. Nothing is trained.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from jetscale.jets.schema import features_of
 from jetscale.mixtures.ragged import Ragged
-from jetscale.models.transformer.layout import arrange
-from jetscale.models.transformer.model import Trunk, make_batch
-from jetscale.store.checkpoints import load_trunk
+from jetscale.models.batch import apply_module
+from jetscale.models.inputs import FeatureInput
+from jetscale.models.protocol import architecture_named
 from jetscale.study import ModelSize, Recipe
+from jetscale.training.engine import load_into, parts_of
 from jetscale.training.order import Seeds
 
 
-@torch.inference_mode()
 def pooled_vectors(
     data: Ragged,
     size: ModelSize,
     recipe: Recipe,
+    features: Sequence[FeatureInput],
     *,
     seed: int,
     trunk: Path | None = None,
     batch: int = 256,
 ) -> NDArray[np.float64]:
-    """(n, 2 width) outputs of a trunk, in the order of the data.
+    """(n, P) outputs of a trunk, in the order of the data; P is 2 width for the transformer.
 
     Parameters
     ----------
+    features
+        The columns of the data.
     seed
         Training seed whose first weights to use where ``trunk`` is None.
     trunk
-        Weights that a pretraining spec has saved.
+        Weights that a pretraining run has saved.
     batch
         Jets per forward pass.
 
     Raises
     ------
     TrainingError
-        The trunk cannot be read, or is of another size or other features.
+        The trunk cannot be read, or is of another size, other features or another architecture.
     """
-    names = [feature.name for feature in features_of(recipe.data.features)]
-    model = Trunk(size, names, Seeds.of(seed).trunk)
+    seeds = Seeds.of(seed)
+    # The head is not used; one output is the least that an architecture can build.
+    model = architecture_named(recipe.model.architecture).build(
+        size, features, 1, trunk_seed=seeds.trunk, head_seed=seeds.head
+    )
+    body, _ = parts_of(model, recipe)
     if trunk is not None:
-        model.load_state_dict(
-            load_trunk(trunk, {"size": size.name, "features": recipe.data.features})
-        )
-    starts, lengths = data.offsets[:-1], data.lengths
-    by_length = np.argsort(lengths, kind="stable")
-    out = np.empty((len(data), 2 * size.width))
-    for first in range(0, len(data), batch):
-        rows = by_length[first : first + batch]
-        layout = arrange(starts[rows], lengths[rows])
-        part = model(make_batch(data, layout, data.labels[rows], model.embedding))
-        out[rows[layout.order]] = part.double().numpy()
-    return out
+        load_into(body, trunk, size, recipe)
+    model.eval()
+    groups = 1 if getattr(model, "padded", False) else None
+    return apply_module(body, data, batch=batch, groups=groups)

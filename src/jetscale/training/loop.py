@@ -1,39 +1,31 @@
-"""One spec in one process: optimiser steps, evaluation, checkpoints, result.
+"""One training in one process: optimiser steps, evaluation, checkpoints, result.
 
 The data set is in memory and every step gathers its jets from it, so there is no loader. A run
 depends on its spec, data, device and thread count only. It can stop anywhere and continue from its
-checkpoint with the same numbers, bit for bit on a CPU. The checkpoint stays when the spec is done:
-whoever stores the result deletes it.
-
-Where ``torch.distributed`` is initialised, each rank takes every world-th jet of every batch and
-gradients are summed, so the optimiser steps are those of one process up to rounding. All ranks
-return the result; rank 0 alone writes files.
+checkpoint with the same numbers, bit for bit on a CPU. The checkpoint stays when the run is done:
+whoever stores the result deletes it. Several processes can train one model together (see
+`jetscale.training.ranks`).
 """
 
 import math
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, process_time
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, distributed
-from torch.nn import functional
 
 from jetscale.errors import TrainingError
-from jetscale.jets.schema import features_of
 from jetscale.mixtures.ragged import Ragged
-from jetscale.models.transformer import flops
-from jetscale.models.transformer.layout import arrange
-from jetscale.models.transformer.model import JetTransformer, make_batch
-from jetscale.objectives.classify import Scores, predict, scores
-from jetscale.store.checkpoints import load_checkpoint, load_trunk, save_checkpoint
+from jetscale.models.protocol import architecture_named, flops_6nd
+from jetscale.objectives.protocol import Scores
+from jetscale.store.checkpoints import load_checkpoint, save_checkpoint
 from jetscale.store.checkpoints import save_trunk as write_trunk
-from jetscale.training.optim import FlatAdamW
-from jetscale.training.order import Order, Seeds
-from jetscale.training.spec import RunResult, RunSpec
+from jetscale.training.curve import LossCurve
+from jetscale.training.engine import Engine, describe_trunk
+from jetscale.training.spec import Curve, RunResult, RunSpec
 
-CURVE_POINTS = 32
 VALIDATION_POINTS = 4
 VALIDATION_SHARE = 0.1
 """Largest cost of validation before the end, as a share of the training cost."""
@@ -52,7 +44,7 @@ def train_run(
     save_trunk: Path | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> RunResult:
-    """Train and evaluate one spec.
+    """Train and score one run.
 
     Parameters
     ----------
@@ -74,6 +66,8 @@ def train_run(
     ------
     TrainingError
         The data do not fit the spec, the trunk does not fit the model, or the loss is not finite.
+    StudyError
+        The architecture or the objective of the recipe is not known or is not usable.
     StorageError
         A file cannot be written.
     """
@@ -81,7 +75,7 @@ def train_run(
     for role, data in (("train", train), ("validation", validation), ("test", test)):
         if data is not None:
             _check(spec, role, data)
-    run = _Training(spec, train, validation, device, trunk)
+    run = _Training(spec, train, device, trunk)
     if checkpoint is not None:
         run.resume(checkpoint)
     before = run.seconds["total"], run.seconds["cpu"]
@@ -90,172 +84,130 @@ def train_run(
         run.seconds["total"] = before[0] + perf_counter() - started[0]
         run.seconds["cpu"] = before[1] + process_time() - started[1]
 
-    saved = perf_counter()
-    for step in range(run.step, run.order.steps):
-        run.advance(step)
+    steps, saved = run.engine.order.steps, perf_counter()
+    due = set() if validation is None else _validation_steps(run.engine, len(validation))
+    while run.step < steps:
+        run.advance()
+        if run.step in due and validation is not None:
+            run.validation_curve.append([run.step, float(run.score(validation)["loss"])])
         if checkpoint is not None and perf_counter() - saved >= checkpoint_seconds:
             tick()
             run.save(checkpoint)
             saved = perf_counter()
         if on_step is not None:
-            on_step(run.step, run.order.steps)
+            on_step(run.step, steps)
     run.collect()
-    final = [None if data is None else run.scores(data) for data in (validation, test)]
-    if save_trunk is not None and run.rank == 0:
-        weights = {name: w.cpu().clone() for name, w in run.model.trunk.state_dict().items()}
-        write_trunk(save_trunk, weights, _trunk_description(spec))
+    final = [None if data is None else run.score(data) for data in (validation, test)]
+    if save_trunk is not None and run.engine.ranks.rank == 0:
+        kind = describe_trunk(spec.size, spec.recipe)
+        write_trunk(save_trunk, run.engine.trunk_weights(), kind)
     tick()
     return _result(run, *final)
 
 
 class _Training:
-    """The state of one training run."""
+    """How far a run is: steps done, losses so far and the seconds they took."""
 
-    def __init__(
-        self,
-        spec: RunSpec,
-        train: Ragged,
-        validation: Ragged | None,
-        device: str,
-        trunk: Path | None,
-    ) -> None:
-        seeds = Seeds.of(spec.seed)
-        names = [feature.name for feature in features_of(spec.recipe.data.features)]
-        self.spec, self.train, self.validation = spec, train, validation
-        self.starts, self.lengths = train.offsets[:-1], train.lengths
-        self.order = Order(
-            seed=seeds.order,
-            jets=len(train),
-            batch_size=spec.recipe.schedule.batch_size,
-            epochs=spec.epochs,
-        )
-        self.model = JetTransformer(
-            spec.size, names, len(spec.classes), trunk_seed=seeds.trunk, head_seed=seeds.head
-        )
-        if trunk is not None:
-            self.model.trunk.load_state_dict(load_trunk(trunk, _trunk_description(spec)))
-        self.model.to(device)
-        self.optimiser = FlatAdamW(self.model, spec.recipe, spec.size.width, self.order.steps)
-        grouped = distributed.is_available() and distributed.is_initialized()
-        self.rank = distributed.get_rank() if grouped else 0
-        self.ranks = distributed.get_world_size() if grouped else 1
-        self.window = max(1, self.order.steps // CURVE_POINTS)
-        self.validate_at = self._validation_steps()
+    def __init__(self, spec: RunSpec, train: Ragged, device: str, trunk: Path | None) -> None:
+        self.spec = spec
+        self.engine = Engine(spec, train, device, trunk)
+        self.losses = LossCurve(self.engine.order.steps)
+        self.flops = _count_flops(spec, self.engine)
+        self.validation_curve: Curve = []
         self.step = 0
-        self.tokens = 0
-        self.losses: list[float] = []
-        self.pending: list[Tensor] = []
-        self.validation_curve: list[tuple[int, float]] = []
         self.seconds = dict.fromkeys(("batches", "steps", "evaluation", "total", "cpu"), 0.0)
 
-    def _validation_steps(self) -> set[int]:
-        """Steps after which to validate; a forward pass costs a third of a training example."""
-        if self.validation is None:
-            return set()
-        examples = self.order.epochs * self.order.jets
-        affordable = int(3 * VALIDATION_SHARE * examples / len(self.validation))
-        points = min(VALIDATION_POINTS, affordable)
-        return {round(self.order.steps * (i + 1) / (points + 1)) for i in range(points)}
+    def advance(self) -> None:
+        """Make one optimiser step.
 
-    def advance(self, step: int) -> None:
-        """One optimiser step, with the bookkeeping that is due after it."""
+        A GPU works behind the host, which waits for it when a window of the loss curve is full and
+        before an evaluation: over a window, ``batches`` and ``steps`` add up to what it took.
+        """
         begin = perf_counter()
-        rows = self.order.rows(step)
-        jets, rows = len(rows), rows[self.rank :: self.ranks]
-        batch = None
-        if len(rows):  # the last batch of an epoch can have fewer jets than there are ranks
-            layout = arrange(self.starts[rows], self.lengths[rows])
-            batch = make_batch(self.train, layout, self.train.labels[rows], self.optimiser.weights)
-            self.tokens += len(layout.index)
+        batch, jets = self.engine.assemble(self.step)
         assembled = perf_counter()
-        self.optimiser.clear()
-        total = self.optimiser.gradient[-1]
-        if batch is not None:
-            logits = self.model(batch)
-            loss = functional.cross_entropy(logits, batch.labels, reduction="sum") / jets
-            torch.autograd.backward(loss)
-            total.copy_(loss.detach())
-        if self.ranks > 1:
-            distributed.all_reduce(self.optimiser.gradient)
-        self.pending.append(total.clone())
-        self.optimiser.step(step)
-        self.step = step + 1
-        if self.step % self.window == 0:
+        self.losses.add(self.engine.update(self.step, batch, jets))
+        self.step += 1
+        if self.step % self.losses.window == 0:
             self.collect()
         self.seconds["batches"] += assembled - begin
         self.seconds["steps"] += perf_counter() - assembled
-        if self.step in self.validate_at and self.validation is not None:
-            self.validation_curve.append((self.step, self.scores(self.validation).loss))
 
     def collect(self) -> None:
-        """Move the losses since the last call to the host; raises TrainingError for a bad one."""
-        if not self.pending:
-            return
-        new = torch.stack(self.pending).tolist()
-        self.pending.clear()
-        bad = next((i for i, loss in enumerate(new) if not math.isfinite(loss)), None)
+        """Read the losses since the last call; raises TrainingError for one that is not finite."""
+        bad = self.losses.collect()
         if bad is not None:
-            self._fail(f"loss is {new[bad]}", len(self.losses) + bad)
-        self.losses += new
+            self._fail(f"loss is {self.losses.losses[bad]}", bad)
 
     def _fail(self, what: str, step: int) -> None:
+        optimiser = self.engine.optimiser
         raise TrainingError(
-            f"spec {self.spec.key} ({self.spec.size.name}): {what} at step {step + 1} of "
-            f"{self.order.steps}, learning rate {self.optimiser.rate(step):.3g}; lower "
+            f"run {self.spec.key} ({self.spec.size.name}): {what} at step {step + 1} of "
+            f"{self.engine.order.steps}, learning rate {optimiser.rate(step):.3g}; lower "
             "recipe.optimiser.learning_rate, or look for non-finite values in the jets"
         )
 
-    def scores(self, data: Ragged) -> Scores:
+    def score(self, data: Ragged) -> Scores:
         """Scores of the model as it is; raises TrainingError when its output is not finite."""
         begin = perf_counter()
-        logits = predict(self.model, data)
-        if not np.isfinite(logits).all():
+        self.engine.wait()  # for steps that are still under way
+        ready = perf_counter()
+        outputs = self.engine.apply(data)
+        if not np.isfinite(outputs).all():
             self._fail("the output is not finite", self.step - 1)
-        result = scores(logits, data.labels, self.spec.classes)
-        self.seconds["evaluation"] += perf_counter() - begin
-        return result
+        scores = self.engine.objective.scores(outputs, data.labels, self.spec.classes)
+        loss = scores.get("loss")
+        if not isinstance(loss, float) or not math.isfinite(loss):
+            raise TrainingError(
+                f"run {self.spec.key}: objective {self.spec.recipe.model.objective!r} scores "
+                f"{len(data)} jets with the loss {loss!r}, needs a finite float called 'loss'"
+            )
+        self.seconds["steps"] += ready - begin
+        self.seconds["evaluation"] += perf_counter() - ready
+        return scores
 
     def save(self, path: Path) -> None:
         """Write a checkpoint."""
         self.collect()
-        if self.rank == 0:
+        if self.engine.ranks.rank == 0:
             state = {
                 "step": self.step,
-                "tokens": self.tokens,
-                "optimiser": self.optimiser.state(),
-                "losses": torch.tensor(self.losses, dtype=torch.float64),
+                "engine": self.engine.state(),
+                "losses": torch.tensor(self.losses.losses, dtype=torch.float64),
                 "validation_curve": self.validation_curve,
                 "seconds": self.seconds,
             }
             save_checkpoint(path, self.spec.key, state)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint if there is one of this spec."""
+        """Continue from a checkpoint if there is one of this run."""
         state = load_checkpoint(path, self.spec.key)
         if state is None:
             return
-        self.step, self.tokens = state["step"], state["tokens"]
-        self.optimiser.restore(state["optimiser"])
-        self.losses = state["losses"].tolist()
-        self.validation_curve = [tuple(point) for point in state["validation_curve"]]
+        self.step = state["step"]
+        self.engine.restore(state["engine"])
+        self.losses.losses = state["losses"].tolist()
+        self.validation_curve = state["validation_curve"]
         self.seconds = dict(state["seconds"])
 
 
-def _trunk_description(spec: RunSpec) -> dict[str, str]:
-    return {"size": spec.size.name, "features": spec.recipe.data.features}
+def _validation_steps(engine: Engine, jets: int) -> set[int]:
+    """Steps after which to score ``jets`` jets; a forward pass costs a third of a training jet."""
+    seen = engine.order.epochs * engine.order.jets
+    points = min(VALIDATION_POINTS, int(3 * VALIDATION_SHARE * seen / jets))
+    return {round(engine.order.steps * (i + 1) / (points + 1)) for i in range(points)}
 
 
 def _check(spec: RunSpec, role: str, data: Ragged) -> None:
     """Raise TrainingError for data that the spec cannot take."""
-    features = len(features_of(spec.recipe.data.features))
     limit = spec.recipe.data.constituents
     problem = None
     if not len(data):
         problem = "no jets; give at least one"
-    elif data.values.shape[1] != features:
+    elif data.values.shape[1] != len(spec.features):
         problem = (
             f"{data.values.shape[1]} features, feature set {spec.recipe.data.features!r} has "
-            f"{features}; prepare the stream again"
+            f"{len(spec.features)}; prepare the stream again"
         )
     elif data.lengths.min() < 1 or data.lengths.max() > limit:
         problem = (
@@ -264,57 +216,58 @@ def _check(spec: RunSpec, role: str, data: Ragged) -> None:
         )
     elif data.labels.min() < 0 or data.labels.max() >= len(spec.classes):
         problem = (
-            f"labels {data.labels.min()} to {data.labels.max()}, the spec has "
+            f"labels {data.labels.min()} to {data.labels.max()}, the run has "
             f"{len(spec.classes)} classes; prepare the stream again"
         )
     if problem:
-        raise TrainingError(f"spec {spec.key}, {role} data: {problem}")
+        raise TrainingError(f"run {spec.key}, {role} data: {problem}")
+
+
+def _count_flops(spec: RunSpec, engine: Engine) -> dict[str, Any]:
+    """What the whole training computes; it follows from the lengths of the jets."""
+    architecture = architecture_named(spec.recipe.model.architecture)
+    shape = (spec.size, spec.features, engine.outputs)
+    jets, limit = spec.epochs * len(engine.lengths), spec.recipe.data.constituents
+    constituents = spec.epochs * int(engine.lengths.sum())
+    squared = spec.epochs * int((engine.lengths**2).sum())
+    return {
+        "constituents": constituents,
+        "flops": architecture.training_flops(
+            *shape, jets=jets, constituents=constituents, constituents_squared=squared
+        ),
+        "flops_padded": architecture.training_flops(
+            *shape, jets=jets, constituents=jets * limit, constituents_squared=jets * limit**2
+        ),
+        "flops_6nd": flops_6nd(engine.parameters, constituents),
+    }
 
 
 def _result(run: _Training, validation: Scores | None, test: Scores | None) -> RunResult:
-    spec, lengths, epochs = run.spec, run.lengths, run.spec.epochs
-    shape = (spec.size, run.train.values.shape[1], len(spec.classes))
-    jets, limit = len(lengths), spec.recipe.data.constituents
-    counts = flops.parameters(*shape)
-    constituents = epochs * int(lengths.sum())
-    curve = run.validation_curve
+    """What the run measured."""
+    engine, device = run.engine, run.engine.device
+    examples, seconds = len(engine.lengths), run.seconds
+    training, validated = run.losses.points(), run.validation_curve
     if validation is not None:
-        curve = [*(point for point in curve if point[0] < run.step), (run.step, validation.loss)]
-    edges = [*range(run.window, run.step, run.window), run.step]
-    begins = [0, *edges]
-    device = run.optimiser.weights.device
+        # The end replaces a point that validation may have made after the last step.
+        validated = [point for point in validated if point[0] < run.step]
+        validated.append([run.step, float(validation["loss"])])
     return RunResult(
-        key=spec.key,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        ranks=run.ranks,
-        params=counts.total,
-        params_non_embedding=counts.non_embedding,
-        examples=jets,
-        examples_seen=epochs * jets,
+        key=run.spec.key,
+        params=engine.parameters.total,
+        params_non_embedding=engine.parameters.non_embedding,
+        examples=examples,
+        examples_seen=run.spec.epochs * examples,
+        epochs=run.spec.epochs,
         steps=run.step,
-        peak_rate=run.optimiser.peak,
-        training_curve=tuple(
-            (end, float(np.mean(run.losses[begin:end])))
-            for begin, end in zip(begins, edges, strict=False)
-        ),
-        validation_curve=tuple(curve),
+        peak_rate=engine.optimiser.peak,
+        tokens=engine.tokens,
+        jets_per_second=run.spec.epochs * examples / (seconds["batches"] + seconds["steps"]),
+        ranks=engine.ranks.world,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        **run.flops,
+        training_loss=training[-1][1],
+        curve={"training_loss": training, "validation_loss": validated},
         validation=validation,
         test=test,
-        flops=flops.training_flops(
-            *shape,
-            jets=epochs * jets,
-            constituents=constituents,
-            constituents_squared=epochs * int((lengths**2).sum()),
-        ),
-        flops_padded=flops.training_flops(
-            *shape,
-            jets=epochs * jets,
-            constituents=epochs * jets * limit,
-            constituents_squared=epochs * jets * limit**2,
-        ),
-        flops_6nd=flops.six_nd(*shape, constituents=constituents),
-        constituents=constituents,
-        tokens=run.tokens,
-        timings=run.seconds,
-        jets_per_second=epochs * jets / (run.seconds["batches"] + run.seconds["steps"]),
+        timings=seconds,
     )

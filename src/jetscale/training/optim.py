@@ -4,17 +4,15 @@ All parameters become views of one vector, all gradients views of another, so th
 vector operations whatever the number of layers: the calls, not the arithmetic, are what a small
 model pays for. The update is AdamW (arXiv 1711.05101) and equals ``torch.optim.AdamW`` after
 ``clip_grad_norm_``. Only matrices decay. The peak rate falls with the width, since a fixed rate
-across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the spec's end.
+across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the run's end.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import Recipe
 
 EPSILON = 1e-8
@@ -47,20 +45,17 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
 
 
-def _flat(parameters: list[nn.Parameter], value: Callable[[Tensor], Tensor]) -> Tensor:
-    """One vector of ``value`` of each parameter."""
-    return torch.cat([value(p).reshape(-1) for p in parameters]).detach()
-
-
 class FlatAdamW:
-    """AdamW on a model whose parameters it moves into one vector.
+    """AdamW on a trunk and a head whose parameters it moves into one vector.
 
     Parameters
     ----------
-    model
-        Its parameters and gradients become views of ``self.weights`` and ``self.gradient``.
-    controls
-        Rates, decay, clip and moments.
+    trunk, head
+        Their parameters and gradients become views of ``self.weights`` and ``self.gradient``.
+    recipe
+        Rates, decay, clip, moments and warm-up.
+    width
+        Width of the model, for the rate.
     steps
         Length of the schedule.
 
@@ -71,35 +66,31 @@ class FlatAdamW:
         so that data-parallel ranks sum both at once.
     """
 
-    def __init__(self, model: JetTransformer, recipe: Recipe, width: int, steps: int) -> None:
+    def __init__(
+        self, trunk: nn.Module, head: nn.Module, recipe: Recipe, width: int, steps: int
+    ) -> None:
         self.recipe = recipe
         self.steps = steps
         self.peak = peak_rate(recipe, width)
-        trunk, head = list(model.trunk.parameters()), list(model.head.parameters())
-        self.weights = _flat(trunk + head, lambda p: p.detach())
+        own, multiplier = list(trunk.parameters()), recipe.optimiser.head_multiplier
+        parameters = own + list(head.parameters())
+        factors = [1.0] * len(own) + [multiplier] * (len(parameters) - len(own))
+        self.weights = torch.cat([p.detach().reshape(-1) for p in parameters])
         self.gradient = self.weights.new_zeros(len(self.weights) + 1)
         self._first = torch.zeros_like(self.weights)
         self._second = torch.zeros_like(self.weights)
-        self._scale = torch.cat(
-            [
-                _flat(trunk, torch.ones_like),
-                _flat(head, lambda p: torch.full_like(p, recipe.optimiser.head_multiplier)),
-            ]
-        )
-        decay = _flat(
-            trunk + head,
-            lambda p: torch.full_like(p, recipe.optimiser.weight_decay if p.ndim > 1 else 0.0),
-        )
-        self._decay = decay * self._scale
-        self._share(trunk + head)
-
-    def _share(self, parameters: list[nn.Parameter]) -> None:
+        self._scale = torch.empty_like(self.weights)
+        self._decay = torch.zeros_like(self.weights)
         start = 0
-        for parameter in parameters:
+        for parameter, factor in zip(parameters, factors, strict=True):
             part = slice(start, start + parameter.numel())
             parameter.data = self.weights[part].view(parameter.shape)
             parameter.grad = self.gradient[part].view(parameter.shape)
+            self._scale[part] = factor
+            if parameter.ndim > 1:
+                self._decay[part] = recipe.optimiser.weight_decay
             start = part.stop
+        self._decay *= self._scale
 
     def rate(self, step: int) -> float:
         """Learning rate of the trunk at ``step``, counted from 0."""

@@ -20,7 +20,7 @@ class Seeds:
 
     @classmethod
     def of(cls, seed: int) -> "Seeds":
-        """Three unrelated seeds derived from the seed of a spec."""
+        """Three unrelated seeds derived from a training seed."""
         trunk, head, order = np.random.SeedSequence(seed).generate_state(3).tolist()
         return cls(trunk=trunk, head=head, order=order)
 

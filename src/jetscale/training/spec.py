@@ -1,72 +1,94 @@
-"""What a training run is told and what it reports: `RunSpec` in, `RunResult` out; plain values.
+"""What a training is told and what it reports: `RunSpec` in, `RunResult` out; plain values.
 
-Records, MLflow and the fits are made from `RunResult.to_dict`, so every field says its unit.
+A field of `RunResult` has the name that it has in `jetscale.store.record.Record`, which is made
+from it.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from jetscale.objectives.classify import Scores
+from jetscale.models.inputs import FeatureInput
+from jetscale.objectives.protocol import Scores
 from jetscale.study import ModelSize, Recipe
+
+Curve = list[list[float]]
+"""Points [optimiser steps done, loss]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
-    """One training run, apart from its data."""
+    """One training, apart from its data."""
 
     key: str
-    """Key of the spec; a checkpoint of another identity is not used."""
+    """Identity of the run; a checkpoint of another run is not used."""
     size: ModelSize
+    """Width, layers and heads."""
+    features: tuple[FeatureInput, ...]
+    """The columns of the inputs, with the scales that the model divides by."""
     classes: tuple[str, ...]
     """Class names in label order."""
     recipe: Recipe
+    """What is held fixed between mixtures."""
     epochs: int
     """Passes over the training jets."""
     seed: int
-    """The seeds of trunk, head and order are derived from it."""
+    """Training seed: those of trunk, head and order are derived from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """What a finished spec is worth and what it cost."""
+    """What a finished training is worth and what it cost."""
 
     key: str
-    device: str
-    ranks: int
-    """Data-parallel processes."""
+    """Identity of the run."""
     params: int
+    """Trainable parameters N."""
     params_non_embedding: int
+    """Those between the embedding of the inputs and the head."""
     examples: int
+    """Distinct training jets D."""
     examples_seen: int
-    """Jets seen, epochs x unique jets."""
+    """Jets seen in training, epochs x D."""
+    epochs: int
+    """Passes over the D jets."""
     steps: int
+    """Optimiser steps."""
     peak_rate: float
     """Largest learning rate of the trunk."""
-    training_curve: tuple[tuple[int, float], ...]
-    """(steps done, mean training loss since the point before)."""
-    validation_curve: tuple[tuple[int, float], ...]
-    """(steps done, validation loss); the last point is the end."""
-    validation: Scores | None
-    test: Scores | None
-    flops: float
-    """Forward and backward, real constituents."""
-    flops_padded: float
-    """The same with every jet padded to recipe.data.constituents."""
-    flops_6nd: float
-    """6 x non-embedding parameters x constituents seen."""
     constituents: int
     """Real constituents seen in training."""
     tokens: int
-    """Constituents computed by this process, padding included."""
-    timings: dict[str, float]
-    """Wall seconds of ``batches`` (assembly), ``steps``, ``evaluation`` and ``total``, and ``cpu``
-    seconds of the process; summed over interruptions."""
+    """Constituents computed in training by this rank, padding included."""
     jets_per_second: float
-    """Training examples over seconds in batches and steps."""
+    """Jets seen over the wall seconds in batches and steps."""
+    ranks: int
+    """Data-parallel processes."""
+    device: str
+    """Where it was trained: ``cpu`` or the name of the GPU."""
+    flops: float
+    """Training FLOPs, forward and backward, real constituents, a multiply-add is 2 FLOPs."""
+    flops_padded: float
+    """The same with every jet padded to ``data.constituents`` of the recipe."""
+    flops_6nd: float
+    """6 x non-embedding parameters x constituents seen."""
+    training_loss: float
+    """Mean training loss per jet of the last point of the training curve."""
+    curve: dict[str, Curve]
+    """``training_loss``: mean loss per jet since the point before. ``validation_loss``: mean loss
+    per jet of the validation jets; the last point is the end. Points are [steps done, loss]."""
+    validation: Scores | None
+    """Scores of the objective on the validation jets after the last step; None without them."""
+    test: Scores | None
+    """Scores of the objective on the test jets after the last step; None without them."""
+    timings: dict[str, float]
+    """Wall seconds of ``batches`` (assembly on the host), ``steps``, ``evaluation`` and ``total``,
+    and ``cpu`` seconds of the process; summed over interruptions."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        plain = asdict(self)
-        for name in ("training_curve", "validation_curve"):
-            plain[name] = [list(point) for point in plain[name]]
-        return plain
+    @property
+    def loss(self) -> float | None:
+        """Test loss after the last step; None without test jets."""
+        return None if self.test is None else float(self.test["loss"])
+
+    @property
+    def validation_loss(self) -> float | None:
+        """Validation loss after the last step; None without validation jets."""
+        return None if self.validation is None else float(self.validation["loss"])

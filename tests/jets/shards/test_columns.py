@@ -3,8 +3,9 @@ import pyarrow as pa
 import pytest
 
 from jetscale.errors import DataError
-from jetscale.jets.schema import PART_COLUMNS
-from jetscale.jets.shards.columns import arrow_type, check_labels, conform, lengths_of
+from jetscale.jets.example import Feature, make_schema
+from jetscale.jets.schema import JETCLASS, PART_COLUMNS
+from jetscale.jets.shards.columns import arrow_type, conform, count_labels, lengths_of
 
 
 def replaced(table, name, column):
@@ -65,9 +66,9 @@ def test_lists_of_unequal_length_name_the_row(make_jets):
     lists[1].append(0.0)
     n = table["jet_nparticles"][1].as_py()
     broken = replaced(table, "part_dphi", pa.array(lists, pa.list_(pa.float32())))
-    message = f"row 101: part_dphi has {n + 1} entries, jet_nparticles is {n}"
+    message = f"row 1: part_dphi has {n + 1} entries, jet_nparticles is {n}"
     with pytest.raises(DataError, match=message):
-        conform(broken, first_row=100)
+        conform(broken)
 
 
 def test_unknown_and_missing_columns(make_jets):
@@ -83,5 +84,58 @@ def test_unknown_and_missing_columns(make_jets):
 @pytest.mark.parametrize("label", [-1, 10])
 def test_labels_outside_the_corpus_name_the_row(make_jets, label):
     table = replaced(make_jets(3), "jet_label", pa.array([0, 9, label], pa.int32()))
-    with pytest.raises(DataError, match=rf"row 7: label {label} is not in 0\.\.9 of jetclass"):
-        check_labels(table, "jetclass", first_row=5)
+    with pytest.raises(DataError, match=rf"row 2: label {label} is not in 0\.\.9 of jetclass"):
+        count_labels(table, JETCLASS, "jetclass")
+
+
+STARS = make_schema(noun="star", features=(Feature(name="time"), Feature(name="flux")))
+
+
+def stars(time, flux, label=None):
+    return pa.table({"time": time, "flux": flux, "label": label or [0] * len(time)})
+
+
+@pytest.mark.parametrize(
+    ("time", "flux", "expected"),
+    [
+        ([[1.0, 2.0], [3.0]], [[4, 5], [6]], [[4.0, 5.0], [6.0]]),
+        ([1.0, 2.0], [3, 4], [[3.0], [4.0]]),
+        ([[True, False]], pa.array([[1.5, 2.5]], pa.list_(pa.float64(), 2)), [[1.5, 2.5]]),
+        ([[1.0]], pa.array([[2]], pa.large_list(pa.int8())), [[2.0]]),
+    ],
+)
+def test_another_field_may_hold_lists_or_numbers_of_any_kind(time, flux, expected):
+    result = conform(stars(time, flux), STARS)
+    assert result.schema.field("flux").type == arrow_type("flux", STARS)
+    assert result["flux"].to_pylist() == expected
+    assert result.column_names == ["time", "flux", "label"]
+
+
+def test_a_slice_of_fixed_size_lists_keeps_its_rows():
+    values = pa.array(np.arange(12.0).reshape(6, 2).tolist(), pa.list_(pa.float32(), 2))
+    part = stars(values, values, [0] * 6).slice(2, 3)
+    assert conform(part, STARS)["time"].to_pylist() == [[4, 5], [6, 7], [8, 9]]
+
+
+@pytest.mark.parametrize(
+    ("time", "flux", "message"),
+    [
+        ([[1.0, 2.0]], [[1.0]], "row 0: flux has 1 entries, time has 2"),
+        ([[1.0], []], [[1.0], []], "row 1: a star without constituents"),
+        ([[1.0], [2.0, 3.0]], [[1.0], [2.0, np.nan]], "row 1: flux holds nan, not a number"),
+        ([[1.0]], [["x"]], "column 'flux' is list.*, needs numbers or lists"),
+        ([[1.0]], pa.array([[None]], pa.list_(pa.int8())), "'flux' holds nulls"),
+    ],
+)
+def test_examples_that_no_model_can_take(time, flux, message):
+    with pytest.raises(DataError, match=message):
+        conform(stars(time, flux), STARS)
+
+
+def test_columns_of_another_field():
+    with pytest.raises(DataError, match="unknown column 'fluxx'; did you mean 'flux'"):
+        conform(pa.table({"time": [[1.0]], "fluxx": [[1.0]], "label": [0]}), STARS)
+    with pytest.raises(DataError, match=r"columns \['label'\] are missing"):
+        conform(pa.table({"time": [[1.0]]}), STARS)
+    with pytest.raises(DataError, match="columns time, flux are missing"):
+        conform(pa.table({"label": [0]}), STARS)

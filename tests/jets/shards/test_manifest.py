@@ -1,15 +1,19 @@
+import hashlib
 import json
+from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from jetscale.errors import DataError, StudyError
-from jetscale.jets.schema import check_columns, inputs_of
-from jetscale.jets.shards import write_shards
+from jetscale.jets.example import Feature, make_schema
+from jetscale.jets.schema import JETS
+from jetscale.jets.shards import verify, write_shards
 from jetscale.jets.shards.manifest import open_shards
 
 
 def check(manifest, feature_set):
-    check_columns(manifest.columns, feature_set, str(manifest.folder))
+    JETS.check_columns(manifest.columns, feature_set, str(manifest.folder))
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ def made(tmp_path, make_jets):
 def test_columns_are_written_and_read(made):
     manifest = made("part_d0val", "jet_sdmass")
     content = json.loads((manifest.folder / "manifest.json").read_text())
-    assert content["format"] == 2
+    assert content["format"] == 3
     assert tuple(content["columns"]) == manifest.columns
     assert not {"part_d0val", "jet_sdmass"} & set(manifest.columns)
 
@@ -69,6 +73,61 @@ def test_absent_columns_are_named_with_what_would_do(made, absent, wanted, messa
 
 def test_a_set_is_refused_exactly_where_a_column_is_missing(made):
     manifest = made("part_deta")
-    assert "part_deta" in inputs_of("kin")
+    assert "part_deta" in JETS.inputs_of("kin")
     with pytest.raises(DataError, match="part_deta"):
         check(manifest, "kin")
+
+
+def own(tmp_path, make_jets, name="own", classes=("b", "a", "c")):
+    tables = [make_jets(20, range(2))]
+    return write_shards(tmp_path / name, tables, corpus="mysim", role="pretrain", classes=classes)
+
+
+def test_a_manifest_names_the_classes(made, tmp_path, make_jets):
+    manifest = own(tmp_path, make_jets)
+    assert manifest.classes == ("b", "a", "c")
+    assert manifest.present == ("b", "a")
+    assert manifest.parts == ()
+    assert open_shards(manifest.folder, corpus="mysim") == manifest
+    assert made().classes == ("QCD", "top")
+
+
+def test_the_digest_names_what_labels_mean_but_of_built_in_corpora(made, tmp_path, make_jets):
+    first, other = own(tmp_path, make_jets), own(tmp_path, make_jets, "other", ("a", "b", "c"))
+    assert first.shards[0].sha256 == other.shards[0].sha256
+    assert first.digest != other.digest
+    moved = first.folder.rename(tmp_path / "moved")
+    assert open_shards(moved).digest == first.digest
+    manifest = made()
+    # what version 0.1 hashed: keys of its results must not change
+    text = json.dumps(["top", "train", [shard.sha256 for shard in manifest.shards]])
+    assert manifest.digest == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_format_2_has_the_classes_of_its_corpus(made, tmp_path, make_jets):
+    path = made().folder / "manifest.json"
+    content = json.loads(path.read_text())
+    del content["classes"]
+    path.write_text(json.dumps(content | {"format": 2}))
+    assert open_shards(path.parent).classes == ("QCD", "top")
+    path = own(tmp_path, make_jets).folder / "manifest.json"
+    content = json.loads(path.read_text())
+    del content["classes"]
+    path.write_text(json.dumps(content | {"format": 2}))
+    with pytest.raises(DataError, match="unknown corpus 'mysim'"):
+        open_shards(path.parent)
+
+
+def test_a_manifest_says_what_an_example_of_another_field_is(tmp_path):
+    schema = make_schema(noun="star", features=(Feature(name="flux", mean=1.0, scale=2.0),))
+    table = pa.table({"flux": [[1.0, 2.0], [3.0]], "label": [1, 0]})
+    call = {"corpus": "stars", "role": "train", "classes": ("cepheid", "lyrae")}
+    manifest = write_shards(tmp_path / "s", [table], **call, schema=schema)
+    again = open_shards(tmp_path / "s")
+    assert again.schema == schema
+    assert again.columns == ("flux", "label")
+    assert verify(tmp_path / "s").ranges == {}
+    wider = replace(schema, features=(Feature(name="flux", mean=1.0, scale=3.0),))
+    assert write_shards(tmp_path / "w", [table], **call, schema=wider).digest != manifest.digest
+    with pytest.raises(DataError, match="no stars to write"):
+        write_shards(tmp_path / "none", [], **call, schema=schema)

@@ -150,13 +150,14 @@ def test_folders_that_are_no_shard_folders(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 3}, "format 3, this version reads 1 and 2"),
+        ({"format": 4}, "format 4, this version reads 1 to 3"),
         ({"columns": None}, "not a manifest"),
         ({"role": "trian"}, "unknown role 'trian'; did you mean 'train'"),
         ({"label_counts": {"Hbb": 50, "Hqq": 50}}, "unknown class 'Hqq'; did you mean 'Hqql'"),
         ({"role": ["train"]}, "not a manifest"),
         ({"rows": 99}, "says 99 rows"),
-        ({"corpus": "nope"}, "unknown corpus 'nope'"),
+        ({"classes": ["a", "b"]}, "corpus 'jetclass' has classes of its own, QCD, Hbb"),
+        ({"corpus": "no/pe"}, "corpus 'no/pe': use letters, digits"),
         ({"shards": [{"file": "a"}]}, "not a manifest"),
         ({"label_counts": None}, "not a manifest"),
         ({"surplus": 1}, "not a manifest"),

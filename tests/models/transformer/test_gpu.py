@@ -3,8 +3,10 @@ import torch
 from torch.nn import functional
 
 from jetscale.jets.schema import FEATURE_SETS
-from jetscale.models.transformer.layout import arrange
-from jetscale.models.transformer.model import JetTransformer, batch_of, make_batch
+from jetscale.models.batch import batch_of, make_batch
+from jetscale.models.inputs import feature_inputs
+from jetscale.models.layout import arrange
+from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import Controls, ModelSize
 from jetscale.training.optim import FlatAdamW
 
@@ -17,7 +19,8 @@ LENGTHS = [1, 12, 5, 128, 9, 2, 70, 12, 3, 11, 40, 6]
 
 
 def build():
-    return JetTransformer(SIZE, FEATURE_SETS["kin"], 3, trunk_seed=1, head_seed=2)
+    features = feature_inputs(FEATURE_SETS["kin"])
+    return JetTransformer(SIZE, features, 3, trunk_seed=1, head_seed=2)
 
 
 def test_packed_padded_and_cpu_agree(batch_jets):
@@ -42,7 +45,7 @@ def test_packed_padded_and_cpu_agree(batch_jets):
 def test_steps_lower_the_loss(batch_jets):
     model = build().to("cuda")
     controls = Controls(pretraining_jets=1, validation_jets=1, test_jets=1)
-    optimiser = FlatAdamW(model, controls, SIZE.width, 20)
+    optimiser = FlatAdamW(model.trunk, model.head, controls, SIZE.width, 20)
     batch = batch_of(batch_jets(LENGTHS), model.head.bias)
     losses = []
     for step in range(20):

@@ -1,24 +1,19 @@
 import copy
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional
 
-from jetscale.jets.schema import FEATURE_SETS, FEATURES
+from jetscale.jets.schema import FEATURE_SETS
+from jetscale.models.batch import batch_of, make_batch
+from jetscale.models.inputs import feature_inputs
+from jetscale.models.layout import arrange
 from jetscale.models.transformer import model as transformer
-from jetscale.models.transformer.layout import arrange
-from jetscale.models.transformer.model import (
-    EPSILON,
-    STANDARDISATION,
-    JetTransformer,
-    batch_of,
-    make_batch,
-)
+from jetscale.models.transformer.model import EPSILON, JetTransformer
 from jetscale.study import ModelSize
 
-KIN = FEATURE_SETS["kin"]
+KIN = feature_inputs(FEATURE_SETS["kin"])
 LENGTHS = [1, 12, 5, 5, 9, 2, 7, 12, 3, 11, 4, 6]
 SIZE = ModelSize(width=8, layers=2, heads=2)
 
@@ -119,24 +114,8 @@ def test_start_is_neutral_at_every_width(width, batch_jets):
     assert 0.5 < float(x.detach().square().mean().sqrt()) < 2
 
 
-def test_inputs_are_standardised_by_the_table():
+def test_inputs_are_scaled_by_what_their_columns_say():
     trunk = build().trunk
-    for column, name in enumerate(KIN):
-        mean, scale = STANDARDISATION[name]
-        standard = (mean + 2 * scale) * trunk.scale[column] + trunk.shift[column]
+    for column, feature in enumerate(KIN):
+        standard = (feature.mean + 2 * feature.scale) * trunk.scale[column] + trunk.shift[column]
         assert float(standard) == pytest.approx(2, rel=1e-6)
-
-
-def test_standardisation_has_every_feature():
-    assert STANDARDISATION.keys() == FEATURES.keys()
-
-
-def test_standardisation_suits_real_jets(real_data):
-    folder = real_data / "jetclass_top_100"
-    mask = np.load(folder / "pf_mask.npy")[:, 0] > 0
-    values = np.load(folder / "pf_features.npy").transpose(0, 2, 1)[mask]
-    means, scales = np.array([STANDARDISATION[name] for name in FEATURES]).T
-    standard = (values - means) / scales
-    assert (np.abs(standard.mean(0)) < 0.5).all()
-    assert (standard.std(0) > 0.2).all()
-    assert (standard.std(0) < 1.4).all()

@@ -9,7 +9,7 @@ Lengths in mm, momenta in GeV.
 
 import numpy as np
 
-from jetscale.jets.arrays import Bools, Floats
+from jetscale.jets.arrays import Bools, Floats, Ints
 
 Vectors = tuple[Floats, Floats, Floats]
 
@@ -38,11 +38,17 @@ def exit_direction(charge: Floats, momentum: Vectors, vertex: Vectors) -> tuple[
     [-0.15, 0.0, 0.15]
     """
     x, y, z = (np.empty_like(charge) for _ in range(3))
-    for chosen, path in ((charge != 0, _along_helix), (charge == 0, _along_line)):
-        rows = np.flatnonzero(chosen)
-        p = (momentum[0].take(rows), momentum[1].take(rows), momentum[2].take(rows))
-        start = (vertex[0].take(rows), vertex[1].take(rows), vertex[2].take(rows))
-        x[rows], y[rows], z[rows] = path(charge.take(rows), p, start)
+    rows = np.flatnonzero(charge == 0)
+    (px, py, pz), (vx, vy, vz) = _take(momentum, rows), _take(vertex, rows)
+    pt = np.hypot(px, py)
+    cos, sin, slope = px / pt, py / pt, pz / pt
+    along, across = vx * cos + vy * sin, vx * sin - vy * cos
+    length = _shortened(np.sqrt(RADIUS**2 - across**2) - along, slope, vz)
+    x[rows], y[rows], z[rows] = vx + length * cos, vy + length * sin, vz + length * slope
+    rows = np.flatnonzero(charge)
+    x[rows], y[rows], z[rows] = _along_helix(
+        charge.take(rows), _take(momentum, rows), _take(vertex, rows)
+    )
     return np.arcsinh(z / np.maximum(np.hypot(x, y), 1e-9)), np.arctan2(y, x)
 
 
@@ -65,13 +71,8 @@ def perigee(
     return d0, dz, -y * turn, x * turn
 
 
-def _along_line(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
-    pt = np.hypot(momentum[0], momentum[1])
-    cos, sin, slope = (axis / pt for axis in momentum)
-    along = start[0] * cos + start[1] * sin
-    across = start[0] * sin - start[1] * cos
-    length = _shortened(np.sqrt(RADIUS**2 - across**2) - along, slope, start[2])
-    return start[0] + length * cos, start[1] + length * sin, start[2] + length * slope
+def _take(vectors: Vectors, rows: Ints) -> Vectors:
+    return vectors[0].take(rows), vectors[1].take(rows), vectors[2].take(rows)
 
 
 def _along_helix(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:

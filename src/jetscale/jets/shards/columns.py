@@ -1,10 +1,12 @@
-"""Arrow form of the jet columns: types, checks on a table, and the Parquet encoding of a shard.
+"""Arrow form of examples: types, checks on a table, and the Parquet encoding of a shard.
 
-Constituent columns are lists of equal length per jet, in float32, int32 (charge) or bool
-(particle flags); jet columns are float32 or int32; ``event_id`` is int64. Nothing is nullable.
+Which columns there are is said by a schema: that of jets, or of a field of study of a user's own
+(`jetscale.jets.example`). Constituent columns are lists of equal length per example, other columns
+have one value per example. Nothing is nullable.
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,71 +15,98 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError, unknown
-from jetscale.jets.schema import (
-    EVENT,
-    JET_COLUMNS,
-    JET_FLOATS,
-    PART_COLUMNS,
-    PART_FLAGS,
-    PART_FLOATS,
-    classes_of,
-)
+from jetscale.jets.example import Kind, Schema
+from jetscale.jets.schema import JETS
 
-COLUMNS = (*PART_COLUMNS, *JET_COLUMNS, EVENT)
-REQUIRED = ("jet_nparticles", "jet_label")
-
-
-def arrow_type(column: str) -> pa.DataType:
-    """Storage type of a column of the schema."""
-    if column == EVENT:
-        return pa.int64()
-    if column in PART_FLOATS or column in JET_FLOATS:
-        scalar = pa.float32()
-    else:
-        scalar = pa.bool_() if column in PART_FLAGS else pa.int32()
-    if column in PART_COLUMNS:
-        return pa.list_(pa.field("element", scalar, nullable=False))
-    return scalar
+COLUMNS = JETS.columns
+NUMBERS = ("floating", "integer", "boolean")
+_STORED: dict[Kind, pa.DataType] = {
+    "float": pa.float32(),
+    "int": pa.int32(),
+    "int64": pa.int64(),
+    "flag": pa.bool_(),
+}
 
 
-def conform(table: pa.Table, first_row: int = 0) -> pa.Table:
+def arrow_type(column: str, schema: Schema = JETS) -> pa.DataType:
+    """Storage type of a column of a schema.
+
+    Examples
+    --------
+    >>> str(arrow_type("jet_label")), str(arrow_type("part_charge"))
+    ('int32', 'list<element: int32 not null>')
+    """
+    if column in schema.scalars:
+        return _STORED[schema.scalars[column]]
+    return pa.list_(pa.field("element", _STORED[schema.lists[column]], nullable=False))
+
+
+def conform(table: pa.Table, schema: Schema = JETS) -> pa.Table:
     """The table with columns in schema order and in storage types.
 
-    Types may differ in width and list naming (float64, int64, large lists), not in kind.
-    ``first_row`` is the number of the table's first row, for messages.
+    Types may differ in width and list naming (float64, int64, large lists), not in kind. A table of
+    a field of your own may also hold numbers of any kind and lists of fixed size; a plain number
+    is a list of one.
 
     Raises
     ------
     DataError
         A column is unknown, missing, of another kind, out of range for its type, or holds nulls;
-        or the lists of a jet differ in length from each other or from ``jet_nparticles``.
+        or the lists of an example differ in length from each other or from its count. In a field of
+        your own, an example without constituents or with a number that is not finite is refused
+        too.
     """
     for name in table.column_names:
-        if name not in COLUMNS:
-            raise DataError(unknown("column", name, COLUMNS))
-    names = [name for name in COLUMNS if name in table.column_names]
-    missing = [name for name in REQUIRED if name not in names]
-    if missing or not any(name in PART_COLUMNS for name in names):
-        raise DataError(f"columns {missing or 'part_*'} are missing; every shard needs them")
-    fields = [pa.field(name, arrow_type(name), nullable=False) for name in names]
-    arrays = [_stored(table[name], name) for name in names]
+        if name not in schema.columns:
+            raise DataError(unknown("column", name, schema.columns))
+    names = [name for name in schema.columns if name in table.column_names]
+    missing = [name for name in schema.required if name not in names]
+    if missing or not any(name in schema.lists for name in names):
+        lists = "part_*" if schema == JETS else ", ".join(schema.lists)
+        raise DataError(f"columns {missing or lists} are missing; every shard needs them")
+    fields = [pa.field(name, arrow_type(name, schema), nullable=False) for name in names]
+    arrays = []
+    for name in names:
+        column = table[name]
+        if schema != JETS and name in schema.lists:
+            column = _as_lists(column, name)
+        check_kind(name, column.type, schema)
+        check_nulls(column, name)
+        wanted = arrow_type(name, schema)
+        try:
+            arrays.append(column.combine_chunks().cast(wanted))
+        except pa.ArrowInvalid as error:
+            raise DataError(f"column {name!r} does not fit {wanted}: {error}") from error
     result = pa.table(arrays, schema=pa.schema(fields))
-    _check_lengths(result, first_row)
+    _check_lengths(result, schema)
     return result
+
+
+def _as_lists(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """Lists of float32 from lists of any form and number, or from plain numbers (lists of one)."""
+    array = column.combine_chunks()
+    nested = pa.types.is_nested(array.type)
+    if _kind(array.type.value_type if nested else array.type) not in NUMBERS:
+        raise DataError(f"column {name!r} is {array.type}, needs numbers or lists of numbers")
+    if not nested:
+        array = pa.ListArray.from_arrays(np.arange(len(array) + 1, dtype=np.int32), array)
+    elif pa.types.is_fixed_size_list(array.type):
+        array = array.cast(pa.list_(array.type.value_type))
+    return pa.chunked_array([array.cast(pa.list_(pa.float32()), safe=False)])
 
 
 def _kind(dtype: pa.DataType) -> str:
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         return f"list of {_kind(dtype.value_type)}"
-    for name in ("floating", "integer", "boolean"):
+    for name in NUMBERS:
         if getattr(pa.types, f"is_{name}")(dtype):
             return name
     return str(dtype)
 
 
-def check_kind(name: str, found: pa.DataType) -> None:
+def check_kind(name: str, found: pa.DataType, schema: Schema = JETS) -> None:
     """Raise DataError if a column's type is not a float, integer, flag or list as it should be."""
-    wanted = arrow_type(name)
+    wanted = arrow_type(name, schema)
     if _kind(found) != _kind(wanted):
         raise DataError(f"column {name!r} is {found}, needs {wanted}")
 
@@ -86,17 +115,7 @@ def check_nulls(column: pa.ChunkedArray, name: str) -> None:
     """Raise DataError if a column or one of its lists has a null."""
     inner = column.combine_chunks().flatten() if pa.types.is_nested(column.type) else column
     if column.null_count or inner.null_count:
-        raise DataError(f"column {name!r} holds nulls; every jet needs a value")
-
-
-def _stored(column: pa.ChunkedArray, name: str) -> pa.Array:
-    check_kind(name, column.type)
-    check_nulls(column, name)
-    wanted = arrow_type(name)
-    try:
-        return column.combine_chunks().cast(wanted)
-    except pa.ArrowInvalid as error:
-        raise DataError(f"column {name!r} does not fit {wanted}: {error}") from error
+        raise DataError(f"column {name!r} holds nulls; every example needs a value")
 
 
 def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
@@ -105,39 +124,59 @@ def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return lengths
 
 
-def _check_lengths(table: pa.Table, first_row: int) -> None:
-    expected = table["jet_nparticles"].to_numpy()
-    for name in table.column_names:
-        if name not in PART_COLUMNS:
-            continue
+def _check_lengths(table: pa.Table, schema: Schema) -> None:
+    """Refuse lists of unequal length; in a field of a user's own also what no model can take."""
+    names = [name for name in table.column_names if name in schema.lists]
+    count = schema.count or names[0]
+    expected = table[count].to_numpy() if count in schema.scalars else lengths_of(table[count])
+    for name in names:
         found = lengths_of(table[name])
         wrong = np.flatnonzero(found != expected)
         if wrong.size:
             row = int(wrong[0])
+            says = "is" if schema.count else "has"
             raise DataError(
-                f"row {first_row + row}: {name} has {found[row]} entries, "
-                f"jet_nparticles is {expected[row]}"
+                f"row {row}: {name} has {found[row]} entries, {count} {says} {expected[row]}"
             )
+    if schema == JETS:  # `jetscale.jets.ingest.clean` drops unusable jets and counts them
+        return
+    if (expected < 1).any():
+        row = int(np.flatnonzero(expected < 1)[0])
+        raise DataError(f"row {row}: a {schema.noun} without constituents")
+    for name in names:
+        values = table[name].combine_chunks().flatten().to_numpy()
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            row = int(np.searchsorted(np.cumsum(expected), bad[0], side="right"))
+            raise DataError(f"row {row}: {name} holds {values[bad[0]]}, not a number")
 
 
-def check_labels(table: pa.Table, corpus: str, first_row: int = 0) -> None:
-    """Raise DataError naming the first row whose label is not one of the corpus."""
-    labels, n_classes = table["jet_label"].to_numpy(), len(classes_of(corpus))
-    wrong = np.flatnonzero((labels < 0) | (labels >= n_classes))
+def count_labels(
+    table: pa.Table, classes: tuple[str, ...], corpus: str, schema: Schema = JETS
+) -> dict[str, int]:
+    """Class name to examples of a table, classes without examples left out.
+
+    Raises DataError naming the first row whose label is not one of the corpus.
+    """
+    labels: NDArray[Any] = table[schema.label].to_numpy()
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
     if wrong.size:
         row = int(wrong[0])
         raise DataError(
-            f"row {first_row + row}: label {labels[row]} is not in 0..{n_classes - 1} of {corpus}"
+            f"row {row}: label {labels[row]} is not in 0..{len(classes) - 1} of {corpus}"
         )
+    numbers = np.bincount(labels, minlength=len(classes)).tolist()
+    return {name: number for name, number in zip(classes, numbers, strict=True) if number}
 
 
-def parquet_writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def parquet_writer(path: Path, table: pa.Schema, schema: Schema = JETS) -> pq.ParquetWriter:
     """A writer that stores floats as byte streams, which zstd shrinks best."""
+    kinds = {**schema.lists, **schema.scalars}
     encoding = {
-        f"{name}.list.element" if name in PART_COLUMNS else name: "BYTE_STREAM_SPLIT"
-        for name in schema.names
-        if name in PART_FLOATS or name in JET_FLOATS
+        f"{name}.list.element" if name in schema.lists else name: "BYTE_STREAM_SPLIT"
+        for name in table.names
+        if kinds[name] == "float"
     }
     return pq.ParquetWriter(
-        path, schema, compression="zstd", use_dictionary=False, column_encoding=encoding
+        path, table, compression="zstd", use_dictionary=False, column_encoding=encoding
     )

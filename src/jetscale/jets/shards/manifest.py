@@ -1,8 +1,10 @@
 """The manifest of a shard folder: what its jets are and what they may be used for.
 
-``manifest.json`` names the corpus, the one role all jets of the folder have, the jets per class,
-the columns that are stored, and for each shard its size and SHA-256, so that two roles are never
-confused, damage is found, and a study that needs an absent column is refused before any work.
+``manifest.json`` names the corpus with its classes, the one role all examples of the folder have,
+the examples per class, the columns that are stored, and for each shard its size and SHA-256, so
+that two roles are never confused, damage is found, and a study that needs an absent column is
+refused before any work. For a field of study other than jets it says how columns become model
+inputs, so that a folder needs no Python file to be read.
 """
 
 import hashlib
@@ -16,10 +18,12 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from jetscale.errors import DataError, JetscaleError, unknown
-from jetscale.jets.schema import PARTS, ROLES, classes_of
+from jetscale.jets.example import Schema, schema_from
+from jetscale.jets.schema import CORPORA, JETS, PARTS, ROLES, classes_of
 
-FORMAT = 2
-"""Format 1 did not name the columns; they are read from its first shard."""
+FORMAT = 3
+"""Format 1 did not name the columns, they are read from its first shard; 1 and 2 did not name the
+classes, which are those of the built-in corpus."""
 MANIFEST = "manifest.json"
 
 
@@ -50,13 +54,28 @@ class Manifest:
     shards: tuple[Shard, ...]
     columns: tuple[str, ...]
     """Columns stored, in the order of the schema; what the source lacked is absent."""
+    classes: tuple[str, ...]
+    """Class names of the corpus; label i means ``classes[i]``, with or without examples here."""
+    schema: Schema = JETS
+    """What an example is."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """Names the content: corpus, role and the bytes of every shard, in order."""
-        text = json.dumps([self.corpus, self.role, [shard.sha256 for shard in self.shards]])
+        """Names the content: corpus, role and the bytes of every shard, in order.
+
+        Of a corpus that is not built in also its classes, and of another field its schema: they
+        decide what the bytes mean.
+        """
+        meaning: list[Any] = [] if self.corpus in CORPORA else [self.classes]
+        meaning += [] if self.schema == JETS else [self.schema.to_dict()]
+        text = json.dumps([self.corpus, self.role, [s.sha256 for s in self.shards], *meaning])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """Classes with at least one example here, in label order."""
+        return tuple(name for name in self.classes if self.label_counts.get(name))
 
     def path(self, shard: Shard) -> Path:
         """Where a shard lies."""
@@ -87,19 +106,25 @@ def write_manifest(
     shards: Sequence[Shard],
     columns: Sequence[str],
     provenance: Mapping[str, Any],
+    *,
+    classes: Sequence[str] | None = None,
+    schema: Schema = JETS,
 ) -> None:
-    """Complete a shard folder: the manifest makes it one."""
+    """Complete a shard folder: the manifest makes it one; raises as `classes_of`."""
     total: Counter[str] = Counter()
     for shard in shards:
         total.update(shard.label_counts)
+    names = classes_of(corpus, classes)
     parts = [part for part in PARTS.values() if part.corpus == corpus]
     content = {
         "format": FORMAT,
         "corpus": corpus,
         "role": role,
+        "classes": list(names),
+        **({} if schema == JETS else {"schema": schema.to_dict()}),
         "parts": [part.name for part in parts if not total.keys().isdisjoint(part.labels)],
         "rows": sum(shard.rows for shard in shards),
-        "label_counts": {name: total[name] for name in classes_of(corpus) if total[name]},
+        "label_counts": {name: total[name] for name in names if total[name]},
         "columns": list(columns),
         "shards": [asdict(shard) for shard in shards],
         "provenance": dict(provenance),
@@ -139,40 +164,43 @@ def _parse(folder: Path, path: Path) -> Manifest:
     try:
         content = json.loads(path.read_text())
         version = content.pop("format")
-        if version not in (1, FORMAT):
-            raise DataError(f"{path}: format {version!r}, this version reads 1 and {FORMAT}")
+        if version not in range(1, FORMAT + 1):
+            raise DataError(f"{path}: format {version!r}, this version reads 1 to {FORMAT}")
         shards = tuple(Shard(**shard) for shard in content.pop("shards"))
         if version == 1:
             content["columns"] = pq.read_schema(folder / shards[0].file).names
+        described = content.pop("schema", None)
         manifest = Manifest(
             folder=folder,
             shards=shards,
             parts=tuple(content.pop("parts")),
             columns=tuple(content.pop("columns")),
+            classes=classes_of(content["corpus"], content.pop("classes", None)),
+            schema=schema_from(described) if described else JETS,
             **content,
         )
-        _check_names(path, manifest)
-        counted = sum(manifest.label_counts.values()), sum(s.rows for s in shards)
-        if counted != (manifest.rows, manifest.rows):
-            raise DataError(f"{path}: says {manifest.rows} rows, its shards and classes {counted}")
-        return manifest
-    except JetscaleError:
-        raise
+    except JetscaleError as error:
+        raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
     except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise DataError(f"{path}: not a manifest ({type(error).__name__}: {error})") from error
+    _check(path, manifest)
+    return manifest
 
 
-def _check_names(path: Path, manifest: Manifest) -> None:
-    classes = classes_of(manifest.corpus)
-    labels = [name for counts in _all_counts(manifest) for name in counts]
-    names = [("role", manifest.role, ROLES), *(("class", label, classes) for label in labels)]
-    for what, name, known in names:
-        if name not in known:
-            raise DataError(f"{path}: {unknown(what, name, known)}")
-
-
-def _all_counts(manifest: Manifest) -> list[Mapping[str, int]]:
-    return [manifest.label_counts, *(shard.label_counts for shard in manifest.shards)]
+def _check(path: Path, manifest: Manifest) -> None:
+    """Refuse a manifest with unknown names, or with numbers that do not agree."""
+    try:
+        counts = [manifest.label_counts, *(shard.label_counts for shard in manifest.shards)]
+        labels = (label for count in counts for label in count)
+        names = [("role", manifest.role, ROLES), *(("class", n, manifest.classes) for n in labels)]
+        for what, name, known in names:
+            if name not in known:
+                raise DataError(f"{path}: {unknown(what, name, known)}")
+        counted = (sum(counts[0].values()), sum(shard.rows for shard in manifest.shards))
+    except (TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a manifest ({type(error).__name__}: {error})") from error
+    if counted != (manifest.rows, manifest.rows):
+        raise DataError(f"{path}: says {manifest.rows} rows, its shards and classes {counted}")
 
 
 def check_roles(manifests: Iterable[Manifest]) -> None:

@@ -1,14 +1,13 @@
 """Writing shard folders: jets on disk with a manifest.
 
 A shard folder holds ``shard-00000.parquet``, ... and ``manifest.json`` (see
-`jetscale.jets.shards.manifest`). Columns are those of `jetscale.jets.schema`; a column the source
-lacks is absent, never filled with zeros. A folder appears whole or not at all, and is never written
-twice. This module is the front of the room: opening and verifying folders can be imported from here
-too.
+`jetscale.jets.shards.manifest`). Columns are those of a schema, which is that of jets unless
+another field of study declares its own; a column the source lacks is absent, never filled with
+zeros. A folder appears whole or not at all, and is never written twice.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,30 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jetscale.errors import DataError, StorageError, unknown
-from jetscale.jets.schema import ROLES, classes_of
+from jetscale.jets.example import Schema
+from jetscale.jets.schema import JETS, ROLES, classes_of
 from jetscale.jets.shards import columns
 from jetscale.jets.shards.manifest import (
     Manifest,
     Shard,
-    check_roles,
     open_shards,
     sha256_of,
     write_manifest,
 )
-from jetscale.jets.shards.verify import Report, verify
 from jetscale.store.local import atomic_path
-
-__all__ = [
-    "Manifest",
-    "Report",
-    "Shard",
-    "ShardWriter",
-    "check_roles",
-    "open_shards",
-    "shard_writer",
-    "verify",
-    "write_shards",
-]
 
 ROWS_PER_SHARD = 100_000
 ROWS_PER_GROUP = 10_000
@@ -52,21 +38,30 @@ class ShardWriter:
     Use it through `shard_writer`. ``provenance`` may be filled until the block ends.
     """
 
-    def __init__(self, folder: Path, corpus: str, role: str, *, may_be_empty: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        corpus: str,
+        role: str,
+        *,
+        classes: Sequence[str] | None,
+        schema: Schema,
+        may_be_empty: bool,
+    ) -> None:
         self.provenance: dict[str, Any] = {}
         self._may_be_empty = may_be_empty
-        self._folder, self._corpus, self._role = folder, corpus, role
-        self._classes = classes_of(corpus)
+        self._folder, self._corpus, self._role, self._schema = folder, corpus, role, schema
+        self._classes = classes_of(corpus, classes)
         self._pending: list[pa.Table] = []
         self._waiting = 0
         self._parquet: pq.ParquetWriter | None = None
-        self._schema: pa.Schema | None = None
+        self._stored: pa.Schema | None = None
         self._rows = 0
         self._counts: Counter[str] = Counter()
         self._shards: list[Shard] = []
 
     def write(self, table: pa.Table) -> None:
-        """Add jets.
+        """Add examples.
 
         Raises
         ------
@@ -74,12 +69,12 @@ class ShardWriter:
             A column is unknown, has another type, holds nulls or lists of unequal length, a label
             is not one of the corpus, or the columns differ from those of earlier tables.
         """
-        table = columns.conform(table)
-        self._schema = self._schema or table.schema
-        if table.schema != self._schema:
-            names = set(table.column_names) ^ set(self._schema.names)
+        table = columns.conform(table, self._schema)
+        self._stored = self._stored or table.schema
+        if table.schema != self._stored:
+            names = set(table.column_names) ^ set(self._stored.names)
             raise DataError(f"shards: columns {sorted(names)} are in some tables only")
-        columns.check_labels(table, self._corpus)
+        columns.count_labels(table, self._classes, self._corpus, self._schema)
         self._pending.append(table)
         self._waiting += table.num_rows
         while self._waiting >= ROWS_PER_GROUP:
@@ -90,29 +85,39 @@ class ShardWriter:
         if self._waiting:
             self._flush(self._waiting)
         if not self._shards and self._parquet is None and not self._may_be_empty:
-            raise DataError(f"no jets to write for corpus {self._corpus!r}, role {self._role!r}")
+            nouns = f"{self._schema.noun}s"
+            raise DataError(f"no {nouns} to write for corpus {self._corpus!r}, role {self._role!r}")
         self._close_shard()
-        names = self._schema.names if self._schema else []
-        write_manifest(self._folder, self._corpus, self._role, self._shards, names, self.provenance)
+        write_manifest(
+            self._folder,
+            self._corpus,
+            self._role,
+            self._shards,
+            self._stored.names if self._stored else [],
+            self.provenance,
+            classes=self._classes,
+            schema=self._schema,
+        )
 
     @property
     def _path(self) -> Path:
         return self._folder / f"shard-{len(self._shards):05d}.parquet"
 
     def _flush(self, rows: int) -> None:
+        """Write the first ``rows`` waiting examples as one row group."""
         table = pa.concat_tables(self._pending)
         group, rest = table.slice(0, rows), table.slice(rows)
         self._pending, self._waiting = ([rest], rest.num_rows) if rest.num_rows else ([], 0)
         if self._parquet is None:
-            self._parquet = columns.parquet_writer(self._path, group.schema)
+            self._parquet = columns.parquet_writer(self._path, group.schema, self._schema)
         self._parquet.write_table(group, row_group_size=rows)
         self._rows += rows
-        for label, count in Counter(group["jet_label"].to_pylist()).items():
-            self._counts[self._classes[label]] += count
+        self._counts.update(columns.count_labels(group, self._classes, self._corpus, self._schema))
         if self._rows >= ROWS_PER_SHARD:
             self._close_shard()
 
     def _close_shard(self) -> None:
+        """Complete the open shard, if there is one, and describe it."""
         if self._parquet is None:
             return
         self._parquet.close()
@@ -131,25 +136,34 @@ class ShardWriter:
 
 @contextmanager
 def shard_writer(
-    folder: Path, *, corpus: str, role: str, may_be_empty: bool = False
+    folder: Path,
+    *,
+    corpus: str,
+    role: str,
+    classes: Sequence[str] | None = None,
+    schema: Schema = JETS,
+    may_be_empty: bool = False,
 ) -> Iterator[ShardWriter]:
-    """A `ShardWriter` whose folder appears when the block ends well.
+    """A `ShardWriter` whose folder appears when the block ends well; see `write_shards`.
 
     Raises
     ------
     DataError
-        Unknown corpus or role, or no jets were written although the folder may not be empty.
+        Unknown role, a corpus without classes, or no examples were written although the folder may
+        not be empty.
     StorageError
         The folder already holds something or cannot be written.
     """
-    classes_of(corpus)
+    classes_of(corpus, classes)
     if role not in ROLES:
         raise DataError(unknown("role", role, ROLES))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StorageError(f"{folder} is not empty; choose another folder or delete it first")
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        writer = ShardWriter(temporary, corpus, role, may_be_empty=may_be_empty)
+        writer = ShardWriter(
+            temporary, corpus, role, classes=classes, schema=schema, may_be_empty=may_be_empty
+        )
         yield writer
         writer.finish()
 
@@ -160,13 +174,59 @@ def write_shards(
     *,
     corpus: str,
     role: str,
+    classes: Sequence[str] | None = None,
+    schema: Schema = JETS,
     provenance: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Write all tables as one shard folder; see `ShardWriter.write` and `shard_writer`.
+    """Write tables of examples as one shard folder, which any study can read.
 
-    ``provenance`` is read after the last table, so whoever makes the tables may complete it.
+    Parameters
+    ----------
+    folder
+        New or empty folder.
+    tables
+        Arrow tables with columns of the schema; ``jet_label`` (``label`` in a schema of your own)
+        counts in ``classes``.
+    corpus
+        A name of your own, or a built-in corpus.
+    role
+        What the examples may be used for: pretrain, train, validation or test.
+    classes
+        Class names in label order; built-in corpora have theirs.
+    schema
+        What an example is; see `jetscale.jets.example.make_schema`.
+    provenance
+        Notes for the manifest, read after the last table, so whoever makes the tables may complete
+        them.
+
+    Raises
+    ------
+    DataError, StorageError
+        As `ShardWriter.write` and `shard_writer`.
+
+    Examples
+    --------
+    >>> import pyarrow as pa, tempfile
+    >>> jets = pa.table(
+    ...     {
+    ...         "part_px": [[30.0, 12.0], [25.0]],
+    ...         "part_py": [[1.0, -2.0], [0.5]],
+    ...         "jet_nparticles": [2, 1],
+    ...         "jet_label": [1, 0],
+    ...     }
+    ... )
+    >>> with tempfile.TemporaryDirectory() as tmp:
+    ...     manifest = write_shards(
+    ...         Path(tmp) / "mysim",
+    ...         [jets],
+    ...         corpus="mysim",
+    ...         role="pretrain",
+    ...         classes=("background", "signal"),
+    ...     )
+    >>> manifest.rows, manifest.classes, manifest.label_counts["signal"]
+    (2, ('background', 'signal'), 1)
     """
-    with shard_writer(folder, corpus=corpus, role=role) as writer:
+    with shard_writer(folder, corpus=corpus, role=role, classes=classes, schema=schema) as writer:
         for table in tables:
             writer.write(table)
         writer.provenance.update(provenance or {})

@@ -1,1 +1,71 @@
-"""The jet transformer: exact counts, packed layout, CPU kernels and the model."""
+"""The jet transformer: the architecture ``transformer``.
+
+Torch is imported where a model is built, not here: planning counts without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jetscale.models.inputs import FeatureInput
+from jetscale.models.parameters import Parameters
+from jetscale.models.transformer import flops
+from jetscale.study import ModelSize
+
+if TYPE_CHECKING:
+    from torch import nn
+
+VERSION = 1
+"""Raised when `model`, `kernels` or `flops` give other losses or counts for the same inputs."""
+
+
+class Transformer:
+    """`jetscale.models.protocol.Architecture` of `jetscale.models.transformer.model`."""
+
+    name = "transformer"
+    version = VERSION
+
+    def parameters(
+        self, size: ModelSize, features: Sequence[FeatureInput], outputs: int
+    ) -> Parameters:
+        """Numbers of parameters; non-embedding are those of the blocks, l (10 d^2 + 2 d)."""
+        return flops.parameters(size, len(features), outputs)
+
+    def training_flops(
+        self,
+        size: ModelSize,
+        features: Sequence[FeatureInput],
+        outputs: int,
+        *,
+        jets: int,
+        constituents: int,
+        constituents_squared: int,
+    ) -> float:
+        """FLOPs of one forward and backward pass (see `flops`)."""
+        return flops.training_flops(
+            size,
+            len(features),
+            outputs,
+            jets=jets,
+            constituents=constituents,
+            constituents_squared=constituents_squared,
+        )
+
+    def build(
+        self,
+        size: ModelSize,
+        features: Sequence[FeatureInput],
+        outputs: int,
+        *,
+        trunk_seed: int,
+        head_seed: int,
+    ) -> nn.Module:
+        """A model with new weights."""
+        from jetscale.models.transformer.model import JetTransformer
+
+        return JetTransformer(size, features, outputs, trunk_seed=trunk_seed, head_seed=head_seed)
+
+
+TRANSFORMER = Transformer()
+"""What the recipe name ``transformer`` stands for."""

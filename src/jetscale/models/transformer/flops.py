@@ -3,7 +3,7 @@
 One multiply-accumulate is 2 FLOPs. Counted: every matrix product. Not counted: norms, softmax,
 activation functions, additions, the loss and the optimiser, whose cost is linear in d.
 
-Forward, for one jet of n constituents, F features, width d, l layers and C classes:
+Forward, for one jet of n constituents, F features, width d, l layers and C outputs:
 
 ======================  ===============  ==============================================
 embedding               2 F d n          (n, F) x (F, d)
@@ -19,25 +19,11 @@ a data set enters only through its number of jets, sum n and sum n^2; a padded c
 padded length.
 """
 
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-
+from jetscale.models.parameters import Parameters
 from jetscale.study import ModelSize
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
-    """Numbers of trainable parameters."""
-
-    total: int
-    non_embedding: int
-    """Blocks only, l (10 d^2 + 2 d); the laws here are fitted to ``total``."""
-    head: int
-
-
-def parameters(size: ModelSize, features: int, classes: int) -> Parameters:
+def parameters(size: ModelSize, features: int, outputs: int) -> Parameters:
     """Parameter counts of one model.
 
     Examples
@@ -49,79 +35,40 @@ def parameters(size: ModelSize, features: int, classes: int) -> Parameters:
     blocks = size.layers * (10 * d * d + 2 * d)
     embedding = (features + 1) * d
     norm_and_query = 2 * d
-    head = (2 * d + 1) * classes
+    head = (2 * d + 1) * outputs
     return Parameters(
         total=embedding + blocks + norm_and_query + head, non_embedding=blocks, head=head
     )
 
 
-def forward_flops(
-    size: ModelSize,
-    features: int,
-    classes: int,
-    *,
-    jets: int,
-    constituents: int,
-    constituents_squared: int,
-) -> float:
-    """FLOPs of one forward pass over a data set.
-
-    Parameters
-    ----------
-    features, classes
-        Inputs per constituent and output classes.
-    jets, constituents, constituents_squared
-        Number of jets, sum of n and sum of n^2 over them.
-    """
-    d = size.width
-    embedding = 2 * features * d * constituents
-    trunk = _trunk_flops(size, constituents, constituents_squared)
-    return float(embedding + trunk + 4 * d * classes * jets)
-
-
 def training_flops(
     size: ModelSize,
     features: int,
-    classes: int,
+    outputs: int,
     *,
     jets: int,
     constituents: int,
     constituents_squared: int,
 ) -> float:
-    """FLOPs of one forward and backward pass over a data set; arguments as `forward_flops`."""
+    """FLOPs of one forward and backward pass over a data set.
+
+    Parameters
+    ----------
+    features, outputs
+        Inputs per constituent, and numbers that the head gives for a jet.
+    jets, constituents, constituents_squared
+        Number of jets, sum of n and sum of n^2 over them.
+
+    Examples
+    --------
+    >>> size = ModelSize(width=8, layers=1, heads=1)
+    >>> training_flops(size, 13, 10, jets=1, constituents=40, constituents_squared=1600)
+    330560.0
+    """
     d = size.width
     embedding = 2 * features * d * constituents
-    trunk = _trunk_flops(size, constituents, constituents_squared)
-    return float(2 * embedding + 3 * trunk + 3 * 4 * d * classes * jets)
-
-
-def cumulative_training_flops(
-    size: ModelSize, features: int, classes: int, lengths: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """(k,) `training_flops` of the first 1, 2, ... k jets, which have ``lengths`` constituents."""
-
-    def cost(jets: int, constituents: int, squared: int) -> float:
-        return training_flops(
-            size,
-            features,
-            classes,
-            jets=jets,
-            constituents=constituents,
-            constituents_squared=squared,
-        )
-
-    n = lengths.astype(np.float64)
-    total: NDArray[np.float64] = np.cumsum(cost(1, 0, 0) + cost(0, 1, 0) * n + cost(0, 0, 1) * n**2)
-    return total
-
-
-def _trunk_flops(size: ModelSize, constituents: int, constituents_squared: int) -> int:
-    d = size.width
     linear = size.layers * 20 * d * d * constituents
     attention = size.layers * 4 * d * constituents_squared
-    return linear + attention + 6 * d * constituents
-
-
-def six_nd(size: ModelSize, features: int, classes: int, *, constituents: int) -> float:
-    """The usual estimate, 6 x non-embedding parameters x tokens; a token is a constituent."""
-    return 6.0 * parameters(size, features, classes).non_embedding * constituents
+    trunk = linear + attention + 6 * d * constituents
+    head = 4 * d * outputs * jets
+    return float(2 * embedding + 3 * trunk + 3 * head)

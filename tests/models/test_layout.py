@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetscale.models.transformer.layout import MAX_GROUPS, TOKENS_PER_GROUP, arrange, choose_groups
+from jetscale.models.layout import MAX_GROUPS, TOKENS_PER_GROUP, arrange, choose_groups
 
 lengths_of_jets = st.lists(st.integers(1, 128), min_size=1, max_size=150).map(np.array)
 

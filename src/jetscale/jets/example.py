@@ -1,0 +1,233 @@
+"""What an example is: its columns, the model inputs made from them, and the word for it.
+
+An example is a variable-length list of constituents with a class label. For jets the columns and
+constants are published ones (`jetscale.jets.schema.JETS`). Any other field of study declares its
+own with `make_schema`; shards, streams and training ask the schema and never the field.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from math import inf
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jetscale.errors import DataError, StudyError, unknown
+
+Kind = Literal["float", "int", "int64", "flag"]
+"""Stored as float32, int32, int64 or bool."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
+
+
+def check_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The names as a tuple; DataError for none, one twice, or one that a part could not name.
+
+    Examples
+    --------
+    >>> check_names("class", ["muon", "electron"])
+    ('muon', 'electron')
+    """
+    if isinstance(names, str) or not names:
+        raise DataError(f"{what} names are {names!r}; give at least one, as in ('a', 'b')")
+    for name in names:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise DataError(f"{what} {name!r}: use letters, digits and + . _ - only")
+        if list(names).count(name) > 1:
+            raise DataError(f"{what} {name!r} is listed twice; names must differ")
+    return tuple(names)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """One model input: value = clip((x - mean) / scale, low, high).
+
+    ``mean`` None means x as it is, without a clip. The published configurations of jets
+    (particle_transformer, ``JetClass_full.yaml``) use both forms.
+
+    Examples
+    --------
+    >>> Feature(name="energy", mean=10.0, scale=4.0).transform(np.float32([10, 12, 1000]))
+    array([0. , 0.5, 5. ], dtype=float32)
+    """
+
+    name: str
+    mean: float | None = 0.0
+    scale: float = 1.0
+    """About the standard deviation of x: a model learns best from values of order one."""
+    low: float = -5.0
+    high: float = 5.0
+    inputs: tuple[str, ...] = ()
+    """Columns it is made from; none given means the column of its own name."""
+
+    def __post_init__(self) -> None:
+        numbers = (0.0 if self.mean is None else self.mean, self.scale, self.low, self.high)
+        if not np.isfinite(numbers).all() or self.scale <= 0 or self.low >= self.high:
+            raise StudyError(
+                f"feature {self.name!r}: mean {self.mean}, scale {self.scale}, low {self.low}, "
+                f"high {self.high}; needs finite numbers, scale > 0 and low < high"
+            )
+
+    @property
+    def factor(self) -> float:
+        """1 / scale, the form in which the constants of jets are published."""
+        return 1.0 / self.scale
+
+    def transform(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The model input of raw values, in single precision as in the published tool."""
+        if self.mean is None:
+            return values
+        # a product, not a quotient: jets must agree with the published tool bit for bit
+        moved = (values - np.float32(self.mean)) * np.float32(self.factor)
+        clipped: NDArray[np.float32] = np.clip(moved, np.float32(self.low), np.float32(self.high))
+        return clipped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """The columns of an example and its model inputs; made by `make_schema` for fields of your own.
+
+    Attributes
+    ----------
+    noun
+        The word for one example in the output: ``jet``, ``shower``.
+    lists
+        Columns with a value per constituent, and how they are stored.
+    scalars
+        Columns with a value per example; the label is one of them.
+    required
+        Columns that every shard has, beside at least one list.
+    label
+        Column of the class index.
+    count
+        Column with the number of constituents, None where the lists alone tell it.
+    features, feature_sets
+        Model inputs, and the names of those that a set takes, in order.
+    typical_length, length_spread
+        Median number of constituents and the standard deviation of its logarithm, for estimates of
+        cost before there are examples; by default every example is as long as the recipe allows.
+    """
+
+    noun: str
+    lists: Mapping[str, Kind]
+    scalars: Mapping[str, Kind]
+    required: tuple[str, ...]
+    label: str
+    features: tuple[Feature, ...]
+    feature_sets: Mapping[str, tuple[str, ...]]
+    count: str | None = None
+    typical_length: float = field(default=inf, compare=False)
+    length_spread: float = field(default=0.0, compare=False)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns in their order: lists, then scalars."""
+        return (*self.lists, *self.scalars)
+
+    def features_of(self, feature_set: str) -> tuple[Feature, ...]:
+        """The features of a set in order; raises StudyError for an unknown set."""
+        if feature_set not in self.feature_sets:
+            raise StudyError(unknown("feature set", feature_set, self.feature_sets))
+        by_name = {feature.name: feature for feature in self.features}
+        return tuple(by_name[name] for name in self.feature_sets[feature_set])
+
+    def inputs_of(self, feature_set: str) -> tuple[str, ...]:
+        """Columns that a feature set is made from, without the label; raises as `features_of`."""
+        features = self.features_of(feature_set)
+        return tuple(dict.fromkeys(c for f in features for c in f.inputs or (f.name,)))
+
+    def check_columns(self, present: Collection[str], feature_set: str, where: str) -> None:
+        """Raise DataError if a feature set needs columns that are absent; says which set would do.
+
+        ``where`` is the folder or file, for the message; raises StudyError as `features_of`.
+        """
+        absent = [name for name in self.inputs_of(feature_set) if name not in present]
+        if not absent:
+            return
+        works = [name for name in self.feature_sets if set(self.inputs_of(name)) <= set(present)]
+        fix = (
+            f"use the features {works[-1]!r}"
+            if works
+            else f"no feature set works with these {self.noun}s"
+        )
+        raise DataError(
+            f"{where} lacks columns {', '.join(absent)}, which features {feature_set!r} need; {fix}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `schema_from` reads: noun, features and feature sets in plain values."""
+        features = [asdict(feature) for feature in self.features]
+        for feature in features:
+            del feature["inputs"]
+        sets = {name: list(names) for name, names in self.feature_sets.items()}
+        return {"noun": self.noun, "features": features, "feature_sets": sets}
+
+
+def make_schema(
+    *,
+    noun: str,
+    features: Sequence[Feature],
+    feature_sets: Mapping[str, Sequence[str]] | None = None,
+    typical_length: float = inf,
+) -> Schema:
+    """The schema of a field of your own: a list column per feature, and ``label``.
+
+    Parameters
+    ----------
+    noun
+        The word for one example, such as ``shower``.
+    features
+        The model inputs, each made from the column of its name.
+    feature_sets
+        Name to feature names, for `jetscale.study.Data.features`; by default ``all`` has them all.
+    typical_length
+        Median number of constituents, for estimates of cost.
+
+    Raises
+    ------
+    DataError
+        A name is unusable, listed twice or that of a column of jets.
+    StudyError
+        A feature set names an unknown feature.
+
+    Examples
+    --------
+    >>> schema = make_schema(noun="chirp", features=(Feature(name="time"), Feature(name="strain")))
+    >>> schema.columns, schema.inputs_of("all")
+    (('time', 'strain', 'label'), ('time', 'strain'))
+    """
+    check_names("noun", (noun,))
+    names = check_names("feature", [feature.name for feature in features])
+    for feature in features:
+        # jets' columns have their own types, and models know the scales of jets by their names
+        if feature.name == "label" or feature.name.startswith(("part_", "jet_")) or feature.inputs:
+            raise DataError(
+                f"feature {feature.name!r}: a feature of a {noun} is a column of its own; the name "
+                "'label', names that begin with part_ or jet_, and inputs are not for them"
+            )
+    sets = feature_sets or {"all": names}
+    for name, members in sets.items():
+        for member in check_names(f"feature set {name!r}: feature", members):
+            if member not in names:
+                raise StudyError(f"feature set {name!r}: {unknown('feature', member, names)}")
+    return Schema(
+        noun=noun,
+        lists=dict.fromkeys(names, "float"),
+        scalars={"label": "int"},
+        required=("label",),
+        label="label",
+        features=tuple(features),
+        feature_sets={name: tuple(members) for name, members in sets.items()},
+        typical_length=typical_length,
+    )
+
+
+def schema_from(content: Mapping[str, Any]) -> Schema:
+    """The schema that `Schema.to_dict` described; raises as `make_schema`."""
+    return make_schema(
+        noun=content["noun"],
+        features=[Feature(**feature) for feature in content["features"]],
+        feature_sets=content["feature_sets"],
+    )

@@ -1,0 +1,155 @@
+"""The jets of a batch as tensors, and a module applied to many jets.
+
+Every architecture gets the same `Batch`: one token matrix whose jets lie in length groups, as
+`jetscale.models.layout` arranged them.
+
+Shape suffixes: N tokens of the batch including padding, F features, B jets of a group, L padded
+length of a group, J jets of the batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from jetscale.mixtures.ragged import Ragged
+from jetscale.models.inputs import FeatureInput
+from jetscale.models.layout import Layout, arrange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One length group of a batch, as the model needs it.
+
+    Attributes
+    ----------
+    jets, length
+        B and L.
+    bias
+        (B, L) 0 for constituents and minus infinity for padding, or None when nothing is padded.
+    mean
+        (B, L) 1 / n for the n constituents of a jet and 0 for padding.
+    """
+
+    jets: int
+    length: int
+    bias: Tensor | None
+    mean: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Jets ready for the model, ordered by length.
+
+    Attributes
+    ----------
+    values
+        (N, F) inputs of all tokens.
+    views
+        The length groups; their tokens follow one another.
+    labels
+        (J,) class indices, in the order of the batch.
+    """
+
+    values: Tensor
+    views: tuple[View, ...]
+    labels: Tensor
+
+
+def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -> Batch:
+    """The tensors of one layout, with the device and precision of ``like``.
+
+    Parameters
+    ----------
+    data
+        Where the constituents are.
+    layout
+        From `jetscale.models.layout.arrange`.
+    labels
+        (J,) class indices in the order given to `arrange`.
+    like
+        Any parameter of the model.
+    """
+    where, kind = like.device, like.dtype
+    views = []
+    for group in layout.groups:
+        weights, biases = _masks(group.length, kind)
+        lengths = torch.from_numpy(group.lengths)
+        mean = _move(weights[lengths], where)
+        bias = None if group.is_full else _move(biases[lengths], where)
+        views.append(View(jets=len(group.lengths), length=group.length, bias=bias, mean=mean))
+    values = torch.from_numpy(data.values.take(layout.index, axis=0)).to(kind)
+    return Batch(
+        values=_move(values, where),
+        views=tuple(views),
+        labels=_move(torch.from_numpy(labels[layout.order]), where),
+    )
+
+
+def _move(tensor: Tensor, where: torch.device) -> Tensor:
+    """The tensor on another device; from pinned memory, so that the host need not wait for it."""
+    return tensor.pin_memory().to(where, non_blocking=True) if where.type == "cuda" else tensor
+
+
+@lru_cache(maxsize=256)
+def _masks(length: int, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Pooling weights and attention bias of jets of 0 to ``length`` constituents, a row for each.
+
+    Looking them up takes a fraction of the time of computing them for every batch.
+    """
+    jets = np.arange(length + 1)[:, None]
+    valid = np.arange(length) < jets
+    weights, bias = valid / np.maximum(jets, 1), np.where(valid, 0.0, -np.inf)
+    return torch.from_numpy(weights).to(kind), torch.from_numpy(bias).to(kind)
+
+
+def batch_of(data: Ragged, like: Tensor, *, pad_to: int | None = None) -> Batch:
+    """All jets of ``data`` as one batch; ``pad_to`` gives the padded reference."""
+    layout = arrange(data.offsets[:-1], data.lengths, pad_to=pad_to)
+    return make_batch(data, layout, data.labels, like)
+
+
+def scaling_of(features: Sequence[FeatureInput]) -> tuple[Tensor, Tensor]:
+    """(F,) shift and (F,) scale of the columns: (value - mean) / scale = shift + value x scale."""
+    scale = 1 / torch.tensor([feature.scale for feature in features])
+    return -torch.tensor([feature.mean for feature in features]) * scale, scale
+
+
+@torch.inference_mode()
+def apply_module(
+    module: nn.Module, data: Ragged, *, batch: int = 256, groups: int | None = None
+) -> NDArray[np.float64]:
+    """(n, K) results of a module that gives K numbers for a jet, in the order of the data.
+
+    Jets are batched by length, which pads almost nothing.
+
+    Parameters
+    ----------
+    module
+        Takes a `Batch`; it is in evaluation mode meanwhile.
+    batch
+        Jets per call.
+    groups
+        Length groups per call; None chooses.
+    """
+    like = next(module.parameters())
+    starts, lengths = data.offsets[:-1], data.lengths
+    by_length = np.argsort(lengths, kind="stable")
+    out = np.empty((0, 0))
+    was_training = module.training
+    module.eval()
+    try:
+        for first in range(0, len(data), batch):
+            rows = by_length[first : first + batch]
+            layout = arrange(starts[rows], lengths[rows], groups=groups)
+            part = module(make_batch(data, layout, data.labels[rows], like)).double().cpu().numpy()
+            if not out.size:
+                out = np.empty((len(data), part.shape[1]))
+            out[rows[layout.order]] = part
+    finally:
+        module.train(was_training)
+    return out

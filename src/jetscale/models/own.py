@@ -1,0 +1,280 @@
+"""A model of your own: any torch module with a trunk and a head, as an architecture.
+
+``architecture="mypackage.model:build"`` in a recipe names a function of yours::
+
+    class Deep(torch.nn.Module):
+        def __init__(self, width, inputs, outputs):
+            super().__init__()
+            self.trunk = Trunk(width, inputs)             # everything but the last layer
+            self.head = torch.nn.Linear(width, outputs)
+
+        def forward(self, x, mask):                       # (J, L, F) float, (J, L) bool
+            return self.head(self.trunk(x, mask))         # (J, outputs)
+
+    def build(size, features, outputs):                   # ModelSize, feature names, int
+        return Deep(size.width, len(features), outputs)
+
+Row x[j, i] holds the scaled features of constituent i of jet j where mask[j, i] is True, and zeros
+where it is False. The mask must be used: the output may not depend on how far jets are padded.
+Parameters called ``trunk.embedding`` count as embedding, all others of the trunk do not. The
+version is the module's ``VERSION``, or else the digest of the one source file of the function.
+
+Training FLOPs come from ``build.flops(size, features, outputs, constituents)`` if there is such a
+function (forward and backward of one jet), else from PyTorch's counter, which knows matrix
+products, convolutions and attention, nothing else.
+"""
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from jetscale.errors import StudyError
+from jetscale.mixtures.ragged import Ragged
+from jetscale.models.batch import batch_of
+from jetscale.models.inputs import FeatureInput, names_of
+from jetscale.models.padded import PaddedModel
+from jetscale.models.parameters import Parameters
+from jetscale.study import ModelSize
+
+Features = Sequence[FeatureInput]
+
+_FITTED, _CHECKED = (2, 4, 8), (12, 16)
+"""Constituents at which FLOPs are counted to fit a + b n + c n^2, and to check the fit."""
+_EMBEDDING = ["trunk", "inner", "embedding"]
+_SAME = 1e-3
+"""Largest difference that more padding may make to an output, as a share of 1 + |output|."""
+
+
+class OwnModel:
+    """`jetscale.models.protocol.Architecture` of a function that builds a torch module.
+
+    Parameters
+    ----------
+    name
+        The reference in the recipe, ``package.module:function``.
+    factory
+        The function: (size, feature names, outputs) to a module.
+
+    Raises
+    ------
+    StudyError
+        The version cannot be told: no ``VERSION`` and no source file.
+    """
+
+    def __init__(self, name: str, factory: Callable[..., Any]) -> None:
+        self.name = name
+        self.factory = factory
+        self.version = _version(name, factory)
+        self._counted: dict[Any, Parameters] = {}
+        self._flops: dict[Any, tuple[Fraction, Fraction, Fraction]] = {}
+
+    def parameters(self, size: ModelSize, features: Features, outputs: int) -> Parameters:
+        """Numbers of parameters, counted in a model that is built and tried once.
+
+        Raises
+        ------
+        StudyError
+            The function does not build a model that can be trained; one line says why.
+        """
+        shape = (size, tuple(features), outputs)
+        if shape not in self._counted:
+            model = self.build(size, features, outputs, trunk_seed=0, head_seed=0)
+            self._try(model, features, outputs)
+            counts = {name: p.numel() for name, p in model.named_parameters()}
+            head = sum(n for name, n in counts.items() if name.startswith("head."))
+            embedding = sum(n for name, n in counts.items() if name.split(".")[:3] == _EMBEDDING)
+            total = sum(counts.values())
+            self._counted[shape] = Parameters(
+                total=total, non_embedding=total - head - embedding, head=head
+            )
+        return self._counted[shape]
+
+    def training_flops(
+        self,
+        size: ModelSize,
+        features: Features,
+        outputs: int,
+        *,
+        jets: int,
+        constituents: int,
+        constituents_squared: int,
+    ) -> float:
+        """FLOPs of one forward and backward pass, from a fit a + b n + c n^2 that is exact.
+
+        Raises
+        ------
+        StudyError
+            The FLOPs of a jet are not quadratic in its constituents.
+        """
+        shape = (size, tuple(features), outputs)
+        if shape not in self._flops:
+            self._flops[shape] = self._fit_flops(size, features, outputs)
+        a, b, c = self._flops[shape]
+        return float(a * jets + b * constituents + c * constituents_squared)
+
+    def build(
+        self, size: ModelSize, features: Features, outputs: int, *, trunk_seed: int, head_seed: int
+    ) -> nn.Module:
+        """A model with new weights: the trunk of one call of the function, the head of another.
+
+        Torch's generator is seeded before each call, so that the trunk depends on its own seed
+        alone and the head on its own.
+
+        Raises
+        ------
+        StudyError
+            The function fails, or what it returns has no trunk and head.
+        """
+        modules = []
+        for seed in (trunk_seed, head_seed):
+            with torch.random.fork_rng(devices=[]), self._blame("building it"):
+                torch.default_generator.manual_seed(seed)
+                modules.append(self.factory(size, names_of(features), outputs))
+            problem = _problem_of(modules[-1])
+            if problem:
+                raise StudyError(f"architecture {self.name!r}: {problem}")
+        trunk, head = modules
+        trunk.head.load_state_dict(head.head.state_dict())
+        return PaddedModel(trunk, features)
+
+    @contextmanager
+    def _blame(self, what: str) -> Iterator[None]:
+        """Turn any error of the user's code into one line that names it."""
+        try:
+            yield
+        except StudyError:
+            raise
+        except Exception as error:
+            line = " ".join(str(error).split())[:300]
+            raise StudyError(
+                f"architecture {self.name!r}: {what} failed with {type(error).__name__}: {line}"
+            ) from error
+
+    def _try(self, model: nn.Module, features: Features, outputs: int) -> None:
+        """Raise StudyError for a model that three made-up jets show to be wrong."""
+        model, data = deepcopy(model), _jets((3, 1, 5), len(features))
+        like = next(model.parameters())
+        with torch.random.fork_rng(devices=[]), self._blame("a pass of 3 jets"):
+            found = model(batch_of(data, like))
+            if tuple(found.shape) != (3, outputs):
+                raise StudyError(
+                    f"architecture {self.name!r}: forward of 3 jets gives shape "
+                    f"{tuple(found.shape)}, needs (3, {outputs})"
+                )
+            found.square().sum().backward()
+        idle = [name for name, p in model.named_parameters() if p.grad is None]
+        if idle:
+            listed = ", ".join(name.replace(".inner.", ".") for name in idle[:3])
+            raise StudyError(
+                f"architecture {self.name!r}: {len(idle)} weights get no gradient, as {listed}; "
+                "use them in forward, let them require a gradient, or remove them"
+            )
+        model.eval()
+        with torch.no_grad(), self._blame("a pass of padded jets"):
+            first, second = (model(batch_of(data, like, pad_to=n)) for n in (5, 9))
+        if not torch.allclose(first, second, rtol=_SAME, atol=_SAME):
+            raise StudyError(
+                f"architecture {self.name!r}: its output changes when jets are padded further, by "
+                f"up to {float((first - second).abs().max()):.2g}; use the mask in forward"
+            )
+
+    def _fit_flops(
+        self, size: ModelSize, features: Features, outputs: int
+    ) -> tuple[Fraction, Fraction, Fraction]:
+        formula = getattr(self.factory, "flops", None)
+        counts = {}
+        if formula is not None:
+            for n in (*_FITTED, *_CHECKED):
+                with self._blame("flops()"):
+                    counts[n] = Fraction(formula(size, names_of(features), outputs, n))
+        else:
+            model = self.build(size, features, outputs, trunk_seed=0, head_seed=0)
+            like = next(model.parameters())
+            for n in (*_FITTED, *_CHECKED):
+                batch = batch_of(_jets((n, n), len(features)), like)
+                # Other attention kernels are not counted, or counted as if padded.
+                with (
+                    torch.random.fork_rng(devices=[]),  # dropout draws from it
+                    sdpa_kernel(SDPBackend.MATH),
+                    FlopCounterMode(display=False) as counter,
+                    self._blame(f"a pass of {n} constituents"),
+                ):
+                    model(batch).square().sum().backward()
+                counts[n] = Fraction(counter.get_total_flops(), 2)
+        # Newton's divided differences through the fitted points give the three coefficients.
+        n1, n2, n3 = _FITTED
+        slope = (counts[n2] - counts[n1]) / (n2 - n1)
+        c = ((counts[n3] - counts[n2]) / (n3 - n2) - slope) / (n3 - n1)
+        b = slope - c * (n1 + n2)
+        a = counts[n1] - b * n1 - c * n1 * n1
+        wrong = [n for n in _CHECKED if abs(a + b * n + c * n * n - counts[n]) > counts[n] / 10**9]
+        if wrong or counts[n1] <= 0:
+            listed = ", ".join(f"{float(count):.6g} at {n}" for n, count in counts.items())
+            raise StudyError(
+                f"architecture {self.name!r}: training FLOPs of a jet are {listed} constituents, "
+                "not a + b n + c n^2; give the function an attribute flops(size, features, "
+                "outputs, constituents) that is"
+            )
+        return a, b, c
+
+
+def _version(name: str, factory: Callable[..., Any]) -> int | str:
+    # The module that defines a function may be another than the one it is imported from; a partial
+    # or another callable object does not know where it was made.
+    plain = inspect.isfunction(factory) or inspect.isclass(factory)
+    module = sys.modules.get(factory.__module__ if plain else name.partition(":")[0])
+    version = getattr(module, "VERSION", None)
+    if isinstance(version, int | str):
+        return version
+    try:
+        source = Path(str(getattr(module, "__file__", None))).read_bytes()
+    except OSError as error:
+        raise StudyError(
+            f"architecture {name!r}: its module has no source file; set VERSION in the module"
+        ) from error
+    return hashlib.sha256(source).hexdigest()[:16]
+
+
+def _problem_of(module: Any) -> str | None:
+    """Why something is no module with trunk and head, or None."""
+    if not isinstance(module, nn.Module):
+        return f"the function returns {module!r}, needs a torch.nn.Module"
+    found = [getattr(module, name, None) for name in ("trunk", "head")]
+    parts = [part for part in found if isinstance(part, nn.Module)]
+    if len(parts) < 2:
+        return f"its {type(module).__name__} needs two modules called trunk and head"
+    trunk, head = (list(part.parameters()) for part in parts)
+    inside = {id(p) for p in (*trunk, *head)}
+    outside = [name for name, p in module.named_parameters() if id(p) not in inside]
+    if outside:
+        return f"weights {', '.join(outside[:3])} are in neither trunk nor head; move them"
+    if len(inside) < len(trunk) + len(head):
+        return "trunk and head share weights; a new head would change the trunk"
+    if not trunk or not head:
+        return "its trunk or head has no weights"
+    kept = {id(buffer) for part in parts for buffer in part.buffers()}
+    stray = [name for name, buffer in module.named_buffers() if id(buffer) not in kept]
+    if stray:
+        return f"buffers {', '.join(stray[:3])} are in neither trunk nor head; move them"
+    return None
+
+
+def _jets(lengths: Sequence[int], features: int) -> Ragged:
+    """Made-up jets with these numbers of constituents."""
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    values = np.random.default_rng(1).normal(size=(int(offsets[-1]), features))
+    return Ragged(
+        values=values.astype(np.float32), offsets=offsets, labels=np.zeros(len(lengths), np.int64)
+    )

@@ -1,0 +1,119 @@
+"""A user's function as a value: where it lies, so that any process on any node can call it.
+
+A function in a sweep file cannot be pickled by name, because the file is run, not imported. So a
+study carries the file and the name, and a worker runs the file again. A function in an importable
+module is carried as module and name, with the folder that makes the module importable.
+"""
+
+import ast
+import importlib
+import inspect
+import runpy
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import Any
+
+from jetscale.errors import StudyError
+from jetscale.study.checks import require
+
+SWEEP = "jetscale_sweep"
+"""Name under which a sweep file is run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A top-level function of a file or module; call it as the function it names.
+
+    Two are equal if they do the same: ``source`` is compared, the place is not.
+    """
+
+    name: str
+    source: str
+    """The function and what it uses of its own file, without comments and layout."""
+    module: str = field(compare=False)
+    """Name to import, empty for a file that is run."""
+    place: str = field(compare=False)
+    """The file to run, or the folder to import from."""
+
+    @classmethod
+    def of(cls, owner: str, function: object) -> "Function":
+        """The reference to a function; ``owner`` starts the message of the StudyError it raises.
+
+        Raises
+        ------
+        StudyError
+            It is not a function at the top level of a file.
+        """
+        if isinstance(function, Function):
+            return function
+        if not isinstance(function, FunctionType) or "." in function.__qualname__:
+            raise StudyError(
+                f"{owner} is {function!r}, needs a function at the top level of a file"
+            )
+        name, module = function.__qualname__, function.__module__
+        file = Path(function.__code__.co_filename).absolute()
+        require(file.is_file(), f"{owner} {name!r} is not in a file; write it into a Python file")
+        source, found = source_of(function), getattr(sys.modules.get(module), name, None)
+        if module in ("__main__", SWEEP) or found is not function:
+            return cls(name=name, source=source, module="", place=str(file))
+        depth = module.count(".") + (file.name == "__init__.py")
+        return cls(name=name, source=source, module=module, place=str(file.parents[depth]))
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the function returns."""
+        return _load(self.module, self.place, self.name)(*arguments)
+
+
+@lru_cache
+def _load(module: str, place: str, name: str) -> Callable[..., Any]:
+    """The function itself, found in this process."""
+    if module:
+        if place not in sys.path:
+            sys.path.insert(0, place)
+        content = vars(importlib.import_module(module))
+    else:
+        content = vars_of(Path(place))
+    function: Callable[..., Any] = content[name]
+    return function
+
+
+def vars_of(file: Path) -> dict[str, Any]:
+    """What a sweep file defines; it may import modules that lie beside it."""
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return runpy.run_path(str(file), run_name=SWEEP)
+
+
+def source_of(function: FunctionType) -> str:
+    """The text of a function, then of the functions and plain values of its file that it uses.
+
+    A comment or another line width makes no other simulator; a changed constant does.
+    """
+    texts: dict[str, str] = {}
+    waiting: dict[str, Any] = {function.__name__: function}
+    while waiting:
+        name, value = waiting.popitem()
+        if isinstance(value, FunctionType):
+            if value.__code__.co_filename != function.__code__.co_filename:
+                continue  # another file or a library: `version` of a corpus stands for those
+            try:
+                texts[name] = ast.unparse(ast.parse(textwrap.dedent(inspect.getsource(value))))
+            except (OSError, TypeError, SyntaxError) as error:
+                raise StudyError(f"the source of {name!r} cannot be read: {error}") from error
+            used = {n: value.__globals__.get(n) for n in _names(value.__code__)}
+            waiting |= {n: found for n, found in used.items() if n not in texts}
+        elif isinstance(value, bool | int | float | str | tuple | dict | list):
+            texts[name] = f"{name} = {value!r}"
+    return "\n".join(texts[name] for name in sorted(texts))
+
+
+def _names(code: CodeType) -> set[str]:
+    """Global names in a function's code, inner functions and comprehensions included."""
+    inner = [_names(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return set(code.co_names).union(*inner)
