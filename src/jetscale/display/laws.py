@@ -176,9 +176,7 @@ def show_allocation(allocation: Allocation) -> None:
                 ]
             )
     meaning = " best: share of bootstrap replicates with the lowest loss." if several else ""
-    note(
-        f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}",
-    )
+    note(f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}")
     measured = plain_table("Measured within the budget", "mixture", "N", "D", "FLOPs", "loss")
     for name, found in allocation.mixtures.items():
         if (cell := found.measured) is None:
