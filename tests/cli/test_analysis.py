@@ -489,7 +489,10 @@ def test_laws_with_a_covariate_are_fitted_and_spent_by(capsys, edited):
     code, out, _ = call(capsys, "fit", "--runs", path, "--law", "transfer")
     assert code == 0
     assert max(map(len, out.splitlines())) <= 80
-    assert re.search(r"scratch .* –", out), "nothing is transferred to scratch"
+    assert "…" not in out
+    further = out.split("Further parameters of the law")[1]
+    assert re.search(r"scratch +– +– +–", further), "nothing is transferred to scratch"
+    assert re.search(r"pretrained +[\d.e+]+ \[", further)
     code, out, _ = call(
         capsys, "allocate", "--runs", path, "--law", "pretraining", "--budget", "1e9", "--json"
     )

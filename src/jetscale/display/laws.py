@@ -81,13 +81,17 @@ def show_fit(fits: StudyFit) -> None:
     # under a law about pretraining, mixtures from scratch have fewer parameters than the others
     names = dict.fromkeys(name for fitted in fits.mixtures.values() for name in fitted.parameters)
     shown = [name for name in names if name not in ("A", "B")]
-    law = plain_table(f"Law: {fits.law}", "mixture", *shown)
     for name, fitted in fits.mixtures.items():
         add(frontier, name, starred(fitted["a"]), starred(fitted["b"]), str(fitted.n_cells))
-        values = [fitted.parameters.get(p) for p in shown]
-        add(law, name, *("–" if value is None else starred(value, ".2g") for value in values))
     console.print(frontier)
-    console.print(law)
+    for start in range(0, len(shown), 3):  # three numbers with intervals fit a terminal
+        part = shown[start : start + 3]
+        title = "Further parameters of the law" if start else f"Law: {fits.law}"
+        rows = plain_table(title, "mixture", *part)
+        for name, fitted in fits.mixtures.items():
+            values = [fitted.parameters.get(p) for p in part]
+            add(rows, name, *("–" if value is None else starred(value, ".2g") for value in values))
+        console.print(rows)
     common = f" Common to all mixtures: {', '.join(fits.shared)}." if fits.shared else ""
     note(
         f"* not identified at this scale.{common} Objective: {first.objective}. Intervals: "
@@ -172,9 +176,7 @@ def show_allocation(allocation: Allocation) -> None:
                 ]
             )
     meaning = " best: share of bootstrap replicates with the lowest loss." if several else ""
-    note(
-        f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}",
-    )
+    note(f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}")
     measured = plain_table("Measured within the budget", "mixture", "N", "D", "FLOPs", "loss")
     for name, found in allocation.mixtures.items():
         if (cell := found.measured) is None:

@@ -15,106 +15,40 @@ loss`` and optionally ``flops``, ``seed``) or what `fit` made of it, and return 
 """
 
 from jetscale.scaling.allocate import (
-    Allocation as Allocation,
-)
-from jetscale.scaling.allocate import (
-    Choice as Choice,
-)
-from jetscale.scaling.allocate import (
-    MeasuredCell as MeasuredCell,
-)
-from jetscale.scaling.allocate import (
-    MixtureAllocation as MixtureAllocation,
-)
-from jetscale.scaling.allocate import (
-    allocate as allocate,
-)
-from jetscale.scaling.allocate import (
-    check_mixture as check_mixture,
+    Allocation,
+    Choice,
+    MeasuredCell,
+    MixtureAllocation,
+    allocate,
+    check_mixture,
 )
 from jetscale.scaling.budget import (
-    Budget as Budget,
+    Budget,
+    Terms,
+    device_rate,
+    flops_budget,
+    gpu_hours_budget,
+    measured_rate,
+    money_budget,
 )
-from jetscale.scaling.budget import (
-    Terms as Terms,
-)
-from jetscale.scaling.budget import (
-    device_rate as device_rate,
-)
-from jetscale.scaling.budget import (
-    flops_budget as flops_budget,
-)
-from jetscale.scaling.budget import (
-    gpu_hours_budget as gpu_hours_budget,
-)
-from jetscale.scaling.budget import (
-    measured_rate as measured_rate,
-)
-from jetscale.scaling.budget import (
-    money_budget as money_budget,
-)
-from jetscale.scaling.comparison.claims import Verdict as Verdict
-from jetscale.scaling.comparison.compare import (
-    Comparison as Comparison,
-)
-from jetscale.scaling.comparison.compare import (
-    PairComparison as PairComparison,
-)
-from jetscale.scaling.comparison.compare import (
-    compare as compare,
-)
+from jetscale.scaling.comparison.claims import Verdict
+from jetscale.scaling.comparison.compare import Comparison, PairComparison, compare
 from jetscale.scaling.comparison.paired import (
-    DataFactor as DataFactor,
+    DataFactor,
+    Difference,
+    PairedMixtures,
+    PairedStudy,
+    pair_runs,
 )
-from jetscale.scaling.comparison.paired import (
-    Difference as Difference,
-)
-from jetscale.scaling.comparison.paired import (
-    PairedMixtures as PairedMixtures,
-)
-from jetscale.scaling.comparison.paired import (
-    PairedStudy as PairedStudy,
-)
-from jetscale.scaling.comparison.paired import (
-    pair_runs as pair_runs,
-)
-from jetscale.scaling.conventions import (
-    ConventionRow as ConventionRow,
-)
-from jetscale.scaling.conventions import (
-    MixtureConventions as MixtureConventions,
-)
-from jetscale.scaling.conventions import (
-    conventions as conventions,
-)
-from jetscale.scaling.cost import CostModel as CostModel
-from jetscale.scaling.diagnostics.diagnose import (
-    Diagnostics as Diagnostics,
-)
-from jetscale.scaling.diagnostics.diagnose import (
-    MixtureDiagnostics as MixtureDiagnostics,
-)
-from jetscale.scaling.diagnostics.diagnose import (
-    diagnose as diagnose,
-)
-from jetscale.scaling.diagnostics.forecast import Forecast as Forecast
-from jetscale.scaling.engine.forms import LAWS as LAWS
-from jetscale.scaling.estimate import Estimate as Estimate
-from jetscale.scaling.fit import fit as fit
-from jetscale.scaling.fitted import (
-    MixtureFit as MixtureFit,
-)
-from jetscale.scaling.fitted import (
-    Options as Options,
-)
-from jetscale.scaling.fitted import (
-    StudyFit as StudyFit,
-)
-from jetscale.scaling.power.answer import Power as Power
-from jetscale.scaling.power.answer import power as power
-from jetscale.scaling.power.grid import Grid as Grid
-from jetscale.scaling.power.grid import make_grid as make_grid
-from jetscale.scaling.routes.verdict import Routes as Routes
-from jetscale.scaling.routes.verdict import all_routes as all_routes
-from jetscale.scaling.table import read_runs as read_runs
-from jetscale.scaling.table import validate as validate
+from jetscale.scaling.conventions import ConventionRow, MixtureConventions, conventions
+from jetscale.scaling.cost import CostModel
+from jetscale.scaling.diagnostics.diagnose import Diagnostics, MixtureDiagnostics, diagnose
+from jetscale.scaling.diagnostics.forecast import Forecast
+from jetscale.scaling.engine.forms import LAWS
+from jetscale.scaling.estimate import Estimate
+from jetscale.scaling.fit import fit
+from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
+from jetscale.scaling.power.answer import Power, power
+from jetscale.scaling.power.grid import Grid, make_grid
+from jetscale.scaling.routes.verdict import Routes, all_routes
+from jetscale.scaling.table import read_runs, validate

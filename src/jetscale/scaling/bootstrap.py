@@ -1,12 +1,15 @@
 """How sure a fit is, and whether the runs determine it at all.
 
 The unit of resampling is the cell, a point (params, examples): its seeds share data and stay
-together. Many cells are drawn with replacement, and the law is refitted from its own grid of
-starts. With few cells their effects and those of runs are redrawn instead, with variances estimated
-from the residuals, and so are those of pretrained trunks that several cells start from
-(`components`); `wild` redraws each cell's own residuals. Draws depend on the numbers of cells, runs
-and trunks and on the seed alone, so two mixtures run on the same cells get the same draws: their
-replicates are paired.
+together. Every replicate is fitted from its own grid of starts. There are four methods:
+
+    cells        draws cells with replacement; for more than 40 of them
+    components   redraws the effects of cells and runs, with variances estimated from the residuals
+    trunks       the same with the effects of pretrained trunks that several cells start from
+    wild         multiplies each cell's own residuals by a random number
+
+Draws depend on the numbers of cells, runs and trunks and on the seed alone. So two mixtures run on
+the same cells get the same draws, and their replicates are paired.
 
 All cells share one test set and may share training jets: no interval covers what that does.
 

@@ -112,12 +112,7 @@ class Budget:
         return s
 
     def best_of(
-        self,
-        theta: Array,
-        cost: CostModel,
-        sizes: Array,
-        law: Law = CHINCHILLA,
-        **held: ArrayLike,
+        self, theta: Array, cost: CostModel, sizes: Array, law: Law = CHINCHILLA, **held: ArrayLike
     ) -> Optimum:
         """Return the best of some model sizes (m,), each on all the jets the budget buys for it."""
         examples = self.examples(sizes, cost)

@@ -1,18 +1,23 @@
 """Intervals from variance components: how much runs, cells and trunks scatter about the law.
 
-The log loss of a run is the law plus an effect of its cell, common to its seeds (the law is not
-exact), where runs share pretrained trunks an effect of its trunk, common to its data sizes, and
-one of its own. Their variances are estimated from the residuals: squares left when the
-law and all coarser kinds are taken out, equated with their expectation (Henderson's third method,
-doi 10.2307/3001853). A
-replicate adds redrawn effects to the law and refits it: an effect is the residual mean of a random
-unit of its kind, with a random sign, scaled to the estimated variance (Carpenter et al., doi
-10.1111/1467-9876.00415). A dozen cells then say together how large such effects are, where the
-wild bootstrap asks each cell for its own.
+The log loss of a run is the law plus a sum of random effects:
 
-The price: effects of a kind are taken to be equally large everywhere. Draws depend on the numbers
-of runs, cells and trunks and on the seed alone, and are linear in the residuals: mixtures run on
-the same cells stay paired, and what their residuals have in common stays so in the replicates.
+    cell    common to the seeds of a cell, because no law is exact
+    trunk   common to all data sizes that start from one pretrained trunk, where runs share trunks
+    run     its own
+
+1. The variance of each kind of effect is estimated from the residuals: the squares that are left
+   when the law and all coarser kinds are taken out are equated with their expectation (Henderson's
+   third method, doi 10.2307/3001853).
+2. A replicate adds redrawn effects to the law and refits it. A redrawn effect is the residual mean
+   of a random unit of its kind, with a random sign, scaled to the estimated variance (Carpenter et
+   al., doi 10.1111/1467-9876.00415).
+
+A dozen cells together say how large such effects are; the wild bootstrap asks each cell for its
+own. In return, effects of a kind are taken to be equally large everywhere. Draws depend on the
+numbers of runs, cells and trunks and on the seed alone, and are linear in the residuals. So
+mixtures run on the same cells stay paired: what their residuals have in common, their replicates
+have in common.
 """
 
 from collections.abc import Sequence

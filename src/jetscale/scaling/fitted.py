@@ -218,6 +218,18 @@ class StudyFit:
         """Geometric middle of the measured compute."""
         return math.sqrt(self.flops[0] * self.flops[1])
 
+    def check_comparable(self) -> None:
+        """Refuse fits whose mixtures cannot be compared; raises FitError."""
+        self.options.check_comparable()
+        if self.shared:
+            raise FitError(
+                f"the fits share {', '.join(self.shared)}: a comparison tests what mixtures share; "
+                "fit without it"
+            )
+        if len(self.mixtures) < 2:
+            why = "; ".join(f"{name} {why}" for name, why in self.not_fitted.items())
+            raise FitError(f"a comparison needs two fitted mixtures; {why or 'the table has one'}")
+
     def __getitem__(self, mixture: str) -> MixtureFit:
         """Return the law of a mixture; raises KeyError with the nearest name, or why it has none.
 

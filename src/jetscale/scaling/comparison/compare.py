@@ -153,15 +153,7 @@ def compare(
         Fewer than two mixtures are fitted, no pair has enough common cells, the fits share
         parameters, the law has further terms, or the budget is not a finite number above zero.
     """
-    fits.options.check_comparable()
-    if fits.shared:
-        raise FitError(
-            f"the fits share {', '.join(fits.shared)}: a comparison tests what mixtures share; "
-            "fit without it"
-        )
-    if len(fits.mixtures) < 2:
-        reasons = "; ".join(f"{name} {why}" for name, why in fits.not_fitted.items())
-        raise FitError(f"a comparison needs two fitted mixtures; {reasons or 'the table has one'}")
+    fits.check_comparable()
     at = fits.middle if budget is None else flops_budget(budget).amount
     thorough, law = questions is None, law_named(fits.options.law)
     asked = [q for q in joint.questions(law) if questions is None or q in (EXPONENTS, *questions)]

@@ -6,8 +6,15 @@ the last by the relative loss of fit, F = (S_shared - S_free) / S_free, of the s
 
 The distribution of F under a null hypothesis comes from the runs themselves, since neither the
 Huber loss nor deviations from the law follow a textbook one: residuals of the shared fit are
-redrawn (`null`) and both laws refitted. A cell holds its seeds and both mixtures, so what they
-share stays shared.
+redrawn and both laws refitted. Residuals of a cell, its seeds and both mixtures, are multiplied by
+one random number of mean 0 and variance 1 (wild cluster bootstrap, six-point weights of Webb, doi
+10.1111/caje.12661), so what a cell has in common stays in common. The fit has made residuals
+smaller than the errors they stand for. With H the cell's block of the hat matrix, (1 - H)^-1/2 r
+restores their variance (CR2, doi 10.1080/07350015.2016.1247004). `wild` inflates by (1 - H)^-1 to
+make intervals safe; the statistic of a test is a ratio to the noise, which that would make too
+large: one law for both mixtures was rejected in 12% of studies of 20 cells instead of 5%. Where
+runs share trunks, effects of trunks, cells and runs are redrawn instead (`components`): everything
+linked by a trunk or a cell would be a handful of clusters.
 """
 
 from dataclasses import dataclass
@@ -15,12 +22,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from jetscale.scaling.comparison.null import redraw_by_cell, redraw_by_trunk
+from jetscale.scaling.components import deviations
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import Law
 from jetscale.scaling.engine.laws import PARAMETERS, Array
 from jetscale.scaling.engine.logs import Centred
 from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.wild import WEBB, inflate_residuals
 
 METHOD = (
     "shared against separate (alpha, beta), wild cluster bootstrap of the null over cells, "
@@ -143,3 +151,20 @@ def _halves(null: Family, q: Array) -> tuple[Array, Array]:
 
 def _relative_loss(shared: Array, separate: Array) -> Array:
     return np.asarray(np.maximum(shared - separate, 0.0) / np.maximum(separate, _EXACT))
+
+
+def redraw_by_cell(
+    family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int
+) -> Array:
+    """Return redrawn deviations (replicates, n) from the fit q (1, K): one factor per cell."""
+    cells = np.unique(runs["cell"], return_inverse=True)[1]
+    rng = np.random.default_rng(seed)
+    factors = rng.choice(WEBB, size=(replicates, int(cells.max()) + 1))
+    return np.asarray(factors[:, cells] * inflate_residuals(family, q, cells, power=0.5))
+
+
+def redraw_by_trunk(
+    family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int
+) -> Array:
+    """Return the same by effects of trunks, cells and runs."""
+    return deviations(family, q, runs, True, replicates, seed)[0]

@@ -177,10 +177,7 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
             for size in sorted(joined["examples"].unique())
         ]
         pair = PairedMixtures(
-            mixture=name,
-            baseline=base,
-            overall=_difference(joined, None),
-            by_examples=tuple(rows),
+            mixture=name, baseline=base, overall=_difference(joined, None), by_examples=tuple(rows)
         )
         pairs.append(pair)
     if not pairs:

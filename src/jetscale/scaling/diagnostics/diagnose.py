@@ -18,11 +18,7 @@ from jetscale.scaling.diagnostics.forecast import (
     without_largest_compute,
 )
 from jetscale.scaling.diagnostics.influence import Influence, influence
-from jetscale.scaling.diagnostics.likelihood import (
-    ExponentMap,
-    Profile,
-    likelihoods,
-)
+from jetscale.scaling.diagnostics.likelihood import ExponentMap, Profile, likelihoods
 from jetscale.scaling.diagnostics.residuals import Residuals, residuals
 from jetscale.scaling.diagnostics.windows import Window, window_fits, windows
 from jetscale.scaling.fitted import StudyFit

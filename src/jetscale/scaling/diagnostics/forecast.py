@@ -3,7 +3,7 @@
 The law is refitted without the largest model size, and without the cells of largest compute, and
 predicts what was left out. The 95% prediction interval of a held-out cell joins the bootstrap of
 the reduced fit with a normal draw of the cell's own mean log loss: the noise of its seeds and the
-deviations of cells from the law, both as they are among the runs fitted (`scatter`). It does not
+deviations of cells from the law, both as they are among the runs fitted (`residuals`). It does not
 cover a law that bends beyond the window: cells outside their intervals, or errors of one sign, say
 that it does.
 """
@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from jetscale.scaling.diagnostics.refit import refit, why_not
-from jetscale.scaling.diagnostics.scatter import Scatter, scatter
+from jetscale.scaling.diagnostics.residuals import Scatter, scatter
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import CONFIDENCE, percentile_interval
 from jetscale.scaling.fitted import MixtureFit, StudyFit

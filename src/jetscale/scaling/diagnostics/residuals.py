@@ -1,9 +1,19 @@
 """What the residuals say: whether they scatter about the law more than seeds do.
 
-The lack-of-fit test compares the mean square of cell means with that between seeds, both of
-`scatter`: F = between / within (Draper & Smith, Applied Regression Analysis, section 2.1). It is
-exact for least squares and independent normal noise; with a Huber loss that downweights little it
-is close.
+Log residuals r of a cell's seeds split into their mean, which the law should explain, and their
+spread about it, which it cannot (pure error). Mean squares of the two, for m seeds per cell and p
+parameters fitted:
+
+    within = sum over runs of (r - rbar)^2 / (runs - cells)
+    between = sum over cells of m rbar^2 / (cells - p)
+
+What the means vary beyond the seeds is the misfit, deviations of cells from the law that no
+further seed removes: (between - within) / m, or 0, with m averaged as an analysis of variance with
+unequal groups does it (Searle, Casella & McCulloch, Variance Components, section 3.6).
+
+The lack-of-fit test compares the two mean squares: F = between / within (Draper & Smith, Applied
+Regression Analysis, section 2.1). It is exact for least squares and independent normal noise; with
+a Huber loss that downweights little it is close.
 """
 
 import math
@@ -11,10 +21,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from jetscale.scaling.diagnostics.batch import Batch
-from jetscale.scaling.diagnostics.scatter import scatter
 from jetscale.scaling.engine.laws import Array
 
 _RARE = 0.05
@@ -107,3 +117,47 @@ def residuals(batch: Batch, name: str) -> Residuals:
 def _trend(values: Array, size: Array) -> float:
     """Spearman's rank correlation; nan where the values are all the same."""
     return float(stats.spearmanr(values, size).statistic) if np.ptp(values) > 0 else math.nan
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scatter:
+    """Residuals of some cells; arrays are (cells,)."""
+
+    runs: NDArray[np.intp]
+    """Seeds of each cell."""
+    mean: Array
+    """Mean log residual of each cell."""
+    within: float
+    """Mean square between seeds; nan where no cell has two."""
+    between: float
+    """Mean square of cell means times their seeds."""
+    freedom: tuple[float, int]
+    """Degrees of freedom of between and within."""
+
+    @property
+    def misfit(self) -> float:
+        """Variance of cells about the law beyond the seeds; nan where no cell has two."""
+        total, cells = int(self.runs.sum()), len(self.runs)
+        per_cell = (total - int((self.runs**2).sum()) / total) / (cells - 1)
+        return float(np.maximum(0.0, (self.between - self.within) / per_cell))
+
+    def of_mean(self, seeds: Array) -> Array:
+        """Standard deviation (k,) of the mean log loss of cells with so many seeds."""
+        if math.isnan(self.within):
+            return np.asarray(np.sqrt(self.between / seeds))
+        return np.asarray(np.sqrt(self.misfit + self.within / seeds))
+
+
+def scatter(off: Array, index: NDArray[np.intp], parameters: float) -> Scatter:
+    """Split log residuals (n,) of runs in cells (n,), numbered from 0, about a fitted law."""
+    runs = np.bincount(index)
+    mean = np.bincount(index, off) / runs
+    between, within = max(1.0, len(runs) - parameters), len(off) - len(runs)
+    pure = float(((off - mean[index]) ** 2).sum())
+    return Scatter(
+        runs=runs,
+        mean=mean,
+        within=pure / within if within else math.nan,
+        between=float((runs * mean**2).sum() / between),
+        freedom=(between, within),
+    )

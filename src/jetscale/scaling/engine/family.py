@@ -96,11 +96,7 @@ class Family:
         return plain
 
     def fit(
-        self,
-        weights: Array,
-        objective: Objective,
-        targets: Array | None = None,
-        **options: float,
+        self, weights: Array, objective: Objective, targets: Array | None = None, **options: float
     ) -> Solution:
         """Optima for every row of weights (R, n), each from the best point of its own grid.
 

@@ -1,9 +1,10 @@
 """Where a fit starts: the law solved exactly on a grid of its exponents (variable projection).
 
-For given exponents a law is linear in E, A and B, and relative least squares solves it in closed
-form with E, A, B >= 0. Bootstrap replicates enter as rows of weights through matrix products alone,
-so a thousand of them cost little more than one. The grid of least squares is also the profile of
-the fit in (alpha, beta): where it is flat, the exponents are not determined.
+For given exponents a law is linear in E, A and B, and least squares of the relative residuals
+(law - loss) / loss solves it in closed form with E, A, B >= 0. Bootstrap replicates are rows of
+weights, and weights enter through matrix products alone: a thousand replicates cost little more
+than one. The grid of least squares is also the profile of the fit in (alpha, beta): where it is
+flat, the exponents are not determined.
 
 Further nonlinear parameters of a law are tried value by value, and the best is kept at each
 (alpha, beta). The floor can be held at given values too, which laws that share it need.

@@ -1,10 +1,16 @@
 """Fits a law to many weighted copies of the runs at once: the numerical engine of the analysis.
 
-Objective, per row of weights: the sum of w Huber_delta(log L - log L(N, D)), which `objective`
-turns into the three objectives on offer. `polish` takes every row from its start on the grid to
-the optimum inside the bounds by damped Newton steps. Beyond delta the Huber loss has no curvature
-of its own; there the step borrows a share of the curvature of reweighted least squares, more after
-a failed step and less after a good one.
+The objective of each row of weights is the sum over runs of w Huber_delta(log L - log L(N, D));
+`objective` turns it into the three objectives on offer. `polish` takes every row from its start to
+the optimum inside the bounds. One step of its search:
+
+1. Newton's direction from the Gauss-Newton Hessian. Runs beyond delta have no curvature in the
+   Huber loss; they lend a share of what they have in reweighted least squares.
+2. Damping on the diagonal, relative to it, and unknowns pressed against a bound held there.
+3. The step is taken if it lowers the objective. If it gains what the quadratic model promised, the
+   next one is bolder: less damping, less borrowed curvature. If it fails, the next one is shorter.
+
+A row is done after three steps that gain next to nothing, or one that Newton's method makes final.
 
 `Design` says which unknowns each run depends on, so that groups of runs can share some of them.
 """

@@ -6,7 +6,7 @@ identified, and which further runs help most per FLOP.
 
     grid      the planned runs and what they cost
     truth     the law and the noise that are assumed
-    simulate  made-up studies, and the sampling distribution of a quick fit to them
+    simulate  made-up studies, and the sampling distribution of quick fits to them
     expect    interval widths of the real analysis of made-up studies
     detect    the shift of the exponent that the real comparison detects
     extras    further cells, ranked by what they add per FLOP

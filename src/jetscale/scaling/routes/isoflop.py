@@ -86,10 +86,7 @@ def minimum(x: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
         (R,) whether the minimum is inside and the curve falls before and rises after it.
     """
     fine = np.concatenate(
-        [
-            *(np.linspace(a, b, _PER_INTERVAL, endpoint=False) for a, b in pairwise(x)),
-            x[-1:],
-        ]
+        [*(np.linspace(a, b, _PER_INTERVAL, endpoint=False) for a, b in pairwise(x)), x[-1:]]
     )
     curve = polynomial(x, y, fine, 3)
     lowest = curve.argmin(axis=1)

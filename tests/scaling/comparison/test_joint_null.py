@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from jetscale.scaling.comparison.joint import EXPONENTS, Pair
-from jetscale.scaling.comparison.null import redraw_by_cell, redraw_by_trunk
+from jetscale.scaling.comparison.joint import EXPONENTS, Pair, redraw_by_cell, redraw_by_trunk
 from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.table import validate

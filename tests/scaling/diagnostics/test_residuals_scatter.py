@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetscale.scaling.diagnostics.scatter import scatter
+from jetscale.scaling.diagnostics.residuals import scatter
 
 
 def residuals(cells, seeds, misfit, noise, random=0):
