@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from jetscale.analysis import PARTS, analyse, decades
-from jetscale.as_json import as_json
 from jetscale.errors import FitError, TableError
+from jetscale.jsonable import as_json
 from jetscale.scaling import Options, Verdict, compare, diagnose, fit, pair_runs
 
 THETA = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])

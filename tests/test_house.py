@@ -99,7 +99,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.jets.detector",
     },
     "jetscale.measures": {
-        "jetscale.as_json",
+        "jetscale.jsonable",
         "jetscale.errors",
         "jetscale.jets",
         "jetscale.mixtures",
@@ -111,19 +111,19 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.measures",
     },
     "jetscale.analysis": {
-        "jetscale.as_json",
+        "jetscale.jsonable",
         "jetscale.errors",
         "jetscale.scaling",
         "jetscale.words",
     },
     "jetscale.scaling": {
-        "jetscale.as_json",
+        "jetscale.jsonable",
         "jetscale.errors",
         "jetscale.scaling",
         "jetscale.words",
     },
     "jetscale.words": set(),
-    "jetscale.as_json": set(),
+    "jetscale.jsonable": set(),
     "jetscale.models": {
         "jetscale.errors",
         "jetscale.mixtures.ragged",

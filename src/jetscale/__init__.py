@@ -1,21 +1,97 @@
-"""jetscale: what to pretrain on, how it scales, and how to spend the compute."""
+"""jetscale: what to pretrain on, how it scales, and how to spend the compute.
 
+    import jetscale as js
+
+    study = js.load_study("sweeps/quickstart.py")
+    js.overview(study)                what it trains and costs
+    js.run(study)                     train what is missing
+    runs = js.runs(study)             the finished runs, a DataFrame
+    laws = js.fit(runs)               L(N, D) and the frontier of each mixture
+    print(js.allocate(laws, 1e12))    this many parameters, so many jets, that mixture
+
+Everything is imported when it is first used.
+"""
+
+import os
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from jetscale.store.home import Home
+    from jetscale.store.records import RunStatus
     from jetscale.study import Study
+    from jetscale.sweep.launch import Outcome
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+
+_ELSEWHERE = {
+    "analyse": "jetscale.analysis",
+    "as_json": "jetscale.jsonable",
+    "measure_study": "jetscale.measures",
+    "make_report": "jetscale.report",
+    "write_shards": "jetscale.jets.shards",
+    "write_jets": "jetscale.jets.ingest.write",
+    **dict.fromkeys(
+        ("allocate", "compare", "diagnose", "fit", "pair_runs", "power", "read_runs"),
+        "jetscale.scaling",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Functions of the rooms, imported at first use."""
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module 'jetscale' has no attribute {name!r}")
+    return getattr(import_module(_ELSEWHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ELSEWHERE])
+
+
+def _home(home: str | Path | None) -> "Home":
+    """The results folder: the one given, $JETSCALE_HOME, or ./runs."""
+    from jetscale.store.home import Home
+
+    return Home(Path(home or os.environ.get("JETSCALE_HOME") or "runs"))
 
 
 def load_study(path: str | Path) -> "Study":
-    """The study that a sweep file describes (see `jetscale.study.load.load_study`)."""
+    """The study that a sweep file describes; raises StudyError for a bad one."""
     from jetscale.study.load import load_study
 
     return load_study(Path(path))
+
+
+def overview(study: "Study") -> dict[str, Any]:
+    """What a study trains and costs, and its recipe, in plain values."""
+    from jetscale.plan.overview import overview
+
+    return overview(study)
+
+
+def run(study: "Study", *, home: str | Path | None = None, address: str | None = None) -> "Outcome":
+    """Train what is missing (see `jetscale.sweep.launch.run_study`).
+
+    ``home`` is the results folder, ``address`` a Ray cluster to join.
+    """
+    from jetscale.sweep.launch import run_study
+    from jetscale.tracking.address import tracking_uri
+
+    folder = _home(home)
+    return run_study(study, folder, tracking=tracking_uri(folder), address=address)
+
+
+def status(study: "Study", *, home: str | Path | None = None) -> "list[RunStatus]":
+    """State of every planned run, and why it is not done."""
+    from jetscale.plan import plan_runs
+    from jetscale.store.records import RecordStore
+
+    planned = plan_runs(study)
+    return RecordStore.open(study, _home(home), planned).status(planned)
 
 
 def runs(
@@ -23,19 +99,11 @@ def runs(
 ) -> "pd.DataFrame":
     """The finished runs of a study as a table (see `jetscale.sweep.runs.load_runs`).
 
-    Parameters
-    ----------
-    home
-        Results folder; ``$JETSCALE_HOME`` or ``./runs`` if not given.
-    source
-        ``mlflow`` or ``records``; MLflow with the records as a fallback if not given.
+    ``source`` is ``mlflow`` or ``records``; if not given MLflow, and the records where it does not
+    answer.
     """
-    import os
-
-    from jetscale.store.home import Home
     from jetscale.sweep.runs import RunSource, load_runs
     from jetscale.tracking.address import tracking_uri
 
-    folder = Home(Path(home or os.environ.get("JETSCALE_HOME") or "runs"))
-    chosen = RunSource(source) if source else None
+    folder, chosen = _home(home), RunSource(source) if source else None
     return load_runs(study, folder, tracking_uri(folder), chosen)[0]

@@ -19,8 +19,8 @@ from typing import ClassVar, TypeVar
 import numpy as np
 import pandas as pd
 
-from jetscale.as_json import HIDDEN
 from jetscale.errors import FitError
+from jetscale.jsonable import HIDDEN
 from jetscale.scaling import (
     Allocation,
     Budget,

@@ -75,7 +75,12 @@ def test_json_and_a_figure_of_choice(capsys, sweep, tmp_path):
     assert set(found) >= {"study", "downstream", "mixtures", "notes", "sentences", "axes"}
     assert list(found["mixtures"]) == ["qcd"]
     assert found["mixtures"]["qcd"]["transfer"] is None
-    assert set(found["mixtures"]["qcd"]["diversity"]["labels_q1"]) == {"value", "low", "high"}
+    assert set(found["mixtures"]["qcd"]["diversity"]["labels_q1"]) == {
+        "value",
+        "low",
+        "high",
+        "p_value",
+    }
 
 
 def test_a_figure_of_an_unknown_kind_is_refused_before_anything_is_read(capsys, sweep, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.measures.axes import ALIGNMENT, DIVERSITY, axes_of, corners, correlation, place
 from jetscale.measures.result import Row, Value
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.measures import measure_study
 from jetscale.measures.sentences import SENTENCES
 from jetscale.measures.space import SPACES

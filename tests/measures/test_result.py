@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.measures import Axes, MeasureTable, Row, Value, load_measures, save_measures
 from jetscale.store.home import Home
 from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study

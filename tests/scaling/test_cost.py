@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.as_json import as_json
 from jetscale.errors import FitError
+from jetscale.jsonable import as_json
 from jetscale.scaling.cost import cost_model, pretraining
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling.estimate import (
     Estimate,
     expanded_level,

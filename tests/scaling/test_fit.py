@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.as_json import as_json
 from jetscale.errors import FitError
+from jetscale.jsonable import as_json
 from jetscale.scaling import MixtureFit, fit
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jetscale.as_json import as_json
 from jetscale.errors import FitError
+from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.bootstrap import METHODS
 from jetscale.scaling.engine.forms import CHINCHILLA, LAWS

@@ -11,9 +11,20 @@ from jetscale.cli.common import PATH, cli, home, json_option, print_json, warn
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _keep_source(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    context.meta[__name__] = value
+
+
 def _analysis(command: F) -> F:
-    """SWEEP or --runs, and --json."""
+    """SWEEP or --runs, --source and --json."""
     command = json_option(command)
+    command = click.option(
+        "--source",
+        type=click.Choice(["mlflow", "records"]),
+        callback=_keep_source,
+        expose_value=False,
+        help="Where the runs of a SWEEP are read. [default: mlflow, else records]",
+    )(command)
     command = click.option(
         "--runs", type=PATH, help="Any run table (CSV): mixture, params, examples, loss[, flops]."
     )(command)
@@ -45,7 +56,7 @@ def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
     """The run table of a sweep or of a CSV file, and warnings, which go to standard error too."""
     from jetscale.scaling import read_runs
     from jetscale.study.load import load_study
-    from jetscale.sweep.runs import load_runs
+    from jetscale.sweep.runs import RunSource, load_runs
     from jetscale.tracking.address import tracking_uri
 
     if (sweep is None) == (runs is None):
@@ -53,7 +64,9 @@ def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
     if runs is not None:
         return read_runs(runs), []
     assert sweep is not None
-    frame, warnings = load_runs(load_study(sweep), home(), tracking_uri(home()))
+    chosen = click.get_current_context().meta.get(__name__)
+    source = RunSource(chosen) if chosen else None
+    frame, warnings = load_runs(load_study(sweep), home(), tracking_uri(home()), source)
     warn(warnings)
     return frame, warnings
 
@@ -73,7 +86,7 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
       jetscale fit --runs runs.csv --law no-floor --json
       jetscale fit --runs runs.csv --shared E,alpha
     """
-    from jetscale.as_json import as_json as plain
+    from jetscale.jsonable import as_json as plain
     from jetscale.scaling import Options
 
     names = tuple(name.strip() for name in shared.split(",") if name.strip())
@@ -107,7 +120,7 @@ def compare(
       jetscale compare sweeps/quickstart.py --budget 1e10
       jetscale compare --runs runs.csv --uncertainty trunks
     """
-    from jetscale.as_json import as_json as plain
+    from jetscale.jsonable import as_json as plain
     from jetscale.scaling import Options, flops_budget
 
     asked = Options(**options)
@@ -147,7 +160,7 @@ def _show(found: Any) -> None:
 
 def _print(laws: dict[str, Any], found: Any) -> None:
     """Print the JSON of the laws with the paired differences and every warning."""
-    from jetscale.as_json import as_json
+    from jetscale.jsonable import as_json
 
     warnings = [*laws.get("warnings", []), *found.reasons]
     print_json(laws | {"paired": as_json(found.paired), "warnings": warnings})
@@ -191,8 +204,8 @@ def allocate(
         --device H100 --mfu 0.3 --ladder
     """
     from jetscale import scaling
-    from jetscale.as_json import as_json as plain
     from jetscale.display.laws import show_allocation
+    from jetscale.jsonable import as_json as plain
 
     asked = scaling.Terms(**terms)
     options = scaling.Options(law=law, objective=objective, uncertainty=uncertainty)

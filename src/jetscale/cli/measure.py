@@ -23,10 +23,10 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
       jetscale measure sweeps/quickstart.py
     """
     from jetscale import measures
-    from jetscale.as_json import as_json as plain
     from jetscale.compute.connect import executor
     from jetscale.display.console import progress_bar
     from jetscale.display.measures import show_measures
+    from jetscale.jsonable import as_json as plain
     from jetscale.mixtures.inputs import ensure_shards
     from jetscale.study.load import load_study
 

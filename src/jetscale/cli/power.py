@@ -42,10 +42,10 @@ def power(
       jetscale power sweeps/quickstart.py --like pilot.csv --shift -0.1
     """
     from jetscale import scaling
-    from jetscale.as_json import as_json as plain
     from jetscale.cli.analysis import run_table
     from jetscale.display.console import progress_bar
     from jetscale.display.power import show_power
+    from jetscale.jsonable import as_json as plain
     from jetscale.plan.overview import power_grid
     from jetscale.scaling.power.answer import STUDIES
     from jetscale.study.load import load_study

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.store.home import Home
 from jetscale.store.local import write_json
 from jetscale.study import Study

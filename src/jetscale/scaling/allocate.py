@@ -20,8 +20,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from jetscale.as_json import HIDDEN, json_key
 from jetscale.errors import FitError, unknown
+from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling import bootstrap
 from jetscale.scaling.budget import Budget, flops_budget
 from jetscale.scaling.cost import CostModel, pretraining

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, TypedDict
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from jetscale.as_json import HIDDEN, json_key
 from jetscale.errors import FitError, unknown
+from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling import bootstrap
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.cost import CostModel

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.as_json import as_json
 from jetscale.errors import FitError
+from jetscale.jsonable import as_json
 from jetscale.scaling import compare, fit
 from jetscale.scaling.comparison.claims import Verdict, holm
 from jetscale.scaling.comparison.joint import EXPONENTS, QUESTIONS

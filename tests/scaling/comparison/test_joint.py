@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling.comparison.joint import EXPONENTS, QUESTIONS, Pair, nested_test, questions
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.forms import CHINCHILLA, law_named

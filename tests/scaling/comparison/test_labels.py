@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling.comparison.joint import Pair
 from jetscale.scaling.comparison.labels import label_test, link_by_trunk
 from jetscale.scaling.engine.forms import CHINCHILLA

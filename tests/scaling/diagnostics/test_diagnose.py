@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling import diagnose, fit
 from jetscale.scaling.diagnostics.windows import windows
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.forecast import (
     LARGEST_COMPUTE,

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.influence import influence

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from scipy.optimize import least_squares
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.likelihood import likelihoods, unit

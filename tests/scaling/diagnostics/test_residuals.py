@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.residuals import residuals

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.windows import refit, why_not, window_fits, windows
 

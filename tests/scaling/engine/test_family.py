@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.as_json import as_json
 from jetscale.errors import FitError
+from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import CHINCHILLA, LAWS

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from jetscale.as_json import as_json
 from jetscale.errors import FitError
+from jetscale.jsonable import as_json
 from jetscale.scaling import Power, power
 from jetscale.scaling.power.answer import exponent
 from jetscale.scaling.power.expect import Share

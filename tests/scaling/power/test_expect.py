@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling.allocate import allocate
 from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.fit import fit

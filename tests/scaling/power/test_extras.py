@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling.engine import laws
 from jetscale.scaling.power.extras import candidates, deviation, half_width, rank
 from jetscale.scaling.power.grid import make_grid

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from jetscale.as_json import as_json
+from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.routes.route import Route

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import ClassVar, TypeVar
 
-from jetscale.as_json import json_key
 from jetscale.errors import FitError
+from jetscale.jsonable import json_key
 from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.comparison import joint, labels
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED, Verdict, holm, judge

@@ -8,7 +8,7 @@ their refits.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jetscale.as_json import HIDDEN
+from jetscale.jsonable import HIDDEN
 from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.forecast import (
     LARGEST_COMPUTE,

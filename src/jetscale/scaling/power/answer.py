@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import pandas as pd
 
-from jetscale.as_json import HIDDEN, json_key
 from jetscale.errors import FitError
+from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.laws import PARAMETERS
 from jetscale.scaling.fit import fit

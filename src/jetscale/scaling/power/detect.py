@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from jetscale.as_json import json_key
+from jetscale.jsonable import json_key
 from jetscale.scaling.comparison.claims import SIGNIFICANT, side_of_zero
 from jetscale.scaling.comparison.compare import compare
 from jetscale.scaling.comparison.joint import EXPONENTS

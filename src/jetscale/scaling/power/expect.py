@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from jetscale.as_json import json_key
+from jetscale.jsonable import json_key
 from jetscale.scaling.engine import laws
 from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.fitted import MixtureFit

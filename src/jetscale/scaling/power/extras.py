@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import stats
 
-from jetscale.as_json import json_key
+from jetscale.jsonable import json_key
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import CONFIDENCE
 from jetscale.scaling.power.grid import Grid

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jetscale.as_json import json_key
+from jetscale.jsonable import json_key
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate, percentile_interval

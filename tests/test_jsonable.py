@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jetscale.as_json import HIDDEN, as_json, json_key
+from jetscale.jsonable import HIDDEN, as_json, json_key
 
 
 class Colour(Enum):

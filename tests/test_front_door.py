@@ -1,0 +1,43 @@
+import subprocess
+import sys
+
+import pytest
+
+import jetscale
+from jetscale.errors import StudyError
+from jetscale.store.home import Home
+from jetscale.store.records import RecordStore, RunState
+
+
+def test_every_name_leads_somewhere():
+    names = [name for name in dir(jetscale) if not name.startswith("_")]
+    assert {"fit", "allocate", "analyse", "load_study", "run", "runs"} <= set(names)
+    assert all(getattr(jetscale, name) is not None for name in names)
+    with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
+        jetscale.fitt  # noqa: B018
+
+
+def test_nothing_heavy_is_imported_before_it_is_used():
+    code = (
+        "import sys, jetscale; print(sorted({'torch', 'ray', 'mlflow', 'pandas'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_study_is_planned_watched_and_read(study, records, tmp_path, monkeypatch):
+    monkeypatch.setenv("JETSCALE_HOME", str(tmp_path))
+    store = RecordStore(Home(tmp_path).study(study))
+    for record in records[:-1]:
+        store.write(record)
+    assert jetscale.overview(study)["runs"] == len(records)
+    states = [row.state for row in jetscale.status(study)]
+    assert states.count(RunState.DONE) == len(records) - 1
+    frame = jetscale.runs(study, source="records")
+    assert len(frame) == 7
+    assert {row.state for row in jetscale.status(study, home=tmp_path / "no")} == {RunState.MISSING}
+
+
+def test_a_sweep_file_is_loaded_by_its_name(tmp_path):
+    with pytest.raises(StudyError, match="sweep file"):
+        jetscale.load_study(str(tmp_path / "none.py"))
