@@ -42,7 +42,7 @@ class Value:
         """The same value, its interval clipped to where the measure can be.
 
         >>> Value(value=0.9, low=0.7, high=1.1).within(0.0, 1.0)
-        {'value': 0.9, 'low': 0.7, 'high': 1.0}
+        Value(value=0.9, low=0.7, high=1.0, p_value=None)
         """
         return Value(
             value=self.value,
