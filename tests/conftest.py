@@ -13,6 +13,7 @@ from jetscale.jets import schema
 
 pytest_plugins = (
     "fixtures.batches",
+    "fixtures.executors",
     "fixtures.former",
     "fixtures.streams",
     "fixtures.studies",
