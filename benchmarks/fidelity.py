@@ -33,6 +33,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_test_split
 
+from jetscale.executor import process_pool
 from jetscale.jets.observables import TAUS, Constituents, jet_observables, tau_ratios
 from jetscale.jets.production.production import produce
 from jetscale.jets.schema import JETCLASS, PART_FLAGS
@@ -265,8 +266,9 @@ def print_types(real: dict[str, Floats], simulated: dict[str, Floats]) -> None:
 
 
 def simulate(jets: int, seed: int, workers: int) -> dict[str, pa.Table]:
-    job = produce(corpus="jetclass", role="test", jets=jets, seed=seed, workers=workers)
-    table = pa.concat_tables(list(job.tables()))
+    job = produce(corpus="jetclass", role="test", jets=jets, seed=seed)
+    with process_pool(workers) as pool:
+        table = pa.concat_tables(list(job.tables(pool)))
     told = job.provenance()
     rates = [s["accepted"] / s["cpu_seconds"] for s in told["sources"].values()]
     versions = [*told["versions"].items(), ("scikit-learn", version("scikit-learn"))]

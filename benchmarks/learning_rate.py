@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from jetscale.executor import in_process
 from jetscale.jets.schema import FEATURE_SETS, JETCLASS
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
@@ -55,7 +56,7 @@ def home() -> Path:
 
 def prepared(study: Study) -> dict[str, Path]:
     """Folders of the streams that `jetscale run` made."""
-    shards = ensure_shards(study, home(), 1, lambda what, done, total: None)
+    shards = ensure_shards(study, home(), in_process, lambda what, done, total: None)
     names = [plan.name for plan in stream_plans(study, shards)]
     return {name: next((home() / "streams").glob(f"{name}-????????????????")) for name in names}
 

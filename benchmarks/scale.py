@@ -4,8 +4,8 @@ Makes shards of made-up jets of 1 to 4 constituents with the project's own write
 of all of them through Ray Data and in one process, and reads it block by block, each step in a
 process of its own. Meanwhile the memory of that process and all its children is sampled: the sum of
 their proportional sets (pages shared by n processes count 1/n in each, files that are mapped count
-too) and the largest resident set of a single one. Rows per second are wall time, Ray's start left
-Ray's start left out. Takes some minutes and 3 GB of disk; results are in ``scale.md``.
+too) and the largest resident set of a single one. Rows per second are wall time, Ray's start
+left out. Takes some minutes and 3 GB of disk; results are in ``scale.md``.
 """
 
 import argparse
@@ -35,12 +35,12 @@ INTERVAL = 0.2  # seconds between samples
 OBJECT_STORE = 1_000_000_000  # as in a sweep; the most it may grow to
 
 
-def tables(rows: int) -> Iterator[pa.Table]:
-    """Made-up jets with the columns of kin features."""
+def tables(rows: int, most: int = 4) -> Iterator[pa.Table]:
+    """Made-up jets of 1 to ``most`` constituents with the columns of kin features."""
     for first in range(0, rows, 50_000):
         random = np.random.default_rng(first)
         n = min(50_000, rows - first)
-        lengths = random.integers(1, 5, n)
+        lengths = random.integers(1, most + 1, n)
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
         names = ("part_px", "part_py", "part_energy", "part_deta", "part_dphi")
         total = int(lengths.sum())

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jetscale.executor import in_process
 from jetscale.jets.detector import recluster
 from jetscale.jets.generator import pythia as simulate
 from jetscale.jets.generator.conditions import DEFAULT, WINDOWS, Conditions
@@ -65,7 +66,7 @@ def row(name: str, source: dict[str, Any], table: pa.Table) -> str:
 
 
 def rows(job: Production) -> Iterator[tuple[str, dict[str, Any], pa.Table]]:
-    table = pa.concat_tables(list(job.tables()))
+    table = pa.concat_tables(list(job.tables(in_process)))
     for name, source in job.provenance()["sources"].items():
         chosen = table
         if job.part is None:
@@ -80,7 +81,6 @@ def part_job(part: str, jets: int, conditions: Conditions = DEFAULT) -> Producti
         role="test",
         jets=jets,
         seed=1,
-        workers=1,
         conditions=conditions,
     )
 
@@ -88,7 +88,7 @@ def part_job(part: str, jets: int, conditions: Conditions = DEFAULT) -> Producti
 def speed(jets: int) -> None:
     """Ten classes together, then the parts and some selections."""
     start = time.monotonic()
-    job = produce(corpus="jetclass", role="test", jets=jets, seed=1, workers=1)
+    job = produce(corpus="jetclass", role="test", jets=jets, seed=1)
     found = list(rows(job))
     wall, told = time.monotonic() - start, job.provenance()
     columns = "accepted / CPU s,kept / CPU s,accepted / jet,kept / accepted,mass,soft drop,"
@@ -251,7 +251,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="default: all")
     parser.add_argument("--jets", type=int, default=10_000, help="scale of all sections")
     options = parser.parse_args()
-    job = produce(corpus="jetclass", role="test", jets=1, seed=1, workers=1)
+    job = produce(corpus="jetclass", role="test", jets=1, seed=1)
     told = job.provenance()
     versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
     print(f"{told['date']}, {platform.machine()}, Python {platform.python_version()}, {versions}")

@@ -38,6 +38,10 @@ MAY_IMPORT = {  # a package and the rooms that may use it
     "matplotlib": {"jetscale.measures.figure"},
 }
 WITHOUT_TORCH = (
+    "jetscale.compute.connect",
+    "jetscale.executor",
+    "jetscale.jets.production.simulation",
+    "jetscale.mixtures.assemble",
     "jetscale.models.protocol",
     "jetscale.models.transformer",
     "jetscale.objectives.classify",
@@ -48,7 +52,13 @@ WITHOUT_TORCH = (
     "jetscale.report",
 )
 FLOW = {  # a room and what it may import of ours
-    "jetscale.jets": {"jetscale.errors", "jetscale.store.local", "jetscale.jets"},
+    "jetscale.executor": {"jetscale.errors"},
+    "jetscale.jets": {
+        "jetscale.errors",
+        "jetscale.executor",
+        "jetscale.store.local",
+        "jetscale.jets",
+    },
     "jetscale.report": {
         "jetscale.errors",
         "jetscale.measures",

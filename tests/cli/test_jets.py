@@ -1,16 +1,19 @@
 """The commands about jets: what ingest tells, and where it stops."""
 
 import json
-from contextlib import contextmanager
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import ray
 
 from jetscale.cli import jets as cli_jets
 from jetscale.cli import main
-from jetscale.jets.ingest.ingest import ingest as read_files
 from jetscale.jets.shards.manifest import open_shards
 
 
@@ -77,14 +80,14 @@ def test_mistakes_are_one_line(capsys, tmp_path, files, options, message):
     assert "Traceback" not in err
 
 
-def test_several_files_go_through_ray(capsys, tmp_path, files, monkeypatch):
+def test_several_files_are_read_at_the_same_time(capsys, tmp_path, files, monkeypatch):
     calls = []
 
     def ingested(workers, *arguments):
         calls.append(workers)
-        return in_process(1, *arguments)
+        return one(1, *arguments)
 
-    in_process = cli_jets._ingested
+    one = cli_jets._ingested
     monkeypatch.setattr(cli_jets, "_ingested", ingested)
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     options = ["--format", "jetclass2", "--role", "pretrain", "--out"]
@@ -93,46 +96,57 @@ def test_several_files_go_through_ray(capsys, tmp_path, files, monkeypatch):
     assert calls == [2, 1]
 
 
-@pytest.mark.integration
-def test_ray_is_there_for_the_length_of_the_work(capsys, tmp_path, files, monkeypatch):
-    steps = []
-
-    @contextmanager
-    def connected(address, home):
-        steps.append(("up", address))
-        yield
-        steps.append("down")
-
-    def ingest_many(*arguments, workers, **options):
-        steps.append(workers)
-        return read_files(*arguments, **options)
-
-    monkeypatch.setattr("jetscale.compute.trials.connected", connected)
-    monkeypatch.setattr("jetscale.compute.ingest.ingest_many", ingest_many)
-    options = ["--format", "jetclass2", "--role", "pretrain", "--workers", 2, "--json", "--out"]
-    code, out, _ = call(capsys, "ingest", *options, tmp_path / "s", *files)
-    assert (code, steps) == (0, [("up", None), 2, "down"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_files_are_read_here_or_by_other_processes(capsys, tmp_path, files, monkeypatch, workers):
+    """RAY_ADDRESS, set but empty, names no cluster."""
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    options = ["--format", "jetclass2", "--role", "pretrain", "--json", "--out"]
+    command = ["ingest", *options, tmp_path / "s", "--workers", workers, *files]
+    code, out, err = call(capsys, *command)
+    assert code == 0
+    assert "reading jets: 100/100" in err
     assert json.loads(out)["files"] == 2
     code, out, _ = call(capsys, "inspect", tmp_path / "s", "--json")
     assert code == 0
     assert json.loads(out)["provenance"]["format"] == "jetclass2"
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.integration
-@pytest.mark.filterwarnings("default")  # what Ray leaves to the end of the interpreter
-def test_two_files_go_through_ray_itself(capsys, tmp_path, files, monkeypatch):
-    """Nothing is replaced: the same jets as in one process, and Ray is down again."""
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "runs"))
+@pytest.mark.filterwarnings("default")
+def test_files_are_read_on_the_cluster_of_ray_address(tmp_path, files, small_ray):
+    """The same jets as in one process; the command leaves the cluster as it was."""
+    address = small_ray.get_runtime_context().gcs_address
+    environment = os.environ | {"RAY_ADDRESS": address, "JETSCALE_HOME": str(tmp_path)}
     options = ["--format", "jetclass2", "--role", "pretrain", "--json", "--out"]
-    code, out, err = call(capsys, "ingest", *options, tmp_path / "many", "--workers", 2, *files)
-    assert code == 0
-    assert "reading jets: 100/100" in err
-    assert "Traceback" not in err
-    assert json.loads(out)["dropped"] == {"label -1 is not in 0..187": 2}
-    assert not ray.is_initialized()
-    assert call(capsys, "ingest", *options, tmp_path / "one", "--workers", 1, *files)[0] == 0
+    for name, workers in (("many", "2"), ("one", "1")):
+        command = ["ingest", *options, tmp_path / name, "--workers", workers, *files]
+        done = subprocess.run(
+            [sys.executable, "-m", "jetscale", *command],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert json.loads(done.stdout)["dropped"] == {"label -1 is not in 0..187": 2}
     many, one = (open_shards(tmp_path / name) for name in ("many", "one"))
     assert many.digest == one.digest
     assert many.rows == 98
     assert {p.name for p in tmp_path.iterdir()} == {"many", "one", *(f.name for f in files)}
+    assert small_ray.is_initialized()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_exit_code_tells_which_signal_ended_a_simulation(capsys, tmp_path, monkeypatch, number):
+    def simulate_shards(*_, **__):
+        os.kill(os.getpid(), number)
+        time.sleep(600)
+
+    monkeypatch.setattr("jetscale.jets.production.simulation.simulate_shards", simulate_shards)
+    before = signal.getsignal(number)
+    options = ["--corpus", "jetclass", "--jets", "10", "--out", tmp_path / "s"]
+    code, out, err = call(capsys, "simulate", *options)
+    assert (code, out) == (128 + number, "")
+    assert err.splitlines()[-1] == "jetscale: stopped; finished work is kept, run again to go on"
+    assert signal.getsignal(number) == before

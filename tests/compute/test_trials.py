@@ -1,73 +1,80 @@
+"""Trials on real Ray Tune and Train, and failures as values."""
+
+from dataclasses import dataclass
+from operator import attrgetter
+from types import SimpleNamespace
+
 import pytest
 
-from jetscale.compute.trials import (
-    _capacity,
-    _init_arguments,
-    _joined,
-    _line,
-    _protect_token,
-    check,
-    cores,
-)
-from jetscale.errors import SweepError
+from jetscale.compute import trials
+from jetscale.compute.connect import count
+from jetscale.errors import Failure, MissingExtra, StorageError, TrainingError
+from jetscale.plan import Trial
 
 
-def test_one_cpu_is_kept_for_the_drivers():
-    capacity = _capacity({"CPU": 9.0}, local=False)
-    assert (capacity.slots, capacity.cpus, capacity.device) == (8, 9, "cpu")
+@dataclass(frozen=True)
+class Broken:
+    """A job whose folder cannot be used on the worker, for a reason that its runs tell."""
+
+    study: SimpleNamespace
+    runs: tuple = ()
+
+    @property
+    def folder(self):
+        raise self.runs[0]
 
 
-def test_gpus_bound_the_trials():
-    capacity = _capacity({"CPU": 33.0, "GPU": 4.0}, local=False)
-    assert (capacity.slots, capacity.device) == (4, "cuda")
-    assert _capacity({"CPU": 3.0, "GPU": 4.0}, local=False).slots == 2
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore")
+def test_what_fails_on_a_worker_is_a_value_and_is_not_tried_again(small_ray, tmp_path, capfd):
+    errors = (StorageError("cannot write x: the disk is full"), MissingExtra("h5py", "formats"))
+    some = [Trial(name=f"trial-{i}", runs=(error,)) for i, error in enumerate(errors)]
+    job = Broken(study=SimpleNamespace(name="small"))
+    found = trials.train(some, job, tmp_path, count({"CPU": 2.0}, local=True))
+    assert sorted(found, key=attrgetter("kind")) == [
+        Failure(kind="MissingExtra", reason=str(errors[1])),
+        Failure(kind="StorageError", reason="cannot write x: the disk is full"),
+    ]
+    assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("resources", [{}, {"CPU": 1.0}, {"CPU": 1.0, "GPU": 8.0}])
-def test_a_cluster_that_would_wait_for_ever_is_refused(resources):
-    with pytest.raises(SweepError, match="needs at least 2"):
-        _capacity(resources, local=False)
+@pytest.fixture
+def trainer(monkeypatch):
+    """A stand-in for TorchTrainer: what it was made with, and what its ``fit`` does."""
+    found = SimpleNamespace(fit=lambda: SimpleNamespace(return_value={"trained": 3}), names=set())
+
+    def make(function, *, train_loop_config, scaling_config, run_config):
+        found.names.add(run_config.name)
+        found.scaling, found.failures = scaling_config, run_config.failure_config
+        return found
+
+    monkeypatch.setattr("ray.train.torch.TorchTrainer", make)
+    return found
 
 
-def test_this_machine_offers_a_trial_per_core():
-    arguments = _init_arguments(None)
-    capacity = _capacity({"CPU": arguments["num_cpus"]}, local=True)
-    assert capacity.slots == capacity.cpus == cores()
-    assert arguments["include_dashboard"] is False
+def on_workers(tmp_path, resources=None):
+    return trials.train_on_workers("job", "trial-1", tmp_path, resources or {"CPU": 1.0})
 
 
-def test_an_address_that_does_not_answer_is_one_line(tmp_path):
-    with pytest.raises(SweepError, match=r"Ray on 127.0.0.1:1 does not answer") as caught:
-        check("127.0.0.1:1", tmp_path)
-    assert "\n" not in str(caught.value)
+def test_a_trial_has_one_worker_a_name_of_its_own_and_bounded_retries(trainer, tmp_path):
+    assert on_workers(tmp_path) == {"trained": 3}
+    assert (trainer.scaling.num_workers, trainer.scaling.use_gpu) == (1, False)
+    assert (trainer.failures.max_failures, trainer.failures.controller_failure_limit) == (3, 3)
+    on_workers(tmp_path, {"CPU": 1.0, "GPU": 1.0})
+    assert trainer.scaling.use_gpu
+    assert len(trainer.names) == 2  # a name that was used would silently resume
 
 
-def test_the_cluster_this_process_was_started_in_is_joined(monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    assert _joined(None) == "10.0.0.1:6379"
-    assert _joined("auto") == "auto"
-    monkeypatch.delenv("RAY_ADDRESS")
-    assert _joined(None) is None
+@pytest.mark.parametrize("who", ["worker", "controller"])
+def test_what_ends_training_is_a_failure_by_its_own_kind(trainer, tmp_path, who):
+    from ray.train import ControllerError, WorkerGroupError
 
+    cause = TrainingError("run x diverged")
+    error = WorkerGroupError("text", {0: cause}) if who == "worker" else ControllerError(cause)
 
-def test_the_token_is_for_its_owner_alone(tmp_path, monkeypatch):
-    token = tmp_path / "token"
-    token.write_text("secret")
-    token.chmod(0o644)
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-    _protect_token()
-    assert token.stat().st_mode & 0o777 == 0o600
-    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "absent"))
-    _protect_token()
+    def fit():
+        raise error
 
-
-def test_the_line_of_an_error_is_the_one_that_names_it():
-    text = "Traceback ...\n  File x\njetscale.errors.StorageError: cannot write x: full\n\nNote: y"
-    assert _line(RuntimeError(text)) == "StorageError: cannot write x: full"
-    assert _line(RuntimeError("")) == "RuntimeError"
-
-
-def test_a_cluster_is_joined_not_configured():
-    arguments = _init_arguments("auto")
-    assert arguments["address"] == "auto"
-    assert "num_cpus" not in arguments
+    trainer.fit = fit
+    expected = {"kind": "TrainingError", "reason": "run x diverged"}
+    assert on_workers(tmp_path) == {"failure": expected}

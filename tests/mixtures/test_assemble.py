@@ -13,7 +13,7 @@ import pytest
 from jetscale.errors import DataError
 from jetscale.jets.schema import JETCLASS, JETCLASS2, PARTS
 from jetscale.jets.shards import write_shards
-from jetscale.mixtures import assemble, shuffle, stream, work
+from jetscale.mixtures import assemble, shuffle, stream
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.standardise import standardise
 from jetscale.mixtures.stream import Source, StreamPlan, open_stream
@@ -21,7 +21,7 @@ from jetscale.mixtures.stream import Source, StreamPlan, open_stream
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(work, "ROWS_PER_BLOCK", 128)
+    monkeypatch.setattr(shuffle, "ROWS_PER_BLOCK", 128)
 
 
 def make(plan, root):

@@ -11,6 +11,7 @@ import pytest
 from fixtures import stars
 
 from jetscale.errors import DataError, SweepError
+from jetscale.executor import in_process, process_pool
 from jetscale.jets.shards import open_shards, verify
 from jetscale.mixtures import declared
 from jetscale.mixtures.declared import declared_requests, ensure_declared
@@ -54,7 +55,10 @@ def study():
 
 
 def make(study, home, workers=1, progress=lambda what, done, total: None):
-    return ensure_declared(study, study.source, home, workers, progress)
+    if workers == 1:
+        return ensure_declared(study, study.source, home, in_process, progress)
+    with process_pool(workers) as pool:
+        return ensure_declared(study, study.source, home, pool, progress)
 
 
 def rows_of(folder):
@@ -136,5 +140,7 @@ def test_an_error_of_a_simulator_is_one_line_and_leaves_nothing(study, tmp_path,
 def test_a_process_that_dies_is_one_line(study, tmp_path):
     bad = stars.corpus("catalogue", simulate=killed)
     study = replace(study, source=replace(study.source, downstream=bad))
-    with pytest.raises(SweepError, match="simulating stars: a process died"):
+    with pytest.raises(
+        SweepError, match=r"simulation of 'catalogue', call \d: the process .* died 3 times"
+    ):
         make(study, tmp_path, 2)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from jetscale.errors import DataError, StudyError
+from jetscale.executor import in_process
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.jets.schema import JETCLASS
 from jetscale.jets.shards import write_shards
@@ -43,29 +44,31 @@ def test_shards_that_are_there_are_not_made_again(study, tmp_path, monkeypatch, 
         corpus, labels = ("jetclass2", [187]) if request.part else ("jetclass", range(10))
         jets = make_jets(request.jets, labels, i)
         write_shards(request.folder(tmp_path), [jets], corpus=corpus, role=request.role)
-    monkeypatch.setattr(inputs, "simulation_workers", None)  # calling it would fail
-    found = ensure_shards(study, tmp_path, 1, silent)
+    monkeypatch.setattr(inputs, "simulate_shards", None)  # calling it would fail
+    found = ensure_shards(study, tmp_path, in_process, silent)
     assert sorted(found) == ["pretrain-qcd", "test", "train", "validation"]
 
 
 def test_given_folders_must_have_the_role_they_are_used_for(given, tmp_path):
-    assert ensure_shards(given, tmp_path, 1, silent)["train"] == tmp_path / "train"
+    assert ensure_shards(given, tmp_path, in_process, silent)["train"] == tmp_path / "train"
     swapped = replace(given.source, train=given.source.validation, validation=given.source.train)
     with pytest.raises(DataError, match=r"role is 'validation', needs 'train'"):
-        ensure_shards(replace(given, source=swapped), tmp_path, 1, silent)
+        ensure_shards(replace(given, source=swapped), tmp_path, in_process, silent)
 
 
 def test_a_size_larger_than_the_folder_is_refused_before_anything_starts(given, tmp_path):
     with pytest.raises(DataError, match=r"takes 61 train jets, .*train has 60; lower the size"):
-        ensure_shards(replace(given, data_sizes=(61,)), tmp_path, 1, silent)
+        ensure_shards(replace(given, data_sizes=(61,)), tmp_path, in_process, silent)
     hungry = replace(given, recipe=given.recipe.change(pretraining_jets=61))
     with pytest.raises(DataError, match=r"takes 61 qcd jets, .*qcd has 60"):
-        ensure_shards(hungry, tmp_path, 1, silent)
+        ensure_shards(hungry, tmp_path, in_process, silent)
 
 
 def test_streams_of_a_study(given, tmp_path):
     study = replace(given, subsets=2)
-    plans = {p.name: p for p in stream_plans(study, ensure_shards(study, tmp_path, 1, silent))}
+    plans = {
+        p.name: p for p in stream_plans(study, ensure_shards(study, tmp_path, in_process, silent))
+    }
     assert sorted(plans) == ["pretrain-qcd", "test", "train-0", "train-1", "validation"]
     assert plans["train-0"].rows == 40
     assert plans["train-0"].seed != plans["train-1"].seed
@@ -76,7 +79,9 @@ def test_streams_of_a_study(given, tmp_path):
 
 def test_pretraining_orders_do_not_depend_on_the_mixture(given, tmp_path):
     twice = replace(given, mixtures=(*given.mixtures, Mixture(name="again", parts={"qcd": 2})))
-    plans = {p.name: p for p in stream_plans(twice, ensure_shards(twice, tmp_path, 1, silent))}
+    plans = {
+        p.name: p for p in stream_plans(twice, ensure_shards(twice, tmp_path, in_process, silent))
+    }
     assert plans["pretrain-qcd"].seed == plans["pretrain-again"].seed
     assert plans["pretrain-qcd"].seed != plans["train-0"].seed
 
@@ -87,9 +92,9 @@ def test_a_study_asks_only_for_what_its_jets_have(tmp_path, given, make_jets):
     source = replace(given.source, pretrain={"qcd": str(tmp_path / "bare")})
     study = replace(given, source=source)
     with pytest.raises(DataError, match=r"lacks columns part_charge, .*use the features 'kin'"):
-        ensure_shards(study, tmp_path, 1, lambda *_: None)
+        ensure_shards(study, tmp_path, in_process, lambda *_: None)
     kin = replace(study, recipe=study.recipe.change(features="kin"))
-    assert "pretrain-qcd" in ensure_shards(kin, tmp_path, 1, lambda *_: None)
+    assert "pretrain-qcd" in ensure_shards(kin, tmp_path, in_process, lambda *_: None)
 
 
 def test_conditions_name_the_folders_they_decide(study, tmp_path):
@@ -110,7 +115,7 @@ def test_a_budget_no_mixture_can_spend_is_refused_before_training(tmp_path, give
         pretraining_jets=30, pretraining_budget="flops", constituents=128
     )
     study = replace(given, controls=controls)
-    shards = ensure_shards(study, tmp_path, 1, silent)
+    shards = ensure_shards(study, tmp_path, in_process, silent)
     streams = prepare_in_process(stream_plans(study, shards), tmp_path / "streams")
     with pytest.raises(StudyError, match="mixture 'qcd': its 60 pretraining jets are small"):
         check_budgets(study, streams)

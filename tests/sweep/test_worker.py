@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jetscale.errors import StorageError, TrainingError
+from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
@@ -22,7 +23,7 @@ from jetscale.sweep.worker import Job, run_job
 @pytest.fixture
 def job(tmp_path, given):
     study = replace(given, seeds=(1,), data_sizes=(20,))
-    plans = stream_plans(study, ensure_shards(study, tmp_path, 1, lambda *_: None))
+    plans = stream_plans(study, ensure_shards(study, tmp_path, in_process, lambda *_: None))
     streams = prepare_in_process(plans, tmp_path / "streams")
     RecordStore(StudyFolder(tmp_path / "study")).prepare()
     return make_job(study, streams, tmp_path)
@@ -82,7 +83,7 @@ def test_only_what_is_missing_is_trained(job):
 def test_a_wider_grid_adds_runs_that_may_be_compared(job, tmp_path):
     run_job(job)
     wider = replace(job.study, data_sizes=(20, 50), seeds=(1, 2), subsets=1)
-    plans = stream_plans(wider, ensure_shards(wider, tmp_path, 1, lambda *_: None))
+    plans = stream_plans(wider, ensure_shards(wider, tmp_path, in_process, lambda *_: None))
     streams = prepare_in_process(plans, tmp_path / "streams")
     assert streams["train-0"] != job.streams["train-0"]
     again = make_job(wider, streams, tmp_path)
@@ -94,7 +95,7 @@ def test_a_wider_grid_adds_runs_that_may_be_compared(job, tmp_path):
 
 def test_a_longer_stream_begins_with_the_shorter_one(job, tmp_path):
     longer = replace(job.study, data_sizes=(20, 50))
-    plans = stream_plans(longer, ensure_shards(longer, tmp_path, 1, lambda *_: None))
+    plans = stream_plans(longer, ensure_shards(longer, tmp_path, in_process, lambda *_: None))
     streams = prepare_in_process(plans, tmp_path / "streams")
     short = open_stream(job.streams["train-0"]).read()
     head = open_stream(streams["train-0"]).read(len(short))
@@ -151,7 +152,7 @@ def test_both_seeds_and_the_mixture_change_the_loss(job):
 def test_equal_flops_decide_the_pretraining_jets(tmp_path, given):
     recipe = given.recipe.change(pretraining_jets=30, pretraining_budget="flops")
     study = replace(given, seeds=(1,), data_sizes=(20,), recipe=recipe)
-    plans = stream_plans(study, ensure_shards(study, tmp_path, 1, lambda *_: None))
+    plans = stream_plans(study, ensure_shards(study, tmp_path, in_process, lambda *_: None))
     job = make_job(study, prepare_in_process(plans, tmp_path / "streams"), tmp_path)
     RecordStore(job.folder).prepare()
     assert run_job(job)["failed"] == 0
@@ -173,7 +174,7 @@ def test_a_trunk_of_version_0_1_is_fine_tuned_at_a_new_size(
     store = RecordStore.open(wider, former_home, runs)
     # other jets under the names of the study: what is tested is where the trunk comes from
     made = replace(given, data_sizes=(20, 30, 40))
-    plans = stream_plans(made, ensure_shards(made, tmp_path, 1, lambda *_: None))
+    plans = stream_plans(made, ensure_shards(made, tmp_path, in_process, lambda *_: None))
     job = Job(
         study=wider,
         folder=store.folder,

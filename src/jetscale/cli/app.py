@@ -133,7 +133,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
         click.echo("jetscale: stopped; finished work is kept, run again to go on", err=True)
-        sys.exit(128 + getattr(error, "number", signal.SIGINT))
+        # click turns the interrupt into an Abort of its own
+        sys.exit(128 + getattr(error.__cause__ or error, "number", signal.SIGINT))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ from jetscale.cli.common import PATH, cli, home, json_option, print_json
 @click.option("--out", type=PATH, required=True, help="New shard folder.")
 @click.option("--role", help="pretrain, train, validation or test. [default: by corpus]")
 @click.option("--seed", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: all cores]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes. [default: all cores; RAY_ADDRESS: all of a cluster]",
+)
 @click.option(
     "--window",
     default="jetclass",
@@ -38,24 +43,28 @@ def simulate(
 ) -> None:
     """Make jets with Pythia 8 and write a shard folder.
 
+    Every core simulates; RAY_ADDRESS uses those of a cluster.
+
     \b
     Example:
       jetscale simulate --corpus jetclass --jets 20000 --out jets/train --role train
       jetscale simulate --corpus jetclass2 --part 'X_YY_*tau*' --jets 5000 --out jets/tau
     """
+    from jetscale.compute.connect import executor
     from jetscale.display.console import progress_bar
     from jetscale.jets.generator.conditions import Conditions
     from jetscale.jets.production.simulation import simulate_shards
+    from jetscale.sweep.stop import stopping
 
-    with progress_bar() as progress:
+    with stopping(), progress_bar() as progress, executor(None, home().path, workers) as chosen:
         manifest = simulate_shards(
             out,
+            chosen,
             corpus=corpus,
             part=part,
             role=role or ("pretrain" if part else "train"),
             jets=jets,
             seed=seed,
-            workers=workers or os.cpu_count() or 1,
             conditions=Conditions(window=window, pileup=pileup),
             progress=lambda done, total: progress("simulating jets", done, total),
         )
@@ -108,7 +117,7 @@ def ingest(
     """Turn published files into a shard folder.
 
     Tells what was left out and why. An interrupted call goes on when made again. Several files are
-    read by Ray; RAY_ADDRESS joins a cluster.
+    read at the same time; RAY_ADDRESS reads them on all nodes of a cluster.
 
     \b
     Example:
@@ -134,23 +143,27 @@ def _ingested(
     out: Path,
     options: dict[str, Any],
 ) -> Any:
-    """In this process, or through Ray if several files are read at the same time."""
+    """In this process, or in as many as ``workers`` here or on the cluster of RAY_ADDRESS."""
+    from jetscale.compute.connect import executor
     from jetscale.display.console import progress_bar
+    from jetscale.executor import in_process
+    from jetscale.jets.ingest.ingest import ingest as read_files
+    from jetscale.sweep.stop import stopping
 
-    with progress_bar() as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar("reading jets", done, total)
-
-        if workers == 1:
-            from jetscale.jets.ingest.ingest import ingest as read_files
-
-            return read_files(format_name, role, files, out, progress, **options)
-        from jetscale.compute.ingest import ingest_many
-        from jetscale.compute.trials import connected
-
-        with connected(None, home().path):
-            return ingest_many(format_name, role, files, out, progress, workers=workers, **options)
+    with (
+        stopping(),
+        progress_bar() as bar,
+        nullcontext(in_process) if workers == 1 else executor(None, home().path, workers) as chosen,
+    ):
+        return read_files(
+            format_name,
+            role,
+            files,
+            out,
+            lambda done, total: bar("reading jets", done, total),
+            executor=chosen,
+            **options,
+        )
 
 
 @cli.command()

@@ -1,6 +1,5 @@
 """The command ``measure``; parsing and printing only."""
 
-import os
 from pathlib import Path
 
 import click
@@ -24,6 +23,7 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
       jetscale measure sweeps/quickstart.py
     """
     from jetscale import measures
+    from jetscale.compute.connect import executor
     from jetscale.display.console import progress_bar
     from jetscale.display.measures import show_measures
     from jetscale.mixtures.inputs import ensure_shards
@@ -35,7 +35,8 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     measures.check_figure(figure)
     measures.check_measurable(study, jets or measures.JETS)
     with progress_bar() as progress:
-        shards = ensure_shards(study, home().path, os.cpu_count() or 1, progress)
+        with executor(None, home().path) as chosen:
+            shards = ensure_shards(study, home().path, chosen, progress)
         found = measures.measure_study(study, home(), shards, progress, jets or measures.JETS)
     measures.draw_axes(found.axes, figure)
     measures.save_measures(found, study, home())

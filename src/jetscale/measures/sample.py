@@ -24,9 +24,9 @@ from jetscale.mixtures.assemble import open_pools
 from jetscale.mixtures.inputs import pretraining_stream, stream_plans
 from jetscale.mixtures.quota import NOT_DRAWN, slots
 from jetscale.mixtures.ragged import Ragged
+from jetscale.mixtures.shuffle import Pool, damaged
 from jetscale.mixtures.standardise import standardise
 from jetscale.mixtures.stream import StreamPlan
-from jetscale.mixtures.work import Pool, damaged
 from jetscale.study import Recipe, Simulated, Study
 
 FEWEST = 200

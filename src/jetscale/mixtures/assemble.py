@@ -1,56 +1,51 @@
 """From stream plans to stream folders: check the sources, reuse what is there, make the rest.
 
-`assemble` opens the shard folders, decides the identity of every stream, hands the tasks of all
-missing streams to a run, and completes their folders when all blocks are written. Tasks are done
-in this process (`prepare_in_process`) or by Ray Data (`jetscale.compute.streams`), with the same
-bytes. Until a stream is complete its folder takes twice the space, for the runs of the shuffle.
+`assemble` opens the shard folders, decides the identity of every stream, has all missing streams
+shuffled (`jetscale.mixtures.shuffle`), and completes their folders. The work is done in this
+process (`prepare_in_process`), by another executor, or by Ray Data (`jetscale.compute.streams`),
+with the same bytes. Until a stream is complete its folder takes twice the space, for the runs.
 """
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from jetscale.digests import digest
 from jetscale.errors import DataError
+from jetscale.executor import Executor, in_process
 from jetscale.jets.schema import JETS
 from jetscale.jets.shards.manifest import check_roles, open_shards
 from jetscale.mixtures import stream
-from jetscale.mixtures.shuffle import Row, write_blocks, write_runs
-from jetscale.mixtures.stream import Block, StreamPlan
-from jetscale.mixtures.work import SCRATCH, Bucket, Job, Pool, buckets_of, jobs_of
+from jetscale.mixtures.shuffle import (
+    SCRATCH,
+    Pool,
+    Reading,
+    blocks_in_order,
+    buckets_of,
+    readings_of,
+    write_blocks,
+    write_runs,
+)
+from jetscale.mixtures.stream import StreamPlan
 from jetscale.store.local import atomic_path
-
-T = TypeVar("T")
 
 Progress = Callable[[int, int], None]
 """Called with jets done and jets in all; a jet is half done when it waits in a run."""
 
 
-class Run(Protocol):
-    """Calls a function with every item, in any order and anywhere; gives the rows as they come."""
+Read = Callable[[Sequence[Reading]], Iterator[int]]
+"""Does step 1 of the shuffle for all shards; gives the jets of each as it is done."""
 
-    def __call__(self, function: Callable[[T], list[Row]], items: Sequence[T]) -> Iterator[Row]:
-        """Rows of all calls."""
+_Wanted = tuple[StreamPlan, Mapping[str, Pool], Mapping[str, Any]]  # plan, pools, recipe
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Task:
-    """A stream to be made, with its opened sources."""
-
-    plan: StreamPlan
-    pools: Mapping[str, Pool]
-    recipe: Mapping[str, Any]
-    folder: Path
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Names of the model inputs, in order."""
-        schema = next(iter(self.pools.values())).manifest.schema
-        return tuple(feature.name for feature in schema.features_of(self.plan.features))
+def _features(plan: StreamPlan, pools: Mapping[str, Pool]) -> tuple[str, ...]:
+    """Names of the model inputs, in order."""
+    schema = next(iter(pools.values())).manifest.schema
+    return tuple(feature.name for feature in schema.features_of(plan.features))
 
 
 def open_pools(plan: StreamPlan) -> dict[str, Pool]:
@@ -122,12 +117,23 @@ def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
 
 
 def assemble(
-    plans: Sequence[StreamPlan], root: Path, run: Run, progress: Progress | None = None
+    plans: Sequence[StreamPlan],
+    root: Path,
+    executor: Executor,
+    progress: Progress | None = None,
+    read: Read | None = None,
 ) -> dict[str, Path]:
-    """Make the streams that do not exist yet, all in one run; return name to folder.
+    """Make the streams that do not exist yet; return name to folder.
 
     The folder of a stream is ``root / NAME-DIGEST`` with the digest of its recipe, so a stream
     that is there is the right one and is reused.
+
+    Parameters
+    ----------
+    executor
+        What does the work; on a cluster ``root`` must be a folder that all nodes see.
+    read
+        What reads and standardises shards; None leaves that to the executor, too.
 
     Raises
     ------
@@ -137,79 +143,62 @@ def assemble(
     StorageError
         The streams cannot be written.
     """
-    tasks = []
-    for plan in plans:
-        pools = open_pools(plan)
+    missing: dict[Path, _Wanted] = {}
+    folders: dict[str, Path] = {}
+    opened = [open_pools(plan) for plan in plans]
+    check_roles(pool.manifest for pools in opened for pool in pools.values())
+    for plan, pools in zip(plans, opened, strict=True):
         recipe = recipe_of(plan, pools)
-        folder = root.resolve() / f"{plan.name}-{digest(recipe)}"
-        tasks.append(_Task(plan=plan, pools=pools, recipe=recipe, folder=folder))
-    check_roles(pool.manifest for task in tasks for pool in task.pools.values())
-    missing = {task.folder: task for task in tasks if not _exists(task.folder)}
+        folder = folders[plan.name] = root.resolve() / f"{plan.name}-{digest(recipe)}"
+        if (folder / stream.INDEX).is_file():
+            stream.open_stream(folder)
+        else:
+            missing[folder] = plan, pools, recipe
     if missing:
-        _make(list(missing.values()), run, progress)
-    return {task.plan.name: task.folder for task in tasks}
+        with ExitStack() as stack:
+            made = {folder: stack.enter_context(atomic_path(folder)) for folder in missing}
+            _make({made[f]: wanted for f, wanted in missing.items()}, executor, progress, read)
+    return folders
 
 
-def _exists(folder: Path) -> bool:
-    found = (folder / stream.INDEX).is_file()
-    if found:
-        stream.open_stream(folder)
-    return found
-
-
-def _make(tasks: list[_Task], run: Run, progress: Progress | None) -> None:
-    with ExitStack() as stack:
-        folders = [stack.enter_context(atomic_path(task.folder)) for task in tasks]
-        jobs: list[Job] = []
-        spans, buckets = [], []
-        first = 0
-        for task, folder in zip(tasks, folders, strict=True):
-            folder.mkdir()
-            jobs += jobs_of(task.plan, task.pools, folder)
-            buckets += buckets_of(task.plan, len(task.features), folder, first)
-            spans.append(range(first, buckets[-1].number + len(buckets[-1].edges) - 1))
-            first = spans[-1].stop
-        blocks = _shuffle(jobs, buckets, run, progress)
-        for task, folder, span in zip(tasks, folders, spans, strict=True):
-            shutil.rmtree(folder / SCRATCH)
-            stream.write_index(
-                folder,
-                [blocks[number] for number in span],
-                recipe=task.recipe,
-                features=task.features,
-                labels=task.plan.labels,
-                constituents=task.plan.constituents,
-            )
-
-
-def _shuffle(
-    jobs: list[Job], buckets: list[Bucket], run: Run, progress: Progress | None
-) -> dict[int, Block]:
-    """Do all tasks; returns the blocks by number."""
-    total = sum(bucket.edges[-1] - bucket.edges[0] for bucket in buckets)
-    blocks: dict[int, Block] = {}
-    moved = 0
-    for row in run(write_runs, _checked_once(jobs)):
-        moved += row["jets"]
+def _make(
+    wanted: Mapping[Path, _Wanted],
+    executor: Executor,
+    progress: Progress | None,
+    read: Read | None,
+) -> None:
+    """Shuffle the jets of all streams at once, so that a shard is read once for all of them."""
+    for folder in wanted:
+        folder.mkdir()
+    readings = readings_of((plan, pools, f) for f, (plan, pools, _) in wanted.items())
+    features = {f: _features(plan, pools) for f, (plan, pools, _) in wanted.items()}
+    buckets = [
+        bucket
+        for f, (plan, _, _) in wanted.items()
+        for bucket in buckets_of(plan, len(features[f]), f)
+    ]
+    total, moved = sum(plan.rows for plan, _, _ in wanted.values()), 0
+    for jets in read(readings) if read else executor.map(write_runs, readings):
+        moved += jets
         if progress:
             progress(moved // 2, total)
-    for row in run(write_blocks, buckets):
-        number = row.pop("number")
-        blocks[number] = Block(**row)
-        moved += blocks[number].rows
-        if progress:
-            progress(moved // 2, total)
-    return blocks
-
-
-def _checked_once(jobs: list[Job]) -> list[Job]:
-    """Every shard is hashed by the first job that reads it: an altered one makes no stream."""
-    seen: set[Path] = set()
-    checked = []
-    for job in jobs:
-        checked.append(replace(job, check=job.path not in seen))
-        seen.add(job.path)
-    return checked
+    written = []
+    for bucket, blocks in executor.map(write_blocks, buckets):
+        written.append((bucket, blocks))
+        for block in blocks:
+            moved += block.rows
+            if progress:
+                progress(moved // 2, total)
+    for folder, (plan, _, recipe) in wanted.items():
+        shutil.rmtree(folder / SCRATCH)
+        stream.write_index(
+            folder,
+            blocks_in_order(written, folder),
+            recipe=recipe,
+            features=features[folder],
+            labels=plan.labels,
+            constituents=plan.constituents,
+        )
 
 
 def prepare_in_process(
@@ -219,9 +208,4 @@ def prepare_in_process(
 
     Byte for byte the same as `jetscale.compute.streams.prepare`; raises as `assemble`.
     """
-    return assemble(plans, root, _run_here, progress)
-
-
-def _run_here(function: Callable[[T], list[Row]], items: Sequence[T]) -> Iterator[Row]:
-    for item in items:
-        yield from function(item)
+    return assemble(plans, root, in_process, progress)

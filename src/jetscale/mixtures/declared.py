@@ -5,18 +5,16 @@ of its own, so the examples do not depend on how many processes make them. A fol
 decides its content, and a finished one is never made again.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 import pyarrow as pa
 
 from jetscale.digests import digest
-from jetscale.errors import SweepError
+from jetscale.executor import Executor
 from jetscale.jets.shards import open_shards, write_shards
 from jetscale.plan.identity import part_pools
 from jetscale.study import Corpus, Declared, Study
@@ -24,12 +22,15 @@ from jetscale.study import Corpus, Declared, Study
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and how much in all."""
 
+Call = tuple[Corpus, tuple[str, ...], int, int]
+"""Corpus, classes, rows and seed of one call of a simulator."""
+
 ROWS_PER_CALL = 5_000
 """Examples that a simulator makes in one call."""
 
 
 def ensure_declared(
-    study: Study, source: Declared, home: Path, workers: int, progress: Progress
+    study: Study, source: Declared, home: Path, executor: Executor, progress: Progress
 ) -> dict[str, Path]:
     """Shard folder of every role and pretraining part; what is not there is made.
 
@@ -43,7 +44,7 @@ def ensure_declared(
     requests = declared_requests(study, source)
     missing = [request for request in requests if not request.folder(home).is_dir()]
     if missing:
-        call_simulators(missing, home, workers, progress)
+        call_simulators(missing, home, executor, progress)
     for request in requests:
         open_shards(request.folder(home), role=request.role)
     return {request.name: request.folder(home) for request in requests}
@@ -72,7 +73,7 @@ class DeclaredRequest:
             home / "shards" / f"{self.role}-{self.corpus.name}-{digest([self.identity, self.rows])}"
         )
 
-    def calls(self) -> Iterator[tuple[Corpus, tuple[str, ...], int, int]]:
+    def calls(self) -> Iterator[Call]:
         """Corpus, classes, rows and seed of every call of the simulator."""
         for call, first in enumerate(range(0, self.rows, ROWS_PER_CALL)):
             # no seed serves two roles, parts or calls: they must not share examples
@@ -114,16 +115,14 @@ def declared_requests(study: Study, source: Declared) -> list[DeclaredRequest]:
 
 
 def call_simulators(
-    requests: list[DeclaredRequest], home: Path, workers: int, progress: Progress
+    requests: list[DeclaredRequest], home: Path, executor: Executor, progress: Progress
 ) -> None:
-    """Make shards by calling users' functions, in other processes where there is enough to do."""
+    """Make shards by calling users' functions."""
     calls = [call for request in requests for call in request.calls()]
     total, made = sum(request.rows for request in requests), 0
     what = f"simulating {requests[0].corpus.noun}s"
     progress(what, 0, total)
-    with ProcessPoolExecutor(min(workers, len(calls)), mp_context=get_context("spawn")) as pool:
-        alone = workers == 1 or len(calls) == 1
-        tables = map(make_table, calls) if alone else pool.map(make_table, calls)
+    with closing(_in_order(executor, calls)) as tables:
 
         def of_request(request: DeclaredRequest) -> Iterator[pa.Table]:
             nonlocal made
@@ -132,24 +131,47 @@ def call_simulators(
                 made += table.num_rows
                 progress(what, made, total)
 
-        try:
-            for request in requests:
-                write_shards(
-                    request.folder(home),
-                    of_request(request),
-                    corpus=request.corpus.name,
-                    role=request.role,
-                    classes=request.corpus.classes,
-                    schema=request.corpus.schema,
-                    provenance={"seed": request.seed, **request.corpus.identity},
-                )
-        except BrokenProcessPool as error:
-            raise SweepError(f"{what}: a process died; try fewer workers or rows") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # what is not begun need not be made
+        for request in requests:
+            write_shards(
+                request.folder(home),
+                of_request(request),
+                corpus=request.corpus.name,
+                role=request.role,
+                classes=request.corpus.classes,
+                schema=request.corpus.schema,
+                provenance={"seed": request.seed, **request.corpus.identity},
+            )
 
 
-def make_table(call: tuple[Corpus, tuple[str, ...], int, int]) -> pa.Table:
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """A call and its place among all."""
+
+    number: int
+    call: Call
+
+    def __str__(self) -> str:
+        return f"simulation of {self.call[0].name!r}, call {self.number}"
+
+
+def _in_order(executor: Executor, calls: list[Call]) -> Generator[pa.Table, None, None]:
+    """The tables of all calls in the order of the calls; those that come early wait."""
+    early: dict[int, pa.Table] = {}
+    items = [_Numbered(number, call) for number, call in enumerate(calls)]
+    expected = 0
+    with closing(executor.map(_make_numbered, items)) as results:
+        for number, table in results:
+            early[number] = table
+            while expected in early:
+                yield early.pop(expected)
+                expected += 1
+
+
+def _make_numbered(item: _Numbered) -> tuple[int, pa.Table]:
+    return item.number, make_table(item.call)
+
+
+def make_table(call: Call) -> pa.Table:
     """The examples of one call of a declared simulator."""
     corpus, classes, rows, seed = call
     return pa.concat_tables(list(corpus.make(classes, rows, seed)))

@@ -6,18 +6,17 @@ them and a finished folder is never made again.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from jetscale.digests import digest
 from jetscale.errors import DataError
+from jetscale.executor import Executor
 from jetscale.jets import generator
 from jetscale.jets.generator.conditions import Conditions
-from jetscale.jets.production.production import check_packages
+from jetscale.jets.production.production import check_packages, make_overlays
 from jetscale.jets.production.simulation import simulate_shards
-from jetscale.jets.production.workers import simulation_workers
 from jetscale.jets.schema import part_named
 from jetscale.jets.shards import open_shards
 from jetscale.mixtures.declared import Progress as Progress
@@ -78,7 +77,9 @@ def shard_requests(study: Study, source: Simulated) -> list[ShardRequest]:
     return requests
 
 
-def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) -> dict[str, Path]:
+def ensure_shards(
+    study: Study, home: Path, executor: Executor, progress: Progress
+) -> dict[str, Path]:
     """Shard folder of every role (``train``...) and pretraining part (``pretrain-qcd``...).
 
     Raises
@@ -93,42 +94,42 @@ def ensure_shards(study: Study, home: Path, workers: int, progress: Progress) ->
     if isinstance(source, Folders):
         return given_folders(study, source)
     if isinstance(source, Declared):
-        return ensure_declared(study, source, home, workers, progress)
+        return ensure_declared(study, source, home, executor, progress)
     requests = shard_requests(study, source)
     missing = [request for request in requests if not request.folder(home).is_dir()]
     if missing:
-        _simulate(missing, home, workers, progress)
+        _simulate(missing, home, executor, progress)
     folders = {request.name: request.folder(home) for request in requests}
     for request in requests:
         open_shards(folders[request.name], role=request.role)
     return folders
 
 
-def _simulate(requests: list[ShardRequest], home: Path, workers: int, progress: Progress) -> None:
-    """Make jets with Pythia, all requests on the same worker processes."""
+def _simulate(
+    requests: list[ShardRequest], home: Path, executor: Executor, progress: Progress
+) -> None:
     total, made = sum(request.jets for request in requests), 0
     check_packages()
 
-    def report(before: int, done: int, _wanted: int) -> None:
-        progress("simulating jets", before + done, total)
+    def report(done: int, wanted: int) -> None:
+        progress("simulating jets", made + done, total)
 
-    with simulation_workers(workers) as shared:
-        for request in requests:
-            shared.start_overlay(request.seed, request.role, request.conditions)
-        for request in requests:
-            simulate_shards(
-                request.folder(home),
-                corpus="jetclass2" if request.part else "jetclass",
-                role=request.role,
-                part=request.part,
-                jets=request.jets,
-                seed=request.seed,
-                workers=workers,
-                conditions=request.conditions,
-                shared=shared,
-                progress=partial(report, made),
-            )
-            made += request.jets
+    report(0, total)
+    overlays = make_overlays(executor, {(r.seed, r.role, r.conditions.range) for r in requests})
+    for request in requests:
+        simulate_shards(
+            request.folder(home),
+            executor,
+            corpus="jetclass2" if request.part else "jetclass",
+            role=request.role,
+            part=request.part,
+            jets=request.jets,
+            seed=request.seed,
+            conditions=request.conditions,
+            overlays=overlays,
+            progress=report,
+        )
+        made += request.jets
 
 
 def given_folders(study: Study, source: Folders) -> dict[str, Path]:

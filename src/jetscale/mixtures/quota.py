@@ -82,23 +82,12 @@ def slots(
     source = np.repeat(np.arange(len(names), dtype=kind), [quota[name] for name in names])
     np.random.default_rng([seed, _POSITIONS]).shuffle(source)
     for i, name in enumerate(names):
-        yield name, _slots(source, i, _permutation(available[name], name, seed))
-
-
-def _slots(
-    source: NDArray[np.unsignedinteger], number: int, rows: NDArray[np.uint32]
-) -> NDArray[np.uint32]:
-    """The k-th position of source ``number`` goes to the k-th of ``rows``."""
-    found, done = np.full(len(rows), NOT_DRAWN), 0
-    for start in range(0, len(source), _CHUNK):
-        positions = start + np.flatnonzero(source[start : start + _CHUNK] == number)
-        found[rows[done : done + len(positions)]] = positions
-        done += len(positions)
-    return found
-
-
-def _permutation(n: int, name: str, seed: int) -> NDArray[np.uint32]:
-    rng = np.random.default_rng([seed, _ROWS, zlib.crc32(name.encode())])
-    rows = np.arange(n, dtype=np.uint32)
-    rng.shuffle(rows)
-    return rows
+        rows = np.arange(available[name], dtype=np.uint32)
+        np.random.default_rng([seed, _ROWS, zlib.crc32(name.encode())]).shuffle(rows)
+        # the k-th position of this source goes to the k-th of its shuffled rows
+        found, done = np.full(len(rows), NOT_DRAWN), 0
+        for start in range(0, len(source), _CHUNK):
+            positions = start + np.flatnonzero(source[start : start + _CHUNK] == i)
+            found[rows[done : done + len(positions)]] = positions
+            done += len(positions)
+        yield name, found

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from jetscale.compute import trials as cluster
+from jetscale.compute.connect import Capacity, connection
 from jetscale.compute.streams import prepare
+from jetscale.compute.tasks import RayExecutor
+from jetscale.compute.trials import train
 from jetscale.errors import Failure, StorageError, SweepError
 from jetscale.mixtures.inputs import check_budgets, ensure_shards, stream_plans
 from jetscale.plan import Run, pack, plan_runs
@@ -88,9 +90,10 @@ def run_study(
         todo = [run for run in planned if run.key not in done]
         sweep = _Sweep()
         if todo:
-            cluster.check(address, home.path)
-            shards = ensure_shards(study, home.path, cluster.cores(), progress)
-            with cluster.connected(address, home.path) as capacity, stopping():
+            with connection(address, home.path) as capacity, stopping():
+                # a cluster may grow meanwhile; this machine keeps a core for Ray
+                executor = RayExecutor(capacity.cpus if capacity.local else None)
+                shards = ensure_shards(study, home.path, executor, progress)
                 sweep = _train(live, shards, todo, capacity, progress)
         records = live.store.read_all(run.key for run in todo)
         busy = _busy(list(records.values()), sweep)
@@ -124,7 +127,7 @@ def _train(
     live: LiveMirror,
     shards: dict[str, Path],
     todo: list[Run],
-    capacity: cluster.Capacity,
+    capacity: Capacity,
     progress: Progress,
 ) -> _Sweep:
     study, home = live.study, Home(live.home.path.resolve())
@@ -150,7 +153,7 @@ def _train(
     start = time.time()
     try:
         with _ray_storage(folder, capacity) as storage, following(live, todo, progress):
-            failures = cluster.train(trials, job, storage, capacity)
+            failures = train(trials, job, storage, capacity)
     except Stopped:
         live.store.evict({run.key for run in todo})
         live.push()
@@ -164,7 +167,7 @@ def _train(
 
 
 @contextmanager
-def _ray_storage(folder: StudyFolder, capacity: cluster.Capacity) -> Iterator[Path]:
+def _ray_storage(folder: StudyFolder, capacity: Capacity) -> Iterator[Path]:
     """Where Ray keeps its own state of the trials, which nothing here reads again.
 
     A cluster needs a folder that all nodes share; on one machine it is a temporary one, so that

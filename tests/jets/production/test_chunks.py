@@ -1,5 +1,4 @@
 import hashlib
-import threading
 
 import numpy as np
 import pytest
@@ -29,14 +28,6 @@ def test_tables_have_the_types_of_the_schema():
     assert table.schema == chunks.SCHEMA
     assert table["part_px"].to_pylist() == [[1.0, 1.0], [], [1.0]]
     assert conform(table).equals(table)
-
-
-def test_a_stopped_job_starts_no_chunk(monkeypatch):
-    stop = threading.Event()
-    monkeypatch.setattr(chunks, "_stop", stop)
-    stop.set()
-    with pytest.raises(chunks.Stopped):
-        chunks.simulate_chunk(chunks.Chunk(source="Hbb", seed=1, events=10), None)
 
 
 @pytest.fixture(scope="module")

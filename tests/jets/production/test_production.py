@@ -2,46 +2,37 @@ import multiprocessing
 import subprocess
 import sys
 from collections import Counter
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
 
 from jetscale.errors import DataError, MissingExtra, SweepError
+from jetscale.executor import in_process, process_pool
 from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Conditions
 from jetscale.jets.generator.seeds import chunk_seed
 from jetscale.jets.production import chunks, production, spectrum
-from jetscale.jets.production.production import produce
+from jetscale.jets.production.production import make_overlays, produce
 from jetscale.jets.schema import JETCLASS, JETCLASS2, part_named
 
 
-class LateFuture(Future):
-    """A result that is there only after being asked for a few times."""
+class AnyOrder:
+    """An executor with some calls under way, of which any may be the next to end."""
 
-    def __init__(self, value, delay):
-        super().__init__()
-        self.value, self.delay = value, delay
+    def __init__(self, order=0, slots=2):
+        self.rng, self.slots = np.random.default_rng(order), slots
+        self.closed = False
 
-    def done(self):
-        self.delay -= 1
-        if self.delay < 0 and not super().done():
-            self.set_result(self.value)
-        return super().done()
-
-    def result(self, timeout=None):
-        return self.value
-
-
-class FakeExecutor:
-    """Runs chunks here and hands their results over in a random order."""
-
-    def __init__(self, order):
-        self.rng = np.random.default_rng(order)
-
-    def submit(self, work, *args):
-        return LateFuture(work(*args), int(self.rng.integers(0, 4)))
+    def map(self, function, items, **_):
+        under_way = []
+        try:
+            while True:
+                while len(under_way) < self.slots and (item := next(items, None)) is not None:
+                    under_way.append(item)
+                if not under_way:
+                    return
+                yield function(under_way.pop(self.rng.integers(len(under_way))))
+        finally:
+            self.closed = True
 
 
 RARITY = {"QCD_bb": 0.003, "QCD_bbccss": 0.0001}  # share of jets that a source has
@@ -79,26 +70,20 @@ def fake_chunk(chunk, pool):
 
 @pytest.fixture
 def fake(monkeypatch):
-    def install(order=0):
-        fake = production.Workers(FakeExecutor(order))
-        monkeypatch.setattr(production, "simulation_workers", lambda n: nullcontext(fake))
-        monkeypatch.setattr(production, "wait", lambda futures, **options: None)
-        monkeypatch.setattr(production, "find_spec", lambda name: True)
-        monkeypatch.setattr(chunks, "simulate_chunk", fake_chunk)
-        monkeypatch.setattr(chunks, "make_overlay", lambda seed, role, window: (None, 2.0))
+    monkeypatch.setattr(production, "find_spec", lambda name: True)
+    monkeypatch.setattr(chunks, "simulate_chunk", fake_chunk)
+    monkeypatch.setattr(chunks, "make_overlay", lambda seed, role, window: (None, 2.0))
 
-    install()
-    return install
+
+OVERLAYS = {(1, "train", JETCLASS_WINDOW): (None, 2.0)}
 
 
 def job(**changes):
-    return produce(
-        **{"corpus": "jetclass", "role": "train", "jets": 3007, "seed": 1, "workers": 2, **changes}
-    )
+    return produce(**{"corpus": "jetclass", "role": "train", "jets": 3007, "seed": 1, **changes})
 
 
 def test_classes_are_balanced_and_have_equal_spectra(fake):
-    (table,) = job().tables()
+    (table,) = job().tables(in_process)
     counts = Counter(table["jet_label"].to_pylist())
     assert [counts[i] for i in range(10)] == [301] * 7 + [300] * 3
     pt, label = table["jet_pt"].to_numpy(), table["jet_label"].to_numpy()
@@ -108,62 +93,68 @@ def test_classes_are_balanced_and_have_equal_spectra(fake):
 
 
 def test_large_jobs_come_in_bounded_tables_without_repeats(fake):
-    tables = list(job(jets=23_450).tables())
+    tables = list(job(jets=23_450).tables(in_process))
     assert [len(t) for t in tables] == [10_000, 10_000, 3450]
     seen = np.concatenate([t["event_id"].to_numpy() for t in tables])
     assert len(np.unique(seen)) == 23_450
 
 
 def test_order_of_arrival_does_not_matter(fake):
-    results = []
-    for order, workers in ((0, 1), (1, 2), (2, 7)):
-        fake(order)
-        results.append(list(job(jets=12_000, workers=workers).tables()))
+    results = [list(job(jets=12_000).tables(in_process, dict(OVERLAYS)))]
+    for order, slots in ((0, 1), (1, 2), (2, 7)):
+        executor = AnyOrder(order, slots)
+        results.append(list(job(jets=12_000).tables(executor, dict(OVERLAYS))))
+        assert executor.closed
     for other in results[1:]:
         assert all(a.equals(b) for a, b in zip(results[0], other, strict=True))
 
 
 def test_order_of_jets_is_shuffled_and_depends_on_the_seed(fake):
-    labels = [next(iter(job(seed=seed).tables()))["jet_label"].to_numpy() for seed in (1, 2)]
+    labels = [
+        next(iter(job(seed=seed).tables(in_process)))["jet_label"].to_numpy() for seed in (1, 2)
+    ]
     assert np.count_nonzero(np.diff(labels[0])) > 2000
     assert (labels[0] != labels[1]).any()
 
 
 def test_fewer_jets_than_classes(fake):
-    (table,) = job(jets=3).tables()
+    (table,) = job(jets=3).tables(in_process)
     assert sorted(table["jet_label"].to_pylist()) == [0, 1, 2]
 
 
 def test_a_part_has_exactly_its_jets(fake):
-    (table,) = job(corpus="jetclass2", part="qcd", role="pretrain", jets=777).tables()
+    (table,) = job(corpus="jetclass2", part="qcd", role="pretrain", jets=777).tables(in_process)
     assert len(table) == 777
     assert set(table["jet_label"].to_pylist()) == {161}
 
 
 def test_a_selection_has_exactly_its_jets_though_they_are_rarer_than_thought(fake):
     made = job(corpus="jetclass2", part="QCD_bb", role="pretrain", jets=10)
-    (table,) = made.tables()
+    (table,) = made.tables(in_process)
     assert len(table) == 10
-    sizes = [made._sources[0].size(number) for number in range(made._sources[0].used)]
+    (source,) = made._sources.values()
+    sizes = [source.size(number) for number in range(source.used)]
     assert sizes[-1] > min(sizes)
 
 
 def test_a_selection_that_hardly_occurs_is_given_up_with_a_message(fake):
     with pytest.raises(DataError, match=r"'QCD_bbccss': .* too rare") as error:
-        list(job(corpus="jetclass2", part="QCD_bbccss", role="pretrain", jets=500).tables())
+        list(
+            job(corpus="jetclass2", part="QCD_bbccss", role="pretrain", jets=500).tables(in_process)
+        )
     assert "\n" not in str(error.value)
 
 
 def test_the_wide_window_has_its_own_spectrum(fake):
     wide = Conditions("jetclass2")
-    (table,) = job(corpus="jetclass2", part="res2p", jets=700, conditions=wide).tables()
+    (table,) = job(corpus="jetclass2", part="res2p", jets=700, conditions=wide).tables(in_process)
     found = np.histogram(table["jet_pt"].to_numpy(), wide.range.edges)[0]
     assert found.tolist() == [50] * 14
 
 
 def test_progress_ends_at_the_number_of_jets(fake):
     calls = []
-    list(job(jets=11_000).tables(lambda done, wanted: calls.append((done, wanted))))
+    list(job(jets=11_000).tables(in_process, progress=lambda *x: calls.append(x)))
     assert calls[-1] == (11_000, 11_000)
     assert calls == sorted(calls)
 
@@ -172,7 +163,7 @@ def test_provenance_accounts_for_every_jet(fake):
     for package in production.PACKAGES:
         pytest.importorskip(package, reason="the provenance states its version")
     made = job()
-    list(made.tables())
+    list(made.tables(in_process))
     told = made.provenance()
     assert set(told["sources"]) == set(JETCLASS)
     assert sum(source["kept"] for source in told["sources"].values()) == 3007
@@ -190,7 +181,7 @@ def test_provenance_states_the_selection(fake):
     for package in production.PACKAGES:
         pytest.importorskip(package, reason="the provenance states its version")
     made = job(corpus="jetclass2", part="X_cc, X_bb", jets=50)
-    list(made.tables())
+    list(made.tables(in_process))
     told = made.provenance()
     assert told["labels"] == ["X_bb", "X_cc"]
     (source,) = told["sources"].values()
@@ -211,7 +202,6 @@ def test_provenance_states_the_selection(fake):
         ({"conditions": Conditions("jetclass2")}, "simulate corpus 'jetclass' in window"),
         ({"corpus": "jetclass2"}, "'jetclass2' needs a part: qcd, res2p or res34p"),
         ({"jets": 0}, "jets is 0, needs 1 or more"),
-        ({"workers": -1}, "workers is -1"),
         ({"seed": 0}, "seed is 0"),
     ],
 )
@@ -236,57 +226,76 @@ def test_importing_needs_no_optional_package():
     assert done.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize(
-    ("failure", "expected", "message"),
-    [
-        (BrokenProcessPool(), SweepError, "worker died"),
-        (KeyboardInterrupt(), KeyboardInterrupt, "^$"),
-    ],
-)
-def test_a_lost_worker_is_one_line_and_ctrl_c_passes_when_workers_have_ended(
-    fake, monkeypatch, failure, expected, message
-):
+def test_overlays_are_made_once_and_shared(fake, monkeypatch):
+    made = []
+    overlay = lambda *key: made.append(key) or (None, 2.0)  # noqa: E731
+    monkeypatch.setattr(chunks, "make_overlay", overlay)
+    overlays = make_overlays(in_process, [(1, "train", JETCLASS_WINDOW)])
+    for role, seed in (("train", 1), ("train", 2), ("test", 1), ("train", 2)):
+        list(job(jets=10, role=role, seed=seed).tables(in_process, overlays))
+    assert [key[:2] for key in made] == [(1, "train"), (2, "train"), (1, "test")]
+    assert len(overlays) == 3
+
+
+@pytest.mark.parametrize("failure", [SweepError("died"), KeyboardInterrupt()])
+def test_whatever_ends_a_job_ends_its_chunks(fake, monkeypatch, failure):
     def fail(chunk, pool):
         raise failure
 
-    events = []
-
-    @contextmanager
-    def workers(number):
-        try:
-            yield production.Workers(FakeExecutor(0))
-        finally:
-            events.append("ended")
-
-    monkeypatch.setattr(production, "simulation_workers", workers)
     monkeypatch.setattr(chunks, "simulate_chunk", fail)
-    with pytest.raises(expected, match=message):
-        list(job().tables())
-    assert events == ["ended"]
+    executor = AnyOrder()
+    with pytest.raises(type(failure)):
+        list(job().tables(executor, dict(OVERLAYS)))
+    assert executor.closed
 
 
-def real(workers):
-    made = job(corpus="jetclass2", part="res2p", role="pretrain", jets=12, workers=workers)
-    return list(made.tables()), made
+def test_a_job_that_is_left_early_ends_its_chunks(fake):
+    executor = AnyOrder()
+    tables = job(jets=11_000).tables(executor, dict(OVERLAYS))
+    next(tables)
+    assert not executor.closed
+    tables.close()
+    assert executor.closed
+
+
+def test_a_chunk_names_itself():
+    chunk = chunks.Chunk(source="Hbb", seed=5, events=100, number=3)
+    assert str(chunk) == "simulation of 'Hbb', chunk 3 (seed 5)"
+
+
+def real(executor):
+    made = job(corpus="jetclass2", part="res2p", role="pretrain", jets=12)
+    return list(made.tables(executor)), made
 
 
 @pytest.mark.integration
-def test_real_jets_do_not_depend_on_the_number_of_workers(capfd):
+@pytest.mark.filterwarnings("default")
+def test_real_jets_are_the_same_in_one_process_in_two_and_on_ray(capfd, pool, on_ray):
     pytest.importorskip("pythia8mc")
-    (one, made), (two, _) = real(1), real(2)
+    capfd.readouterr()
+    (one, made), (two, _) = real(in_process), real(pool)
+    assert capfd.readouterr() == ("", "")
+    (three, _) = real(on_ray)
     assert [len(t) for t in one] == [12]
     assert one[0].equals(two[0])
+    assert one[0].equals(three[0])
     assert made.cpu_seconds > 0
-    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.integration
-def test_a_killed_worker_is_an_error_and_not_a_hang():
+def test_a_simulation_survives_a_killed_worker():
     pytest.importorskip("pythia8mc")
+    victims = []
 
     def kill(done, wanted):
-        for process in multiprocessing.active_children():
-            process.kill()
+        if not victims:
+            victims.extend(multiprocessing.active_children())
+            for process in victims:
+                process.kill()
 
-    with pytest.raises(SweepError, match="worker died"):
-        list(job(jets=200, workers=1).tables(kill))
+    small = {"corpus": "jetclass2", "part": "res2p", "jets": 150}
+    with process_pool(1) as pool:
+        killed = list(job(**small).tables(pool, progress=kill))
+        whole = list(job(**small).tables(pool))
+    assert victims
+    assert killed[0].equals(whole[0])

@@ -1,6 +1,7 @@
 import pytest
 
 from jetscale.errors import DataError, StorageError
+from jetscale.executor import in_process
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.jets.production import simulation
 from jetscale.jets.production.simulation import simulate_shards
@@ -16,8 +17,8 @@ class FakeJob:
         self.closed = False
         self.shared = None
 
-    def tables(self, progress, shared):
-        self.shared = shared
+    def tables(self, executor, overlays, progress):
+        self.shared = executor, overlays
         try:
             for seed in range(3):
                 yield self.make_jets(20, seed=seed)
@@ -50,26 +51,26 @@ def jobs(monkeypatch, make_jets):
     return made
 
 
-ORDER = {"corpus": "jetclass", "role": "train", "jets": 60, "seed": 5, "workers": 2}
+ORDER = {"corpus": "jetclass", "role": "train", "jets": 60, "seed": 5}
 
 
 def test_all_tables_become_one_sound_folder_with_provenance(jobs, tmp_path):
     calls = []
     progress = lambda *done: calls.append(done)  # noqa: E731
-    manifest = simulate_shards(tmp_path / "s", **ORDER, shared="workers", progress=progress)
+    manifest = simulate_shards(tmp_path / "s", in_process, **ORDER, overlays={}, progress=progress)
     assert manifest == verify(tmp_path / "s").manifest
     assert (manifest.rows, manifest.corpus, manifest.role) == (60, "jetclass", "train")
     assert manifest.provenance == {"seed": 5, "made": 60}
     assert calls == [(20, 60), (40, 60), (60, 60)]
     assert jobs[0].order == {**ORDER, "part": None, "conditions": Conditions()}
-    assert jobs[0].shared == "workers"
+    assert jobs[0].shared == (in_process, {})
 
 
 @pytest.mark.parametrize("failure", [DataError("no"), KeyboardInterrupt()])
 def test_a_failed_job_leaves_nothing(jobs, tmp_path, failure):
     jobs.failure = failure
     with pytest.raises(type(failure)):
-        simulate_shards(tmp_path / "s", **ORDER)
+        simulate_shards(tmp_path / "s", in_process, **ORDER)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -80,7 +81,7 @@ def test_the_job_is_closed_when_writing_fails(jobs, tmp_path, monkeypatch, failu
 
     monkeypatch.setattr("jetscale.jets.shards.ShardWriter.write", fail)
     with pytest.raises((StorageError, KeyboardInterrupt)) as caught:
-        simulate_shards(tmp_path / "s", **ORDER)
+        simulate_shards(tmp_path / "s", in_process, **ORDER)
     assert jobs[0].closed
     assert caught.type is (StorageError if isinstance(failure, OSError) else KeyboardInterrupt)
     assert list(tmp_path.iterdir()) == []
@@ -89,5 +90,5 @@ def test_the_job_is_closed_when_writing_fails(jobs, tmp_path, monkeypatch, failu
 def test_a_folder_in_use_is_refused_before_anything_is_simulated(jobs, tmp_path):
     (tmp_path / "mine").write_text("")
     with pytest.raises(StorageError, match="is not empty"):
-        simulate_shards(tmp_path, **ORDER)
+        simulate_shards(tmp_path, in_process, **ORDER)
     assert [job.made for job in jobs] == [0]

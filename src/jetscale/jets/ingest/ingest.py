@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from jetscale.errors import DataError, StorageError, unknown
+from jetscale.executor import Executor, in_process
 from jetscale.jets.ingest.cuts import cut_from
 from jetscale.jets.ingest.formats.base import BadFile
-from jetscale.jets.ingest.work import Job, Options, Outcome, Report, convert
+from jetscale.jets.ingest.work import Job, Options, Outcome, convert, lost
 from jetscale.jets.schema import ROLES
 from jetscale.jets.shards.manifest import MANIFEST, Manifest, open_shards, write_manifest
 from jetscale.store.local import locked, make_folder, storage_error
@@ -27,17 +28,8 @@ from jetscale.store.local import locked, make_folder, storage_error
 Progress = Callable[[int, int], None]
 """Called with jets read and jets to read."""
 
-Run = Callable[[Sequence[Job], Report], Iterator[Outcome]]
-"""Does the jobs, in any order."""
-
 ON_BAD_FILE = ("fail", "skip")
 ON_BAD_JET = ("drop", "fail")
-
-
-def in_process(jobs: Sequence[Job], report: Report) -> Iterator[Outcome]:
-    """Do the jobs one after another in this process."""
-    for job in jobs:
-        yield convert(job, report)
 
 
 def ingest(
@@ -51,7 +43,7 @@ def ingest(
     select: Sequence[str] = (),
     on_bad_file: str = "fail",
     on_bad_jet: str = "drop",
-    run: Run = in_process,
+    executor: Executor = in_process,
 ) -> Manifest:
     """Convert public files to one shard folder.
 
@@ -76,8 +68,8 @@ def ingest(
         ``fail``, or ``skip`` to leave out files that are truncated, damaged or of another layout.
     on_bad_jet
         ``drop`` unusable jets and count them, or ``fail`` at the first.
-    run
-        What does the work.
+    executor
+        What converts the files; on a cluster all nodes must see them and the folder of ``out``.
 
     Raises
     ------
@@ -86,6 +78,8 @@ def ingest(
         same jets or different columns, no jets left; and what the policies let fail.
     MissingExtra
         A package that the format needs is not installed.
+    SweepError
+        A node of a cluster cannot do its part.
     StorageError
         ``out`` is not empty, is being made by another call or cannot be written.
     """
@@ -106,7 +100,7 @@ def ingest(
             Job(number=i, path=path.absolute(), parts=parts, options=options)
             for i, path in enumerate(files)
         ]
-        outcomes = _done(jobs, run, total, progress)
+        outcomes = _done(jobs, executor, total, progress)
         _join(parts, options, jobs, outcomes)
         _put(parts, out.absolute())
     return open_shards(out)
@@ -168,6 +162,8 @@ def _only_call(out: Path) -> Iterator[Path]:
                 _check_out(out)  # another call may have ended just now
                 yield make_folder(parts)
             finally:
+                for half in parts.glob(".part-*"):  # of workers that were killed
+                    shutil.rmtree(half, ignore_errors=True)
                 with suppress(OSError):
                     parts.rmdir()  # works if no part was finished
                 if not parts.exists():  # nothing to come back to
@@ -189,7 +185,7 @@ def _rows(options: Options, path: Path) -> int:
 
 
 def _done(
-    jobs: Sequence[Job], run: Run, total: int, progress: Progress | None
+    jobs: Sequence[Job], executor: Executor, total: int, progress: Progress | None
 ) -> dict[int, Outcome]:
     read = 0
 
@@ -199,7 +195,13 @@ def _done(
         if progress:
             progress(read, total)
 
-    return {outcome.number: outcome for outcome in run(jobs, report)}
+    if executor is in_process:  # the only one that can tell of a file half read
+        return {job.number: convert(job, report) for job in jobs}
+    outcomes = {}
+    for outcome in executor.map(convert, jobs, lost=lost):
+        outcomes[outcome.number] = outcome
+        report(outcome.rows)
+    return outcomes
 
 
 def _join(

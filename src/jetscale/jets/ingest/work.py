@@ -57,6 +57,9 @@ class Job:
     """Folder of the parts, visible to all who convert."""
     options: Options
 
+    def __str__(self) -> str:
+        return str(self.path)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -71,7 +74,7 @@ class Outcome:
     """Why it was skipped."""
 
 
-def convert(job: Job, report: Report) -> Outcome:
+def convert(job: Job, report: Report = lambda rows: None) -> Outcome:
     """Make the part of a file, unless it is there already.
 
     Raises
@@ -93,6 +96,20 @@ def convert(job: Job, report: Report) -> Outcome:
         return Outcome(number=job.number, problem=str(error))
     rows = part.provenance["files"][0]["rows"]
     return Outcome(number=job.number, rows=rows, part=part.folder.name)
+
+
+def lost(job: Job, reason: str) -> Outcome:
+    """What becomes of a file that kills whoever reads it: it is a bad file, by policy.
+
+    Raises
+    ------
+    BadFile
+        The policy is to fail.
+    """
+    problem = f"{job.path}: {reason}"
+    if job.options.on_bad_file == "fail":
+        raise BadFile(f"{problem}; `--on-bad-file skip` leaves such files out")
+    return Outcome(number=job.number, problem=problem)
 
 
 def _part(job: Job, report: Report) -> Manifest:

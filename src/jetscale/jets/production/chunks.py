@@ -1,19 +1,15 @@
-"""One chunk of simulated jets: what a worker process does, from a seed to a table.
+"""One chunk of simulated jets: from a seed to a table.
 
-A chunk is a number of events of one process with a seed of its own; its jets depend on nothing
-else, so that the jets of a job do not depend on how many workers share it. A chunk holds one Pythia
-(two where a process alternates between decay settings) and runs on one thread.
-Seeds come from `jetscale.jets.generator.seeds`.
+A chunk is a number of events of one process with a seed of its own. Its jets depend on nothing
+else, so a job has the same jets whichever workers make its chunks, wherever they are. A chunk holds
+one Pythia (two where a process alternates between decay settings) and runs on one thread. Seeds
+come from `jetscale.jets.generator.seeds`.
 """
 
-import os
-import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from multiprocessing import parent_process
 from typing import Any
 
 import numpy as np
@@ -33,7 +29,6 @@ from jetscale.jets.generator.processes import Process, process_named
 from jetscale.jets.generator.pythia import (
     BATCH,
     EventRecord,
-    Particles,
     SoftPool,
     make_generators,
     make_soft_pool,
@@ -58,7 +53,12 @@ class Chunk:
     source: str
     seed: int
     events: int
+    number: int = 0
+    """Which chunk of its source in the job."""
     conditions: Conditions = DEFAULT
+
+    def __str__(self) -> str:
+        return f"simulation of {self.source!r}, chunk {self.number} (seed {self.seed})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,37 +69,6 @@ class Harvest:
     counts: Mapping[str, int] = field(default_factory=dict)
     """events, jets (in the pT and eta window), unmatched, unlabelled, unselected, accepted."""
     cpu_seconds: float = 0.0
-
-
-class Stopped(Exception):
-    """The job is over; what remains of a chunk is not wanted."""
-
-
-_stop: Any = None  # the job's event, in a worker process
-
-
-def start_worker(stop: Any) -> None:
-    """Prepare a worker process: one thread, no share in Ctrl-C, no life after its parent.
-
-    When the event ``stop`` is set, the chunk at work ends after its current batch.
-    """
-    global _stop
-    _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pa.set_cpu_count(1)
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
-
-
-def _check_stop() -> None:
-    if _stop is not None and _stop.is_set():
-        raise Stopped
 
 
 def make_overlay(seed: int, role: str, window: Window = JETCLASS_WINDOW) -> tuple[SoftPool, float]:
@@ -113,6 +82,7 @@ def make_overlay(seed: int, role: str, window: Window = JETCLASS_WINDOW) -> tupl
 def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
     """Run a chunk to the end; equal chunks and pools give equal tables."""
     start = time.process_time()
+    pa.set_cpu_count(1)  # as many chunks run side by side as there are cores
     process = process_named(chunk.source, chunk.conditions.window)
     generators = make_generators(process, chunk.seed, chunk.conditions.range)
     rng = np.random.default_rng([chunk.seed, 1])  # the gun uses the seed itself
@@ -121,12 +91,16 @@ def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
     tables: list[pa.Table] = []
     counts, done = Counter[str](), 0
     while done < chunk.events:
-        _check_stop()
         asked = min(batch, chunk.events - done)
         generator = generators[len(tables) % len(generators)]
         record = generator.events(asked)
         particles = overlay(generator.particles(record), len(record), pool, OVERLAY_MEAN, rng)
-        candidates = _observed(particles, len(record), pool, chunk.conditions, rng)
+        if chunk.conditions.pileup:
+            mean = chunk.conditions.pileup
+            particles = overlay(particles, len(record), pool, mean, rng, spread=VERTEX_SPREAD)
+            candidates = subtract_pileup(detect(particles, rng))
+        else:
+            candidates = detect(particles, rng)
         first_event = (chunk.seed << _EVENT_BITS) + done
         tables.append(_labelled_jets(process, record, candidates, chunk, first_event, counts))
         done += asked
@@ -135,20 +109,6 @@ def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
         counts=dict(counts),
         cpu_seconds=time.process_time() - start,
     )
-
-
-def _observed(
-    particles: Particles,
-    n_events: int,
-    pool: SoftPool,
-    conditions: Conditions,
-    rng: np.random.Generator,
-) -> Candidates:
-    """What the detector makes of the particles, with and after mitigation of the pile-up."""
-    if not conditions.pileup:
-        return detect(particles, rng)
-    crowded = overlay(particles, n_events, pool, conditions.pileup, rng, spread=VERTEX_SPREAD)
-    return subtract_pileup(detect(crowded, rng))
 
 
 def _labelled_jets(

@@ -6,8 +6,7 @@ little is made in vain, and grow again where the yield turns out lower than expe
 jets are too rare is given up with a message. None of it depends on the number of workers.
 """
 
-from collections import Counter, deque
-from concurrent.futures import Future
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,7 +30,7 @@ RAREST = 1 / 2000  # jets per event
 
 @dataclass(slots=True)
 class Source:
-    """One class or part within a job: its stock of jets and the chunks under way."""
+    """One class or part within a job: its stock of jets and the chunks ordered so far."""
 
     name: str
     sizes: tuple[int, ...]
@@ -41,7 +40,8 @@ class Source:
     started: int = 0
     used: int = 0
     cpu_seconds: float = 0.0
-    running: deque[Future[chunks.Harvest]] = field(default_factory=deque)
+    waiting: dict[int, chunks.Harvest] = field(default_factory=dict)
+    """Chunks that have arrived, by number, and were not used yet."""
     counts: Counter[str] = field(default_factory=Counter)
     arrived: Ints = field(init=False)
     quota: Ints = field(init=False)
@@ -77,6 +77,15 @@ class Source:
         per_event = (self.arrived + TRUST * expected) / (self.counts["events"] + TRUST)
         wanted = int(np.ceil(((self.quota - self.stock.counts) / per_event).max()))
         return wanted - sum(self.size(number) for number in range(self.used, self.started))
+
+    def use_waiting(self) -> None:
+        """Use the chunks that have arrived, in the order of their numbers, until the table is full.
+
+        Taking them as they come, or more than the table needs, would let the timing of workers
+        decide which jets a table holds.
+        """
+        while not self.ready and self.used in self.waiting:
+            self.use(self.waiting.pop(self.used))
 
     def use(self, harvest: chunks.Harvest) -> None:
         """Put the jets of the next chunk into the stock.

@@ -4,34 +4,36 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from jetscale.executor import Executor
 from jetscale.jets.generator.conditions import DEFAULT, Conditions
-from jetscale.jets.production.production import produce
-from jetscale.jets.production.workers import Workers
+from jetscale.jets.production.production import Overlays, produce
 from jetscale.jets.shards import open_shards, shard_writer
 from jetscale.jets.shards.manifest import Manifest
 
 
 def simulate_shards(
     folder: Path,
+    executor: Executor,
     *,
     corpus: str,
     role: str,
     jets: int,
     seed: int,
-    workers: int,
     part: str | None = None,
     conditions: Conditions = DEFAULT,
-    shared: Workers | None = None,
+    overlays: Overlays | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """Simulate jets and write them, with their provenance, as one shard folder.
 
     Parameters
     ----------
-    corpus, role, jets, seed, workers, part, conditions
+    executor
+        What simulates the jets.
+    corpus, role, jets, seed, part, conditions
         See `jetscale.jets.production.production.produce`.
-    shared
-        Processes shared with other jobs; None opens some for this one.
+    overlays
+        Soft events shared with other jobs; those of this job are added if they are missing.
     progress
         Called with the jets done and the jets wanted.
 
@@ -45,12 +47,11 @@ def simulate_shards(
         role=role,
         jets=jets,
         seed=seed,
-        workers=workers,
         part=part,
         conditions=conditions,
     )
     with shard_writer(folder, corpus=corpus, role=role) as writer:
-        with closing(job.tables(progress, shared)) as tables:  # ends its workers on any failure
+        with closing(job.tables(executor, overlays, progress)) as tables:  # on any failure, too
             for table in tables:
                 writer.write(table)
         writer.provenance.update(job.provenance())

@@ -1,0 +1,273 @@
+"""Starting Ray on this machine, or joining a cluster, and counting what it offers.
+
+Ray must work wherever Python does: it gets a private temporary folder where the usual one cannot
+hold its sockets or its token. It stays silent, since what goes wrong is reported in one line.
+"""
+
+import os
+import re
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from jetscale.errors import SweepError
+from jetscale.executor import Executor, process_pool
+
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SCHEDULER_EVENTS": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+}
+_SOCKET_PATH = 107  # bytes, the limit of Unix sockets
+_BELOW_TEMPORARY = 75  # bytes of /ray/session_DATE_TIME_MICROSECONDS_PID/sockets/plasma_store
+_TOKEN = secrets.token_hex(32)  # of private sessions: Ray reads it once per process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What Ray offers to trials."""
+
+    cpus: int
+    gpus: int
+    slots: int
+    """Trials that fit at the same time."""
+    local: bool
+    """True where Ray runs on this machine alone."""
+
+    @property
+    def device(self) -> str:
+        """Where runs are trained: ``cuda`` if trials get a GPU each, else ``cpu``."""
+        return "cuda" if self.gpus else "cpu"
+
+
+@contextmanager
+def connection(address: str | None, home: Path) -> Iterator[Capacity]:
+    """A connection to Ray for the length of the block.
+
+    Parameters
+    ----------
+    address
+        Cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this machine.
+    home
+        Results folder, which all nodes must see.
+
+    Raises
+    ------
+    SweepError
+        The address does not answer, Ray cannot start, the cluster is too small, or a node does not
+        see ``home``.
+    """
+    address = named_cluster(address)
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if match := re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address or ""):
+        try:  # Ray itself would try for many minutes
+            socket.create_connection((match[1], int(match[2])), timeout=10).close()
+        except OSError as error:
+            raise SweepError(
+                f"Ray on {address} does not answer: {error.strerror or error}; check --address"
+            ) from error
+    with private_folder(local=address is None) as folder:
+        import ray
+        from ray._private.ray_logging import global_worker_stdstream_dispatcher
+
+        try:
+            with quiet_start():
+                ray.init(**init_arguments(address, folder))
+        except (OSError, RuntimeError, ValueError) as error:
+            where = address or "this machine"
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise SweepError(f"Ray on {where} does not answer: {reason}") from error
+        try:
+            protect_token()
+            with suppress(KeyError):  # notes on dead workers, in the midst of our standard output
+                global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
+            capacity = count(ray.cluster_resources(), local=address is None)
+            if address is not None:
+                _check_shared(home)
+            yield capacity
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def executor(address: str | None, home: Path, workers: int | None = None) -> Iterator[Executor]:
+    """The executor of a command: the cluster if one is named, else processes of this machine.
+
+    Parameters
+    ----------
+    address
+        Cluster to join; None joins that of ``RAY_ADDRESS`` if it is set.
+    home
+        Folder that all nodes of the cluster must see.
+    workers
+        Most calls at the same time; None uses every core.
+
+    Raises
+    ------
+    SweepError
+        As `connection`.
+    """
+    if named_cluster(address) is None:
+        with process_pool(workers or cores()) as pool:
+            yield pool
+        return
+    with connection(address, home):
+        from jetscale.compute.tasks import RayExecutor
+
+        yield RayExecutor(workers)
+
+
+def named_cluster(address: str | None) -> str | None:
+    """The cluster to join: the one asked for, else that of ``RAY_ADDRESS``; None if both are empty.
+
+    Examples
+    --------
+    >>> named_cluster("10.0.0.1:6379")
+    '10.0.0.1:6379'
+    """
+    return address or os.environ.get("RAY_ADDRESS") or None
+
+
+def count(resources: dict[str, float], *, local: bool) -> Capacity:
+    """What the CPUs and GPUs of a cluster offer; one CPU is kept for the drivers of trials.
+
+    Raises
+    ------
+    SweepError
+        There is no CPU left for a trial: Ray would wait for one without a word.
+    """
+    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+    slots = min(gpus, cpus - 1) if gpus else cpus - 1
+    if slots < 1:
+        raise SweepError(
+            f"the cluster has {cpus} CPUs; a sweep needs at least 2 (one for trials, one to drive)"
+        )
+    return Capacity(cpus=cores() if local else cpus, gpus=gpus, slots=slots, local=local)
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def init_arguments(address: str | None, folder: Path | None) -> dict[str, Any]:
+    """Arguments of `ray.init`: a cluster is joined as it is, this machine is set up here."""
+    quiet = {"log_to_driver": False, "logging_level": "CRITICAL"}
+    if address is not None:
+        return {"address": address, **quiet}
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "address": "local",  # not a cluster that happens to run on this machine
+        # one CPU more than there are cores: drivers and data tasks need a share while workers train
+        "num_cpus": cores() + 1,
+        "include_dashboard": False,
+        # jets stream through in pieces of some MB; Ray's default is a third of the memory
+        "object_store_memory": min(max(memory // 10, 200_000_000), 8_000_000_000),
+        "_temp_dir": str(folder) if folder else None,
+        **quiet,
+    }
+
+
+@contextmanager
+def private_folder(*, local: bool) -> Iterator[Path | None]:
+    """A folder for Ray's session, token and home, where the usual places do not serve; else None.
+
+    The usual place of sockets is below RAY_TMPDIR or TMPDIR, whose path may be too long; that of
+    the token is below HOME, which may not be writable (a container) or not exist (an unknown user).
+    """
+    usual = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
+    short = len(os.fsencode(usual)) + _BELOW_TEMPORARY <= _SOCKET_PATH
+    try:
+        (Path.home() / ".ray").mkdir(exist_ok=True)
+        homely = os.access(Path.home() / ".ray", os.W_OK)
+    except (OSError, RuntimeError):
+        homely = False
+    if not local or (short and homely and os.access(usual, os.W_OK)):
+        yield None
+        return
+    for place in ("/tmp", "/var/tmp", "/dev/shm", "."):
+        with suppress(OSError):
+            folder = TemporaryDirectory(prefix="js-", dir=place, ignore_cleanup_errors=True)
+            break
+    else:
+        raise SweepError(
+            "Ray finds no folder for its sockets: set RAY_TMPDIR to a writable folder whose path "
+            f"has at most {_SOCKET_PATH - _BELOW_TEMPORARY} characters"
+        )
+    with folder as name:
+        if homely:
+            yield Path(name).resolve()
+            return
+        token = Path(name) / "token"
+        token.touch(mode=0o600)
+        token.write_text(_TOKEN)
+        user = os.environ.get("USER", "jetscale")  # asked for where the user has no name
+        changes = {"HOME": name, "RAY_AUTH_TOKEN_PATH": str(token), "USER": user}
+        before = {key: os.environ.pop(key, None) for key in changes}
+        os.environ |= changes
+        try:
+            yield Path(name).resolve()
+        finally:
+            for key, value in before.items():
+                os.environ.pop(key)
+                if value is not None:
+                    os.environ[key] = value
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Start Ray in the block: nothing reaches standard error, and SIGTERM keeps its meaning.
+
+    Without a network Ray's core warns, before any log level holds, that it cannot tell its address.
+    On SIGTERM it would print its stack and abort with code 134.
+    """
+    terminate = signal.getsignal(signal.SIGTERM)
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminate)
+
+
+def protect_token() -> None:
+    """Make Ray's token readable for its owner alone: it opens the cluster to whoever has it."""
+    with suppress(OSError, RuntimeError):
+        token = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+        Path(token).chmod(0o600)
+
+
+def _check_shared(home: Path) -> None:
+    """Every node must see the results folder, or records written there would be lost."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    @ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
+    def sees(path: str) -> bool:
+        return Path(path).is_dir()
+
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        if not ray.get(sees.options(scheduling_strategy=strategy).remote(str(home.resolve()))):
+            raise SweepError(
+                f"node {node['NodeManagerAddress']} does not see {home.resolve()}: set "
+                "JETSCALE_HOME to a folder on a file system that all nodes share"
+            )
