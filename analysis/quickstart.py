@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 import jetscale
-from jetscale.scaling import Difference, PairedStudy, paired
+from jetscale.scaling import Difference, PairedStudy, pair_runs
 from jetscale.store.local import make_folder
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "quickstart.py"
@@ -57,7 +57,7 @@ def draw_effective_data(axes: Axes, frame: pd.DataFrame, study: PairedStudy) -> 
             if factor is None or row.examples is None:
                 continue
             place = row.examples * 1.06**i  # side by side
-            value, low, high = factor.factor.value, factor.factor.low, factor.factor.high
+            value, low, high = factor.value, factor.low, factor.high
             ends = [value if "<" in factor.bound else low, value if ">" in factor.bound else high]
             axes.plot([place, place], ends, color=palette[pair.mixture])
             axes.plot(
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/quickstart/analysis"))
     out = make_folder(parser.parse_args().out)
     frame = runs()
-    study = paired(frame)
+    study = pair_runs(frame)
     draw(frame, study, out / "quickstart.png")
     print(markdown(study))
     print(f"\nfigure: {out / 'quickstart.png'}")

@@ -129,7 +129,7 @@ def rows(cases: tuple[Case, ...], simulations: int, replicates: int) -> Iterator
         said = []
         for number in range(simulations):
             runs = simulated(case, np.random.default_rng(number))
-            said.append(outcomes(compare(fit(runs, replicates, seed=number)).pairs[0]))
+            said.append(outcomes(compare(fit(runs, replicates=replicates, seed=number)).pairs[0]))
         shares = np.mean(said, axis=0)
         errors = np.sqrt(shares * (1 - shares) / simulations)
         cells = " | ".join(f"{s:.3f} ({e:.3f})" for s, e in zip(shares, errors, strict=True))

@@ -35,8 +35,8 @@ from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.engine.logs import Centred
 from jetscale.scaling.engine.objective import Objective
-from jetscale.scaling.engine.profile import Grid
-from jetscale.scaling.engine.solver import Design, Solution, chunks, polish, solve
+from jetscale.scaling.engine.profile import Grid, unknowns
+from jetscale.scaling.engine.solver import Design, Solution, chunks, polish
 from jetscale.scaling.estimate import percentile_interval
 
 DELTA = 1e-3
@@ -52,6 +52,21 @@ def chinchilla() -> pd.DataFrame:
     raw = raw[raw["loss"] < raw["loss"].nlargest(5).min()]
     examples = raw["Training FLOP"] / raw["Model Size"] / 6
     return pd.DataFrame({"params": raw["Model Size"], "examples": examples, "loss": raw["loss"]})
+
+
+def begin(grid: Grid, weights: np.ndarray) -> np.ndarray:
+    """Unknowns (R, 5) at the best point of the grid for each row of weights."""
+    found = grid.surface(weights)
+    flat = found.squares.reshape(len(found.squares), -1).argmin(axis=1)
+    at = np.unravel_index(flat, found.squares.shape[1:])
+    return unknowns(grid.law, grid.runs, weights, grid.nonlinear(found, at))
+
+
+def solve(runs: Centred, weights: np.ndarray, delta: float, stride: int = 2) -> Solution:
+    """The optimum of every row of weights, from the best point of its own grid."""
+    grid, parts = Grid(CHINCHILLA, runs, stride), chunks(len(weights), len(runs.x))
+    q = np.concatenate([begin(grid, weights[rows]) for rows in parts])
+    return polish(Design.single(runs), q, runs.z[None], weights, delta)
 
 
 def resamples(count: int, replicates: int) -> np.ndarray:
@@ -186,7 +201,7 @@ def spent(runs: Centred, replicates: int, delta: float) -> tuple[float, float]:
     weights = resamples(len(runs.x), replicates)
     grid, design = Grid(CHINCHILLA, runs, stride=2), Design.single(runs)
     parts = chunks(replicates, len(runs.x))
-    first, q = timed(lambda: np.concatenate([grid.start(weights[rows]) for rows in parts]))
+    first, q = timed(lambda: np.concatenate([begin(grid, weights[rows]) for rows in parts]))
     second, _ = timed(lambda: polish(design, q, runs.z[None], weights, delta))
     return first, second
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from jetscale.report import make_report
-from jetscale.scaling import all_routes, compare, conventions, diagnose, fit, paired
+from jetscale.scaling import all_routes, compare, conventions, diagnose, fit, pair_runs
 from jetscale.scaling.engine import laws
 
 LAWS = {
@@ -62,8 +62,8 @@ def main() -> None:
     load = f"load average {os.getloadavg()[0]:.1f}"
     print(f"{platform.machine()}, Python {platform.python_version()}, {packages}, {load}\n")
     print("| part | CPU s | clock s |\n|---|---|---|")
-    fits = timed("laws of three mixtures", lambda: fit(frame, REPLICATES))
-    timed("paired differences", lambda: paired(frame))
+    fits = timed("laws of three mixtures", lambda: fit(frame, replicates=REPLICATES))
+    timed("paired differences", lambda: pair_runs(frame))
     timed("comparison: intervals, nested tests, permutation", lambda: compare(fits))
     timed("routes: isoFLOP and envelope", lambda: all_routes(fits))
     timed("checks", lambda: diagnose(fits))

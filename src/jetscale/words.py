@@ -1,27 +1,44 @@
-"""Numbers and intervals as people write them."""
+"""Numbers and intervals as people write them: the only formatter of jetscale.
+
+Every function takes numbers and returns text. An `Interval` is anything with a value and two ends,
+such as `jetscale.scaling.Estimate`.
+"""
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 
 class Interval(Protocol):
-    """A value between two ends, such as `jetscale.scaling.Estimate`."""
+    """A value with the ends of its interval; an end that is unknown is nan."""
 
     @property
     def value(self) -> float:
-        """The estimate."""
+        """The value itself."""
 
     @property
     def low(self) -> float:
-        """Lower end of its interval; nan where there is none."""
+        """The lower end."""
 
     @property
     def high(self) -> float:
-        """Upper end of its interval; nan where there is none."""
+        """The upper end."""
+
+
+class Known(Interval, Protocol):
+    """An interval that says whether the data determine it."""
+
+    @property
+    def identified(self) -> bool:
+        """False where the data do not determine the value."""
 
 
 def short(value: float, digits: int = 3) -> str:
-    """A count in a few digits: 656, 2.59k, 1.2M."""
+    """Return a count in a few digits.
+
+    >>> short(656), short(2590), short(1.2e6)
+    ('656', '2.59k', '1.2M')
+    """
     value = float(f"{value:.{digits}g}")
     for factor, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= factor:
@@ -29,11 +46,20 @@ def short(value: float, digits: int = 3) -> str:
     return f"{value:.3g}"
 
 
-def number(value: float, digits: int = 3) -> str:
-    """A number in ``digits`` significant digits, with a true minus; a dash for nan.
+def size(value: float) -> str:
+    """Return a predicted size in two digits; what nobody could run is shown as a bound.
 
-    >>> number(0.0123), number(1234.5), number(2.1e15), number(-0.5), number(float("nan"))
-    ('0.0123', '1234', '2.10e15', '−0.500', '–')
+    >>> size(12_345), size(0.3), size(1e30)
+    ('12k', '<1', '>1e18')
+    """
+    return "<1" if value < 1 else ">1e18" if not value <= 1e18 else short(value, 2)
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Return a number in significant digits, a dash where there is none.
+
+    >>> number(0.0123), number(4000), number(2.1e15, 2), number(float("nan"))
+    ('0.0123', '4000', '2.1e15', '–')
     """
     if math.isnan(value):
         return "–"
@@ -50,13 +76,97 @@ def number(value: float, digits: int = 3) -> str:
     return f"−{text}" if value < 0 else text
 
 
-def interval(value: Interval, digits: int = 3) -> str:
-    """The two ends in brackets, or ``no interval`` where the lower end is nan."""
-    if math.isnan(value.low):
+def percent(share: float) -> str:
+    """Return a share in percent.
+
+    >>> percent(0.00073), percent(0.041), percent(2.13)
+    ('0.073%', '4.1%', '213%')
+    """
+    return f"{share:.0%}" if abs(share) >= 0.1 else f"{100 * share:.2g}%"
+
+
+def times(value: float) -> str:
+    """Return a ratio in two digits; what is beyond any use is shown as a bound.
+
+    >>> times(1.234), times(1e-9), times(1e9)
+    ('1.2', '<0.001', '>1000')
+    """
+    return "<0.001" if value < 1e-3 else ">1000" if value > 1e3 else f"{value:.2g}"
+
+
+def loss(value: float, scale: float | None = None) -> str:
+    """Return a loss in three decimals, or in three significant digits where it is small.
+
+    ``scale`` is the largest number printed beside it: both then have the same decimals.
+
+    >>> loss(1.1324), loss(0.0123), loss(4.0231e-5)
+    ('1.132', '0.0123', '4.02e-5')
+    """
+    largest = abs(value if scale is None else scale)
+    if not 0 < largest < 0.1:
+        return f"{value:.3f}"
+    return f"{value:.4f}" if largest >= 0.01 else number(value)
+
+
+def loss_interval(estimate: Interval) -> str:
+    """Return ``1.132 [1.078, 1.166]``: a loss with its interval.
+
+    >>> from types import SimpleNamespace
+    >>> loss_interval(SimpleNamespace(value=4e-5, low=3.9e-5, high=4.1e-5))
+    '4.00e-5 [3.90e-5, 4.10e-5]'
+    """
+    value, low, high = (loss(x, estimate.value) for x in _three(estimate))
+    return f"{value} [{low}, {high}]"
+
+
+def difference(estimate: Interval) -> str:
+    """Return ``-0.289 [-0.384, -0.194]``: a signed difference; one size alone has no interval."""
+    finite = [abs(x) for x in _three(estimate) if math.isfinite(x)]
+    form = "+.3f" if max(finite, default=0) >= 0.01 or not any(finite) else "+.2e"
+    value, low, high = (f"{x:{form}}" for x in _three(estimate))
+    return value + (" [one size]" if math.isnan(estimate.low) else f" [{low}, {high}]")
+
+
+def starred(estimate: Known, form: str = ".2f") -> str:
+    """Return ``0.34 [0.31, 0.37]``, with a star where the data do not determine the value."""
+    value, low, high = (f"{x:{form}}" for x in _three(estimate))
+    return f"{value} [{low}, {high}]{'' if estimate.identified else ' *'}"
+
+
+def interval(estimate: Interval, digits: int = 3) -> str:
+    """Return the ends alone, in significant digits: ``[0.0310, 0.0370]``."""
+    if math.isnan(estimate.low):
         return "no interval"
-    return f"[{number(value.low, digits)}, {number(value.high, digits)}]"
+    return f"[{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
 
 
-def with_interval(value: Interval, digits: int = 3) -> str:
-    """A value and its interval in running text: ``0.500 [0.400, 0.600]``."""
-    return f"{number(value.value, digits)} {interval(value, digits)}"
+def with_interval(estimate: Interval, digits: int = 3) -> str:
+    """Return value and interval in significant digits, for running text."""
+    return f"{number(estimate.value, digits)} {interval(estimate, digits)}"
+
+
+def counted(count: int, what: str) -> str:
+    """Return ``1 seed``, ``2 seeds``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def grouped(label: str, reasons: Mapping[str, str]) -> Iterable[str]:
+    """Yield one line per reason, naming all it holds for.
+
+    >>> list(grouped("not fitted", {"a": "few cells", "b": "few cells"}))
+    ['not fitted: a, b: few cells']
+    """
+    for why in dict.fromkeys(reasons.values()):
+        names = ", ".join(name for name, reason in reasons.items() if reason == why)
+        yield f"{label}: {names}: {why}"
+
+
+def folded(warnings: Mapping[str, Iterable[str]]) -> Iterable[str]:
+    """Yield the warnings of each mixture as one line that names the mixture once."""
+    for name, lines in warnings.items():
+        if bare := [line.removeprefix(f"{name}: ") for line in lines]:
+            yield f"{name}: {'; '.join(bare)}"
+
+
+def _three(estimate: Interval) -> tuple[float, float, float]:
+    return estimate.value, estimate.low, estimate.high

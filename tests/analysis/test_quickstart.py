@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.scaling import paired
+from jetscale.scaling import pair_runs
 
 SCRIPT = Path(__file__).parents[2] / "analysis" / "quickstart.py"
 
@@ -29,7 +29,7 @@ def frame():
 
 
 def test_the_figure_is_a_picture(script, frame, tmp_path):
-    script["draw"](frame, paired(frame), tmp_path / "q.png")
+    script["draw"](frame, pair_runs(frame), tmp_path / "q.png")
     content = (tmp_path / "q.png").read_bytes()
     assert content.startswith(b"\x89PNG")
     assert len(content) > 20_000
@@ -46,7 +46,7 @@ def test_the_curves_are_those_of_the_largest_model(script, frame):
 
 
 def test_the_table_has_a_row_per_size_and_one_for_all(script, frame):
-    lines = script["markdown"](paired(frame)).splitlines()
+    lines = script["markdown"](pair_runs(frame)).splitlines()
     assert len(lines) == 2 + 4 + 1
     assert lines[2].startswith("| qcd - scratch | 500 | -")
     assert lines[-1].endswith("| 16 of 16 |")

@@ -1,6 +1,7 @@
 """The analysis commands on a run table: contract of the JSON, tables that fit, one-line errors."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -475,3 +476,73 @@ def test_mixtures_that_are_not_told_apart_are_said_to_be(capsys, edited):
 
     _, out, _ = call(capsys, "allocate", "--runs", edited(alike), "--budget", "1e9")
     assert "The mixtures are not told apart here: lowest loss in" in " ".join(out.split())
+
+
+def pretrained(frame):
+    """The second mixture pretrained on two sizes, the first from scratch."""
+    size = np.where(frame["params"] > 5e3, 2e5, 1e5)
+    return frame.assign(pretraining_examples=np.where(frame["mixture"] == "scratch", 0.0, size))
+
+
+def test_laws_with_a_covariate_are_fitted_and_spent_by(capsys, edited):
+    path = edited(pretrained)
+    code, out, _ = call(capsys, "fit", "--runs", path, "--law", "transfer")
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert re.search(r"scratch .* –", out), "nothing is transferred to scratch"
+    code, out, _ = call(
+        capsys, "allocate", "--runs", path, "--law", "pretraining", "--budget", "1e9", "--json"
+    )
+    answer = json.loads(out)
+    assert code == 0
+    assert list(answer["mixtures"]) == ["pretrained"]
+    assert "has runs from scratch" in answer["not_fitted"]["scratch"]
+    lines = answer["mixtures"]["pretrained"]["warnings"]
+    assert lines[-1].startswith("pretrained: for models pretrained on ")
+
+
+@pytest.mark.parametrize("law", ["repetition", "transfer", "pretraining"])
+def test_laws_that_cannot_be_compared_are_refused_with_the_reason(capsys, runs, law):
+    code, out, err = call(capsys, "compare", "--runs", runs, "--law", law)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"under '{law}' mixtures of equal exponents can still differ in" in err
+
+
+def test_help_lists_the_laws_a_command_takes(capsys):
+    shown = {name: call(capsys, name, "--help")[1] for name in ("fit", "compare", "allocate")}
+    assert "transfer" in shown["fit"]
+    assert "transfer" in shown["allocate"]
+    assert "transfer" not in shown["compare"]
+
+
+def test_runs_that_differ_in_their_pretraining_are_runs(capsys, edited):
+    def twice(frame):
+        return pd.concat([frame.assign(pretraining_examples=size) for size in (1e5, 1e6)])
+
+    code, out, _ = call(capsys, "fit", "--runs", edited(twice), "--json")
+    assert code == 0
+    assert {f["n_runs"] for f in json.loads(out)["mixtures"].values()} == {80}
+
+
+def test_tiny_losses_have_digits(capsys, edited):
+    path = edited(lambda frame: frame.assign(loss=frame["loss"] * 1e-5))
+    code, out, _ = call(capsys, "allocate", "--runs", path, "--budget", "1e10")
+    assert code == 0
+    assert "0.000" not in out
+    assert re.search(r"expect loss \d\.\d\de-[56] \[", " ".join(out.split()))
+    assert max(map(len, out.splitlines())) <= 80
+    assert "0.000" not in call(capsys, "fit", "--runs", path)[1].split("Frontier")[0]
+
+
+def test_sentence_and_json_crown_the_same_mixture(capsys, runs):
+    for budget in ("1e8", "1e10", "1e14"):
+        _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", budget)
+        answer = json.loads(
+            call(capsys, "allocate", "--runs", runs, "--budget", budget, "--json")[1]
+        )
+        words = " ".join(out.split())
+        assert " ".join(answer["answer"].split()) in words
+        if answer["choice"] == "told_apart":
+            assert words.startswith(f"For mixture {answer['best']} and budget")
+        else:
+            assert answer["best"] is None

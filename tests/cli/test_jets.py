@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -94,6 +95,28 @@ def test_several_files_are_read_at_the_same_time(capsys, tmp_path, files, monkey
     assert call(capsys, "ingest", *options, tmp_path / "a", *files)[0] == 0
     assert call(capsys, "ingest", *options, tmp_path / "b", files[0])[0] == 0
     assert calls == [2, 1]
+
+
+def test_own_jets_by_the_names_of_their_columns(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    direction = rng.normal(size=(300, 9, 3)) * [30, 30, 9] + [200, 0, 0]
+    four = np.concatenate([direction, np.linalg.norm(direction, axis=2)[..., None]], axis=2)
+    np.savez(tmp_path / "mine.npz", X=four, y=np.arange(300) % 2)
+    columns = "px=X[0],py=X[1],pz=X[2],energy=X[3],label=y"
+    options = ["--role", "train", "--workers", 1, "--out", tmp_path / "s"]
+    own = [*options, "--format", "arrays", "--corpus", "top", "--classes", "QCD, top"]
+    code, out, _ = call(capsys, "ingest", *own, "--columns", columns, tmp_path / "mine.npz")
+    assert (code, "300 of 300 jets from 1 file in" in out) == (0, True)
+    assert call(capsys, "inspect", tmp_path / "s")[0] == 0
+    wrong = columns.replace("y", "Y")
+    code, _, err = call(capsys, "ingest", *own, "--columns", wrong, tmp_path / "mine.npz")
+    assert (code, err.count("\n")) == (2, 1)
+    options[-1] = tmp_path / "t"
+    quarks = [*options, "--format", "quarkgluon", tmp_path / "mine.npz"]
+    code, _, err = call(capsys, "ingest", *quarks)
+    assert code == 2
+    assert "of 300 jets are unusable, more than 1%" in err
+    assert "keep the rest with --max-bad 1" in err
 
 
 @pytest.mark.parametrize("workers", [1, 2])

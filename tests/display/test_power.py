@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jetscale.display.power import percent, show_power
-from jetscale.scaling import Power, planned
+from jetscale.scaling import Power, make_grid
 from jetscale.scaling.power.detect import Detection, Trial
 from jetscale.scaling.power.expect import AtBudget, Share, Widths
 from jetscale.scaling.power.extras import rank
@@ -23,7 +23,7 @@ def share(hits):
 
 def made_up(names=("scratch", "qcd"), same=True, **changes):
     n, d = (axis.ravel() for axis in np.meshgrid(AXIS, AXIS))
-    grid = planned(n, d, 2, mixtures=names)
+    grid = make_grid(n, d, 2, mixtures=names)
     truths = {
         name: Truth(generic(grid) * (1.0 if same else 1 + i / 10), 0.01, 0.02)
         for i, name in enumerate(names)
@@ -92,7 +92,7 @@ def test_everything_is_shown_and_the_conclusion_comes_last(capsys):
 def test_mixtures_with_laws_of_their_own_have_rows_of_their_own(capsys):
     show_power(made_up(("scratch", "qcd", "qcd+bsm"), same=False), "s")
     out = capsys.readouterr().out
-    assert out.count("law of ") == 3
+    assert out.count("law of ") == 4
     assert "law of qcd+bsm: L = 0.6" in out
     assert re.search(r"qcd\+bsm +\+-0.12", out)
     assert "corrected for 3 pairs" in " ".join(out.split())

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jetscale.as_json import as_json
 from jetscale.measures.axes import ALIGNMENT, DIVERSITY, axes_of, corners, correlation, place
 from jetscale.measures.result import Row, Value
 
@@ -79,7 +80,7 @@ def test_two_mixtures_have_no_correlation():
     axes = axes_of({"a": row(4, 0.9), "b": row(12, 0.8)})
     assert axes.correlation is None
     assert "takes three" in axes.verdict
-    assert axes.to_dict()["correlation"] is None
+    assert as_json(axes)["correlation"] is None
 
 
 def test_equal_mixtures_have_correlation_zero():
@@ -127,7 +128,7 @@ def test_wide_intervals_of_the_points_widen_that_of_the_correlation():
 
 
 def test_axes_are_plain_values_for_json():
-    found = axes_of(FACTORIAL).to_dict()
+    found = as_json(axes_of(FACTORIAL))
     assert found["points"]["few-far"]["diversity"]["value"] == 4
     assert set(found) == {"points", "correlation", "verdict", "others", "corners"}
     assert len(found["corners"]) == 4

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.measures import measure_study
 from jetscale.measures.sentences import SENTENCES
 from jetscale.measures.space import SPACES
@@ -16,7 +17,7 @@ def measured(study, shards, results, quick):
 
 def test_the_whole_table(measured, study, shards, results, progress):
     table, told = measured
-    found = table.to_dict()
+    found = as_json(table)
     assert found == json.loads(json.dumps(found, allow_nan=False))
     assert found["study"] == "small"
     assert list(found["mixtures"]) == ["near", "both"]
@@ -34,7 +35,7 @@ def test_the_whole_table(measured, study, shards, results, progress):
     assert [told[0], told[-1]] == [("measuring mixtures", 0, 6), ("measuring mixtures", 6, 6)]
 
     again = measure_study(study, results, shards, progress)
-    assert again.to_dict() == found
+    assert as_json(again) == found
 
 
 def test_the_mixture_of_unlike_jets_is_less_aligned_and_has_more_labels(measured):

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.measures import Axes, MeasureTable, Row, Value, load_measures, save_measures
 from jetscale.store.home import Home
 from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
@@ -20,18 +21,19 @@ def test_an_interval_is_clipped_but_keeps_its_value():
     assert outside.high == 1.2
 
 
-def test_plain_values_have_a_p_value_only_where_there_is_one():
-    assert Value(value=1.0, low=0.0, high=2.0).to_dict() == {"value": 1.0, "low": 0.0, "high": 2.0}
-    assert Value(value=1.0, low=0.0, high=2.0, p_value=0.5).to_dict()["p_value"] == 0.5
+def test_plain_values_have_no_p_value_where_there_is_none():
+    plain = as_json(Value(value=1.0, low=0.0, high=2.0))
+    assert plain == {"value": 1.0, "low": 0.0, "high": 2.0, "p_value": None}
+    assert as_json(Value(value=1.0, low=0.0, high=2.0, p_value=0.5))["p_value"] == 0.5
 
 
 def test_a_row_without_trunks_says_null():
     value = Value(value=1.0, low=0.0, high=2.0)
     row = Row(diversity={"labels_q0": value}, alignment={"auc_observables": value}, transfer=None)
-    text = json.dumps(row.to_dict(), allow_nan=False)
+    text = json.dumps(as_json(row), allow_nan=False)
     assert json.loads(text)["transfer"] is None
     with_trunk = Row(diversity={}, alignment={}, transfer={"d8-l1-h1": {"logme": value}})
-    assert with_trunk.to_dict()["transfer"]["d8-l1-h1"]["logme"]["value"] == 1.0
+    assert as_json(with_trunk)["transfer"]["d8-l1-h1"]["logme"]["value"] == 1.0
 
 
 STUDY = Study(

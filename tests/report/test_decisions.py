@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from jetscale.analysis import analyse
 from jetscale.report import decisions
 from jetscale.report.decisions import Finding
-from jetscale.report.results import analyse
-from jetscale.scaling import DataFactor, Estimate
+from jetscale.scaling import DataFactor, Estimate, Options, Verdict
+from jetscale.words import counted
 
 SURE = Estimate(value=0.1, low=0.05, high=0.15)
 LOOSE = Estimate(value=0.1, low=-1, high=1, reason="alpha is not identified")
@@ -17,24 +18,24 @@ LOOSE = Estimate(value=0.1, low=-1, high=1, reason="alpha is not identified")
 
 @pytest.fixture(scope="module")
 def results(study):
-    return analyse(study, None, 50)
+    return analyse(study, Options(replicates=50))
 
 
 @pytest.fixture(scope="module")
 def loose(vague):
-    return analyse(vague, None, 50)
+    return analyse(vague, Options(replicates=50))
 
 
 def factor(value, bound="", low=0.0, high=math.inf):
-    estimate = Estimate(value=value, low=low, high=high)
-    return DataFactor(factor=estimate, bound=bound, n_sizes=4, n_censored=bool(bound))
+    ends = {"value": value, "low": low, "high": high}
+    return DataFactor(**ends, bound=bound, n_sizes=4, n_censored=bool(bound))
 
 
 # The answer
 
 
 def test_every_mixture_is_measured_against_the_baseline(results):
-    text = decisions.measured_sentence(results)
+    text = results.measured_sentence
     assert text.startswith("Measured against scratch: qcd has the lower test loss in ")
     assert "; qcd+bsm has the lower test loss in 40 of 40 pairs of runs" in text
     for pair in results.paired.pairs[:2]:
@@ -47,11 +48,9 @@ def test_every_mixture_is_measured_against_the_baseline(results):
 
 def test_nothing_in_common_is_said(results):
     alone = replace(results, paired=replace(results.paired, pairs=()))
-    assert decisions.measured_sentence(alone) == (
-        "No mixture has runs in common with the baseline scratch."
-    )
+    assert alone.measured_sentence == ("No mixture has runs in common with the baseline scratch.")
     without = replace(results, paired=None, missing={"paired": "one mixture"})
-    assert decisions.measured_sentence(without) == "Nothing is compared: one mixture."
+    assert without.measured_sentence == "Nothing is compared: one mixture."
 
 
 @pytest.mark.parametrize(
@@ -66,11 +65,11 @@ def test_nothing_in_common_is_said(results):
     ],
 )
 def test_limits_that_exclude_nothing_are_no_answer(value, bound, says, results):
-    assert decisions.says_something(factor(value, bound)) is says
+    assert factor(value, bound).informative is says
     pair = results.paired.pairs[0]
     rows = tuple(replace(row, data_factor=factor(value, bound)) for row in pair.by_examples)
     one = replace(results.paired, pairs=(replace(pair, by_examples=rows),))
-    assert ("worth" in decisions.measured_sentence(replace(results, paired=one))) is says
+    assert ("worth" in replace(results, paired=one).measured_sentence) is says
 
 
 @pytest.mark.parametrize(
@@ -83,37 +82,37 @@ def test_limits_that_exclude_nothing_are_no_answer(value, bound, says, results):
     ],
 )
 def test_factors_are_said_with_what_is_known(found, text):
-    assert decisions.factor_text(found) == text
+    assert found.text == text
 
 
 def test_identified_exponents_are_compared(results):
-    text = decisions.law_sentence(results)
+    text = results.law_sentence
     assert text.startswith("Exponent a of the best model size N* ∝ C^a: qcd minus scratch is ")
     for pair in results.comparison.pairs[:2]:
-        assert f"{pair.verdict} (p = " in text
+        assert f"{pair.verdict.text} (p = " in text
     assert "qcd+bsm minus qcd" not in text  # pairs with the baseline answer the question
 
 
 def test_without_the_baseline_all_pairs_answer(results):
     others = tuple(pair for pair in results.comparison.pairs if "scratch" not in (pair.a, pair.b))
     found = replace(results, comparison=replace(results.comparison, pairs=others))
-    assert "qcd+bsm minus qcd is" in decisions.law_sentence(found)
+    assert "qcd+bsm minus qcd is" in found.law_sentence
 
 
-def test_a_verdict_does_not_decide_by_its_words(results):
+def test_the_verdict_decides_what_is_said(results):
     first, second = results.comparison.pairs[:2]
     pairs = (
-        replace(first, delta_params_exponent=LOOSE, verdict="any words"),
-        replace(second, delta_params_exponent=SURE, verdict="not identified at this scale"),
+        replace(first, delta_params_exponent=LOOSE, verdict=Verdict.NOT_IDENTIFIED),
+        replace(second, delta_params_exponent=SURE, verdict=Verdict.DEPENDS_ON_FLOOR),
     )
     found = replace(results, comparison=replace(results.comparison, pairs=pairs))
-    text = decisions.law_sentence(found)
+    text = found.law_sentence
     assert "qcd against scratch not identified at this scale" in text
-    assert "qcd+bsm minus scratch is 0.100 [0.0500, 0.150], not identified at this scale" in text
+    assert "qcd+bsm minus scratch is 0.100 [0.0500, 0.150], no shift claimed: depends on" in text
 
 
 def test_no_difference_is_read_off_what_is_not_identified(loose):
-    text = decisions.law_sentence(loose)
+    text = loose.law_sentence
     assert text.startswith("Whether the mixtures differ in how the best model and data size grow")
     assert "not identified at this scale (" in text
     reasons = text.split("(")[1].split(")")[0].split("; ")
@@ -121,21 +120,21 @@ def test_no_difference_is_read_off_what_is_not_identified(loose):
 
 
 def test_one_mixture_has_an_exponent_but_no_comparison(study, vague):
-    one = analyse(study[study["mixture"] == "qcd"], None, 50)
-    assert decisions.law_sentence(one).startswith("The compute-optimal balance: qcd N* ∝ C^0.")
-    one = analyse(vague[vague["mixture"] == "qcd"], None, 50)
+    one = analyse(study[study["mixture"] == "qcd"], Options(replicates=50))
+    assert one.law_sentence.startswith("The compute-optimal balance: qcd N* ∝ C^0.")
+    one = analyse(vague[vague["mixture"] == "qcd"], Options(replicates=50))
     expected = "The compute-optimal balance: qcd not identified at this scale."
-    assert decisions.law_sentence(one) == expected
+    assert one.law_sentence == expected
 
 
 def test_without_a_fit_the_reason_is_the_answer(results):
     none = replace(results, fits=None, missing={"fits": "too few sizes"})
-    assert decisions.law_sentence(none) == "No scaling law is fitted: too few sizes."
+    assert none.law_sentence == "No scaling law is fitted: too few sizes."
 
 
 @pytest.mark.parametrize(("n", "text"), [(0, "0 cells"), (1, "1 cell"), (2, "2 cells")])
 def test_counts_agree_with_their_noun(n, text):
-    assert decisions.counted(n, "cell") == text
+    assert counted(n, "cell") == text
 
 
 def test_the_facts_count_what_is_in_the_table(results):
@@ -237,11 +236,15 @@ def test_one_loose_budget_takes_the_crown_from_all(results):
 
 def test_replicates_that_are_not_paired_are_said_to_be(results):
     apart = [replace(answer, paired=False) for answer in results.allocations]
-    assert decisions.choice(apart).text.endswith("resampled independently as their cells differ.")
+    assert decisions.choice(apart).text.endswith(
+        "resampled independently as their cells differ; a mixture is called the best from 95%."
+    )
 
 
 def test_one_mixture_is_no_choice(study):
-    alone = analyse(study[study["mixture"] == "qcd"], [1e9], 50).allocations
+    alone = analyse(
+        study[study["mixture"] == "qcd"], Options(replicates=50), budgets=[1e9]
+    ).allocations
     assert not decisions.may_choose(alone)
     assert decisions.choice(alone) is None
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from jetscale.analysis import analyse, decades
 from jetscale.report.figures import law as figures_law
 from jetscale.report.figures import measured as figures_measured
 from jetscale.report.figures.drawing import (
@@ -19,14 +20,13 @@ from jetscale.report.figures.drawing import (
     shift,
     styles,
 )
-from jetscale.report.results import analyse, compute_range, decades
-from jetscale.scaling import fit
+from jetscale.scaling import Options, fit
 from jetscale.scaling.engine import laws
 
 
 @pytest.fixture(scope="module")
 def results(study):
-    return analyse(study, None, 50)
+    return analyse(study, Options(replicates=50))
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_factors_are_limits_where_they_are_limits(results, looks):
     pair = results.paired.pairs[0]
     (trace,) = traces(figure, pair.mixture)
     factors = [row.data_factor for row in pair.by_examples]
-    assert trace.y == tuple(factor.factor.value for factor in factors)
+    assert trace.y == tuple(factor.value for factor in factors)
     assert factors[-1].bound == ">"
     assert trace.marker.symbol[-1] == "triangle-up-open"
     assert trace.error_y.array[-1] == 0
@@ -165,14 +165,14 @@ def test_exponents_are_those_of_the_fits(results, looks):
 
 
 def test_open_symbols_where_the_exponent_is_not_identified(vague):
-    fits = fit(vague, 60)
+    fits = fit(vague, replicates=60)
     figure = figures_law.exponents(fits, styles(list(fits.mixtures)))
     assert all(trace.marker.symbol.endswith("-open") for trace in figure.data)
 
 
 @pytest.mark.parametrize("what", ["params", "examples"])
 def test_the_frontier_is_solid_where_measured_and_dashed_beyond(results, looks, what):
-    ends = compute_range(results.fits)
+    ends = results.fits.flops
     figure = figures_law.frontier(results.fits, looks, what, ends)
     inside, beyond = traces(figure, "qcd")
     assert (inside.line.dash, beyond.line.dash) == ("solid", "dash")
@@ -183,7 +183,7 @@ def test_the_frontier_is_solid_where_measured_and_dashed_beyond(results, looks, 
 
 
 def test_the_extrapolation_is_named_where_no_tool_covers_it(results, looks):
-    ends = compute_range(results.fits)
+    ends = results.fits.flops
     (note,) = figures_law.frontier(results.fits, looks, "params", ends).layout.annotations
     assert note.text == "extrapolated →"
     assert note.x == pytest.approx(math.log10(ends[1]))
@@ -202,7 +202,7 @@ def test_isoflop_minima_that_do_not_count_are_open(results, looks):
 
 
 def test_budgets_are_decades_of_the_measured_compute(results):
-    low, high = compute_range(results.fits)
+    low, high = results.fits.flops
     budgets = decades(results.fits)
     assert len(budgets) <= 8
     assert all(math.log10(budget) == round(math.log10(budget)) for budget in budgets)
@@ -214,7 +214,7 @@ def test_budgets_are_decades_of_the_measured_compute(results):
 def test_the_baseline_comes_first(study, results):
     assert results.names == ("scratch", "qcd", "qcd+bsm")
     two = study[study["mixture"] != "qcd+bsm"]
-    turned = analyse(two.iloc[::-1], [1e9], 50)
+    turned = analyse(two.iloc[::-1], Options(replicates=50), budgets=[1e9])
     assert turned.names[0] == next(iter(turned.fits.mixtures)) == "scratch"
     assert [pair.a for pair in turned.comparison.pairs] == ["scratch"]
 

@@ -10,17 +10,18 @@ import pytest
 from jinja2 import UndefinedError
 from plotly.graph_objects import Figure
 
+from jetscale.analysis import analyse
 from jetscale.report import page as pages
 from jetscale.report.figures.drawing import styles
 from jetscale.report.page import SECTIONS, Section, render, with_code
-from jetscale.report.results import analyse
 from jetscale.report.values import Cell, Context, table
+from jetscale.scaling import Options
 
 
 @pytest.fixture
 def show(monkeypatch, study):
     """Renders a page whose one section is the allocation, filled with the values given."""
-    results = analyse(study[study["mixture"] == "qcd"], [1e9], 50)
+    results = analyse(study[study["mixture"] == "qcd"], Options(replicates=50), budgets=[1e9])
     given = {"low": "1", "high": "2", "convention": "c", "choice": None, "warnings": []}
 
     def shown(rows, reasons=(), figures=None, **values):
@@ -51,7 +52,7 @@ def test_every_section_has_a_template_and_every_template_a_user():
 
 def test_needs_are_things_that_can_be_missing(study):
     two = study[study["params"].isin(sorted(study["params"].unique())[:2])]
-    context = Context(analyse(two[two["mixture"] == "qcd"], None, 50), {}, None, ())
+    context = Context(analyse(two[two["mixture"] == "qcd"], Options(replicates=50)), {}, None, ())
     assert {section.needs for section in SECTIONS} - {""} <= set(context.missing)
 
 

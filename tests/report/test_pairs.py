@@ -30,7 +30,7 @@ def test_every_pair_has_its_differences_and_verdict(full, comparison):
     assert [(row[0], row[1]) for row in rows] == [(p.a, p.b) for p in comparison.pairs]
     for row, pair in zip(rows, comparison.pairs, strict=True):
         assert row[2] == str(pair.n_cells)
-        assert row[-1] == pair.verdict
+        assert row[-1] == pair.verdict.text
 
 
 def test_every_hypothesis_has_a_column(full, comparison):

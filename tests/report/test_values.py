@@ -5,10 +5,10 @@ import math
 import pytest
 from plotly.graph_objects import Figure
 
+from jetscale.analysis import analyse
 from jetscale.report.decisions import Finding
-from jetscale.report.results import analyse
 from jetscale.report.values import Cell, Context, Reasons, table
-from jetscale.scaling import Estimate
+from jetscale.scaling import Estimate, Options
 
 SURE = Estimate(value=0.5, low=0.4, high=0.6)
 
@@ -19,7 +19,7 @@ def loose(reason):
 
 @pytest.fixture(scope="module")
 def context(study):
-    return Context(analyse(study[study["mixture"] == "qcd"], None, 50), {}, None, ())
+    return Context(analyse(study[study["mixture"] == "qcd"], Options(replicates=50)), {}, None, ())
 
 
 def test_the_keys_of_the_rows_are_the_columns():
@@ -64,7 +64,7 @@ def test_what_is_missing_is_a_dash_with_its_reason():
 
 
 def test_figures_are_placed_in_order_and_captions_are_their_names(study):
-    results = analyse(study[study["mixture"] == "qcd"], None, 50)
+    results = analyse(study[study["mixture"] == "qcd"], Options(replicates=50))
     page = Context(results, {}, None, ())
     first, second, third = Figure(), Figure(), Figure()
     assert page.panels({"a": first, "b": second}) == {"a": "figure-1", "b": "figure-2"}
@@ -83,13 +83,15 @@ def test_what_is_missing_has_a_reason(context):
 
 
 def test_what_is_there_is_not_missing(study):
-    whole = Context(analyse(study, None, 50), {}, {"epochs": 4}, (), {"jets": 10})
+    whole = Context(analyse(study, Options(replicates=50)), {}, {"epochs": 4}, (), {"jets": 10})
     assert whole.missing == {}
-    without = Context(analyse(study, [], 50), {}, {"epochs": 4}, (), {"jets": 10})
+    without = Context(
+        analyse(study, Options(replicates=50), budgets=[]), {}, {"epochs": 4}, (), {"jets": 10}
+    )
     assert without.missing == {"allocations": "no budget was asked for"}
 
 
 def test_without_fits_the_budgets_share_their_reason(study):
     two = study[study["params"].isin(sorted(study["params"].unique())[:2])]
-    missing = Context(analyse(two, None, 50), {}, {}, (), {}).missing
+    missing = Context(analyse(two, Options(replicates=50)), {}, {}, (), {}).missing
     assert missing["allocations"] == missing["fits"] == missing["comparison"]

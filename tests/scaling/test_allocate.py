@@ -3,10 +3,12 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.errors import FitError
-from jetscale.scaling import allocate, check_question, compare, fit
+from jetscale.scaling import LAWS, Choice, allocate, check_mixture, compare, fit, money_budget
 from jetscale.scaling.engine import laws
 
 
@@ -37,7 +39,7 @@ def test_the_better_mixture_wins(fits):
 
 
 def test_json_follows_the_contract(fits):
-    plain = json.loads(json.dumps(allocate(fits, 1e21).to_dict(), allow_nan=False))
+    plain = json.loads(json.dumps(as_json(allocate(fits, 1e21)), allow_nan=False))
     assert plain["budget_flops"] == 1e21
     for mixture in plain["mixtures"].values():
         for name in ("params", "examples", "loss"):
@@ -90,25 +92,19 @@ def test_unusable_budgets(fits, budget):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("budget", [0.0, -1.0, float("inf"), float("nan")])
-def test_a_bad_budget_is_refused_without_a_fit(budget):
-    with pytest.raises(FitError, match="needs a finite number above zero"):
-        check_question(budget, None, ["scratch"])
-
-
 def test_a_bad_mixture_is_refused_without_a_fit():
     names = ["scratch", "qcd", "qcd"]
     with pytest.raises(FitError, match=r"did you mean 'scratch'. known: scratch, qcd$"):
-        check_question(1e9, "scrach", names)
-    check_question(1e9, "qcd", names)
-    check_question(1e9, None, names)
+        check_mixture("scrach", names)
+    check_mixture("qcd", names)
+    check_mixture(None, names)
 
 
 def test_alone_a_mixture_wins_nothing(fits):
-    plain = allocate(fits, 1e21, mixture="scratch").to_dict()
+    plain = as_json(allocate(fits, 1e21, mixture="scratch"))
     assert plain["best_share"] is None
     assert plain["mixtures"]["scratch"]["best_share"] is None
-    assert allocate(fits, 1e21).to_dict()["best_share"] > 0.5
+    assert as_json(allocate(fits, 1e21))["best_share"] > 0.5
 
 
 def test_pretraining_outside_the_budget_is_said(grid, truth):
@@ -118,7 +114,7 @@ def test_pretraining_outside_the_budget_is_said(grid, truth):
     fits = fit(frame, replicates=50)
     line = "qcd: 1.2e+11 FLOPs of pretraining per model (largest) are not in the budget"
     assert fits.warnings == (line,)
-    assert allocate(fits, 1e20).to_dict()["warnings"] == [line]
+    assert as_json(allocate(fits, 1e20))["warnings"] == [line]
     assert allocate(fits, 1e20, mixture="scratch").warnings == ()
 
 
@@ -139,7 +135,7 @@ def test_not_identified_still_answers_with_warnings(grid):
     flat = [1.8, 0.0, 2100.0, 0.35, 0.37]
     allocation = allocate(fit(grid({"m": flat}), replicates=200), 1e20)
     assert not allocation.best_identified
-    assert allocation.to_dict()["best_identified"] is False
+    assert as_json(allocation)["best_identified"] is False
     answer = allocation.mixtures["m"]
     assert not answer.params.identified
     assert answer.params.high / max(answer.params.low, 1e-300) > 100
@@ -155,17 +151,137 @@ def test_different_cells_are_not_called_paired(grid, truth):
     assert not allocate(fit(partial, replicates=50), 1e20).paired
 
 
-@pytest.mark.parametrize("use", [lambda fits: allocate(fits, 1e20), compare])
-def test_laws_of_more_than_n_and_d_are_refused(grid, truth, use):
+def test_a_law_with_repetition_answers_for_distinct_examples(grid, truth):
     frame = grid({"a": truth, "b": truth})
     frame["unique_examples"] = frame["examples"] / np.where(frame["seed"] > 0, 4, 1)
+    frame["loss"] = LAWS["repetition"].loss(
+        np.array([*truth, 12.0]),
+        frame["params"],
+        frame["examples"],
+        unique_examples=frame["unique_examples"],
+    ) * np.exp(0.003 * np.random.default_rng(0).normal(size=len(frame)))
     fits = fit(frame, replicates=50, law="repetition")
-    with pytest.raises(FitError, match="needs a law of params and examples alone, not 'repetit"):
-        use(fits)
+    answer = allocate(fits, 1e20).mixtures["a"]
+    exact = laws.optimum(truth, 1e20, fits.cost)
+    assert answer.params.low < float(exact.params) < answer.params.high
+    assert answer.warnings[-1] == "a: D* is examples that are all distinct"
+    with pytest.raises(FitError, match=r"mixtures of equal exponents can still differ in R\*"):
+        compare(fits)
+
+
+def test_a_law_of_the_pretraining_answers_at_its_middle(grid, truth):
+    theta, parts = np.array([*truth, 0.1]), []
+    for size in (1e6, 1e8, 1e10):
+        part = grid({"m": truth}, noise=0.0, seeds=1)
+        losses = LAWS["pretraining"].loss(
+            theta, part["params"], part["examples"], pretraining_examples=size
+        )
+        parts.append(part.assign(pretraining_examples=size, loss=losses))
+    frame = pd.concat(parts, ignore_index=True)
+    frame["loss"] *= np.exp(0.003 * np.random.default_rng(1).normal(size=len(frame)))
+    fits = fit(frame, replicates=50, law="pretraining")
+    exact = laws.optimum(
+        LAWS["pretraining"].plain(theta, pretraining_examples=1e8), 1e20, fits.cost
+    )
+    answer = allocate(fits, 1e20).mixtures["m"]
+    assert answer.params.low < float(exact.params) < answer.params.high
+    assert answer.warnings[-1] == "m: for models pretrained on 100M examples"
+    ladder = allocate(fits, 1e20, ladder=[1e8, 1e9, 1e10]).mixtures["m"]
+    assert ladder.params.value in (1e8, 1e9, 1e10)
+    assert ladder.loss.value >= answer.loss.value
+    money = allocate(fits, money_budget(1e3, 1e14, 2.0, 1e-6)).mixtures["m"]
+    assert money.jets_free is not None
+    assert 0 < money.jets_share < 1
+
+
+def test_transfer_answers_in_flops_and_refuses_a_price_of_jets(grid, truth):
+    frame = grid({"scratch": truth, "near": truth}, noise=0.0)
+    law, far = LAWS["transfer"], frame["mixture"] == "near"
+    frame["pretraining_examples"] = np.where(far, 1e9, 0.0)
+    for rows, k in ((far, 5.0), (~far, 0.0)):
+        theta = np.array([*truth, k, 0.3, 0.5])
+        frame.loc[rows, "loss"] = law.loss(theta, frame["params"][rows], frame["examples"][rows])
+    frame["loss"] *= np.exp(0.003 * np.random.default_rng(0).normal(size=len(frame)))
+    fits = fit(frame, replicates=50, law="transfer")
+    found = allocate(fits, 1e21).mixtures
+    exact = laws.optimum(truth, 1e21, fits.cost)
+    assert found["scratch"].params.low < float(exact.params) < found["scratch"].params.high
+    assert found["near"].loss.value < found["scratch"].loss.value
+    assert found["near"].params.value > found["scratch"].params.value, "data it need not see"
+    with pytest.raises(FitError, match="the law 'transfer' has no formula where jets have a price"):
+        allocate(fits, money_budget(1e3, 1e14, 2.0, 1e-6))
+
+
+def noisy(grid, truth, factor, spread, seeds=2):
+    """Two mixtures of equal laws up to a factor on the loss."""
+    frame = grid({"a": truth, "b": truth}, noise=spread, seeds=seeds)
+    frame.loc[frame["mixture"] == "b", "loss"] *= factor
+    return frame
+
+
+def test_a_mixture_is_best_only_where_it_is_told_apart(grid, truth):
+    apart = allocate(fit(noisy(grid, truth, 0.9, 0.002), replicates=100), 1e20)
+    assert (apart.choice, apart.best, apart.measured_best) == (Choice.TOLD_APART, "b", "b")
+    assert apart.answer.startswith("For mixture b and budget 1e+20 FLOPs: train ")
+    same = allocate(fit(noisy(grid, truth, 1.0, 0.02), replicates=100), 1e20)
+    assert (same.choice, same.best) == (Choice.NOT_TOLD_APART, None)
+    assert same.answer.startswith("The mixtures are not told apart here: lowest loss in a ")
+    assert f"For mixture {same.lowest} and budget 1e+20 FLOPs: train " in same.answer
+    for found in (apart, same):
+        plain = as_json(found)
+        assert plain["best"] == found.best
+        assert plain["choice"] == found.choice.value
+        assert plain["answer"] == found.answer == str(found)
+        assert plain["lowest"] == found.lowest
+        assert plain["best_share"] == found.mixtures[found.lowest].best_share
+
+
+@pytest.mark.parametrize(
+    ("factor", "spread", "seeds", "best"),
+    [(0.9, 0.01, 2, "b"), (0.999, 0.02, 2, None), (0.9, 0.01, 1, None)],
+)
+def test_no_measured_mixture_is_crowned_inside_the_noise(grid, factor, spread, seeds, best):
+    flat = np.array([1.8, 0.0, 2100.0, 0.35, 0.37])
+    frame = noisy(grid, flat, factor, spread, seeds)
+    found = allocate(fit(frame, replicates=50), 1e20)
+    assert (found.choice, found.best) == (Choice.NOT_IDENTIFIED, None)
+    assert found.measured_best == best
+    said = found.answer
+    assert "Not identified at this scale: the runs do not determine the laws" in said
+    assert f"Their best guess is {found.lowest}, in " in said
+    if best is None:
+        assert said.startswith("Measured within budget 1e+20 FLOPs: loss ")
+        assert "No mixture is better by more than seeds differ." in said
+    else:
+        assert said.startswith("For mixture b and budget 1e+20 FLOPs: ")
+        assert "measured, the lowest of all mixtures." in said
+
+
+def test_nothing_measured_is_that_cheap(grid):
+    flat = np.array([1.8, 0.0, 2100.0, 0.35, 0.37])
+    found = allocate(fit(grid({"a": flat}), replicates=50), 1e12)
+    assert found.mixtures["a"].measured is None
+    assert found.answer.startswith("No run costs as little as budget 1e+12 FLOPs.")
+    assert found.best == "a", "asked about alone"
+
+
+def test_far_budgets_are_guesses(fits):
+    near, far = allocate(fits, 1e22), allocate(fits, 1e25)
+    assert (near.guess, far.guess) == (False, True)
+    assert near.answer.endswith(" above the measured compute: an extrapolation.")
+    assert far.answer.endswith("an extrapolation, and at that distance a guess.")
+    assert as_json(far)["guess"] is True
+
+
+def test_tiny_losses_keep_their_digits(grid, truth):
+    tiny = grid({"m": truth * np.array([1e-5, 1e-5, 1e-5, 1, 1])})
+    found = allocate(fit(tiny, replicates=50), 1e20)
+    assert "expect loss 2." in found.answer
+    assert "e-5 [" in found.answer
 
 
 def test_a_law_without_a_floor_still_answers(grid, truth):
     frame = grid({"a": truth * np.array([0, 1, 1, 1, 1])})
     answer = allocate(fit(frame, replicates=50, law="no-floor"), 1e20).mixtures["a"]
-    exact = laws.optimum(truth * np.array([0, 1, 1, 1, 1]), 1e20, fit(frame, 50).cost)
+    exact = laws.optimum(truth * np.array([0, 1, 1, 1, 1]), 1e20, fit(frame, replicates=50).cost)
     assert answer.params.value == pytest.approx(float(exact.params), rel=0.1)

@@ -4,19 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.errors import FitError
 from jetscale.scaling import fit
 from jetscale.scaling.bootstrap import (
     Replicates,
     cell_weights,
-    kind,
+    choose_method,
     parameter_estimates,
     resample,
 )
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.forms import CHINCHILLA
+from jetscale.scaling.engine.logs import Centred
 from jetscale.scaling.engine.objective import Objective
-from jetscale.scaling.fit import centred
 from jetscale.scaling.table import validate
 
 
@@ -30,7 +31,7 @@ def test_weights_are_resamples():
 
 def test_a_replicate_is_the_fit_to_the_cells_it_drew(grid, truth):
     runs = validate(grid({"m": truth}, noise=0.02))
-    family, objective = Family(CHINCHILLA, centred(runs)), Objective("huber", 0.02)
+    family, objective = Family(CHINCHILLA, Centred.from_runs(runs)), Objective("huber", 0.02)
     q = family.fit(np.ones((1, len(runs))), objective).q
     drawn = resample(family, q, runs, objective, 50, 3, "cells")[0]
     weights = cell_weights(48, 50, seed=3)[0].astype(int)
@@ -67,7 +68,7 @@ def test_no_effect_of_size_means_alpha_is_not_identified(grid):
 
 
 def test_what_the_intervals_do_not_cover_is_said(grid, truth):
-    said = fit(grid({"m": truth}), replicates=50).to_dict()["interval"]
+    said = as_json(fit(grid({"m": truth}), replicates=50))["interval"]
     assert "cells that share a pretrained trunk or training jets count as independent" in said
 
 
@@ -116,17 +117,17 @@ def test_a_fit_at_its_bound_is_not_identified_whatever_the_replicates():
     [(None, 41, "cells"), (None, 40, "components"), ("cells", 7, "cells"), ("wild", 60, "wild")],
 )
 def test_few_cells_are_not_resampled(asked, cells, used):
-    assert kind(asked, cells) == used
+    assert choose_method(asked, cells) == used
 
 
 def test_unknown_method():
     with pytest.raises(FitError, match="uncertainty 'jackknife'"):
-        kind("jackknife", 20)
+        choose_method("jackknife", 20)
 
 
 def test_the_method_used_is_said(grid, truth):
     few = grid({"m": truth}, params=[1e7, 1e8, 1e9], examples=[1e8, 1e9, 1e10, 1e11])
-    plain = fit(few, replicates=50).to_dict()
+    plain = as_json(fit(few, replicates=50))
     assert plain["mixtures"]["m"]["uncertainty"] == "components"
     assert plain["interval"].startswith("refits to redrawn effects of cells and runs")
     assert "wild cluster" in fit(few, replicates=50, uncertainty="wild").interval

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,12 @@ from jetscale.errors import FitError
 from jetscale.scaling.budget import (
     PEAK_FLOPS,
     Budget,
+    Terms,
+    device_rate,
     flops_budget,
     gpu_hours_budget,
     measured_rate,
     money_budget,
-    sustained,
 )
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
@@ -81,7 +83,7 @@ def test_dear_jets_move_the_optimum_to_larger_models():
 def test_the_ladder_is_searched_size_by_size():
     budget = flops_budget(1e21)
     ladder = np.geomspace(1e8, 1e11, 7)
-    found = budget.among(np.stack([THETA, THETA]), SIX_ND, ladder)
+    found = budget.best_of(np.stack([THETA, THETA]), SIX_ND, ladder)
     losses = [float(laws.loss(THETA, n, 1e21 / 6 / n)) for n in ladder]
     assert found.params.tolist() == [ladder[int(np.argmin(losses))]] * 2
     assert found.loss[0] == pytest.approx(min(losses))
@@ -96,11 +98,11 @@ def test_a_law_without_an_optimum_stays_without():
 
 
 def test_devices():
-    assert sustained("h200", 0.5) == PEAK_FLOPS["H200"] / 2
+    assert device_rate("h200", 0.5) == PEAK_FLOPS["H200"] / 2
     with pytest.raises(FitError, match="unknown device 'H20'; did you mean 'H200'"):
-        sustained("H20", 0.5)
+        device_rate("H20", 0.5)
     with pytest.raises(FitError, match="mfu is 30, needs a number above 0 and at most 1"):
-        sustained("H200", 30)
+        device_rate("H200", 30)
 
 
 @pytest.mark.parametrize(
@@ -135,3 +137,42 @@ def test_no_durations_no_speed():
         measured_rate(pd.DataFrame({"flops": [1.0], "seconds": [math.nan]}))
     with pytest.raises(FitError, match="rate is 0"):
         gpu_hours_budget(1.0, 0.0)
+
+
+def test_terms_become_the_budget_they_describe():
+    assert Terms(flops=1e12).budget() == flops_budget(1e12)
+    source = "H100 at 30% of its peak"
+    rate = device_rate("H100", 0.3)
+    by_device = {"device": "H100", "mfu": 0.3}
+    assert Terms(gpu_hours=5, **by_device).budget() == gpu_hours_budget(5, rate, source)
+    paid = Terms(money=500, price_gpu_hour=2.0, price_jet=1e-6, rate=1e14)
+    assert paid.budget() == money_budget(500, 1e14, 2.0, 1e-6, "given")
+    runs = pd.DataFrame({"flops": [1e9], "seconds": [2.0], "device": "cpu"})
+    assert Terms(gpu_hours=1).budget(runs) == gpu_hours_budget(1, *measured_rate(runs))
+    with pytest.raises(FitError, match="no columns flops and seconds"):
+        Terms(gpu_hours=1).budget()
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ({}, "give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT"),
+        ({"flops": 1e9, "money": 1.0}, "give one of --budget"),
+        ({"flops": -1.0}, "budget is -1.0 FLOPs, needs a finite number above zero"),
+        ({"gpu_hours": math.inf}, "budget is inf GPU-hours"),
+        ({"money": 1.0}, "--money needs --price-gpu-hour"),
+        ({"flops": 1e9, "price_jet": 1.0}, "prices need a budget in --money"),
+        ({"gpu_hours": 1.0, "device": "H100"}, "give the speed as --rate, or as --device NAME"),
+        ({"gpu_hours": 1.0, "mfu": 0.3}, "give the speed as --rate"),
+        ({"flops": 1e9, "rate": 1e9}, "a budget in FLOPs needs no speed"),
+        ({"gpu_hours": 1.0, "device": "H10", "mfu": 0.3}, "unknown device 'H10'"),
+    ],
+)
+def test_terms_that_do_not_go_together(terms, message):
+    with pytest.raises(FitError, match=re.escape(message)):
+        Terms(**terms)
+
+
+def test_budgets_say_themselves():
+    assert str(flops_budget(1e11)) == "budget 1e+11 FLOPs"
+    assert str(gpu_hours_budget(2.0, 1e14)) == "budget 2 GPU-hours"

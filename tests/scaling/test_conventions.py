@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.errors import FitError
 from jetscale.scaling import conventions, fit
 from jetscale.scaling.conventions import pretraining_cost
@@ -30,7 +31,7 @@ def frame(grid, truth):
 
 @pytest.fixture(scope="module")
 def fits(frame):
-    return fit(frame, 200)
+    return fit(frame, replicates=200)
 
 
 @pytest.fixture(scope="module")
@@ -121,12 +122,12 @@ def test_spread_names_the_extremes(fits):
     low, high = min(values), max(values)
     assert study.spread.startswith(f"a from {low:.3f} ({values[low]}) to {high:.3f} ")
     assert f"({values[high]})" in study.spread
-    json.dumps(study.to_dict(), allow_nan=False)
+    json.dumps(as_json(study), allow_nan=False)
 
 
 def test_a_plain_table_has_one_convention(frame):
     plain = frame[["mixture", "params", "examples", "loss", "seed"]]
-    study = conventions(fit(plain, 50))["scratch"]
+    study = conventions(fit(plain, replicates=50))["scratch"]
     assert [row.name for row in study.rows] == ["6ND"]
     assert study.spread.endswith("(6ND); no other convention applies")
 
@@ -134,7 +135,7 @@ def test_a_plain_table_has_one_convention(frame):
 def test_what_is_not_identified_stays_so(grid):
     flat = np.array([1.8, 480.0, 5.0, 0.35, 0.37])
     runs = grid({"m": flat}, noise=0.02).assign(pretraining_flops=1e18)
-    fits = fit(runs, 50)
+    fits = fit(runs, replicates=50)
     reason = fits.mixtures["m"].frontier["params_exponent"].reason
     assert reason
     for row in conventions(fits)["m"].rows:
@@ -163,15 +164,17 @@ def test_pretraining_that_makes_no_sense_is_a_reason(frame):
     assert "fall with params" in pretraining_cost(own.assign(pretraining_flops=1 / own["params"]))
     some = own.assign(pretraining_flops=np.where(own["params"] < 1e8, 0.0, 1e15))
     assert pretraining_cost(some) == "some of its runs have pretraining_flops and others none"
-    rows = conventions(fit(pd.concat([some, frame[frame["mixture"] == "scratch"]]), 50))["qcd"].rows
+    rows = conventions(fit(pd.concat([some, frame[frame["mixture"] == "scratch"]]), replicates=50))[
+        "qcd"
+    ].rows
     last = rows[-1]
     assert last.params_exponent is None
-    assert last.to_dict()["reason"].startswith("some of its runs")
+    assert as_json(last)["reason"].startswith("some of its runs")
 
 
 def test_sizes_that_merge_without_embedding_are_a_reason(frame):
     merged = frame.assign(params_non_embedding=np.where(frame["params"] < 5e7, 1e6, 1e8))
-    rows = {row.name: row for row in conventions(fit(merged, 50))["qcd"].rows}
+    rows = {row.name: row for row in conventions(fit(merged, replicates=50))["qcd"].rows}
     assert "are the same run" in rows["6ND without embedding"].reason
 
 
@@ -184,7 +187,7 @@ def test_other_laws(grid, truth, law):
         pretraining_flops=6 * runs["params"] * supply,
         unique_examples=np.minimum(runs["examples"], 1e10),
     )
-    fits = fit(runs, 50, law=law)
+    fits = fit(runs, replicates=50, law=law)
     rows = conventions(fits)["m"].rows
     assert len(rows) == 3
     columns = {"pretraining_examples": 1e9} if law == "pretraining" else {}

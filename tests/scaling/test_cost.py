@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.errors import FitError
 from jetscale.scaling.cost import cost_model, pretraining
 
@@ -53,7 +54,7 @@ def test_worst_residual_is_reported():
     assert cost.p == pytest.approx(1.0)
     assert cost.worst_residual == pytest.approx(1 - np.exp(-0.2))
     assert "18%" in cost.warning
-    assert cost.to_dict()["worst_residual"] == cost.worst_residual
+    assert as_json(cost)["worst_residual"] == cost.worst_residual
 
 
 def test_flops_that_fall_with_size():

@@ -1,12 +1,13 @@
 """Optional columns: taken over, checked with the row, and asked for by the law that needs them."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from jetscale.errors import FitError, TableError
-from jetscale.scaling import fit
-from jetscale.scaling.covariates import lacking
+from jetscale.scaling import fit, pair_runs, read_runs
 from jetscale.scaling.engine.forms import LAWS
-from jetscale.scaling.table import validate
+from jetscale.scaling.table import COVARIATES, identity, validate
 
 
 def test_columns_are_taken_over(grid, truth):
@@ -20,7 +21,7 @@ def test_columns_are_taken_over(grid, truth):
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("unique_examples", 0.0, "row 3: unique_examples is .*0.0.*, needs a number above zero"),
+        ("unique_examples", 0.0, "row 3: unique_examples is 0, needs a finite number above zero"),
         ("pretraining_examples", -1.0, "row 3: pretraining_examples is .*, needs zero or more"),
         ("unique_examples", float("inf"), "row 3: unique_examples"),
     ],
@@ -51,13 +52,61 @@ def test_missing_columns_are_asked_for(grid, truth):
 def test_pretraining_needs_sizes(grid, truth):
     frame = validate(grid({"m": truth}, seeds=1))
     law = LAWS["pretraining"]
-    assert "from scratch" in lacking(frame.assign(pretraining_examples=0.0), law)
-    assert "needs at least 2" in lacking(frame.assign(pretraining_examples=1e6), law)
+    assert "from scratch" in law.check(frame.assign(pretraining_examples=0.0))
+    assert "needs at least 2" in law.check(frame.assign(pretraining_examples=1e6))
     sizes = [1e6, 1e7] * (len(frame) // 2)
-    assert lacking(frame.assign(pretraining_examples=sizes), law) == ""
+    assert law.check(frame.assign(pretraining_examples=sizes)) == ""
 
 
 def test_repetition_needs_repeated_examples(grid, truth):
     frame = grid({"m": truth}).assign(unique_examples=1e15)
-    with pytest.raises(FitError, match="nothing is repeated"):
+    with pytest.raises(FitError, match="none is repeated"):
         fit(frame, law="repetition")
+
+
+@pytest.mark.parametrize("covariate", COVARIATES)
+def test_runs_that_differ_in_a_covariate_are_two_runs(grid, truth, covariate):
+    frame = grid({"a": truth, "b": truth}, seeds=1)
+    twice = pd.concat([frame.assign(**{covariate: size}) for size in (2e8, 1e8)])
+    runs = validate(twice)
+    assert len(runs) == 2 * len(frame)
+    assert covariate in identity(runs)
+    per_cell = runs.groupby(["mixture", "cell"])
+    assert (per_cell.size() == 1).all(), "different covariates are no seeds of each other"
+    assert runs.groupby("cell")[covariate].nunique().max() == 1
+    assert runs.groupby("cell")["mixture"].nunique().min() == 2, "the same cell in both mixtures"
+    with pytest.raises(TableError, match=f"are the same run: mixture 'a', .*{covariate} 2e"):
+        validate(pd.concat([twice, twice]))
+
+
+def test_one_value_per_mixture_leaves_the_cells_alone(grid, truth):
+    frame = grid({"scratch": truth, "qcd": truth})
+    plain = validate(frame)
+    other = frame.assign(pretraining_examples=np.where(frame["mixture"] == "qcd", 1e6, 0.0))
+    assert validate(other)["cell"].tolist() == plain["cell"].tolist()
+    assert pair_runs(other).pairs[0].overall == pair_runs(frame).pairs[0].overall
+
+
+def test_a_public_table_of_pretraining_sizes(real_data):
+    runs = read_runs(real_data / "tables" / "pre.csv")
+    laws = fit(runs, law="pretraining", replicates=50)
+    assert laws["a"].n_cells == runs["cell"].nunique()
+    assert laws["a"]["gamma"].low < laws["a"]["gamma"].high
+
+
+def test_repeated_examples_are_pointed_at(grid, truth):
+    frame = grid({"m": truth})
+    some = frame.assign(unique_examples=frame["examples"] / np.where(frame["seed"] > 0, 4, 1))
+    (line,) = fit(some, replicates=50).warnings
+    assert line.startswith("some runs repeat examples")
+    assert fit(frame.assign(unique_examples=frame["examples"]), replicates=50).warnings == ()
+
+
+def test_only_pretraining_sizes_are_held(grid, truth):
+    frame = grid({"m": truth})
+    runs = frame.assign(pretraining_examples=[1e8, 1e10] * (len(frame) // 2))
+    held = LAWS["pretraining"].held(runs)
+    assert held == {"pretraining_examples": pytest.approx(1e9)}
+    assert LAWS["pretraining"].assumes(held) == "for models pretrained on 1G examples"
+    assert LAWS["transfer"].held(runs) == LAWS["chinchilla"].held(runs) == {}
+    assert LAWS["chinchilla"].assumes({}) == ""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jetscale.as_json import as_json
 from jetscale.scaling.estimate import (
     Estimate,
     expanded_level,
@@ -67,7 +68,7 @@ def test_infinite_replicates_count_and_undefined_do_not():
 
 
 def test_json_has_no_infinity():
-    plain = Estimate(value=1.0, low=0.5, high=math.inf, reason="a limit").to_dict()
+    plain = as_json(Estimate(value=1.0, low=0.5, high=math.inf, reason="a limit"))
     assert plain == {
         "value": 1.0,
         "low": 0.5,

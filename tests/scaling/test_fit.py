@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.errors import FitError
 from jetscale.scaling import MixtureFit, fit
 from jetscale.scaling.cost import CostModel
@@ -88,7 +89,7 @@ def test_unknown_names(grid, truth, option, value):
 
 
 def test_output_names_what_was_fitted(grid, truth):
-    plain = fit(grid({"m": truth}), 50, objective="squares", law="no-floor").to_dict()
+    plain = as_json(fit(grid({"m": truth}), replicates=50, objective="squares", law="no-floor"))
     assert plain["law"] == "L(N, D) = A / N^alpha + B / D^beta"
     assert plain["objective"] == "squares"
     fitted = plain["mixtures"]["m"]
@@ -132,8 +133,8 @@ def test_order_and_units_of_rows_do_not_matter(grid, truth):
 def test_same_seed_same_intervals(grid, truth):
     frame = grid({"m": truth})
     one, two = (fit(frame, replicates=60, seed=5) for _ in range(2))
-    assert one.to_dict() == two.to_dict()
-    assert fit(frame, replicates=60, seed=6).to_dict() != one.to_dict()
+    assert as_json(one) == as_json(two)
+    assert as_json(fit(frame, replicates=60, seed=6)) != as_json(one)
 
 
 def test_flops_column_sets_the_frontier(grid, truth):
@@ -144,11 +145,11 @@ def test_flops_column_sets_the_frontier(grid, truth):
     alpha, beta = fitted.theta[3:]
     assert fitted.frontier["params_exponent"].value == pytest.approx(beta / (alpha + 0.8 * beta))
     assert fitted.frontier["data_exponent"].value == pytest.approx(alpha / (alpha + 0.8 * beta))
-    assert "params^0.8000" in result.to_dict()["compute"]["convention"]
+    assert "params^0.8000" in as_json(result)["compute"]["convention"]
 
 
 def test_json_follows_the_contract(grid, truth):
-    plain = fit(grid({"a": truth, "b": truth}), replicates=50).to_dict()
+    plain = as_json(fit(grid({"a": truth, "b": truth}), replicates=50))
     json.dumps(plain, allow_nan=False)
     for fitted in plain["mixtures"].values():
         assert (fitted["n_runs"], fitted["n_cells"]) == (96, 48)

@@ -1,9 +1,13 @@
 """What a fit returns: plain values, options, and the words for its intervals."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from jetscale.as_json import as_json
+from jetscale.errors import FitError
 from jetscale.scaling import fit
 from jetscale.scaling.bootstrap import METHODS
 from jetscale.scaling.engine.forms import CHINCHILLA, LAWS
@@ -16,7 +20,7 @@ def test_options_name_the_defaults():
 
 def test_plain_values_say_how_they_came_about(grid, truth):
     result = fit(grid({"m": truth}), replicates=60, seed=3)
-    plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    plain = json.loads(json.dumps(as_json(result), allow_nan=False))
     assert plain["law"] == CHINCHILLA.formula
     assert plain["objective"] == "huber"
     assert plain["interval"] == METHODS["cells"]
@@ -41,3 +45,69 @@ def test_theta_follows_the_parameters_of_the_law(grid, truth, law):
     assert tuple(fitted.parameters) == fitted.law.parameters
     for value, estimate in zip(fitted.theta, fitted.parameters.values(), strict=True):
         assert value == estimate.value
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"law": "chinchila"}, "did you mean 'chinchilla'"),
+        ({"objective": "hubber"}, "did you mean 'huber'"),
+        ({"uncertainty": "cell"}, "did you mean 'cells'"),
+        ({"shared": ("A",)}, "shared is A: mixtures can share some of"),
+        ({"replicates": 49}, "replicates is 49, needs at least 50"),
+        ({"delta": 0.0}, "delta is 0.0, needs a finite number"),
+    ],
+)
+def test_options_that_cannot_be_are_no_options(change, message):
+    with pytest.raises(FitError, match=message):
+        Options(**change)
+
+
+def test_keywords_override_the_options(grid, truth):
+    frame = grid({"m": truth})
+    asked = Options(law="no-floor", replicates=60, seed=3)
+    assert fit(frame, asked).options == asked
+    assert fit(frame, asked, law="chinchilla").options == replace(asked, law="chinchilla")
+
+
+@pytest.mark.parametrize("law", ["repetition", "transfer", "pretraining"])
+def test_laws_with_a_covariate_are_not_compared(law):
+    with pytest.raises(FitError, match=f"a comparison needs a law of params and .* under '{law}'"):
+        Options(law=law).check_comparable()
+    Options(law="no-floor").check_comparable()
+
+
+def test_numbers_are_found_by_name(grid, truth):
+    frame = grid({"m": truth, "few": truth})
+    laws = fit(frame[(frame["mixture"] == "m") | (frame["params"] < 2e7)], replicates=50)
+    fitted = laws["m"]
+    assert fitted["alpha"] is fitted.parameters["alpha"]
+    assert fitted["a"] is fitted.frontier["a"] is fitted.frontier["params_exponent"]
+    assert fitted["data_exponent"] is fitted.frontier["b"]
+    assert set(as_json(fitted.frontier)) == {"params_exponent", "data_exponent"}
+    with pytest.raises(KeyError, match="unknown mixture 'n'; known: m"):
+        laws["n"]
+    with pytest.raises(KeyError, match="mixture 'few' was not fitted: it has 1 value of params"):
+        laws["few"]
+    with pytest.raises(KeyError, match="unknown parameter 'alpa'; did you mean 'alpha'"):
+        fitted["alpa"]
+    with pytest.raises(KeyError, match="unknown exponent 'c'"):
+        fitted.frontier["c"]
+
+
+def test_laws_are_shown_and_framed(grid, truth):
+    laws = fit(grid({"m": truth}), replicates=50)
+    frame = laws.to_frame()
+    assert list(frame.columns) == ["value", "low", "high", "identified", "reason"]
+    assert frame.loc[("m", "alpha"), "value"] == laws["m"]["alpha"].value
+    assert frame.loc[("m", "params_exponent"), "high"] == laws["m"]["a"].high
+    assert f"m: a {laws['m']['a']}, b {laws['m']['b']}" in str(laws)
+    assert "<table" in laws._repr_html_()
+    assert "alpha" in laws._repr_html_()
+    assert len(repr(laws)) < 10_000
+
+
+def test_a_law_predicts(grid, truth):
+    fitted = fit(grid({"m": truth}), replicates=50)["m"]
+    found = fitted.predict([1e8, 1e9], 1e9)
+    assert found == pytest.approx(fitted.law.loss(fitted.theta, np.array([1e8, 1e9]), 1e9))

@@ -30,7 +30,7 @@ def test_webb_weights_have_unit_variance():
 def test_residuals_are_those_without_the_cluster(fitted):
     """Refits without one cell miss it by the corrected residuals, to first order."""
     runs, family, q = fitted
-    corrected = wild.inflated(family, q, runs["cell"].to_numpy())
+    corrected = wild.inflate_residuals(family, q, runs["cell"].to_numpy())
     plain = family.runs.z - family.design.log_loss(q)[0]
     assert (np.abs(corrected).sum()) > np.abs(plain).sum()
     for cell in (0, 13, 31):
@@ -44,7 +44,7 @@ def test_spread_is_that_of_the_linearised_estimator(fitted):
     runs, family, q = fitted
     cells = runs["cell"].to_numpy()
     drawn = wild.draw(family, q, cells, SQUARES, 800, seed=1).q
-    residuals = widening(stats.t.ppf(0.975, 27), 32) * wild.inflated(family, q, cells)
+    residuals = widening(stats.t.ppf(0.975, 27), 32) * wild.inflate_residuals(family, q, cells)
     J = family.design.jacobian(q)[0].T
     scores = np.stack([J[cells == c].T @ residuals[cells == c] for c in range(32)])
     bread = np.linalg.inv(J.T @ J)

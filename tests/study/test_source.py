@@ -87,10 +87,12 @@ def test_parts_of_one_folder_share_no_label(folders):
 
 def test_unlabelled_jets_are_for_objectives_without_labels(folders):
     aspen = mixture("aspen")
-    with pytest.raises(
-        StudyError, match=r"'aspen' hold one label, 'unlabelled', .* objective that"
-    ):
+    with pytest.raises(StudyError, match=r"'aspen' has no labels, .* objective that needs none"):
         make(folders, aspen).labels(aspen)
+    both = mixture("aspen", "mysim")
+    study = make(folders, both)
+    with pytest.raises(StudyError, match="part 'aspen' has no labels"):
+        study.parts(both)
     assert make(folders, aspen, objective="fixtures.stars:BLIND").labels(aspen) == ("unlabelled",)
     downstream = replace(folders, train=folders.pretrain["qcd"], pretrain={})
     with pytest.raises(DataError, match="role is 'pretrain', needs 'train'"):
@@ -103,6 +105,13 @@ def test_a_task_of_one_class_is_refused(folders, tmp_path, make_jets):
     source = replace(folders, train=str(tmp_path / "one"))
     with pytest.raises(StudyError, match="downstream jets have one class, 'only'"):
         _ = make(source, Mixture(name="scratch")).classes
+
+
+def test_the_folders_of_a_plan_tell_what_is_wrong_with_a_mixture(folders):
+    for part, message in (("mysim:d", "unknown part or label 'd'"), ("mysim:a", "{'a'} alone")):
+        study = make(folders, mixture(part))
+        with pytest.raises(StudyError, match=f"study 'own': mixture 'm': .*{message}"):
+            given_folders(study, folders)
 
 
 def test_the_three_roles_are_one_task(folders, tmp_path, make_jets):
@@ -176,7 +185,7 @@ def test_a_declared_corpus_is_a_part_and_a_task():
         (lambda: make(DECLARED, mixture("curve"), features="all"), "did you mean 'curves'"),
         (
             lambda: make(DECLARED, mixture("curves:flare"), features="all"),
-            "'curves:flare' hold one label, 'flare'",
+            r"its parts hold \{'flare'\} alone",
         ),
         (lambda: make(DECLARED, mixture("curves")), "unknown feature set 'kinpid'; known: all"),
         (

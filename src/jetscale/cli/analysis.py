@@ -1,7 +1,6 @@
 """The analysis commands: fit, compare, allocate, report; parsing and printing only."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,16 +20,25 @@ def _analysis(command: F) -> F:
     return click.argument("sweep", type=PATH, required=False)(command)
 
 
-def _fitted(command: F) -> F:
-    """--law, --objective and --uncertainty: what is fitted, and how."""
+def _fitted(laws: str) -> Callable[[F], F]:
+    """Return --law, --objective and --uncertainty: what is fitted, and how."""
     uncertainty = "components, trunks, cells or wild. [default: what suits the table]"
     objective = "huber, squares or absolute."
-    law = "chinchilla, no-floor, repetition, transfer or pretraining."
-    command = click.option("--uncertainty", help=uncertainty)(command)
-    command = click.option("--objective", default="huber", show_default=True, help=objective)(
-        command
-    )
-    return click.option("--law", default="chinchilla", show_default=True, help=law)(command)
+
+    def decorate(command: F) -> F:
+        for name, default, text in (
+            ("--uncertainty", None, uncertainty),
+            ("--objective", "huber", objective),
+            ("--law", "chinchilla", laws),
+        ):
+            shown = default is not None
+            command = click.option(name, default=default, show_default=shown, help=text)(command)
+        return command
+
+    return decorate
+
+
+_ANY_LAW = "chinchilla, no-floor, repetition, transfer or pretraining."
 
 
 def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
@@ -52,7 +60,7 @@ def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
 
 @cli.command()
 @_analysis
-@_fitted
+@_fitted(_ANY_LAW)
 @click.option("--shared", default="", help="Common to all mixtures: some of E,alpha,beta.")
 def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **options: Any) -> None:
     """Measured differences, law and frontier.
@@ -65,23 +73,26 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
       jetscale fit --runs runs.csv --law no-floor --json
       jetscale fit --runs runs.csv --shared E,alpha
     """
-    from jetscale import scaling
-    from jetscale.display import laws as display_scaling
+    from jetscale.as_json import as_json as plain
+    from jetscale.scaling import Options
 
     names = tuple(name.strip() for name in shared.split(",") if name.strip())
-    asked = scaling.Options(**options, shared=names)
-    scaling.check_options(asked)
-    frame, _ = run_table(sweep, runs)
-    summary = scaling.summarise_fit(frame, asked)
-    if as_json:
-        print_json({"mixtures": {}} | summary.to_dict())
-    else:
-        display_scaling.show_summary(summary)
+    asked = Options(**options, shared=names)
+    found = _analysed(sweep, runs, asked, ("paired", "fits", "diagnostics", "conventions"))
+    if not as_json:
+        return _show(found)
+    checks: dict[str, Any] = {}
+    if found.diagnostics is not None:
+        checks = {
+            "diagnostics": plain(found.diagnostics.mixtures),
+            "conventions": plain(found.conventions),
+        }
+    _print({"mixtures": {}} | (plain(found.fits) or {}) | checks, found)
 
 
 @cli.command()
 @_analysis
-@_fitted
+@_fitted("chinchilla or no-floor: laws of params and examples alone.")
 @click.option("--budget", type=float, help="FLOPs for N*, D* and compute ratios. [default: middle]")
 def compare(
     sweep: Path | None, runs: Path | None, as_json: bool, budget: float | None, **options: Any
@@ -89,29 +100,63 @@ def compare(
     """Tell whether two mixtures scale differently.
 
     Paired losses, differences of exponents, tests of what the laws have in common, and both
-    frontiers at a budget. The law is one of params and examples alone: chinchilla or no-floor.
+    frontiers at a budget.
 
     \b
     Example:
       jetscale compare sweeps/quickstart.py --budget 1e10
       jetscale compare --runs runs.csv --uncertainty trunks
     """
-    from jetscale import scaling
-    from jetscale.display import laws as display_scaling
+    from jetscale.as_json import as_json as plain
+    from jetscale.scaling import Options, flops_budget
 
-    asked = scaling.Options(**options)
-    scaling.check_comparison(asked, budget)
+    asked = Options(**options)
+    asked.check_comparable()
+    if budget is not None:
+        flops_budget(budget)  # a bad one is refused before any work
+    found = _analysed(sweep, runs, asked, ("paired", "comparison"), budget)
+    if not as_json:
+        return _show(found)
+    _print({"pairs": []} | (plain(found.comparison) or {}), found)
+
+
+def _analysed(
+    sweep: Path | None,
+    runs: Path | None,
+    options: Any,
+    parts: tuple[str, ...],
+    budget: float | None = None,
+) -> Any:
+    """The parts of the analysis the runs allow; raises FitError where they allow none."""
+    from jetscale.analysis import analyse
+    from jetscale.errors import FitError
+
     frame, _ = run_table(sweep, runs)
-    summary = scaling.summarise_comparison(frame, budget, asked)
-    if as_json:
-        print_json({"pairs": []} | summary.to_dict())
-    else:
-        display_scaling.show_summary(summary)
+    found = analyse(frame, options, parts=parts, budget=budget)
+    laws = found.comparison if "comparison" in parts else found.fits
+    if found.paired is None and laws is None:
+        raise FitError("; ".join(found.reasons))
+    return found
+
+
+def _show(found: Any) -> None:
+    from jetscale.display.laws import show_analysis
+
+    show_analysis(found)
+
+
+def _print(laws: dict[str, Any], found: Any) -> None:
+    """Print the JSON of the laws with the paired differences and every warning."""
+    from jetscale.as_json import as_json
+
+    warnings = [*laws.get("warnings", []), *found.reasons]
+    print_json(laws | {"paired": as_json(found.paired), "warnings": warnings})
 
 
 @cli.command()
 @_analysis
-@click.option("--budget", type=float, help="FLOPs of one training run, e.g. 1e13.")
+@_fitted(_ANY_LAW)
+@click.option("--budget", "flops", type=float, help="FLOPs of one training run, e.g. 1e13.")
 @click.option("--gpu-hours", type=float, help="Instead: hours of one device.")
 @click.option("--money", type=float, help="Instead: money; needs --price-gpu-hour.")
 @click.option("--rate", type=float, help="FLOPs per second. [default: as the SWEEP's runs took]")
@@ -127,6 +172,9 @@ def allocate(
     as_json: bool,
     ladder: bool,
     mixture: str | None,
+    law: str,
+    objective: str,
+    uncertainty: str | None,
     **terms: Any,
 ) -> None:
     """Spend a budget: size, data, mixture, loss.
@@ -143,76 +191,20 @@ def allocate(
         --device H100 --mfu 0.3 --ladder
     """
     from jetscale import scaling
-    from jetscale.display import laws as display_scaling
+    from jetscale.as_json import as_json as plain
+    from jetscale.display.laws import show_allocation
 
-    asked = _Terms(**terms)
-    asked.check()
+    asked = scaling.Terms(**terms)
+    options = scaling.Options(law=law, objective=objective, uncertainty=uncertainty)
     frame, _ = run_table(sweep, runs)
-    budget = asked.spent_on(frame)
-    scaling.check_question(budget, mixture, frame["mixture"])
+    budget = asked.budget(frame)
+    scaling.check_mixture(mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
-    allocation = scaling.allocate(scaling.fit(frame), budget, mixture, sizes)
+    found = scaling.allocate(scaling.fit(frame, options), budget, mixture=mixture, ladder=sizes)
     if as_json:
-        print_json(allocation.to_dict())
+        print_json(plain(found))
     else:
-        display_scaling.show_allocation(allocation)
-
-
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """What `allocate` was asked to spend, and at which speed and prices."""
-
-    budget: float | None
-    gpu_hours: float | None
-    money: float | None
-    rate: float | None
-    device: str | None
-    mfu: float | None
-    price_gpu_hour: float | None
-    price_jet: float
-
-    def check(self) -> None:
-        """Refuse options that do not go together or cannot be."""
-        from jetscale import scaling
-
-        asked = (self.budget, self.gpu_hours, self.money)
-        if sum(amount is not None for amount in asked) != 1:
-            raise click.UsageError(
-                "give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT"
-            )
-        if self.money is None and (self.price_gpu_hour is not None or self.price_jet):
-            raise click.UsageError("prices need a budget in --money")
-        if self.money is not None and self.price_gpu_hour is None:
-            raise click.UsageError("--money needs --price-gpu-hour")
-        by_device = self.device is not None
-        if (by_device != (self.mfu is not None)) or (by_device and self.rate is not None):
-            raise click.UsageError("give the speed as --rate, or as --device NAME with --mfu SHARE")
-        if self.budget is not None and (by_device or self.rate is not None):
-            raise click.UsageError(
-                "a --budget in FLOPs needs no speed: drop --rate, --device, --mfu"
-            )
-        if self.budget is not None:
-            scaling.flops_budget(self.budget)
-        if self.device is not None:
-            scaling.sustained(self.device, self.mfu or 0.0)
-
-    def spent_on(self, frame: Any) -> Any:
-        """The budget, at the speed of the runs in the frame unless one is given."""
-        from jetscale import scaling
-
-        if self.budget is not None:
-            return scaling.flops_budget(self.budget)
-        if self.rate is not None:
-            rate, source = self.rate, "given"
-        elif self.device is not None:
-            rate = scaling.sustained(self.device, self.mfu or 0.0)
-            source = f"{self.device} at {self.mfu:.0%} of its peak"
-        else:
-            rate, source = scaling.measured_rate(frame)
-        if self.gpu_hours is not None:
-            return scaling.gpu_hours_budget(self.gpu_hours, rate, source)
-        prices = (self.price_gpu_hour or 0.0, self.price_jet)
-        return scaling.money_budget(self.money or 0.0, rate, *prices, source)
+        show_allocation(found)
 
 
 @cli.command()

@@ -76,9 +76,16 @@ def simulate(
     "--format",
     "format_name",
     required=True,
-    help="jetclass, jetclass2, toptagging, quarkgluon, jetnet, aspenopenjets or omnilearned.",
+    help="jetclass, jetclass2, toptagging, quarkgluon, jetnet, aspenopenjets, omnilearned, or "
+    "arrays for own jets in Parquet, ROOT, HDF5 or npz.",
 )
 @click.option("--of", help="For omnilearned: the set the files are of, e.g. jetclass2 or top.")
+@click.option(
+    "--columns",
+    help="For arrays: what its columns are, e.g. 'px=X[0],py=X[1],pz=X[2],energy=X[3],label=y'.",
+)
+@click.option("--classes", help="For arrays: names of labels 0, 1, ..., e.g. background,signal.")
+@click.option("--corpus", help="For arrays: a name for all jets of their kind. [default: own]")
 @click.option("--role", required=True, help="pretrain, train, validation or test.")
 @click.option("--out", type=PATH, required=True, help="New shard folder.")
 @click.option(
@@ -99,6 +106,13 @@ def simulate(
     help="Non-finite, unphysical, empty or wrongly labelled jets: drop or fail.",
 )
 @click.option(
+    "--max-bad",
+    type=float,
+    default=0.01,
+    show_default=True,
+    help="Largest share of such jets in a file; one with more is a bad file.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     help="Files at the same time. [default: as many as cores and files]",
@@ -110,23 +124,30 @@ def ingest(
     role: str,
     out: Path,
     files: tuple[Path, ...],
+    columns: str | None,
+    classes: str | None,
     workers: int | None,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Turn published files into a shard folder.
+    """Turn published files, or own jets, into a shard folder.
 
     Tells what was left out and why. An interrupted call goes on when made again. Several files are
     read at the same time; RAY_ADDRESS reads them on all nodes of a cluster.
 
     \b
     Example:
+      jetscale ingest --format arrays --role train --out jets/mine --classes background,signal \\
+        --columns px=px,py=py,pz=pz,energy=E,label=is_signal mine.parquet
       jetscale ingest --format jetclass2 --role pretrain --out jets/res2p \\
         --select '200 < jet_pt < 2500' --select '20 < jet_sdmass < 500' Res2P_*.parquet
     """
     from jetscale.display.jets import show_ingest
+    from jetscale.jets.ingest.formats.own import columns_of
     from jetscale.jets.ingest.ingest import summary_of
 
+    options["columns"] = columns_of(columns) if columns else {}
+    options["classes"] = [name.strip() for name in classes.split(",")] if classes else ()
     workers = workers or min(os.cpu_count() or 1, len(files))
     manifest = _ingested(workers, format_name, role, files, out, options)
     if as_json:

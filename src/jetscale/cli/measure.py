@@ -23,6 +23,7 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
       jetscale measure sweeps/quickstart.py
     """
     from jetscale import measures
+    from jetscale.as_json import as_json as plain
     from jetscale.compute.connect import executor
     from jetscale.display.console import progress_bar
     from jetscale.display.measures import show_measures
@@ -41,7 +42,7 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     measures.draw_axes(found.axes, figure)
     measures.save_measures(found, study, home())
     if as_json:
-        print_json(found.to_dict() | {"figure": str(figure)})
+        print_json(plain(found) | {"figure": str(figure)})
         return
     show_measures(found)
     click.echo(f"figure written to {figure}")

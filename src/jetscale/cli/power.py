@@ -1,7 +1,6 @@
 """The command ``power``; parsing and printing only."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -43,16 +42,26 @@ def power(
       jetscale power sweeps/quickstart.py --like pilot.csv --shift -0.1
     """
     from jetscale import scaling
+    from jetscale.as_json import as_json as plain
+    from jetscale.cli.analysis import run_table
     from jetscale.display.console import progress_bar
     from jetscale.display.power import show_power
     from jetscale.plan.overview import power_grid
     from jetscale.scaling.power.answer import STUDIES
     from jetscale.study.load import load_study
 
-    stated = None if law is None else _law(law)
+    try:
+        stated = None if law is None else [float(number) for number in law.split(",")]
+    except ValueError as error:
+        raise click.UsageError(
+            f"--law is {law!r}, needs 5 numbers E,A,B,alpha,beta, e.g. 0.5,20,20,0.35,0.35"
+        ) from error
     study = load_study(sweep)
     grid = power_grid(study)
-    pilot = None if like is None else _pilot(like)
+    pilot = None
+    if like is not None:
+        is_sweep = like.suffix == ".py"
+        pilot = run_table(like if is_sweep else None, None if is_sweep else like)[0]
     with progress_bar() as progress:
         found = scaling.power(
             grid,
@@ -66,24 +75,6 @@ def power(
             progress=progress,
         )
     if as_json:
-        print_json({"study": study.name} | found.to_dict())
+        print_json({"study": study.name} | plain(found))
     else:
         show_power(found, study.name)
-
-
-def _pilot(like: Path) -> Any:
-    """The run table of a pilot: a CSV file, or a sweep that was run."""
-    from jetscale.cli.analysis import run_table
-
-    is_sweep = like.suffix == ".py"
-    return run_table(like if is_sweep else None, None if is_sweep else like)[0]
-
-
-def _law(text: str) -> list[float]:
-    """The numbers of ``--law``."""
-    try:
-        return [float(number) for number in text.split(",")]
-    except ValueError as error:
-        raise click.UsageError(
-            f"--law is {text!r}, needs 5 numbers E,A,B,alpha,beta, e.g. 0.5,20,20,0.35,0.35"
-        ) from error

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -61,13 +62,30 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
     return out
 
 
+def plain_table(title: str, *columns: str, left: int = 1) -> Table:
+    """Return a table of plain text whose columns are two spaces apart."""
+    out = table(escape(title), *columns, left=left)
+    out.padding = (0, 1, 0, 0)
+    return out
+
+
+def add(rows: Table, *cells: str) -> None:
+    """Add a row of plain text: brackets are intervals or names, never markup."""
+    rows.add_row(*map(Text, cells))
+
+
+def note(text: str) -> None:
+    """Print a remark in dim letters."""
+    console.print(Text(text, style="dim"))
+
+
 def show_shards(report: Report) -> None:
     """Counts per class and ranges of a verified shard folder."""
-    manifest = report.manifest
+    manifest, nouns = report.manifest, f"{report.manifest.schema.noun}s"
     console.print(
-        f"{manifest.rows} jets of {manifest.corpus}, role {manifest.role}: all hashes match"
+        f"{manifest.rows} {nouns} of {manifest.corpus}, role {manifest.role}: all hashes match"
     )
-    counts = table("Jets per class", "class", "jets")
+    counts = table(f"{nouns.capitalize()} per class", "class", nouns)
     for name, number in manifest.label_counts.items():
         counts.add_row(name, str(number))
     console.print(counts)

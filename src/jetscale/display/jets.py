@@ -19,8 +19,6 @@ def show_ingest(summary: dict[str, Any], out: str) -> None:
         console.print(dropped)
     for file in summary["skipped"]:
         console.print(Text(f"skipped {file['reason']}"), soft_wrap=True)
-    told = (
-        f"{summary['jets_kept']} of {summary['jets_read']} jets from {summary['files']} files in "
-        f"{out}; look with: jetscale inspect {out}"
-    )
-    console.print(Text(told), soft_wrap=True)
+    files = f"{summary['files']} file{'s' * (summary['files'] != 1)}"
+    told = f"{summary['jets_kept']} of {summary['jets_read']} jets from {files} in {out}"
+    console.print(Text(f"{told}; look with: jetscale inspect {out}"), soft_wrap=True)

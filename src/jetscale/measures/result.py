@@ -8,10 +8,11 @@ last table of a study lies in its results folder, where the report finds it.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jetscale.as_json import as_json
 from jetscale.store.home import Home
 from jetscale.store.local import write_json
 from jetscale.study import Study
@@ -21,28 +22,8 @@ DOWNSTREAM = "(downstream)"
 """Row of the downstream jets; no mixture can have that name."""
 
 
-class _Plain:
-    """Base of the results: plain values for JSON."""
-
-    __slots__ = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The fields as dicts, lists and numbers; ``p_value`` only where there is one."""
-        out: dict[str, Any] = _plain(self)
-        return out
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        found = {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-        return {k: v for k, v in found.items() if k != "p_value" or v is not None}
-    if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    return list(value) if isinstance(value, tuple) else value
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Value(_Plain):
+class Value:
     """An estimate with its 95% interval."""
 
     value: float
@@ -62,7 +43,7 @@ class Value(_Plain):
 
         Examples
         --------
-        >>> Value(value=0.9, low=0.7, high=1.1).within(0.0, 1.0).to_dict()
+        >>> Value(value=0.9, low=0.7, high=1.1).within(0.0, 1.0)
         {'value': 0.9, 'low': 0.7, 'high': 1.0}
         """
         return Value(
@@ -77,7 +58,7 @@ Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row(_Plain):
+class Row:
     """Everything measured on one mixture, or on the downstream jets."""
 
     diversity: Values
@@ -87,7 +68,7 @@ class Row(_Plain):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Axes(_Plain):
+class Axes:
     """Diversity and alignment of every mixture, one measure each, and how they vary together."""
 
     points: Mapping[str, Values]
@@ -105,7 +86,7 @@ class Axes(_Plain):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeasureTable(_Plain):
+class MeasureTable:
     """The measures of all mixtures of a study."""
 
     study: str
@@ -123,12 +104,12 @@ class MeasureTable(_Plain):
 def save_measures(found: MeasureTable, study: Study, home: Home) -> Path:
     """Write what was measured into the results folder of the study, and return the file."""
     path = home.study(study).measures
-    write_json(path, found.to_dict() | {"parts": _parts(study)})
+    write_json(path, as_json(found) | {"parts": _parts(study)})
     return path
 
 
 def load_measures(study: Study, home: Home) -> dict[str, Any] | None:
-    """The last table of a study as `MeasureTable.to_dict` has it, or None.
+    """The last table of a study as JSON has it, or None.
 
     The file names the parts of every mixture. Where a mixture has changed since, or one is new, the
     table is not that of this study.

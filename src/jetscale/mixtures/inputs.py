@@ -139,8 +139,13 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
     ------
     DataError
         One of them does not fit the study, or is damaged.
+    StudyError
+        A part is unknown or has nothing to tell apart.
     """
     recipe, folders = study.recipe, {}
+    parts = {
+        name: part for mixture in study.pretrained for name, part in study.parts(mixture).items()
+    }
     schema = source.schema
     needs = {
         "train": max(study.data_sizes),
@@ -161,7 +166,7 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
         schema.check_columns(manifest.columns, recipe.data.features, where)
         rows = manifest.rows
         if name != what:
-            wanted = source.part(what)
+            wanted = parts[what]
             if manifest.corpus != wanted.corpus:
                 raise DataError(
                     f"{where}: corpus is {manifest.corpus!r}, part {what!r} needs "
@@ -185,57 +190,48 @@ def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
     DataError
         A shard folder holds fewer jets than a stream takes.
     """
-    recipe = study.recipe
-    largest = max(study.data_sizes)
-    sizes = {f"train-{i}": ("train", largest) for i in range(study.subsets)}
-    sizes |= {
-        "validation": ("validation", recipe.evaluation.validation_jets),
-        "test": ("test", recipe.evaluation.test_jets),
-    }
-    classes = study.classes
-    plans = [
-        StreamPlan(
+    data, evaluation = study.recipe.data, study.recipe.evaluation
+
+    def plan(
+        name: str, order: str, rows: int, labels: tuple[str, ...], sources: dict[str, Source]
+    ) -> StreamPlan:
+        return StreamPlan(
             name=name,
-            sources={role: Source(folder=shards[role], labels=classes, weight=1.0)},
+            sources=sources,
             rows=rows,
-            labels=classes,
-            features=recipe.data.features,
-            constituents=recipe.data.constituents,
-            scale_pt=recipe.data.scale_pt,
-            seed=_order_seed(study, name),
+            labels=labels,
+            features=data.features,
+            constituents=data.constituents,
+            scale_pt=data.scale_pt,
+            seed=int(digest([data.stream_seed, order])[:8], 16),
         )
-        for name, (role, rows) in sizes.items()
-    ]
-    return plans + [_mixture_plan(study, mixture, shards) for mixture in study.pretrained]
 
-
-def _mixture_plan(study: Study, mixture: Mixture, shards: dict[str, Path]) -> StreamPlan:
-    parts = study.parts(mixture)
-    return StreamPlan(
-        name=pretraining_stream(mixture),
-        sources={
+    classes, largest = study.classes, max(study.data_sizes)
+    sizes = {f"train-{i}": ("train", largest) for i in range(study.subsets)}
+    sizes["validation"] = ("validation", evaluation.validation_jets)
+    sizes["test"] = ("test", evaluation.test_jets)
+    plans = []
+    for name, (role, rows) in sizes.items():
+        sources = {role: Source(folder=shards[role], labels=classes, weight=1.0)}
+        plans.append(plan(name, name, rows, classes, sources))
+    for mixture in study.pretrained:
+        parts = study.parts(mixture)
+        sources = {
             part: Source(
                 folder=shards[f"pretrain-{part}"], labels=parts[part].labels, weight=weight
             )
             for part, weight in mixture.parts.items()
             if f"pretrain-{part}" in shards  # a tiny weight may be less than one jet
-        },
-        rows=study.recipe.data.pretraining_pool,
-        labels=study.labels(mixture),
-        features=study.recipe.data.features,
-        constituents=study.recipe.data.constituents,
-        scale_pt=study.recipe.data.scale_pt,
-        seed=_order_seed(study, "pretrain"),
-    )
+        }
+        # one order for all mixtures: two that share a part draw the same jets of it
+        labels, rows = study.labels(mixture), data.pretraining_pool
+        plans.append(plan(pretraining_stream(mixture), "pretrain", rows, labels, sources))
+    return plans
 
 
 def pretraining_stream(mixture: Mixture) -> str:
     """Name of the stream a mixture is pretrained on."""
     return f"pretrain-{mixture.name}"
-
-
-def _order_seed(study: Study, name: str) -> int:
-    return int(digest([study.recipe.data.stream_seed, name])[:8], 16)
 
 
 def check_budgets(study: Study, streams: Mapping[str, Path]) -> None:

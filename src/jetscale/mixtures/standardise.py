@@ -87,12 +87,13 @@ def standardise(
     # a feature set of jets and of any other field begins with a constituent column
     index, offsets = _leading(table[needed[0]].combine_chunks(), constituents)
     lengths = np.diff(offsets)
-    raw = {
-        name: _gather(table[name].combine_chunks(), index)
-        if name in schema.lists
-        else np.repeat(table[name].to_numpy().astype(np.float32), lengths)
-        for name in needed[:-1]
-    }
+    raw: dict[str, Float] = {}
+    for name in needed[:-1]:
+        if name in schema.lists:  # charges and flags become numbers
+            kept = table[name].combine_chunks().values.to_numpy(zero_copy_only=False)[index]
+            raw[name] = kept.astype(np.float32, copy=False)
+        else:
+            raw[name] = np.repeat(table[name].to_numpy().astype(np.float32), lengths)
     values = np.empty((int(offsets[-1]), len(features)), np.float32)
     with np.errstate(divide="ignore", invalid="ignore"):
         if schema == JETS:
@@ -135,10 +136,3 @@ def _leading(
     if np.array_equal(kept, lengths):
         return slice(int(found[0]), int(found[-1])), offsets
     return np.arange(offsets[-1]) + np.repeat(found[:-1] - offsets[:-1], kept), offsets
-
-
-def _gather(lists: pa.ListArray, index: slice | NDArray[np.int64]) -> Float:
-    """The kept values of a column; charges and flags become numbers."""
-    values = lists.values.to_numpy(zero_copy_only=False)[index]
-    single: Float = values.astype(np.float32, copy=False)
-    return single

@@ -162,20 +162,19 @@ class Stream:
                 left -= block.rows
         return dataset_of(reads, rows, self.blocks[0].size, self.constituents if padded else None)
 
-    def verify(self) -> None:
-        """Recompute the SHA-256 of every block; raises DataError naming a damaged one."""
-        for _ in self.iter_blocks():
-            pass
-
     def _checked(self, n: int | None) -> int:
-        if n is None:
-            return self.rows
+        n = self.rows if n is None else n
         if not 0 < n <= self.rows:
             raise DataError(
                 f"stream {self.folder.name!r} has {self.rows} jets, {n} were asked for; "
                 "choose a size within the stream"
             )
         return n
+
+    def verify(self) -> None:
+        """Recompute the SHA-256 of every block; raises DataError naming a damaged one."""
+        for _ in self.iter_blocks():
+            pass
 
 
 def _checked_block(folder: Path, block: Block, n_features: int) -> Ragged:

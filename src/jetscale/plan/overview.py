@@ -9,7 +9,7 @@ from jetscale.mixtures.inputs import given_folders
 from jetscale.plan.cost import seconds
 from jetscale.plan.identity import flatten, recipe_of
 from jetscale.plan.run import Run, plan_runs
-from jetscale.scaling.power.grid import Grid, planned
+from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.study import Declared, Folders, Study
 
 
@@ -98,7 +98,7 @@ def power_grid(study: Study) -> Grid:
     once = [run for run in plan_runs(study) if run.seed == study.seeds[0]]
     trunks = [run for run in once if run.kind == "pretrain"]
     cells = [r for r in once if r.kind == "finetune" and r.mixture == study.mixtures[0]]
-    return planned(
+    return make_grid(
         params=[run.params for run in cells],
         examples=[run.examples for run in cells],
         seeds=len(study.seeds),

@@ -9,28 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import binom
-
-from jetscale.report.results import Results
-from jetscale.scaling import (
-    Allocation,
-    ConventionRow,
-    DataFactor,
-    MixtureDiagnostics,
-    PairComparison,
-    PairedMixtures,
-    StudyFit,
-)
+from jetscale.analysis import Analysis
+from jetscale.scaling import Allocation, Choice, ConventionRow, MixtureDiagnostics, StudyFit
+from jetscale.scaling.allocate import TOLD_APART
+from jetscale.scaling.comparison.claims import NOT_IDENTIFIED as NOT_IDENTIFIED
 from jetscale.scaling.diagnostics.forecast import LARGEST_MODEL
 from jetscale.scaling.diagnostics.windows import Window
 from jetscale.scaling.engine.forms import law_named
-from jetscale.scaling.estimate import CONFIDENCE
-from jetscale.words import number, short, with_interval
+from jetscale.words import counted, number, short, with_interval
 
-NOT_IDENTIFIED = "not identified at this scale"
-"""How a reader is told that the runs do not determine a number; never compared with."""
-SUSPICIOUS = 0.05
-"""A check whose outcome is less likely than this, were the law right, warns."""
 _MISSING = "not recorded with these runs"
 _OURS = {
     "schedule": "linear warm-up, then a cosine to zero at the run's own end",
@@ -49,86 +36,7 @@ class Finding:
     warns: bool = False
 
 
-def measured_sentence(results: Results) -> str:
-    """How the losses compare with those of the baseline, with no law assumed."""
-    if results.paired is None:
-        return f"Nothing is compared: {results.missing['paired']}."
-    baseline = results.paired.baseline
-    pairs = [pair for pair in results.paired.pairs if pair.baseline == baseline]
-    if not pairs:
-        return f"No mixture has runs in common with the baseline {baseline}."
-    return f"Measured against {baseline}: {'; '.join(map(_pair_clause, pairs))}."
-
-
-def _pair_clause(pair: PairedMixtures) -> str:
-    """One mixture against the baseline, and what it is worth at both ends of the data sizes."""
-    overall = pair.overall
-    clause = (
-        f"{pair.mixture} has the lower test loss in {overall.n_lower} of {overall.n_pairs} pairs "
-        f"of runs, by a mean difference of {with_interval(overall.difference)} "
-        f"over {counted(overall.n_sizes, 'model size')}"
-    )
-    worth = []
-    for row in dict.fromkeys((pair.by_examples[0], pair.by_examples[-1])):
-        if row.data_factor and says_something(row.data_factor):
-            worth.append(
-                f"{factor_text(row.data_factor)} times the data at D = {short(row.examples or 0)}"
-            )
-    return f"{clause}, worth {' and '.join(worth)}" if worth else clause
-
-
-def says_something(factor: DataFactor) -> bool:
-    """False for limits that exclude nothing of interest: at least .9 times, at most 1.2 times."""
-    value = factor.factor.value
-    return {"": True, ">": value > 1, "<": value < 1}.get(factor.bound, False)
-
-
-def limit_text(factor: DataFactor) -> str:
-    """What is written before a factor that is only known to lie on one side; else nothing."""
-    return {"": "", ">": "at least ", "<": "at most "}.get(factor.bound, "limits only: about ")
-
-
-def factor_text(factor: DataFactor) -> str:
-    """An effective-data factor in running text: with its interval, or the limit it is."""
-    value = factor.factor
-    return limit_text(factor) + (
-        number(value.value, 2) if factor.bound else with_interval(value, 2)
-    )
-
-
-def law_sentence(results: Results) -> str:
-    """What the laws say about the compute-optimal balance, or that they don't."""
-    if results.fits is None:
-        return f"No scaling law is fitted: {results.missing['fits']}."
-    if results.comparison is None:
-        clauses = []
-        for name, fitted in results.fits.mixtures.items():
-            value = fitted.frontier["params_exponent"]
-            found = f"N* ∝ C^{with_interval(value)}" if value.identified else NOT_IDENTIFIED
-            clauses.append(f"{name} {found}")
-        return f"The compute-optimal balance: {'; '.join(clauses)}."
-    # Pairs with the baseline answer the question asked; without any, all pairs do.
-    pairs = [p for p in results.comparison.pairs if results.names[0] in (p.a, p.b)]
-    pairs = pairs or list(results.comparison.pairs)
-    if not any(pair.delta_params_exponent.identified for pair in pairs):
-        reasons = [r for p in pairs for r in p.delta_params_exponent.reason.split("; ")]
-        return (
-            "Whether the mixtures differ in how the best model and data size grow with compute is "
-            f"{NOT_IDENTIFIED} ({'; '.join(dict.fromkeys(reasons))}): a difference of exponents "
-            "must not be read off these runs."
-        )
-    return f"Exponent a of the best model size N* ∝ C^a: {'; '.join(map(_verdict_clause, pairs))}."
-
-
-def _verdict_clause(pair: PairComparison) -> str:
-    delta = pair.delta_params_exponent
-    if not delta.identified:
-        return f"{pair.b} against {pair.a} {NOT_IDENTIFIED}"
-    p_value = number(pair.p_value, 2)
-    return f"{pair.b} minus {pair.a} is {with_interval(delta)}, {pair.verdict} (p = {p_value})"
-
-
-def facts(results: Results) -> str:
+def facts(results: Analysis) -> str:
     """The size of the study in one line."""
     runs = results.runs
     ends = {name: (runs[name].min(), runs[name].max()) for name in ("params", "examples")}
@@ -140,19 +48,12 @@ def facts(results: Results) -> str:
     )
 
 
-def counted(count: int, what: str) -> str:
-    """A count with its noun: ``1 seed``, ``2 seeds``."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def trust_checks(one: MixtureDiagnostics) -> Iterator[Finding]:
     """Each check of a mixture's fit; those that speak against it warn."""
     for forecast in one.forecasts:
-        # So few cells inside their prediction intervals would be this likely if the law held.
-        chance = binom.cdf(forecast.inside, len(forecast.cells), CONFIDENCE)
-        yield Finding("forecast", forecast.text, bool(forecast.reason) or chance < SUSPICIOUS)
+        yield Finding("forecast", forecast.text, forecast.suspicious)
     yield Finding("influence", one.influence.text, one.influence.flagged)
-    yield Finding("residuals", one.residuals.text, one.residuals.p_value < SUSPICIOUS)
+    yield Finding("residuals", one.residuals.text, one.residuals.suspicious)
     for name, profile in one.profiles.items():
         text = f"{name} {with_interval(profile)}"
         sides = {"below": profile.open_low, "above": profile.open_high}
@@ -181,12 +82,12 @@ def loose_frontiers(fits: StudyFit) -> list[str]:
 
 def may_choose(answers: Sequence[Allocation]) -> bool:
     """True where there is a choice of mixture and the laws behind it are identified."""
-    return all(len(answer.mixtures) > 1 and answer.best_identified for answer in answers)
+    return all(a.choice in (Choice.TOLD_APART, Choice.NOT_TOLD_APART) for a in answers)
 
 
 def choice(answers: Sequence[Allocation]) -> Finding | None:
     """Whether a mixture may be called the best at a budget; None where there is but one."""
-    if len(answers[0].mixtures) == 1:
+    if answers[0].choice is Choice.ALONE:
         return None
     if not may_choose(answers):
         loose = [n for n, found in answers[0].mixtures.items() if not found.loss.identified]
@@ -198,7 +99,7 @@ def choice(answers: Sequence[Allocation]) -> Finding | None:
     paired = "" if answers[0].paired else ", resampled independently as their cells differ"
     text = (
         "The last column is the share of bootstrap replicates in which the mixture has the lowest "
-        f"expected loss of all{paired}."
+        f"expected loss of all{paired}; a mixture is called the best from {TOLD_APART:.0%}."
     )
     return Finding("choice", text)
 
@@ -227,7 +128,7 @@ def extrapolation(flops: float, low: float, high: float) -> str:
     return ""
 
 
-def checklist(results: Results, held_fixed: Mapping[str, Any] | None) -> list[Finding]:
+def checklist(results: Analysis, held_fixed: Mapping[str, Any] | None) -> list[Finding]:
     """The items that Li et al., arXiv 2502.18969, found missing in most published fits.
 
     An item that nobody recorded warns: a reader must not take it for granted.
@@ -239,7 +140,7 @@ def checklist(results: Results, held_fixed: Mapping[str, Any] | None) -> list[Fi
     ]
 
 
-def _sizes(results: Results, ours: bool) -> Iterator[Finding]:
+def _sizes(results: Analysis, ours: bool) -> Iterator[Finding]:
     """What was fitted to which sizes; the units are known of runs of ``ours``, with a recipe."""
     runs, fits = results.runs, results.fits
     yield Finding("form", law_named(fits.options.law).formula if fits else "no law fitted")
@@ -255,7 +156,7 @@ def _sizes(results: Results, ours: bool) -> Iterator[Finding]:
     yield Finding("seeds", f"{' to '.join(map(str, counts))} per cell")
 
 
-def _training(results: Results, held_fixed: Mapping[str, Any]) -> Iterator[Finding]:
+def _training(results: Analysis, held_fixed: Mapping[str, Any]) -> Iterator[Finding]:
     """How the runs were trained, as far as the recipe says it.
 
     A value of the recipe is found by the last part of its name: ``optimiser.clip`` as ``clip``.
@@ -284,7 +185,7 @@ def _training(results: Results, held_fixed: Mapping[str, Any]) -> Iterator[Findi
         yield Finding("shared trunks", text)
 
 
-def _analysis(results: Results, fits: StudyFit) -> Iterator[Finding]:
+def _analysis(results: Analysis, fits: StudyFit) -> Iterator[Finding]:
     """How the laws were fitted and checked."""
     left_out = [f"{name}, which {why}" for name, why in fits.not_fitted.items()]
     yield Finding("runs left out of the fits", "; ".join(left_out) or "none")

@@ -8,7 +8,6 @@ from typing import Any
 
 from jetscale.report import decisions
 from jetscale.report.figures import law as figures
-from jetscale.report.results import compute_range
 from jetscale.report.values import Context, Reasons, Table, table
 from jetscale.scaling import Comparison
 from jetscale.words import number, short
@@ -21,7 +20,7 @@ def frontier(context: Context, reasons: Reasons) -> dict[str, Any]:
     """N*(C), D*(C), the exponents, and whether they differ."""
     fits, styles = context.results.fits, context.styles
     assert fits is not None
-    ends = compute_range(fits)
+    ends = fits.flops
     drawn = {
         "Best model size against compute": figures.frontier(fits, styles, "params", ends),
         "Best number of jets against compute": figures.frontier(fits, styles, "examples", ends),
@@ -92,14 +91,15 @@ def _pairs(comparison: Comparison, reasons: Reasons) -> dict[str, Any]:
                 "exponent of N*: b − a": reasons.estimate(pair.delta_params_exponent),
                 "with one floor E": reasons.estimate(shared_floor),
                 "exponent of D*: b − a": reasons.estimate(pair.delta_data_exponent),
-                "verdict": pair.verdict,
+                "verdict": pair.verdict.text,
             }
         )
         tests = {
             "one law" if len(test.shared) > _ONE_LAW else ", ".join(test.shared): test.p_value
             for test in pair.tests
         }
-        tests["labels swapped"] = pair.permutation.p_value
+        if pair.permutation is not None:
+            tests["labels swapped"] = pair.permutation.p_value
         p_values.append(names | {name: number(p, 2) for name, p in tests.items()})
         ratios.append(
             names
@@ -124,7 +124,7 @@ def budgets(context: Context, reasons: Reasons) -> dict[str, Any]:
     """Prediction and best measured cell for a row of budgets, then every warning."""
     fits, answers = context.results.fits, context.results.allocations
     assert fits is not None
-    low, high = compute_range(fits)
+    low, high = fits.flops
     rows = []
     for answer in answers:
         for name, found in answer.mixtures.items():

@@ -5,7 +5,6 @@ from typing import Any
 
 from jetscale.measures import Value
 from jetscale.measures.figure import AXES, mixture_map
-from jetscale.report.decisions import limit_text
 from jetscale.report.figures import measured as figures
 from jetscale.report.values import Cell, Context, Reasons, Table, table
 from jetscale.scaling import PairedMixtures
@@ -67,10 +66,10 @@ def _differences(title: str, pairs: Iterable[PairedMixtures], reasons: Reasons) 
         for row in (pair.overall, *pair.by_examples):
             found = row.data_factor
             if found and found.bound:  # known, but one-sided: the reason is the cell's own
-                below = f"{interval(found.factor)}; {found.factor.reason}"
-                factor = Cell(limit_text(found) + number(found.factor.value), below)
+                below = f"{interval(found)}; {found.reason}"
+                factor = Cell(found.limit + number(found.value), below)
             else:
-                factor = reasons.estimate(found.factor if found else None)
+                factor = reasons.estimate(found)
             rows.append(
                 {
                     "mixture": pair.mixture,

@@ -15,7 +15,7 @@ _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
 def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
     """The measured sentence and the one of the laws."""
     results = context.results
-    return {"sentences": (decisions.measured_sentence(results), decisions.law_sentence(results))}
+    return {"sentences": (results.measured_sentence, results.law_sentence)}
 
 
 def held_fixed(context: Context, reasons: Reasons) -> dict[str, Any]:

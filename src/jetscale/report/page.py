@@ -19,11 +19,12 @@ from markupsafe import Markup, escape
 from plotly.graph_objects import Figure
 
 from jetscale import __version__
+from jetscale.analysis import analyse
 from jetscale.report import frontier, laws, measured, method, slider
 from jetscale.report.decisions import NOT_IDENTIFIED, facts
 from jetscale.report.figures.drawing import styles
-from jetscale.report.results import analyse
 from jetscale.report.values import Context, Reasons
+from jetscale.scaling import Options
 from jetscale.store.local import atomic_path
 
 
@@ -112,7 +113,7 @@ def make_report(
     FitError
         A budget or the number of replicates is.
     """
-    results = analyse(frame, budgets, replicates)
+    results = analyse(frame, Options(replicates=replicates), budgets=budgets)
     context = Context(results, styles(results.names), held_fixed, tuple(warnings), measures)
     return Report(text=render(context, title), figures=context.figures)
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from jetscale.report.decisions import extrapolation
-from jetscale.report.results import compute_range
 from jetscale.report.values import Context, Reasons
 from jetscale.scaling import CostModel, MixtureFit, StudyFit
 from jetscale.scaling.bootstrap import not_identified
@@ -47,7 +46,7 @@ def answers(fits: StudyFit) -> dict[str, Any]:
         ``budgets`` (as text), ``flops``, ``notes`` and ``rows``: per budget and mixture the texts
         of N*, D* and loss, and the numbers of D* (null without a usable optimum).
     """
-    low, high = (math.log10(end) for end in compute_range(fits))
+    low, high = (math.log10(end) for end in fits.flops)
     first = math.floor((low - _BEYOND) * _PER_DECADE)
     last = math.ceil((high + _BEYOND) * _PER_DECADE)
     flops = 10.0 ** (np.arange(first, last + 1) / _PER_DECADE)

@@ -9,9 +9,9 @@ from typing import Any
 
 from plotly.graph_objects import Figure
 
+from jetscale.analysis import Analysis
 from jetscale.report.decisions import Finding
 from jetscale.report.figures.drawing import Style
-from jetscale.report.results import Results
 from jetscale.scaling import Estimate
 from jetscale.words import interval, number
 
@@ -83,7 +83,7 @@ class Reasons:
 class Context:
     """What every section is made from."""
 
-    results: Results
+    results: Analysis
     styles: Mapping[str, Style]
     held_fixed: Mapping[str, Any] | None
     warnings: tuple[str, ...]

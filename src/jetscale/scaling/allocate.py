@@ -5,23 +5,52 @@ for the fit and for each bootstrap replicate; intervals are those of the replica
 the expected loss if the law holds at the budget: outside the compute range of the runs that is an
 extrapolation, and the answer says by how many decades. A law whose parameters are not identified
 still answers, with intervals as wide as that implies and a warning.
+
+What may be said is decided here, once: `Allocation.choice` says whether a mixture may be called the
+best, `Allocation.best` names it or is None, `Allocation.answer` is the sentence. The sentence of
+every output, its JSON and its tables are made from these.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from jetscale.as_json import HIDDEN, json_key
 from jetscale.errors import FitError, unknown
 from jetscale.scaling import bootstrap
 from jetscale.scaling.budget import Budget, flops_budget
 from jetscale.scaling.cost import CostModel, pretraining
 from jetscale.scaling.engine.laws import Array, Optimum
-from jetscale.scaling.estimate import Estimate, percentile_interval, plain_number
-from jetscale.scaling.fitted import MixtureFit, StudyFit, two_terms
+from jetscale.scaling.estimate import CONFIDENCE, Estimate
+from jetscale.scaling.fitted import MixtureFit, StudyFit
+from jetscale.scaling.spread import seed_spread
+from jetscale.words import loss, loss_interval, short, size
+
+TOLD_APART = CONFIDENCE
+"""A mixture is called the best where it has the lowest loss in this share of the replicates."""
+FAR = 2.0
+"""Decades beyond the measured compute from which an extrapolation is called a guess."""
+_NOISE_WIDTHS = 1.96
+"""Standard errors by which two measured losses must differ to be told apart."""
+_SMALLEST = 1 + 1e-6
+"""A size of one parameter or one jet is the end of a search, no optimum."""
+
+
+class Choice(Enum):
+    """Whether a mixture may be called the best at a budget."""
+
+    ALONE = "alone"
+    """One mixture was asked about."""
+    TOLD_APART = "told_apart"
+    NOT_TOLD_APART = "not_told_apart"
+    """All laws are identified, and no mixture wins in enough replicates."""
+    NOT_IDENTIFIED = "not_identified"
+    """The runs do not determine the laws behind the choice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +62,8 @@ class MeasuredCell:
     flops: float
     loss: float
     """Mean over seeds; the lowest of many cells, so a little optimistic."""
+    runs: int
+    """Seeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,47 +81,40 @@ class MixtureAllocation:
     """Share of the budget spent on jets; 0 where they have no price."""
     jets_free: Optimum | None
     """N*, D* and L* of the same budget if jets had no price; None where they have none."""
-    best_share: float
-    """Share of the replicates in which no other mixture has a lower loss; 1 where it is alone."""
+    best_share: float | None
+    """Share of the replicates in which no other mixture has a lower loss; None for one alone."""
     replicates_undefined: int
     """Replicates without a usable optimum: a size below one or not finite."""
     measured: MeasuredCell | None
     """The measured cell of lowest loss within the budget; None where all cost more."""
     warnings: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "params": self.params.to_dict(),
-            "examples": self.examples.to_dict(),
-            "loss": self.loss.to_dict(),
-            "flops": plain_number(self.flops),
-            "jets_share": plain_number(self.jets_share),
-            "jets_free": None
-            if self.jets_free is None
-            else {name: plain_number(float(x)) for name, x in self.jets_free._asdict().items()},
-            "best_share": self.best_share,
-            "replicates_undefined": self.replicates_undefined,
-            "measured": None if self.measured is None else asdict(self.measured),
-            "warnings": list(self.warnings),
-        }
+    def advice(self, exact_size: bool) -> str:
+        """Return the run to make, in words; sizes of a ladder are exact."""
+        if min(self.params.value, self.examples.value) < _SMALLEST:
+            return "no usable optimum, less than one parameter or jet"
+        params = (short if exact_size else size)(self.params.value)
+        return (
+            f"train {params} parameters on {size(self.examples.value)} jets, "
+            f"expect loss {loss_interval(self.loss)}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """The answer for one budget."""
+    """The answer for one budget; ``print(allocation)`` says it."""
 
     budget: Budget
-    ladder: tuple[float, ...]
-    """Model sizes the answer was chosen from; empty where any size will do."""
+    ladder: tuple[float, ...] | None
+    """Model sizes the answer was chosen from; None where any size will do."""
     mixtures: Mapping[str, MixtureAllocation]
-    best: str
-    """Mixture with the lowest predicted loss."""
-    paired: bool
+    paired: bool = field(metadata=json_key("replicates_paired"))
     """True where all mixtures were run on the same cells, so that replicates are paired."""
     decades_beyond: float
     """How far the best run lies above the measured compute; below if negative, else 0."""
-    convention: str
+    noise: float = field(metadata=HIDDEN)
+    """Spread of log loss between seeds; nan where no cell repeats."""
+    convention: str = field(metadata=json_key("compute"))
     """The compute convention the budget refers to."""
     interval: str
     """How the intervals were made."""
@@ -98,6 +122,10 @@ class Allocation:
     """Mixtures left out, and why."""
     warnings: tuple[str, ...]
     """What the budget leaves out."""
+    json_also: ClassVar[tuple[str, ...]] = (
+        *("budget_flops", "best", "best_share", "best_identified", "choice", "lowest"),
+        *("measured_best", "guess", "answer"),
+    )
 
     @property
     def budget_flops(self) -> float:
@@ -105,59 +133,126 @@ class Allocation:
         return self.budget.flops
 
     @property
+    def lowest(self) -> str:
+        """Mixture with the lowest predicted loss, told apart or not."""
+        return min(self.mixtures, key=lambda name: self.mixtures[name].loss.value)
+
+    @property
+    def best_share(self) -> float | None:
+        """Share of the replicates in which `lowest` has the lowest loss; None for one alone."""
+        return self.mixtures[self.lowest].best_share
+
+    @property
     def best_identified(self) -> bool:
         """True where the laws behind the choice of mixture are all identified."""
         return all(mixture.loss.identified for mixture in self.mixtures.values())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; a mixture looked at alone has no share of wins."""
-        alone = {"best_share": None} if len(self.mixtures) == 1 else {}
-        return {
-            "budget_flops": self.budget_flops,
-            "budget": self.budget.to_dict(),
-            "ladder": list(self.ladder) or None,
-            "mixtures": {name: value.to_dict() | alone for name, value in self.mixtures.items()},
-            "best": self.best,
-            "best_share": None if alone else self.mixtures[self.best].best_share,
-            "best_identified": self.best_identified,
-            "replicates_paired": self.paired,
-            "decades_beyond": self.decades_beyond,
-            "not_fitted": dict(self.not_fitted),
-            "compute": self.convention,
-            "interval": self.interval,
-            "warnings": list(self.warnings),
-        }
+    @property
+    def choice(self) -> Choice:
+        """Whether a mixture may be called the best."""
+        if self.best_share is None:
+            return Choice.ALONE
+        if not self.best_identified:
+            return Choice.NOT_IDENTIFIED
+        return Choice.TOLD_APART if self.best_share >= TOLD_APART else Choice.NOT_TOLD_APART
+
+    @property
+    def best(self) -> str | None:
+        """The best mixture; None where it is not told apart from the others."""
+        return self.lowest if self.choice in (Choice.ALONE, Choice.TOLD_APART) else None
+
+    @property
+    def measured_best(self) -> str | None:
+        """The mixture with the lowest measured loss; None where seeds differ by as much."""
+        cells = sorted(self._measured().items(), key=lambda item: item[1].loss)
+        if len(cells) < 2:
+            return cells[0][0] if cells else None
+        (name, first), (_, second) = cells[:2]
+        error = self.noise * math.sqrt(1 / first.runs + 1 / second.runs)
+        apart = math.log(second.loss / first.loss) > _NOISE_WIDTHS * error  # False for nan
+        return name if apart else None
+
+    @property
+    def guess(self) -> bool:
+        """True where the budget lies so far outside the measured compute that a law says little."""
+        return abs(self.decades_beyond) > FAR
+
+    @property
+    def answer(self) -> str:
+        """The answer in words: the law's where it is identified, else what was measured first."""
+        found = self.mixtures[self.lowest]
+        advice = found.advice(self.ladder is not None)
+        if self.choice is Choice.NOT_TOLD_APART:
+            shown = ", ".join(f"{n} {m.best_share:.0%}" for n, m in self.mixtures.items())
+            lead = (
+                f"The mixtures are not told apart here: lowest loss in {shown} of replicates. For "
+                f"mixture {self.lowest} and {self.budget}: {advice}."
+            )
+        elif found.loss.identified and self.best:
+            lead = f"For mixture {self.best} and {self.budget}: {advice}."
+        else:
+            share = f", in {self.best_share:.0%} of replicates" if self.best_share else ""
+            lead = (
+                f"{self._measured_sentence()} Not identified at this scale: the runs do not "
+                "determine the laws; test what they predict before you spend by it. Their best "
+                f"guess is {self.lowest}{share}: {advice}."
+            )
+        if not self.decades_beyond:
+            return lead
+        side = "above" if self.decades_beyond > 0 else "below"
+        return (
+            f"{lead} This budget lies {abs(self.decades_beyond):.1f} decades {side} the measured "
+            f"compute: an extrapolation{', and at that distance a guess' if self.guess else ''}."
+        )
+
+    def __str__(self) -> str:
+        return self.answer
+
+    def _measured(self) -> dict[str, MeasuredCell]:
+        return {n: f.measured for n, f in self.mixtures.items() if f.measured is not None}
+
+    def _measured_sentence(self) -> str:
+        """Return what the budget has bought already; no mixture is named that seeds may decide."""
+        cells = self._measured()
+        if not cells:
+            return f"No run costs as little as {self.budget}."
+        name = self.measured_best
+        if name is not None:
+            cell, rank = cells[name], ", the lowest of all mixtures" if len(cells) > 1 else ""
+            return (
+                f"For mixture {name} and {self.budget}: {short(cell.params)} parameters on "
+                f"{short(cell.examples)} jets reached loss {loss(cell.loss)}, measured{rank}."
+            )
+        reached = ", ".join(
+            f"{loss(cell.loss)} ({n}: {short(cell.params)} parameters, {short(cell.examples)} jets)"
+            for n, cell in cells.items()
+        )
+        return (
+            f"Measured within {self.budget}: loss {reached}. No mixture is better by more than "
+            "seeds differ."
+        )
 
 
-def check_question(budget: float | Budget, mixture: str | None, names: Iterable[str]) -> None:
-    """Refuse what no fit can answer; worth calling before one is made.
-
-    Raises
-    ------
-    FitError
-        The budget is not a finite number above zero, or no mixture has that name.
-    """
-    _as_budget(budget)
+def check_mixture(mixture: str | None, names: Iterable[str]) -> None:
+    """Refuse a mixture no run has; worth calling before a fit is made. Raises FitError."""
     known = list(dict.fromkeys(names))
     if mixture is not None and mixture not in known:
         raise FitError(unknown("mixture", mixture, known))
 
 
-def _as_budget(budget: float | Budget) -> Budget:
-    return budget if isinstance(budget, Budget) else flops_budget(budget)
-
-
 def allocate(
     fits: StudyFit,
     budget: float | Budget,
+    *,
     mixture: str | None = None,
     ladder: Sequence[float] = (),
 ) -> Allocation:
-    """Best model size, data size and loss within a budget.
+    """Return the best model size, data size and loss within a budget.
 
     N* and D* minimise L(N, D) at C(N, D) = k N^p D = C: N*^(alpha + p beta) =
     alpha A / (p beta B) (C / k)^beta (arXiv 2203.15556, equation 4, for p = 1); where jets have a
-    price, at u C(N, D) + v D = the budget, see `jetscale.scaling.budget`.
+    price, at u C(N, D) + v D = the budget, see `jetscale.scaling.budget`. Laws with a covariate
+    answer at the value that `Law.held` gives, and the warnings say it.
 
     Parameters
     ----------
@@ -173,41 +268,44 @@ def allocate(
     Raises
     ------
     FitError
-        The budget is not a finite number above zero, the mixture has no fit, or the law is not one
-        of N and D alone.
+        The budget is not a finite number above zero, the mixture has no fit, or jets have a price
+        under a law that has no formula for it.
     """
-    two_terms(fits.options, "allocation")
-    budget, sizes = _as_budget(budget), np.array(sorted(ladder), dtype=float)
-    check_question(budget, mixture, fits.runs["mixture"])
+    budget = budget if isinstance(budget, Budget) else flops_budget(budget)
+    sizes = np.array(sorted(ladder), dtype=float)
+    check_mixture(mixture, fits.runs["mixture"])
     if mixture is not None and mixture in fits.not_fitted:
         raise FitError(f"mixture {mixture!r} was not fitted: it {fits.not_fitted[mixture]}")
     chosen = {n: f for n, f in fits.mixtures.items() if mixture in (None, n)}
-    answers = [
-        (
-            _best(budget, f.theta, fits.cost, sizes),
-            _best(budget, f.replicates.theta, fits.cost, sizes),
-            _best(replace(budget, per_example=0.0), f.theta, fits.cost, sizes)
-            if budget.per_example  # what the price of jets moves the optimum away from
-            else None,
-        )
-        for f in chosen.values()
-    ]
-    losses = [draws.loss for _, draws, _ in answers]
-    winners = np.argmin(losses, axis=0)
-    shares = [float(np.mean(winners == i)) for i in range(len(chosen))]
-    found = {
-        name: _mixture(fitted, budget, fits, answer, share)
-        for (name, fitted), answer, share in zip(chosen.items(), answers, shares, strict=True)
-    }
-    cells = [tuple(fitted.replicates.cells) for fitted in chosen.values()]
-    best = min(found, key=lambda name: found[name].loss.value)
+    of = {name: fits.runs[fits.runs["mixture"] == name] for name in chosen}
+
+    def best(name: str, theta: Array, price: float) -> Optimum:
+        paid = replace(budget, per_example=price)
+        law, held = chosen[name].law, chosen[name].law.held(of[name])
+        if len(sizes):
+            return paid.best_of(theta, fits.cost, sizes, law, **held)
+        return paid.optimum(theta, fits.cost, law, **held)
+
+    price = budget.per_example
+    draws = {name: best(name, f.replicates.theta, price) for name, f in chosen.items()}
+    winners = np.argmin([drawn.loss for drawn in draws.values()], axis=0)
+    found = {}
+    for number, (name, fitted) in enumerate(chosen.items()):
+        point = best(name, fitted.theta, price)
+        # what the price of jets moves the optimum away from
+        free = best(name, fitted.theta, 0.0) if price else None
+        share = float(np.mean(winners == number)) if len(chosen) > 1 else None
+        found[name] = _mixture(fitted, of[name], budget, fits.cost, point, draws[name], free, share)
+    lowest = min(found.values(), key=lambda one: one.loss.value)
+    low, high = fits.flops
+    beyond = max(0.0, math.log10(lowest.flops / high)) + min(0.0, math.log10(lowest.flops / low))
     return Allocation(
         budget=budget,
-        ladder=tuple(sizes.tolist()),
+        ladder=tuple(sizes.tolist()) or None,
         mixtures=found,
-        best=best,
-        paired=len(set(cells)) == 1,
-        decades_beyond=_decades_beyond(fits, found[best].flops),
+        paired=len({tuple(fitted.replicates.cells) for fitted in chosen.values()}) == 1,
+        decades_beyond=beyond,
+        noise=seed_spread(fits.runs, ["mixture", "cell"]),
         convention=fits.cost.convention,
         interval=fits.interval,
         not_fitted=fits.not_fitted,
@@ -215,90 +313,73 @@ def allocate(
     )
 
 
-def _decades_beyond(fits: StudyFit, flops: float) -> float:
-    low = min(fitted.window["flops"][0] for fitted in fits.mixtures.values())
-    high = max(fitted.window["flops"][1] for fitted in fits.mixtures.values())
-    return max(0.0, math.log10(flops / high)) + min(0.0, math.log10(flops / low))
-
-
-def _best(budget: Budget, theta: Array, cost: CostModel, sizes: Array) -> Optimum:
-    return budget.among(theta, cost, sizes) if len(sizes) else budget.optimum(theta, cost)
-
-
 def _mixture(
     fitted: MixtureFit,
+    runs: pd.DataFrame,
     budget: Budget,
-    fits: StudyFit,
-    answer: tuple[Optimum, Optimum, Optimum | None],
-    share: float,
+    cost: CostModel,
+    point: Optimum,
+    draws: Optimum,
+    free: Optimum | None,
+    share: float | None,
 ) -> MixtureAllocation:
-    cost, (point, draws, free) = fits.cost, answer
+    """Return all that is said of one mixture: the optimum of the fit and of its replicates."""
     usable = np.isfinite(draws.params) & np.isfinite(draws.examples)
-    usable &= (draws.params >= 1) & (draws.examples >= 1)
-    reason = bootstrap.not_identified(fitted.parameters)
+    usable &= (draws.params >= _SMALLEST) & (draws.examples >= _SMALLEST)
     undefined = int((~usable).sum())
+    # further parameters of a law move the optimum as E, alpha and beta do
+    reason = bootstrap.not_identified(fitted.parameters, fitted.law)
     flops = float(cost.flops(point.params, point.examples))
-    estimates = [
-        _estimate(float(value), values, fitted.n_cells, reason)
+    params, examples, expected = (
+        Estimate.of(float(value), values, fitted.n_cells, reason)
         for value, values in zip(point, draws, strict=True)
-    ]
-    return MixtureAllocation(
-        mixture=fitted.mixture,
-        params=estimates[0],
-        examples=estimates[1],
-        loss=estimates[2],
-        flops=flops,
-        jets_share=budget.per_example * float(point.examples) / budget.amount,
-        jets_free=free,
-        best_share=share,
-        replicates_undefined=undefined,
-        measured=_measured(fits.runs[fits.runs["mixture"] == fitted.mixture], budget, cost),
-        warnings=tuple(_warnings(fitted, flops, point, undefined, reason)),
     )
-
-
-def _measured(runs: pd.DataFrame, budget: Budget, cost: CostModel) -> MeasuredCell | None:
-    """The cell of lowest mean loss among those the budget pays for."""
-    params, examples = (runs[name].to_numpy(dtype=float) for name in ("params", "examples"))
-    spent = runs["flops"].to_numpy(dtype=float) if cost.measured else cost.flops(params, examples)
-    affordable = budget.spent(spent, examples) <= budget.amount
-    within = runs.assign(flops=spent).loc[affordable]
-    if within.empty:
-        return None
-    cells = within.groupby(["params", "examples"], as_index=False)[["flops", "loss"]].mean()
-    best = cells.sort_values("loss", kind="stable").iloc[0]
-    return MeasuredCell(**{name: float(best[name]) for name in MeasuredCell.__slots__})
-
-
-def _estimate(value: float, draws: Array, cells: int, reason: str) -> Estimate:
-    low, high = percentile_interval(draws, cells)
-    return Estimate(value=value, low=low, high=high, reason=reason)
-
-
-def _warnings(
-    fitted: MixtureFit, flops: float, point: Optimum, undefined: int, reason: str
-) -> list[str]:
-    sizes = {"flops": flops, "params": float(point.params), "examples": float(point.examples)}
-    beyond = [
-        f"{shown} {distance}"
-        for (name, value), shown in zip(sizes.items(), ("budget", "N*", "D*"), strict=True)
-        if (distance := _beyond(value, *fitted.window[name]))
-    ]
-    lines = [f"extrapolates: {', '.join(beyond)} the measured runs"] if beyond else []
-    if reason:
-        lines.append(f"{reason} at this scale")
+    lines = [*_beyond(fitted, flops, point), *([f"{reason} at this scale"] if reason else [])]
     if undefined:
         lines.append(
             f"{undefined} of {len(fitted.replicates.theta)} bootstrap replicates have no usable "
             "optimum (a size below one or not finite)"
         )
-    return [f"{fitted.mixture}: {line}" for line in lines]
+    if assumed := fitted.law.assumes(fitted.law.held(runs)):
+        lines.append(assumed)
+    return MixtureAllocation(
+        mixture=fitted.mixture,
+        params=params,
+        examples=examples,
+        loss=expected,
+        flops=flops,
+        jets_share=budget.per_example * float(point.examples) / budget.amount,
+        jets_free=free,
+        best_share=share,
+        replicates_undefined=undefined,
+        measured=_measured_cell(runs, budget, cost),
+        warnings=tuple(f"{fitted.mixture}: {line}" for line in lines),
+    )
 
 
-def _beyond(value: float, low: float, high: float) -> str:
-    """How far a size lies outside a measured range, in words; empty inside."""
-    if low <= value <= high:
-        return ""
-    if value > high:
-        return f"{math.log10(value / high):.2f} decades above"
-    return f"{math.log10(low / value) if value else math.inf:.2f} decades below"
+def _measured_cell(runs: pd.DataFrame, budget: Budget, cost: CostModel) -> MeasuredCell | None:
+    """Return the cell of lowest mean loss among those the budget pays for."""
+    spent = cost.of_runs(runs)
+    within = runs.assign(flops=spent).loc[budget.spent(spent, runs["examples"]) <= budget.amount]
+    if within.empty:
+        return None
+    groups = within.groupby(["params", "examples", "cell"], as_index=False)
+    cells = groups.agg(flops=("flops", "mean"), loss=("loss", "mean"), runs=("loss", "size"))
+    best = cells.sort_values("loss", kind="stable").iloc[0]
+    numbers = {name: float(best[name]) for name in ("params", "examples", "flops", "loss")}
+    return MeasuredCell(**numbers, runs=int(best["runs"]))
+
+
+def _beyond(fitted: MixtureFit, flops: float, point: Optimum) -> Iterator[str]:
+    """Yield how far the run lies outside what was measured, if it does."""
+    values = {"flops": flops, "params": float(point.params), "examples": float(point.examples)}
+    parts = []
+    for (name, value), shown in zip(values.items(), ("budget", "N*", "D*"), strict=True):
+        low, high = fitted.window[name]
+        if value > high:
+            parts.append(f"{shown} {math.log10(value / high):.2f} decades above")
+        elif value < low:
+            distance = math.log10(low / value) if value else math.inf
+            parts.append(f"{shown} {distance:.2f} decades below")
+    if parts:
+        yield f"extrapolates: {', '.join(parts)} the measured runs"

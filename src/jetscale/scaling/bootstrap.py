@@ -30,7 +30,6 @@ from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.forms import CHINCHILLA, Law
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
-from jetscale.scaling.engine.solver import Solution
 from jetscale.scaling.estimate import Estimate, percentile_interval
 
 _SHARED = "cells that share training jets count as independent"
@@ -87,7 +86,7 @@ def cell_weights(count: int, replicates: int, seed: int) -> Array:
     return rng.multinomial(count, np.full(count, 1 / count), size=replicates).astype(float)
 
 
-def kind(asked: str | None, cells: int) -> str:
+def choose_method(asked: str | None, cells: int) -> str:
     """Name of the method: the one asked for, or the one that suits the number of cells.
 
     Raises
@@ -117,21 +116,21 @@ def resample(
     """
     numbers, index = np.unique(runs["cell"].to_numpy(), return_inverse=True)
     if method == "cells":
+        # a cell drawn twice counts twice: redrawing is reweighting, and the runs stay what they are
         weights = cell_weights(len(numbers), replicates, seed)[:, index]
         fits = family.fit(weights, objective)
     elif method == "wild":
         fits = wild.draw(family, q, index, objective, replicates, seed)
     else:
         fits = components.draw(family, q, runs, method == "trunks", objective, replicates, seed)
-    return [_replicates(family, group, runs, fits) for group in range(family.count)]
-
-
-def _replicates(family: Family, group: int, runs: pd.DataFrame, fits: Solution) -> Replicates:
-    places = family.slots[group]
-    low, high = fits.low[:, places], fits.high[:, places]
-    lost = low[:, 1] | low[:, 2] | ~fits.converged
-    cells = np.unique(runs["cell"].to_numpy()[family.group == group])
-    return Replicates(family.theta(fits.q, group), low, high, lost, cells)
+    found = []
+    for group, places in enumerate(family.slots):
+        low, high = fits.low[:, places], fits.high[:, places]
+        # a term at its lower bound has vanished: such a fit says nothing about its exponent
+        lost = low[:, 1] | low[:, 2] | ~fits.converged
+        cells = np.unique(runs["cell"].to_numpy()[family.group == group])
+        found.append(Replicates(family.theta(fits.q, group), low, high, lost, cells))
+    return found
 
 
 def parameter_estimates(
@@ -153,13 +152,19 @@ def parameter_estimates(
     in_logs = {extra.name for extra in law.extras if extra.log}
     found: dict[str, Estimate] = {}
     for i, name in enumerate(law.parameters):
+        # the worst first: a bound, then an interval as wide as what is allowed, then one end at it
         ends = percentile_interval(replicates.theta[:, i], len(replicates.cells))
         reason = _at_bound(bool(low[i]), bool(high[i]), replicates.low[:, i], replicates.high[:, i])
         if name in allowed:
             span_of = [math.log(end) for end in ends] if name in in_logs else ends
             reason = reason or _spans(span_of, allowed[name])
-        if name in ("alpha", "beta"):
-            reason = reason or _reaches(ends)
+        if name in ("alpha", "beta") and not reason:
+            # at a bound a term is a constant or a step: an interval that holds it excludes little
+            lowest, highest = laws.EXPONENT_BOUNDS
+            if ends[0] <= lowest * (1 + _AT_BOUND):
+                reason = f"its interval reaches its lower bound {lowest:g}"
+            elif ends[1] >= highest - _AT_BOUND:
+                reason = f"its interval reaches its upper bound {highest:g}"
         found[name] = Estimate(value=float(theta[i]), low=ends[0], high=ends[1], reason=reason)
     for height, exponent in (("A", "alpha"), ("B", "beta"), ("k", "x"), ("k", "y")):
         if height not in found:
@@ -209,9 +214,13 @@ def exponent_estimates(
     return found
 
 
-def not_identified(parameters: Mapping[str, Estimate]) -> str:
-    """Which of E, alpha and beta are not identified, as a sentence without a stop, or empty."""
-    loose = [name for name in ("E", "alpha", "beta") if not parameters[name].identified]
+def not_identified(parameters: Mapping[str, Estimate], law: Law = CHINCHILLA) -> str:
+    """Return which of E, alpha and beta are not identified, as a clause, or an empty text.
+
+    The further parameters of ``law`` count too, but for k: it is the height of a term.
+    """
+    names = ["E", "alpha", "beta", *(extra.name for extra in law.extras if extra.name != "k")]
+    loose = [name for name in names if name in parameters and not parameters[name].identified]
     if len(loose) < 2:
         return f"{loose[0]} is not identified" if loose else ""
     return f"{', '.join(loose[:-1])} and {loose[-1]} are not identified"
@@ -225,14 +234,6 @@ def _at_bound(low: bool, high: bool, lows: NDArray[np.bool_], highs: NDArray[np.
         if point:
             parts.append(f"the fit itself ends at its {side} bound")
     return "; ".join(parts)
-
-
-def _reaches(ends: Sequence[float]) -> str:
-    """At a bound a term is a constant or a step: an interval that holds it excludes little."""
-    low, high = laws.EXPONENT_BOUNDS
-    if ends[0] <= low * (1 + _AT_BOUND):
-        return f"its interval reaches its lower bound {low:g}"
-    return f"its interval reaches its upper bound {high:g}" if ends[1] >= high - _AT_BOUND else ""
 
 
 def _spans(ends: Sequence[float], allowed: float) -> str:

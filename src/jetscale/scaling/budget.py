@@ -14,7 +14,6 @@ root.
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from numpy.typing import ArrayLike
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.law import CHINCHILLA, Law
 from jetscale.scaling.engine.laws import Array, Optimum
 
 PEAK_FLOPS = {
@@ -68,15 +68,31 @@ class Budget:
         size = np.asarray(params, dtype=float)
         return np.asarray(self.amount / (self.per_flop * cost.k * size**cost.p + self.per_example))
 
-    def optimum(self, theta: Array, cost: CostModel) -> Optimum:
-        """N*, D* and L* within the budget, one value per row of theta (..., 5)."""
-        free = laws.optimum(theta, self.flops, cost)
+    def __str__(self) -> str:
+        """Return ``budget 1e+11 FLOPs``."""
+        return f"budget {self.amount:.3g} {self.unit}"
+
+    def optimum(
+        self, theta: Array, cost: CostModel, law: Law = CHINCHILLA, **held: ArrayLike
+    ) -> Optimum:
+        """Return N*, D* and L* within the budget, one value per row of theta (..., P).
+
+        ``held`` are covariates of the law. Raises FitError where jets have a price and the law,
+        at these covariates, is not one of N and D alone.
+        """
+        plain = law.plain(theta, **held)
         if not self.per_example:
-            return free
+            return law.optimum(theta, self.flops, cost, **held)
+        if plain is None:
+            raise FitError(
+                f"the optimum of the law {law.name!r} has no formula where jets have a price: give "
+                "the budget in FLOPs or GPU-hours, or fit 'chinchilla'"
+            )
+        free = laws.optimum(plain, self.flops, cost)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            params = np.exp(self._log_params(theta, cost, np.log(free.params)))
+            params = np.exp(self._log_params(plain, cost, np.log(free.params)))
             examples = self.examples(params, cost)
-            return Optimum(params, examples, laws.loss(theta, params, examples))
+            return Optimum(params, examples, laws.loss(plain, params, examples))
 
     def _log_params(self, theta: Array, cost: CostModel, start: Array) -> Array:
         """The root of the module's equation; nan and infinite starts stay what they are."""
@@ -95,44 +111,45 @@ class Budget:
             s = np.where(np.isfinite(step), s - step, s)
         return s
 
-    def among(self, theta: Array, cost: CostModel, sizes: Array) -> Optimum:
-        """The best of some model sizes (m,), each on all the jets the budget buys for it."""
+    def best_of(
+        self,
+        theta: Array,
+        cost: CostModel,
+        sizes: Array,
+        law: Law = CHINCHILLA,
+        **held: ArrayLike,
+    ) -> Optimum:
+        """Return the best of some model sizes (m,), each on all the jets the budget buys for it."""
         examples = self.examples(sizes, cost)
-        losses = laws.loss(np.asarray(theta)[..., None, :], sizes, examples)
+        losses = law.loss(np.asarray(theta)[..., None, :], sizes, examples, **held)
         best = losses.argmin(axis=-1)
         lowest = np.take_along_axis(losses, best[..., None], axis=-1)[..., 0]
         return Optimum(sizes[best], examples[best], lowest)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "amount": self.amount,
-            "unit": self.unit,
-            "per_flop": self.per_flop,
-            "per_example": self.per_example,
-            "terms": self.terms,
-        }
-
 
 def flops_budget(amount: float) -> Budget:
-    """So many FLOPs of one training run."""
+    """Return a budget of so many FLOPs of one training run."""
     return Budget(amount=amount)
 
 
 def gpu_hours_budget(hours: float, rate: float, source: str = "") -> Budget:
-    """Hours of one device that trains at ``rate`` FLOPs per second (see `sustained`).
+    """Return a budget of hours of one device that trains at ``rate`` FLOPs per second.
 
-    ``source`` says where the rate comes from.
+    ``source`` says where the rate comes from; see `device_rate` and `measured_rate`.
     """
-    check_rate(rate)
-    per_flop = 1 / (3600 * rate)
-    return Budget(amount=hours, unit="GPU-hours", per_flop=per_flop, terms=_speed(rate, source))
+    return Budget(
+        amount=hours,
+        unit="GPU-hours",
+        per_flop=1 / _flops_per_hour(rate),
+        terms=_speed(rate, source),
+    )
 
 
-def check_rate(rate: float) -> None:
-    """Refuse a speed that is none; raises FitError."""
+def _flops_per_hour(rate: float) -> float:
+    """Return FLOPs of a device hour; raises FitError for a speed that is none."""
     if not (math.isfinite(rate) and rate > 0):
         raise FitError(f"rate is {rate} FLOP/s, needs a finite number above zero, e.g. 1e14")
+    return 3600 * rate
 
 
 def _speed(rate: float, source: str) -> str:
@@ -142,7 +159,7 @@ def _speed(rate: float, source: str) -> str:
 def money_budget(
     amount: float, rate: float, per_hour: float, per_example: float, source: str = ""
 ) -> Budget:
-    """Money, with the price of an hour of a device training at ``rate`` and that of a jet.
+    """Return a budget of money, with prices of a device hour at ``rate`` and of a jet.
 
     Raises
     ------
@@ -154,19 +171,89 @@ def money_budget(
             raise FitError(f"price per {name} is {price}, needs a number of zero or more")
     if per_hour == 0:
         raise FitError("price per GPU-hour is 0, needs more: free compute has no optimum")
-    check_rate(rate)
-    terms = f"{per_hour:g} per GPU-hour at {_speed(rate, source)}, {per_example:g} per jet"
     return Budget(
         amount=amount,
         unit="money",
-        per_flop=per_hour / (3600 * rate),
+        per_flop=per_hour / _flops_per_hour(rate),
         per_example=per_example,
-        terms=terms,
+        terms=f"{per_hour:g} per GPU-hour at {_speed(rate, source)}, {per_example:g} per jet",
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What there is to spend and at which speed and prices, as a person says it.
+
+    Give one of ``flops`` (``--budget``), ``gpu_hours`` and ``money``. Hours and money need a speed:
+    ``rate``, or ``device`` with ``mfu``, or else the speed at which the runs of the table were
+    trained. Money needs ``price_gpu_hour``.
+
+    Raises
+    ------
+    FitError
+        The values do not go together or cannot be.
+
+    Examples
+    --------
+    >>> Terms(gpu_hours=100, device="H100", mfu=0.3).budget().terms
+    '2.97e+14 FLOP/s sustained (H100 at 30% of its peak)'
+    """
+
+    flops: float | None = None
+    gpu_hours: float | None = None
+    money: float | None = None
+    rate: float | None = None
+    """Sustained FLOPs per second."""
+    device: str | None = None
+    """A key of `PEAK_FLOPS`."""
+    mfu: float | None = None
+    """Model FLOPs utilisation of the device, between 0 and 1."""
+    price_gpu_hour: float | None = None
+    price_jet: float = 0.0
+
+    def __post_init__(self) -> None:
+        amounts = [a for a in (self.flops, self.gpu_hours, self.money) if a is not None]
+        by_device = self.device is not None
+        if len(amounts) != 1:
+            raise FitError("give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT")
+        Budget(amount=amounts[0], unit=self.unit)  # refuses an amount that is none
+        if self.money is None and (self.price_gpu_hour is not None or self.price_jet):
+            raise FitError("prices need a budget in --money")
+        if self.money is not None and self.price_gpu_hour is None:
+            raise FitError("--money needs --price-gpu-hour")
+        if by_device != (self.mfu is not None) or (by_device and self.rate is not None):
+            raise FitError("give the speed as --rate, or as --device NAME with --mfu SHARE")
+        if self.flops is not None and (by_device or self.rate is not None):
+            raise FitError("a budget in FLOPs needs no speed: drop --rate, --device, --mfu")
+        if self.device is not None:
+            device_rate(self.device, self.mfu or 0.0)
+
+    @property
+    def unit(self) -> str:
+        """The unit of the amount."""
+        if self.flops is not None:
+            return "FLOPs"
+        return "money" if self.gpu_hours is None else "GPU-hours"
+
+    def budget(self, runs: pd.DataFrame | None = None) -> Budget:
+        """Return the budget; the speed is that of the ``runs`` unless one is given."""
+        if self.flops is not None:
+            return flops_budget(self.flops)
+        if self.rate is not None:
+            rate, source = self.rate, "given"
+        elif self.device is not None:
+            rate = device_rate(self.device, self.mfu or 0.0)
+            source = f"{self.device} at {self.mfu:.0%} of its peak"
+        else:
+            rate, source = measured_rate(pd.DataFrame() if runs is None else runs)
+        if self.gpu_hours is not None:
+            return gpu_hours_budget(self.gpu_hours, rate, source)
+        prices = self.price_gpu_hour or 0.0, self.price_jet
+        return money_budget(self.money or 0.0, rate, *prices, source)
+
+
 def measured_rate(runs: pd.DataFrame) -> tuple[float, str]:
-    """FLOPs per second the runs of a study were trained at, and what that is in words.
+    """Return FLOPs per second the runs of a study were trained at, and that in words.
 
     All FLOPs over all seconds, so that the largest runs weigh most; evaluation is in the seconds.
 
@@ -193,8 +280,8 @@ def measured_rate(runs: pd.DataFrame) -> tuple[float, str]:
     return rate, f"measured over {len(timed)} runs on {', '.join(devices)}"
 
 
-def sustained(device: str, mfu: float) -> float:
-    """FLOPs per second of a device at a model FLOPs utilisation between 0 and 1.
+def device_rate(device: str, mfu: float) -> float:
+    """Return FLOPs per second of a device at a model FLOPs utilisation between 0 and 1.
 
     Raises
     ------

@@ -89,7 +89,10 @@ def kinds(runs: pd.DataFrame, by_trunk: bool) -> list[Kind]:
     for key in keys:
         labels = np.empty(len(runs), dtype=np.intp)
         labels[order] = pd.factorize(_codes(key)[order])[0]
-        if not any(_same(labels, kind.labels) for kind in found):
+        # two partitions that split the runs alike cannot be told apart
+        count = labels.max() + 1
+        both = [len(np.unique(_codes([labels, kind.labels]))) for kind in found]
+        if not any(len(k.sizes) == count == n for k, n in zip(found, both, strict=True)):
             found.append(Kind(labels, np.bincount(labels).astype(float)))
     return found
 
@@ -108,24 +111,21 @@ def _trunk(runs: pd.DataFrame) -> pd.Series:
     return runs["trunk"] if "trunk" in runs else runs["seed"]
 
 
-def _same(first: NDArray[np.intp], second: NDArray[np.intp]) -> bool:
-    """True where two labellings split the runs alike."""
-    both = len(np.unique(_codes([first, second])))
-    return both == len(np.unique(first)) == len(np.unique(second))
-
-
 class Effects:
     """Effects of several kinds around a fitted law, to first order in the effects."""
 
     def __init__(self, J: Array, parts: list[Kind]) -> None:
         """Take the derivatives J (n, K) of the law and the kinds, runs first, the coarsest last."""
+        # columns of one size: the law's unknowns differ by orders of magnitude
         scale = np.linalg.norm(J, axis=0)
         J = J[:, scale > 0] / scale[scale > 0]
         self.kinds, self.spans = _nested(J, parts)
+        # an unknown moves by pull @ effects: effects of one unit act through its summed pull
         pull = np.asarray(np.linalg.pinv(J), dtype=float)
         influence = [(kind.sums(pull) ** 2).sum(axis=1) for kind in self.kinds]
         self.influence = np.stack(influence, axis=1)
         """(K, kinds) variance of each free unknown per unit variance of a kind."""
+        # E ||(1 - P) Z u||^2 = trace(Z'(1 - P) Z) per unit variance, P onto the row's span
         left = [
             [kind.sizes.sum() - (kind.sums(span.T) ** 2).sum() for kind in self.kinds]
             for span in self.spans
@@ -135,11 +135,13 @@ class Effects:
 
     def variances(self, residuals: Array) -> Array:
         """Variances (R, kinds), not negative, of residuals (R, n) of fits."""
+        # squares left outside each span, equated with their expectation
         total = (residuals**2).sum(axis=1)
         taken = [((residuals @ span) ** 2).sum(axis=1) for span in self.spans]
         squares = np.stack([total - part for part in taken], axis=1)
         found = np.linalg.solve(self.expected, squares.T).T
         scale = np.diag(self.expected)
+        # a negative variance is noise: such rows are solved again with all of them >= 0
         for row in np.flatnonzero((found < 0).any(axis=1)):
             found[row] = nnls(self.expected / scale[:, None], squares[row] / scale)[0]
         return np.asarray(found)
@@ -153,14 +155,17 @@ class Effects:
         largest = float(stats.t.ppf((1 + CONFIDENCE) / 2, 1))
         if not variances.any():
             return largest
+        # simulate residuals with these variances, and what the fit then takes out of them
         rng = np.random.default_rng(0)
         drawn = np.zeros((_SIMULATED, len(self.spans[-1])))
         for kind, variance in zip(self.kinds, variances, strict=True):
             effects = np.sqrt(variance) * rng.normal(size=(_SIMULATED, len(kind.sizes)))
             drawn += effects[:, kind.labels]
         drawn -= (drawn @ self.spans[-1]) @ self.spans[-1].T
+        # estimated over true standard error of each unknown, in every simulated data set
         found = np.sqrt(self.variances(drawn) @ self.influence.T)
         ratios = (found / np.sqrt(self.influence @ variances)).T
+        # a normal error lies within w estimated standard errors with probability 2 Phi(w ratio) - 1
         widths = np.geomspace(1, largest, _WIDTHS)
         held = 2 * ndtr(widths[:, None, None] * ratios).mean(axis=2) - 1
         return float(max(np.interp(CONFIDENCE, row, widths) for row in held.T))
@@ -169,6 +174,7 @@ class Effects:
         """Sums (R, n) of redrawn effects, made from residuals (n,)."""
         total = np.zeros((replicates, len(residuals)))
         for number, (kind, variance) in enumerate(zip(self.kinds, variances, strict=True)):
+            # means of random units, scaled to the estimated variance, with random signs
             means = kind.sums(residuals[None])[0] / kind.sizes
             size = np.sqrt((means**2).mean())
             effects = means * (np.sqrt(variance) / size if size > 0 else 0.0)
@@ -184,6 +190,8 @@ def _nested(J: Array, parts: list[Kind]) -> tuple[list[Kind], list[Array]]:
 
     That is the law, whose derivatives are J (n, K), and all coarser kinds: orthonormal (n, .) each.
     """
+    # from the coarsest kind to the finest; one that adds no direction, or leaves none for the
+    # runs, cannot be told from the law or from coarser kinds
     kept: list[Kind] = []
     taken, spans = J, [_orthonormal(J)]
     for kind in reversed(parts[1:]):

@@ -18,7 +18,7 @@ Intervals are those of the replicates of the fit; the pretraining cost is taken 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -26,11 +26,10 @@ import pandas as pd
 from jetscale.errors import FitError
 from jetscale.scaling import bootstrap
 from jetscale.scaling.cost import CostModel
-from jetscale.scaling.diagnostics.refit import held_columns
-from jetscale.scaling.diagnostics.windows import refit, why_not
+from jetscale.scaling.diagnostics.refit import refit, why_not
 from jetscale.scaling.engine import frontier
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.estimate import Estimate, percentile_interval, plain_number
+from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import MixtureFit, StudyFit
 
 SIX = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
@@ -61,29 +60,18 @@ class ConventionRow:
     """Short, for a table."""
     convention: str
     """The cost model in words."""
-    params_exponent: Estimate | None
+    params_exponent: Estimate | None = None
     """a in N* ~ C^a; None where the convention does not apply."""
-    data_exponent: Estimate | None
+    data_exponent: Estimate | None = None
     """b in D* ~ C^b."""
-    budget: float
+    budget: float = math.nan
     """Geometric middle of the measured compute, in FLOPs of this convention."""
-    params: Estimate | None
+    params: Estimate | None = None
     """N* at the budget, counted as the convention counts parameters."""
-    examples: Estimate | None
+    examples: Estimate | None = None
     """D* at the budget."""
     reason: str = ""
     """Why there are no numbers."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        plain: dict[str, Any] = {"name": self.name, "convention": self.convention}
-        if self.reason:
-            return plain | {"reason": self.reason}
-        plain["budget"] = plain_number(self.budget)
-        for name in ("params_exponent", "data_exponent", "params", "examples"):
-            found = getattr(self, name)
-            plain[name] = None if found is None else found.to_dict()
-        return plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +81,7 @@ class MixtureConventions:
     mixture: str
     rows: tuple[ConventionRow, ...]
     """The table's own convention first."""
+    json_also: ClassVar[tuple[str, ...]] = ("spread",)
 
     @property
     def spread(self) -> str:
@@ -103,10 +92,6 @@ class MixtureConventions:
         if len(found) == 1:
             return f"a = {low:.3f} ({first}); no other convention applies"
         return f"a from {low:.3f} ({first}) to {high:.3f} ({last}), by the convention alone"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"rows": [row.to_dict() for row in self.rows], "spread": self.spread}
 
 
 def conventions(
@@ -129,9 +114,15 @@ def conventions(
     for count in uses:
         if not (math.isfinite(count) and count > 0):
             raise FitError(f"uses is {count}, needs finite numbers above zero, e.g. 1 and 10")
-    bare = _without_embedding(fits)
+    without_embedding: StudyFit | str | None = None
+    if "params_non_embedding" in fits.runs:  # the law refitted with that count as the size
+        runs = fits.runs.assign(params=fits.runs["params_non_embedding"])
+        runs = runs.drop(columns=["flops", "params_non_embedding"], errors="ignore")
+        without_embedding = refit(fits, runs)
     return {
-        name: MixtureConventions(mixture=name, rows=tuple(_rows(fits, name, uses, bare)))
+        name: MixtureConventions(
+            mixture=name, rows=tuple(_rows(fits, name, uses, without_embedding))
+        )
         for name in fits.mixtures
     }
 
@@ -146,7 +137,13 @@ def _rows(
         text = "C = 6 x params x examples, params: all trainable parameters"
         rows.append(_downstream("6ND", text, SIX, fitted, runs.drop(columns="flops")))
     if bare is not None:
-        rows.append(_bare_row(bare, name))
+        label = "6ND without embedding"
+        text = "C = 6 x params x examples, params: without embedding, the law refitted with them"
+        if isinstance(bare, str) or name not in bare.mixtures:
+            rows.append(ConventionRow(name=label, convention=text, reason=why_not(bare, name)))
+        else:
+            mine = bare.runs[bare.runs["mixture"] == name]
+            rows.append(_downstream(label, text, bare.cost, bare.mixtures[name], mine))
     if "pretraining_flops" in fits.runs and fits.runs["pretraining_flops"].any():
         rows += [_total(fits.cost, fitted, runs, count) for count in uses]
     return rows
@@ -156,9 +153,9 @@ def _downstream(
     name: str, text: str, cost: CostModel, fitted: MixtureFit, runs: pd.DataFrame
 ) -> ConventionRow:
     """A convention in which the law's own formulas give the frontier."""
-    budget = _middle(_flops(cost, runs))
+    budget = _middle(cost.of_runs(runs))
     law, both = fitted.law, _theta(fitted)
-    best = law.optimum(both, budget, cost, **held_columns(law, runs))
+    best = law.optimum(both, budget, cost, **law.held(runs))
     slopes = law.exponents(both, cost, budget)
     return _row(name, text, cost, fitted, budget, slopes, (best.params, best.examples))
 
@@ -166,12 +163,6 @@ def _downstream(
 def _theta(fitted: MixtureFit) -> Array:
     """The fit, then its replicates, (1 + R, P)."""
     return np.concatenate([fitted.theta[None], fitted.replicates.theta])
-
-
-def _flops(cost: CostModel, runs: pd.DataFrame) -> Array:
-    if "flops" in runs:
-        return runs["flops"].to_numpy(dtype=float)
-    return cost.flops(runs["params"].to_numpy(), runs["examples"].to_numpy())
 
 
 def _middle(flops: Array) -> float:
@@ -196,8 +187,7 @@ def _row(
     reason = exponents["params_exponent"].reason
     found = []
     for values in sizes:
-        low, high = percentile_interval(values[1:], cells)
-        found.append(Estimate(value=float(values[0]), low=low, high=high, reason=reason))
+        found.append(Estimate.of(values[0], values[1:], cells, reason))
     return ConventionRow(
         name=name,
         convention=text,
@@ -207,36 +197,6 @@ def _row(
         params=found[0],
         examples=found[1],
     )
-
-
-def _none(name: str, text: str, reason: str) -> ConventionRow:
-    return ConventionRow(
-        name=name,
-        convention=text,
-        params_exponent=None,
-        data_exponent=None,
-        budget=math.nan,
-        params=None,
-        examples=None,
-        reason=reason,
-    )
-
-
-def _without_embedding(fits: StudyFit) -> StudyFit | str | None:
-    """The fit with params_non_embedding as size, why there is none, or None without the column."""
-    if "params_non_embedding" not in fits.runs:
-        return None
-    runs = fits.runs.assign(params=fits.runs["params_non_embedding"])
-    return refit(fits, runs.drop(columns=["flops", "params_non_embedding"], errors="ignore"))
-
-
-def _bare_row(bare: StudyFit | str, name: str) -> ConventionRow:
-    label = "6ND without embedding"
-    text = "C = 6 x params x examples, params: without embedding, the law refitted with them"
-    if isinstance(bare, str) or name not in bare.mixtures:
-        return _none(label, text, why_not(bare, name))
-    runs = bare.runs[bare.runs["mixture"] == name]
-    return _downstream(label, text, bare.cost, bare.mixtures[name], runs)
 
 
 def _total(cost: CostModel, fitted: MixtureFit, runs: pd.DataFrame, uses: float) -> ConventionRow:
@@ -249,13 +209,13 @@ def _total(cost: CostModel, fitted: MixtureFit, runs: pd.DataFrame, uses: float)
     found = pretraining_cost(runs)
     text = f"downstream compute and pretraining / {uses:g}"
     if isinstance(found, str):
-        return _none(label, text, found)
+        return ConventionRow(name=label, convention=text, reason=found)
     text = (
         f"{text}: C = {cost.k:.4g} x params^{cost.p:.4f} x examples + {found.m:.4g} x "
         f"params^{found.q:.4f} / {uses:g} (worst model off by {found.worst_residual:.1%})"
     )
-    budget = _middle(_flops(cost, runs) + spent / uses)
-    law, theta, columns = fitted.law, _theta(fitted), held_columns(fitted.law, runs)
+    budget = _middle(cost.of_runs(runs) + spent / uses)
+    law, theta, columns = fitted.law, _theta(fitted), fitted.law.held(runs)
     budgets = np.array([[_STEP], [1.0], [1 / _STEP]]) * budget
     params, examples = frontier.split(
         lambda n, d: law.loss(theta, n, d, **columns),

@@ -9,7 +9,7 @@ says how much that leaves out.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -36,12 +36,19 @@ class CostModel:
     """True where k and p come from a flops column."""
     both_counts: bool = False
     """True where the table tells params from params_non_embedding, so that params counts all."""
+    json_also: ClassVar[tuple[str, ...]] = ("convention",)
 
     def flops(
         self, params: NDArray[np.float64], examples: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """FLOPs of runs of these sizes."""
         return np.asarray(self.k * params**self.p * examples)
+
+    def of_runs(self, runs: pd.DataFrame) -> NDArray[np.float64]:
+        """Return the FLOPs (n,) of the rows of a clean table: as stated, else by this model."""
+        if "flops" in runs:
+            return runs["flops"].to_numpy(dtype=float)
+        return self.flops(runs["params"].to_numpy(), runs["examples"].to_numpy())
 
     @property
     def convention(self) -> str:
@@ -64,15 +71,6 @@ class CostModel:
             f"compute: the flops column is off C = k N^p D by up to {self.worst_residual:.0%}; "
             "the frontier uses that model and inherits the error"
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "convention": self.convention,
-            "k": self.k,
-            "p": self.p,
-            "worst_residual": self.worst_residual,
-        }
 
 
 def cost_model(runs: pd.DataFrame) -> CostModel:

@@ -9,11 +9,13 @@ percentiles to mean anything.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from jetscale.words import starred
 
 CONFIDENCE = 0.95
 
@@ -27,24 +29,24 @@ class Estimate:
     high: float
     reason: str = ""
     """Why the data do not determine the value; empty where they do."""
+    json_also: ClassVar[tuple[str, ...]] = ("identified",)
+
+    @classmethod
+    def of(
+        cls, value: float, draws: NDArray[np.float64], cells: int, reason: str = ""
+    ) -> "Estimate":
+        """Return a value with the percentile interval of its replicates (R,)."""
+        low, high = percentile_interval(draws, cells)
+        return cls(value=float(value), low=low, high=high, reason=reason)
 
     @property
     def identified(self) -> bool:
         """False where the runs do not determine the value."""
         return not self.reason
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; JSON has no infinity, so such ends become null."""
-        plain: dict[str, Any] = {
-            name: plain_number(getattr(self, name)) for name in ("value", "low", "high")
-        }
-        plain["identified"] = self.identified
-        return plain if self.identified else plain | {"reason": self.reason}
-
-
-def plain_number(value: float) -> float | None:
-    """The number, or None for what JSON cannot hold."""
-    return float(value) if math.isfinite(value) else None
+    def __str__(self) -> str:
+        """Return ``0.34 [0.31, 0.37]``, with a star where the runs do not determine the value."""
+        return starred(self)
 
 
 def expanded_level(n: int) -> float:
@@ -62,10 +64,11 @@ def expanded_level(n: int) -> float:
 
 
 def widening(wanted: float, n: int) -> float:
-    """Factor on redrawn errors for intervals of ``wanted`` standard errors either side.
+    """Scale for redrawn errors that makes an interval ``wanted`` standard errors wide each side.
 
-    `percentile_interval` is told the number of cells n alone and widens by that; what is wanted
-    beyond, such as Student's quantile for the degrees of freedom left, the replicates do.
+    `percentile_interval(..., n)` reads the interval off the replicates and widens it for n cells
+    only. Anything beyond that, such as a larger Student quantile, must already be in the
+    replicates. This factor puts it there.
     """
     return float(wanted / -stats.norm.ppf(expanded_level(max(2, n))))
 
@@ -81,14 +84,14 @@ def percentile_interval(values: NDArray[np.float64], n: int) -> tuple[float, flo
     if not len(ordered):
         return math.nan, math.nan
     place = max(0.0, expanded_level(n) * (len(ordered) + 1) - 1)
-    return _at(ordered, place), _at(ordered, len(ordered) - 1 - place)
-
-
-def _at(ordered: NDArray[np.float64], place: float) -> float:
-    """Value at a place between two ranks counted from 0."""
-    first, share = int(place), place % 1
-    low, high = ordered[first], ordered[min(first + 1, len(ordered) - 1)]
-    return float(low if low == high or share == 0 else (1 - share) * low + share * high)
+    ends = []
+    for at in (place, len(ordered) - 1 - place):
+        first, share = int(at), at % 1
+        low, high = ordered[first], ordered[min(first + 1, len(ordered) - 1)]
+        # equal neighbours are returned as they are: 0 * inf would make an infinite end undefined
+        between = (1 - share) * low + share * high if low != high and share else low
+        ends.append(float(between))
+    return ends[0], ends[1]
 
 
 def student_interval(values: NDArray[np.float64]) -> Estimate:

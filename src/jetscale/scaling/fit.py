@@ -10,8 +10,9 @@ A mixture with too few cells is left out with the reason, and the others are sti
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -21,40 +22,38 @@ from jetscale.scaling import bootstrap
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.components import share_trunks, too_few
 from jetscale.scaling.cost import CostModel, cost_model, pretraining
-from jetscale.scaling.covariates import check_scratch, lacking
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
 from jetscale.scaling.engine.logs import Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution, slope
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.fitted import MixtureFit as MixtureFit
-from jetscale.scaling.fitted import Options as Options
-from jetscale.scaling.fitted import StudyFit as StudyFit
+from jetscale.scaling.fitted import (
+    CUSTOMARY_DELTA,
+    Exponents,
+    MixtureFit,
+    Options,
+    Settings,
+    StudyFit,
+)
 from jetscale.scaling.spread import seed_spread
 from jetscale.scaling.table import validate
 
-CUSTOMARY_DELTA = 1e-3
 _NOISE_WIDTHS = 2.5
 _SAME_OPTIMUM = 1e-6
 _SIZES_NEEDED = 3
 _PRECISE = 1e-13
 """Relative precision of the point fit."""
-_REPLICATES_NEEDED = 50
 _FEW_FREEDOM = 3
+_REPEATED = (
+    "some runs repeat examples (unique_examples below examples), which this law takes for distinct "
+    "ones: fit the law 'repetition'"
+)
 _DEFAULT = Options()
 
 
 def fit(
-    frame: pd.DataFrame,
-    replicates: int = 1000,
-    seed: int = 0,
-    delta: float | None = None,
-    *,
-    law: str = CHINCHILLA.name,
-    objective: str = "huber",
-    uncertainty: str | None = None,
-    shared: Sequence[str] = (),
+    frame: pd.DataFrame, options: Options | None = None, **settings: Unpack[Settings]
 ) -> StudyFit:
     """Fit a law and the compute-optimal frontier to every mixture of a run table.
 
@@ -66,22 +65,9 @@ def fit(
     Parameters
     ----------
     frame
-        A run table, see `table.validate`; some laws need a column of `covariates` too.
-    replicates
-        Bootstrap replicates per mixture, at least 50.
-    seed
-        Seed of the bootstrap.
-    delta
-        Huber width in log loss; by default chosen from the spread between seeds.
-    law
-        One of `forms.LAWS`: chinchilla, no-floor, repetition, transfer, pretraining.
-    objective
-        huber, squares or absolute, see `objective`.
-    uncertainty
-        components, trunks, cells or wild, see `bootstrap.METHODS`; by default what suits the table.
-    shared
-        Parameters all mixtures have in common: some of E, alpha and beta, or all; then the
-        mixtures are fitted together.
+        A run table, see `table.validate`; some laws need a covariate too.
+    options
+        What to fit and how; ``settings`` are fields of `Options` and override it.
 
     Raises
     ------
@@ -89,78 +75,53 @@ def fit(
         The table is unusable.
     FitError
         No mixture has enough cells, or an option cannot be used.
+
+    Examples
+    --------
+    ``fit(runs, law="no-floor", replicates=200)["qcd"]["alpha"]``
     """
-    options = Options(law=law, objective=objective, uncertainty=uncertainty, shared=tuple(shared))
-    if replicates < _REPLICATES_NEEDED:
-        raise FitError(f"replicates is {replicates}, needs at least {_REPLICATES_NEEDED}")
-    if delta is not None and not (math.isfinite(delta) and delta > 0):
-        raise FitError(f"delta is {delta}, needs a finite number above zero, e.g. 1e-3")
-    check_options(options)
-    form = law_named(law)
+    options = replace(options or _DEFAULT, **settings)
+    law = law_named(options.law)
     runs = validate(frame)
-    options = _for_trunks(options, runs)
-    chosen, not_fitted = _fittable(runs, form)
-    check_scratch(runs, form)
+    if options.uncertainty is None and share_trunks(runs):
+        # one method for all mixtures, those from scratch too, keeps their draws paired
+        options = replace(options, uncertainty="trunks")
+    groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
+    flat = "has the same loss in every run: check the loss column"
+    lacks = {
+        name: shortage(part, law) or (flat if part["loss"].nunique() == 1 else "")
+        for name, part in groups.items()
+    }
+    not_fitted = {name: why for name, why in lacks.items() if why}
+    chosen = {name: part for name, part in groups.items() if name not in not_fitted}
+    if not chosen:
+        raise FitError("; ".join(f"mixture {name!r} {why}" for name, why in not_fitted.items()))
+    law.check_study(runs)
     cost = cost_model(runs)
-    width = huber_width(runs) if delta is None else delta
-    batches = [chosen] if check_shared(form, shared) else [{n: p} for n, p in chosen.items()]
+    delta = huber_width(runs) if options.delta is None else options.delta
+    batches = [chosen] if check_shared(law, options.shared) else [{n: p} for n, p in chosen.items()]
     fitted: dict[str, MixtureFit] = {}
     for batch in batches:
-        fitted |= fit_together(batch, cost, width, replicates, seed, options)
+        fitted |= fit_together(batch, cost, delta, options)
     warnings = [f"{name}: not fitted: {why}" for name, why in not_fitted.items()]
     warnings += [cost.warning] if cost.warning else []
+    if "unique_examples" in runs and "unique_examples" not in law.columns:
+        repeated = (runs["unique_examples"] < runs["examples"]).any()
+        warnings += [_REPEATED] if repeated else []
     return StudyFit(
         mixtures=fitted,
         not_fitted=not_fitted,
         cost=cost,
-        delta=width,
-        replicates=replicates,
-        seed=seed,
+        delta=delta,
         warnings=(*warnings, *pretraining(runs).values()),
         runs=runs,
         options=options,
     )
 
 
-def _fittable(runs: pd.DataFrame, law: Law) -> tuple[dict[str, pd.DataFrame], dict[str, str]]:
-    """Runs of the mixtures that can be fitted, and why others cannot; raises FitError for none."""
-    groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
-    lacks = {name: shortage(part, law) or _flat(part) for name, part in groups.items()}
-    not_fitted = {name: why for name, why in lacks.items() if why}
-    chosen = {name: part for name, part in groups.items() if name not in not_fitted}
-    if not chosen:
-        raise FitError("; ".join(f"mixture {name!r} {why}" for name, why in not_fitted.items()))
-    return chosen, not_fitted
-
-
-def _flat(runs: pd.DataFrame) -> str:
-    """What is wrong with losses that never change, or an empty string."""
-    same = runs["loss"].nunique() == 1
-    return "has the same loss in every run: check the loss column" if same else ""
-
-
-def _for_trunks(options: Options, runs: pd.DataFrame) -> Options:
-    """Options with trunks as the default of all mixtures, to keep their draws paired."""
-    shared = options.uncertainty is None and share_trunks(runs)
-    return replace(options, uncertainty="trunks") if shared else options
-
-
-def check_options(options: Options) -> None:
-    """Refuse options no table can be fitted with.
-
-    Raises
-    ------
-    FitError
-        A name is unknown, or parameters are shared that the law does not let share.
-    """
-    check_shared(law_named(options.law), options.shared)
-    Objective(options.objective, CUSTOMARY_DELTA)
-    bootstrap.kind(options.uncertainty, cells=0)
-
-
 def shortage(runs: pd.DataFrame, law: Law = CHINCHILLA) -> str:
-    """What the runs of a mixture lack for a fit, or an empty string."""
-    if missing := lacking(runs, law):
+    """Return what the runs of a mixture lack for a fit, or an empty text."""
+    if missing := law.check(runs):
         return missing
     for column in ("params", "examples"):
         count = runs[column].nunique()
@@ -179,41 +140,19 @@ def huber_width(runs: pd.DataFrame) -> float:
     return CUSTOMARY_DELTA if math.isnan(spread) else max(CUSTOMARY_DELTA, _NOISE_WIDTHS * spread)
 
 
-def centred(runs: pd.DataFrame, law: Law = CHINCHILLA) -> Centred:
-    """The runs in centred logs, with the covariates of a law."""
-    return Centred.from_runs(runs, law.columns)
-
-
-def fit_mixture(
-    name: str,
-    runs: pd.DataFrame,
-    cost: CostModel,
-    delta: float,
-    replicates: int,
-    seed: int,
-    options: Options = _DEFAULT,
-) -> MixtureFit:
-    """Point fit and bootstrap of one mixture with enough cells."""
-    return fit_together({name: runs}, cost, delta, replicates, seed, options)[name]
-
-
 def fit_together(
-    groups: Mapping[str, pd.DataFrame],
-    cost: CostModel,
-    delta: float,
-    replicates: int,
-    seed: int,
-    options: Options = _DEFAULT,
+    groups: Mapping[str, pd.DataFrame], cost: CostModel, delta: float, options: Options
 ) -> dict[str, MixtureFit]:
-    """Point fit and bootstrap of mixtures that share what ``options`` says, or of a single one."""
+    """Fit mixtures that share what ``options`` says, or a single one, with its replicates."""
     law, objective = law_named(options.law), Objective(options.objective, delta)
     runs = pd.concat(groups.values(), ignore_index=True)
     group = np.repeat(np.arange(len(groups)), [len(part) for part in groups.values()])
-    family = Family(law, centred(runs, law), group, check_shared(law, options.shared))
+    logs = Centred.from_runs(runs, law.columns)
+    family = Family(law, logs, group, check_shared(law, options.shared))
     ends = point_fit(family, objective)
     q = ends.q[[int(ends.objective.argmin())]]
-    method = bootstrap.kind(options.uncertainty, runs["cell"].nunique())
-    draws = bootstrap.resample(family, q, runs, objective, replicates, seed, method)
+    method = bootstrap.choose_method(options.uncertainty, runs["cell"].nunique())
+    draws = bootstrap.resample(family, q, runs, objective, options.replicates, options.seed, method)
     return {
         name: _describe(name, part, cost, objective, family, number, ends, draws[number], method)
         for number, (name, part) in enumerate(groups.items())
@@ -238,24 +177,29 @@ def _describe(
     draws: Replicates,
     method: str,
 ) -> MixtureFit:
-    """All that is said about one mixture of a fit."""
+    """Return all that is said about one mixture of a fit."""
+    # the best of the optima reached, in the mixture's own parameters
     best, places = int(ends.objective.argmin()), family.slots[group]
     theta = family.theta(ends.q[best], group)
     low, high = ends.low[best], ends.high[best]
-    named = CHINCHILLA if family.untouched(group) else family.law
+    named = family.law if family.applies(group) else CHINCHILLA
     parameters = bootstrap.parameter_estimates(
         theta, low[places], high[places], draws, float(runs["loss"].min()), named
     )
     pull, condition = _at_optimum(family, ends, best, objective)
     parameters = bootstrap.open_directions(parameters, named, condition)
-    window = _window(runs, cost)
+    sizes = runs["params"].to_numpy(), runs["examples"].to_numpy()
+    shown = {name: runs[name].to_numpy() for name in ("params", "examples", "loss")}
+    shown["flops"] = cost.of_runs(runs)
+    window = {n: (float(values.min()), float(values.max())) for n, values in shown.items()}
     middle = math.sqrt(window["flops"][0] * window["flops"][1])
+    # exponents are local slopes for some laws: they are taken at the middle of the compute
     slopes = [family.law.exponents(t, cost, middle) for t in (theta, draws.theta)]
     cells = len(draws.cells)
     frontier = bootstrap.exponent_estimates(slopes[0], slopes[1], cells, parameters, cost)
+    # how many starts found this optimum: few means that others were missed, or that it is flat
     near = ends.objective <= ends.objective[best] * (1 + _SAME_OPTIMUM) + 1e-15
     columns = {column: runs[column].to_numpy() for column in family.law.columns}
-    sizes = runs["params"].to_numpy(), runs["examples"].to_numpy()
     residuals = runs["loss"].to_numpy() / family.law.loss(theta, *sizes, **columns) - 1
     held = (low | high)[places]
     return MixtureFit(
@@ -266,7 +210,7 @@ def _describe(
         objective_value=objective.value(float(ends.objective[best]), len(family.runs.x)),
         delta=objective.delta,
         parameters=parameters,
-        frontier=frontier,
+        frontier=Exponents(frontier),
         starts=family.law.starts,
         starts_polished=len(ends.q),
         starts_at_optimum=int(near.sum()),
@@ -300,13 +244,6 @@ def _at_optimum(
     norms = np.linalg.norm(J, axis=0)
     condition = float(np.linalg.cond(J / np.where(norms > 0, norms, 1.0))) if J.size else 1.0
     return float(np.abs(pull[free]).max(initial=0.0)), condition
-
-
-def _window(runs: pd.DataFrame, cost: CostModel) -> dict[str, tuple[float, float]]:
-    sizes = runs["params"].to_numpy(), runs["examples"].to_numpy()
-    flops = runs["flops"] if "flops" in runs else pd.Series(cost.flops(*sizes))
-    columns = {name: runs[name] for name in ("params", "examples", "loss")} | {"flops": flops}
-    return {name: (float(values.min()), float(values.max())) for name, values in columns.items()}
 
 
 def _rough(name: str, runs: pd.DataFrame, law: Law, method: str) -> list[str]:

@@ -1,37 +1,105 @@
-"""What a fit returns: the law of each mixture with all that qualifies it."""
+"""What is fitted and how (`Options`), and what comes of it: the law of each mixture."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, TypedDict
 
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from jetscale.errors import FitError
+from jetscale.as_json import HIDDEN, json_key
+from jetscale.errors import FitError, unknown
 from jetscale.scaling import bootstrap
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine.family import check_shared
 from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
 from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate
+
+FEWEST_REPLICATES = 50
+CUSTOMARY_DELTA = 1e-3
+_SHORT = {"a": "params_exponent", "b": "data_exponent"}
+"""The names that tables print for the exponents of the frontier."""
+
+
+class Settings(TypedDict, total=False):
+    """The fields of `Options` as keyword arguments."""
+
+    law: str
+    objective: str
+    uncertainty: str | None
+    shared: tuple[str, ...]
+    replicates: int
+    seed: int
+    delta: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What to fit and how; the names that every output repeats."""
+    """What to fit and how; checked on the way in, so a value of this type can be used.
+
+    Raises
+    ------
+    FitError
+        A name is unknown, parameters are shared that the law does not let share, or a number
+        cannot be used.
+    """
 
     law: str = CHINCHILLA.name
-    """One of `forms.LAWS`."""
+    """One of `forms.LAWS`: chinchilla, no-floor, repetition, transfer, pretraining."""
     objective: str = "huber"
-    """One of `objective.NAMES`."""
+    """One of `objective.NAMES`: huber, squares, absolute."""
     uncertainty: str | None = None
-    """One of `bootstrap.METHODS`; by default the one that suits the table."""
+    """One of `bootstrap.METHODS`: components, trunks, cells, wild; None: what suits the table."""
     shared: tuple[str, ...] = ()
-    """Parameters all mixtures have in common, beside those the law itself shares."""
+    """Parameters all mixtures have in common, beside those the law itself shares: some of E, alpha
+    and beta, or all. Mixtures that share any are fitted together."""
+    replicates: int = 1000
+    """Bootstrap replicates per mixture, at least 50."""
+    seed: int = 0
+    """Seed of the bootstrap."""
+    delta: float | None = None
+    """Huber width in log loss; None: chosen from the spread between seeds."""
+
+    def __post_init__(self) -> None:
+        if self.replicates < FEWEST_REPLICATES:
+            raise FitError(f"replicates is {self.replicates}, needs at least {FEWEST_REPLICATES}")
+        if self.delta is not None and not (math.isfinite(self.delta) and self.delta > 0):
+            raise FitError(f"delta is {self.delta}, needs a finite number above zero, e.g. 1e-3")
+        check_shared(law_named(self.law), self.shared)
+        Objective(self.objective, CUSTOMARY_DELTA)
+        bootstrap.choose_method(self.uncertainty, cells=0)
+
+    def check_comparable(self) -> None:
+        """Refuse laws that two mixtures cannot be compared under; raises FitError."""
+        law = law_named(self.law)
+        if not law.comparable:
+            further = ", ".join(extra.name for extra in law.extras)
+            raise FitError(
+                f"a comparison needs a law of params and examples alone: under {self.law!r} "
+                f"mixtures of equal exponents can still differ in {further}; compare with "
+                f"{CHINCHILLA.name!r} or 'no-floor', or compare the parameters that `fit` prints"
+            )
+
+
+class Exponents(dict[str, Estimate]):
+    """The exponents of a frontier by name; ``a`` and ``b``, as tables print them, work too."""
+
+    def __missing__(self, name: str) -> Estimate:
+        if name not in _SHORT:
+            raise KeyError(unknown("exponent", name, (*self, *_SHORT)))
+        return self[_SHORT[name]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureFit:
-    """The law of one mixture, its frontier and how they were obtained."""
+    """The law of one mixture, its frontier and how they were obtained.
+
+    ``fitted["alpha"]`` is a parameter, ``fitted["a"]`` an exponent of the frontier.
+    """
 
     mixture: str
     n_runs: int
@@ -44,7 +112,7 @@ class MixtureFit:
     parameters: Mapping[str, Estimate]
     """E, A, B, alpha, beta, and what else the law has."""
     frontier: Mapping[str, Estimate]
-    """params_exponent and data_exponent."""
+    """params_exponent (a in N* ~ C^a) and data_exponent (b in D* ~ C^b)."""
     starts: int
     """Grid points tried."""
     starts_polished: int
@@ -65,49 +133,73 @@ class MixtureFit:
     window: Mapping[str, tuple[float, float]]
     """Smallest and largest params, examples, loss and flops of the runs."""
     warnings: tuple[str, ...]
-    theta: Array = field(repr=False, compare=False)
+    theta: Array = field(repr=False, compare=False, metadata=HIDDEN)
     """(P,) fitted parameters, in the order of ``law.parameters``."""
-    replicates: Replicates = field(repr=False, compare=False)
-    law: Law = field(default=CHINCHILLA, repr=False)
+    replicates: Replicates = field(repr=False, compare=False, metadata=HIDDEN)
+    law: Law = CHINCHILLA
     uncertainty: str = "cells"
     """How the intervals were made, one of `bootstrap.METHODS`."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        plain = {
-            name: getattr(self, name)
-            for name in self.__slots__
-            if name not in ("mixture", "theta", "replicates", "parameters", "frontier", "law")
-        }
-        estimates = {
-            "parameters": {name: value.to_dict() for name, value in self.parameters.items()},
-            "frontier": {name: value.to_dict() for name, value in self.frontier.items()},
-        }
-        lists = {
-            "law": self.law.name,
-            "window": {name: list(ends) for name, ends in self.window.items()},
-            "at_bounds": list(self.at_bounds),
-            "warnings": list(self.warnings),
-        }
-        return plain | estimates | lists
+    def __getitem__(self, name: str) -> Estimate:
+        """Return a parameter or an exponent; raises KeyError with the nearest name."""
+        if name in self.parameters:
+            return self.parameters[name]
+        if name not in (*self.frontier, *_SHORT):
+            raise KeyError(unknown("parameter", name, (*self.parameters, *self.frontier, *_SHORT)))
+        return self.frontier[_SHORT.get(name, name)]
+
+    def predict(self, params: ArrayLike, examples: ArrayLike, **covariates: ArrayLike) -> Array:
+        """Return the loss the law expects at these sizes, which broadcast with each other."""
+        return self.law.loss(self.theta, params, examples, **covariates)
+
+    @property
+    def flops(self) -> tuple[float, float]:
+        """Smallest and largest measured compute."""
+        return self.window["flops"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyFit:
-    """The laws of all mixtures of a run table."""
+    """The laws of all mixtures of a run table; ``laws["qcd"]`` is that of one mixture."""
 
     mixtures: Mapping[str, MixtureFit]
     not_fitted: Mapping[str, str]
     """Mixtures left out, and why."""
-    cost: CostModel
+    cost: CostModel = field(metadata=json_key("compute"))
     delta: float
-    replicates: int
-    seed: int
     warnings: tuple[str, ...]
-    runs: pd.DataFrame = field(repr=False, compare=False)
+    runs: pd.DataFrame = field(repr=False, compare=False, metadata=HIDDEN)
     """The checked run table."""
-    options: Options = field(default_factory=Options)
+    options: Options = field(default_factory=Options, metadata=HIDDEN)
     """What was fitted and how."""
+    json_also: ClassVar[tuple[str, ...]] = (
+        *("law", "shared", "objective", "interval", "replicates", "seed"),
+    )
+
+    @property
+    def law(self) -> str:
+        """The formula that was fitted."""
+        return law_named(self.options.law).formula
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Parameters all mixtures were asked to have in common."""
+        return self.options.shared
+
+    @property
+    def objective(self) -> str:
+        """The name of what was minimised."""
+        return self.options.objective
+
+    @property
+    def replicates(self) -> int:
+        """Bootstrap replicates per mixture."""
+        return self.options.replicates
+
+    @property
+    def seed(self) -> int:
+        """Seed of the bootstrap."""
+        return self.options.seed
 
     @property
     def interval(self) -> str:
@@ -115,32 +207,47 @@ class StudyFit:
         kinds = dict.fromkeys(fitted.uncertainty for fitted in self.mixtures.values())
         return "; ".join(bootstrap.METHODS[name] for name in kinds)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "mixtures": {name: fitted.to_dict() for name, fitted in self.mixtures.items()},
-            "not_fitted": dict(self.not_fitted),
-            "law": law_named(self.options.law).formula,
-            "shared": list(self.options.shared),
-            "objective": self.options.objective,
-            "compute": self.cost.to_dict(),
-            "interval": self.interval,
-            "replicates": self.replicates,
-            "seed": self.seed,
-            "warnings": list(self.warnings),
-        }
+    @property
+    def flops(self) -> tuple[float, float]:
+        """Smallest and largest measured compute of the fitted mixtures."""
+        ends = [fitted.flops for fitted in self.mixtures.values()]
+        return min(low for low, _ in ends), max(high for _, high in ends)
 
+    @property
+    def middle(self) -> float:
+        """Geometric middle of the measured compute."""
+        return math.sqrt(self.flops[0] * self.flops[1])
 
-def two_terms(options: Options, what: str) -> None:
-    """Refuse laws whose optimum depends on more than N and D.
+    def __getitem__(self, mixture: str) -> MixtureFit:
+        """Return the law of a mixture; raises KeyError with the nearest name, or why it has none.
 
-    Raises
-    ------
-    FitError
-        The law is neither ``chinchilla`` nor ``no-floor``.
-    """
-    if options.law not in (CHINCHILLA.name, "no-floor"):
-        raise FitError(
-            f"{what} needs a law of params and examples alone, not {options.law!r}; fit "
-            f"{CHINCHILLA.name!r} or use the optimum of the fitted law itself"
-        )
+        Examples
+        --------
+        ``laws["qcd"]["alpha"].value``
+        """
+        if mixture in self.not_fitted:
+            raise KeyError(f"mixture {mixture!r} was not fitted: it {self.not_fitted[mixture]}")
+        if mixture not in self.mixtures:
+            raise KeyError(unknown("mixture", mixture, self.mixtures))
+        return self.mixtures[mixture]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per mixture and number: value, low, high, identified, reason."""
+        rows: dict[tuple[str, str], dict[str, Any]] = {}
+        for name, fitted in self.mixtures.items():
+            for key, e in {**fitted.parameters, **fitted.frontier}.items():
+                rows[name, key] = {"value": e.value, "low": e.low, "high": e.high}
+                rows[name, key] |= {"identified": e.identified, "reason": e.reason}
+        frame = pd.DataFrame.from_dict(rows, orient="index")
+        return frame.rename_axis(["mixture", "number"])
+
+    def __str__(self) -> str:
+        """Return a line per mixture: the exponents of its frontier."""
+        lines = [f"{self.law}; frontier N* ~ C^a, D* ~ C^b (* not identified)"]
+        lines += [f"{name}: a {f['a']}, b {f['b']}" for name, f in self.mixtures.items()]
+        lines += [f"{name}: not fitted: it {why}" for name, why in self.not_fitted.items()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return the table of all numbers for a notebook."""
+        return str(self.to_frame().to_html())

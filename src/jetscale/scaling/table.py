@@ -1,14 +1,15 @@
 """The run table: one row per finished training run, the only thing the analysis reads.
 
 Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops`` and, as in the
-tables jetscale writes, ``params_non_embedding`` and ``pretraining_flops``; others are ignored. A
-table is checked once, on the way in, and every complaint is one line that names the row (data rows
-count from 1, the header and blank lines are not counted), the value and the cure. What leaves
-`validate` is clean: finite positive numbers, no run listed twice, every row with a seed and a cell
-number.
+tables jetscale writes, ``params_non_embedding``, ``pretraining_flops``, ``unique_examples``,
+``pretraining_examples`` and ``trunk``, the run whose checkpoint several rows share (blank where a
+row shares it with none); others are ignored. A table is checked once, on the way in, and every
+complaint is one line that names the row (data rows count from 1, the header and blank lines are not
+counted), the value and the cure. What leaves `validate` is clean: finite positive numbers, no run
+listed twice, every row with a seed and a cell number.
 
-A *cell* here is a point (params, examples); the runs in it differ by mixture and seed alone. Cells
-are numbered over all mixtures, so the same number means the same point in each of them.
+A *cell* is a point (mixture, params, examples); its runs differ by seed alone. Cells are numbered
+over all mixtures, so the same number means the same point (params, examples) in each of them.
 """
 
 import csv
@@ -19,10 +20,13 @@ import numpy as np
 import pandas as pd
 
 from jetscale.errors import TableError
-from jetscale.scaling.covariates import with_covariates
 
 REQUIRED = ("mixture", "params", "examples", "loss")
-_POSITIVE = ("params", "examples", "loss", "flops", "params_non_embedding")
+COVARIATES = ("unique_examples", "pretraining_examples")
+"""What else can tell two runs apart: the distinct examples a run drew its ``examples`` from, and
+the examples its model was pretrained on, 0 from scratch. Some laws need them."""
+_POSITIVE = ("params", "examples", "loss", "flops", "params_non_embedding", "unique_examples")
+_NOT_NEGATIVE = ("pretraining_flops", "pretraining_examples")
 _LARGEST_SEED = 2**53
 """Whole numbers beyond this are not exact as floats: different seeds could become one."""
 
@@ -67,35 +71,56 @@ def _frame(lines: list[list[str]]) -> pd.DataFrame:
 
 
 def validate(frame: pd.DataFrame) -> pd.DataFrame:
-    """A clean copy of a run table, with the columns ``seed`` and ``cell`` always there.
+    """Return a clean copy of a run table; the columns ``seed`` and ``cell`` are always there.
 
     Returns
     -------
     DataFrame
         ``mixture`` (str), ``params``, ``examples``, ``loss`` and, where given, ``flops``,
-        ``params_non_embedding`` and ``pretraining_flops`` (float), ``seed`` and ``cell`` (int);
-        rows in the order given. Without seeds, all are 0.
+        ``params_non_embedding``, ``pretraining_flops`` and the covariates (float), ``trunk`` (str),
+        ``seed`` and ``cell`` (int); rows in the order given. Without seeds, all are 0.
 
     Raises
     ------
     TableError
-        A column is missing, a value is not a positive finite number (``pretraining_flops`` may be
-        zero), a seed is not a whole number, a run is listed twice, or there is no row at all.
+        A column is missing, a value is not a positive finite number (``pretraining_flops`` and
+        ``pretraining_examples`` may be zero), a seed is not a whole number, a run is listed twice,
+        or there is no row at all.
     """
     _check_columns(frame)
     if frame.empty:
         raise TableError("the run table has no rows; needs at least one finished run")
     clean = pd.DataFrame({"mixture": _names(frame)})
-    for column in _POSITIVE:
+    for column in (*_POSITIVE, *_NOT_NEGATIVE):
         if column in frame:
-            clean[column] = _positive(frame, column)
-    if "pretraining_flops" in frame:
-        clean["pretraining_flops"] = _not_negative(frame, "pretraining_flops")
-    clean = with_covariates(clean, frame)
+            clean[column] = _sizes(frame, column)
+    if "trunk" in frame:  # a run without one has its own
+        names = frame["trunk"].fillna("").astype(str).tolist()
+        clean["trunk"] = [name if name.strip() else f"(row {i})" for i, name in enumerate(names, 1)]
     clean["seed"] = _seeds(frame) if "seed" in frame else 0
     _check_duplicates(clean, named="seed" in frame)
-    clean["cell"] = clean.groupby(["params", "examples"], sort=True).ngroup()
+    clean["cell"] = _cells(clean)
     return clean
+
+
+def identity(runs: pd.DataFrame) -> list[str]:
+    """Return the columns that tell one run of a clean table from another."""
+    return ["mixture", "params", "examples", *(c for c in COVARIATES if c in runs), "seed"]
+
+
+def _cells(clean: pd.DataFrame) -> pd.Series:
+    """Number the cells (n,): one for each (params, examples), the same in all mixtures.
+
+    Runs of one mixture and size that differ in a covariate are no seeds of each other: they get
+    cells of their own, the smallest covariates first, so that numbers still match where every
+    mixture has one value per size.
+    """
+    sizes, held = ["params", "examples"], [name for name in COVARIATES if name in clean]
+    if not held:
+        return clean.groupby(sizes, sort=True).ngroup()
+    values = clean.groupby(held, sort=True).ngroup()
+    place = values.groupby([clean[name] for name in ("mixture", *sizes)]).rank("dense")
+    return clean.assign(place=place).groupby([*sizes, "place"], sort=True).ngroup()
 
 
 def _check_columns(frame: pd.DataFrame) -> None:
@@ -130,20 +155,17 @@ def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
     return values
 
 
-def _positive(frame: pd.DataFrame, column: str) -> np.ndarray:
+def _sizes(frame: pd.DataFrame, column: str) -> np.ndarray:
+    """Numbers of a column that must be finite and above zero, or for some not below it."""
     values = _numbers(frame, column)
-    for row in np.flatnonzero(~(np.isfinite(values) & (values > 0))):
-        raise TableError(
-            f"row {row + 1}: {column} is {values[row]:g}, needs a finite number above zero; "
-            "leave runs that failed or diverged out of the table"
-        )
-    return values
-
-
-def _not_negative(frame: pd.DataFrame, column: str) -> np.ndarray:
-    values = _numbers(frame, column)
-    for row in np.flatnonzero(~(np.isfinite(values) & (values >= 0))):
-        raise TableError(f"row {row + 1}: {column} is {values[row]:g}, needs zero or more")
+    good = np.isfinite(values) & (values >= 0)
+    if column in _POSITIVE:
+        good &= values > 0
+    for row in np.flatnonzero(~good):
+        least = "a finite number above zero" if column in _POSITIVE else "zero or more"
+        failed = "; leave runs that failed or diverged out of the table"
+        hint = failed if column in _POSITIVE else ""
+        raise TableError(f"row {row + 1}: {column} is {values[row]:g}, needs {least}{hint}")
     return values
 
 
@@ -157,14 +179,17 @@ def _seeds(frame: pd.DataFrame) -> np.ndarray:
 
 
 def _check_duplicates(clean: pd.DataFrame, named: bool) -> None:
-    key = ["mixture", "params", "examples", "seed"]
+    key = identity(clean)
     again = np.flatnonzero(clean.duplicated(key))
     if not len(again):
         return
     row = clean.iloc[again[0]]
     first = int(np.flatnonzero((clean[key] == row[key]).all(axis=1))[0])
-    what = f"mixture {row['mixture']!r}, params {row['params']:g}, examples {row['examples']:g}"
+    sizes = ", ".join(f"{name} {row[name]:g}" for name in key[1:-1])
     cure = (
         f"seed {row['seed']}; keep one" if named else "no seed column; add one to tell them apart"
     )
-    raise TableError(f"rows {first + 1} and {again[0] + 1} are the same run: {what}, {cure}")
+    raise TableError(
+        f"rows {first + 1} and {again[0] + 1} are the same run: mixture {row['mixture']!r}, "
+        f"{sizes}, {cure}"
+    )

@@ -26,7 +26,9 @@ _SATURATED = 1e-6
 """A direction of a cluster the fit follows to this share leaves no residual to inflate."""
 
 
-def inflated(family: Family, q: Array, clusters: NDArray[np.intp], power: float = 1.0) -> Array:
+def inflate_residuals(
+    family: Family, q: Array, clusters: NDArray[np.intp], power: float = 1.0
+) -> Array:
     """(1 - H)^-power r: residuals r (n,) of the fit q (1, K) corrected cluster by cluster.
 
     Power 1 gives them as they are without the run's cluster, to first order (CR3); power 1/2 gives
@@ -62,6 +64,6 @@ def draw(
     flips = rng.choice(WEBB, size=(replicates, count))
     student = stats.t.ppf((1 + CONFIDENCE) / 2, max(1, count - family.law.free))
     factor = widening(student, count)
-    residuals = factor * inflated(family, q, clusters)
+    residuals = factor * inflate_residuals(family, q, clusters)
     targets = family.design.log_loss(q) + flips[:, clusters] * residuals
     return family.fit(np.ones_like(targets), objective, targets)

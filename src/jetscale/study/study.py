@@ -146,8 +146,8 @@ class Study:
         Raises
         ------
         StudyError
-            A part is unknown, two parts share examples, or they have one label in all and the
-            objective needs several.
+            A part is unknown, two parts share examples, or there are not two labels to tell apart
+            and the objective needs them.
         DataError
             A folder of the source is missing or damaged.
         """
@@ -161,12 +161,13 @@ class Study:
                 f"{owner}: parts {a.name!r} and {b.name!r} share {shared[:3]}",
             )
         labels = {label for part in parts.values() for label in part.labels}
-        require(
-            len(labels) != 1 or not needs_labels(self.recipe.model.objective),
-            f"{owner}: its parts {', '.join(map(repr, parts))} hold one label, "
-            f"{', '.join(map(repr, labels))}, so there is nothing to tell apart; add labels, or "
-            "choose an objective that needs none",
-        )
+        bare = [part.name for part in parts.values() if part.corpus == "unlabelled"]
+        if (bare or len(labels) == 1) and needs_labels(self.recipe.model.objective):
+            what = f"part {bare[0]!r} has no labels" if bare else f"its parts hold {labels} alone"
+            raise StudyError(
+                f"{owner}: {what}, so there is nothing to tell apart; use labelled parts with two "
+                "labels or more, or an objective that needs none"
+            )
         return parts
 
     def labels(self, mixture: Mixture) -> tuple[str, ...]:

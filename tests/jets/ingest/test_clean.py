@@ -15,16 +15,16 @@ def replaced(table, name, values, type=None):
     return table.set_column(index, name, pa.array(values, type or table[name].type))
 
 
-def faults_of(table, corpus="jetclass"):
-    return {reason: rows.tolist() for reason, rows in clean(table, corpus).faults.items()}
+def faults_of(table, n_classes=10):
+    return {reason: rows.tolist() for reason, rows in clean(table, n_classes).faults.items()}
 
 
 def test_sound_jets_come_through(make_jets):
     table = make_jets(20)
-    cleaned = clean(table, "jetclass")
+    cleaned = clean(table, 10)
     assert cleaned.table.equals(conform(table))
     assert cleaned.faults == {}
-    assert clean(table.slice(0, 0), "jetclass").table.num_rows == 0
+    assert clean(table.slice(0, 0), 10).table.num_rows == 0
 
 
 BREAKS = (
@@ -89,7 +89,7 @@ REASON = {
 @given(kinds=st.lists(st.sampled_from(BREAKS), min_size=12, max_size=12), start=st.integers(0, 11))
 def test_every_broken_jet_is_counted_under_its_reason(make_jets, kinds, start):
     table = broken(make_jets(12), kinds).slice(start)  # slices keep absolute offsets
-    cleaned = clean(table, "jetclass")
+    cleaned = clean(table, 10)
     expected: dict[str, list[int]] = {}
     for i, kind in enumerate(kinds[start:]):
         if kind != "fine":
@@ -119,7 +119,7 @@ def test_integers_may_be_stored_as_floats(make_jets):
     floats = replaced(table, "jet_label", table["jet_label"].cast(pa.float64()), pa.float64())
     charge = table["part_charge"].cast(pa.list_(pa.float32()))
     floats = replaced(floats, "part_charge", charge, charge.type)
-    assert clean(floats, "jetclass").table.equals(conform(table))
+    assert clean(floats, 10).table.equals(conform(table))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_integers_may_be_stored_as_floats(make_jets):
 )
 def test_a_table_of_another_kind(make_jets, name, values, type, message):
     with pytest.raises(DataError, match=message):
-        clean(replaced(make_jets(2), name, values, type), "jetclass")
+        clean(replaced(make_jets(2), name, values, type), 10)
 
 
 def test_counts_with_fractions_and_wide_integers(make_jets):
@@ -166,4 +166,4 @@ def test_energies_too_small_for_storage_are_zero(make_jets):
 def test_unknown_columns(make_jets):
     table = make_jets(2)
     with pytest.raises(DataError, match="unknown column 'part_pxx'"):
-        clean(table.append_column("part_pxx", table["part_px"]), "jetclass")
+        clean(table.append_column("part_pxx", table["part_px"]), 10)

@@ -8,6 +8,7 @@ import pytest
 from jetscale.errors import DataError, StorageError
 from jetscale.jets.ingest import ingest as module
 from jetscale.jets.ingest.formats import base
+from jetscale.jets.ingest.formats.files import Format
 from jetscale.jets.ingest.ingest import ingest, summary_of
 from jetscale.jets.schema import JET_COLUMNS, PART_COLUMNS
 from jetscale.jets.shards import verify
@@ -102,7 +103,7 @@ def test_unusable_jets_are_left_out_and_counted(make_jets, tmp_path, monkeypatch
         table = replaced(table, name, [[] if i == 25 else x for i, x in enumerate(lists)])
     n[25] = 0
     path = published(replaced(table, "jet_nparticles", n), tmp_path / "a.parquet")
-    manifest = ingest("jetclass2", "pretrain", [path], tmp_path / "s")
+    manifest = ingest("jetclass2", "pretrain", [path], tmp_path / "s", max_bad=1)
     assert summary_of(manifest) == {
         "files": 1,
         "jets_read": 30,
@@ -151,7 +152,8 @@ def test_bad_files_may_be_skipped_and_are_named(files, tmp_path, make_jets):
     assert manifest.rows == 40
     skipped = summary_of(manifest)["skipped"]
     assert [file["name"] for file in skipped] == ["notes.txt", "QCD_1.parquet"]
-    assert all("not a readable Parquet file" in file["reason"] for file in skipped)
+    assert "files of JetClass-II are Parquet or ROOT, this is a text file" in skipped[0]["reason"]
+    assert "not a readable Parquet file" in skipped[1]["reason"]
     with pytest.raises(DataError, match=r"no jets are left of 1 file.s.: 1 skipped"):
         ingest("jetclass2", "pretrain", [other], tmp_path / "t", on_bad_file="skip")
 
@@ -225,7 +227,7 @@ def test_a_file_given_twice_is_refused_before_anything_is_read(files, tmp_path, 
     link, roundabout = tmp_path / "link.parquet", folder(tmp_path / "x") / ".." / files[0].name
     link.symlink_to(files[0])
     monkeypatch.setattr(module, "convert", lambda *_: pytest.fail("read"))
-    monkeypatch.setattr(module, "_rows", lambda *_: pytest.fail("opened"))
+    monkeypatch.setattr(Format, "count", lambda *_: pytest.fail("opened"))
     for again in (files[0], link, roundabout):
         with pytest.raises(DataError, match="are the same file; give each file once"):
             ingest("jetclass2", "pretrain", [*files, again], tmp_path / "s")
@@ -262,7 +264,7 @@ def test_places_for_no_folder_are_refused_first(files, tmp_path, monkeypatch, ou
     (tmp_path / "link").symlink_to(folder(tmp_path / "other"))
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     monkeypatch.chdir(folder(tmp_path / "empty"))
-    monkeypatch.setattr(module, "_rows", lambda *_: pytest.fail("opened"))
+    monkeypatch.setattr(Format, "count", lambda *_: pytest.fail("opened"))
     before = sorted(tmp_path.iterdir())
     out = tmp_path / "empty" if out == "empty" else Path(out)
     with pytest.raises(StorageError, match=message):
@@ -312,13 +314,13 @@ def test_of_two_equal_calls_the_second_is_refused(files, tmp_path):
 
 
 def test_a_call_that_comes_when_another_has_just_ended_is_refused(files, tmp_path, monkeypatch):
-    def late(options, path, rows=module._rows):
+    def late(format, path, count=Format.count):
         if not (tmp_path / "s").exists():
             monkeypatch.undo()
             ingest("jetclass2", "pretrain", files, tmp_path / "s")
-        return rows(options, path)
+        return count(format, path)
 
-    monkeypatch.setattr(module, "_rows", late)
+    monkeypatch.setattr(Format, "count", late)
     with pytest.raises(StorageError, match="s is not empty"):
         ingest("jetclass2", "pretrain", files, tmp_path / "s")
     assert {p.name for p in tmp_path.iterdir()} == {"s", *(f.name for f in files)}

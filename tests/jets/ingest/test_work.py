@@ -5,10 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jetscale.errors import DataError, StorageError
-from jetscale.jets.ingest import work as module
-from jetscale.jets.ingest.formats.base import BadFile, Format
+from jetscale.jets.ingest.formats.base import BadFile
+from jetscale.jets.ingest.formats.files import Format
 from jetscale.jets.ingest.work import Job, Options, Outcome, convert
-from jetscale.jets.schema import JET_COLUMNS
 from jetscale.jets.shards import writer as shards
 from jetscale.jets.shards.columns import conform
 from jetscale.jets.shards.manifest import open_shards, sha256_of
@@ -135,15 +134,27 @@ def test_memory_holds_a_few_batches_however_long_the_file(path, make_jets, monke
     monkeypatch.setattr(shards, "ROWS_PER_GROUP", 30)
     alive, most = {}, []
 
-    def read(_):
+    def read(self, _):
         for i in range(60):
             table = make_jets(10, range(188), seed=i)
             alive[i] = weakref.ref(table, lambda _, i=i: alive.pop(i))
             most.append(len(alive))
             yield table
 
-    endless = Format(corpus="jetclass2", jet_columns=JET_COLUMNS, count=lambda p: 600, read=read)
-    monkeypatch.setattr(module, "format_named", lambda name, of: endless)
+    monkeypatch.setattr(Format, "read", read)
     _, part, _ = converted(path)
     assert part.rows == 600
     assert max(most) <= 5
+
+
+def test_a_file_of_mostly_unusable_jets_is_a_bad_file(path, make_jets):
+    labels = [188] * 3 + list(range(37))
+    table = make_jets(40, range(188))
+    index = table.column_names.index("jet_label")
+    pq.write_table(table.set_column(index, "jet_label", pa.array(labels, pa.int32())), path)
+    with pytest.raises(BadFile, match=r"3 of 40 jets are unusable, .*3 by 'label 188 is not in 0"):
+        converted(path)
+    assert list((path.parent / "parts").iterdir()) == []
+    outcome = convert(job(path, on_bad_file="skip"), print)
+    assert "3 of 40 jets are unusable" in outcome.problem
+    assert converted(path, max_bad=0.1)[1].rows == 37

@@ -126,7 +126,7 @@ def test_a_manifest_says_what_an_example_of_another_field_is(tmp_path):
     again = open_shards(tmp_path / "s")
     assert again.schema == schema
     assert again.columns == ("flux", "label")
-    assert verify(tmp_path / "s").ranges == {}
+    assert verify(tmp_path / "s").ranges == {"flux": {"min": 1.0, "mean": 2.0, "max": 3.0}}
     wider = replace(schema, features=(Feature(name="flux", mean=1.0, scale=3.0),))
     assert write_shards(tmp_path / "w", [table], **call, schema=wider).digest != manifest.digest
     with pytest.raises(DataError, match="no stars to write"):

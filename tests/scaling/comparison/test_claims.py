@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetscale.scaling.comparison.claims import holm, side_of_zero, verdict
+from jetscale.scaling.comparison.claims import Verdict, holm, judge, side_of_zero
 from jetscale.scaling.estimate import Estimate
 
 AROUND = Estimate(value=0.1, low=-0.1, high=0.3)
@@ -37,16 +37,31 @@ def test_sides():
 @pytest.mark.parametrize(
     ("delta", "shared_floor", "p_value", "claim"),
     [
-        (BELOW, BELOW, 0.01, "steered to more data"),
-        (ABOVE, ABOVE, 0.01, "steered to larger models"),
-        (BELOW, BELOW, 0.2, "no shift claimed: the interval and the test disagree"),
-        (AROUND, ABOVE, 0.01, "no shift claimed: the interval and the test disagree"),
-        (BELOW, AROUND, 0.01, "no shift claimed: depends on the floor"),
-        (BELOW, ABOVE, 0.01, "no shift claimed: depends on the floor"),
-        (AROUND, AROUND, 0.9, "no shift shown"),
-        (AROUND, ABOVE, 0.9, "no shift shown"),
-        (Estimate(value=1, low=0.5, high=2, reason="E is open"), ABOVE, 0.01, "not identified"),
+        (BELOW, BELOW, 0.01, Verdict.MORE_DATA),
+        (ABOVE, ABOVE, 0.01, Verdict.LARGER_MODELS),
+        (BELOW, BELOW, 0.2, Verdict.TESTS_DISAGREE),
+        (AROUND, ABOVE, 0.01, Verdict.TESTS_DISAGREE),
+        (BELOW, AROUND, 0.01, Verdict.DEPENDS_ON_FLOOR),
+        (BELOW, ABOVE, 0.01, Verdict.DEPENDS_ON_FLOOR),
+        (AROUND, AROUND, 0.9, Verdict.NO_SHIFT),
+        (AROUND, ABOVE, 0.9, Verdict.NO_SHIFT),
+        (
+            Estimate(value=1, low=0.5, high=2, reason="E is open"),
+            ABOVE,
+            0.01,
+            Verdict.NOT_IDENTIFIED,
+        ),
     ],
 )
 def test_a_shift_needs_both_intervals_and_the_test(delta, shared_floor, p_value, claim):
-    assert verdict(delta, shared_floor, p_value).startswith(claim)
+    assert judge(delta, shared_floor, p_value) is claim
+    assert claim.claims_shift == claim.text.startswith("steered")
+
+
+def test_further_hypotheses_are_paid_for():
+    assert holm([0.01, 0.02], hypotheses=10) == pytest.approx([0.1, 0.18])
+    assert holm([0.01, 0.02], hypotheses=1) == holm([0.01, 0.02])
+
+
+def test_every_verdict_has_words():
+    assert len({verdict.text for verdict in Verdict}) == len(Verdict)

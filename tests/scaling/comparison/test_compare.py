@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.errors import FitError
 from jetscale.scaling import compare, fit
-from jetscale.scaling.comparison.claims import holm
+from jetscale.scaling.comparison.claims import Verdict, holm
 from jetscale.scaling.comparison.joint import EXPONENTS, QUESTIONS
-from jetscale.scaling.comparison.ratios import ratios
+from jetscale.scaling.comparison.sides import ratios
 
 SMALL = {"params": np.geomspace(1e7, 3e9, 5), "examples": np.geomspace(1e8, 1e11, 4)}
 
@@ -30,7 +31,7 @@ def test_a_real_shift_is_found(steered):
     assert pair.delta_params_exponent.low > 0
     assert pair.delta_data_exponent.value == pytest.approx(-pair.delta_params_exponent.value)
     assert pair.p_value < 0.05
-    assert pair.verdict == "steered to larger models"
+    assert pair.verdict is Verdict.LARGER_MODELS
     shared_floor = pair.delta_params_exponent_shared_floor
     assert 0 < shared_floor.low < exact < shared_floor.high
 
@@ -66,7 +67,7 @@ def test_ratios_at_a_budget_cover_the_truth(grid, truth):
 
 
 def test_json_follows_the_contract(steered):
-    plain = json.loads(json.dumps(steered.to_dict(), allow_nan=False))
+    plain = json.loads(json.dumps(as_json(steered), allow_nan=False))
     pair = plain["pairs"][0]
     assert {"a", "b", "delta_params_exponent", "p_value", "method"} <= set(pair)
     assert {"value", "low", "high"} <= set(pair["delta_params_exponent"])
@@ -82,7 +83,7 @@ def test_the_same_law_shows_no_shift(grid, truth):
     pair = compare(fit(grid({"scratch": truth, "qcd": lower}), replicates=60)).pairs[0]
     assert pair.delta_params_exponent.low < 0 < pair.delta_params_exponent.high
     assert pair.p_value > 0.05
-    assert pair.verdict == "no shift shown"
+    assert pair.verdict is Verdict.NO_SHIFT
 
 
 def test_identical_runs_differ_by_exactly_zero(grid, truth):
@@ -92,7 +93,7 @@ def test_identical_runs_differ_by_exactly_zero(grid, truth):
     delta = pair.delta_params_exponent
     assert (delta.value, delta.low, delta.high) == (0, 0, 0)
     assert pair.p_value > 0.5
-    assert pair.verdict == "no shift shown"
+    assert pair.verdict is Verdict.NO_SHIFT
 
 
 def test_common_noise_cancels_in_the_paired_interval(grid, truth):
@@ -124,7 +125,7 @@ def test_flags_are_carried_through(grid, truth):
     pair = compare(fit(grid({"scratch": truth, "flat": flat}, **SMALL), replicates=50)).pairs[0]
     assert not pair.delta_params_exponent.identified
     assert pair.delta_params_exponent.reason.startswith("flat: ")
-    assert pair.verdict == "not identified at this scale"
+    assert pair.verdict is Verdict.NOT_IDENTIFIED
 
 
 def test_p_values_are_corrected_over_pairs(grid, truth):

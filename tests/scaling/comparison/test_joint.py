@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.scaling.comparison.joint import EXPONENTS, QUESTIONS, Pair, nested_test, questions
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.forms import CHINCHILLA, law_named
@@ -74,7 +75,7 @@ def test_a_large_shift_has_the_smallest_p_value(grid, truth):
     result = nested_test(as_pair(grid({"a": truth, "b": other})), EXPONENTS, 99, 0)
     assert result.p_value == result.p_value_uncorrected == pytest.approx(0.01)
     assert result.statistic > 0
-    assert result.to_dict()["question"] == "are alpha and beta equal?"
+    assert as_json(result)["question"] == "are alpha and beta equal?"
 
 
 def test_other_objectives_and_laws_tell_a_shift_too(grid, truth):

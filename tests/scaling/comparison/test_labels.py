@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from jetscale.as_json import as_json
 from jetscale.scaling.comparison.joint import Pair
-from jetscale.scaling.comparison.labels import label_test, linked
+from jetscale.scaling.comparison.labels import label_test, link_by_trunk
 from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.table import validate
@@ -49,7 +50,7 @@ def test_another_height_is_found(grid, truth):
     found = outcome(grid({"a": truth, "b": lower}, **SMALL))
     assert found.p_value_uncorrected == 0.01
     assert (found.n_clusters, found.n_runs) == (16, 32)
-    assert "swapped" in found.to_dict()["method"]
+    assert "swapped" in as_json(found)["method"]
 
 
 def test_the_order_of_mixtures_does_not_matter(grid, truth):
@@ -95,9 +96,9 @@ def test_trunks_link_runs_of_one_size():
     n, d, s = (a.ravel() for a in np.meshgrid([1e6, 1e7], [1e3, 1e4, 1e5], [0, 1], indexing="ij"))
     columns = {"params": n, "examples": d, "loss": 1.0, "seed": s.astype(int)}
     runs = validate(pd.DataFrame({"mixture": "m"} | columns))
-    clusters = linked(runs)
+    clusters = link_by_trunk(runs)
     assert len(np.unique(clusters)) == 2
     assert (np.unique(n, return_inverse=True)[1] == clusters).all()
     # with one seed per data size nothing but the named trunks links runs
     one = runs[runs["seed"] == 0].assign(trunk=["a", "a", "b", "c", "d", "d"])
-    assert linked(one).tolist() == [0, 0, 1, 2, 3, 3]
+    assert link_by_trunk(one).tolist() == [0, 0, 1, 2, 3, 3]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from jetscale.scaling.comparison.joint import EXPONENTS, Pair
-from jetscale.scaling.comparison.null import by_cell, by_trunk
+from jetscale.scaling.comparison.null import redraw_by_cell, redraw_by_trunk
 from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.table import validate
-from jetscale.scaling.wild import inflated
+from jetscale.scaling.wild import inflate_residuals
 
 SMALL = {"params": np.geomspace(1e7, 3e9, 4), "examples": np.geomspace(1e8, 1e11, 4)}
 
@@ -23,7 +23,9 @@ def shared_fit(frame):
 def test_a_cell_moves_as_one(grid, truth):
     pair, null, q = shared_fit(grid({"a": truth, "b": truth}, **SMALL))
     cells = pair.runs["cell"].to_numpy()
-    factors = by_cell(null, q, pair.runs, 20, 0) / inflated(null, q, cells, power=0.5)
+    factors = redraw_by_cell(null, q, pair.runs, 20, 0) / inflate_residuals(
+        null, q, cells, power=0.5
+    )
     for cell in np.unique(cells):
         mine = factors[:, cells == cell]
         assert mine == pytest.approx(np.repeat(mine[:, :1], mine.shape[1], axis=1))
@@ -40,7 +42,7 @@ def test_variance_of_errors_is_restored(grid, truth):
         errors = np.log(frame["loss"] / exact["loss"]).to_numpy()
         pair, null, q = shared_fit(frame)
         plain = null.runs.z - null.design.log_loss(q)[0]
-        restored = inflated(null, q, pair.runs["cell"].to_numpy(), power=0.5)
+        restored = inflate_residuals(null, q, pair.runs["cell"].to_numpy(), power=0.5)
         ratios.append([(r**2).sum() / (errors**2).sum() for r in (plain, restored)])
     shrunk, same = np.mean(ratios, axis=0)
     assert shrunk == pytest.approx(1 - 8 / 64, abs=0.03)
@@ -52,7 +54,7 @@ def test_runs_of_a_trunk_move_together(grid, truth):
     keys = frame.groupby(["mixture", "params", "seed"]).ngroup().to_numpy()
     off = 0.05 * np.random.default_rng(0).normal(size=keys.max() + 1)
     pair, null, q = shared_fit(frame.assign(loss=frame["loss"] * np.exp(off[keys])))
-    drawn = by_trunk(null, q, pair.runs, 200, 0)
+    drawn = redraw_by_trunk(null, q, pair.runs, 200, 0)
     trunk = pair.runs.groupby(["mixture", "params", "seed"]).ngroup().to_numpy()
     correlation = np.corrcoef(drawn.T)
     same = trunk[:, None] == trunk

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from jetscale.as_json import as_json
 from jetscale.errors import FitError
-from jetscale.scaling import paired
+from jetscale.scaling import pair_runs
 from jetscale.scaling.comparison.paired import _invert
 
 PARAMS = (1e7, 1e8, 1e9, 3e9)
@@ -28,7 +29,7 @@ def with_factor(grid, truth, factor, noise=0.0):
 
 @pytest.mark.parametrize("factor", [0.6, 1.5, 3.0])
 def test_known_data_factor_is_recovered(grid, truth, factor):
-    pair = paired(with_factor(grid, truth, factor)).pairs[0]
+    pair = pair_runs(with_factor(grid, truth, factor)).pairs[0]
     assert (pair.mixture, pair.baseline) == ("qcd", "scratch")
     for row in pair.by_examples:
         inside = EXAMPLES[0] <= row.examples * factor <= EXAMPLES[-1]
@@ -36,29 +37,29 @@ def test_known_data_factor_is_recovered(grid, truth, factor):
         assert measured.n_sizes == 4
         if inside:
             assert measured.bound == ""
-            assert measured.factor.value == pytest.approx(factor, rel=0.01)
-            assert measured.factor.identified
+            assert measured.value == pytest.approx(factor, rel=0.01)
+            assert measured.identified
         else:
             assert measured.bound == (">" if factor > 1 else "<")
             assert measured.n_censored == 4
 
 
 def test_limits_are_limits(grid, truth):
-    rows = paired(with_factor(grid, truth, 3.0)).pairs[0].by_examples
+    rows = pair_runs(with_factor(grid, truth, 3.0)).pairs[0].by_examples
     last = rows[-1].data_factor
-    assert last.factor.value == pytest.approx(1.0), "3 x D lies beyond the largest D measured"
-    assert last.factor.high == math.inf
-    assert "4 of 4 sizes lie beyond the measured losses: a lower limit" in last.factor.reason
-    first = paired(with_factor(grid, truth, 0.5)).pairs[0].by_examples[0].data_factor
+    assert last.value == pytest.approx(1.0), "3 x D lies beyond the largest D measured"
+    assert last.high == math.inf
+    assert "4 of 4 sizes lie beyond the measured losses: a lower limit" in last.reason
+    first = pair_runs(with_factor(grid, truth, 0.5)).pairs[0].by_examples[0].data_factor
     assert first.bound == "<"
-    assert first.factor.low == 0
-    assert "an upper limit" in first.factor.reason
+    assert first.low == 0
+    assert "an upper limit" in first.reason
 
 
 def test_interval_covers_the_factor_with_noise(grid, truth):
-    row = paired(with_factor(grid, truth, 2.0, noise=0.002)).pairs[0].by_examples[2]
-    assert row.data_factor.factor.low < 2.0 < row.data_factor.factor.high
-    assert row.data_factor.factor.high / row.data_factor.factor.low < 1.5
+    row = pair_runs(with_factor(grid, truth, 2.0, noise=0.002)).pairs[0].by_examples[2]
+    assert row.data_factor.low < 2.0 < row.data_factor.high
+    assert row.data_factor.high / row.data_factor.low < 1.5
 
 
 def test_the_overall_interval_is_over_model_sizes(grid, truth):
@@ -68,7 +69,7 @@ def test_the_overall_interval_is_over_model_sizes(grid, truth):
     delta = wide["qcd"] - wide["scratch"]
     sizes = delta.groupby(["params", "examples"]).mean().groupby("params").mean()
     oracle = stats.ttest_1samp(sizes, 0).confidence_interval(0.95)
-    overall = paired(frame).pairs[0].overall
+    overall = pair_runs(frame).pairs[0].overall
     assert overall.difference.value == pytest.approx(sizes.mean())
     assert (overall.difference.low, overall.difference.high) == pytest.approx(
         (oracle.low, oracle.high)
@@ -84,7 +85,7 @@ def test_what_data_sizes_of_a_model_share_does_not_narrow_the_interval(grid, tru
     frame = grid({"scratch": truth}, params=PARAMS, examples=EXAMPLES, noise=0.0)
     offset = frame["params"].map(dict(zip(PARAMS, (-0.1, 0.0, 0.1, 0.2), strict=True)))
     other = frame.assign(mixture="qcd", loss=frame["loss"] + offset)
-    pair = paired(pd.concat([frame, other], ignore_index=True)).pairs[0]
+    pair = pair_runs(pd.concat([frame, other], ignore_index=True)).pairs[0]
     oracle = stats.ttest_1samp([-0.1, 0.0, 0.1, 0.2], 0).confidence_interval(0.95)
     for row in (pair.overall, *pair.by_examples):
         assert row.n_sizes == 4
@@ -101,20 +102,20 @@ def test_a_model_size_with_more_data_sizes_counts_once():
             "loss": [2.0] * 4 + [1.9, 1.9, 1.9, 1.7],
         }
     )
-    assert paired(frame).pairs[0].overall.difference.value == pytest.approx(-0.2)
+    assert pair_runs(frame).pairs[0].overall.difference.value == pytest.approx(-0.2)
 
 
 def test_one_model_size_has_no_overall_interval(grid, truth):
     frame = grid({"scratch": truth, "qcd": truth}, params=[1e8], noise=0.02)
-    overall = paired(frame).pairs[0].overall
+    overall = pair_runs(frame).pairs[0].overall
     assert math.isnan(overall.difference.low)
     assert math.isnan(overall.difference.high)
-    assert overall.to_dict()["n_sizes"] == 1
-    assert overall.to_dict()["difference"]["low"] is None
+    assert as_json(overall)["n_sizes"] == 1
+    assert as_json(overall)["difference"]["low"] is None
 
 
 def test_rows_by_data_size_add_up(grid, truth):
-    pair = paired(grid({"scratch": truth, "qcd": truth}, noise=0.02)).pairs[0]
+    pair = pair_runs(grid({"scratch": truth, "qcd": truth}, noise=0.02)).pairs[0]
     assert [row.n_pairs for row in pair.by_examples] == [12] * 8
     assert sum(row.n_lower for row in pair.by_examples) == pair.overall.n_lower
     mean = np.mean([row.difference.value for row in pair.by_examples])
@@ -123,36 +124,36 @@ def test_rows_by_data_size_add_up(grid, truth):
 
 def test_all_pairs_baseline_first(grid, truth):
     frame = grid({"qcd": truth, "scratch": truth, "qcd+bsm": truth})
-    study = paired(frame)
+    study = pair_runs(frame)
     pairs = [(pair.mixture, pair.baseline) for pair in study.pairs]
     assert pairs == [("qcd", "scratch"), ("qcd+bsm", "scratch"), ("qcd+bsm", "qcd")]
-    assert paired(frame, baseline="qcd").pairs[0].mixture == "scratch"
-    assert paired(frame[frame["mixture"] != "scratch"]).baseline == "qcd"
-    json.dumps(study.to_dict(), allow_nan=False)
+    assert pair_runs(frame, baseline="qcd").pairs[0].mixture == "scratch"
+    assert pair_runs(frame[frame["mixture"] != "scratch"]).baseline == "qcd"
+    json.dumps(as_json(study), allow_nan=False)
 
 
 def test_only_common_runs_count(grid, truth):
     frame = grid({"scratch": truth, "qcd": truth})
     gone = (frame["mixture"] == "qcd") & ((frame["seed"] == 1) | (frame["params"] > 1e9))
-    pair = paired(frame[~gone]).pairs[0]
+    pair = pair_runs(frame[~gone]).pairs[0]
     assert pair.overall.n_pairs == frame[~gone & (frame["mixture"] == "qcd")].shape[0]
 
 
 def test_mixtures_without_common_runs_are_named(grid, truth):
     frame = grid({"scratch": truth, "qcd": truth, "far": truth})
     frame.loc[frame["mixture"] == "far", "seed"] += 10
-    study = paired(frame)
+    study = pair_runs(frame)
     assert [pair.mixture for pair in study.pairs] == ["qcd"]
     assert list(study.not_paired) == ["far - scratch", "far - qcd"]
     with pytest.raises(FitError, match="nothing to pair"):
-        paired(frame[frame["mixture"] != "qcd"])
+        pair_runs(frame[frame["mixture"] != "qcd"])
 
 
 def test_mistakes(grid, truth):
     with pytest.raises(FitError, match="one mixture, 'm'"):
-        paired(grid({"m": truth}))
+        pair_runs(grid({"m": truth}))
     with pytest.raises(FitError, match="unknown baseline mixture 'scrach'; did you mean 'scratch'"):
-        paired(grid({"scratch": truth, "qcd": truth}), baseline="scrach")
+        pair_runs(grid({"scratch": truth, "qcd": truth}), baseline="scrach")
 
 
 def test_one_data_size_has_no_factor_and_one_model_size_no_interval():
@@ -164,9 +165,9 @@ def test_one_data_size_has_no_factor_and_one_model_size_no_interval():
             "loss": [2.0, 1.9],
         }
     )
-    row = paired(frame).pairs[0].by_examples[0]
+    row = pair_runs(frame).pairs[0].by_examples[0]
     assert row.data_factor is None
-    assert row.difference.to_dict()["low"] is None
+    assert as_json(row.difference)["low"] is None
     assert row.difference.value == pytest.approx(-0.1)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
 
-from jetscale.scaling.comparison.ratios import ratios
+from jetscale.scaling.comparison.sides import ratios
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
 

@@ -18,17 +18,18 @@ def test_one_floor_is_common_and_the_exponents_are_not(grid, truth):
     other = truth * [1, 1, 4, 1, 1.2]
     fits = fit(grid({"a": truth, "b": other}, **SMALL), replicates=60)
     sides = on_common_cells(fits, "a", "b")
-    a, b = sides.common
+    together = sides.with_one_floor()
+    a, b = together.pair
     assert a.theta[0] == b.theta[0]
     assert (a.replicates.theta[:, 0] == b.replicates.theta[:, 0]).all()
-    assert sides.own[0].theta[0] != sides.own[1].theta[0]
+    assert sides.pair[0].theta[0] != sides.pair[1].theta[0]
     exact = 1.2 * 0.37 / (1.2 * 0.37 + 0.35) - 0.37 / 0.72
-    for shared_floor in (False, True):
-        delta = sides.delta("params_exponent", shared_floor)
+    for fitted in (sides, together):
+        delta = fitted.delta("params_exponent")
         assert delta.low < exact < delta.high
-        opposite = sides.delta("data_exponent", shared_floor)
+        opposite = fitted.delta("data_exponent")
         assert opposite.value == pytest.approx(-delta.value)
-    assert width(sides.delta("params_exponent", True)) < width(sides.delta("params_exponent"))
+    assert width(together.delta("params_exponent")) < width(sides.delta("params_exponent"))
 
 
 def test_a_floor_can_pass_for_a_shift(grid, truth):
@@ -37,7 +38,7 @@ def test_a_floor_can_pass_for_a_shift(grid, truth):
     sides = on_common_cells(fit(grid({"a": truth, "b": lower}), replicates=60), "a", "b")
     own = sides.delta("params_exponent")
     assert own.low < 0 < own.high
-    shift = abs(sides.delta("params_exponent", True).value)
+    shift = abs(sides.with_one_floor().delta("params_exponent").value)
     assert shift > 3 * abs(own.value)
 
 
@@ -50,19 +51,19 @@ def test_noise_of_the_cells_cancels(grid, truth, uncertainty):
     fits = fit(both, replicates=60, uncertainty=uncertainty)
     sides = on_common_cells(fits, "a", "b")
     alone = fits.mixtures["a"].frontier["params_exponent"]
-    for shared_floor in (False, True):
-        assert width(sides.delta("params_exponent", shared_floor)) < 0.3 * width(alone)
+    for fitted in (sides, sides.with_one_floor()):
+        assert width(fitted.delta("params_exponent")) < 0.3 * width(alone)
 
 
 def test_only_common_cells_are_fitted(grid, truth):
     frame = grid({"a": truth, "b": truth}, **SMALL)
     fits = fit(frame[(frame["mixture"] == "a") | (frame["params"] < 1e9)], replicates=50)
     sides = on_common_cells(fits, "a", "b")
-    assert [side.n_cells for side in sides.own] == [16, 16]
-    assert [side.n_cells for side in sides.common] == [16, 16]
-    assert sides.own[1] is fits.mixtures["b"]
-    assert sides.own[0].n_runs == len(sides.runs[0]) == 32
-    methods = {side.uncertainty for side in (*sides.own, *sides.common)}
+    together = sides.with_one_floor()
+    assert [side.n_cells for side in (*sides.pair, *together.pair)] == [16] * 4
+    assert sides.pair[1] is fits.mixtures["b"]
+    assert sides.pair[0].n_runs == len(sides.runs[0]) == 32
+    methods = {side.uncertainty for side in (*sides.pair, *together.pair)}
     assert len(methods) == 1, "that for 16 cells, though mixture a has 20"
 
 

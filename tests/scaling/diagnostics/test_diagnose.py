@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.scaling import diagnose, fit
 from jetscale.scaling.diagnostics.windows import windows
 
@@ -39,7 +40,7 @@ def frame(grid, truth):
     ids=str,
 )
 def test_every_law_and_objective(frame, options):
-    fits = fit(frame, 50, **options)
+    fits = fit(frame, replicates=50, **options)
     found = diagnose(fits)
     assert list(found.mixtures) == ["scratch", "qcd"]
     for name, checks in found.mixtures.items():
@@ -55,11 +56,11 @@ def test_every_law_and_objective(frame, options):
             assert profile.value == pytest.approx(fitted.parameters[key].value)
             assert profile.low <= profile.value <= profile.high
         assert checks.windows == windows(fits, name, found.window_fits)
-    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(as_json(found), allow_nan=False)
 
 
 def test_the_forecast_shares_the_refit_of_the_window_scan(frame):
-    found = diagnose(fit(frame, 50, objective="squares"))
+    found = diagnose(fit(frame, replicates=50, objective="squares"))
     part = found.window_fits["the largest model"]
     cell = found.mixtures["qcd"].forecasts[0].cells[0]
     law = part.mixtures["qcd"]
@@ -70,6 +71,6 @@ def test_the_forecast_shares_the_refit_of_the_window_scan(frame):
 
 def test_a_mixture_too_small_for_a_law_is_left_out(frame):
     few = frame[(frame["mixture"] == "scratch") | (frame["params"] < 1e8)]
-    fits = fit(few, 50, objective="squares")
+    fits = fit(few, replicates=50, objective="squares")
     assert set(fits.not_fitted) == {"qcd"}
-    assert set(diagnose(fits).to_dict()) == {"scratch"}
+    assert set(as_json(diagnose(fits).mixtures)) == {"scratch"}

@@ -7,18 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.forecast import (
     LARGEST_COMPUTE,
     LARGEST_MODEL,
+    Forecast,
+    HeldOut,
     forecast,
     without_largest_compute,
 )
-from jetscale.scaling.diagnostics.windows import refit
+from jetscale.scaling.diagnostics.refit import refit
 
 
 def forecasts(frame, replicates=100, **options):
-    fits = fit(frame, replicates, **options)
+    fits = fit(frame, replicates=replicates, **options)
     parts = {
         LARGEST_MODEL: refit(fits, frame[frame["params"] < frame["params"].max()]),
         LARGEST_COMPUTE: without_largest_compute(fits),
@@ -61,8 +64,10 @@ def test_the_most_expensive_fifth_is_held_out(grid, truth):
 def test_intervals_hold_what_an_exact_law_makes(grid, truth):
     inside, cells = 0, 0
     for seed in range(10):
-        fits = fit(grid({"m": truth}, random=seed, examples=np.geomspace(1e8, 1e11, 6)), 50)
-        part = without_largest_compute(replace(fits, replicates=600))
+        frame = grid({"m": truth}, random=seed, examples=np.geomspace(1e8, 1e11, 6))
+        fits = fit(frame, replicates=50)
+        more = replace(fits.options, replicates=600)
+        part = without_largest_compute(replace(fits, options=more))
         found = forecast(fits, "m", LARGEST_COMPUTE, part)
         inside, cells = inside + found.inside, cells + len(found.cells)
     assert inside / cells > 0.88
@@ -75,6 +80,7 @@ def test_a_law_that_bends_misses_with_one_sign(grid, truth):
     found = forecasts(bent)[1][LARGEST_MODEL]
     assert found.mean_error > 0.05
     assert found.inside == 0
+    assert found.suspicious
     assert "0 of 8 inside the 95% prediction interval" in found.text
 
 
@@ -110,12 +116,26 @@ def test_no_reduced_fit_is_a_reason(grid, truth):
     frame = grid({"m": truth}, params=(1e7, 1e8, 1e9))
     found = forecasts(frame, 50)[1][LARGEST_MODEL]
     assert found.cells == ()
+    assert found.suspicious
     assert found.reason == "mixture 'm' has 2 values of params, needs at least 3"
     assert "no forecast: mixture 'm'" in found.text
-    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(as_json(found), allow_nan=False)
 
 
-def test_pretraining_sizes_of_a_cell_are_averaged(grid, truth):
+@pytest.mark.parametrize(
+    ("inside", "cells", "suspicious"),
+    [(8, 8, False), (7, 8, False), (6, 8, False), (5, 8, True), (5, 27, True)],
+)
+def test_too_few_cells_inside_are_suspicious(inside, cells, suspicious):
+    one = HeldOut(
+        params=1, examples=1, measured=1, predicted=1, low=1, high=1, error=0, inside=True
+    )
+    found = Forecast(left_out="x", cells=(one,) * cells, inside=inside)
+    assert found.suspicious is suspicious
+    assert as_json(found)["suspicious"] is suspicious
+
+
+def test_pretraining_sizes_are_cells_of_their_own(grid, truth):
     frame = grid({"m": truth}, seeds=2)
     supply = np.where(frame["seed"] == 0, 1e8, 1e10)
     shift = 480 * frame["params"] ** -0.35 * ((supply / 1e8) ** -0.1 - 1)
@@ -124,4 +144,4 @@ def test_pretraining_sizes_of_a_cell_are_averaged(grid, truth):
     assert fits.mixtures["m"].parameters["gamma"].value == pytest.approx(0.1, abs=0.05)
     assert found[LARGEST_MODEL].rms_error < 0.05
     assert found[LARGEST_MODEL].noise < 0.02, "sizes of the pretraining are not noise"
-    json.dumps(found[LARGEST_MODEL].to_dict(), allow_nan=False)
+    json.dumps(as_json(found[LARGEST_MODEL]), allow_nan=False)

@@ -9,16 +9,17 @@ import pytest
 from scipy import stats
 from scipy.optimize import least_squares
 
+from jetscale.as_json import as_json
 from jetscale.scaling import fit
+from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.likelihood import likelihoods, unit
-from jetscale.scaling.diagnostics.refit import batches
 from jetscale.scaling.engine import laws
 
 SLOW = partial(pytest.param, marks=pytest.mark.integration)
 
 
 def batch_of(frame, **options):
-    return batches(fit(frame, 50, **options))[0]
+    return batches(fit(frame, replicates=50, **options))[0]
 
 
 def profiles(batch, name):
@@ -88,7 +89,7 @@ def test_map_holds_both_exponents(single, batch):
     assert surface.levels[1] == pytest.approx(2 * stats.f.ppf(0.95, 2, 43))
     lowest = np.interp(surface.alpha, found["alpha"].values, found["alpha"].increase)
     assert (rise.min(axis=1) > lowest - 0.2).all(), "a map lies above its profile"
-    json.dumps(surface.to_dict(), allow_nan=False)
+    json.dumps(as_json(surface), allow_nan=False)
 
 
 def test_unit_is_the_classical_variance_and_counts_clusters(grid, truth, batch):
@@ -116,7 +117,7 @@ def test_open_ends_are_said(grid):
     assert found["beta"].open_high
     assert found["beta"].high == 2.0
     assert not found["alpha"].open_high
-    json.dumps(found["beta"].to_dict(), allow_nan=False)
+    json.dumps(as_json(found["beta"]), allow_nan=False)
 
 
 @pytest.mark.parametrize("shared", [("beta",), SLOW(("E",)), ("E", "A", "B", "alpha", "beta")])

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jetscale.as_json import as_json
 from jetscale.scaling import fit
-from jetscale.scaling.diagnostics.refit import batches
+from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.residuals import residuals
 
 OTHER = np.array([1.5, 300.0, 4000.0, 0.3, 0.4])
 
 
 def found_in(frame, name="m", **options):
-    (batch,) = [b for b in batches(fit(frame, 50, **options)) if name in b.names]
+    (batch,) = [b for b in batches(fit(frame, replicates=50, **options)) if name in b.names]
     return batch, residuals(batch, name)
 
 
@@ -50,7 +51,7 @@ def test_an_exact_law_is_not_refuted_and_a_deviating_one_is(grid, truth):
     assert off.misfit_spread == pytest.approx(0.02, rel=0.3)
     assert off.misfit_share == pytest.approx(0.8, abs=0.12)
     assert "beyond a seed spread of" in off.text
-    json.dumps(off.to_dict(), allow_nan=False)
+    json.dumps(as_json(off), allow_nan=False)
     assert batch.freedom == 43
 
 
@@ -89,7 +90,7 @@ def test_without_repeated_cells_there_is_no_test(grid, truth):
     assert found.reason == "no cell has two seeds"
     assert found.text == "no lack-of-fit test: no cell has two seeds"
     assert np.isnan(found.p_value)
-    plain = found.to_dict()
+    plain = as_json(found)
     assert plain["p_value"] is None
     assert plain["worst_residual"] == found.worst_residual
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fixtures.engine import start
 from scipy.optimize import lsq_linear
 
 from jetscale.scaling.engine.forms import CHINCHILLA, LAWS
@@ -76,7 +77,7 @@ def test_start_is_the_lowest_point(runs):
     grid = Grid(CHINCHILLA, runs)
     squares = grid.surface(weights).squares[0, 0]
     i, j = np.unravel_index(squares.argmin(), squares.shape)
-    assert grid.start(weights)[1, 3:] == pytest.approx([GRID[i], GRID[j]])
+    assert start(grid, weights)[1, 3:] == pytest.approx([GRID[i], GRID[j]])
 
 
 def test_further_parameters_are_tried(grid, truth):

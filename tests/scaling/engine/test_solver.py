@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from fixtures.engine import solve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime, minimize
@@ -12,7 +13,7 @@ from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.forms import CHINCHILLA, LAWS
 from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
 from jetscale.scaling.engine.logs import Centred
-from jetscale.scaling.engine.solver import Design, chunks, huber, polish, slope, solve
+from jetscale.scaling.engine.solver import Design, chunks, huber, polish, slope
 
 LOWER, UPPER = CHINCHILLA.lower, CHINCHILLA.upper
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from jetscale.scaling.power.grid import Grid, planned
+from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.scaling.power.truth import Truth, generic
 
 
@@ -14,7 +14,7 @@ def full(sizes=6, data=6, seeds=3, mixtures=("a", "b"), **columns) -> Grid:
     """A full grid over 2.5 decades of model and data size."""
     axes = np.geomspace(1e4, 3e6, sizes), np.geomspace(1e4, 3e6, data)
     n, d = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
-    return planned(n, d, seeds, mixtures=mixtures, **columns)
+    return make_grid(n, d, seeds, mixtures=mixtures, **columns)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -6,12 +6,13 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.errors import FitError
 from jetscale.scaling import Power, power
 from jetscale.scaling.power.answer import exponent
 from jetscale.scaling.power.expect import Share
-from jetscale.scaling.power.simulate import made_up
-from jetscale.scaling.power.truth import Truth, shifted
+from jetscale.scaling.power.simulate import simulate_runs
+from jetscale.scaling.power.truth import Truth, shift_law
 
 STEPS: list[tuple[str, int, int]] = []
 
@@ -48,7 +49,7 @@ def test_progress_counts_every_made_up_study(found):
 
 
 def test_json_has_no_surprises(found):
-    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    plain = json.loads(json.dumps(as_json(found), allow_nan=False))
     assert set(plain) == {
         "grid",
         "laws",
@@ -74,7 +75,7 @@ def test_json_has_no_surprises(found):
 
 def test_the_same_seed_gives_the_same_answer(plan):
     grid = plan(3, 3, 2, mixtures="a")
-    first, again, other = (power(grid, simulations=4, seed=s).to_dict() for s in (1, 1, 2))
+    first, again, other = (as_json(power(grid, simulations=4, seed=s)) for s in (1, 1, 2))
     assert again == first
     assert other["widths"] != first["widths"]
 
@@ -102,18 +103,20 @@ def test_what_is_detected_is_said(found, hits, power):
 
 
 def test_what_helps_most_is_worth_it(found):
-    chosen = found.helps_most
+    chosen = found.best_extra
+    assert found.helps_most == chosen.what
     assert chosen.reduction >= 0.05
     assert not [e for e in found.extras if e.gain > chosen.gain and e.reduction >= 0.05]
     assert f"per FLOP this helps most: {chosen.what}" in found.conclusion
     little = tuple(replace(extra, reduction=0.01) for extra in found.extras)
+    assert replace(found, extras=little).best_extra is None
     assert replace(found, extras=little).helps_most is None
 
 
 def test_one_mixture_and_one_seed(plan):
     alone = power(plan(4, 4, 1, mixtures=["only"]), noise=0.005, simulations=4)
     assert alone.detection is None
-    assert alone.to_dict()["detection"] is None
+    assert as_json(alone)["detection"] is None
     assert list(alone.widths) == ["only"]
     assert [line.split(":")[0] for line in alone.warnings] == ["one seed", "one mixture"]
     assert alone.conclusion.startswith("exponents would not be identified in")
@@ -121,10 +124,10 @@ def test_one_mixture_and_one_seed(plan):
 
 def test_each_mixture_has_the_law_of_its_pilot(plan, truth):
     grid = plan(4, 4, 2, mixtures=("a", "b", "c"))
-    moved = shifted(truth.theta, grid.cost, -0.1, grid.middle)
+    moved = shift_law(truth.theta, grid.cost, -0.1, grid.middle)
     tables = [
-        made_up(grid, truth, "a", (1,)),
-        made_up(grid, Truth(moved, 0.01, 0.0), "b", (2,)),
+        simulate_runs(grid, truth, "a", (1,)),
+        simulate_runs(grid, Truth(moved, 0.01, 0.0), "b", (2,)),
     ]
     found = power(grid, pilot=pd.concat(tables), shift=-0.1, simulations=4)
     assert not found.assumed.same

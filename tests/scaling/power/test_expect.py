@@ -6,16 +6,17 @@ import math
 import numpy as np
 import pytest
 
+from jetscale.as_json import as_json
 from jetscale.scaling.allocate import allocate
 from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.fit import fit
 from jetscale.scaling.power.expect import BEYOND, Share, widths
-from jetscale.scaling.power.simulate import made_up
+from jetscale.scaling.power.simulate import simulate_runs
 from jetscale.scaling.power.truth import Truth, generic
 
 
 def fits_of(grid, truth, count=5):
-    made = [made_up(grid, truth, "m", (5, number)) for number in range(count)]
+    made = [simulate_runs(grid, truth, "m", (5, number)) for number in range(count)]
     return [fit(table, replicates=100, seed=n) for n, table in enumerate(made)]
 
 
@@ -50,7 +51,7 @@ def test_less_noise_gives_narrower_intervals(small):
 
 def test_plain_values(small, truth):
     made = [study.mixtures["m"] for study in fits_of(small, truth, 2)]
-    plain = json.loads(json.dumps(widths(small, truth, made).to_dict(), allow_nan=False))
+    plain = json.loads(json.dumps(as_json(widths(small, truth, made)), allow_nan=False))
     assert set(plain) == {
         "params_exponent_half_width",
         "at",
@@ -65,6 +66,6 @@ def test_plain_values(small, truth):
 @pytest.mark.parametrize("hits", [0, 3, 32])
 def test_a_share_has_an_error_even_at_its_ends(hits):
     share = Share(hits=hits, of=32)
-    assert share.value == hits / 32
+    assert share.share == hits / 32
     assert 0.02 < share.error < 0.1
     assert Share(hits=800, of=1000).error == pytest.approx(math.sqrt(0.16 / 1000), rel=0.01)

@@ -1,4 +1,4 @@
-"""The linear approximation against refits, and the ranking of additions."""
+"""The linear approximation against quick_fits, and the ranking of additions."""
 
 import math
 
@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jetscale.as_json import as_json
 from jetscale.scaling.engine import laws
 from jetscale.scaling.power.extras import candidates, deviation, half_width, rank
-from jetscale.scaling.power.grid import planned
-from jetscale.scaling.power.simulate import central_deviation, refits
+from jetscale.scaling.power.grid import make_grid
+from jetscale.scaling.power.simulate import central_deviation, quick_fits
 from jetscale.scaling.power.truth import Truth, generic
 
 
@@ -22,7 +23,7 @@ def test_the_approximation_agrees_with_refits(plan, alpha, misfit):
     theta[1] *= grid.middle[0] ** (alpha - theta[3])
     theta[3] = alpha
     truth = Truth(theta, 0.005, misfit)
-    refitted = laws.exponents(refits(grid, truth, 1500, 4), grid.cost)[0]
+    refitted = laws.exponents(quick_fits(grid, truth, 1500, 4), grid.cost)[0]
     assert deviation(grid, truth) == pytest.approx(central_deviation(refitted), rel=0.12)
 
 
@@ -32,7 +33,7 @@ def test_additions_narrow_refits_as_they_should(plan):
     tried = candidates(grid)
     linear = [deviation(larger, truth) for larger in tried.values()]
     refitted = [
-        central_deviation(laws.exponents(refits(larger, truth, 600, 4), larger.cost)[0])
+        central_deviation(laws.exponents(quick_fits(larger, truth, 600, 4), larger.cost)[0])
         for larger in tried.values()
     ]
     assert linear == pytest.approx(refitted, rel=0.17)
@@ -41,7 +42,7 @@ def test_additions_narrow_refits_as_they_should(plan):
 def test_by_hand_for_a_law_of_one_unknown_direction(small):
     """The deviation does not depend on the units of N and D, and scales with the noise."""
     truth = Truth(generic(small), 0.01, 0.0)
-    other = planned(small.params * 1e3, small.examples * 50, small.seeds)
+    other = make_grid(small.params * 1e3, small.examples * 50, small.seeds)
     moved = Truth(generic(other), 0.01, 0.0)
     assert deviation(other, moved) == pytest.approx(deviation(small, truth), rel=1e-6)
     assert deviation(small, Truth(truth.theta, 0.03, 0.0)) == pytest.approx(
@@ -54,7 +55,7 @@ def test_by_hand_for_a_law_of_one_unknown_direction(small):
 def test_nothing_that_is_added_widens_an_interval(alpha, beta, misfit, seeds):
     axis = np.geomspace(1e4, 1e6, 4)
     n, d = (v.ravel() for v in np.meshgrid(axis, axis))
-    grid = planned(n, d, seeds)
+    grid = make_grid(n, d, seeds)
     truth = Truth(np.array([0.5, 1e5**alpha, 1e5**beta, alpha, beta]), 0.01, misfit)
     now = deviation(grid, truth)
     for larger in candidates(grid).values():
@@ -63,7 +64,7 @@ def test_nothing_that_is_added_widens_an_interval(alpha, beta, misfit, seeds):
 
 def test_seeds_help_as_the_root_without_misfit_and_less_with(small):
     exact, loose = (Truth(generic(small), 0.01, misfit) for misfit in (0.0, 0.02))
-    gain = [deviation(small.repeated(), t) / deviation(small, t) for t in (exact, loose)]
+    gain = [deviation(small.with_another_seed(), t) / deviation(small, t) for t in (exact, loose)]
     assert gain[0] == pytest.approx(math.sqrt(2 / 3))
     assert gain[0] < gain[1] < 1
 
@@ -84,7 +85,7 @@ def test_all_kinds_of_additions_are_ranked(small, truth):
         assert extra.reduction == pytest.approx(
             1 - extra.half_width / half_width(small, truth), abs=1e-9
         )
-        assert set(extra.to_dict()) >= {"what", "flops", "share_of_plan", "half_width", "gain"}
+        assert set(as_json(extra)) >= {"what", "flops", "share_of_plan", "half_width", "gain"}
 
 
 def test_runs_of_all_mixtures_are_paid_for(plan, truth):
@@ -97,7 +98,7 @@ def test_runs_of_all_mixtures_are_paid_for(plan, truth):
 def test_sizes_of_a_few_jets_are_not_suggested():
     axis = [12.0, 40.0, 130.0, 400.0]
     n, d = (v.ravel() for v in np.meshgrid(axis, axis))
-    assert not [what for what in candidates(planned(n, d)) if "smaller" in what]
+    assert not [what for what in candidates(make_grid(n, d)) if "smaller" in what]
 
 
 def test_a_flat_direction_has_no_interval(small):

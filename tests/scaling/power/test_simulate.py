@@ -5,7 +5,7 @@ import pytest
 
 from jetscale.scaling.engine import laws
 from jetscale.scaling.fit import fit
-from jetscale.scaling.power.simulate import central_deviation, log_losses, made_up, refits
+from jetscale.scaling.power.simulate import central_deviation, log_losses, quick_fits, simulate_runs
 from jetscale.scaling.power.truth import Truth
 
 
@@ -20,25 +20,27 @@ def test_noise_and_misfit_are_what_was_asked_for(small, truth):
 
 
 def test_a_study_is_decided_by_its_numbers(small, truth):
-    first, again, other = (made_up(small, truth, "x", key) for key in [(1, 2), (1, 2), (1, 3)])
+    first, again, other = (
+        simulate_runs(small, truth, "x", key) for key in [(1, 2), (1, 2), (1, 3)]
+    )
     assert first.equals(again)
     assert not np.allclose(first["loss"], other["loss"])
 
 
 def test_refits_scatter_about_the_truth_as_real_fits_do(small, truth):
-    quick = laws.exponents(refits(small, truth, 600, 1), small.cost)[0]
+    quick = laws.exponents(quick_fits(small, truth, 600, 1), small.cost)[0]
     exact = laws.exponents(truth.theta, small.cost)[0]
     assert np.median(quick) == pytest.approx(exact, abs=0.01)
     real = []
     for number in range(15):
-        fits = fit(made_up(small, truth, "m", (7, number)), replicates=50)
+        fits = fit(simulate_runs(small, truth, "m", (7, number)), replicates=50)
         real.append(fits.mixtures["m"].frontier["params_exponent"].value)
     # the standard error of a deviation from 15 values is 18%
     assert np.std(real) == pytest.approx(central_deviation(quick), rel=0.55)
 
 
 def test_without_noise_the_law_is_found(small, truth):
-    found = refits(small, Truth(truth.theta, 1e-9, 0.0), 3, 0)
+    found = quick_fits(small, Truth(truth.theta, 1e-9, 0.0), 3, 0)
     assert found == pytest.approx(np.tile(truth.theta, (3, 1)), rel=1e-4)
 
 

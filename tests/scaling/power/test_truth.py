@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from jetscale.errors import FitError
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
-from jetscale.scaling.power.simulate import made_up
+from jetscale.scaling.power.simulate import simulate_runs
 from jetscale.scaling.power.truth import (
     Truth,
     assume,
-    checked,
+    check_law,
     generic,
+    shift_law,
     shift_range,
-    shifted,
 )
 
 LAW = (0.7, 30.0, 20.0, 0.4, 0.3)
@@ -36,7 +36,7 @@ def test_a_shift_moves_the_exponent_and_nothing_else(alpha, beta, part, cost):
     least, most = shift_range(theta, cost)
     assert least < 0 < most
     shift = 0.99 * part * (most if part > 0 else -least)
-    moved = shifted(theta, cost, shift, (n, d))
+    moved = shift_law(theta, cost, shift, (n, d))
     assert laws.exponents(moved, cost)[0] - laws.exponents(theta, cost)[0] == pytest.approx(
         shift, abs=1e-9
     )
@@ -49,9 +49,9 @@ def test_a_shift_moves_the_exponent_and_nothing_else(alpha, beta, part, cost):
 @pytest.mark.parametrize("end", [0, 1])
 def test_beyond_its_range_a_shift_is_refused(cost, end):
     edge = shift_range(np.array(LAW), cost)[end]
-    assert shifted(np.array(LAW), cost, 0.999 * edge, (1e5, 1e5)).shape == (5,)
+    assert shift_law(np.array(LAW), cost, 0.999 * edge, (1e5, 1e5)).shape == (5,)
     with pytest.raises(FitError, match="out of bounds; it can be"):
-        shifted(np.array(LAW), cost, 1.001 * edge, (1e5, 1e5))
+        shift_law(np.array(LAW), cost, 1.001 * edge, (1e5, 1e5))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_beyond_its_range_a_shift_is_refused(cost, end):
 )
 def test_laws_that_cannot_be_are_refused(law, message):
     with pytest.raises(FitError, match=message):
-        checked(law)
+        check_law(law)
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_a_stated_law_holds_for_all_mixtures(small):
 
 def test_a_law_and_a_pilot_exclude_each_other(small, truth):
     with pytest.raises(FitError, match="not both"):
-        assume(small, law=LAW, pilot=made_up(small, truth, "a", (0,)))
+        assume(small, law=LAW, pilot=simulate_runs(small, truth, "a", (0,)))
 
 
 @pytest.fixture(scope="module")
 def pilot(plan):
     """A pilot with a known law and noise, many cells and seeds."""
     grid = plan(6, 8, 3)
-    return made_up(grid, Truth(np.array([0.5, *generic(grid)[1:]]), 0.02, 0.01), "a", (3,))
+    return simulate_runs(grid, Truth(np.array([0.5, *generic(grid)[1:]]), 0.02, 0.01), "a", (3,))
 
 
 def test_a_pilot_gives_law_noise_and_misfit(small, pilot):

@@ -1,24 +1,27 @@
 """Unusable jets found, named and left out.
 
-A jet is unusable if it has no constituents, if any of its numbers is not finite in storage
-precision, if a charge or its number of constituents is no integer, if its constituent lists differ
-in length, if a momentum is unphysical (transverse momentum or energy not above zero, for the jet or
-one of its constituents: features take their logarithms), or if its label is not one of the corpus.
-Every jet is counted once, under the first of these that holds.
+A jet is unusable if its format says so (see `jetscale.jets.ingest.formats.arrays.FAULT`), if it has
+no constituents, if any of its numbers is not finite in storage precision, if a charge or its number
+of constituents is no integer, if its constituent lists differ in length, if a momentum is
+unphysical (transverse momentum or energy not above zero, for the jet or one of its constituents:
+features take their logarithms), if a value is outside `jetscale.jets.shards.verify.LIMITS`, or if
+its label is not one of the corpus. Every jet is counted once, under the first of these that holds.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jetscale.jets.schema import PART_COLUMNS, classes_of
+from jetscale.jets.ingest.formats.arrays import FAULT
+from jetscale.jets.schema import PART_COLUMNS
 from jetscale.jets.shards import columns
+from jetscale.jets.shards.verify import LIMITS
 
 Flags = NDArray[np.bool_]
-_WIDER = {pa.float32(), pa.float64(), pa.int64(), pa.uint32(), pa.uint64()}  # than 32-bit integers
 _NAMED = 10  # labels outside the table that get a line of their own, per batch
 
 
@@ -32,7 +35,7 @@ class Cleaned:
     """Reason to the row numbers of the jets left out."""
 
 
-def clean(raw: pa.Table, corpus: str) -> Cleaned:
+def clean(raw: pa.Table, n_classes: int) -> Cleaned:
     """The usable jets of a table as a format reads it.
 
     Integers may still be stored as floats in ``raw``, as in some published files.
@@ -43,117 +46,69 @@ def clean(raw: pa.Table, corpus: str) -> Cleaned:
         A column is unknown, of another kind or holds nulls: then the table is not what its format
         says.
     """
+    told = [name for name in raw.column_names if name.startswith(FAULT)]
+    flagged = [(name.removeprefix(FAULT), raw[name].to_numpy()) for name in told]
+    raw = raw.drop_columns(told)
     for name in raw.column_names:
         columns.check_nulls(raw[name], name)
-    good, faults = np.ones(raw.num_rows, bool), {}
-    for reason, bad in _faults(raw, len(classes_of(corpus))):
+    good = np.ones(raw.num_rows, bool)
+    faults: dict[str, NDArray[np.int64]] = {}
+    for reason, bad in chain(flagged, _faults(raw, n_classes)):
         found = np.flatnonzero(good & bad)
-        if found.size:
-            faults[reason] = found
+        if found.size:  # a format may have told of some under the same reason
+            faults[reason] = np.union1d(faults.get(reason, found), found)
             good &= ~bad
     kept = raw if good.all() else raw.filter(pa.array(good))
-    return Cleaned(table=columns.conform(_whole(kept)), faults=faults)
+    for i, name in enumerate(kept.column_names):  # floats where the schema has integers
+        if name in columns.COLUMNS:
+            wanted, found = columns.arrow_type(name), kept[name].type
+            inner = [getattr(kind, "value_type", kind) for kind in (found, wanted)]
+            if pa.types.is_floating(inner[0]) and pa.types.is_integer(inner[1]):
+                kept = kept.set_column(i, name, kept[name].cast(wanted))
+    return Cleaned(table=columns.conform(kept), faults=faults)
 
 
 def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
+    """Reasons and the jets (n,) they hold for, in the order in which they are looked for."""
+    n, names = raw.num_rows, [name for name in raw.column_names if name in columns.COLUMNS]
     counts = raw["jet_nparticles"].to_numpy()
-    lengths = {n: columns.lengths_of(raw[n]) for n in raw.column_names if n in PART_COLUMNS}
-    uneven, filled = np.zeros(raw.num_rows, bool), counts != 0
-    for found in lengths.values():
-        uneven |= found != counts
-        filled |= found > 0
-    yield "no constituents", ~filled  # first: the axis of nothing is not finite
-    yield "non-finite value", _non_finite(raw)
-    yield "charge or count that is no integer", _no_integer(raw)
-    yield "constituent lists of unequal length", uneven
-    yield "unphysical momentum", _unphysical(raw, ~uneven)
-    yield from _foreign_labels(raw["jet_label"].to_numpy(), n_classes)
+    lengths = {name: columns.lengths_of(raw[name]) for name in names if name in PART_COLUMNS}
+    jets = {name: np.repeat(np.arange(n), length) for name, length in lengths.items()}
+    arrays = {name: raw[name].combine_chunks() for name in names}
+    flat = {k: v.flatten() if pa.types.is_nested(v.type) else v for k, v in arrays.items()}
+    values = {name: array.to_numpy(zero_copy_only=False) for name, array in flat.items()}
+    with np.errstate(over="ignore"):  # as they are stored; what is too large becomes infinite
+        single = {k: v.astype(np.float32) for k, v in values.items() if v.dtype.kind == "f"}
 
-
-def _non_finite(raw: pa.Table) -> Flags:
-    """(n,) True for jets with a number that is NaN or infinite in single precision."""
-    bad = np.zeros(raw.num_rows, bool)
-    for name in raw.column_names:
-        if pa.types.is_floating(_scalar(raw, name)):
-            bad |= _jets_with(raw, name, ~np.isfinite(_single(raw, name)))
-    return bad
-
-
-def _no_integer(raw: pa.Table) -> Flags:
-    """(n,) True for jets with a charge or a count that has a fraction or more than 32 bits."""
-    bad = np.zeros(raw.num_rows, bool)
-    for name in ("part_charge", "jet_nparticles"):
-        if name in raw.column_names and _scalar(raw, name) in _WIDER:
-            values = _flat(raw[name]).to_numpy(zero_copy_only=False)
-            fits = (np.rint(values) == values) & (np.abs(values) < 2**31)
-            bad |= _jets_with(raw, name, ~fits)
-    return bad
-
-
-def _unphysical(raw: pa.Table, even: Flags) -> Flags:
-    """(n,) True for jets with a momentum or energy that is not positive; others are not looked at.
-
-    ``even`` tells the jets whose lists are equally long.
-    """
-    if not even.all():
-        bad = np.zeros(len(even), bool)
-        bad[even] = _unphysical(raw.filter(pa.array(even)), even[even])
+    def jets_with(flags: Mapping[str, Flags]) -> Flags:
+        """(n,) True for jets with a value that is flagged in one of the columns."""
+        bad = np.zeros(n, bool)
+        for name, flag in flags.items():
+            bad[jets[name][flag] if name in jets else flag] = True
         return bad
-    found = {name for name in raw.column_names if pa.types.is_floating(_scalar(raw, name))}
-    bad = np.zeros(len(even), bool)
-    for name in {"jet_pt", "jet_energy", "part_energy"} & found:
-        bad |= _jets_with(raw, name, _single(raw, name) <= 0)
-    if {"part_px", "part_py"} <= found:
-        beamlike = (_single(raw, "part_px") == 0) & (_single(raw, "part_py") == 0)
-        bad |= _jets_with(raw, "part_px", beamlike)
-    return bad
 
-
-def _scalar(raw: pa.Table, name: str) -> pa.DataType:
-    """The type of the values of a column."""
-    found = raw[name].type
-    return found.value_type if pa.types.is_nested(found) else found
-
-
-def _flat(column: pa.ChunkedArray) -> pa.Array:
-    """All values of a column, lists one after another."""
-    values = column.combine_chunks()
-    return values.flatten() if pa.types.is_nested(values.type) else values
-
-
-def _single(raw: pa.Table, name: str) -> NDArray[np.float32]:
-    """The values of a column as they are stored; what is too large becomes infinite."""
-    with np.errstate(over="ignore"):
-        values: NDArray[np.float32] = _flat(raw[name]).to_numpy().astype(np.float32, copy=False)
-    return values
-
-
-def _jets_with(raw: pa.Table, name: str, flags: Flags) -> Flags:
-    """(n,) True for jets with a value of a column that is flagged."""
-    wrong = np.flatnonzero(flags)
-    if wrong.size and name in PART_COLUMNS:
-        ends = np.cumsum(columns.lengths_of(raw[name]))
-        wrong = np.searchsorted(ends, wrong, side="right")
-    bad = np.zeros(raw.num_rows, bool)
-    bad[wrong] = True
-    return bad
-
-
-def _foreign_labels(labels: NDArray[np.float64], n_classes: int) -> Iterator[tuple[str, Flags]]:
-    outside = ~np.isin(labels, np.arange(n_classes))
-    for label in np.unique(labels[outside])[:_NAMED]:
+    uneven = np.any([np.zeros(n, bool), *(found != counts for found in lengths.values())], axis=0)
+    filled = np.any([counts != 0, *(found > 0 for found in lengths.values())], axis=0)
+    yield "no constituents", ~filled  # first: the axis of nothing is not finite
+    yield "non-finite value", jets_with({k: ~np.isfinite(v) for k, v in single.items()})
+    whole = {k: values[k] for k in ("part_charge", "jet_nparticles") if k in values}
+    broken = {k: (np.rint(v) != v) | (np.abs(v) >= 2**31) for k, v in whole.items()}
+    yield "charge or count that is no integer", jets_with(broken)
+    yield "constituent lists of unequal length", uneven
+    positive = ("jet_pt", "jet_energy", "part_energy")
+    unphysical = jets_with({k: single[k] <= 0 for k in positive if k in single})
+    if {"part_px", "part_py"} <= {*single}:  # side by side in jets whose lists are equally long
+        px, py = (single[k][np.repeat(~uneven, lengths[k])] for k in ("part_px", "part_py"))
+        still = np.repeat(np.arange(n), np.where(uneven, 0, lengths["part_px"]))
+        unphysical[still[(px == 0) & (py == 0)]] = True
+    yield "unphysical momentum", unphysical
+    for name, (low, high) in LIMITS.items():
+        if name in values and values[name].dtype.kind in "fiu":
+            found = single.get(name, values[name])
+            outside = jets_with({name: (found < low) | (found > high)})
+            yield f"{name} outside {low:.4g} to {high:.4g}", outside
+    labels = raw["jet_label"].to_numpy()
+    foreign = ~np.isin(labels, np.arange(n_classes))
+    for label in np.unique(labels[foreign])[:_NAMED]:
         yield f"label {label:g} is not in 0..{n_classes - 1}", labels == label
-    yield "more labels outside the table", outside
-
-
-def _whole(table: pa.Table) -> pa.Table:
-    """Floats become integers where the schema has integers."""
-    for i, name in enumerate(table.column_names):
-        if name not in columns.COLUMNS:
-            continue
-        wanted, found = columns.arrow_type(name), table[name].type
-        nested = pa.types.is_nested(found)
-        inner = (found.value_type, wanted.value_type) if nested else (found, wanted)
-        if pa.types.is_floating(inner[0]) and pa.types.is_integer(inner[1]):
-            table = table.set_column(i, name, table[name].cast(wanted))
-    return table
+    yield "more labels outside the table", foreign

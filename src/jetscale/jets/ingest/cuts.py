@@ -7,8 +7,8 @@ Sophon's selection for JetClass-II (arXiv 2405.12972) is the two cuts ``200 < je
 import operator
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from math import isfinite
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,20 +18,14 @@ from jetscale.errors import DataError, unknown
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _CUT = re.compile(
-    rf"\s*(?:(?P<low>{_NUMBER})\s*(?P<above><=?)\s*)?(?P<column>[A-Za-z_]\w*)\s*"
-    rf"(?:(?P<sign><=?|>=?)\s*(?P<bound>{_NUMBER})\s*)?"
+    rf"\s*(?:({_NUMBER})\s*(<=?)\s*)?([A-Za-z_]\w*)\s*(?:(<=?|>=?)\s*({_NUMBER})\s*)?"
 )
-_COMPARE: dict[str, Callable[[NDArray[np.float64], float], NDArray[np.bool_]]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
+_COMPARE: dict[str, Callable[[Any, float], NDArray[np.bool_]]] = {
+    **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 }
-_TURNED = {"<": ">", "<=": ">="}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Cut(NamedTuple):
     """Conditions on one jet column, all of which must hold."""
 
     text: str
@@ -63,32 +57,23 @@ def cut_from(text: str, known: Sequence[str]) -> Cut:
     (('>', 200.0), ('<=', 2500.0))
     """
     match = _CUT.fullmatch(text)
-    if match is None or not (match["low"] or match["bound"]):
+    if match is None or not (match[1] or match[5]):
         raise DataError(
             f"cut {text!r}: write LOW < COLUMN < HIGH, COLUMN < HIGH or COLUMN > LOW, as in "
             "'200 < jet_pt < 2500'; <= and >= are fine too"
         )
-    low, above, column, sign, bound = match.group("low", "above", "column", "sign", "bound")
+    low, above, column, sign, bound = match.groups()
     if column not in known:
         raise DataError(f"cut {text!r}: {unknown('jet column', column, known)}")
-    conditions = []
-    if low:
-        conditions.append((_TURNED[above], float(low)))
-    if bound:
-        conditions.append((sign, float(bound)))
-    _check_room(text, conditions)
-    words = (low, above, column, sign, bound)
-    return Cut(
-        text=" ".join(word for word in words if word), column=column, conditions=tuple(conditions)
-    )
-
-
-def _check_room(text: str, conditions: list[tuple[str, float]]) -> None:
+    conditions = [(above.replace("<", ">"), float(low))] if low else []
+    conditions += [(sign, float(bound))] if bound else []
     if not all(isfinite(bound) for _, bound in conditions):
         raise DataError(f"cut {text!r}: a bound is not finite")
     if len(conditions) == 2:
-        (_, low), (sign, high) = conditions
         if sign.startswith(">"):
             raise DataError(f"cut {text!r}: write the lower bound first, with < on both sides")
-        if low >= high:
-            raise DataError(f"cut {text!r}: no value lies between {low:g} and {high:g}")
+        if float(low) >= float(bound):
+            raise DataError(
+                f"cut {text!r}: no value lies between {float(low):g} and {float(bound):g}"
+            )
+    return Cut(" ".join(filter(None, match.groups())), column, tuple(conditions))

@@ -1,4 +1,4 @@
-"""Public jet files to a shard folder.
+"""Public and own jet files to a shard folder.
 
 What can be read is in `jetscale.jets.ingest.formats`. Paths and the layout of all files are checked
 before any jet is read; that two files hold the same jets or give other columns shows when both have
@@ -16,20 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jetscale.errors import DataError, StorageError, unknown
+from jetscale.errors import DataError, StorageError
 from jetscale.executor import Executor, in_process
-from jetscale.jets.ingest.cuts import cut_from
+from jetscale.jets.ingest.formats import own
 from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.ingest.work import Job, Options, Outcome, convert, lost
-from jetscale.jets.schema import ROLES
 from jetscale.jets.shards.manifest import MANIFEST, Manifest, open_shards, write_manifest
 from jetscale.store.local import locked, make_folder, storage_error
 
 Progress = Callable[[int, int], None]
 """Called with jets read and jets to read."""
-
-ON_BAD_FILE = ("fail", "skip")
-ON_BAD_JET = ("drop", "fail")
 
 
 def ingest(
@@ -39,20 +35,15 @@ def ingest(
     out: Path,
     progress: Progress | None = None,
     *,
-    of: str | None = None,
-    select: Sequence[str] = (),
-    on_bad_file: str = "fail",
-    on_bad_jet: str = "drop",
     executor: Executor = in_process,
+    **options: Any,
 ) -> Manifest:
-    """Convert public files to one shard folder.
+    """Convert files of jets to one shard folder.
 
     Parameters
     ----------
-    format
-        One of `jetscale.jets.ingest.formats.NAMES`.
-    role
-        What the jets may be used for; take it from the published file numbers, never split a file.
+    format, role, options
+        See `jetscale.jets.ingest.work.Options`.
     files
         Files to read; the jets keep this order.
     out
@@ -60,14 +51,6 @@ def ingest(
         link.
     progress
         Called when jets have been read.
-    of
-        The set that OmniLearned files are of; other formats know theirs.
-    select
-        Cuts such as ``200 < jet_pt < 2500``; jets that fail one are left out and counted.
-    on_bad_file
-        ``fail``, or ``skip`` to leave out files that are truncated, damaged or of another layout.
-    on_bad_jet
-        ``drop`` unusable jets and count them, or ``fail`` at the first.
     executor
         What converts the files; on a cluster all nodes must see them and the folder of ``out``.
 
@@ -83,45 +66,55 @@ def ingest(
     StorageError
         ``out`` is not empty, is being made by another call or cannot be written.
     """
-    options = Options(
-        format=format,
-        role=role,
-        of=of,
-        select=tuple(select),
-        on_bad_file=on_bad_file,
-        on_bad_jet=on_bad_jet,
-    )
-    _check(options)
-    _check_files(options, files)
+    _check_files(format, files)
     _check_out(out)
-    total = sum(_rows(options, path) for path in files)
+    if format == "arrays" and not options.get("classes"):
+        skip = options.get("on_bad_file") == "skip"
+        options["classes"] = own.class_names(options.get("columns") or {}, files, skip)
+    asked = Options(format=format, role=role, **options)
+    total, read = 0, 0
+    for path in files:
+        try:
+            total += asked.source.count(path)
+        except BadFile:
+            if asked.on_bad_file == "fail":
+                raise
+
+    def report(rows: int) -> None:
+        nonlocal read
+        read += rows
+        if progress:
+            progress(read, total)
+
     with _only_call(out) as parts:
         jobs = [
-            Job(number=i, path=path.absolute(), parts=parts, options=options)
+            Job(number=i, path=path.absolute(), parts=parts, options=asked)
             for i, path in enumerate(files)
         ]
-        outcomes = _done(jobs, executor, total, progress)
-        _join(parts, options, jobs, outcomes)
-        _put(parts, out.absolute())
+        outcomes = _convert_all(jobs, executor, report)
+        _join(parts, asked, jobs, outcomes)
+        try:
+            parts.replace(out.absolute())
+        except OSError as error:
+            raise storage_error(out, error) from error
     return open_shards(out)
 
 
-def _check(options: Options) -> None:
-    source = options.source
-    for what, value, known in (
-        ("role", options.role, ROLES),
-        ("policy for bad files", options.on_bad_file, ON_BAD_FILE),
-        ("policy for bad jets", options.on_bad_jet, ON_BAD_JET),
-    ):
-        if value not in known:
-            raise DataError(unknown(what, value, known))
-    for text in options.select:
-        cut_from(text, source.jet_columns)
+def _convert_all(
+    jobs: Sequence[Job], executor: Executor, report: Callable[[int], None]
+) -> dict[int, Outcome]:
+    if executor is in_process:  # the only one that can tell of a file half read
+        return {job.number: convert(job, report) for job in jobs}
+    outcomes = {}
+    for outcome in executor.map(convert, jobs, lost=lost):
+        outcomes[outcome.number] = outcome
+        report(outcome.rows)
+    return outcomes
 
 
-def _check_files(options: Options, files: Sequence[Path]) -> None:
+def _check_files(format: str, files: Sequence[Path]) -> None:
     if not files:
-        raise DataError(f"ingest {options.format}: no files given")
+        raise DataError(f"ingest {format}: no files given")
     seen: dict[Path, Path] = {}
     for path in files:
         try:
@@ -139,15 +132,14 @@ def _check_files(options: Options, files: Sequence[Path]) -> None:
 
 def _check_out(out: Path) -> None:
     """A folder can take the place of nothing or of an empty folder, not of a link."""
+    new = "choose the name of a new folder"
     if out.is_symlink():
-        raise StorageError(f"{out} is a link; choose the name of a new folder")
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise StorageError(f"{out} is a file; choose the name of a new folder")
-    if out.samefile("."):
-        raise StorageError(f"{out} is the current folder; choose the name of a new folder")
-    if any(out.iterdir()):
+        raise StorageError(f"{out} is a link; {new}")
+    if out.exists() and not out.is_dir():
+        raise StorageError(f"{out} is a file; {new}")
+    if out.exists() and out.samefile("."):
+        raise StorageError(f"{out} is the current folder; {new}")
+    if out.exists() and any(out.iterdir()):
         raise StorageError(f"{out} is not empty; choose another folder or delete it first")
 
 
@@ -174,71 +166,57 @@ def _only_call(out: Path) -> Iterator[Path]:
         ) from error
 
 
-def _rows(options: Options, path: Path) -> int:
-    """Jets in a file, 0 in one that will be skipped."""
-    try:
-        return options.source.count(path)
-    except BadFile:
-        if options.on_bad_file == "fail":
-            raise
-        return 0
-
-
-def _done(
-    jobs: Sequence[Job], executor: Executor, total: int, progress: Progress | None
-) -> dict[int, Outcome]:
-    read = 0
-
-    def report(rows: int) -> None:
-        nonlocal read
-        read += rows
-        if progress:
-            progress(read, total)
-
-    if executor is in_process:  # the only one that can tell of a file half read
-        return {job.number: convert(job, report) for job in jobs}
-    outcomes = {}
-    for outcome in executor.map(convert, jobs, lost=lost):
-        outcomes[outcome.number] = outcome
-        report(outcome.rows)
-    return outcomes
-
-
 def _join(
     folder: Path, options: Options, jobs: Sequence[Job], outcomes: dict[int, Outcome]
 ) -> None:
     """Write one manifest over all parts, in the order of the files."""
-    parts = {job: open_shards(folder / o.part) for job, o in _made(jobs, outcomes)}
-    files = [part.provenance["files"][0] for part in parts.values()]
+    made = [job for job in jobs if outcomes[job.number].part]
+    parts = [open_shards(folder / outcomes[job.number].part) for job in made]
+    books = [part.provenance["files"][0] for part in parts]
     skipped = [
         {"name": job.path.name, "reason": outcomes[job.number].problem}
         for job in jobs
-        if job not in parts
+        if job not in made
     ]
-    _check_unique(list(parts), files)
-    filled = {job: part for job, part in parts.items() if part.rows}
+    seen: dict[str, Path] = {}
+    for job, book in zip(made, books, strict=True):
+        first = seen.setdefault(book["sha256"], job.path)
+        if first is not job.path:
+            raise DataError(f"{job.path} and {first} hold the same jets; give each file once")
+    filled = [(job.path, part) for job, part in zip(made, parts, strict=True) if part.rows]
     if not filled:
-        reasons = sum((Counter(file["dropped"]) for file in files), Counter[str]())
+        reasons = sum((Counter(book["dropped"]) for book in books), Counter[str]())
         dropped = ", ".join(f"{count} by {reason!r}" for reason, count in reasons.items())
+        why = f" (the first: {skipped[0]['reason']})" if skipped else ""
         raise DataError(
-            f"no jets are left of {len(jobs)} file(s): {len(skipped)} skipped; dropped jets: "
-            f"{dropped or 'none'}; loosen the cuts or look at the files"
+            f"no jets are left of {len(jobs)} file(s): {len(skipped)} skipped{why}; dropped "
+            f"jets: {dropped or 'none'}; loosen the cuts or look at the files"
         )
+    (first, wanted), *others = filled
+    for path, part in others:
+        differing = sorted({*part.columns} ^ {*wanted.columns})
+        if differing:
+            raise DataError(
+                f"{first} and {path}: columns {differing} are in one only; ingest them to folders "
+                "of their own"
+            )
     write_manifest(
         folder,
         options.source.corpus,
         options.role,
-        [replace(s, file=f"{p.folder.name}/{s.file}") for p in filled.values() for s in p.shards],
-        _common_columns(filled),
+        [replace(s, file=f"{p.folder.name}/{s.file}") for _, p in filled for s in p.shards],
+        wanted.columns,
         {
             "format": options.format,
             "of": options.of,
+            "columns": dict(options.columns),
             "select": list(options.select),
-            "files": files,
+            "files": books,
             "skipped": skipped,
         },
+        classes=options.source.names,
     )
-    _clear(folder, {MANIFEST, *(part.folder.name for part in filled.values())})
+    _clear(folder, {MANIFEST, *(part.folder.name for _, part in filled)})
 
 
 def _clear(folder: Path, keep: set[str]) -> None:
@@ -253,39 +231,6 @@ def _clear(folder: Path, keep: set[str]) -> None:
                 child.unlink()
     except OSError as error:
         raise storage_error(folder, error) from error
-
-
-def _made(jobs: Sequence[Job], outcomes: dict[int, Outcome]) -> Iterator[tuple[Job, Outcome]]:
-    for job in jobs:
-        if outcomes[job.number].part:
-            yield job, outcomes[job.number]
-
-
-def _check_unique(jobs: Sequence[Job], files: Sequence[dict[str, Any]]) -> None:
-    seen: dict[str, Job] = {}
-    for job, file in zip(jobs, files, strict=True):
-        first = seen.setdefault(file["sha256"], job)
-        if first is not job:
-            raise DataError(f"{job.path} and {first.path} hold the same jets; give each file once")
-
-
-def _common_columns(parts: dict[Job, Manifest]) -> tuple[str, ...]:
-    (first, wanted), *others = parts.items()
-    for job, part in others:
-        differing = sorted({*part.columns} ^ {*wanted.columns})
-        if differing:
-            raise DataError(
-                f"{first.path} and {job.path}: columns {differing} are in one only; ingest them "
-                "to folders of their own"
-            )
-    return wanted.columns
-
-
-def _put(parts: Path, out: Path) -> None:
-    try:
-        parts.replace(out)
-    except OSError as error:
-        raise storage_error(out, error) from error
 
 
 def summary_of(manifest: Manifest) -> dict[str, Any]:

@@ -9,42 +9,77 @@ the files and the folder of parts. Memory holds a few batches of jets, however l
 import hashlib
 import json
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-import pyarrow as pa
-
-from jetscale.errors import DataError, StorageError
-from jetscale.jets.ingest.clean import Cleaned, clean
-from jetscale.jets.ingest.cuts import cut_from
+from jetscale.errors import DataError, StorageError, unknown
+from jetscale.jets.ingest.cuts import Cut, cut_from
 from jetscale.jets.ingest.formats import format_named
-from jetscale.jets.ingest.formats.base import BadFile, Format
+from jetscale.jets.ingest.formats.base import BadFile
+from jetscale.jets.ingest.formats.files import Format
+from jetscale.jets.ingest.sieve import MAX_BAD, Sieve
+from jetscale.jets.schema import ROLES
 from jetscale.jets.shards import shard_writer
 from jetscale.jets.shards.manifest import Manifest, open_shards, sha256_of
 
-VERSION = 2  # of the conversion; another one makes parts anew
+VERSION = 3  # of the conversion; another one makes parts anew
 
 Report = Callable[[int], None]
 """Called with jets read since the last call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Options:
-    """How files are read; all but ``on_bad_file`` decides what a part holds."""
+    """How files are read; all but ``on_bad_file`` decides what a part holds.
+
+    Raises DataError for a value that makes no sense, alone or with the format.
+    """
 
     format: str
+    """One of `jetscale.jets.ingest.formats.NAMES`."""
     role: str
+    """What the jets may be used for; take it from published file numbers, never split a file."""
     of: str | None = None
-    select: tuple[str, ...] = ()
+    """The set that OmniLearned files are of; other formats know theirs."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """For own jets (``arrays``): quantity to column, see `jetscale.jets.ingest.formats.own`."""
+    classes: Sequence[str] = ()
+    """For own jets: class names in label order; labels that are text give their own."""
+    corpus: str | None = None
+    """For own jets: a name for all of their kind, ``own`` if none is given."""
+    select: Sequence[str] = ()
+    """Cuts such as ``200 < jet_pt < 2500``; jets that fail one are left out and counted."""
     on_bad_file: str = "fail"
+    """``fail``, or ``skip`` to leave out files that are truncated, damaged or of another layout."""
     on_bad_jet: str = "drop"
+    """``drop`` unusable jets and count them, or ``fail`` at the first."""
+    max_bad: float = MAX_BAD
+    """A file with a larger share of unusable jets is a bad file."""
 
-    @property
+    def __post_init__(self) -> None:
+        """Check all values against each other."""
+        for what, value, known in (
+            ("role", self.role, ROLES),
+            ("policy for bad files", self.on_bad_file, ("fail", "skip")),
+            ("policy for bad jets", self.on_bad_jet, ("drop", "fail")),
+        ):
+            if value not in known:
+                raise DataError(unknown(what, value, known))
+        if not 0 <= self.max_bad <= 1:
+            raise DataError(f"max_bad is {self.max_bad}; a share of jets lies between 0 and 1")
+        self.cuts()
+
+    @cached_property
     def source(self) -> Format:
         """The format with its functions."""
-        return format_named(self.format, self.of)
+        own = self.columns, self.classes, self.corpus
+        return format_named(self.format, self.of, *own)
+
+    def cuts(self) -> list[Cut]:
+        """The cuts that jets must pass."""
+        return [cut_from(text, self.source.jet_columns) for text in self.select]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,11 +148,15 @@ def lost(job: Job, reason: str) -> Outcome:
 
 
 def _part(job: Job, report: Report) -> Manifest:
+    """The part of a file, made unless it is there."""
     try:
         digest = sha256_of(job.path)
     except OSError as error:
         raise BadFile(f"{job.path}: cannot be read: {error.strerror}") from error
-    folder = job.parts / f"part-{_key(job, digest)}"
+    decides = asdict(job.options) | {"on_bad_file": None}
+    # the name decides the class of JetNet files
+    text = json.dumps([VERSION, decides, job.path.name, digest])
+    folder = job.parts / f"part-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if folder.exists():
         try:
             part = open_shards(folder)
@@ -126,57 +165,27 @@ def _part(job: Job, report: Report) -> Manifest:
         else:
             report(part.provenance["files"][0]["rows"])
             return part
-    _write(job, digest, folder, report)
-    return open_shards(folder)
-
-
-def _key(job: Job, digest: str) -> str:
-    o = job.options
-    # the name decides the class of JetNet files
-    text = json.dumps(
-        [VERSION, o.format, o.of, o.role, o.select, o.on_bad_jet, job.path.name, digest]
+    options, source = job.options, job.options.source
+    sieve = Sieve(
+        where=str(job.path),
+        n_classes=len(source.names),
+        cuts=options.cuts(),
+        on_bad_jet=options.on_bad_jet,
+        max_bad=options.max_bad,
     )
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _write(job: Job, digest: str, folder: Path, report: Report) -> None:
-    dropped: Counter[str] = Counter()
-    rows = 0
-    corpus = job.options.source.corpus
-    with shard_writer(folder, corpus=corpus, role=job.options.role, may_be_empty=True) as writer:
-        for raw in job.options.source.read(job.path):
-            for table in _kept(job, raw, rows, dropped):
-                writer.write(table)
-            rows += raw.num_rows
+    with shard_writer(
+        folder,
+        corpus=source.corpus,
+        role=options.role,
+        may_be_empty=True,
+        classes=source.names,
+    ) as writer:
+        for raw in source.read(job.path):
+            kept = sieve.keep(raw)
+            if kept.num_rows:
+                writer.write(kept)
             report(raw.num_rows)
-        entry = {"name": job.path.name, "sha256": digest, "rows": rows, "dropped": dict(dropped)}
-        writer.provenance["files"] = [entry]
-
-
-def _kept(job: Job, raw: pa.Table, first_row: int, dropped: Counter[str]) -> Iterator[pa.Table]:
-    """The jets of a batch that are usable and pass the cuts, if there are any."""
-    source = job.options.source
-    try:
-        cleaned = clean(raw, source.corpus)
-    except DataError as error:
-        raise BadFile(f"{job.path}: {error}") from error
-    if job.options.on_bad_jet == "fail":
-        _refuse(job.path, cleaned, first_row)
-    dropped.update({reason: len(found) for reason, found in cleaned.faults.items()})
-    table = cleaned.table
-    for text in job.options.select:
-        cut = cut_from(text, source.jet_columns)
-        keep = cut.passes(table)
-        if not keep.all():
-            dropped[cut.text] += int((~keep).sum())
-            table = table.filter(pa.array(keep))
-    if table.num_rows:
-        yield table
-
-
-def _refuse(path: Path, cleaned: Cleaned, first_row: int) -> None:
-    if cleaned.faults:
-        reason, rows = min(cleaned.faults.items(), key=lambda fault: fault[1][0])
-        raise DataError(
-            f"{path}: row {first_row + rows[0]}: {reason}; `--on-bad-jet drop` leaves such jets out"
-        )
+        sieve.check()
+        entry = {"name": job.path.name, "sha256": digest, "rows": sieve.rows}
+        writer.provenance["files"] = [entry | {"dropped": sieve.dropped}]
+    return open_shards(folder)

@@ -161,11 +161,12 @@ def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = N
 
 
 def _parse(folder: Path, path: Path) -> Manifest:
+    """The manifest of a folder, with known names and numbers that agree."""
     try:
         content = json.loads(path.read_text())
         version = content.pop("format")
         if version not in range(1, FORMAT + 1):
-            raise DataError(f"{path}: format {version!r}, this version reads 1 to {FORMAT}")
+            raise DataError(f"format {version!r}, this version reads 1 to {FORMAT}")
         shards = tuple(Shard(**shard) for shard in content.pop("shards"))
         if version == 1:
             content["columns"] = pq.read_schema(folder / shards[0].file).names
@@ -179,28 +180,20 @@ def _parse(folder: Path, path: Path) -> Manifest:
             schema=schema_from(described) if described else JETS,
             **content,
         )
-    except JetscaleError as error:
-        raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
-    except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
-        raise DataError(f"{path}: not a manifest ({type(error).__name__}: {error})") from error
-    _check(path, manifest)
-    return manifest
-
-
-def _check(path: Path, manifest: Manifest) -> None:
-    """Refuse a manifest with unknown names, or with numbers that do not agree."""
-    try:
-        counts = [manifest.label_counts, *(shard.label_counts for shard in manifest.shards)]
+        counts = [manifest.label_counts, *(shard.label_counts for shard in shards)]
         labels = (label for count in counts for label in count)
         names = [("role", manifest.role, ROLES), *(("class", n, manifest.classes) for n in labels)]
         for what, name, known in names:
             if name not in known:
-                raise DataError(f"{path}: {unknown(what, name, known)}")
-        counted = (sum(counts[0].values()), sum(shard.rows for shard in manifest.shards))
-    except (TypeError, AttributeError) as error:
+                raise DataError(unknown(what, name, known))
+        counted = (sum(counts[0].values()), sum(shard.rows for shard in shards))
+        if counted != (manifest.rows, manifest.rows):
+            raise DataError(f"says {manifest.rows} rows, its shards and classes {counted}")
+        return manifest
+    except JetscaleError as error:
+        raise DataError(f"{path}: {error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise DataError(f"{path}: not a manifest ({type(error).__name__}: {error})") from error
-    if counted != (manifest.rows, manifest.rows):
-        raise DataError(f"{path}: says {manifest.rows} rows, its shards and classes {counted}")
 
 
 def check_roles(manifests: Iterable[Manifest]) -> None:

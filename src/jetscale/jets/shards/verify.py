@@ -17,16 +17,19 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError
+from jetscale.jets.schema import JETS
 from jetscale.jets.shards import columns
-from jetscale.jets.shards.manifest import Manifest, Shard, check_shard, open_shards
+from jetscale.jets.shards.manifest import Manifest, check_shard, open_shards
 
 LIMITS = {
     "jet_pt": (0.0, 1e5),  # GeV
     "jet_eta": (-10.0, 10.0),
     "jet_sdmass": (-1.0, 1e5),  # GeV; rounding of a massless jet may fall just below zero
     "jet_nparticles": (1.0, 1e4),
+    "part_deta": (-20.0, 20.0),
+    "part_dphi": (-2 * math.pi, 2 * math.pi),
 }
-"""Jet columns whose values outside are damage, whatever the selection of the corpus."""
+"""Values outside are damage, whatever the corpus: ingest leaves such jets out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ class Report:
 
     manifest: Manifest
     ranges: Mapping[str, Mapping[str, float]]
-    """Column of `LIMITS` to ``min``, ``mean`` and ``max``."""
+    """Jet column of `LIMITS`, or feature of another field, to ``min``, ``mean`` and ``max``."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -69,30 +72,24 @@ def verify(folder: Path) -> Report:
         what was found.
     """
     manifest = open_shards(folder)
+    schema, classes, corpus = manifest.schema, manifest.classes, manifest.corpus
     ranges: dict[str, _Range] = {}
     for shard in manifest.shards:
-        _check_shard(manifest, shard, ranges)
+        path, counts = manifest.path(shard), Counter[str]()
+        check_shard(manifest, shard)
+        try:
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    # refuses columns of another type and lists of unequal length
+                    table = columns.conform(file.read_row_group(group, use_threads=False), schema)
+                    counts.update(columns.count_labels(table, classes, corpus, schema))
+                    _check_values(manifest, table, ranges)
+        except (pa.ArrowException, OSError, DataError) as error:
+            raise DataError(f"{path}: {error}") from error
+        if counts != shard.label_counts:
+            expected, found = dict(shard.label_counts), dict(counts)
+            raise DataError(f"{path}: expected jets {expected}, found {found}")
     return Report(manifest=manifest, ranges={k: range_.to_dict() for k, range_ in ranges.items()})
-
-
-def _check_shard(manifest: Manifest, shard: Shard, ranges: dict[str, _Range]) -> None:
-    path = manifest.path(shard)
-    check_shard(manifest, shard)
-    counts: Counter[str] = Counter()
-    try:
-        with pq.ParquetFile(path) as file:
-            for group in range(file.num_row_groups):
-                # conform refuses columns of another type and lists of unequal length
-                stored = file.read_row_group(group, use_threads=False)
-                table = columns.conform(stored, manifest.schema)
-                counts.update(
-                    columns.count_labels(table, manifest.classes, manifest.corpus, manifest.schema)
-                )
-                _check_values(manifest, table, ranges)
-    except (pa.ArrowException, OSError, DataError) as error:
-        raise DataError(f"{path}: {error}") from error
-    if counts != shard.label_counts:
-        raise DataError(f"{path}: expected jets {dict(shard.label_counts)}, found {dict(counts)}")
 
 
 def _check_values(manifest: Manifest, table: pa.Table, ranges: dict[str, _Range]) -> None:
@@ -101,18 +98,23 @@ def _check_values(manifest: Manifest, table: pa.Table, ranges: dict[str, _Range]
         other = sorted({*table.column_names} ^ {*manifest.columns})
         raise DataError(f"columns {other} are only in the shard or in the manifest")
     kinds = {**manifest.schema.lists, **manifest.schema.scalars}
+    # of jets those columns that have limits, of another field every feature
+    watched = LIMITS if manifest.schema == JETS else manifest.schema.lists
     for name in table.column_names:
-        if kinds[name] != "float" and name not in LIMITS:
+        if kinds[name] != "float" and name not in watched:
             continue
         array = table[name].combine_chunks()
         values = (array.flatten() if name in manifest.schema.lists else array).to_numpy()
         bad = int((~np.isfinite(values)).sum())
         if bad:
             raise DataError(f"column {name!r} has {bad} non-finite values, expected none")
-        if name in LIMITS:
-            (lowest, highest), low, high = LIMITS[name], float(values.min()), float(values.max())
-            if low < lowest or high > highest:
-                raise DataError(
-                    f"{name} runs from {low:g} to {high:g}, expected {lowest:g} to {highest:g}"
-                )
+        if name not in watched:
+            continue
+        low, high = float(values.min()), float(values.max())
+        lowest, highest = LIMITS.get(name, (low, high))
+        if low < lowest or high > highest:
+            raise DataError(
+                f"{name} runs from {low:g} to {high:g}, expected {lowest:g} to {highest:g}"
+            )
+        if name in manifest.schema.scalars or manifest.schema != JETS:
             ranges.setdefault(name, _Range()).add(values)

@@ -6,7 +6,7 @@ triangle, pointing to where the factor may be.
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from plotly.graph_objects import Figure
@@ -56,7 +56,7 @@ def data_factors(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
     """Effective-data factor relative to the baseline against D; limits as open triangles."""
     found = {
         pair.mixture: [
-            (row.examples or math.nan, row.data_factor.factor, row.data_factor.bound)
+            (row.examples or math.nan, row.data_factor, row.data_factor.bound)
             for row in pair.by_examples
             if row.data_factor is not None
         ]
@@ -70,7 +70,7 @@ def data_factors(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
 
 def _estimates(
     title: str,
-    found: Mapping[str, list[tuple[float, Estimate, str]]],
+    found: Mapping[str, Sequence[tuple[float, Estimate, str]]],
     styles: Mapping[str, Style],
 ) -> Figure:
     """Estimates by mixture against D with their intervals; an end that is unknown gets no bar."""

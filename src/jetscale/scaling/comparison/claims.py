@@ -7,52 +7,89 @@ and the test agree, and the interval with one floor for both mixtures says the s
 """
 
 from collections.abc import Sequence
+from enum import Enum
 
 import numpy as np
 
 from jetscale.scaling.estimate import Estimate
 
 SIGNIFICANT = 0.05
+NOT_IDENTIFIED = "not identified at this scale"
+"""The words for whatever the runs do not determine."""
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction of p-values, in the order given.
+class Verdict(Enum):
+    """What may be claimed about the exponent of N* of a mixture relative to another."""
+
+    NOT_IDENTIFIED = "not_identified"
+    NO_SHIFT = "no_shift"
+    TESTS_DISAGREE = "tests_disagree"
+    DEPENDS_ON_FLOOR = "depends_on_floor"
+    LARGER_MODELS = "larger_models"
+    MORE_DATA = "more_data"
+
+    @property
+    def claims_shift(self) -> bool:
+        """True where a shift of the exponent is claimed."""
+        return self in (Verdict.LARGER_MODELS, Verdict.MORE_DATA)
+
+    @property
+    def text(self) -> str:
+        """The verdict in words, for a table or a sentence."""
+        return {
+            Verdict.NOT_IDENTIFIED: NOT_IDENTIFIED,
+            Verdict.NO_SHIFT: "no shift shown",
+            Verdict.TESTS_DISAGREE: "no shift claimed: the interval and the test disagree",
+            Verdict.DEPENDS_ON_FLOOR: "no shift claimed: depends on the floor",
+            Verdict.LARGER_MODELS: "steered to larger models",
+            Verdict.MORE_DATA: "steered to more data",
+        }[self]
+
+
+def holm(p_values: Sequence[float], hypotheses: int = 0) -> list[float]:
+    """Return p-values corrected by Holm's step-down method, in the order given.
+
+    ``hypotheses`` is their number where it is larger than that of the p-values given: the others
+    are taken to be larger.
 
     Examples
     --------
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
+    >>> holm([0.01], hypotheses=3)
+    [0.03]
     """
     p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    order, count = np.argsort(p), max(hypotheses, len(p))
+    # the smallest is multiplied by all hypotheses, the next by one less, never falling
+    steps = np.maximum.accumulate(p[order] * np.arange(count, count - len(p), -1))
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(steps, 1.0)
     return [float(value) for value in corrected]
 
 
 def side_of_zero(delta: Estimate) -> int:
-    """1 or -1 where the interval lies on that side of zero, else 0."""
+    """Return 1 or -1 where the interval lies on that side of zero, else 0."""
     return int(delta.low > 0) - int(delta.high < 0)
 
 
-def verdict(delta: Estimate, shared_floor: Estimate, p_value: float) -> str:
-    """What may be claimed about the params exponent of b relative to a.
+def judge(delta: Estimate, one_floor: Estimate, p_value: float) -> Verdict:
+    """Return what may be claimed about the exponent of N* of mixture b relative to a.
 
     Parameters
     ----------
-    delta, shared_floor
-        The difference with a floor for each mixture, and with one for both.
+    delta, one_floor
+        The difference b minus a with a floor for each mixture, and with one for both.
     p_value
         Of equal alpha and beta.
     """
     if not delta.identified:
-        return "not identified at this scale"
+        return Verdict.NOT_IDENTIFIED
     side, test = side_of_zero(delta), p_value < SIGNIFICANT
-    if side and test and side_of_zero(shared_floor) != side:
-        return "no shift claimed: depends on the floor"
-    if side and test:
-        return "steered to larger models" if side > 0 else "steered to more data"
-    if side or test:
-        return "no shift claimed: the interval and the test disagree"
-    return "no shift shown"
+    if not side and not test:
+        return Verdict.NO_SHIFT
+    if not (side and test):
+        return Verdict.TESTS_DISAGREE
+    if side_of_zero(one_floor) != side:
+        return Verdict.DEPENDS_ON_FLOOR
+    return Verdict.LARGER_MODELS if side > 0 else Verdict.MORE_DATA

@@ -6,32 +6,30 @@ stand nested tests of what the laws have in common (`joint`) and a permutation o
 height of the curve alone (arXiv 2302.09650): no shift is the ordinary outcome, not a failure.
 """
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any, TypeVar
+from typing import ClassVar, TypeVar
 
-import numpy as np
-
+from jetscale.as_json import json_key
 from jetscale.errors import FitError
 from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.comparison import joint, labels
-from jetscale.scaling.comparison.claims import holm, verdict
-from jetscale.scaling.comparison.joint import NestedTest, Pair
+from jetscale.scaling.comparison.claims import NOT_IDENTIFIED, Verdict, holm, judge
+from jetscale.scaling.comparison.joint import EXPONENTS, NestedTest, Pair
 from jetscale.scaling.comparison.labels import LabelTest
 from jetscale.scaling.comparison.sides import Sides, on_common_cells
 from jetscale.scaling.engine.forms import law_named
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.fitted import StudyFit, two_terms
+from jetscale.scaling.fitted import StudyFit
+from jetscale.words import number, with_interval
 
 _REPLICATES = 499
 """Replicates of a test, where the fits have as many."""
 _PER_PAIR = 100
 """At least as many per pair: Holm's correction multiplies the smallest p-value by the pairs."""
 Test = TypeVar("Test", NestedTest, LabelTest)
-Tests = tuple[list[NestedTest], LabelTest]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +41,12 @@ class PairComparison:
     n_cells: int
     """Common cells."""
     delta_params_exponent: Estimate
+    """b minus a of the exponent of N*."""
     delta_data_exponent: Estimate
-    delta_params_exponent_shared_floor: Estimate
-    """The same as the first with one floor E for both mixtures."""
-    budget: float
+    """b minus a of the exponent of D*."""
+    delta_params_exponent_shared_floor: Estimate | None
+    """The same as the first with one floor E for both mixtures; None where it was not needed."""
+    budget: float = field(metadata=json_key("budget_flops"))
     """FLOPs at which the following three hold."""
     params_ratio: Estimate
     """N* of b over that of a."""
@@ -61,34 +61,28 @@ class PairComparison:
     """Of equal (alpha, beta), Holm-corrected over all pairs of the study."""
     tests: tuple[NestedTest, ...]
     """What the laws can have in common, (alpha, beta) included."""
-    permutation: LabelTest
-    """One law for both, from swapped labels."""
+    permutation: LabelTest | None
+    """One law for both, from swapped labels; None where it was not asked for."""
     method: str
     """How the p-values of the tests were made."""
-    verdict: str
+    verdict: Verdict
+    json_also: ClassVar[tuple[str, ...]] = ("verdict_text",)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        shared_floor = self.delta_params_exponent_shared_floor
-        return {
-            "a": self.a,
-            "b": self.b,
-            "n_cells": self.n_cells,
-            "delta_params_exponent": self.delta_params_exponent.to_dict(),
-            "delta_data_exponent": self.delta_data_exponent.to_dict(),
-            "delta_params_exponent_shared_floor": shared_floor.to_dict(),
-            "budget_flops": self.budget,
-            "params_ratio": self.params_ratio.to_dict(),
-            "examples_ratio": self.examples_ratio.to_dict(),
-            "compute_multiplier": self.compute_multiplier.to_dict(),
-            "statistic": self.statistic,
-            "p_value_uncorrected": self.p_value_uncorrected,
-            "p_value": self.p_value,
-            "tests": [test.to_dict() for test in self.tests],
-            "permutation": self.permutation.to_dict(),
-            "method": self.method,
-            "verdict": self.verdict,
-        }
+    @property
+    def verdict_text(self) -> str:
+        """The verdict in words."""
+        return self.verdict.text
+
+    @property
+    def clause(self) -> str:
+        """The difference and what may be claimed of it, without a stop."""
+        if self.verdict is Verdict.NOT_IDENTIFIED:
+            return f"{self.b} against {self.a} {NOT_IDENTIFIED}"
+        change = with_interval(self.delta_params_exponent)
+        return (
+            f"{self.b} minus {self.a} is {change}, {self.verdict.text} "
+            f"(p = {number(self.p_value, 2)})"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,29 +92,43 @@ class Comparison:
     pairs: tuple[PairComparison, ...]
     not_compared: Mapping[str, str]
     """Pairs and mixtures left out, and why."""
-    convention: str
+    convention: str = field(metadata=json_key("compute"))
     """The compute convention the exponents refer to."""
     interval: str
     """How the intervals were made."""
+    difference: str = "b minus a"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "pairs": [pair.to_dict() for pair in self.pairs],
-            "not_compared": dict(self.not_compared),
-            "difference": "b minus a",
-            "interval": self.interval,
-            "compute": self.convention,
-        }
+    @property
+    def verdicts(self) -> dict[tuple[str, str], Verdict]:
+        """The verdict on the exponent of N* by pair (a, b)."""
+        return {(pair.a, pair.b): pair.verdict for pair in self.pairs}
+
+    def about(self, mixture: str) -> tuple[PairComparison, ...]:
+        """Return the pairs that hold a mixture, or all where none does."""
+        return tuple(p for p in self.pairs if mixture in (p.a, p.b)) or self.pairs
+
+    def __str__(self) -> str:
+        """Return a line per pair."""
+        return "\n".join(pair.clause for pair in self.pairs)
 
 
-def compare(fits: StudyFit, budget: float | None = None) -> Comparison:
+def compare(
+    fits: StudyFit,
+    budget: float | None = None,
+    *,
+    questions: Collection[tuple[str, ...]] | None = None,
+    pairs_of_study: int = 0,
+) -> Comparison:
     """Compare the exponents of every pair of fitted mixtures, and their frontiers at a budget.
 
-    Of b minus a: delta a with a = beta / (alpha + p beta), on the cells both were run on and with
-    the same draws; N*_b / N*_a, D*_b / D*_a and the compute multiplier C_a / C_b at equal loss
-    (`ratios`); F = (S_shared - S_free) / S_free of nested laws against its bootstrap null
-    (`joint`); swapped labels (`labels`). Holm's correction runs over the pairs.
+    For mixtures a and b, on the cells both were run on and with the same draws:
+
+    - difference of exponents: n_exponent(b) - n_exponent(a), with n_exponent = beta /
+      (alpha + p beta), and likewise for D*;
+    - ratio of optima at the budget: N*(b) / N*(a) and D*(b) / D*(a);
+    - compute for equal loss: C(a) / C(b) at the loss that a reaches at the budget (`sides.ratios`);
+    - tests: F = (S_shared - S_free) / S_free of nested laws against its bootstrap null (`joint`),
+      and swapped labels (`labels`), with Holm's correction over the pairs.
 
     Law, objective and intervals are those of the fits. A test takes up to 499 of their replicates,
     or 100 per pair.
@@ -132,94 +140,92 @@ def compare(fits: StudyFit, budget: float | None = None) -> Comparison:
     budget
         FLOPs at which N*, D* and the compute for equal loss are compared; by default the
         geometric middle of the measured compute.
+    questions
+        Keys of `joint.QUESTIONS` to test; (alpha, beta), on which the verdict rests, is always
+        tested. By default all, and swapped labels too. With fewer, the fit with one floor is made
+        only where it can withdraw a claim.
+    pairs_of_study
+        Pairs that p-values are corrected for, where there are more of them than here.
 
     Raises
     ------
     FitError
         Fewer than two mixtures are fitted, no pair has enough common cells, the fits share
-        parameters, or the budget is not a finite number above zero.
+        parameters, the law has further terms, or the budget is not a finite number above zero.
     """
-    _check(fits)
-    at = _middle(fits) if budget is None else flops_budget(budget).amount
-    not_compared = dict(fits.not_fitted)
-    drafts = []
+    fits.options.check_comparable()
+    if fits.shared:
+        raise FitError(
+            f"the fits share {', '.join(fits.shared)}: a comparison tests what mixtures share; "
+            "fit without it"
+        )
+    if len(fits.mixtures) < 2:
+        reasons = "; ".join(f"{name} {why}" for name, why in fits.not_fitted.items())
+        raise FitError(f"a comparison needs two fitted mixtures; {reasons or 'the table has one'}")
+    at = fits.middle if budget is None else flops_budget(budget).amount
+    thorough, law = questions is None, law_named(fits.options.law)
+    asked = [q for q in joint.questions(law) if questions is None or q in (EXPONENTS, *questions)]
     pairs = list(combinations(fits.mixtures, 2))
-    replicates = min(fits.replicates, max(_REPLICATES, _PER_PAIR * len(pairs)))
+    count = max(len(pairs), pairs_of_study)
+    replicates = min(fits.replicates, max(_REPLICATES, _PER_PAIR * count))
+    not_compared = dict(fits.not_fitted)
+    sides: list[Sides] = []
+    nested: list[list[NestedTest]] = []
+    swapped: list[LabelTest] = []
     for a, b in pairs:
-        sides = on_common_cells(fits, a, b)
-        if isinstance(sides, str):
-            not_compared[f"{b} - {a}"] = sides
+        found = on_common_cells(fits, a, b)
+        if isinstance(found, str):
+            not_compared[f"{b} - {a}"] = found
             continue
-        drafts.append((sides, _tested(sides, replicates)))
-    if not drafts:
+        objective = Objective(fits.options.objective, fits.delta)
+        pair = Pair(*found.runs, law, objective, found.pair[0].uncertainty == "trunks")
+        sides.append(found)
+        nested.append([joint.nested_test(pair, q, replicates, fits.seed) for q in asked])
+        if thorough:
+            swapped.append(labels.label_test(pair, replicates, fits.seed))
+    if not sides:
         raise FitError("; ".join(f"{pair}: {why}" for pair, why in not_compared.items()))
-    corrected = _corrected([tests for _, tests in drafts])
+    # Holm's correction runs over the pairs, hypothesis by hypothesis
+    by_question = [_corrected(tests, pairs_of_study) for tests in zip(*nested, strict=True)]
+    permutations = _corrected(swapped, pairs_of_study) if thorough else [None] * len(sides)
+    by_pair = zip(sides, zip(*by_question, strict=True), permutations, strict=True)
     return Comparison(
-        pairs=tuple(
-            _pair(sides, tests, at) for (sides, _), tests in zip(drafts, corrected, strict=True)
-        ),
+        pairs=tuple(_pair(*found, at, thorough) for found in by_pair),
         not_compared=not_compared,
         convention=fits.cost.convention,
         interval=f"paired {fits.interval}",
     )
 
 
-def _check(fits: StudyFit) -> None:
-    two_terms(fits.options, "comparison")
-    if fits.options.shared:
-        raise FitError(
-            f"the fits share {', '.join(fits.options.shared)}: a comparison tests what mixtures "
-            "share; fit without it"
-        )
-    if len(fits.mixtures) < 2:
-        reasons = "; ".join(f"{name} {why}" for name, why in fits.not_fitted.items())
-        raise FitError(f"a comparison needs two fitted mixtures; {reasons or 'the table has one'}")
+def _corrected(tests: Collection[Test], hypotheses: int) -> list[Test]:
+    """Return tests of one hypothesis in all pairs with Holm-corrected p-values."""
+    p_values = holm([test.p_value_uncorrected for test in tests], hypotheses)
+    return [replace(test, p_value=p) for test, p in zip(tests, p_values, strict=True)]
 
 
-def _tested(sides: Sides, replicates: int) -> Tests:
-    """All tests of a pair; p-values are not corrected yet."""
-    fits = sides.fits
-    law, objective = law_named(fits.options.law), Objective(fits.options.objective, fits.delta)
-    pair = Pair(*sides.runs, law, objective, _by_trunk(sides))
-    nested = [
-        joint.nested_test(pair, shared, replicates, fits.seed) for shared in joint.questions(law)
-    ]
-    return nested, labels.label_test(pair, replicates, fits.seed)
-
-
-def _by_trunk(sides: Sides) -> bool:
-    return sides.own[0].uncertainty == "trunks"
-
-
-def _corrected(tests: list[Tests]) -> list[Tests]:
-    """Holm's correction over the pairs, hypothesis by hypothesis."""
-    by_question = [_holm(found) for found in zip(*(nested for nested, _ in tests), strict=True)]
-    permutations = _holm([labelled for _, labelled in tests])
-    return [
-        ([found[number] for found in by_question], labelled)
-        for number, labelled in enumerate(permutations)
-    ]
-
-
-def _holm(tests: Iterable[Test]) -> list[Test]:
-    found = list(tests)
-    p_values = holm([test.p_value_uncorrected for test in found])
-    return [replace(test, p_value=p) for test, p in zip(found, p_values, strict=True)]
-
-
-def _pair(sides: Sides, tests: Tests, budget: float) -> PairComparison:
-    nested, permutation = tests
-    (exponents,) = (test for test in nested if test.shared == joint.EXPONENTS)
+def _pair(
+    sides: Sides,
+    tests: tuple[NestedTest, ...],
+    permutation: LabelTest | None,
+    budget: float,
+    thorough: bool,
+) -> PairComparison:
+    """Return all that is said of a pair, with the verdict."""
+    (exponents,) = (test for test in tests if test.shared == EXPONENTS)
     params_ratio, examples_ratio, multiplier = sides.at_budget(budget)
-    delta = sides.delta("params_exponent")
-    shared_floor = sides.delta("params_exponent", shared_floor=True)
+    delta, one_floor = sides.delta("params_exponent"), None
+    verdict = judge(delta, delta, exponents.p_value)
+    if thorough or verdict.claims_shift:  # one floor for both can only withdraw a claim
+        one_floor = sides.with_one_floor().delta("params_exponent")
+        verdict = judge(delta, one_floor, exponents.p_value)
+    first, second = sides.pair
     return PairComparison(
-        a=sides.own[0].mixture,
-        b=sides.own[1].mixture,
-        n_cells=sides.own[0].n_cells,
+        a=first.mixture,
+        b=second.mixture,
+        n_cells=first.n_cells,
         delta_params_exponent=delta,
         delta_data_exponent=sides.delta("data_exponent"),
-        delta_params_exponent_shared_floor=shared_floor,
+        delta_params_exponent_shared_floor=one_floor,
         budget=budget,
         params_ratio=params_ratio,
         examples_ratio=examples_ratio,
@@ -227,14 +233,8 @@ def _pair(sides: Sides, tests: Tests, budget: float) -> PairComparison:
         statistic=exponents.statistic,
         p_value_uncorrected=exponents.p_value_uncorrected,
         p_value=exponents.p_value,
-        tests=tuple(nested),
+        tests=tests,
         permutation=permutation,
-        method=joint.METHOD_TRUNKS if _by_trunk(sides) else joint.METHOD,
-        verdict=verdict(delta, shared_floor, exponents.p_value),
+        method=joint.METHOD_TRUNKS if first.uncertainty == "trunks" else joint.METHOD,
+        verdict=verdict,
     )
-
-
-def _middle(fits: StudyFit) -> float:
-    """Geometric middle of the measured compute."""
-    ends = np.array([fitted.window["flops"] for fitted in fits.mixtures.values()])
-    return math.sqrt(float(ends[:, 0].min()) * float(ends[:, 1].max()))

@@ -11,12 +11,11 @@ share stays shared.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from jetscale.scaling.comparison.null import by_cell, by_trunk
+from jetscale.scaling.comparison.null import redraw_by_cell, redraw_by_trunk
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import Law
 from jetscale.scaling.engine.laws import PARAMETERS, Array
@@ -61,16 +60,6 @@ class NestedTest:
     p_value_uncorrected: float
     p_value: float
     """Holm-corrected over the pairs of the study."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "shared": list(self.shared),
-            "question": self.question,
-            "statistic": self.statistic,
-            "p_value_uncorrected": self.p_value_uncorrected,
-            "p_value": self.p_value,
-        }
 
 
 class Pair:
@@ -131,7 +120,13 @@ def nested_test(pair: Pair, shared: tuple[str, ...], replicates: int, seed: int)
     found = null.fit(np.ones_like(z), pair.objective, tolerance=_TOLERANCE)
     free = np.minimum(pair.separate(z), pair.separate(z, _halves(null, found.q)))
     observed = float(_relative_loss(found.objective, free)[0])
-    drawn = _null_statistics(pair, null, found.q, replicates, seed)
+    # Data sets made from the shared fit say how large F is by chance. Both fits start at the law
+    # the data were made from: a grid of starts finds the same optima at twice the cost.
+    redraw = redraw_by_trunk if pair.by_trunk else redraw_by_cell
+    targets = null.design.log_loss(found.q) + redraw(null, found.q, pair.runs, replicates, seed)
+    one, start = np.ones_like(targets), np.repeat(found.q, replicates, axis=0)
+    refits = null.descend(start, one, pair.objective, targets, tolerance=_TOLERANCE)
+    drawn = _relative_loss(refits.objective, pair.separate(targets, _halves(null, refits.q)))
     p_value = (1 + int((drawn >= observed - _ROUNDING).sum())) / (1 + replicates)
     return NestedTest(
         shared=shared,
@@ -148,17 +143,3 @@ def _halves(null: Family, q: Array) -> tuple[Array, Array]:
 
 def _relative_loss(shared: Array, separate: Array) -> Array:
     return np.asarray(np.maximum(shared - separate, 0.0) / np.maximum(separate, _EXACT))
-
-
-def _null_statistics(pair: Pair, null: Family, q: Array, replicates: int, seed: int) -> Array:
-    """The statistic (replicates,) in data sets made from the shared fit q (1, K).
-
-    Both fits start at the law the data were made from: a grid of starts finds the same optima at
-    twice the cost.
-    """
-    redraw = by_trunk if pair.by_trunk else by_cell
-    targets = null.design.log_loss(q) + redraw(null, q, pair.runs, replicates, seed)
-    one, start = np.ones_like(targets), np.repeat(q, replicates, axis=0)
-    found = null.descend(start, one, pair.objective, targets, tolerance=_TOLERANCE)
-    free = pair.separate(targets, _halves(null, found.q))
-    return _relative_loss(found.objective, free)

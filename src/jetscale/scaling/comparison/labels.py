@@ -13,7 +13,6 @@ unexplained; one law for all is fitted equally well by any labelling.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,10 +40,7 @@ class LabelTest:
     p_value_uncorrected: float
     p_value: float
     """Holm-corrected over the pairs of the study."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"method": METHOD}
+    method: str = METHOD
 
 
 def label_test(pair: Pair, replicates: int, seed: int) -> LabelTest:
@@ -77,11 +73,11 @@ def _matched(pair: Pair) -> tuple[Pair, NDArray[np.intp]]:
     first, second = (runs[runs["second"] == side] for side in (False, True))
     some = Pair(first, second, pair.law, pair.objective, pair.by_trunk)
     partners = some.runs.groupby(["cell", "rank"]).ngroup()
-    units = linked(some.runs.assign(cell=partners)) if pair.by_trunk else some.runs["cell"]
+    units = link_by_trunk(some.runs.assign(cell=partners)) if pair.by_trunk else some.runs["cell"]
     return some, np.unique(units, return_inverse=True)[1]
 
 
-def linked(runs: pd.DataFrame) -> NDArray[np.intp]:
+def link_by_trunk(runs: pd.DataFrame) -> NDArray[np.intp]:
     """Cluster of each run (n,) where runs share trunks: linked by a trunk or by a cell.
 
     The column ``trunk`` names them; without it, runs of one model size and seed share one. Cells

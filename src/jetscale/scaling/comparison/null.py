@@ -18,17 +18,21 @@ import pandas as pd
 from jetscale.scaling.components import deviations
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.wild import WEBB, inflated
+from jetscale.scaling.wild import WEBB, inflate_residuals
 
 
-def by_cell(family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int) -> Array:
-    """Redrawn deviations (replicates, n) from the fit q (1, K): one sign and size per cell."""
+def redraw_by_cell(
+    family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int
+) -> Array:
+    """Return redrawn deviations (replicates, n) from the fit q (1, K): one factor per cell."""
     cells = np.unique(runs["cell"], return_inverse=True)[1]
     rng = np.random.default_rng(seed)
-    flips = rng.choice(WEBB, size=(replicates, int(cells.max()) + 1))
-    return np.asarray(flips[:, cells] * inflated(family, q, cells, power=0.5))
+    factors = rng.choice(WEBB, size=(replicates, int(cells.max()) + 1))
+    return np.asarray(factors[:, cells] * inflate_residuals(family, q, cells, power=0.5))
 
 
-def by_trunk(family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int) -> Array:
-    """The same by effects of trunks, cells and runs."""
+def redraw_by_trunk(
+    family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int
+) -> Array:
+    """Return the same by effects of trunks, cells and runs."""
     return deviations(family, q, runs, True, replicates, seed)[0]

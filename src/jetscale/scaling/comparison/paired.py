@@ -15,9 +15,8 @@ says so.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,8 +25,9 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
 from jetscale.errors import FitError, unknown
-from jetscale.scaling.estimate import Estimate, plain_number, student_interval
+from jetscale.scaling.estimate import Estimate, student_interval
 from jetscale.scaling.table import validate
+from jetscale.words import counted, number, short, with_interval
 
 INTERVAL = (
     "Student 95% interval over model sizes, data sizes and seeds averaged within each; does not "
@@ -37,21 +37,33 @@ FACTOR_INTERVAL = "Student 95% interval of the mean log factor over model sizes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFactor:
-    """Effective data of a mixture relative to its baseline at one data size."""
+class DataFactor(Estimate):
+    """Effective data of a mixture relative to its baseline at one data size.
 
-    factor: Estimate
-    """Geometric mean over model sizes."""
+    The value is the geometric mean over model sizes.
+    """
+
     bound: str
     """Empty where every size is measured; ">" or "<" for a limit, "<>" where limits oppose."""
     n_sizes: int
     n_censored: int
     """Model sizes whose loss lies outside the baseline's measured losses."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        counts = {"bound": self.bound, "n_sizes": self.n_sizes, "n_censored": self.n_censored}
-        return self.factor.to_dict() | counts
+    @property
+    def text(self) -> str:
+        """The factor with its interval, or the limit it is: ``at least 2.1``."""
+        return self.limit + (number(self.value, 2) if self.bound else with_interval(self, 2))
+
+    @property
+    def limit(self) -> str:
+        """What is written before a factor that is only known to lie on one side; else nothing."""
+        words = {"": "", ">": "at least ", "<": "at most "}
+        return words.get(self.bound, "limits only: about ")
+
+    @property
+    def informative(self) -> bool:
+        """False for limits that exclude nothing of interest: at least .9 times, at most 1.2."""
+        return {"": True, ">": self.value > 1, "<": self.value < 1}.get(self.bound, False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,18 +84,6 @@ class Difference:
     data_factor: DataFactor | None
     """None for all cells together and where no baseline curve exists."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "examples": None if self.examples is None else plain_number(self.examples),
-            "difference": self.difference.to_dict(),
-            "n_sizes": self.n_sizes,
-            "n_cells": self.n_cells,
-            "n_pairs": self.n_pairs,
-            "n_lower": self.n_lower,
-            "data_factor": None if self.data_factor is None else self.data_factor.to_dict(),
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedMixtures:
@@ -94,14 +94,22 @@ class PairedMixtures:
     overall: Difference
     by_examples: tuple[Difference, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "mixture": self.mixture,
-            "baseline": self.baseline,
-            "overall": self.overall.to_dict(),
-            "by_examples": [row.to_dict() for row in self.by_examples],
-        }
+    @property
+    def clause(self) -> str:
+        """The difference of losses and what it is worth in data, without a stop."""
+        rows = dict.fromkeys((self.by_examples[0], self.by_examples[-1]))
+        worth = [
+            f"{row.data_factor.text} times the data at D = {short(row.examples or 0)}"
+            for row in rows
+            if row.data_factor and row.data_factor.informative
+        ]
+        overall, sizes = self.overall, counted(self.overall.n_sizes, "model size")
+        clause = (
+            f"{self.mixture} has the lower test loss in {overall.n_lower} of {overall.n_pairs} "
+            f"pairs of runs, by a mean difference of {with_interval(overall.difference)} over "
+            f"{sizes}"
+        )
+        return f"{clause}, worth {' and '.join(worth)}" if worth else clause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,19 +120,22 @@ class PairedStudy:
     pairs: tuple[PairedMixtures, ...]
     not_paired: Mapping[str, str]
     """Pairs without a common run, and why."""
+    interval: str = INTERVAL
+    data_factor_interval: str = FACTOR_INTERVAL
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "baseline": self.baseline,
-            "pairs": [pair.to_dict() for pair in self.pairs],
-            "not_paired": dict(self.not_paired),
-            "interval": INTERVAL,
-            "data_factor_interval": FACTOR_INTERVAL,
-        }
+    @property
+    def sentence(self) -> str:
+        """How the losses of all mixtures compare with the baseline's."""
+        clauses = [pair.clause for pair in self.pairs if pair.baseline == self.baseline]
+        if not clauses:
+            return f"No mixture has runs in common with the baseline {self.baseline}."
+        return f"Measured against {self.baseline}: {'; '.join(clauses)}."
+
+    def __str__(self) -> str:
+        return self.sentence
 
 
-def paired(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
+def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     """Compare the losses of all mixtures on their common runs.
 
     Parameters
@@ -143,15 +154,35 @@ def paired(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     """
     runs = validate(frame)
     groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
-    first = _baseline(list(groups), baseline)
+    if len(groups) < 2:
+        raise FitError(f"the run table has one mixture, {min(groups)!r}; a comparison needs two")
+    if baseline is not None and baseline not in groups:
+        raise FitError(unknown("baseline mixture", baseline, groups))
+    first = baseline or ("scratch" if "scratch" in groups else next(iter(groups)))
     order = [first] + [name for name in groups if name != first]
     pairs, not_paired = [], {}
+    # runs of a cell differ by seed; the cell tells apart those that differ in a covariate
+    key = ["params", "examples", "cell", "seed"]
     for base, name in combinations(order, 2):
-        joined = _join(groups[name], groups[base])
+        joined = groups[name].merge(groups[base], on=key, suffixes=("", "_base"))
+        joined["difference"] = joined["loss"] - joined["loss_base"]
         if joined.empty:
             not_paired[f"{name} - {base}"] = "no run with the same params, examples and seed"
             continue
-        pairs.append(_compare(name, base, joined, groups[name], groups[base]))
+        factors = _factors(_seed_means(groups[name]), _seed_means(groups[base]))
+        rows = [
+            _difference(
+                joined[joined["examples"] == size], float(size), _mean_factor(factors.get(size, []))
+            )
+            for size in sorted(joined["examples"].unique())
+        ]
+        pair = PairedMixtures(
+            mixture=name,
+            baseline=base,
+            overall=_difference(joined, None),
+            by_examples=tuple(rows),
+        )
+        pairs.append(pair)
     if not pairs:
         raise FitError(
             "no two mixtures have a run with the same params, examples and seed: nothing to pair"
@@ -159,37 +190,9 @@ def paired(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     return PairedStudy(baseline=first, pairs=tuple(pairs), not_paired=not_paired)
 
 
-def _baseline(names: list[str], wanted: str | None) -> str:
-    if len(names) < 2:
-        raise FitError(f"the run table has one mixture, {names[0]!r}; a comparison needs two")
-    if wanted is None:
-        return "scratch" if "scratch" in names else names[0]
-    if wanted not in names:
-        raise FitError(unknown("baseline mixture", wanted, names))
-    return wanted
-
-
-def _join(mixture: pd.DataFrame, base: pd.DataFrame) -> pd.DataFrame:
-    key = ["params", "examples", "seed"]
-    joined = mixture.merge(base, on=key, suffixes=("", "_base"))
-    joined["difference"] = joined["loss"] - joined["loss_base"]
-    return joined
-
-
-def _compare(
-    name: str, base: str, joined: pd.DataFrame, mixture: pd.DataFrame, baseline: pd.DataFrame
-) -> PairedMixtures:
-    factors = _factors(_seed_means(mixture), _seed_means(baseline))
-    rows = []
-    for size in sorted(joined["examples"].unique()):
-        row = _difference(joined[joined["examples"] == size], float(size))
-        rows.append(replace(row, data_factor=_mean_factor(factors.get(size, []))))
-    return PairedMixtures(
-        mixture=name, baseline=base, overall=_difference(joined, None), by_examples=tuple(rows)
-    )
-
-
-def _difference(joined: pd.DataFrame, examples: float | None) -> Difference:
+def _difference(
+    joined: pd.DataFrame, examples: float | None, factor: DataFactor | None = None
+) -> Difference:
     cells = joined.groupby(["params", "examples"])["difference"].mean()
     sizes = cells.groupby("params").mean().to_numpy()
     return Difference(
@@ -199,7 +202,7 @@ def _difference(joined: pd.DataFrame, examples: float | None) -> Difference:
         n_cells=len(cells),
         n_pairs=len(joined),
         n_lower=int((joined["difference"] < 0).sum()),
-        data_factor=None,
+        data_factor=factor,
     )
 
 
@@ -263,11 +266,12 @@ def _mean_factor(factors: list[tuple[float, str]]) -> DataFactor | None:
     if sides:
         kind = {">": "a lower limit", "<": "an upper limit"}.get("".join(sides), "no limit at all")
         reason = f"{censored} of {len(factors)} sizes lie beyond the measured losses: {kind}"
-    factor = Estimate(
+    return DataFactor(
         value=math.exp(logs.value),
         low=0.0 if "<" in sides else math.exp(logs.low),
         high=math.inf if ">" in sides else math.exp(logs.high),
         reason=reason,
+        bound="".join(sorted(sides)),
+        n_sizes=len(factors),
+        n_censored=censored,
     )
-    bound = "".join(sorted(sides))
-    return DataFactor(factor=factor, bound=bound, n_sizes=len(factors), n_censored=censored)

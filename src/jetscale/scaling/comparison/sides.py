@@ -6,53 +6,88 @@ one for both, because a floor and the exponents trade off against each other.
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from jetscale.scaling import bootstrap
-from jetscale.scaling.comparison.ratios import ratios
+from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.forms import law_named
-from jetscale.scaling.engine.laws import exponents
+from jetscale.scaling.engine.laws import Array, exponents, optimum
 from jetscale.scaling.estimate import Estimate, percentile_interval
-from jetscale.scaling.fit import fit_mixture, fit_together, shortage
+from jetscale.scaling.fit import fit_together, shortage
 from jetscale.scaling.fitted import MixtureFit, StudyFit
+
+
+class Ratios(NamedTuple):
+    """Frontiers of law b over law a at one budget, one value per row of theta."""
+
+    params: Array
+    """N* of b over N* of a."""
+    examples: Array
+    """D* of b over D* of a."""
+    compute_multiplier: Array
+    """FLOPs a needs over FLOPs b needs for the loss that a reaches at the budget; 2 means that b
+    needs half the compute, 0 that no compute suffices."""
+
+
+def ratios(a: Array, b: Array, budget: float, cost: CostModel) -> Ratios:
+    """Return how the frontiers of laws a and b (..., 5) compare at a budget in FLOPs.
+
+    On the frontier L*(C) = E + G C^-g with g = alpha beta / (alpha + p beta), so the compute C' at
+    which b reaches the loss of a follows in closed form.
+    """
+    first, second = optimum(a, budget, cost), optimum(b, budget, cost)
+    E, alpha, beta = b[..., 0], b[..., 3], b[..., 4]
+    power = alpha * beta / (alpha + cost.p * beta)
+    above = first.loss - E  # what b's frontier has to fall to; none where a lies below b's floor
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        log_less = np.log((second.loss - E) / np.where(above > 0, above, np.nan)) / power
+        multiplier = np.where(above > 0, np.exp(-log_less), 0.0)
+        return Ratios(second.params / first.params, second.examples / first.examples, multiplier)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """Both mixtures on their common cells."""
+    """Mixtures a and b on their common cells."""
 
     fits: StudyFit
     """What they come from."""
     runs: tuple[pd.DataFrame, pd.DataFrame]
-    own: tuple[MixtureFit, MixtureFit]
-    """Fitted with a floor for each."""
-    common: tuple[MixtureFit, MixtureFit]
-    """Fitted with one floor for both."""
+    pair: tuple[MixtureFit, MixtureFit]
+    """Their laws, with a floor for each."""
 
-    def delta(self, name: str, shared_floor: bool = False) -> Estimate:
-        """Difference of a frontier exponent, ``params_exponent`` or ``data_exponent``."""
+    def with_one_floor(self) -> "Sides":
+        """Return the same sides fitted together with one floor E for both."""
+        if self.pair[0].law.largest_floor == 0:
+            return self  # a law without floor has the same one for both anyway
+        names = [side.mixture for side in self.pair]
+        options = replace(self.fits.options, shared=("E",))
+        groups = dict(zip(names, self.runs, strict=True))
+        found = fit_together(groups, self.fits.cost, self.fits.delta, options)
+        return replace(self, pair=(found[names[0]], found[names[1]]))
+
+    def delta(self, name: str) -> Estimate:
+        """Return b minus a of an exponent, ``params_exponent`` or ``data_exponent``."""
         which = ("params_exponent", "data_exponent").index(name)
-        a, b = self.common if shared_floor else self.own
-        cost = self.fits.cost
+        cost, (a, b) = self.fits.cost, self.pair
         value = exponents(b.theta, cost)[which] - exponents(a.theta, cost)[which]
-        drawn = [exponents(side.replicates.theta, cost)[which] for side in (a, b)]
+        drawn = [exponents(side.replicates.theta, cost)[which] for side in self.pair]
         low, high = percentile_interval(drawn[1] - drawn[0], a.n_cells)
-        reasons = {side.mixture: side.frontier[name].reason for side in (a, b)}
+        reasons = {side.mixture: side.frontier[name].reason for side in self.pair}
         return Estimate(value=float(value), low=low, high=high, reason=_joined(reasons))
 
     def at_budget(self, budget: float) -> list[Estimate]:
-        """Ratios of N* and D* and the compute multiplier, b over a."""
-        a, b = self.own
+        """Return the ratios of N* and D* and the compute multiplier, b over a."""
+        a, b = self.pair
         point = ratios(a.theta, b.theta, budget, self.fits.cost)
         draws = ratios(a.replicates.theta, b.replicates.theta, budget, self.fits.cost)
-        reason = _joined({s.mixture: bootstrap.not_identified(s.parameters) for s in (a, b)})
-        found = []
-        for value, values in zip(point, draws, strict=True):
-            low, high = percentile_interval(values, a.n_cells)
-            found.append(Estimate(value=float(value), low=low, high=high, reason=reason))
-        return found
+        reason = _joined({s.mixture: bootstrap.not_identified(s.parameters) for s in self.pair})
+        return [
+            Estimate.of(float(value), values, a.n_cells, reason)
+            for value, values in zip(point, draws, strict=True)
+        ]
 
 
 def _joined(reasons: dict[str, str]) -> str:
@@ -60,35 +95,21 @@ def _joined(reasons: dict[str, str]) -> str:
 
 
 def on_common_cells(fits: StudyFit, a: str, b: str) -> Sides | str:
-    """Both mixtures on their common cells, or what is missing for that."""
-    first, second = fits.mixtures[a], fits.mixtures[b]
-    cells = np.intersect1d(first.replicates.cells, second.replicates.cells)
+    """Return both mixtures on their common cells, or what is missing for that."""
+    pair = fits.mixtures[a], fits.mixtures[b]
+    cells = np.intersect1d(pair[0].replicates.cells, pair[1].replicates.cells)
     common = fits.runs[fits.runs["cell"].isin(cells)]
     lacking = shortage(common, law_named(fits.options.law)) if len(cells) else "no common cell"
     if lacking:
         return f"on the common cells: {lacking}"
-    runs = common[common["mixture"] == a], common[common["mixture"] == b]
-    own = tuple(
-        fitted if len(cells) == fitted.n_cells else _alone(fits, fitted.mixture, part)
-        for fitted, part in zip((first, second), runs, strict=True)
+    runs = [common[common["mixture"] == name] for name in (a, b)]
+    first, second = (
+        # a mixture that was run on more cells is fitted again to the common ones
+        fitted
+        if len(cells) == fitted.n_cells
+        else fit_together({fitted.mixture: part}, fits.cost, fits.delta, fits.options)[
+            fitted.mixture
+        ]
+        for fitted, part in zip(pair, runs, strict=True)
     )
-    return Sides(fits, runs, (own[0], own[1]), _with_one_floor(fits, runs, (own[0], own[1])))
-
-
-def _alone(fits: StudyFit, name: str, runs: pd.DataFrame) -> MixtureFit:
-    settings = (fits.cost, fits.delta, fits.replicates, fits.seed, fits.options)
-    return fit_mixture(name, runs, *settings)
-
-
-def _with_one_floor(
-    fits: StudyFit,
-    runs: tuple[pd.DataFrame, pd.DataFrame],
-    own: tuple[MixtureFit, MixtureFit],
-) -> tuple[MixtureFit, MixtureFit]:
-    """Both fitted together; a law without floor has the same one for both anyway."""
-    if own[0].law.largest_floor == 0:
-        return own
-    groups = {side.mixture: part for side, part in zip(own, runs, strict=True)}
-    options = replace(fits.options, shared=("E",))
-    found = fit_together(groups, fits.cost, fits.delta, fits.replicates, fits.seed, options)
-    return found[own[0].mixture], found[own[1].mixture]
+    return Sides(fits, (runs[0], runs[1]), (first, second))

@@ -7,8 +7,9 @@ their refits.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from jetscale.as_json import HIDDEN
+from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.forecast import (
     LARGEST_COMPUTE,
     LARGEST_MODEL,
@@ -22,7 +23,6 @@ from jetscale.scaling.diagnostics.likelihood import (
     Profile,
     likelihoods,
 )
-from jetscale.scaling.diagnostics.refit import batches
 from jetscale.scaling.diagnostics.residuals import Residuals, residuals
 from jetscale.scaling.diagnostics.windows import Window, window_fits, windows
 from jetscale.scaling.fitted import StudyFit
@@ -42,29 +42,14 @@ class MixtureDiagnostics:
     residuals: Residuals
     windows: tuple[Window, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "influence": self.influence.to_dict(),
-            "forecasts": [found.to_dict() for found in self.forecasts],
-            "profiles": {name: found.to_dict() for name, found in self.profiles.items()},
-            "map": self.map.to_dict(),
-            "residuals": self.residuals.to_dict(),
-            "windows": [found.to_dict() for found in self.windows],
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostics:
     """The checks of every fitted mixture."""
 
     mixtures: Mapping[str, MixtureDiagnostics]
-    window_fits: Mapping[str, StudyFit | str] = field(repr=False, compare=False)
+    window_fits: Mapping[str, StudyFit | str] = field(repr=False, compare=False, metadata=HIDDEN)
     """The refits behind the window scan, or why there is none, by what was left out."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {name: found.to_dict() for name, found in self.mixtures.items()}
 
 
 def diagnose(fits: StudyFit) -> Diagnostics:

@@ -9,18 +9,21 @@ that it does.
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binom
 
+from jetscale.scaling.diagnostics.refit import refit, why_not
 from jetscale.scaling.diagnostics.scatter import Scatter, scatter
-from jetscale.scaling.diagnostics.windows import refit, why_not
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.estimate import percentile_interval, plain_number
+from jetscale.scaling.estimate import CONFIDENCE, percentile_interval
 from jetscale.scaling.fitted import MixtureFit, StudyFit
+from jetscale.scaling.table import identity
 
+_RARE = 0.05
 _TOP_SHARE = 0.2
 _FEWEST_HELD_OUT = 2
 LARGEST_MODEL = "the largest model"
@@ -43,29 +46,36 @@ class HeldOut:
     """(measured - predicted) / predicted: positive where the law was too hopeful."""
     inside: bool
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {n: plain_number(v) if isinstance(v, float) else v for n, v in asdict(self).items()}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
     """A reduced fit of one mixture against the cells left out of it."""
 
     left_out: str
-    cells: tuple[HeldOut, ...]
+    cells: tuple[HeldOut, ...] = ()
     """Empty where there is no reduced fit."""
-    mean_error: float
-    rms_error: float
-    inside: int
+    mean_error: float = math.nan
+    rms_error: float = math.nan
+    inside: int = 0
     """Held-out cells inside their prediction intervals."""
-    decades: float
+    decades: float = math.nan
     """How far the largest held-out cell lies beyond the largest one fitted, in decades of N for
     the largest model and of compute else."""
-    noise: float
+    noise: float = math.nan
     """Relative scatter of one run about the law that the intervals count in."""
     reason: str = ""
     """Why there is no forecast."""
+    json_also: ClassVar[tuple[str, ...]] = ("suspicious", "text")
+
+    @property
+    def suspicious(self) -> bool:
+        """True without a forecast, and where too few cells lie inside their intervals.
+
+        Too few: the law's 95% intervals would hold so few of these cells in less than one study
+        of twenty (binomial).
+        """
+        chance = binom.cdf(self.inside, len(self.cells), CONFIDENCE)
+        return bool(self.reason) or bool(chance < _RARE)
 
     @property
     def text(self) -> str:
@@ -78,57 +88,36 @@ class Forecast:
             f"prediction interval, {self.decades:.2f} decades beyond the fit"
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        if self.reason:
-            return {"left_out": self.left_out, "reason": self.reason, "text": self.text}
-        numbers = ("mean_error", "rms_error", "decades", "noise")
-        return {
-            "left_out": self.left_out,
-            "cells": [cell.to_dict() for cell in self.cells],
-            **{name: plain_number(getattr(self, name)) for name in numbers},
-            "inside": self.inside,
-            "text": self.text,
-        }
-
 
 def without_largest_compute(fits: StudyFit) -> StudyFit | str:
-    """The refit without the fifth of each mixture's cells, at least 2, that cost most."""
-    return refit(fits, fits.runs[~_most_expensive(fits)])
-
-
-def _most_expensive(fits: StudyFit) -> "pd.Series[bool]":
-    runs = fits.runs.assign(flops=_flops(fits, fits.runs))
+    """Return the refit without the fifth of each mixture's cells, at least 2, that cost most."""
+    runs = fits.runs.assign(flops=fits.cost.of_runs(fits.runs))
     cost = runs.groupby(["mixture", "cell"], sort=False)["flops"].mean().reset_index()
     sizes = cost.groupby("mixture")["cell"].transform("size")
     count = np.maximum(_FEWEST_HELD_OUT, np.ceil(_TOP_SHARE * sizes))
     order = cost.groupby("mixture")["flops"].rank(method="first", ascending=False)
     top = pd.MultiIndex.from_frame(cost.loc[order <= count, ["mixture", "cell"]])
-    held = pd.MultiIndex.from_frame(fits.runs[["mixture", "cell"]]).isin(top)
-    return pd.Series(held, index=fits.runs.index)
-
-
-def _flops(fits: StudyFit, runs: pd.DataFrame) -> Array:
-    if "flops" in runs:
-        return runs["flops"].to_numpy(dtype=float)
-    return fits.cost.flops(runs["params"].to_numpy(), runs["examples"].to_numpy())
+    held_out = pd.MultiIndex.from_frame(fits.runs[["mixture", "cell"]]).isin(top)
+    return refit(fits, fits.runs[~held_out])
 
 
 def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> Forecast:
     """Predict the cells of a mixture that a refit to part of the runs did not see."""
     runs = fits.runs[fits.runs["mixture"] == name]
     if isinstance(part, str) or name not in part.mixtures:
-        return _none(left_out, why_not(part, name))
+        return Forecast(left_out=left_out, reason=why_not(part, name))
     kept = part.runs[part.runs["mixture"] == name]
-    pairs = pd.MultiIndex.from_frame(runs[["params", "examples"]])
-    seen = pairs.isin(pd.MultiIndex.from_frame(kept[["params", "examples"]]))
+    names = identity(runs)
+    seen = pd.MultiIndex.from_frame(runs[names]).isin(pd.MultiIndex.from_frame(kept[names]))
     held = runs[~seen]
     fitted = part.mixtures[name]
-    noise = _scatter(runs[seen], fitted)
+    off = np.log(runs[seen]["loss"].to_numpy() / _losses(fitted, fitted.theta, runs[seen]))
+    index = np.unique(runs[seen]["cell"].to_numpy(), return_inverse=True)[1]
+    noise = scatter(off, index, fitted.law.free)
     cells = tuple(_cells(held, fitted, noise, fits.seed))
     errors = np.array([cell.error for cell in cells])
     of_model = left_out == LARGEST_MODEL
-    ends = (rows["params"] if of_model else _flops(fits, rows) for rows in (held, runs[seen]))
+    ends = (rows["params"] if of_model else fits.cost.of_runs(rows) for rows in (held, runs[seen]))
     beyond, fitted_end = (float(np.max(values)) for values in ends)
     return Forecast(
         left_out=left_out,
@@ -139,26 +128,6 @@ def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> 
         decades=math.log10(beyond / fitted_end),
         noise=float(noise.of_mean(np.ones(1))[0]),
     )
-
-
-def _none(left_out: str, reason: str) -> Forecast:
-    nan = math.nan
-    return Forecast(
-        left_out=left_out,
-        cells=(),
-        mean_error=nan,
-        rms_error=nan,
-        inside=0,
-        decades=nan,
-        noise=nan,
-        reason=reason,
-    )
-
-
-def _scatter(kept: pd.DataFrame, fitted: MixtureFit) -> Scatter:
-    off = np.log(kept["loss"].to_numpy() / _losses(fitted, fitted.theta, kept))
-    index = np.unique(kept["cell"].to_numpy(), return_inverse=True)[1]
-    return scatter(off, index, fitted.law.free)
 
 
 def _losses(fitted: MixtureFit, theta: Array, rows: pd.DataFrame) -> Array:

@@ -8,16 +8,13 @@ The yardstick is half the 95% interval of the exponent: a cell that moves it by 
 decides the answer and deserves a second look (and a second seed).
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
 from jetscale.scaling.cost import CostModel
-from jetscale.scaling.diagnostics.refit import Batch, held_columns
-from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.estimate import plain_number
+from jetscale.scaling.diagnostics.batch import Batch
 from jetscale.scaling.fitted import MixtureFit
 
 
@@ -36,10 +33,6 @@ class CellInfluence:
     reason: str = ""
     """Why there is no number: the refit lost a term of the law or did not converge."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {n: plain_number(v) if isinstance(v, float) else v for n, v in asdict(self).items()}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Influence:
@@ -53,6 +46,7 @@ class Influence:
     """The cell that moves a most; None where no refit succeeded."""
     flagged: bool
     """True where the worst shift exceeds half the interval."""
+    json_also: ClassVar[tuple[str, ...]] = ("text",)
 
     @property
     def text(self) -> str:
@@ -68,16 +62,6 @@ class Influence:
             + (tail if lost else "")
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "budget": self.budget,
-            "cells": [cell.to_dict() for cell in self.cells],
-            "worst": None if self.worst is None else self.worst.to_dict(),
-            "flagged": self.flagged,
-            "text": self.text,
-        }
-
 
 def influence(batch: Batch, fitted: MixtureFit, cost: CostModel) -> Influence:
     """Refit without each cell of one mixture of the batch."""
@@ -90,15 +74,22 @@ def influence(batch: Batch, fitted: MixtureFit, cost: CostModel) -> Influence:
     lost = low[:, 1] | low[:, 2] | ~found.converged
     theta = np.where(lost[:, None], np.nan, batch.family.theta(found.q, group))
     budget = float(np.sqrt(np.prod(fitted.window["flops"])))
-    shifts = _shifts(theta, fitted, batch.runs.iloc[own], cost, budget)
-    exponent, ratio = (np.where(lost, np.nan, shift) for shift in shifts)
+    # the exponent of N* and N* itself, of the whole fit (row 0) and of each refit
+    law, both = fitted.law, np.concatenate([fitted.theta[None], theta])
+    exponents = law.exponents(both, cost, budget)[0]
+    exponent = np.where(lost, np.nan, exponents[1:] - exponents[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        held = law.held(batch.runs.iloc[own])
+        sizes = np.log(law.optimum(both, budget, cost, **held).params)
+        ratio = sizes[1:] - sizes[0]
+    ratio = np.where(lost | ~np.isfinite(ratio), np.nan, ratio)
     ends = fitted.frontier["params_exponent"]
     relative = exponent / max((ends.high - ends.low) / 2, np.finfo(float).tiny)
-    sizes = batch.runs.iloc[own[first]]
+    rows = batch.runs.iloc[own[first]]
     cells = tuple(
         CellInfluence(
-            params=float(sizes["params"].iloc[i]),
-            examples=float(sizes["examples"].iloc[i]),
+            params=float(rows["params"].iloc[i]),
+            examples=float(rows["examples"].iloc[i]),
             exponent_shift=float(exponent[i]),
             params_log_ratio=float(ratio[i]),
             relative_shift=float(relative[i]),
@@ -109,16 +100,3 @@ def influence(batch: Batch, fitted: MixtureFit, cost: CostModel) -> Influence:
     worst = None if lost.all() else cells[int(np.nanargmax(np.abs(exponent)))]
     flagged = worst is not None and abs(worst.relative_shift) > 1
     return Influence(cells=cells, budget=budget, worst=worst, flagged=flagged)
-
-
-def _shifts(
-    theta: Array, fitted: MixtureFit, runs: pd.DataFrame, cost: CostModel, budget: float
-) -> tuple[Array, Array]:
-    """Shift of the exponent of N* and log ratio of N*, (R,) each, of refits theta (R, P)."""
-    law, columns = fitted.law, held_columns(fitted.law, runs)
-    both = np.concatenate([fitted.theta[None], theta])
-    exponents = law.exponents(both, cost, budget)[0]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sizes = np.log(law.optimum(both, budget, cost, **columns).params)
-        ratio = sizes[1:] - sizes[0]
-    return exponents[1:] - exponents[0], np.where(np.isfinite(ratio), ratio, np.nan)

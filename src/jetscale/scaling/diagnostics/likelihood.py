@@ -9,29 +9,31 @@ cells - free parameters).
 For half the sum of squares of one run per cell, s^2 = 2 S_min / (cells - parameters) and this is
 the classical profile interval of nonlinear regression (Bates & Watts, Nonlinear Regression
 Analysis, section 6.1): exact for near-Gaussian residuals of independent cells, up to curvature. In
-general s^2 = v / h, with v the mean square over cells of the clipped residuals' sum over the root
-of their number (so that seeds of a cell may have an error in common), and h the share of a normal
-residual distribution that lies inside the quadratic zone: the scaling that makes the increase of
-an M-estimator's objective chi-squared to first order (the tau test, Hampel et al., Robust
-Statistics, section 7.2). For Huber and absolute losses the interval is approximate. All of this
-takes cells as independent and equally noisy; the bootstrap does not need the latter, and is wider
-where small runs scatter more.
+general
+
+    s^2 = v / h
+    v = mean over cells of (sum of clipped residuals)^2 / n_runs
+    h = P(|r| < delta) for normal r
+
+which makes the increase of an M-estimator's objective chi-squared to first order, and lets seeds of
+a cell have an error in common (the tau test, Hampel et al., Robust Statistics, section 7.2). For
+Huber and absolute losses the interval is approximate. All of this takes cells as independent and
+equally noisy; the bootstrap does not need the latter, and is wider where small runs scatter more.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import special, stats
 
-from jetscale.scaling.diagnostics.refit import Batch
-from jetscale.scaling.engine.forms import Law
+from jetscale.scaling.diagnostics.batch import Batch
 from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array
 from jetscale.scaling.engine.profile import unknowns
 from jetscale.scaling.estimate import CONFIDENCE
 
 EXPONENTS = {"alpha": PARAMETERS.index("alpha"), "beta": PARAMETERS.index("beta")}
+_HEIGHTS = len(PARAMETERS) - len(EXPONENTS)
 _COARSE, _FINE, _MAP = 11, 41, 21
 _CLEARLY = 3.0
 """A value is clearly excluded where its increase is this many times the threshold."""
@@ -61,11 +63,6 @@ class Profile:
     """True where the runs exclude nothing down to the lower bound."""
     open_high: bool
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        plain = {name: getattr(self, name) for name in self.__slots__}
-        return plain | {"values": list(self.values), "increase": list(self.increase)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExponentMap:
@@ -77,15 +74,6 @@ class ExponentMap:
     """2 (S - S_min) / s^2, one row per alpha."""
     levels: tuple[float, float]
     """Increase at the edge of the 68% and of the 95% region."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "alpha": list(self.alpha),
-            "beta": list(self.beta),
-            "increase": [list(row) for row in self.increase],
-            "levels": list(self.levels),
-        }
 
 
 def likelihoods(batch: Batch) -> dict[str, tuple[dict[str, Profile], ExponentMap]]:
@@ -118,6 +106,7 @@ def _map(batch: Batch, group: int, found: dict[str, Profile]) -> ExponentMap:
 
 def unit(batch: Batch) -> float:
     """s^2: what twice an increase of the objective is compared with."""
+    # a robust spread says which share of normal residuals lies in the quadratic zone
     delta, off = batch.objective.widths[-1], batch.residuals()
     freedom = max(1, len(off) - int((~batch.family.design.fixed).sum()))
     spread = _MAD * float(np.median(np.abs(off))) * math.sqrt(len(off) / freedom)
@@ -135,7 +124,12 @@ def _profile(batch: Batch, group: int, key: str) -> Profile:
     column = EXPONENTS[key]
     threshold = float(stats.f.ppf(CONFIDENCE, 1, batch.freedom))
     best = float(batch.q[0, batch.family.slots[group, column]])
-    coarse = _spread_out(best)
+    # a coarse look on both sides of the optimum, distances halving towards it, finds the range
+    # that matters; a fine grid over it follows
+    lowest, highest = EXPONENT_BOUNDS
+    shares = 2.0 ** -np.arange(_COARSE)
+    sides = best - (best - lowest) * shares, best + (highest - best) * shares
+    coarse = np.unique(np.concatenate(sides))
     rise = _increase(batch, _along(batch, group, column, coarse))
     below = coarse[(coarse < best) & (rise > _CLEARLY * threshold)]
     above = coarse[(coarse > best) & (rise > _CLEARLY * threshold)]
@@ -156,13 +150,6 @@ def _profile(batch: Batch, group: int, key: str) -> Profile:
         open_low=open_low,
         open_high=open_high,
     )
-
-
-def _spread_out(best: float) -> Array:
-    """Values on both sides of the optimum, each side's distances halving towards it, sorted."""
-    shares = 2.0 ** -np.arange(_COARSE)
-    low, high = EXPONENT_BOUNDS
-    return np.unique(np.concatenate([best - (best - low) * shares, best + (high - best) * shares]))
 
 
 def _crossing(values: Array, rise: Array, threshold: float) -> tuple[float, bool]:
@@ -213,16 +200,11 @@ def _starts(batch: Batch, group: int, held: dict[int, Array]) -> Array:
         return q
     moved = {int(family.slots[group, column]) for column in held}
     for other, slots in enumerate(family.slots):
-        if moved & set(slots.tolist()):
-            _solve_heights(family.law, batch, other, q)
+        if not moved & set(slots.tolist()):
+            continue
+        # least squares for the linear unknowns of the mixture at its nonlinear ones
+        rows, floor = family.group == other, q[:, slots[0]] if "E" in family.shared else None
+        weights, v = np.ones((len(q), int(rows.sum()))), q[:, slots[_HEIGHTS:]]
+        runs = family.runs.select(rows)
+        q[:, slots] = unknowns(family.law, runs, weights, v, floor=floor)
     return q
-
-
-def _solve_heights(law: Law, batch: Batch, group: int, q: Array) -> None:
-    """Least squares for the linear unknowns of a mixture at the nonlinear ones; changes q."""
-    family = batch.family
-    rows, slots = family.group == group, family.slots[group]
-    floor = q[:, slots[0]] if "E" in family.shared else None
-    weights = np.ones((len(q), int(rows.sum())))
-    first = len(PARAMETERS) - len(EXPONENTS)
-    q[:, slots] = unknowns(law, family.runs.select(rows), weights, q[:, slots[first:]], floor=floor)

@@ -7,17 +7,17 @@ is close.
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import stats
 
-from jetscale.scaling.diagnostics.refit import Batch
-from jetscale.scaling.diagnostics.scatter import Scatter, scatter
+from jetscale.scaling.diagnostics.batch import Batch
+from jetscale.scaling.diagnostics.scatter import scatter
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.estimate import plain_number
 
+_RARE = 0.05
 _SURPRISING = 0.005
 _TOO_GOOD = (
     "; cells agree with the law better than their seeds allow: runs of one seed err together "
@@ -34,15 +34,15 @@ class Residuals:
     worst_examples: float
     worst_residual: float
     """Its mean relative residual, measured / law - 1."""
-    seed_spread: float
+    seed_spread: float = math.nan
     """Relative noise of one run, from seeds of the same cell; nan where none repeats."""
-    misfit_spread: float
+    misfit_spread: float = math.nan
     """Relative deviation of cells from the law beyond the seeds; nan where none repeats."""
-    misfit_share: float
+    misfit_share: float = math.nan
     """Of the variance of one run about the law, the share that is misfit."""
-    lack_of_fit: float
+    lack_of_fit: float = math.nan
     """F statistic of cell means against pure error."""
-    p_value: float
+    p_value: float = math.nan
     """Chance of at least this F where the law holds."""
     trend_params: float
     """Rank correlation of the cell means with log N."""
@@ -50,6 +50,12 @@ class Residuals:
     """Rank correlation of the cell means with log D."""
     reason: str = ""
     """Why there is no lack-of-fit test."""
+    json_also: ClassVar[tuple[str, ...]] = ("suspicious", "text")
+
+    @property
+    def suspicious(self) -> bool:
+        """True where the cells deviate from the law more than their seeds explain."""
+        return self.p_value < _RARE
 
     @property
     def text(self) -> str:
@@ -62,11 +68,6 @@ class Residuals:
             f"fit F = {self.lack_of_fit:.2f}, p = {self.p_value:.2g}"
             + (_TOO_GOOD if self.p_value > 1 - _SURPRISING else "")
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        plain = {n: plain_number(v) if isinstance(v, float) else v for n, v in asdict(self).items()}
-        return plain | {"text": self.text}
 
 
 def residuals(batch: Batch, name: str) -> Residuals:
@@ -81,31 +82,28 @@ def residuals(batch: Batch, name: str) -> Residuals:
     sizes = batch.runs.iloc[own[first]]
     params, examples = (sizes[column].to_numpy() for column in ("params", "examples"))
     worst = int(np.abs(found.mean).argmax())
+    lack: dict[str, Any] = {"reason": "its seeds agree exactly"}
+    if not found.freedom[1]:
+        lack = {"reason": "no cell has two seeds"}
+    if found.within > 0:
+        ratio = found.between / found.within
+        lack = {
+            "seed_spread": math.sqrt(found.within),
+            "misfit_spread": math.sqrt(found.misfit),
+            "misfit_share": found.misfit / (found.misfit + found.within),
+            "lack_of_fit": ratio,
+            "p_value": float(stats.f.sf(ratio, *found.freedom)),
+        }
     return Residuals(
         worst_params=float(params[worst]),
         worst_examples=float(examples[worst]),
         worst_residual=float(np.expm1(found.mean[worst])),
         trend_params=_trend(found.mean, params),
         trend_examples=_trend(found.mean, examples),
-        **_lack_of_fit(found),
+        **lack,
     )
 
 
 def _trend(values: Array, size: Array) -> float:
     """Spearman's rank correlation; nan where the values are all the same."""
     return float(stats.spearmanr(values, size).statistic) if np.ptp(values) > 0 else math.nan
-
-
-def _lack_of_fit(found: Scatter) -> dict[str, Any]:
-    names = ("seed_spread", "misfit_spread", "misfit_share", "lack_of_fit", "p_value")
-    if not found.within > 0:
-        why = "its seeds agree exactly" if found.freedom[1] else "no cell has two seeds"
-        return dict.fromkeys(names, math.nan) | {"reason": why}
-    ratio = found.between / found.within
-    return {
-        "seed_spread": math.sqrt(found.within),
-        "misfit_spread": math.sqrt(found.misfit),
-        "misfit_share": found.misfit / (found.misfit + found.within),
-        "lack_of_fit": ratio,
-        "p_value": float(stats.f.sf(ratio, *found.freedom)),
-    }

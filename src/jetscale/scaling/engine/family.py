@@ -76,22 +76,22 @@ class Family:
                 place += 1
                 continue
             extra = p >= len(PARAMETERS)
-            owners = [g for g in range(self.count) if not (extra and self.untouched(g))]
-            slots[:, p] = place  # a mixture without use for it points at the first owner's
+            owners = [g for g in range(self.count) if not extra or self.applies(g)]
+            # Mixtures that do not use this parameter share the first user's slot; `theta` puts
+            # a 0 in its place for them.
+            slots[:, p] = place
             slots[owners, p] = place + np.arange(len(owners))
             place += len(owners)
         return slots
 
-    def untouched(self, group: int) -> bool:
-        """True for a mixture from scratch under a law about pretraining."""
-        if self.law.columns != ("pretraining_examples",):
-            return False
-        return not np.isfinite(self.runs.extra["pretraining_examples"][self.group == group]).any()
+    def applies(self, group: int) -> bool:
+        """Return whether the law's further parameters mean anything for a mixture."""
+        return not self.law.extras or self.law.applies(self.runs.select(self.group == group))
 
     def theta(self, q: Array, group: int) -> Array:
         """Parameters (..., P) of one mixture from the unknowns (..., K)."""
         plain = self.law.theta(q[..., self.slots[group]], self.runs)
-        if self.untouched(group):
+        if not self.applies(group):
             plain[..., len(PARAMETERS)] = 0.0  # nothing was transferred
         return plain
 
@@ -106,6 +106,7 @@ class Family:
 
         ``targets`` (R, n) are other centred log losses for the same runs.
         """
+        # every other exponent will do: the descent reaches the same optima from there
         search, parts = _Search(self, stride=2), chunks(len(weights), len(self.runs.x))
         relative = None if targets is None else np.exp(targets - self.runs.z)
         starts = [
@@ -124,6 +125,7 @@ class Family:
         **options: float,
     ) -> Solution:
         """Optima reached from q (R, K); the unknowns at the places ``held`` stay as they are."""
+        # narrow objectives are reached through wider ones, each from where the last one ended
         aims = self.runs.z[None] if targets is None else targets
         design = replace(self.design, held=held) if held else self.design
         widths = objective.widths
@@ -134,6 +136,7 @@ class Family:
 
     def starts(self) -> Array:
         """Starts of the point fit (S, K): the best in each of some 25 blocks of exponents."""
+        # one start per block of the grid, not only the best: optima of other valleys are seen too
         search, one = _Search(self, stride=1), np.ones((1, len(self.runs.x)))
         count = len(self.law.exponents_tried)
         size = -(-count // 5)
@@ -155,6 +158,7 @@ class _Search:
         groups = [whole] if family.pooled else [family.group == g for g in range(family.count)]
         floors = None
         if "E" in family.shared and not family.pooled:
+            # a common floor has to be searched along: with its own floor each mixture solves for it
             floors = np.linspace(0, 0.99, _FLOORS) * np.exp(family.runs.z.min())
         self.sides = [
             (rows, Grid(family.law, family.runs.select(rows), stride, floors)) for rows in groups
@@ -180,6 +184,7 @@ class _Search:
     ) -> Array:
         """Unknowns (R, K) at the best point of each row inside a block of exponents."""
         family = self.family
+        # the best grid point inside the block, then the linear unknowns solved there exactly
         inside = np.s_[:, :, block[0], block[1]]
         places = _lowest([s.squares[inside] for s in surfaces], family.shared)
         q = np.empty((len(places[0][0]), len(family.design.lower)))
@@ -200,6 +205,8 @@ def _lowest(
     squares: list[Array], shared: frozenset[str]
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
     """Where the sum over mixtures is lowest: (floor, alpha, beta) of each row, per mixture."""
+    # minimise each mixture over the axes that are its own, add what is left along the common ones,
+    # and take the best common point; each mixture's own axes follow from it
     common = [axis for name, axis in SHARED_AXES.items() if name in shared]
     own = tuple(axis for axis in (1, 2, 3) if axis not in common)
     total = np.sum([s.min(axis=own, keepdims=True) for s in squares], axis=0)
@@ -226,7 +233,7 @@ def _fill_own(family: Family, q: Array, weights: Array, relative: Array | None) 
     targets = family.runs.z + (0.0 if relative is None else np.log(relative))
     for group in range(family.count):
         rows = family.group == group
-        if family.untouched(group):
+        if not family.applies(group):
             continue
         design = Design.single(family.runs.select(rows), law)
         local = np.repeat(q[:, family.slots[0]][:, None], len(tried), axis=1)

@@ -1,144 +1,25 @@
-"""The laws that can be fitted, behind one interface.
+"""The laws that can be fitted: those of N and D alone, and three that need a covariate.
 
-Every law here is L(N, D) = E + A / X(N, D) + B / Y(N, D): linear in (E, A, B) once its nonlinear
-parameters are given, alpha and beta and at most three more. A law says what the engine needs of
-it: names, bounds and grid of its unknowns, the logs of its two terms and their derivatives. And it
-says what the analysis needs: its loss in plain units and its frontier.
-
-The unknowns of the engine are q = (e, a, b, alpha, beta, ...) with L / L0 = e + exp(a + u) +
-exp(b + v), in the centred logs of `logs.Centred`; ``theta`` holds the parameters in plain units.
+``unique_examples`` are the distinct examples a run drew its ``examples`` from;
+``pretraining_examples`` those its model was pretrained on, 0 from scratch. Both are columns of the
+run table. `jetscale.scaling.engine.law` says what a law is.
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.cost import CostModel
-from jetscale.scaling.engine import frontier, laws
-from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array, Optimum
+from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.law import CHINCHILLA as CHINCHILLA
+from jetscale.scaling.engine.law import NO_FLOOR, Extra, Slopes
+from jetscale.scaling.engine.law import Law as Law
+from jetscale.scaling.engine.laws import PARAMETERS, Array, Optimum
 from jetscale.scaling.engine.logs import Centred
-
-Slopes = list[tuple[Array | None, Array | None]]
-"""Per nonlinear unknown: the derivatives of both terms' logs, None where there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extra:
-    """A nonlinear unknown beside alpha and beta."""
-
-    name: str
-    low: float
-    high: float
-    grid: tuple[float, ...]
-    """Values tried as starts."""
-    log: bool = False
-    """True where the unknown is the log of the parameter, up to a constant."""
-
-
-class Law:
-    """L = E + A / N^alpha + B / D^beta, and the interface of the other laws."""
-
-    name: ClassVar[str] = "chinchilla"
-    formula: ClassVar[str] = laws.FORMULA
-    source: ClassVar[str] = "arXiv 2203.15556, equation 2"
-    columns: ClassVar[tuple[str, ...]] = ()
-    """Columns of the run table it needs beside params and examples."""
-    extras: ClassVar[tuple[Extra, ...]] = ()
-    exponents_tried: ClassVar[Array] = np.geomspace(0.02, EXPONENT_BOUNDS[1], 29)
-    """Values of alpha and of beta tried as starts."""
-    largest_floor: ClassVar[float] = 2.0
-    """Upper bound of e: out of reach, or 0 for a law without floor."""
-    shared: ClassVar[tuple[str, ...]] = ()
-    """Parameters that all mixtures have in common by the meaning of the law."""
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """Names in the order of theta."""
-        return (*PARAMETERS, *(extra.name for extra in self.extras))
-
-    @property
-    def lower(self) -> Array:
-        """Lower bounds of q; a term of exp(-14) of the loss has vanished."""
-        low = EXPONENT_BOUNDS[0]
-        return np.array([0.0, -14.0, -14.0, low, low, *(extra.low for extra in self.extras)])
-
-    @property
-    def upper(self) -> Array:
-        """Upper bounds of q; those of a and b are out of reach."""
-        high = EXPONENT_BOUNDS[1]
-        ends = [self.largest_floor, 3.0, 3.0, high, high]
-        return np.array([*ends, *(extra.high for extra in self.extras)])
-
-    @property
-    def free(self) -> int:
-        """Number of parameters a fit determines."""
-        return int((self.lower < self.upper).sum())
-
-    @property
-    def starts(self) -> int:
-        """Points of the grid of nonlinear parameters."""
-        further = math.prod(len(extra.grid) for extra in self.extras)
-        return len(self.exponents_tried) ** 2 * further
-
-    def terms(self, v: Sequence[Array], runs: Centred) -> tuple[Array, Array]:
-        """Logs of both terms without their heights, (R, n), of the nonlinear unknowns (R, 1 or n).
-
-        Those are alpha, beta and the extras, in this order.
-        """
-        return -v[0] * runs.x, -v[1] * runs.y
-
-    def slopes(self, v: Sequence[Array], runs: Centred) -> Slopes:
-        """Derivatives of `terms` by the nonlinear unknowns."""
-        return [(-runs.x, None), (None, -runs.y)]
-
-    def theta(self, q: Array, runs: Centred) -> Array:
-        """Parameters (..., P) in plain units of the unknowns q (..., P)."""
-        e, a, b, alpha, beta = np.moveaxis(q[..., :5], -1, 0)
-        A, B = np.exp(a + runs.z0 + alpha * runs.x0), np.exp(b + runs.z0 + beta * runs.y0)
-        plain = [e * np.exp(runs.z0), A, B, alpha, beta]
-        for i, extra in enumerate(self.extras, start=5):
-            plain.append(np.exp(q[..., i]) if extra.log else q[..., i])
-        return np.stack(plain, axis=-1)
-
-    def loss(
-        self, theta: Array, params: ArrayLike, examples: ArrayLike, **columns: ArrayLike
-    ) -> Array:
-        """Loss of theta (..., P) at sizes that broadcast with (...)."""
-        return laws.loss(theta, params, examples)
-
-    def exponents(self, theta: Array, cost: CostModel, budget: float) -> tuple[Array, Array]:
-        """Exponents (a, b) of the frontier N* ~ C^a, D* ~ C^b at a budget."""
-        return laws.exponents(theta[..., :5], cost)
-
-    def optimum(
-        self, theta: Array, budget: ArrayLike, cost: CostModel, **columns: ArrayLike
-    ) -> Optimum:
-        """N*, D* and L* of a budget that broadcasts with theta (..., P)."""
-        return laws.optimum(theta, budget, cost)
-
-    def _search(
-        self, theta: Array, budget: ArrayLike, cost: CostModel, **columns: ArrayLike
-    ) -> Optimum:
-        """`optimum` by 1-D minimisation at fixed cost."""
-        budgets = np.broadcast_to(budget, np.broadcast_shapes(np.shape(budget), theta.shape[:-1]))
-        params, examples = frontier.split(
-            lambda n, d: self.loss(theta, n, d, **columns), budgets, cost
-        )
-        return Optimum(params, examples, self.loss(theta, params, examples, **columns))
-
-
-class NoFloor(Law):
-    """L = A / N^alpha + B / D^beta: the Chinchilla law with E held at 0."""
-
-    name = "no-floor"
-    formula = "L(N, D) = A / N^alpha + B / D^beta"
-    source = "arXiv 2001.08361 up to the outer power"
-    largest_floor = 0.0
+from jetscale.words import short
 
 
 class Repetition(Law):
@@ -156,6 +37,17 @@ class Repetition(Law):
         Extra("R*", np.log(0.03), np.log(3e3), tuple(np.log([0.1, 1, 4, 16, 64, 400])), True),
     )
     exponents_tried = np.geomspace(0.03, 1.5, 17)
+
+    def check(self, runs: pd.DataFrame) -> str:
+        """Return what is missing: the column, or any run that repeats examples."""
+        if missing := super().check(runs):
+            return missing
+        repeats = (runs["unique_examples"] < runs["examples"]).any()
+        return "" if repeats else "has no run with examples above unique_examples: none is repeated"
+
+    def assumes(self, held: Mapping[str, float]) -> str:
+        """Return that D* counts distinct examples."""
+        return "D* is examples that are all distinct"
 
     def terms(self, v: Sequence[Array], runs: Centred) -> tuple[Array, Array]:
         """Logs of both terms; the second one of D'."""
@@ -222,6 +114,22 @@ class Transfer(Law):
     exponents_tried = np.geomspace(0.05, 1.2, 12)
     shared = PARAMETERS
 
+    def check_study(self, runs: pd.DataFrame) -> None:
+        """Refuse a table without runs from scratch; raises FitError."""
+        if not (runs["pretraining_examples"] == 0).any():
+            raise FitError(
+                "the law 'transfer' needs a mixture from scratch (pretraining_examples 0): it says "
+                "what an example is worth"
+            )
+
+    def applies(self, runs: Centred) -> bool:
+        """Return whether any run was pretrained: nothing is transferred to runs from scratch."""
+        return bool(np.isfinite(runs.extra["pretraining_examples"]).any())
+
+    def plain(self, theta: Array, **held: ArrayLike) -> None:
+        """Return None: D + k D^x N^y is no power of D."""
+        return
+
     def terms(self, v: Sequence[Array], runs: Centred) -> tuple[Array, Array]:
         """Logs of both terms; the second one of D + D_T."""
         return -v[0] * runs.x, -v[1] * self._data(v, runs)[0]
@@ -278,6 +186,31 @@ class Pretraining(Law):
     extras = (Extra("gamma", -0.5, 2.0, (0.0, 0.1, 0.2, 0.4, 0.8)),)
     exponents_tried = np.geomspace(0.03, 1.5, 17)
 
+    def check(self, runs: pd.DataFrame) -> str:
+        """Return what is missing: the column, a pretraining of every run, two sizes of it."""
+        if missing := super().check(runs):
+            return missing
+        if not (runs["pretraining_examples"] > 0).all():
+            return (
+                "has runs from scratch: the law 'pretraining' needs pretraining_examples above zero"
+            )
+        several = runs["pretraining_examples"].nunique() > 1
+        return "" if several else "has one value of pretraining_examples, needs at least 2"
+
+    def held(self, runs: pd.DataFrame) -> dict[str, float]:
+        """Return the geometric middle of the pretraining sizes of a mixture."""
+        return {name: float(np.exp(np.log(runs[name]).mean())) for name in self.columns}
+
+    def assumes(self, held: Mapping[str, float]) -> str:
+        """Return the size of the pretraining."""
+        return f"for models pretrained on {short(held['pretraining_examples'])} examples"
+
+    def plain(self, theta: Array, **held: ArrayLike) -> Array:
+        """Return theta (..., 5) at ``pretraining_examples``."""
+        plain = np.array(theta[..., :5])
+        plain[..., 1] *= np.asarray(held["pretraining_examples"], dtype=float) ** -theta[..., 5]
+        return plain
+
     def terms(self, v: Sequence[Array], runs: Centred) -> tuple[Array, Array]:
         """Logs of both terms, the first one with P."""
         return -v[0] * runs.x - v[2] * self._supply(runs), -v[1] * runs.y
@@ -296,12 +229,6 @@ class Pretraining(Law):
         plain[..., 1] *= np.exp(q[..., 5] * runs.y0)
         return plain
 
-    def at(self, theta: Array, pretraining_examples: ArrayLike) -> Array:
-        """The Chinchilla parameters (..., 5) at a size of the pretraining."""
-        plain = np.array(theta[..., :5])
-        plain[..., 1] *= np.asarray(pretraining_examples, dtype=float) ** -theta[..., 5]
-        return plain
-
     def loss(
         self, theta: Array, params: ArrayLike, examples: ArrayLike, **columns: ArrayLike
     ) -> Array:
@@ -314,11 +241,10 @@ class Pretraining(Law):
         self, theta: Array, budget: ArrayLike, cost: CostModel, **columns: ArrayLike
     ) -> Optimum:
         """N*, D* and L* at ``pretraining_examples``, in closed form."""
-        return laws.optimum(self.at(theta, columns[self.columns[0]]), budget, cost)
+        return laws.optimum(self.plain(theta, **columns), budget, cost)
 
 
-CHINCHILLA = Law()
-LAWS = {law.name: law for law in (CHINCHILLA, NoFloor(), Repetition(), Transfer(), Pretraining())}
+LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, Repetition(), Transfer(), Pretraining())}
 
 
 def law_named(name: str) -> Law:

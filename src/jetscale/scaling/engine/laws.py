@@ -38,15 +38,6 @@ def loss(theta: Array, params: ArrayLike, examples: ArrayLike) -> Array:
     return np.asarray(E + A * np.exp(-alpha * n) + B * np.exp(-beta * d))
 
 
-def gradient(theta: Array, params: ArrayLike, examples: ArrayLike) -> Array:
-    """Derivatives of L(N, D) by (E, A, B, alpha, beta), on a new last axis."""
-    _, A, B, alpha, beta = np.moveaxis(np.asarray(theta, dtype=float), -1, 0)
-    n, d = np.log(np.asarray(params, dtype=float)), np.log(np.asarray(examples, dtype=float))
-    by_A, by_B = np.exp(-alpha * n), np.exp(-beta * d)
-    parts = (np.ones_like(by_A * by_B), by_A, by_B, -n * A * by_A, -d * B * by_B)
-    return np.stack(np.broadcast_arrays(*parts), axis=-1)
-
-
 def exponents(theta: Array, cost: CostModel) -> tuple[Array, Array]:
     """Exponents (a, b) of the frontier N* ~ C^a, D* ~ C^b.
 

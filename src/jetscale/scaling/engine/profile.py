@@ -38,6 +38,8 @@ class _Normal:
 
     def candidates(self, floor: float | Array | None) -> Iterator[tuple[Array, Array, Array]]:
         """Solutions (e, a, b) of every subset of terms, the floor free or held."""
+        # The best solution inside E, A, B >= 0 leaves some of them at 0 and is stationary in the
+        # others: solving for every subset and keeping those inside finds it without iteration.
         n, zero = self, np.zeros(())
         if floor is None:
             yield _solve3(n.ee, n.ea, n.eb, n.aa, n.ab, n.bb, n.te, n.ta, n.tb)
@@ -46,6 +48,7 @@ class _Normal:
             e, a = _solve2(n.ee, n.ea, n.aa, n.te, n.ta)
             yield e, a, zero
             yield n.te / n.ee, zero, zero
+        # no floor, or the one it is held at: its share moves to the right-hand side
         held = zero if floor is None else np.asarray(floor)
         ta, tb = n.ta - held * n.ea, n.tb - held * n.eb
         yield held, *_solve2(n.aa, n.ab, n.bb, ta, tb)
@@ -56,6 +59,7 @@ class _Normal:
 
     def squares(self, e: Array, a: Array, b: Array, held: bool) -> Array:
         """Sum of squares of a solution; those outside E, A, B >= 0 are infinite."""
+        # at a stationary point the sum of squares is t't - x'A't, with no second pass over the runs
         value = self.total - e * self.te - a * self.ta - b * self.tb
         if held:  # the floor is no stationary point
             value = value - e * (self.te - e * self.ee - a * self.ea - b * self.eb)
@@ -118,13 +122,14 @@ class Grid:
         self.floors = np.zeros(1) if floors is None and law.largest_floor == 0 else floors
         self.further = np.array(list(product(*(extra.grid for extra in law.extras))))
         self.inverse = np.exp(-runs.z)
-        self.columns = [self._columns(values) for values in self.further]
-
-    def _columns(self, values: Array) -> _Columns:
+        self.columns = []
         tried = self.exponents[:, None]
-        terms = self.law.terms([tried, tried, *(v[None, None] for v in values)], self.runs)
-        X, Y = (np.ascontiguousarray((np.exp(term) * self.inverse).T) for term in terms)
-        return _Columns(X, Y, (X[:, :, None] * Y[:, None, :]).reshape(len(X), -1))
+        for values in self.further:
+            # in relative units: every residual is (law - loss) / loss, so columns are over the loss
+            terms = law.terms([tried, tried, *(v[None, None] for v in values)], runs)
+            X, Y = (np.ascontiguousarray((np.exp(term) * self.inverse).T) for term in terms)
+            pairs = (X[:, :, None] * Y[:, None, :]).reshape(len(X), -1)
+            self.columns.append(_Columns(X, Y, pairs))
 
     def surface(self, weights: Array, relative: Array | None = None) -> Surface:
         """Least squares everywhere.
@@ -136,6 +141,7 @@ class Grid:
         relative : (R, n)
             Losses of each row divided by those of the runs; by default their own losses.
         """
+        # further parameters one after the other: memory for one grid at a time is enough
         held = [None] if self.floors is None else [float(floor) for floor in self.floors]
         best, which = np.empty(0), np.empty(0, dtype=np.intp)
         for number, columns in enumerate(self.columns):
@@ -174,13 +180,6 @@ class Grid:
         exponents = self.exponents[at[1]], self.exponents[at[2]]
         return np.column_stack([*exponents, self.further[which]])
 
-    def start(self, weights: Array, relative: Array | None = None) -> Array:
-        """Unknowns (R, P) at the best point of each row."""
-        found = self.surface(weights, relative)
-        flat = found.squares.reshape(len(found.squares), -1).argmin(axis=1)
-        at = np.unravel_index(flat, found.squares.shape[1:])
-        return unknowns(self.law, self.runs, weights, self.nonlinear(found, at), relative)
-
 
 def unknowns(
     law: Law,
@@ -196,6 +195,7 @@ def unknowns(
     """
     if floor is None and law.largest_floor == 0:
         floor = np.zeros(len(v))
+    # the same least squares as on the grid, at one point per row
     inverse = np.exp(-runs.z)
     X, Y = (np.exp(term) * inverse for term in law.terms([c[:, None] for c in v.T], runs))
     shape = np.broadcast_shapes(X.shape, weights.shape)
@@ -216,6 +216,7 @@ def unknowns(
         total=squared.sum(axis=1),
     )
     linear = normal.solution(floor)
+    # a term of height 0 has log -inf: the lower bound of q stands for it
     with np.errstate(divide="ignore"):
         logs = np.log(linear[:, 1:])
     q = np.concatenate([linear[:, :1], logs, v], axis=1)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from jetscale.scaling.engine.forms import CHINCHILLA, Law
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.logs import Centred
-from jetscale.scaling.engine.profile import Grid
 
 _STEPS = 10, 300
 """Most rows are done after ten steps; the others are put together and go on."""
@@ -32,7 +31,10 @@ _STUCK = 1e8
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Which unknowns each run depends on: ``slots[i]`` holds the places of its own in q."""
+    """Which unknowns each run depends on: ``slots[i]`` holds the places in q of run i's own.
+
+    With slots [[0, 1, 2, 3, 4], [0, 5, 6, 7, 8]] two runs share the floor and nothing else.
+    """
 
     law: Law
     runs: Centred
@@ -126,20 +128,6 @@ def chunks(rows: int, runs: int) -> list[slice]:
     return [slice(first, first + size) for first in range(0, rows, size)]
 
 
-def solve(
-    runs: Centred, weights: Array, delta: float, law: Law = CHINCHILLA, stride: int = 2
-) -> Solution:
-    """Fit one law to every row of weights (R, n), each from the best point of its own grid.
-
-    ``stride`` 2 looks at every other exponent of the grid: the polish finds the same optima from
-    there (`benchmarks/fitting.py` compares with the full grid).
-    """
-    grid = Grid(law, runs, stride)
-    parts = chunks(len(weights), len(runs.x))
-    q = np.concatenate([grid.start(weights[rows]) for rows in parts])
-    return polish(Design.single(runs, law), q, runs.z[None], weights, delta)
-
-
 def huber(residuals: Array, weights: Array, delta: float) -> Array:
     """Sum over runs of w Huber_delta(r), (R,)."""
     size = np.abs(residuals)
@@ -158,8 +146,10 @@ def slope(design: Design, q: Array, targets: Array, weights: Array, delta: float
 
 @dataclass(slots=True)
 class _Search:
-    """State of the rows still searching; arrays of these rows alone."""
+    """The rows still searching, and the steps they take; arrays of these rows alone."""
 
+    design: Design
+    delta: float
     rows: NDArray[np.intp]
     weights: Array
     targets: Array
@@ -170,15 +160,133 @@ class _Search:
     """Memory for two Jacobians: asking for it anew at every step takes longer than the step."""
     objective: Array
     tail: Array
+    """Share of the curvature of reweighted least squares that runs beyond delta lend a step."""
     damping: Array
+    """Multiple of its diagonal that is added to the Hessian."""
     stalled: NDArray[np.int64]
+    """Steps in a row that gained next to nothing."""
+
+    @classmethod
+    def start(
+        cls, design: Design, q: Array, targets: Array, weights: Array, delta: float
+    ) -> "_Search":
+        """Return the state of a search that begins at q (R, K)."""
+        count, parts = len(q), design.parts(q)
+        residuals = np.log(parts[0]) - targets
+        shape = count, design.slots.shape[1], residuals.shape[1]
+        return cls(
+            design=design,
+            delta=delta,
+            rows=np.arange(count),
+            weights=weights,
+            targets=targets,
+            q=q,
+            parts=parts,
+            residuals=residuals,
+            room=(np.empty(shape), np.empty(shape)),
+            objective=huber(residuals, weights, delta),
+            tail=np.ones(count),
+            damping=np.full(count, 1e-4),
+            stalled=np.zeros(count, int),
+        )
 
     def keep(self, going: NDArray[np.bool_]) -> None:
-        for name in self.__slots__:
-            if name not in ("parts", "room"):
-                setattr(self, name, getattr(self, name)[going])
+        """Drop the rows that are done."""
+        for name in ("rows", "weights", "targets", "q", "residuals", "objective", "tail"):
+            setattr(self, name, getattr(self, name)[going])
+        self.damping, self.stalled = self.damping[going], self.stalled[going]
         total, first, second = (part[going] for part in self.parts)
         self.parts = total, first, second
+
+    def newton_step(self) -> tuple[Array, Array]:
+        """Return where damped Newton steps lead (R, K), and the gain their model promises (R,)."""
+        low, high = self.design.lower, self.design.upper
+        count = len(self.q)
+        J = self.design.jacobian(self.q, self.parts, self.room[0][:count])
+        # Huber: inside delta the pull of a run is its residual and its curvature 1. Beyond, the
+        # pull stays at delta and the curvature is 0; a Newton step would be far too long there.
+        # Reweighted least squares has curvature delta / |r|, which is safe and slow: lend a share.
+        pull = np.clip(self.residuals, -self.delta, self.delta)
+        size = np.abs(self.residuals)
+        curvature = self.delta / np.maximum(size, self.delta)
+        curvature *= np.where(size > self.delta, self.tail[:, None], 1.0)
+        pull *= self.weights
+        curvature *= self.weights
+        # gradient J'pull and Gauss-Newton Hessian J'diag(curvature)J of every row
+        g = np.matmul(J, pull[..., None])[..., 0]
+        own = self.room[1][:count] if J.shape[1] == self.room[1].shape[1] else np.empty_like(J)
+        H = np.matmul(np.multiply(J, curvature[:, None, :], out=own), np.swapaxes(J, 1, 2))
+        # damp relative to each unknown's own scale; the rest keeps a vanished term solvable
+        diagonal = np.einsum("rkk->rk", H)
+        largest = diagonal.max(axis=1, keepdims=True)
+        diagonal += self.damping[:, None] * diagonal + 1e-12 * largest + 1e-30
+        # an unknown that is pressed against its bound stays there; one that the step then would
+        # take across a bound is held too, and the step solved again
+        at_low, at_high = self.q <= low, self.q >= high
+        held = (at_low & (g > 0)) | (at_high & (g < 0)) | self.design.fixed
+        step = _solve_free(H, g, held)
+        outward = (at_low & (step < 0)) | (at_high & (step > 0))
+        if outward.any():
+            step = _solve_free(H, g, held | outward)
+        # unknowns are logs or of order one: longer steps than 1 leave the range of the model
+        trial = np.clip(self.q + np.clip(step, -1.0, 1.0), low, high)
+        step = trial - self.q
+        promised = -(step * (g + 0.5 * np.matmul(H, step[..., None])[..., 0])).sum(axis=1)
+        return trial, promised
+
+    def take(self, trial: Array, promised: Array, tolerance: float) -> None:
+        """Take the steps that gain; the nearer to the promise, the bolder the next one."""
+        parts = self.design.parts(trial)
+        residuals = np.log(parts[0]) - self.targets
+        value = huber(residuals, self.weights, self.delta)
+        better = value < self.objective
+        gain = np.where(better, self.objective - value, 0.0)
+        kept = gain / np.maximum(promised, 1e-300)
+        tiny = better & (gain <= tolerance * self.objective)
+        self.stalled = np.where(tiny, self.stalled + 1, np.where(better, 0, self.stalled))
+        if better.all():
+            self.q, self.parts, self.residuals = trial, parts, residuals
+        else:  # rows that did not gain stay where they are
+            self.q = np.where(better[:, None], trial, self.q)
+            for old, new in zip((*self.parts, self.residuals), (*parts, residuals), strict=True):
+                np.copyto(old, new, where=better[:, None])
+        self.objective = np.where(better, value, self.objective)
+        # a kept promise: trust the model more, with less damping and less borrowed curvature; a
+        # failed step: ten times the damping, and all the curvature there is
+        bold = kept > 0.7
+        shrink = np.where(bold, 0.3, 1.0)
+        self.tail = np.where(better, np.maximum(self.tail * shrink, 1e-4), 1.0)
+        factor = np.where(bold, 0.2, np.where(kept > 0.2, 1.0, np.where(better, 3.0, 10.0)))
+        self.damping = np.maximum(self.damping * factor, 1e-10)
+        # Newton's method squares the distance: what is left is a small share of a gain this small
+        sure = bold & (gain <= _SQUARED * tolerance * self.objective) & (self.tail < 0.1)
+        self.stalled = np.where(sure & (self.damping < _STUCK**-0.5), _STALLS, self.stalled)
+
+    def run(self, tolerance: float, steps: int) -> tuple[Array, Array, NDArray[np.bool_]]:
+        """Return unknowns, objectives and which rows are done after a number of steps."""
+        count = len(self.q)
+        ends, values = np.empty_like(self.q), np.empty(count)
+        for _ in range(steps):
+            self.take(*self.newton_step(), tolerance)
+            going = (self.stalled < _STALLS) & (self.damping < _STUCK)
+            if not going.all():
+                done = self.rows[~going]
+                ends[done], values[done] = self.q[~going], self.objective[~going]
+                self.keep(going)
+            if not len(self.rows):
+                break
+        ends[self.rows], values[self.rows] = self.q, self.objective
+        return ends, values, ~np.isin(np.arange(count), self.rows)
+
+
+def _solve_free(H: Array, g: Array, held: NDArray[np.bool_]) -> Array:
+    """Return the Newton step of the unknowns that are not held; 0 for those that are."""
+    if held.any():
+        # a held unknown gets a row and column of its own, and no gradient: it does not move
+        rows = held[:, :, None] | held[:, None, :]
+        H = np.where(rows, np.eye(H.shape[1]) * np.diagonal(H, axis1=1, axis2=2)[:, None, :], H)
+        g = np.where(held, 0.0, g)
+    return np.asarray(-np.linalg.solve(H, g[..., None])[..., 0])
 
 
 def polish(
@@ -189,7 +297,7 @@ def polish(
     delta: float,
     tolerance: float = _TOLERANCE,
 ) -> Solution:
-    """Optimum of the objective from the starts q (R, K).
+    """Return the optimum of the objective from the starts q (R, K).
 
     Parameters
     ----------
@@ -207,128 +315,16 @@ def polish(
     ends, values = np.clip(q, low, high), np.empty(len(q))
     going = np.arange(len(q))
     for steps in _STEPS:
+        # most rows end in the first round; the rest are put together, so that the second one works
+        # on full chunks again
         left = []
         for part in chunks(len(going), len(design.runs.x)):
             rows = going[part]
-            search = _begin(design, ends[rows], targets[rows], weights[rows], delta)
-            ends[rows], values[rows], done = _descend(design, search, delta, tolerance, steps)
+            search = _Search.start(design, ends[rows], targets[rows], weights[rows], delta)
+            ends[rows], values[rows], done = search.run(tolerance, steps)
             left.append(rows[~done])
         going = np.concatenate(left) if left else going
     converged = np.ones(len(q), dtype=bool)
     converged[going] = False
     free = ~design.fixed
     return Solution(ends, values, converged, (ends <= low) & free, (ends >= high) & free)
-
-
-def _descend(
-    design: Design, search: _Search, delta: float, tolerance: float, steps: int
-) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Unknowns, objectives and which rows are done after a number of steps."""
-    count = len(search.q)
-    ends, values = np.empty_like(search.q), np.empty(count)
-    for _ in range(steps):
-        trial, promised = _newton_step(design, search, delta)
-        _try(design, search, trial, promised, delta, tolerance)
-        going = (search.stalled < _STALLS) & (search.damping < _STUCK)
-        if not going.all():
-            done = search.rows[~going]
-            ends[done], values[done] = search.q[~going], search.objective[~going]
-            search.keep(going)
-        if not len(search.rows):
-            break
-    ends[search.rows], values[search.rows] = search.q, search.objective
-    return ends, values, ~np.isin(np.arange(count), search.rows)
-
-
-def _begin(design: Design, q: Array, targets: Array, weights: Array, delta: float) -> _Search:
-    count, parts = len(q), design.parts(q)
-    residuals = np.log(parts[0]) - targets
-    shape = count, design.slots.shape[1], residuals.shape[1]
-    return _Search(
-        rows=np.arange(count),
-        weights=weights,
-        targets=targets,
-        q=q,
-        parts=parts,
-        residuals=residuals,
-        room=(np.empty(shape), np.empty(shape)),
-        objective=huber(residuals, weights, delta),
-        tail=np.ones(count),
-        damping=np.full(count, 1e-4),
-        stalled=np.zeros(count, int),
-    )
-
-
-def _newton_step(design: Design, search: _Search, delta: float) -> tuple[Array, Array]:
-    """Where damped Newton steps lead (R, K), and the gain their model promises (R,).
-
-    Unknowns pressed against a bound are held there.
-    """
-    low, high = design.lower, design.upper
-    count = len(search.q)
-    J = design.jacobian(search.q, search.parts, search.room[0][:count])
-    pull = np.clip(search.residuals, -delta, delta)
-    size = np.abs(search.residuals)
-    curvature = delta / np.maximum(size, delta)
-    curvature *= np.where(size > delta, search.tail[:, None], 1.0)
-    pull *= search.weights
-    curvature *= search.weights
-    g = np.matmul(J, pull[..., None])[..., 0]
-    own = search.room[1][:count] if J.shape[1] == search.room[1].shape[1] else np.empty_like(J)
-    H = np.matmul(np.multiply(J, curvature[:, None, :], out=own), np.swapaxes(J, 1, 2))
-    diagonal = np.einsum("rkk->rk", H)
-    largest = diagonal.max(axis=1, keepdims=True)
-    diagonal += search.damping[:, None] * diagonal + 1e-12 * largest + 1e-30
-    at_low, at_high = search.q <= low, search.q >= high
-    held = (at_low & (g > 0)) | (at_high & (g < 0)) | design.fixed
-    step = _solve_free(H, g, held)
-    outward = (at_low & (step < 0)) | (at_high & (step > 0))
-    if outward.any():
-        step = _solve_free(H, g, held | outward)
-    trial = np.clip(search.q + np.clip(step, -1.0, 1.0), low, high)
-    step = trial - search.q
-    promised = -(step * (g + 0.5 * np.matmul(H, step[..., None])[..., 0])).sum(axis=1)
-    return trial, promised
-
-
-def _solve_free(H: Array, g: Array, held: NDArray[np.bool_]) -> Array:
-    """Newton step of the unknowns that are not held; 0 for those that are."""
-    if held.any():
-        rows = held[:, :, None] | held[:, None, :]
-        H = np.where(rows, np.eye(H.shape[1]) * np.diagonal(H, axis1=1, axis2=2)[:, None, :], H)
-        g = np.where(held, 0.0, g)
-    return np.asarray(-np.linalg.solve(H, g[..., None])[..., 0])
-
-
-def _try(
-    design: Design,
-    search: _Search,
-    trial: Array,
-    promised: Array,
-    delta: float,
-    tolerance: float,
-) -> None:
-    """Take the steps that gain; the nearer to the promise, the bolder the next one."""
-    parts = design.parts(trial)
-    residuals = np.log(parts[0]) - search.targets
-    value = huber(residuals, search.weights, delta)
-    better = value < search.objective
-    gain = np.where(better, search.objective - value, 0.0)
-    kept = gain / np.maximum(promised, 1e-300)
-    tiny = better & (gain <= tolerance * search.objective)
-    search.stalled = np.where(tiny, search.stalled + 1, np.where(better, 0, search.stalled))
-    if better.all():
-        search.q, search.parts, search.residuals = trial, parts, residuals
-    else:
-        search.q = np.where(better[:, None], trial, search.q)
-        for old, new in zip((*search.parts, search.residuals), (*parts, residuals), strict=True):
-            np.copyto(old, new, where=better[:, None])
-    search.objective = np.where(better, value, search.objective)
-    bold = kept > 0.7
-    shrink = np.where(bold, 0.3, 1.0)
-    search.tail = np.where(better, np.maximum(search.tail * shrink, 1e-4), 1.0)
-    factor = np.where(bold, 0.2, np.where(kept > 0.2, 1.0, np.where(better, 3.0, 10.0)))
-    search.damping = np.maximum(search.damping * factor, 1e-10)
-    # Newton's method squares the distance: what is left is a small share of a gain this small
-    sure = bold & (gain <= _SQUARED * tolerance * search.objective) & (search.tail < 0.1)
-    search.stalled = np.where(sure & (search.damping < _STUCK**-0.5), _STALLS, search.stalled)

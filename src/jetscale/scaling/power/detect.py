@@ -14,34 +14,29 @@ smallest: with more than one shifted pair the others fare a little better.
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from jetscale.scaling.comparison.claims import SIGNIFICANT, side_of_zero, verdict
-from jetscale.scaling.comparison.joint import EXPONENTS, Pair, nested_test
-from jetscale.scaling.comparison.sides import Sides, on_common_cells
+from jetscale.as_json import json_key
+from jetscale.scaling.comparison.claims import SIGNIFICANT, side_of_zero
+from jetscale.scaling.comparison.compare import compare
+from jetscale.scaling.comparison.joint import EXPONENTS
 from jetscale.scaling.engine import laws
-from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.engine.objective import Objective
-from jetscale.scaling.estimate import plain_number
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, StudyFit
 from jetscale.scaling.power.expect import Share
 from jetscale.scaling.power.grid import Grid
-from jetscale.scaling.power.simulate import central_deviation, made_up, refits
-from jetscale.scaling.power.truth import Truth, shift_range, shifted
+from jetscale.scaling.power.simulate import central_deviation, quick_fits, simulate_runs
+from jetscale.scaling.power.truth import Truth, shift_law, shift_range
 
 Tick = Callable[[str], None]
 """Told what was simulated, once per made-up study."""
 
 POWER, LEVEL = 0.80, SIGNIFICANT
-_CLAIM = "steered"
-"""How a verdict that claims a shift begins."""
 _QUICK = 1000
 """Quick fits behind the first estimate."""
 _STEPS = 3
@@ -69,11 +64,6 @@ class Trial:
     not_identified: Share
     """The exponents of either mixture were not identified."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        shares = ("claimed", "interval", "test", "not_identified")
-        return {"shift": self.shift} | {name: getattr(self, name).to_dict() for name in shares}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
@@ -89,20 +79,27 @@ class Detection:
     """Pairs of mixtures the p-values are corrected for."""
     trials: tuple[Trial, ...]
     """No shift, then the shifts tried."""
-    detectable: float | None
+    detectable: float | None = field(metadata=json_key("detectable_shift"))
     """The shift tried whose measured power is 80% within its error; None where there is none."""
+    level: float = LEVEL
+    """A p-value below this is significant."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "baseline": self.baseline,
-            "spread": plain_number(self.spread),
-            "first_estimate": plain_number(self.first_estimate),
-            "pairs": self.pairs,
-            "level": LEVEL,
-            "trials": [trial.to_dict() for trial in self.trials],
-            "detectable_shift": self.detectable,
-        }
+    @property
+    def text(self) -> str:
+        """Which shift is detected, or the nearest to it that was tried, without a stop."""
+        hits = [trial for trial in self.trials[1:] if trial.shift == self.detectable]
+        shown = hits[0] if hits else max(self.trials[1:], key=lambda trial: trial.claimed.share)
+        claimed = shown.claimed
+        share = f"claimed in {claimed.share:.0%} +- {claimed.error:.0%} of made-up studies"
+        if hits:
+            power = "about 80%" if near(shown) else "more than 80%"
+            return (
+                f"this grid detects a shift of a of {shown.shift:+.2g} with {power} power ({share})"
+            )
+        return (
+            f"no shift of a that was tried is detected with 80% power: at best {shown.shift:+.2g}, "
+            f"{share}, exponents not identified in {shown.not_identified.share:.0%}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +117,7 @@ def pairs_of_equals(grid: Grid, truth: Truth, setting: Setting) -> list[StudyFit
     made = []
     for number in range(setting.studies):
         tables = [
-            made_up(grid, truth, name, (setting.seed, number, place))
+            simulate_runs(grid, truth, name, (setting.seed, number, place))
             for place, name in enumerate("ab")
         ]
         runs = pd.concat(tables, ignore_index=True)
@@ -133,11 +130,11 @@ def with_shift(
     grid: Grid, truth: Truth, equals: list[StudyFit], shift: float, setting: Setting
 ) -> list[StudyFit]:
     """The same studies with the exponent of ``b`` shifted; ``a`` need not be fitted again."""
-    theta = shifted(truth.theta, grid.cost, shift, grid.middle)
+    theta = shift_law(truth.theta, grid.cost, shift, grid.middle)
     other = Truth(theta, truth.noise, truth.misfit)
     made = []
     for number, pair in enumerate(equals):
-        table = made_up(grid, other, "b", (setting.seed, number, 1))
+        table = simulate_runs(grid, other, "b", (setting.seed, number, 1))
         b = fit(table, replicates=setting.replicates, seed=number, delta=pair.delta)
         runs = pd.concat([pair.runs[pair.runs["mixture"] == "a"], b.runs], ignore_index=True)
         made.append(replace(pair, mixtures={**pair.mixtures, **b.mixtures}, runs=runs))
@@ -145,37 +142,24 @@ def with_shift(
     return made
 
 
-def judge(grid: Grid, fits: list[StudyFit], shift: float) -> Trial:
-    """What the real comparison says of each study."""
-    said = [_said(study, math.comb(len(grid.mixtures), 2)) for study in fits]
-    shares = [Share(hits=sum(column), of=len(said)) for column in zip(*said, strict=True)]
-    names = ("claimed", "interval", "test", "not_identified")
-    return Trial(shift=shift, **dict(zip(names, shares, strict=True)))
-
-
-def _said(fits: StudyFit, pairs: int) -> tuple[bool, bool, bool, bool]:
-    """The verdict of `compare` on ``a`` and ``b``, its interval, its test, and what is unknown.
-
-    Only what the verdict rests on is computed. The refit with one floor for both mixtures can
-    only withdraw a claim, and costs more than all else: it is made where there is one.
-    """
-    a, b = (fits.runs[fits.runs["mixture"] == name] for name in "ab")
-    own = fits.mixtures["a"], fits.mixtures["b"]
-    delta = Sides(fits, (a, b), own, own).delta("params_exponent")
-    objective, by_trunk = (
-        Objective(fits.options.objective, fits.delta),
-        own[0].uncertainty == "trunks",
-    )
-    pair = Pair(a, b, CHINCHILLA, objective, by_trunk)
-    test = nested_test(pair, EXPONENTS, fits.replicates, fits.seed)
-    p_value = min(1.0, pairs * test.p_value_uncorrected)
-    claimed = verdict(delta, delta, p_value).startswith(_CLAIM)
-    if claimed:
-        sides = on_common_cells(fits, "a", "b")
-        assert isinstance(sides, Sides)  # all cells are common
-        floor = sides.delta("params_exponent", shared_floor=True)
-        claimed = verdict(delta, floor, p_value).startswith(_CLAIM)
-    return claimed, side_of_zero(delta) != 0, p_value < LEVEL, not delta.identified
+def try_shift(
+    grid: Grid, truth: Truth, equals: list[StudyFit], shift: float, setting: Setting
+) -> Trial:
+    """Return what the real comparison says of the studies, ``b`` shifted unless ``shift`` is 0."""
+    fits = with_shift(grid, truth, equals, shift, setting) if shift else equals
+    pairs = math.comb(len(grid.mixtures), 2)
+    found = [
+        compare(study, questions=(EXPONENTS,), pairs_of_study=pairs).pairs[0] for study in fits
+    ]
+    deltas = [pair.delta_params_exponent for pair in found]
+    said = {
+        "claimed": [pair.verdict.claims_shift for pair in found],
+        "interval": [side_of_zero(delta) != 0 for delta in deltas],
+        "test": [pair.p_value < LEVEL for pair in found],
+        "not_identified": [not delta.identified for delta in deltas],
+    }
+    shares = {name: Share(hits=sum(hits), of=len(hits)) for name, hits in said.items()}
+    return Trial(shift=shift, **shares)
 
 
 def detect(
@@ -188,18 +172,18 @@ def detect(
     The detection, and the fits made under the unshifted law.
     """
     equals = pairs_of_equals(grid, truth, setting)
-    none = judge(grid, equals, 0.0)
-    drawn = refits(grid, truth, _QUICK, setting.seed)
+    none = try_shift(grid, truth, equals, 0.0, setting)
+    drawn = quick_fits(grid, truth, _QUICK, setting.seed)
     spread = math.sqrt(2) * central_deviation(laws.exponents(drawn, grid.cost)[0])
     first = spread * float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))
     if shift is None:
         start = max(first, _by_test(grid, truth, 2 * np.cov(drawn[:, 3:].T)))
-        hopeless = none.not_identified.value - _ERRORS * none.not_identified.error > 1 - POWER
+        hopeless = none.not_identified.share - _ERRORS * none.not_identified.error > 1 - POWER
         tried = _search(grid, truth, equals, setting, start, 1 if hopeless else _STEPS)
     else:
-        tried = [_try(grid, truth, equals, shift, setting)]
-    enough = [t for t in tried if near(t) or (shift is not None and t.claimed.value >= POWER)]
-    best = min(enough, key=lambda t: abs(t.claimed.value - POWER), default=None)
+        tried = [try_shift(grid, truth, equals, shift, setting)]
+    enough = [t for t in tried if near(t) or (shift is not None and t.claimed.share >= POWER)]
+    best = min(enough, key=lambda t: abs(t.claimed.share - POWER), default=None)
     found = Detection(
         baseline=grid.mixtures[0],
         spread=spread,
@@ -227,10 +211,6 @@ def _by_test(grid: Grid, truth: Truth, covariance: Array) -> float:
     return math.sqrt(needed / information)
 
 
-def _try(grid: Grid, truth: Truth, equals: list[StudyFit], shift: float, setting: Setting) -> Trial:
-    return judge(grid, with_shift(grid, truth, equals, shift, setting), shift)
-
-
 def _search(
     grid: Grid, truth: Truth, equals: list[StudyFit], setting: Setting, start: float, steps: int
 ) -> list[Trial]:
@@ -239,13 +219,19 @@ def _search(
     A large shift flattens one term of the law. Where that leaves too many exponents unidentified
     to claim anything, smaller shifts are tried, not larger ones.
     """
-    sign, room = _direction(truth, grid)
+    # to more data, unless there is little room for that inside the bounds of the exponents
+    least, most = shift_range(truth.theta, grid.cost)
+    sign = -1 if -least >= _ENOUGH_ROOM * most else 1
+    room = _INSIDE * (-least if sign < 0 else most)
     size, tried = min(start, room / 2), list[Trial]()
     for _ in range(steps):
-        last = _try(grid, truth, equals, sign * size, setting)
+        last = try_shift(grid, truth, equals, sign * size, setting)
         tried.append(last)
-        factor = _rescaling(last.claimed, len(grid.mixtures))
-        if factor > 1 and last.not_identified.value > 1 - POWER:
+        # what takes the power to 80% if the estimates of a are normal
+        needed = float(stats.norm.ppf(1 - LEVEL / 2 / math.comb(len(grid.mixtures), 2)))
+        reached = float(stats.norm.ppf((last.claimed.hits + 0.5) / (last.claimed.of + 1)))
+        factor = (needed + float(stats.norm.ppf(POWER))) / max(0.8, needed + reached)
+        if factor > 1 and last.not_identified.share > 1 - POWER:
             factor = _SHRINK
         wanted = min(size * factor, room)
         if near(last) or wanted == size:
@@ -254,20 +240,6 @@ def _search(
     return tried
 
 
-def _direction(truth: Truth, grid: Grid) -> tuple[int, float]:
-    """Sign of the shifts tried and the largest one: to more data, unless there is little room."""
-    least, most = shift_range(truth.theta, grid.cost)
-    sign = -1 if -least >= _ENOUGH_ROOM * most else 1
-    return sign, _INSIDE * (-least if sign < 0 else most)
-
-
 def near(trial: Trial) -> bool:
     """True where the measured power is 80% within the error of the simulation."""
-    return abs(trial.claimed.value - POWER) <= _ERRORS * trial.claimed.error
-
-
-def _rescaling(claimed: Share, mixtures: int) -> float:
-    """Factor on a shift that takes its power to 80% if estimates are normal."""
-    needed = float(stats.norm.ppf(1 - LEVEL / 2 / math.comb(mixtures, 2)))
-    reached = float(stats.norm.ppf((claimed.hits + 0.5) / (claimed.of + 1)))
-    return (needed + float(stats.norm.ppf(POWER))) / max(0.8, needed + reached)
+    return abs(trial.claimed.share - POWER) <= _ERRORS * trial.claimed.error

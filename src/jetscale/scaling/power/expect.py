@@ -6,14 +6,14 @@ analysis calls the exponents not identified stands beside them.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
+from jetscale.as_json import json_key
 from jetscale.scaling.engine import laws
-from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.estimate import percentile_interval, plain_number
+from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.fitted import MixtureFit
 from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.truth import Truth
@@ -28,10 +28,11 @@ class Share:
 
     hits: int
     of: int
+    json_also: ClassVar[tuple[str, ...]] = ("share", "error")
 
     @property
-    def value(self) -> float:
-        """The share."""
+    def share(self) -> float:
+        """The share of studies."""
         return self.hits / self.of
 
     @property
@@ -40,36 +41,24 @@ class Share:
         share = (self.hits + 1) / (self.of + 2)
         return math.sqrt(share * (1 - share) / self.of)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {"share": self.value, "error": self.error, "hits": self.hits, "of": self.of}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AtBudget:
     """Intervals of N* and L* at a budget."""
 
-    budget: float
+    budget: float = field(metadata=json_key("budget_flops"))
     """FLOPs of one run."""
     params_factor: float
     """N* is known within this factor each way: the root of high over low."""
     loss_relative: float
     """L* is known within this share each way."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; what is unlimited becomes null."""
-        return {
-            "budget_flops": self.budget,
-            "params_factor": plain_number(self.params_factor),
-            "loss_relative": plain_number(self.loss_relative),
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Widths:
     """Median 95% intervals of one mixture over made-up studies."""
 
-    exponent: float
+    exponent: float = field(metadata=json_key("params_exponent_half_width"))
     """Half-width of the interval of the params exponent a."""
     at: tuple[AtBudget, ...]
     """At the largest planned compute and ten times that."""
@@ -80,47 +69,27 @@ class Widths:
     method: str
     """How the intervals were made, one of `bootstrap.METHODS`."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "params_exponent_half_width": plain_number(self.exponent),
-            "at": [at.to_dict() for at in self.at],
-            "not_identified": self.not_identified.to_dict(),
-            "covered": self.covered.to_dict(),
-            "method": self.method,
-        }
-
 
 def widths(grid: Grid, truth: Truth, fits: Iterable[MixtureFit]) -> Widths:
     """Median widths of the intervals of real fits to made-up studies."""
     found = list(fits)
     a = float(laws.exponents(truth.theta, grid.cost)[0])
     frontier = [fitted.frontier["params_exponent"] for fitted in found]
-    largest = float(grid.flops.max())
+    largest, at = float(grid.flops.max()), []
+    for budget in (largest, BEYOND * largest):
+        factors, shares = [], []
+        for fitted in found:
+            best, cells = laws.optimum(fitted.replicates.theta, budget, grid.cost), fitted.n_cells
+            low, high = percentile_interval(best.params, cells)
+            factors.append(math.sqrt(high / low) if low > 0 else math.inf)
+            low, high = percentile_interval(best.loss, cells)
+            shares.append((high - low) / (high + low))
+        factor, share = float(np.median(factors)), float(np.median(shares))
+        at.append(AtBudget(budget=budget, params_factor=factor, loss_relative=share))
     return Widths(
         exponent=float(np.median([(e.high - e.low) / 2 for e in frontier])),
-        at=tuple(_at_budget(grid, found, budget) for budget in (largest, BEYOND * largest)),
+        at=tuple(at),
         not_identified=Share(hits=sum(not e.identified for e in frontier), of=len(found)),
         covered=Share(hits=sum(e.low <= a <= e.high for e in frontier), of=len(found)),
         method=found[0].uncertainty,
     )
-
-
-def _at_budget(grid: Grid, fits: list[MixtureFit], budget: float) -> AtBudget:
-    factors, shares = [], []
-    for fitted in fits:
-        best = laws.optimum(fitted.replicates.theta, budget, grid.cost)
-        cells = len(fitted.replicates.cells)
-        factors.append(_factor(best.params, cells))
-        low, high = percentile_interval(best.loss, cells)
-        shares.append((high - low) / (high + low))
-    return AtBudget(
-        budget=budget,
-        params_factor=float(np.median(factors)),
-        loss_relative=float(np.median(shares)),
-    )
-
-
-def _factor(values: Array, cells: int) -> float:
-    low, high = percentile_interval(values, cells)
-    return math.sqrt(high / low) if low > 0 else math.inf

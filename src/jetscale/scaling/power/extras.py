@@ -8,16 +8,18 @@ keep a between 0 and 1); the ranking of additions is what it is for.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from scipy import stats
 
+from jetscale.as_json import json_key
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.estimate import CONFIDENCE, plain_number
+from jetscale.scaling.estimate import CONFIDENCE
 from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.truth import Truth
+from jetscale.words import short
 
 _SMALLEST = 10
 """No smaller model or data set is suggested."""
@@ -33,29 +35,18 @@ class Extra:
     """Added fine-tuning runs, all mixtures together."""
     flops: float
     """Added FLOPs, pretraining included, all mixtures together."""
-    share: float
+    share: float = field(metadata=json_key("share_of_plan"))
     """Added FLOPs as a share of the plan."""
     half_width: float
     """95% half-width of a with the addition, in the linear approximation."""
     reduction: float
     """Share of the half-width that the addition removes."""
+    json_also: ClassVar[tuple[str, ...]] = ("gain",)
 
     @property
     def gain(self) -> float:
         """Reduction per added compute: percent of the half-width per percent of the plan."""
         return self.reduction / self.share
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "what": self.what,
-            "runs": self.runs,
-            "flops": self.flops,
-            "share_of_plan": self.share,
-            "half_width": plain_number(self.half_width),
-            "reduction": plain_number(self.reduction),
-            "gain": plain_number(self.gain),
-        }
 
 
 def deviation(grid: Grid, truth: Truth) -> float:
@@ -86,35 +77,34 @@ def candidates(grid: Grid) -> dict[str, Grid]:
     """Additions by name: a seed, a model size, a data size, or one cell beyond a corner."""
     sizes, data = np.unique(grid.params), np.unique(grid.examples)
     more_sizes, more_data = _further(sizes), _further(data)
-    found = {"one more seed everywhere": grid.repeated()}
+    found = {"one more seed everywhere": grid.with_another_seed()}
     for kind, size in more_sizes.items():
-        found[f"{kind} N = {_short(size)}, every D"] = grid.extended(size, data)
+        found[f"{kind} N = {short(size)}, every D"] = grid.with_cells(size, data)
     for kind, size in more_data.items():
-        found[f"{kind} D = {_short(size)}, every N"] = grid.extended(sizes, size)
+        found[f"{kind} D = {short(size)}, every N"] = grid.with_cells(sizes, size)
     for n in (more_sizes.get("smaller"), more_sizes["larger"]):
         for d in (more_data.get("smaller"), more_data["larger"]):
             if n is not None and d is not None:
-                found[f"one cell N = {_short(n)}, D = {_short(d)}"] = grid.extended(n, d)
+                found[f"one cell N = {short(n)}, D = {short(d)}"] = grid.with_cells(n, d)
     return found
 
 
 def rank(grid: Grid, truth: Truth) -> tuple[Extra, ...]:
     """All additions, the largest gain per FLOP first."""
     now = half_width(grid, truth)
-    found = [_extra(grid, truth, now, *item) for item in candidates(grid).items()]
+    found = []
+    for what, larger in candidates(grid).items():
+        after, added = half_width(larger, truth), larger.total - grid.total
+        extra = Extra(
+            what=what,
+            runs=len(grid.mixtures) * int(larger.seeds.sum() - grid.seeds.sum()),
+            flops=added,
+            share=added / grid.total,
+            half_width=after,
+            reduction=1 - after / now if after < now else 0.0,
+        )
+        found.append(extra)
     return tuple(sorted(found, key=lambda extra: -extra.gain))
-
-
-def _extra(grid: Grid, truth: Truth, now: float, what: str, larger: Grid) -> Extra:
-    after, added = half_width(larger, truth), larger.total - grid.total
-    return Extra(
-        what=what,
-        runs=len(grid.mixtures) * int(larger.seeds.sum() - grid.seeds.sum()),
-        flops=added,
-        share=added / grid.total,
-        half_width=after,
-        reduction=1 - after / now if after < now else 0.0,
-    )
 
 
 def _further(sizes: Array) -> dict[str, float]:
@@ -129,11 +119,3 @@ def _further(sizes: Array) -> dict[str, float]:
     }
     found = {kind: float(round(size)) for kind, size in found.items()}
     return {k: v for k, v in found.items() if v >= _SMALLEST and v not in sizes}
-
-
-def _short(value: float) -> str:
-    """A size in three digits: 656, 2.59k, 1.2M."""
-    for factor, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{value / factor:.3g}{suffix}"
-    return f"{value:.0f}"

@@ -8,6 +8,7 @@ together.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,8 @@ class Grid:
     """Runs of each cell."""
     flops: Array
     """Of one run, without pretraining."""
-    trunk: Array
-    """Pretraining FLOPs of the cell's model size: one seed, all mixtures together."""
+    pretraining_flops: Array
+    """Of the cell's model size: one seed, all mixtures together."""
     mixtures: tuple[str, ...]
     cost: CostModel = field(init=False)
     """C = k N^p D, fitted to the cells."""
@@ -43,18 +44,43 @@ class Grid:
         if lacking := shortage(table):
             raise FitError(f"the planned grid {lacking}")
 
+    def __json__(self) -> dict[str, Any]:
+        """Return the plan with the FLOPs of all of it."""
+        cells = {"params": self.params, "examples": self.examples, "seeds": self.seeds}
+        return {"mixtures": self.mixtures, **cells, "flops": self.total, "compute": self.cost}
+
     @property
     def total(self) -> float:
         """FLOPs of the whole study, pretraining included."""
         runs = len(self.mixtures) * float(self.seeds @ self.flops)
         sizes = np.unique(self.params)
         at_size = [self.params == size for size in sizes]
-        return runs + sum(float(self.seeds[at].max() * self.trunk[at].max()) for at in at_size)
+        return runs + sum(
+            float(self.seeds[at].max() * self.pretraining_flops[at].max()) for at in at_size
+        )
 
     @property
     def pretrained(self) -> bool:
         """True where models start from pretrained trunks, each common to all its data sizes."""
-        return bool(self.trunk.any())
+        return bool(self.pretraining_flops.any())
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the grid cannot tell, a line each."""
+        lines = []
+        if self.seeds.max() == 1:
+            lines.append(
+                "one seed: the noise is assumed here and cannot be measured on these runs later; "
+                "two seeds in a few cells would"
+            )
+        if len(self.mixtures) == 1:
+            lines.append("one mixture: nothing to compare")
+        if self.pretrained:
+            lines.append(
+                "what the runs of one pretrained trunk have in common is allowed for in the "
+                "analysis but not simulated: with it, intervals get wider"
+            )
+        return [*lines, *([self.cost.warning] if self.cost.warning else [])]
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -89,11 +115,11 @@ class Grid:
             table["trunk"] = table["params"].astype(str) + "/" + table["seed"].astype(str)
         return table
 
-    def repeated(self) -> "Grid":
+    def with_another_seed(self) -> "Grid":
         """The grid with one more seed in every cell."""
         return replace(self, seeds=self.seeds + 1)
 
-    def extended(self, params: ArrayLike, examples: ArrayLike) -> "Grid":
+    def with_cells(self, params: ArrayLike, examples: ArrayLike) -> "Grid":
         """The grid with further cells, as often repeated as the median of the others.
 
         FLOPs of new sizes follow power laws through those of the planned ones.
@@ -107,21 +133,21 @@ class Grid:
             examples=np.concatenate([self.examples, d]),
             seeds=np.concatenate([self.seeds, seeds]),
             flops=np.concatenate([self.flops, self.cost.flops(n, d)]),
-            trunk=np.concatenate([self.trunk, self._trunks(n)]),
+            pretraining_flops=np.concatenate([self.pretraining_flops, self._trunks(n)]),
         )
 
     def _trunks(self, params: Array) -> Array:
         """Pretraining FLOPs of model sizes; those of the plan where it has the size."""
         if not self.pretrained:
             return np.zeros(len(params))
-        x, y = np.log(self.params), np.log(self.trunk)
+        x, y = np.log(self.params), np.log(self.pretraining_flops)
         slope, height = np.polyfit(x - x.mean(), y, 1)
-        known = dict(zip(self.params, self.trunk, strict=True))
+        known = dict(zip(self.params, self.pretraining_flops, strict=True))
         fitted = np.exp(height + slope * (np.log(params) - x.mean()))
         return np.array([known.get(n, f) for n, f in zip(params, fitted, strict=True)])
 
 
-def planned(
+def make_grid(
     params: ArrayLike,
     examples: ArrayLike,
     seeds: ArrayLike = 1,
@@ -164,7 +190,13 @@ def planned(
 
 
 def _check(grid: Grid) -> None:
-    for name, least in (("params", 0), ("examples", 0), ("flops", 0), ("seeds", 0), ("trunk", -1)):
+    for name, least in (
+        ("params", 0),
+        ("examples", 0),
+        ("flops", 0),
+        ("seeds", 0),
+        ("pretraining_flops", -1),
+    ):
         values = getattr(grid, name)
         bad = values[~(np.isfinite(values) & (values > least))]
         if len(bad):

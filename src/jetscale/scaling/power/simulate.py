@@ -29,13 +29,13 @@ def log_losses(grid: Grid, truth: Truth, count: int, rng: np.random.Generator) -
     return np.asarray((exact + misfit)[:, cell] + noise)
 
 
-def made_up(grid: Grid, truth: Truth, mixture: str, random: tuple[int, ...]) -> pd.DataFrame:
+def simulate_runs(grid: Grid, truth: Truth, mixture: str, random: tuple[int, ...]) -> pd.DataFrame:
     """The run table of one mixture of a made-up study; ``random`` decides the draw."""
     draw = log_losses(grid, truth, 1, np.random.default_rng(random))
     return grid.runs(draw[0], mixture)
 
 
-def refits(grid: Grid, truth: Truth, count: int, seed: int) -> Array:
+def quick_fits(grid: Grid, truth: Truth, count: int, seed: int) -> Array:
     """Parameters (count, 5) fitted to made-up studies as `fit` would, without intervals."""
     rng = np.random.default_rng(seed)
     cell = grid.cell_of_run

@@ -71,7 +71,7 @@ def generic(grid: Grid) -> Array:
     return np.array([GENERIC_FLOOR, height * n**exponent, height * d**exponent, exponent, exponent])
 
 
-def checked(theta: Sequence[float] | Array) -> Array:
+def check_law(theta: Sequence[float] | Array) -> Array:
     """The parameters of a stated law as an array.
 
     Raises
@@ -125,7 +125,7 @@ def assume(
         raise FitError("give a law or a pilot's runs, not both")
     if pilot is not None:
         return _from_pilot(grid, pilot, noise, misfit)
-    theta = generic(grid) if law is None else checked(law)
+    theta = generic(grid) if law is None else check_law(law)
     spread = NOISE if noise is None else noise
     truth = Truth(theta, spread, spread if misfit is None else misfit)
     source = "generic law anchored at the middle of the grid" if law is None else "stated law"
@@ -148,10 +148,16 @@ def _from_pilot(
     truths = {}
     for name, other in taken.items():
         try:
-            truths[name] = Truth(checked(fits.mixtures[other].theta), spread, deviation)
+            truths[name] = Truth(check_law(fits.mixtures[other].theta), spread, deviation)
         except FitError as error:
             raise FitError(f"the pilot's {other!r}: {error}; state a law instead") from error
-    warnings += [_not_identified(used), _reach(grid, used[0])]
+    loose = [f.mixture for f in used if not f["a"].identified]
+    if loose:
+        names = ", ".join(loose)
+        warnings.append(
+            f"the pilot does not identify the exponents of {names}: other laws fit as well"
+        )
+    warnings.append(_reach(grid, used[0]))
     listed = ", ".join(f"{name} from {other}" for name, other in taken.items() if name != other)
     return Assumed(
         truths=truths,
@@ -171,15 +177,6 @@ def _misfit(runs: pd.DataFrame, noise: float, fitted: MixtureFit) -> float:
     return math.sqrt(max(0.0, squares - noise**2 * float((1 / cells["size"]).mean())))
 
 
-def _not_identified(used: list[MixtureFit]) -> str:
-    loose = [f.mixture for f in used if not f.frontier["params_exponent"].identified]
-    if not loose:
-        return ""
-    return (
-        f"the pilot does not identify the exponents of {', '.join(loose)}: other laws fit as well"
-    )
-
-
 def _reach(grid: Grid, pilot: MixtureFit) -> str:
     """How far the grid goes beyond the pilot, where it does."""
     beyond = []
@@ -192,7 +189,7 @@ def _reach(grid: Grid, pilot: MixtureFit) -> str:
     return f"the grid goes beyond the pilot by {' and '.join(beyond)}" if beyond else ""
 
 
-def shifted(theta: Array, cost: CostModel, shift: float, middle: tuple[float, float]) -> Array:
+def shift_law(theta: Array, cost: CostModel, shift: float, middle: tuple[float, float]) -> Array:
     """The law with its params exponent a changed by ``shift``, and the same loss at the middle.
 
     alpha + p beta and both terms at the middle (N, D) stay as they are.

@@ -47,8 +47,11 @@ def isoflop(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) -> 
     means = cell_means(runs)
     rows = means.redrawn(replicates, seed)
     curves = LossCurves(means, rows, cost)
-    budgets = _budgets(curves)
-    if not len(budgets):
+    # up to nine budgets, evenly spaced in log, at which enough sizes can be read off
+    good = [c for c in curves.budgets(_CANDIDATES) if curves.sizes_at(c) >= _SIZES_NEEDED]
+    keep = np.unique(np.linspace(0, len(good) - 1, min(BUDGETS, len(good))).round().astype(int))
+    budgets = np.array(good)[keep]
+    if not good:
         return Route(
             name=NAME,
             missing=f"no budget at which {_SIZES_NEEDED} model sizes have runs on both sides",
@@ -116,13 +119,6 @@ def polynomial(x: Array, y: Array, at: Array, degree: int) -> Array:
     return np.asarray(y @ (there @ np.linalg.pinv(basis)).T)
 
 
-def _budgets(curves: LossCurves) -> Array:
-    """Up to nine budgets, evenly spaced in log, at which enough sizes can be read off."""
-    good = [c for c in curves.budgets(_CANDIDATES) if curves.sizes_at(c) >= _SIZES_NEEDED]
-    keep = np.unique(np.linspace(0, len(good) - 1, min(BUDGETS, len(good))).round().astype(int))
-    return np.array(good)[keep] if good else np.empty(0)
-
-
 class _Profile:
     """Log losses (R, k) over log sizes (k,) at a budget, and where each row is lowest."""
 
@@ -133,7 +129,15 @@ class _Profile:
     def point(self, cost: CostModel) -> FrontierPoint:
         """The minimum as measured, with the interval of the replicates."""
         low, high = interval(np.exp(self.place), len(self.x))
-        params, flag = float(np.exp(self.place[0])), self._flag()
+        params, inside, flag = float(np.exp(self.place[0])), self.good.mean(), ""
+        if self.good[0] and inside < _INSIDE:
+            flag = f"the minimum is inside in {inside:.0%} of replicates only"
+        elif not self.good[0]:
+            flag = "the profile is not convex"
+            if self.place[0] <= self.x[0]:
+                flag = "minimum at the smallest size"
+            elif self.place[0] >= self.x[-1]:
+                flag = "minimum at the largest size"
         return FrontierPoint(
             budget=self.budget,
             params=Estimate(value=params, low=low, high=high, reason=flag),
@@ -141,16 +145,6 @@ class _Profile:
             loss=float(np.exp(self.value[0])),
             flag=flag,
         )
-
-    def _flag(self) -> str:
-        inside = self.good.mean()
-        if self.good[0]:
-            few = f"the minimum is inside in {inside:.0%} of replicates only"
-            return few if inside < _INSIDE else ""
-        if self.place[0] <= self.x[0]:
-            return "minimum at the smallest size"
-        at_largest = self.place[0] >= self.x[-1]
-        return "minimum at the largest size" if at_largest else "the profile is not convex"
 
 
 def _slopes(log_budget: Array, minima: Array) -> Array:

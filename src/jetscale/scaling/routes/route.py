@@ -5,11 +5,11 @@ envelope of runs. They rest on different assumptions, so their agreement is evid
 disagreement a warning.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from jetscale.as_json import json_key
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate, percentile_interval
@@ -20,23 +20,13 @@ from jetscale.scaling.spread import CellMeans
 class FrontierPoint:
     """The best model at one budget."""
 
-    budget: float
+    budget: float = field(metadata=json_key("budget_flops"))
     """FLOPs."""
     params: Estimate
     examples: float
     loss: float
     flag: str = ""
     """Why the point is not used; empty where it is."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "budget_flops": self.budget,
-            "params": self.params.to_dict(),
-            "examples": self.examples,
-            "loss": self.loss,
-            "flag": self.flag,
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +40,6 @@ class Route:
     interval: str = ""
     """How the intervals were made."""
     missing: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        found = {"params_exponent": self.params_exponent, "data_exponent": self.data_exponent}
-        return {
-            **{name: None if value is None else value.to_dict() for name, value in found.items()},
-            "points": [point.to_dict() for point in self.points],
-            "interval": self.interval,
-            "missing": self.missing,
-        }
 
 
 def exponents_of(slopes: Array, cost: CostModel, n: int, reason: str) -> tuple[Estimate, Estimate]:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import ClassVar
 
-from jetscale.scaling.fit import StudyFit
+from jetscale.scaling.fitted import StudyFit
 from jetscale.scaling.routes.envelope import envelope
 from jetscale.scaling.routes.isoflop import isoflop
 from jetscale.scaling.routes.route import Route
@@ -17,6 +17,7 @@ class Routes:
 
     mixture: str
     routes: tuple[Route, ...]
+    json_also: ClassVar[tuple[str, ...]] = ("verdict",)
 
     @property
     def verdict(self) -> str:
@@ -26,17 +27,15 @@ class Routes:
             return (
                 f"{len(usable)} of {len(self.routes)} routes have an exponent: nothing to compare"
             )
-        apart = [f"{a.name} and {b.name}" for a, b in combinations(usable, 2) if _apart(a, b)]
+        found = [(r.name, r.params_exponent) for r in usable if r.params_exponent]
+        apart = [
+            f"{a} and {b}"
+            for (a, first), (b, second) in combinations(found, 2)
+            if first.low > second.high or second.low > first.high
+        ]
         if apart:
             return f"routes disagree ({'; '.join(apart)}): the frontier depends on the method"
         return f"{len(usable)} routes agree within their intervals"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "routes": {route.name: route.to_dict() for route in self.routes},
-            "verdict": self.verdict,
-        }
 
 
 def all_routes(fits: StudyFit) -> Mapping[str, Routes]:
@@ -44,25 +43,16 @@ def all_routes(fits: StudyFit) -> Mapping[str, Routes]:
     found = {}
     for name, runs in fits.runs.groupby("mixture", sort=False):
         options = (runs, fits.cost, fits.replicates, fits.seed)
-        routes = (_law(fits, str(name)), isoflop(*options), envelope(*options))
+        if name in fits.not_fitted:
+            law = Route(name="law", missing=f"not fitted: it {fits.not_fitted[str(name)]}")
+        else:
+            frontier = fits.mixtures[str(name)].frontier
+            law = Route(
+                name="law",
+                params_exponent=frontier["params_exponent"],
+                data_exponent=frontier["data_exponent"],
+                interval=fits.interval,
+            )
+        routes = (law, isoflop(*options), envelope(*options))
         found[str(name)] = Routes(mixture=str(name), routes=routes)
     return found
-
-
-def _law(fits: StudyFit, name: str) -> Route:
-    if name in fits.not_fitted:
-        return Route(name="law", missing=f"not fitted: it {fits.not_fitted[name]}")
-    frontier = fits.mixtures[name].frontier
-    return Route(
-        name="law",
-        params_exponent=frontier["params_exponent"],
-        data_exponent=frontier["data_exponent"],
-        interval=fits.interval,
-    )
-
-
-def _apart(a: Route, b: Route) -> bool:
-    first, second = a.params_exponent, b.params_exponent
-    if first is None or second is None:
-        return False
-    return first.low > second.high or second.low > first.high

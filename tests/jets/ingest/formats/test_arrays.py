@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from jetscale.jets.ingest.formats.arrays import Slots, list_column, to_table
+from jetscale.jets.ingest.formats.arrays import FAULT, Slots, list_column, mask_faults, to_table
+from jetscale.jets.ingest.formats.base import Ragged
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=8)
 
@@ -20,7 +21,7 @@ def test_slots_against_a_loop(pt, data):
         for jet in range(len(pt))
         for slot in sorted(np.flatnonzero(filled[jet]), key=lambda s, j=jet: -pt[j, s])
     ]
-    assert list(zip(slots.jet.tolist(), slots.slot.tolist(), strict=True)) == expected
+    assert list(zip(*(place.tolist() for place in slots.place), strict=True)) == expected
     assert slots.counts.tolist() == [int(row.sum()) for row in filled]
     values = slots.pick(pt)
     totals = [sum(pt[jet, filled[jet]]) for jet in range(len(pt))]
@@ -35,7 +36,8 @@ def test_features_of_a_slot_stay_together():
 
 
 def test_lists_take_big_endian_values():
-    column = list_column(np.array([2, 0, 1]), np.array([1.5, 2.5, -1.0], ">f4"))
+    values = np.array([1.5, 2.5, -1.0], ">f4")
+    column = list_column(Ragged(counts=np.array([2, 0, 1]), values=values))
     assert column.to_pylist() == [[1.5, 2.5], [], [-1.0]]
 
 
@@ -46,3 +48,20 @@ def test_a_table_counts_its_constituents():
         {"part_px": [1.0, 2.0], "jet_label": 0, "jet_nparticles": 2},
         {"part_px": [], "jet_label": 1, "jet_nparticles": 0},
     ]
+
+
+def test_constituents_of_lists_are_those_of_padded_arrays():
+    pt = np.array([[1.0, 3.0, 0.0], [0.0, 0.0, 0.0], [2.0, 5.0, 4.0]])
+    filled = pt != 0
+    padded, lists = Slots.of(filled, pt), Slots.of_lists(filled.sum(axis=1), pt[filled])
+    assert lists.counts.tolist() == padded.counts.tolist() == [2, 0, 3]
+    assert lists.pick(pt[filled]).tolist() == padded.pick(pt).tolist() == [3, 1, 5, 4, 2]
+    assert lists.jet.tolist() == padded.jet.tolist()
+
+
+def test_faults_travel_as_columns():
+    slots = Slots.of_lists(np.array([2, 1, 1]), np.ones(4))
+    flags = mask_faults(slots, np.array([1, np.nan, 1, 0.5]))
+    table = to_table(slots, {"part_px": np.ones(4)}, {}, flags)
+    assert table[FAULT + "non-finite value"].to_pylist() == [True, False, False]
+    assert table[FAULT + "mask that is neither 0 nor 1"].to_pylist() == [False, False, True]

@@ -1,7 +1,11 @@
+import errno
+
+import numpy as np
 import pytest
 
-from jetscale.errors import DataError, MissingExtra
+from jetscale.errors import DataError, MissingExtra, StudyError
 from jetscale.jets.ingest.formats import base
+from jetscale.jets.ingest.formats.base import BadFile, guarded
 
 
 @pytest.mark.parametrize("rows", [0, 1, 4_999, 5_000, 5_001, 12_345])
@@ -19,8 +23,46 @@ def test_a_package_that_is_not_there_names_the_extra():
         base.load("nosuch.part")
 
 
-def test_a_bad_file_is_a_data_error_of_one_line(tmp_path):
-    error = base.unreadable(tmp_path / "a.h5", "HDF5", OSError("no signature\nin block 0"))
-    assert isinstance(error, DataError)
-    assert str(error).endswith("a.h5: not a readable HDF5 file (no signature); download it again")
-    assert base.first_line(KeyError()) == "KeyError"
+@pytest.mark.parametrize("kind", ["<f4", ">f4", ">i8", "|b1"])
+def test_arrays_in_this_machines_order(kind):
+    values = np.array([0, 1, 2]).astype(kind)
+    found = base.native(values[::-1])
+    assert found.dtype.isnative
+    assert found.flags.c_contiguous
+    assert found.tolist() == values[::-1].tolist()
+
+
+AGAIN = "not a readable HDF5 file (%s); download it again"
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError("no signature\nin block 0"), AGAIN % "no signature"),
+        (KeyError(), AGAIN % "KeyError"),
+        (UnicodeDecodeError("utf-8", b"\xc7", 0, 1, "bad"), AGAIN % "'utf-8' codec can't decode"),
+        (ValueError("lists"), AGAIN % "lists"),
+        (DataError("column 'x' holds nulls"), "column 'x' holds nulls"),
+        (StudyError("odd"), "odd"),
+        (BadFile("as it is"), "as it is"),
+        (PermissionError(errno.EACCES, "no"), "cannot be read: Permission denied"),
+        (IsADirectoryError(errno.EISDIR, "no"), "cannot be read: Is a directory"),
+        (BlockingIOError(errno.EAGAIN, "no"), "is locked by a program that writes it; close that"),
+        (ImportError("zstandard"), "this HDF5 file needs more than is installed: zstandard"),
+        (NotImplementedError("LZ9"), "this HDF5 file needs more than is installed: LZ9"),
+    ],
+)
+def test_whatever_a_library_raises_is_one_line_with_a_reason_that_fits(tmp_path, error, message):
+    with pytest.raises(BadFile) as stop, guarded(tmp_path / "a.h5", "HDF5"):
+        raise error
+    own = isinstance(error, BadFile)
+    assert message.split("%")[0][:40] in str(stop.value)
+    assert str(stop.value).startswith(message if own else str(tmp_path / "a.h5: "))
+    assert "\n" not in str(stop.value)
+    assert ("download" in str(stop.value)) == message.startswith("not a readable")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), MissingExtra("h5py", "formats")])
+def test_what_is_no_fault_of_the_file_is_passed_on(tmp_path, error):
+    with pytest.raises(type(error)), guarded(tmp_path / "a.h5", "HDF5"):
+        raise error

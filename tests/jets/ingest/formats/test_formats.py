@@ -15,7 +15,7 @@ def test_every_format_has_a_corpus_and_columns_of_the_schema():
         assert set(format.jet_columns) <= set(JET_COLUMNS)
         assert {"jet_pt", "jet_energy", "jet_nparticles", "jet_label"} <= set(format.jet_columns)
     assert {f.corpus for f in formats} == set(CORPORA)
-    assert len(NAMES) == 7
+    assert len(NAMES) == 8
 
 
 def test_names():

@@ -66,7 +66,7 @@ def test_wrong_layouts_are_refused(make_jets, tmp_path, write_root):
     table = make_jets(5, range(188))
     lean = tmp_path / "lean.parquet"
     pq.write_table(table.drop_columns(["part_d0err", "jet_tau4"]), lean)
-    with pytest.raises(BadFile, match=r"lean\.parquet: columns \['part_d0err', 'jet_tau4'\]"):
+    with pytest.raises(BadFile, match=r"lean\.parquet: 2 columns missing \(part_d0err, jet_tau4\)"):
         jetclass2.FORMAT.count(lean)
     text = tmp_path / "text.parquet"
     index = table.column_names.index("jet_label")
@@ -75,7 +75,7 @@ def test_wrong_layouts_are_refused(make_jets, tmp_path, write_root):
         jetclass2.FORMAT.count(text)
     pytest.importorskip("uproot")
     floats = write_root(tmp_path / "a.root", table)
-    with pytest.raises(BadFile, match=r"branch 'part_charge' is .*; not a JetClass-II file"):
+    with pytest.raises(BadFile, match=r"column 'part_charge' is .*; not a file of JetClass-II"):
         jetclass2.FORMAT.count(floats)
 
 
@@ -90,7 +90,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
         list(jetclass2.FORMAT.read(tmp_path / "a.parquet"))
 
 
-@pytest.mark.parametrize("content", [b"", b"PAR1", b"hello, world" * 50])
+@pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + bytes(99)])
 def test_a_file_that_is_neither(tmp_path, content):
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(BadFile, match=r"a\.parquet: not a readable Parquet file"):

@@ -71,5 +71,7 @@ def test_another_layout_is_refused(tmp_path, write_hdf5):
     path = write_hdf5(
         tmp_path / "t.hdf5", particle_features=np.zeros((2, 30, 3)), jet_features=np.zeros((2, 4))
     )
-    with pytest.raises(BadFile, match=r"'particle_features' is .*\(any, any, 4\); not a JetNet"):
+    with pytest.raises(
+        BadFile, match=r"'particle_features' is .*\(any, 4\) per jet; not a file of JetNet"
+    ):
         jetnet.FORMAT.count(path)

@@ -26,7 +26,8 @@ def test_jets_are_vector_sums(made_up):
 def test_a_jet_without_constituents_has_no_direction():
     slots = Slots.of(np.zeros((1, 3), bool), np.zeros((1, 3)))
     empty = np.empty(0)
-    jets = Momenta(px=empty, py=empty, pz=empty, energy=empty).jets(slots)
+    with np.errstate(invalid="ignore"):
+        jets = Momenta(px=empty, py=empty, pz=empty, energy=empty).jets(slots)
     assert jets["jet_pt"][0] == 0
     assert np.isnan(jets["jet_eta"][0])
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from jetscale.jets.ingest.formats import toptagging
+from jetscale.jets.ingest.formats.arrays import FAULT
 from jetscale.jets.ingest.formats.base import BadFile
 
 pytest.importorskip("h5py")
@@ -51,7 +52,8 @@ def test_the_last_jet_of_a_file_is_read(tmp_path, made_up, write_top, read):
 def test_what_the_set_lacks_is_absent(tmp_path, made_up, write_top, read, feature_sets):
     path = write_top(tmp_path / "a.h5", made_up(4, 3), [0, 1, 0, 1])
     assert feature_sets(toptagging.FORMAT, path) == ["kin"]
-    assert set(read(toptagging.FORMAT, path).column_names) == {
+    names = read(toptagging.FORMAT, path).column_names
+    assert {name for name in names if not name.startswith(FAULT)} == {
         *("part_px", "part_py", "part_pz", "part_energy", "part_deta", "part_dphi"),
         *("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_nparticles", "jet_label"),
     }
@@ -68,5 +70,7 @@ def test_hardest_first_whatever_the_file(tmp_path, made_up, write_top, read):
 def test_another_frame_is_refused(tmp_path, made_up, write_top):
     names = [name.lower() for name in PARTICLES]
     path = write_top(tmp_path / "a.h5", made_up(2, 3), [0, 1], names=names)
-    with pytest.raises(BadFile, match=r"a\.h5: 800 columns are missing \(E_0, E_1, E_2, E_3, \.\."):
+    with pytest.raises(
+        BadFile, match=r"a\.h5: 800 columns missing \(table/E_0, table/E_1, .*\.\.\.\)"
+    ):
         toptagging.FORMAT.count(path)

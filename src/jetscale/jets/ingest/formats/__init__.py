@@ -1,9 +1,11 @@
-"""Public file formats: what `jetscale ingest` reads.
+"""Public file formats, and own jets: what `jetscale ingest` reads.
 
 Each module of this package knows one family of files and says in its docstring what it takes from
 them, what it computes and what stays absent. Columns follow `jetscale.jets.schema`; a column that
 neither is in the files nor follows from them by kinematics is absent, never zero.
 """
+
+from collections.abc import Mapping, Sequence
 
 from jetscale.errors import DataError, unknown
 from jetscale.jets.ingest.formats import (
@@ -12,10 +14,11 @@ from jetscale.jets.ingest.formats import (
     jetclass2,
     jetnet,
     omnilearned,
+    own,
     quarkgluon,
     toptagging,
 )
-from jetscale.jets.ingest.formats.base import Format
+from jetscale.jets.ingest.formats.files import Format
 
 FORMATS = {
     "jetclass": jetclass.FORMAT,
@@ -25,21 +28,31 @@ FORMATS = {
     "jetnet": jetnet.FORMAT,
     "aspenopenjets": aspen.FORMAT,
 }
-NAMES = (*FORMATS, "omnilearned")
+NAMES = (*FORMATS, "omnilearned", "arrays")
 
 
-def format_named(name: str, of: str | None = None) -> Format:
-    """A format by name; ``of`` names the set that an OmniLearned file is of.
+def format_named(
+    name: str,
+    of: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    classes: Sequence[str] = (),
+    corpus: str | None = None,
+) -> Format:
+    """A format by name; the rest as in `jetscale.jets.ingest.work.Options`.
 
-    Raises
-    ------
-    DataError
-        Unknown name; or ``of`` missing, unknown, or given for a format that knows its set.
+    Raises DataError for an unknown name, for what the format needs and is not given, and for what
+    it knows and is given.
     """
+    if name not in NAMES:
+        raise DataError(unknown("format", name, NAMES))
+    if name == "arrays":
+        if of is not None or not columns:
+            raise DataError("format arrays: name its columns, as in --columns px,py,pz,energy=E")
+        return own.format_of(columns, classes, corpus)
+    if columns or classes or corpus:
+        raise DataError(f"format {name} knows its columns and classes; --format arrays is for own")
     if name == "omnilearned":
         return omnilearned.of_set(of)
-    if name not in FORMATS:
-        raise DataError(unknown("format", name, NAMES))
     if of is not None:
         raise DataError(f"format {name} knows its corpus; leave out {of!r}")
     return FORMATS[name]

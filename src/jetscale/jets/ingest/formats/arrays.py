@@ -1,69 +1,115 @@
-"""Arrays as formats hold them to tables of the schema.
+"""Constituents as files hold them to tables of the schema.
 
-Many formats keep constituents in zero-padded arrays (n jets, M slots, features). A `Slots` picks
-the filled slots, hardest first, because everything downstream takes leading constituents; the
-result is flat: jet after jet, with the number of constituents of each. Values keep the source's
-type here, so that a non-finite charge or label can still be seen; see `jetscale.jets.ingest.clean`.
+Files hold constituents in zero-padded arrays (n jets, M slots) or in lists. `Slots` picks the
+filled ones, hardest first, because everything downstream takes leading constituents; the result is
+flat: jet after jet, with the number of constituents of each. Values keep the source's type here, so
+that a non-finite charge or label can still be seen; see `jetscale.jets.ingest.clean`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+from jetscale.jets.ingest.formats.base import Array, Column, Floats, Ints, Ragged, native
+
+FAULT = "fault: "
+"""Starts the names of flag columns of a table: jets to leave out, for the reason that follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slots:
-    """The filled slots of padded arrays (n, M), hardest first in each jet."""
+    """The constituents of n jets, hardest first in each."""
 
     jet: Ints
     """(T,) number of the jet."""
-    slot: Ints
-    """(T,) its slot."""
+    place: tuple[Ints, ...]
+    """Where they are: (jet, slot) of padded arrays, or the position in flat lists."""
     counts: Ints
-    """(n,) filled slots per jet."""
+    """(n,) constituents per jet."""
 
     @classmethod
     def of(cls, filled: NDArray[np.bool_], pt: Array) -> "Slots":
         """Slots where ``filled`` (n, M), in order of falling ``pt`` (n, M); ties keep theirs."""
         jet, slot = np.nonzero(filled)
-        found = pt[jet, slot]
-        if ((found[1:] > found[:-1]) & (jet[1:] == jet[:-1])).any():  # most files are in order
-            order = np.lexsort((-found, jet))
-            jet, slot = jet[order], slot[order]
-        return cls(jet=jet, slot=slot, counts=filled.sum(axis=1, dtype=np.int64))
+        order = _hardest_first(jet, pt[jet, slot])
+        place = jet[order], slot[order]
+        return cls(jet=place[0], place=place, counts=filled.sum(axis=1, dtype=np.int64))
 
-    def pick(self, padded: Array) -> Array:
-        """(T,) or (T, F) values of the slots of an array (n, M) or (n, M, F)."""
-        values: Array = padded[self.jet, self.slot]
-        return values
+    @classmethod
+    def of_lists(cls, counts: Ints, pt: Array) -> "Slots":
+        """All entries of lists of ``counts`` (n,), in order of falling ``pt`` (T,)."""
+        jet = np.repeat(np.arange(len(counts)), counts)
+        return cls(jet=jet, place=(_hardest_first(jet, pt),), counts=counts)
+
+    def pick(self, values: Array) -> Array:
+        """(T,) or (T, F) values of the constituents, from padded (n, M[, F]) or flat (T[, F])."""
+        found: Array = values[self.place]
+        return found
 
     def spread(self, per_jet: Array) -> Array:
-        """(T,) the value of its jet for each slot, from (n,)."""
+        """(T,) the value of its jet for each constituent, from (n,)."""
         values: Array = per_jet[self.jet]
         return values
 
     def total(self, values: Array) -> Floats:
-        """(n,) sums of (T,) values over the slots of each jet."""
+        """(n,) sums of (T,) values over the constituents of each jet."""
         return np.bincount(self.jet, values, len(self.counts)).astype(np.float64)
 
-
-def list_column(counts: Array, values: Array) -> pa.ListArray:
-    """Flat values as one list per jet."""
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    native = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(native))
+    def any(self, flags: Array) -> NDArray[np.bool_]:
+        """(n,) whether a constituent of the jet is flagged, from (T,)."""
+        return self.total(flags) > 0
 
 
-def to_table(slots: Slots, parts: Mapping[str, Array], jets: Mapping[str, Array]) -> pa.Table:
-    """A table with flat constituent columns (T,) and jet columns (n,), and their number."""
-    columns = {name: list_column(slots.counts, values) for name, values in parts.items()}
-    columns |= {name: pa.array(values) for name, values in jets.items()}
-    return pa.table(columns | {"jet_nparticles": pa.array(slots.counts)})
+def _hardest_first(jet: Ints, pt: Array) -> Ints:
+    """(T,) order of falling pt within each jet; most files are in order already."""
+    if ((pt[1:] > pt[:-1]) & (jet[1:] == jet[:-1])).any():
+        return np.lexsort((-pt, jet))
+    return np.arange(len(jet))
+
+
+def mask_faults(slots: Slots, mask: Array) -> dict[str, NDArray[np.bool_]]:
+    """Jets with a constituent whose mask (T,) is lost, or is none."""
+    lost = ~np.isfinite(mask)
+    return {
+        "non-finite value": slots.any(lost),
+        "mask that is neither 0 nor 1": slots.any(~lost & (mask != 1)),
+    }
+
+
+def list_column(column: Ragged) -> pa.ListArray:
+    """One Arrow list per jet."""
+    offsets = np.concatenate([[0], np.cumsum(column.counts)])
+    if offsets[-1] >= 2**31:
+        raise ValueError(f"{offsets[-1]} constituents in one batch")
+    return pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), native(column.values))
+
+
+def to_table(
+    slots: Slots,
+    parts: Mapping[str, Array],
+    jets: Mapping[str, Array],
+    faults: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> pa.Table:
+    """A table with flat constituent columns (T,), jet columns (n,), and constituents per jet.
+
+    ``faults`` is reason to (n,) flags: jets whose numbers are not what the format says.
+    """
+    columns: dict[str, Column] = {
+        name: Ragged(slots.counts, values) for name, values in parts.items()
+    }
+    columns |= dict(jets) | {"jet_nparticles": slots.counts}
+    columns |= {FAULT + reason: flags for reason, flags in (faults or {}).items()}
+    return table_of(columns)
+
+
+def table_of(columns: Mapping[str, Column]) -> pa.Table:
+    """Columns as they are as a table; the lists of a jet may still differ in length."""
+    return pa.table(
+        {
+            name: list_column(values) if isinstance(values, Ragged) else pa.array(native(values))
+            for name, values in columns.items()
+        }
+    )

@@ -9,43 +9,29 @@ the files have none. CMS gives lengths in cm; they become mm. Constituents witho
 no track: their impact parameters are 0, as in JetClass.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from jetscale.jets.ingest.formats import hdf5, particles
-from jetscale.jets.ingest.formats.arrays import Array, Slots, to_table
-from jetscale.jets.ingest.formats.base import Format, row_ranges
-from jetscale.jets.ingest.formats.kinematics import Momenta
+from jetscale.jets.ingest.formats import particles
+from jetscale.jets.ingest.formats.arrays import Slots, to_table
+from jetscale.jets.ingest.formats.base import ANY
+from jetscale.jets.ingest.formats.files import Format
+from jetscale.jets.ingest.formats.kinematics import SUMMED, Momenta
 
-_WHAT = "an AspenOpenJets"
 _MM = 10.0  # per cm
 _TRACK = ("part_d0val", "part_d0err", "part_dzval", "part_dzerr")
 
 
-def _count(path: Path) -> int:
-    with hdf5.opened(path) as file:
-        constituents = hdf5.dataset(file, "PFCands", (None, None, 11), _WHAT)
-        jets = hdf5.dataset(file, "jet_kinematics", (None, 4), _WHAT)
-        tagging = hdf5.dataset(file, "jet_tagging", (None, 13), _WHAT)
-        return hdf5.same_rows(_WHAT, constituents, jets, tagging)
-
-
-def _read(path: Path) -> Iterator[pa.Table]:
-    with hdf5.opened(path) as file:
-        constituents = file["PFCands"]
-        for rows in row_ranges(constituents.shape[0]):
-            kinematics, tagging = file["jet_kinematics"][rows], file["jet_tagging"][rows]
-            yield _table(constituents[rows], kinematics, tagging)
-
-
-def _table(padded: Array, kinematics: Array, tagging: Array) -> pa.Table:
+def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Collision jets with tracks, particle types and substructure."""
+    padded, tagging = columns["PFCands"], columns["jet_tagging"]
     slots = Slots.of(padded[:, :, 3] != 0, np.hypot(padded[:, :, 0], padded[:, :, 1]))
     px, py, pz, energy, *track, charge, pdg, _ = slots.pick(padded).astype(float).T
-    momenta = Momenta(px=px, py=py, pz=pz, energy=energy)
-    pt, eta, phi, mass = kinematics.T
+    momenta = Momenta(px, py, pz, energy)
+    pt, eta, phi, mass = columns["jet_kinematics"].T
     parts = momenta.columns() | momenta.around(slots.spread(eta), slots.spread(phi))
     parts |= {
         name: np.where(charge == 0, 0.0, _MM * values)
@@ -55,15 +41,19 @@ def _table(padded: Array, kinematics: Array, tagging: Array) -> pa.Table:
     parts |= {"part_charge": charge, **particles.flags_of(pdg, charge)}
     jets = {"jet_pt": pt, "jet_eta": eta, "jet_phi": phi, "jet_energy": slots.total(energy)}
     jets |= {"jet_sdmass": mass} | {f"jet_tau{i}": tagging[:, i] for i in range(1, 5)}
-    return to_table(slots, parts, jets | {"jet_label": np.zeros(len(pt), int)})
+    jets |= {"jet_label": np.zeros(len(pt), int)}
+    return to_table(slots, parts, jets, momenta.faults(slots))
 
 
 FORMAT = Format(
+    what="AspenOpenJets",
     corpus="unlabelled",
-    jet_columns=(
-        *("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_sdmass"),
-        *("jet_tau1", "jet_tau2", "jet_tau3", "jet_tau4", "jet_nparticles", "jet_label"),
-    ),
-    count=_count,
-    read=_read,
+    kinds=("HDF5",),
+    wanted={
+        "PFCands": ("fiu", (ANY, 11)),
+        "jet_kinematics": ("fiu", (4,)),
+        "jet_tagging": ("fiu", (13,)),
+    },
+    table=jets_of,
+    jet_columns=(*SUMMED, "jet_sdmass", "jet_tau1", "jet_tau2", "jet_tau3", "jet_tau4"),
 )

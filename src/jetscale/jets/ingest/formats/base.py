@@ -1,38 +1,75 @@
-"""What a public file format offers to ingest, and what all formats share.
+"""What every file format shares: columns, batches, and one guard around all reader libraries.
 
-A `Format` counts the jets of a file after checking that the file is what it claims to be, and reads
-them in batches of some thousand, so that memory does not grow with the file. Packages that only
-formats need are the optional extra ``formats``; they are imported when a file is opened.
+A reader opens a file of one kind (ROOT, Parquet, HDF5, NumPy archive) as a `File`: named columns of
+one length that come in batches of some thousand rows, so that memory does not grow with the file.
+Reader libraries raise what they like on a damaged file; `guarded` turns all of it into one
+`BadFile` of one line, and says "download it again" only where bytes are missing or damaged.
 """
 
+import errno
 import importlib
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import pyarrow as pa
+import numpy as np
+from numpy.typing import NDArray
 
-from jetscale.errors import DataError, MissingExtra
+from jetscale.errors import DataError, JetscaleError, MissingExtra
 
 ROWS_PER_BATCH = 5_000
+LIST = "list"  # in the place of a length: another one in every row
+ANY = None  # in the place of a length that may be anything
+
+Array = NDArray[Any]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Shape = tuple[int | str | tuple[int, ...] | None, ...]
+"""Lengths; a tuple of lengths means any of them."""
 
 
 class BadFile(DataError):
     """Raised when a file is truncated, damaged or of another layout than it should be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Format:
-    """A public file format: the corpus it holds, how to count and how to read its jets."""
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """One list of numbers per row: ``counts`` (n,) and the ``values`` (T,), row after row."""
 
-    corpus: str
-    jet_columns: tuple[str, ...]
-    """Jet columns of its tables, which selection cuts may use."""
-    count: Callable[[Path], int]
-    """Jets in a file, after checking its layout; raises `BadFile`."""
-    read: Callable[[Path], Iterator[pa.Table]]
-    """Tables of at most `ROWS_PER_BATCH` jets in file order; raises `BadFile`."""
+    counts: Ints
+    values: Array
+
+    def __post_init__(self) -> None:
+        """Refuse counts that do not share out the values: native code would read past them."""
+        if (self.counts < 0).any() or self.counts.sum() != len(self.values):
+            raise ValueError(f"lists of {self.counts.sum()} entries in all, {len(self.values)} are")
+
+
+Column = Array | Ragged
+
+
+class Layout(NamedTuple):
+    """What a column holds, before any of it is read."""
+
+    kind: str
+    """NumPy kind of its numbers (``f``, ``i``, ``u``, ``b``), ``S`` for text, else empty."""
+    rows: int
+    shape: Shape
+    """Of one row; (`LIST`,) for lists."""
+    text: str
+    """The type as its library calls it, for messages."""
+
+
+class File(NamedTuple):
+    """An open file as columns."""
+
+    names: Collection[str]
+    layout: Callable[[str], Layout]
+    batches: Callable[[Sequence[str]], Iterator[dict[str, Column]]]
+    """Columns by name, at most `ROWS_PER_BATCH` rows at a time, in file order."""
 
 
 def load(package: str) -> Any:
@@ -49,12 +86,40 @@ def row_ranges(rows: int) -> Iterator[slice]:
         yield slice(start, min(start + ROWS_PER_BATCH, rows))
 
 
+def native(values: Array) -> Array:
+    """The array in this machine's byte order, which Arrow needs; files may have the other one."""
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+
+
 def first_line(error: BaseException) -> str:
     """The first line of a library's message, or the name of the error where it has none."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
-def unreadable(path: Path, kind: str, error: BaseException) -> BadFile:
-    """The error for a file that a library cannot read."""
-    return BadFile(f"{path}: not a readable {kind} file ({first_line(error)}); download it again")
+@contextmanager
+def guarded(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever goes wrong with a file into BadFile, with a reason that fits.
+
+    Our own words stay. An error number of the system, a lock and a missing package are no damage;
+    everything else is: what a library raises depends on the byte that is wrong. Running out of
+    memory is passed on, because the file may be sound.
+    """
+    try:
+        yield
+    except (BadFile, MemoryError, MissingExtra):
+        raise
+    except JetscaleError as error:
+        raise BadFile(f"{path}: {error}") from error
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        if number in (errno.EAGAIN, errno.EDEADLK) and kind == "HDF5":
+            reason = "is locked by a program that writes it; close that, or set "
+            reason += "HDF5_USE_FILE_LOCKING=FALSE to read it all the same"
+        elif number is not None:
+            reason = f"cannot be read: {os.strerror(number)}"
+        elif isinstance(error, ImportError | NotImplementedError):
+            reason = f"this {kind} file needs more than is installed: {first_line(error)}"
+        else:
+            reason = f"not a readable {kind} file ({first_line(error)}); download it again"
+        raise BadFile(f"{path}: {reason}") from error

@@ -6,35 +6,19 @@ bool and integer. A jet whose labels do not sum to 1 gets the label -1, outside 
 all their constituents, not only the leading ones. Truth (``aux_*``) is not read.
 """
 
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from jetscale.jets.ingest.formats import root
-from jetscale.jets.ingest.formats.arrays import Array, list_column
-from jetscale.jets.ingest.formats.base import Format
+from jetscale.jets.ingest.formats.arrays import table_of
+from jetscale.jets.ingest.formats.base import LIST, Array
+from jetscale.jets.ingest.formats.files import Format
 from jetscale.jets.schema import JET_COLUMNS, JET_FLOATS, JETCLASS, PART_FLAGS, PART_FLOATS
 
 LABELS = tuple(f"label_{name}" for name in JETCLASS)
-BRANCHES = {
-    **dict.fromkeys(PART_FLOATS, "F"),
-    "part_charge": "FI",
-    **dict.fromkeys(PART_FLAGS, "IB"),
-    **dict.fromkeys(JET_FLOATS, "f"),
-    "jet_nparticles": "fi",
-    **dict.fromkeys(LABELS, "fiub"),
-}
-
-
-def _count(path: Path) -> int:
-    return root.count(path, BRANCHES, "JetClass")
-
-
-def _read(path: Path) -> Iterator[pa.Table]:
-    for branches in root.batches(path, BRANCHES):
-        yield table_of(branches, label_of(np.stack([branches[name][1] for name in LABELS], 1)))
 
 
 def label_of(one_hot: Array) -> Array:
@@ -43,16 +27,26 @@ def label_of(one_hot: Array) -> Array:
     return np.where(good, np.argmax(one_hot, axis=1), -1)
 
 
-def table_of(branches: dict[str, root.Branch], label: Array) -> pa.Table:
-    """Branches of the schema as a table; the lists of a jet may still differ in length."""
-    columns = {}
-    for name, (counts, values) in branches.items():
-        if counts is not None:
-            flat = values.astype(bool) if name in PART_FLAGS else values
-            columns[name] = list_column(counts, flat)
-        elif name in JET_COLUMNS:
-            columns[name] = pa.array(values.astype(values.dtype.newbyteorder("=")))
-    return pa.table(columns | {"jet_label": pa.array(label)})
+def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Jets in all columns of the schema."""
+    label = label_of(np.stack([columns.pop(name) for name in LABELS], 1))
+    for name in PART_FLAGS:
+        columns[name] = replace(columns[name], values=columns[name].values.astype(bool))
+    return table_of(columns | {"jet_label": label})
 
 
-FORMAT = Format(corpus="jetclass", jet_columns=JET_COLUMNS, count=_count, read=_read)
+FORMAT = Format(
+    what="JetClass",
+    corpus="jetclass",
+    kinds=("ROOT",),
+    wanted={
+        **dict.fromkeys(PART_FLOATS, ("f", (LIST,))),
+        "part_charge": ("fi", (LIST,)),
+        **dict.fromkeys(PART_FLAGS, ("ib", (LIST,))),
+        **dict.fromkeys(JET_FLOATS, ("f", ())),
+        "jet_nparticles": ("fi", ()),
+        **dict.fromkeys(LABELS, ("fiub", ())),
+    },
+    table=jets_of,
+    jet_columns=JET_COLUMNS,
+)

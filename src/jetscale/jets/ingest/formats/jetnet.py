@@ -11,19 +11,17 @@ pt, eta and mass of the jet. Particle types, tracks and substructure are absent.
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from jetscale.jets.ingest.formats import hdf5
-from jetscale.jets.ingest.formats.arrays import Array, Slots, to_table
-from jetscale.jets.ingest.formats.base import BadFile, Format, row_ranges
+from jetscale.jets.ingest.formats.arrays import Slots, mask_faults, to_table
+from jetscale.jets.ingest.formats.base import ANY, BadFile
+from jetscale.jets.ingest.formats.files import Format
 from jetscale.jets.ingest.formats.kinematics import Momenta, mirrored
 from jetscale.jets.schema import JETNET
-
-_WHAT = "a JetNet"
 
 
 def _label(path: Path) -> int:
@@ -36,44 +34,30 @@ def _label(path: Path) -> int:
     return JETNET.index(match[1])
 
 
-def _count(path: Path) -> int:
-    _label(path)
-    with hdf5.opened(path) as file:
-        particles = hdf5.dataset(file, "particle_features", (None, None, 4), _WHAT)
-        jets = hdf5.dataset(file, "jet_features", (None, 4), _WHAT)
-        return hdf5.same_rows(_WHAT, particles, jets)
-
-
-def _read(path: Path) -> Iterator[pa.Table]:
-    label = _label(path)
-    with hdf5.opened(path) as file:
-        particles, jets = file["particle_features"], file["jet_features"]
-        for rows in row_ranges(particles.shape[0]):
-            yield _table(particles[rows], jets[rows].astype(float), label)
-
-
-def _table(padded: Array, jets: Array, label: int) -> pa.Table:
-    slots = Slots.of(padded[:, :, 3] > 0.5, padded[:, :, 2])
-    deta, dphi, share, _ = slots.pick(padded).astype(float).T
-    pt, eta, mass, _ = jets.T
+def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Jets of the class that the file is named by."""
+    padded = columns["particle_features"]
+    slots = Slots.of(padded[:, :, 3] != 0, padded[:, :, 2])  # a lost mask is no empty slot
+    deta, dphi, share, mask = slots.pick(padded).astype(float).T
+    pt, eta, mass, _ = columns["jet_features"].astype(float).T
     axis = slots.spread(eta)
-    momenta = Momenta.from_angles(pt=share * slots.spread(pt), eta=deta + axis, phi=dphi, mass=0.0)
+    momenta = Momenta.from_angles(share * slots.spread(pt), deta + axis, dphi)
     energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
     return to_table(
         slots,
         momenta.columns() | {"part_deta": mirrored(deta, axis), "part_dphi": dphi},
-        {
-            "jet_pt": pt,
-            "jet_eta": eta,
-            "jet_energy": energy,
-            "jet_label": np.full(len(pt), label),
-        },
+        {"jet_pt": pt, "jet_eta": eta, "jet_energy": energy}
+        | {"jet_label": np.full(len(pt), _label(path))},
+        mask_faults(slots, mask),
     )
 
 
 FORMAT = Format(
+    what="JetNet",
     corpus="jetnet",
+    kinds=("HDF5",),
+    wanted={"particle_features": ("fiu", (ANY, 4)), "jet_features": ("fiu", (4,))},
+    table=jets_of,
     jet_columns=("jet_pt", "jet_eta", "jet_energy", "jet_nparticles", "jet_label"),
-    count=_count,
-    read=_read,
+    check=_label,
 )

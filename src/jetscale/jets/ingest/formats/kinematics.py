@@ -1,20 +1,31 @@
 """Kinematics of constituents and jets: what follows from the columns a format has.
 
-Momenta and energies in GeV, angles in radians, double precision. ``part_deta`` is mirrored for jets
-with negative pseudorapidity and ``part_dphi`` wrapped to [-pi, pi), as in JetClass
-(arXiv 2202.03772): sign(jet_eta) (eta - jet_eta) with sign(0) = -1.
+Momenta and energies in GeV, angles in radians, double precision. Jets without constituents have no
+direction, and what is lost or too large is not finite: callers silence NumPy, and
+`jetscale.jets.ingest.clean` counts such jets. ``part_deta`` is mirrored for jets with negative
+pseudorapidity and ``part_dphi`` wrapped to [-pi, pi), as in JetClass (arXiv 2202.03772):
+sign(jet_eta) (eta - jet_eta) with sign(0) = -1.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from jetscale.jets.ingest.formats.arrays import Array, Floats, Slots
+from jetscale.jets.ingest.formats.arrays import Slots
+from jetscale.jets.ingest.formats.base import Array, Floats
+
+SUMMED = ("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_nparticles", "jet_label")
+"""Jet columns of formats that hold constituents and a label alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Momenta:
-    """Flat four-momenta, (T,) each."""
+class Momenta(NamedTuple):
+    """Flat four-momenta, (T,) each.
+
+    A negative transverse momentum would turn a particle round when angles become components; its
+    energy comes back negative instead, so that its jet is counted under unphysical momentum.
+    """
 
     px: Floats
     py: Floats
@@ -22,53 +33,59 @@ class Momenta:
     energy: Floats
 
     @classmethod
-    def from_angles(cls, *, pt: Array, eta: Array, phi: Array, mass: Array | float) -> "Momenta":
-        """From transverse momentum, pseudorapidity, azimuth and mass."""
+    def from_angles(
+        cls, pt: Array, eta: Array, phi: Array, mass: Any = 0.0, energy: Array | None = None
+    ) -> "Momenta":
+        """From transverse momentum, pseudorapidity, azimuth, and energy or mass."""
         pt, pz = np.asarray(pt, float), pt * np.sinh(np.asarray(eta, float))
-        energy = np.sqrt(pt**2 + pz**2 + np.square(mass))
-        return cls(px=pt * np.cos(phi), py=pt * np.sin(phi), pz=pz, energy=energy)
+        energy = np.sqrt(pt**2 + pz**2 + np.square(mass)) if energy is None else energy
+        signed = np.where(pt < 0, -np.abs(energy), energy)
+        return cls(pt * np.cos(phi), pt * np.sin(phi), pz, signed)
 
     @classmethod
-    def from_rapidity(cls, *, pt: Array, y: Array, phi: Array, mass: Array) -> "Momenta":
+    def from_rapidity(cls, pt: Array, y: Array, phi: Array, mass: Array) -> "Momenta":
         """From transverse momentum, rapidity, azimuth and mass."""
         transverse = np.sqrt(np.square(pt, dtype=float) + np.square(mass))
-        return cls(
-            px=pt * np.cos(phi),
-            py=pt * np.sin(phi),
-            pz=transverse * np.sinh(y),
-            energy=transverse * np.cosh(y),
-        )
+        energy = transverse * np.cosh(y)
+        signed = np.where(pt < 0, -energy, energy)
+        return cls(pt * np.cos(phi), pt * np.sin(phi), transverse * np.sinh(y), signed)
 
     def columns(self) -> dict[str, Array]:
         """The four constituent columns."""
-        return {
-            "part_px": self.px,
-            "part_py": self.py,
-            "part_pz": self.pz,
-            "part_energy": self.energy,
-        }
+        return dict(zip(("part_px", "part_py", "part_pz", "part_energy"), self, strict=True))
 
     def jets(self, slots: Slots) -> dict[str, Array]:
         """Jet axis, transverse momentum and energy: the sum over the constituents, (n,) each."""
-        px, py, pz, energy = (slots.total(v) for v in (self.px, self.py, self.pz, self.energy))
+        px, py, pz, energy = map(slots.total, self)
         pt = np.hypot(px, py)
-        with np.errstate(divide="ignore", invalid="ignore"):  # jets without constituents
-            eta = np.arcsinh(pz / pt)
-        return {
-            "jet_pt": pt,
-            "jet_eta": eta,
-            "jet_phi": np.arctan2(py, px),
-            "jet_energy": energy,
-        }
+        axis = {"jet_eta": np.arcsinh(pz / pt), "jet_phi": np.arctan2(py, px)}
+        return {"jet_pt": pt, **axis, "jet_energy": energy}
+
+    def of_jets(
+        self, slots: Slots, given: Mapping[str, Array] | None = None
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Constituent columns with angles from the jet's axis, and jet columns.
+
+        Jet columns are those ``given`` and, where there is none, those of the summed momentum.
+        """
+        jets = self.jets(slots) | dict(given or {})
+        axis = slots.spread(jets["jet_eta"]), slots.spread(jets["jet_phi"])
+        return self.columns() | self.around(*axis), jets
+
+    def faults(self, slots: Slots) -> dict[str, NDArray[np.bool_]]:
+        """Jets with a constituent whose energy is below its momentum: columns are mixed up.
+
+        Rounding to single precision, and to the coarser one of packed data, is left room for.
+        """
+        momentum = np.sqrt(self.px**2 + self.py**2 + self.pz**2)
+        below = (self.energy > 0) & (self.energy < 0.99 * momentum) & np.isfinite(momentum)
+        return {"energy below the momentum": slots.any(below)}
 
     def around(self, eta: Array, phi: Array) -> dict[str, Array]:
         """Angles of the constituents from an axis given per constituent, (T,) each."""
-        with np.errstate(divide="ignore", invalid="ignore"):  # without pT there is no direction
-            own = np.arcsinh(self.pz / np.hypot(self.px, self.py))
-        return {
-            "part_deta": mirrored(own - eta, eta),
-            "part_dphi": wrapped(np.arctan2(self.py, self.px) - phi),
-        }
+        own = np.arcsinh(self.pz / np.hypot(self.px, self.py))
+        dphi = wrapped(np.arctan2(self.py, self.px) - phi)
+        return {"part_deta": mirrored(own - eta, eta), "part_dphi": dphi}
 
 
 def mirrored(deta: Array, jet_eta: Array) -> Array:

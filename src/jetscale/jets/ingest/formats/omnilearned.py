@@ -14,17 +14,18 @@ is of another layout. tanh of a displacement beyond 9 mm is 1 in single precisio
 displacement comes back as 10 mm, which gives the same feature.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from jetscale.errors import DataError, unknown
-from jetscale.jets.ingest.formats import hdf5, particles
-from jetscale.jets.ingest.formats.arrays import Array, Slots, to_table
-from jetscale.jets.ingest.formats.base import BadFile, Format, row_ranges
+from jetscale.jets.ingest.formats import particles
+from jetscale.jets.ingest.formats.arrays import Slots, to_table
+from jetscale.jets.ingest.formats.base import ANY, Array
+from jetscale.jets.ingest.formats.files import Format
 
 SETS = {
     "jetclass": ("jetclass", 2),
@@ -39,7 +40,6 @@ SETS = {
 
 CODES = np.array([-211, -13, -11, 0, 11, 13, 22, 130, 211])
 WIDTHS = (4, 5, 9)
-_WHAT = "an OmniLearned"
 _SATURATED = 10.0  # mm
 
 
@@ -54,39 +54,32 @@ def of_set(name: str | None) -> Format:
         raise DataError(unknown("OmniLearned set", name, SETS))
     corpus, first = SETS[name]
     return Format(
+        what="OmniLearned",
         corpus=corpus,
+        kinds=("HDF5",),
+        wanted={"data": ("fiu", (ANY, WIDTHS)), "pid": ("fiu", ())},
+        table=partial(jets_of, first),
         jet_columns=("jet_pt", "jet_energy", "jet_nparticles", "jet_label"),
-        count=_count,
-        read=partial(_read, first),
     )
 
 
-def _count(path: Path) -> int:
-    with hdf5.opened(path) as file:
-        data = hdf5.dataset(file, "data", (None, None, None), _WHAT)
-        if data.shape[2] not in WIDTHS:
-            raise BadFile(f"{path}: data has {data.shape[2]} features, needs 4, 5 or 9")
-        return hdf5.same_rows(_WHAT, data, hdf5.dataset(file, "pid", (None,), _WHAT))
-
-
-def _read(first_label: int, path: Path) -> Iterator[pa.Table]:
-    with hdf5.opened(path) as file:
-        for rows in row_ranges(file["data"].shape[0]):
-            padded = file["data"][rows]
-            label = np.subtract(file["pid"][rows], first_label, dtype=float)
-            yield _table(path, padded, label)
-
-
-def _table(path: Path, padded: Array, label: Array) -> pa.Table:
+def jets_of(first_label: int, path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Jets of particles around an axis that is not known."""
+    padded = columns["data"]
     slots = Slots.of(padded[:, :, 2] != 0, padded[:, :, 2])
     deta, dphi, log_pt, log_energy, *rest = slots.pick(padded).astype(float).T
-    with np.errstate(over="ignore"):  # an infinity is found with the other non-finite values
-        pt, energy = np.exp(log_pt), np.exp(log_energy)
-        px, py = pt * np.cos(dphi), pt * np.sin(dphi)
+    pt, energy = np.exp(log_pt), np.exp(log_energy)
+    px, py = pt * np.cos(dphi), pt * np.sin(dphi)
     parts = {"part_px": px, "part_py": py, "part_energy": energy}
     parts |= {"part_deta": deta, "part_dphi": dphi}
     if rest:
-        parts |= particles.columns_of(_pdg(path, rest[0]))
+        code = rest[0]
+        whole = np.isfinite(code) & (code == np.rint(code))
+        foreign = whole & ((code < 0) | (code >= len(CODES)))
+        if foreign.any():
+            raise DataError(f"particle code {code[foreign][0]:g} is not in 0..{len(CODES) - 1}")
+        places = np.where(whole, code, 0).astype(np.int64)
+        parts |= particles.columns_of(np.where(whole, CODES[places], np.nan))
     if len(rest) == 5:
         d0, d0_error, dz, dz_error = rest[1:]
         parts |= {"part_d0val": _untanh(d0), "part_d0err": d0_error}
@@ -94,20 +87,11 @@ def _table(path: Path, padded: Array, label: Array) -> pa.Table:
     jets = {
         "jet_pt": np.hypot(slots.total(px), slots.total(py)),
         "jet_energy": slots.total(energy),
-        "jet_label": label,
+        "jet_label": np.subtract(columns["pid"], first_label, dtype=float),
     }
     return to_table(slots, parts, jets)
 
 
-def _pdg(path: Path, code: Array) -> Array:
-    whole = np.isfinite(code) & (code == np.rint(code))
-    foreign = whole & ((code < 0) | (code >= len(CODES)))
-    if foreign.any():
-        raise BadFile(f"{path}: particle code {code[foreign][0]:g} is not in 0..{len(CODES) - 1}")
-    return np.where(whole, CODES[np.where(whole, code, 0).astype(np.int64)], np.nan)
-
-
 def _untanh(value: Array) -> Array:
     """Displacements in mm; a value beyond 1 is no tanh and becomes NaN."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.clip(np.arctanh(value), -_SATURATED, _SATURATED)
+    return np.clip(np.arctanh(value), -_SATURATED, _SATURATED)

@@ -9,109 +9,56 @@ whatever the file says.
 """
 
 import pickletools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from jetscale.jets.ingest.formats.arrays import Array
-from jetscale.jets.ingest.formats.base import BadFile
-from jetscale.jets.ingest.formats.hdf5 import check_filters
+from jetscale.errors import DataError
 
 _STRINGS = {"UNICODE", "STRING", "BINUNICODE", "SHORT_BINUNICODE", "SHORT_BINSTRING", "BINSTRING"}
 _STRUCTURE = {"MARK", "LIST", "EMPTY_LIST", "APPEND", "APPENDS", "PROTO", "FRAME", "STOP"}
 _MEMO = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """Columns that lie side by side."""
+class Place(NamedTuple):
+    """Where in an HDF5 file a column lies."""
 
-    names: tuple[str, ...]
-    read: Callable[[slice], Array]
-    """(n, columns) values of some rows."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
-    """A data frame in an open file."""
-
-    rows: int
-    blocks: tuple[Block, ...]
-
-    @property
-    def names(self) -> set[str]:
-        """All column names."""
-        return {name for block in self.blocks for name in block.names}
-
-    def read(self, names: Sequence[str], rows: slice) -> Array:
-        """(n, len(names)) float64 values of some rows."""
-        out = np.empty((rows.stop - rows.start, len(names)))
-        place = {name: i for i, name in enumerate(names)}
-        for block in self.blocks:
-            found = [i for i, name in enumerate(block.names) if name in place]
-            if found:
-                out[:, [place[block.names[i]] for i in found]] = block.read(rows)[:, found]
-        return out
+    data: Any
+    """The data set."""
+    field: str | None = None
+    """Its field, if it is a structured one."""
+    at: int | None = None
+    """Place in the last axis, where several columns lie side by side."""
 
 
-def open_frame(file: Any, key: str) -> Frame:
-    """The data frame below a key; raises BadFile where there is none."""
-    group = file.get(key)
-    if group is None or not hasattr(group, "keys"):
-        raise BadFile(f"{file.filename}: no pandas frame {key!r}, found {sorted(file)}")
-    if "table" in group:
-        return _table(group["table"])
-    if "block0_values" in group:
-        return _fixed(group)
-    raise BadFile(f"{file.filename}: {key!r} holds {sorted(group)}; not a pandas frame")
-
-
-def _table(data: Any) -> Frame:
-    if data.dtype.names is None:
-        raise BadFile(f"{data.file.filename}: {data.name} has no fields; not a pandas frame")
-    check_filters(data)
-    blocks = []
-    for field in data.dtype.names:
-        width = int(np.prod(data.dtype[field].shape, dtype=int))
-        names: tuple[str, ...] = (field,)
-        if field.startswith("values_block_"):
-            names = names_in(data.attrs[f"{field}_kind"])
-        if len(names) != width:
-            raise BadFile(
-                f"{data.file.filename}: {field} has {width} columns and {len(names)} names"
-            )
-        blocks.append(Block(names=names, read=_field_reader(data, field, width)))
-    return Frame(rows=data.shape[0], blocks=tuple(blocks))
-
-
-def _field_reader(data: Any, field: str, width: int) -> Callable[[slice], Array]:
-    return lambda rows: data.fields(field)[rows].reshape(-1, width)
-
-
-def _fixed(group: Any) -> Frame:
-    blocks, rows = [], 0
-    for i in range(int(group.attrs["nblocks"])):
-        values, items = group[f"block{i}_values"], group[f"block{i}_items"]
-        check_filters(values)
-        names = tuple(name.decode() for name in items[:])
-        rows = values.shape[0]
-        if values.shape != (rows, len(names)):
-            raise BadFile(f"{group.file.filename}: {values.name} is {values.shape}, damaged")
-        blocks.append(Block(names=names, read=values.__getitem__))
-    return Frame(rows=rows, blocks=tuple(blocks))
+def frame_columns(group: Any) -> Iterator[tuple[str, Place]]:
+    """Name and place of the columns of a pandas frame in a group; none if it holds no frame."""
+    table = group.get("table")
+    if getattr(getattr(table, "dtype", None), "names", None) is not None:
+        for field in table.dtype.names:
+            if not field.startswith("values_block_"):
+                yield field, Place(table, field)
+                continue
+            names, width = names_in(table.attrs[f"{field}_kind"]), table.dtype[field].shape
+            if width != (len(names),):
+                raise DataError(f"{field} has shape {width} and {len(names)} names")
+            yield from ((name, Place(table, field, i)) for i, name in enumerate(names))
+    elif "block0_values" in group:
+        for block in range(int(group.attrs["nblocks"])):
+            values, items = group[f"block{block}_values"], group[f"block{block}_items"]
+            if values.shape[1:] != items.shape:
+                raise DataError(f"{values.name} is {values.shape}, damaged")
+            yield from ((name.decode(), Place(values, None, i)) for i, name in enumerate(items[:]))
 
 
 def names_in(pickled: Any) -> tuple[str, ...]:
-    """The strings of a pickled list of strings; raises BadFile for any other pickle."""
+    """The strings of a pickled list of strings; raises DataError for any other pickle."""
     names = []
     try:
         for opcode, argument, _ in pickletools.genops(bytes(pickled)):
             if opcode.name in _STRINGS:
                 names.append(str(argument))
             elif opcode.name not in _STRUCTURE | _MEMO:
-                raise BadFile(f"column names are no list of strings ({opcode.name}); refused")
+                raise DataError(f"column names are no list of strings ({opcode.name}); refused")
     except ValueError as error:
-        raise BadFile(f"column names cannot be read: {error}") from error
+        raise DataError(f"column names cannot be read: {error}") from error
     return tuple(names)

@@ -7,8 +7,10 @@ forward energy count as neutral hadrons.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
-from jetscale.jets.ingest.formats.arrays import Array, Floats, Ints
+from jetscale.jets.ingest.formats.arrays import Slots
+from jetscale.jets.ingest.formats.base import Array, Floats, Ints
 
 MASSES = {  # GeV, Review of Particle Physics 2024
     11: 0.000510999,
@@ -28,6 +30,8 @@ MASSES = {  # GeV, Review of Particle Physics 2024
     3334: 1.67245,
 }
 """Particles that live long enough to be a constituent; every other code counts as massless."""
+
+FIRST = 11  # the electron; smaller codes are quarks, and no particle that a detector sees
 
 
 def charge_of(pdg: Array) -> Ints:
@@ -64,6 +68,12 @@ def flags_of(pdg: Array, charge: Array) -> dict[str, Array]:
         "part_isElectron": electron,
         "part_isMuon": muon,
     }
+
+
+def faults(slots: Slots, pdg: Array, first: int = FIRST) -> dict[str, NDArray[np.bool_]]:
+    """Jets with a code (T,) that is no whole number, or smaller than the ``first`` there may be."""
+    foreign = np.isfinite(pdg) & ((pdg != np.rint(pdg)) | (np.abs(pdg) < first))
+    return {"particle code that is no PDG code": slots.any(foreign)}
 
 
 def columns_of(pdg: Array) -> dict[str, Array]:

@@ -1,99 +1,62 @@
-"""ROOT files: a TTree ``tree`` whose branches are numbers or one list of numbers per jet.
+"""ROOT files: a TTree or an RNTuple of numbers, or of one list of numbers, per jet.
 
 Lists may be ``std::vector`` branches, as published, or arrays with a counter branch, as uproot
-writes them; uproot reads both alike.
+writes them; uproot reads both alike. It trusts the offsets that a file gives for them, so they are
+checked before anything uses them.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jetscale.errors import JetscaleError
 from jetscale.jets.ingest.formats import base
-from jetscale.jets.ingest.formats.arrays import Array
-from jetscale.jets.ingest.formats.base import BadFile, load, unreadable
+from jetscale.jets.ingest.formats.base import LIST, BadFile, Column, File, Layout, Ragged, load
 
-TREE = "tree"
-
-Branch = tuple[Array | None, Array]
-"""Entries per jet, or None for one number per jet; flat values."""
-
-
-def is_root(path: Path) -> bool:
-    """Whether the file starts like a ROOT file; raises BadFile where it cannot be opened."""
-    try:
-        with path.open("rb") as file:
-            return file.read(4) == b"root"
-    except OSError as error:
-        raise BadFile(f"{path}: cannot be read: {error.strerror}") from error
+TREE = "tree"  # the name that published files use; taken where there are several
+_TREES = ("TTree", "ROOT::RNTuple", "ROOT::Experimental::RNTuple")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    uproot = load("uproot")
-    try:
-        with uproot.open(path) as file:
-            names = [name.split(";")[0] for name in file.keys(recursive=False)]
-            if TREE not in names:
-                raise BadFile(f"{path}: holds {names or 'nothing'}, needs a TTree {TREE!r}")
-            yield file[TREE]
-    except (JetscaleError, MemoryError):
-        raise
-    except Exception as error:  # what uproot raises depends on the byte that is damaged
-        raise unreadable(path, "ROOT", error) from error
+def opened(path: Path) -> Iterator[File]:
+    """The branches of the one tree of a file, or of the one named ``tree``."""
+    uproot, ak = load("uproot"), load("awkward")
+    with uproot.open(path) as file:
+        kinds = {n.split(";")[0]: k for n, k in file.classnames(recursive=True).items()}
+        trees = [name for name, kind in kinds.items() if kind in _TREES]
+        if TREE not in trees and len(trees) != 1:
+            found = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or "nothing"
+            raise BadFile(f"{path}: holds {found}; needs a TTree or RNTuple {TREE!r}")
+        name = TREE if TREE in trees else trees[0]
+        tree, rows = file[name], int(file[name].num_entries)
+
+        def layout(branch: str) -> Layout:
+            if kinds[name] == "TTree":
+                found = tree[branch].interpretation
+                content = getattr(found, "content", found)
+                dtype, lists = getattr(content, "to_dtype", None), content is not found
+                text = isinstance(found, uproot.AsStrings)
+            else:  # an RNTuple's types are those of its arrays
+                found = tree.arrays([branch], entry_stop=0)[branch]
+                plain = found.ndim <= 2 and not found.fields
+                dtype = np.asarray(ak.flatten(found, axis=None)).dtype if plain else None
+                lists, text = found.ndim == 2, dtype is not None and dtype.kind == "U"
+            kind = "S" if text else "" if dtype is None or dtype.shape else dtype.kind
+            return Layout(kind, rows, (LIST,) if lists else (), tree[branch].typename)
+
+        def batches(names: Sequence[str]) -> Iterator[dict[str, Column]]:
+            for batch in tree.iterate(list(names), step_size=base.ROWS_PER_BATCH, library="ak"):
+                yield {name: _column(ak, batch[name]) for name in names}
+
+        yield File(tree.keys(recursive=False), layout, batches)
 
 
-def count(path: Path, wanted: Mapping[str, str], what: str) -> int:
-    """Jets in the tree, after checking its branches.
-
-    Parameters
-    ----------
-    wanted
-        Branch name to the numpy kinds it may have (``f`` float, ``i`` and ``u`` integer, ``b``
-        bool), lower case for a number and upper case for a list of numbers.
-    what
-        The data set, for messages.
-
-    Raises
-    ------
-    BadFile
-        Unreadable, another tree, branches missing or of another kind.
-    """
-    with _opened(path) as tree:
-        missing = [name for name in wanted if name not in tree.keys(recursive=False)]
-        if missing:
-            raise BadFile(f"{path}: branches {missing} are missing; not a {what} file")
-        for name, kinds in wanted.items():
-            kind = _kind(tree[name].interpretation)
-            if kind not in kinds:
-                raise BadFile(
-                    f"{path}: branch {name!r} is {tree[name].typename}; not a {what} file"
-                )
-        return int(tree.num_entries)
-
-
-def _kind(interpretation: Any) -> str:
-    """The numpy kind of a branch, upper case for lists, ``none`` for anything else."""
-    content = getattr(interpretation, "content", interpretation)
-    dtype = getattr(content, "to_dtype", None)
-    if dtype is None or dtype.shape:
-        return "none"
-    kind = str(dtype.kind)
-    return kind if content is interpretation else kind.upper()
-
-
-def batches(path: Path, names: Collection[str]) -> Iterator[dict[str, Branch]]:
-    """The branches of at most `base.ROWS_PER_BATCH` jets at a time."""
-    ak = load("awkward")
-    with _opened(path) as tree:
-        for batch in tree.iterate(list(names), step_size=base.ROWS_PER_BATCH, library="ak"):
-            yield {name: _branch(ak, batch[name]) for name in names}
-
-
-def _branch(ak: Any, values: Any) -> Branch:
+def _column(ak: Any, values: Any) -> Column:
+    if ak.validity_error(values):  # a count below zero, for instance
+        raise ValueError("list offsets run backwards or past the values")
     if values.ndim == 1:
-        return None, np.asarray(ak.to_numpy(values))
-    return np.asarray(ak.to_numpy(ak.num(values))), np.asarray(ak.to_numpy(ak.flatten(values)))
+        return base.native(np.asarray(ak.to_numpy(values)))
+    counts, flat = ak.to_numpy(ak.num(values)), ak.to_numpy(ak.flatten(values))
+    return Ragged(np.asarray(counts, np.int64), base.native(np.asarray(flat)))

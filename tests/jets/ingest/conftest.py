@@ -10,6 +10,7 @@ import pytest
 from jetscale.jets import schema
 from jetscale.jets.ingest.clean import clean
 from jetscale.jets.ingest.formats import base
+from jetscale.jets.ingest.formats.files import READERS, opened
 from jetscale.jets.schema import FEATURE_SETS, JETS
 from jetscale.mixtures.standardise import standardise
 
@@ -77,7 +78,7 @@ def feature_sets():
     """A function (format, path): the feature sets its jets have all columns for, tried out."""
 
     def of(format, path):
-        table = clean(read_all(format, path), format.corpus).table
+        table = clean(read_all(format, path), len(format.names)).table
         names = [
             name for name in FEATURE_SETS if set(JETS.inputs_of(name)) <= set(table.column_names)
         ]
@@ -88,6 +89,17 @@ def feature_sets():
         return names
 
     return of
+
+
+def columns_in(path, *names):
+    """The batches of some columns of a file of any kind."""
+    with opened(path, tuple(READERS), "") as file:
+        return list(file.batches(names))
+
+
+@pytest.fixture
+def columns():
+    return columns_in
 
 
 def root_file(path, table, tree="tree", **types):

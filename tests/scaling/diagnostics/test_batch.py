@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from jetscale.scaling import fit
-from jetscale.scaling.diagnostics.refit import batches, held_columns
-from jetscale.scaling.engine.forms import LAWS
+from jetscale.scaling.diagnostics.batch import batches
 
 OTHER = np.array([1.5, 300.0, 4000.0, 0.3, 0.4])
 
@@ -16,7 +15,7 @@ def two(grid, truth):
 
 
 def test_every_mixture_alone_has_the_optimum_of_the_fit(two):
-    fits = fit(two, 50)
+    fits = fit(two, replicates=50)
     found = batches(fits)
     assert [batch.names for batch in found] == [("a",), ("b",)]
     for batch in found:
@@ -28,7 +27,7 @@ def test_every_mixture_alone_has_the_optimum_of_the_fit(two):
 
 
 def test_shared_parameters_make_one_batch(two):
-    fits = fit(two, 50, shared=("beta",))
+    fits = fit(two, replicates=50, shared=("beta",))
     (batch,) = batches(fits)
     assert batch.names == ("a", "b")
     for group, name in enumerate(batch.names):
@@ -37,14 +36,8 @@ def test_shared_parameters_make_one_batch(two):
 
 
 def test_cells_of_different_mixtures_are_different(two):
-    (batch,) = batches(fit(two, 50, shared=("beta",)))
+    (batch,) = batches(fit(two, replicates=50, shared=("beta",)))
     assert len(np.unique(batch.cells)) == 2 * 48
     assert (np.bincount(batch.cells) == 2).all()
     pairs = batch.runs.groupby(batch.cells)[["mixture", "params", "examples"]].nunique()
     assert (pairs == 1).all(axis=None)
-
-
-def test_only_pretraining_sizes_are_held(two):
-    runs = two.assign(pretraining_examples=[1e8, 1e10] * (len(two) // 2))
-    assert held_columns(LAWS["pretraining"], runs) == {"pretraining_examples": pytest.approx(1e9)}
-    assert held_columns(LAWS["transfer"], runs) == {}

@@ -1,0 +1,77 @@
+"""NumPy archives (``np.savez``), read as a stream.
+
+One array of a published file takes 450 MB unpacked, so arrays are read from their start to their
+end, a batch of rows at a time; only an array in Fortran order must be read whole. Arrays of Python
+objects, which would have to be unpickled, are refused.
+"""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from jetscale.jets.ingest.formats import base
+from jetscale.jets.ingest.formats.base import Array, Column, File, Layout, row_ranges
+
+_HEADERS: dict[tuple[int, int], Any] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[File]:
+    """The arrays of an archive; those of one call to ``batches`` must be equally long."""
+    with zipfile.ZipFile(path) as archive:
+
+        def layout(name: str) -> Layout:
+            with archive.open(f"{name}.npy") as file:
+                shape, _, dtype = _header(file)
+            kind = dtype.kind.replace("U", "S")
+            rows = shape[0] if shape else 0
+            return Layout(kind * (kind in "fiubS"), rows, shape[1:], f"{dtype} {shape}")
+
+        def batches(names: Sequence[str]) -> Iterator[dict[str, Column]]:
+            with ExitStack() as stack:
+                streams = {n: stack.enter_context(archive.open(f"{n}.npy")) for n in names}
+                headers = {name: _header(file) for name, file in streams.items()}
+                arrays = {n: iter(_arrays(streams[n], *headers[n])) for n in names}
+                while batch := {
+                    n: a for n, it in arrays.items() if (a := next(it, None)) is not None
+                }:
+                    yield dict(batch)
+
+        names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+        yield File(names, layout, batches)
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran order, and type of the array that starts here."""
+    version = np.lib.format.read_magic(file)
+    if version not in _HEADERS:
+        raise NotImplementedError(f"array version {version}")
+    shape, fortran, dtype = _HEADERS[version](file)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"array of shape {shape}")
+    return shape, fortran, dtype
+
+
+def _arrays(
+    file: IO[bytes], shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]
+) -> Iterator[Array]:
+    """The rows of an array in batches."""
+
+    def take(count: int) -> Array:
+        content = file.read(count * dtype.itemsize)
+        if len(content) != count * dtype.itemsize:
+            raise EOFError(f"ends {count * dtype.itemsize - len(content)} bytes early")
+        return np.frombuffer(content, dtype)
+
+    row = int(np.prod(shape[1:], dtype=int))
+    whole = take(shape[0] * row).reshape(shape[::-1]).T if fortran else None
+    for rows in row_ranges(shape[0]):
+        found = take((rows.stop - rows.start) * row) if whole is None else whole[rows]
+        yield base.native(found.reshape(rows.stop - rows.start, *shape[1:]))

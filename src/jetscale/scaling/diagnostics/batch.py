@@ -1,0 +1,67 @@
+"""The runs of a fit as the engine takes them, to be fitted again with something changed.
+
+Mixtures without shared parameters are fitted one by one, others together: a `Batch` is what was
+fitted at once. It is rebuilt from the table and the options a `StudyFit` keeps, and its optimum is
+the one the fit reports.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from jetscale.scaling.engine.family import Family, check_shared
+from jetscale.scaling.engine.forms import law_named
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.fit import point_fit
+from jetscale.scaling.fitted import StudyFit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Mixtures fitted together, often a single one."""
+
+    names: tuple[str, ...]
+    runs: pd.DataFrame
+    """Rows of the mixtures, in the order of the family's runs."""
+    family: Family
+    objective: Objective
+    q: Array
+    """(1, K) unknowns at the optimum."""
+    value: float
+    """Huber sum at the optimum, see `solver.huber`."""
+    cells: NDArray[np.intp] = field(init=False)
+    """(n,) number of each run's mixture and cell, from 0."""
+
+    def __post_init__(self) -> None:
+        numbers = self.runs.groupby([self.family.group, self.runs["cell"].to_numpy()]).ngroup()
+        object.__setattr__(self, "cells", numbers.to_numpy())
+
+    @property
+    def freedom(self) -> int:
+        """Cells less free unknowns, at least 1."""
+        return max(1, int(self.cells.max()) + 1 - int((~self.family.design.fixed).sum()))
+
+    def residuals(self) -> Array:
+        """Log residuals (n,) of the runs."""
+        return np.asarray(self.family.runs.z - self.family.design.log_loss(self.q)[0])
+
+
+def batches(fits: StudyFit) -> list[Batch]:
+    """Return what was fitted at once, in the order of the mixtures."""
+    law, objective = law_named(fits.options.law), Objective(fits.options.objective, fits.delta)
+    shared, names = check_shared(law, fits.options.shared), tuple(fits.mixtures)
+    found = []
+    for together in [names] if shared else [(name,) for name in names]:
+        parts = [fits.runs[fits.runs["mixture"] == name] for name in together]
+        runs = pd.concat(parts, ignore_index=True)
+        group = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        family = Family(law, Centred.from_runs(runs, law.columns), group, shared)
+        ends = point_fit(family, objective)
+        best = int(ends.objective.argmin())
+        value = float(ends.objective[best])
+        found.append(Batch(together, runs, family, objective, ends.q[[best]], value))
+    return found
