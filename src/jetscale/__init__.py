@@ -23,12 +23,9 @@ def runs(
 ) -> "pd.DataFrame":
     """The finished runs of a study as a table (see `jetscale.sweep.runs.load_runs`).
 
-    Parameters
-    ----------
-    home
-        Results folder; ``$JETSCALE_HOME`` or ``./runs`` if not given.
-    source
-        ``mlflow`` or ``records``; MLflow with the records as a fallback if not given.
+    Args:
+        home: Results folder; ``$JETSCALE_HOME`` or ``./runs`` if not given.
+        source: ``mlflow`` or ``records``; MLflow with the records as a fallback if not given.
     """
     import os
 

@@ -136,25 +136,18 @@ def analyse(
 ) -> Analysis:
     """Run every analysis a run table allows.
 
-    Parameters
-    ----------
-    frame
-        A run table, see `jetscale.scaling.validate`.
-    options
-        What to fit and how.
-    parts
-        Which of `PARTS` to make; all rest on the fits but ``paired``.
-    budget
-        FLOPs at which frontiers are compared; by default the middle of the measured compute.
-    budgets
-        Budgets to allocate; by default one per decade of the measured range and one beyond.
+    Args:
+        frame: A run table, see `jetscale.scaling.validate`.
+        options: What to fit and how.
+        parts: Which of `PARTS` to make; all rest on the fits but ``paired``.
+        budget: FLOPs at which frontiers are compared; by default the middle of the measured
+            compute.
+        budgets: Budgets to allocate; by default one per decade of the measured range and one
+            beyond.
 
-    Raises
-    ------
-    TableError
-        The table is unusable.
-    FitError
-        A budget cannot be.
+    Raises:
+        TableError: The table is unusable.
+        FitError: A budget cannot be.
     """
     runs, missing = validate(frame), dict[str, str]()
     found = _attempt("paired", missing, lambda: pair_runs(runs)) if "paired" in parts else None

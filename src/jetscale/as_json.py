@@ -32,14 +32,10 @@ def as_json(value: Any) -> Any:
 
     JSON has no infinity and no NaN: both become None.
 
-    Raises
-    ------
-    TypeError
-        The value is, or holds, something that is none of: dataclass, mapping, sequence, set,
-        array, enum, path, number, text.
+    Raises:
+        TypeError: The value is, or holds, something that is none of: dataclass, mapping, sequence,
+            set, array, enum, path, number, text.
 
-    Examples
-    --------
     >>> as_json({"sizes": np.array([1.5, np.inf]), "at": Path("runs")})
     {'sizes': [1.5, None], 'at': 'runs'}
     """

@@ -76,8 +76,6 @@ class Failure:
     def of(cls, error: BaseException) -> "Failure":
         """The failure that an error stands for.
 
-        Examples
-        --------
         >>> Failure.of(DataError("a.root: truncated"))
         Failure(kind='DataError', reason='a.root: truncated')
         """
@@ -87,8 +85,6 @@ class Failure:
 def unknown(what: str, value: str, known: Iterable[str]) -> str:
     """One line for a name that is not known, with the nearest known name.
 
-    Examples
-    --------
     >>> unknown("class", "Hbc", ["Hbb", "QCD"])
     "unknown class 'Hbc'; did you mean 'Hbb'? known: Hbb, QCD"
     """

@@ -57,25 +57,18 @@ class Executor(Protocol):
 
         Nothing more is started once the generator is closed or has raised.
 
-        Parameters
-        ----------
-        function
-            Importable by its name, or a `functools.partial` of such a function; data that all calls
-            share is best bound there, because it is sent once to each process.
-        items
-            Taken one by one, when there is room for another. After every result the executor asks
-            for more even if there was none before, so an iterator may decide by what has arrived.
-        cpus
-            Processor cores that a call uses; a cluster places calls accordingly.
-        lost
-            Called for an item whose process died again and again; None raises SweepError.
+        Args:
+            function: Importable by its name, or a `functools.partial` of such a function; data that
+                all calls share is best bound there, because it is sent once to each process.
+            items: Taken one by one, when there is room for another. After every result the executor
+                asks for more even if there was none before, so an iterator may decide by what has
+                arrived.
+            cpus: Processor cores that a call uses; a cluster places calls accordingly.
+            lost: Called for an item whose process died again and again; None raises SweepError.
 
-        Raises
-        ------
-        Exception
-            Whatever ``function`` raised, as it is.
-        SweepError
-            A process died `RETRIES` + 1 times while it worked on the same item.
+        Raises:
+            Exception: Whatever ``function`` raised, as it is.
+            SweepError: A process died `RETRIES` + 1 times while it worked on the same item.
         """
 
 
@@ -118,12 +111,9 @@ def drive(
 ) -> Generator[R, None, None]:
     """The loop of every `Executor.map` that has workers: fill them, collect, try again.
 
-    Parameters
-    ----------
-    start
-        Gives a call to a free worker; False if none is free.
-    finished
-        Waits until a call has ended and tells how.
+    Args:
+        start: Gives a call to a free worker; False if none is free.
+        finished: Waits until a call has ended and tells how.
     """
     source = iter(items)
     waiting: deque[Call[I]] = deque()

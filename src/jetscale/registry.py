@@ -17,16 +17,12 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Things of one kind by name.
 
-    Parameters
-    ----------
-    what
-        What a thing is called in messages, as ``architecture``.
-    built_in
-        Name to reference. A reference is imported when its name is asked for, so that planning
-        needs none of the packages behind it.
-    accept
-        Makes a thing of what a reference names, or raises StudyError; gets the reference and what
-        was found there.
+    Args:
+        what: What a thing is called in messages, as ``architecture``.
+        built_in: Name to reference. A reference is imported when its name is asked for, so that
+            planning needs none of the packages behind it.
+        accept: Makes a thing of what a reference names, or raises StudyError; gets the reference
+            and what was found there.
     """
 
     def __init__(
@@ -40,10 +36,8 @@ class Registry(Generic[T]):
     def register(self, name: str, thing: T) -> None:
         """Let ``name`` stand for ``thing``; a name registered before gets the new thing.
 
-        Raises
-        ------
-        StudyError
-            The name is built in, or looks like a reference.
+        Raises:
+            StudyError: The name is built in, or looks like a reference.
         """
         if name in self.built_in or ":" in name:
             raise StudyError(
@@ -55,10 +49,9 @@ class Registry(Generic[T]):
     def find(self, name: str) -> T:
         """The thing that ``name`` stands for.
 
-        Raises
-        ------
-        StudyError
-            The name is not known, or its reference cannot be imported or is of another kind.
+        Raises:
+            StudyError: The name is not known, or its reference cannot be imported or is of another
+                kind.
         """
         if name not in self.known:
             reference = self.built_in.get(name, name)

@@ -55,18 +55,14 @@ class Capacity:
 def connection(address: str | None, home: Path) -> Iterator[Capacity]:
     """A connection to Ray for the length of the block.
 
-    Parameters
-    ----------
-    address
-        Cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this machine.
-    home
-        Results folder, which all nodes must see.
+    Args:
+        address: Cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this
+            machine.
+        home: Results folder, which all nodes must see.
 
-    Raises
-    ------
-    SweepError
-        The address does not answer, Ray cannot start, the cluster is too small, or a node does not
-        see ``home``.
+    Raises:
+        SweepError: The address does not answer, Ray cannot start, the cluster is too small, or a
+            node does not see ``home``.
     """
     address = named_cluster(address)
     for name, value in _ENVIRONMENT.items():
@@ -105,19 +101,13 @@ def connection(address: str | None, home: Path) -> Iterator[Capacity]:
 def executor(address: str | None, home: Path, workers: int | None = None) -> Iterator[Executor]:
     """The executor of a command: the cluster if one is named, else processes of this machine.
 
-    Parameters
-    ----------
-    address
-        Cluster to join; None joins that of ``RAY_ADDRESS`` if it is set.
-    home
-        Folder that all nodes of the cluster must see.
-    workers
-        Most calls at the same time; None uses every core.
+    Args:
+        address: Cluster to join; None joins that of ``RAY_ADDRESS`` if it is set.
+        home: Folder that all nodes of the cluster must see.
+        workers: Most calls at the same time; None uses every core.
 
-    Raises
-    ------
-    SweepError
-        As `connection`.
+    Raises:
+        SweepError: As `connection`.
     """
     if named_cluster(address) is None:
         with process_pool(workers or cores()) as pool:
@@ -132,8 +122,6 @@ def executor(address: str | None, home: Path, workers: int | None = None) -> Ite
 def named_cluster(address: str | None) -> str | None:
     """The cluster to join: the one asked for, else that of ``RAY_ADDRESS``; None if both are empty.
 
-    Examples
-    --------
     >>> named_cluster("10.0.0.1:6379")
     '10.0.0.1:6379'
     """
@@ -143,10 +131,8 @@ def named_cluster(address: str | None) -> str | None:
 def count(resources: dict[str, float], *, local: bool) -> Capacity:
     """What the CPUs and GPUs of a cluster offer; one CPU is kept for the drivers of trials.
 
-    Raises
-    ------
-    SweepError
-        There is no CPU left for a trial: Ray would wait for one without a word.
+    Raises:
+        SweepError: There is no CPU left for a trial: Ray would wait for one without a word.
     """
     cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
     slots = min(gpus, cpus - 1) if gpus else cpus - 1

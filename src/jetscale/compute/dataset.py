@@ -18,14 +18,10 @@ Read = Callable[[], pa.Table]
 def dataset_of(reads: Sequence[Read], rows: Sequence[int], size: int, pad_to: int | None) -> Any:
     """The blocks of a stream as one data set whose rows keep their order.
 
-    Parameters
-    ----------
-    reads, rows
-        How to read each block, wherever that happens, and how many jets it gives.
-    size
-        Bytes of a block, about.
-    pad_to
-        Constituents to which each jet is padded; None leaves lists as long as they are.
+    Args:
+        reads, rows: How to read each block, wherever that happens, and how many jets it gives.
+        size: Bytes of a block, about.
+        pad_to: Constituents to which each jet is padded; None leaves lists as long as they are.
     """
     dataset = ray.data.read_datasource(_Blocks(reads, rows, size), override_num_blocks=len(reads))
     dataset.context.execution_options.preserve_order = True

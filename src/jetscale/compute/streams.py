@@ -33,21 +33,15 @@ def prepare(
 ) -> dict[str, Path]:
     """Make the streams that are missing below ``root`` with Ray; return stream name to folder.
 
-    Parameters
-    ----------
-    plans
-        Streams wanted; those whose folder exists already are not made again.
-    root
-        Folder of streams, visible to every node.
-    progress
-        Called with jets done and jets in all, each time a shard is read or a block written.
+    Args:
+        plans: Streams wanted; those whose folder exists already are not made again.
+        root: Folder of streams, visible to every node.
+        progress: Called with jets done and jets in all, each time a shard is read or a block
+            written.
 
-    Raises
-    ------
-    SweepError
-        Ray is not connected, or workers die again and again.
-    DataError, StorageError
-        As `jetscale.mixtures.assemble.assemble`.
+    Raises:
+        SweepError: Ray is not connected, or workers die again and again.
+        DataError, StorageError: As `jetscale.mixtures.assemble.assemble`.
     """
     return assemble(plans, root, RayExecutor(), progress, read=read_shards)
 

@@ -16,11 +16,9 @@ R = TypeVar("R")
 class RayExecutor:
     """An executor whose calls are Ray tasks; Ray must be connected.
 
-    Parameters
-    ----------
-    most
-        Most calls at the same time; None is as many as the cluster has CPUs, counted anew after
-        every result, so that nodes that join are used.
+    Args:
+        most: Most calls at the same time; None is as many as the cluster has CPUs, counted anew
+            after every result, so that nodes that join are used.
     """
 
     def __init__(self, most: int | None = None) -> None:

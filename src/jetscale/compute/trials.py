@@ -30,10 +30,8 @@ def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) 
 
     A failure travels as a value: the worker returns it to Train, the driver reports it to Tune.
 
-    Raises
-    ------
-    KeyboardInterrupt
-        The user stopped the sweep; finished runs are kept.
+    Raises:
+        KeyboardInterrupt: The user stopped the sweep; finished runs are kept.
     """
     from ray import tune
 

@@ -93,8 +93,6 @@ def _show_axes(found: MeasureTable) -> None:
 def _text(measure: str, value: Value) -> str:
     """Value and interval in the units and digits that suit the measure.
 
-    Examples
-    --------
     >>> _text("auc_observables", Value(value=0.912, low=0.897, high=0.924))
     '0.91 [0.90, 0.92]'
     """

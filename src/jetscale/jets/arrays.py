@@ -18,8 +18,6 @@ Bools = NDArray[np.bool_]
 def edges_of(counts: NDArray[np.integer]) -> Ints:
     """(n + 1,) edges of n lists with these lengths.
 
-    Examples
-    --------
     >>> edges_of(np.array([2, 0, 3])).tolist()
     [0, 2, 2, 5]
     """
@@ -29,8 +27,6 @@ def edges_of(counts: NDArray[np.integer]) -> Ints:
 def rows_of(first: Ints, counts: Ints) -> Ints:
     """Flat positions of n stretches, one after another: counts[i] rows from ``first[i]`` on.
 
-    Examples
-    --------
     >>> rows_of(np.array([7, 0]), np.array([2, 3])).tolist()
     [7, 8, 0, 1, 2]
     """

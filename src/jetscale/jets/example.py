@@ -25,8 +25,6 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 def check_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     """The names as a tuple; DataError for none, one twice, or one that a part could not name.
 
-    Examples
-    --------
     >>> check_names("class", ["muon", "electron"])
     ('muon', 'electron')
     """
@@ -47,8 +45,6 @@ class Feature:
     ``mean`` None means x as it is, without a clip. The published configurations of jets
     (particle_transformer, ``JetClass_full.yaml``) use both forms.
 
-    Examples
-    --------
     >>> Feature(name="energy", mean=10.0, scale=4.0).transform(np.float32([10, 12, 1000]))
     array([0. , 0.5, 5. ], dtype=float32)
     """
@@ -89,25 +85,17 @@ class Feature:
 class Schema:
     """The columns of an example and its model inputs; made by `make_schema` for fields of your own.
 
-    Attributes
-    ----------
-    noun
-        The word for one example in the output: ``jet``, ``shower``.
-    lists
-        Columns with a value per constituent, and how they are stored.
-    scalars
-        Columns with a value per example; the label is one of them.
-    required
-        Columns that every shard has, beside at least one list.
-    label
-        Column of the class index.
-    count
-        Column with the number of constituents, None where the lists alone tell it.
-    features, feature_sets
-        Model inputs, and the names of those that a set takes, in order.
-    typical_length, length_spread
-        Median number of constituents and the standard deviation of its logarithm, for estimates of
-        cost before there are examples; by default every example is as long as the recipe allows.
+    Attributes:
+        noun: The word for one example in the output: ``jet``, ``shower``.
+        lists: Columns with a value per constituent, and how they are stored.
+        scalars: Columns with a value per example; the label is one of them.
+        required: Columns that every shard has, beside at least one list.
+        label: Column of the class index.
+        count: Column with the number of constituents, None where the lists alone tell it.
+        features, feature_sets: Model inputs, and the names of those that a set takes, in order.
+        typical_length, length_spread: Median number of constituents and the standard deviation of
+            its logarithm, for estimates of cost before there are examples; by default every example
+            is as long as the recipe allows.
     """
 
     noun: str
@@ -174,26 +162,17 @@ def make_schema(
 ) -> Schema:
     """The schema of a field of your own: a list column per feature, and ``label``.
 
-    Parameters
-    ----------
-    noun
-        The word for one example, such as ``shower``.
-    features
-        The model inputs, each made from the column of its name.
-    feature_sets
-        Name to feature names, for `jetscale.study.Data.features`; by default ``all`` has them all.
-    typical_length
-        Median number of constituents, for estimates of cost.
+    Args:
+        noun: The word for one example, such as ``shower``.
+        features: The model inputs, each made from the column of its name.
+        feature_sets: Name to feature names, for `jetscale.study.Data.features`; by default ``all``
+            has them all.
+        typical_length: Median number of constituents, for estimates of cost.
 
-    Raises
-    ------
-    DataError
-        A name is unusable, listed twice or that of a column of jets.
-    StudyError
-        A feature set names an unknown feature.
+    Raises:
+        DataError: A name is unusable, listed twice or that of a column of jets.
+        StudyError: A feature set names an unknown feature.
 
-    Examples
-    --------
     >>> schema = make_schema(noun="chirp", features=(Feature(name="time"), Feature(name="strain")))
     >>> schema.columns, schema.inputs_of("all")
     (('time', 'strain', 'label'), ('time', 'strain'))

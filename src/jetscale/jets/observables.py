@@ -44,10 +44,8 @@ class Constituents:
     def of_table(cls, table: pa.Table) -> Self:
         """The constituents of a table with the columns of the schema.
 
-        Raises
-        ------
-        DataError
-            The source of the jets does not have full four-momenta.
+        Raises:
+            DataError: The source of the jets does not have full four-momenta.
         """
         absent = [name for name in _MOMENTA if name not in table.column_names]
         if absent:
@@ -78,8 +76,6 @@ def jet_observables(source: pa.Table | Constituents) -> tuple[tuple[str, ...], F
 
     A table with the columns ``jet_tau1`` to ``jet_tau4`` yields tau21, tau32 and tau43 as well.
 
-    Examples
-    --------
     >>> vectors = np.array([[[3.0, 1.0], [0.0, 0.0], [0.0, 0.0], [3.0, 1.0]]])  # px, py, pz, E
     >>> names, values = jet_observables(Constituents.of_padded(vectors, np.ones((1, 2))))
     >>> dict(zip(names, values[0].tolist()))["leading_1"]

@@ -173,8 +173,6 @@ class Part:
     def origin(self) -> str:
         """Whose labels they are: ``jetclass2``, or the folder or corpus of a user's own.
 
-        Examples
-        --------
         >>> part_named("X_bb,X_cc").origin
         'jetclass2'
         """
@@ -199,11 +197,9 @@ PARTS = {
 def classes_of(corpus: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
     """Class names of a corpus in label order: those of a built-in one, or those given.
 
-    Raises
-    ------
-    DataError
-        The corpus is not built in and no classes are given, or not those it has; or a name is
-        unusable.
+    Raises:
+        DataError: The corpus is not built in and no classes are given, or not those it has; or a
+            name is unusable.
     """
     check_names("corpus", (corpus,))
     if given is None:
@@ -224,8 +220,6 @@ def classes_of(corpus: str, given: Sequence[str] | None = None) -> tuple[str, ..
 def spell(part: str) -> tuple[str, tuple[str, ...]]:
     """Corpus and patterns of a part as it is written: ``corpus:pattern,pattern`` or one of them.
 
-    Examples
-    --------
     >>> spell("mysim: tau*,b"), spell("X_cc,X_bb"), spell("mysim")
     (('mysim', ('b', 'tau*')), ('', ('X_bb', 'X_cc')), ('', ('mysim',)))
     """
@@ -251,13 +245,9 @@ def match(part: str, patterns: Iterable[str], classes: Sequence[str]) -> tuple[s
 def part_named(name: str) -> Part:
     """A part of JetClass-II: one of `PARTS`, or labels and shell patterns joined by commas.
 
-    Raises
-    ------
-    StudyError
-        Neither a part nor labels.
+    Raises:
+        StudyError: Neither a part nor labels.
 
-    Examples
-    --------
     >>> part_named("X_bb,QCD_bc*").labels
     ('X_bb', 'QCD_bccss', 'QCD_bccs', 'QCD_bcc', 'QCD_bcss', 'QCD_bcs', 'QCD_bc')
     """
@@ -279,8 +269,6 @@ def part_named(name: str) -> Part:
 def is_jetclass2(part: str) -> bool:
     """True for what `part_named` knows; other parts are folders or corpora of a user's own.
 
-    Examples
-    --------
     >>> is_jetclass2("X_YY_*tau*"), is_jetclass2("mysim"), is_jetclass2("mysim:tau*")
     (True, False, False)
     """
@@ -291,8 +279,6 @@ def is_jetclass2(part: str) -> bool:
 def split_own(part: str) -> tuple[str, tuple[str, ...]]:
     """Corpus or folder, and patterns, of a part of a user's own.
 
-    Examples
-    --------
     >>> split_own("mysim"), split_own("mysim:tau*")
     (('mysim', ('*',)), ('mysim', ('tau*',)))
     """

@@ -41,17 +41,11 @@ def cross_fit_auc(scores: Floats, positive: Bools, fold: Ints) -> tuple[float, F
     the jets, averaged over classifiers trained on as many; it does not pretend that the
     classifiers of the folds are independent.
 
-    Parameters
-    ----------
-    scores
-        (n,) score of each jet by a classifier that has not seen it.
-    positive
-        (n,) True for the class that should score high.
-    fold
-        (n,) fold of each jet; scores are compared within folds only.
+    Args:
+        scores: (n,) score of each jet by a classifier that has not seen it.
+        positive: (n,) True for the class that should score high.
+        fold: (n,) fold of each jet; scores are compared within folds only.
 
-    Examples
-    --------
     One of the four pairs of a positive and a negative jet is in the wrong order:
 
     >>> positive = np.array([True, True, False, False])
@@ -91,15 +85,11 @@ def domain_auc(sample: Floats, reference: Floats, seed: int) -> Value:
     samples apart, what the trees find depends on the split: the spread between splits is in the
     interval.
 
-    Parameters
-    ----------
-    sample, reference
-        (n, f) and (m, f) features; trees need no standardisation.
+    Args:
+        sample, reference: (n, f) and (m, f) features; trees need no standardisation.
 
-    Raises
-    ------
-    MissingExtra
-        scikit-learn is not installed.
+    Raises:
+        MissingExtra: scikit-learn is not installed.
     """
     try:
         from sklearn.ensemble import HistGradientBoostingClassifier

@@ -26,15 +26,10 @@ MOST_JETS = 1000
 def hill(counts: Ints, order: float) -> float:
     """Effective number of labels of order q: (sum p^q)^(1 / (1 - q)), for q = 1 exp(entropy).
 
-    Parameters
-    ----------
-    counts
-        (k,) jets per label.
-    order
-        0 counts the labels that occur, 1 weighs them by share, 2 looks at the common ones.
+    Args:
+        counts: (k,) jets per label.
+        order: 0 counts the labels that occur, 1 weighs them by share, 2 looks at the common ones.
 
-    Examples
-    --------
     >>> [round(hill(np.array([90, 10]), order), 2) for order in (0, 1, 2)]
     [2.0, 1.38, 1.22]
     """
@@ -64,13 +59,9 @@ def distances(points: Floats) -> Floats:
 def vendi(kernel: Floats) -> float:
     """Vendi score of order 1: effective number of different jets, from 1 to n.
 
-    Parameters
-    ----------
-    kernel
-        (n, n) positive semi-definite similarities with ones on the diagonal.
+    Args:
+        kernel: (n, n) positive semi-definite similarities with ones on the diagonal.
 
-    Examples
-    --------
     >>> round(vendi(np.eye(5)), 6), round(vendi(np.ones((5, 5))), 6)  # all different, all alike
     (5.0, 1.0)
     """
@@ -85,10 +76,8 @@ def two_nn(distance: Floats) -> float:
     The ratios of a locally uniform density follow a Pareto law whose exponent is the dimension;
     (n - 1) / sum log ratio is its unbiased estimate. Jets with a duplicate are left out.
 
-    Parameters
-    ----------
-    distance
-        (n, n) distances.
+    Args:
+        distance: (n, n) distances.
     """
     nearest = np.partition(distance, 2, axis=1)[:, :3]
     nearest.sort(axis=1)
@@ -101,14 +90,10 @@ def two_nn(distance: Floats) -> float:
 def spread(points: Floats, bandwidth: float, seed: int) -> tuple[Value, Value]:
     """Vendi score and intrinsic dimension of the first `MOST_JETS` jets, with intervals.
 
-    Parameters
-    ----------
-    points
-        (n, f) standardised features.
-    bandwidth
-        Length scale of the Gaussian kernel, the same for all mixtures.
-    seed
-        Decides the half samples.
+    Args:
+        points: (n, f) standardised features.
+        bandwidth: Length scale of the Gaussian kernel, the same for all mixtures.
+        seed: Decides the half samples.
     """
     distance = distances(points[:MOST_JETS])
     effective = _value(vendi, gaussian(distance, bandwidth), seed).within(1.0, len(distance))

@@ -82,10 +82,8 @@ def check_figure(path: Path) -> None:
 def draw_axes(axes: Axes, path: Path) -> None:
     """Write the figure: effective labels across, alignment upwards.
 
-    Raises
-    ------
-    StorageError
-        The kind of file is unknown or it cannot be written.
+    Raises:
+        StorageError: The kind of file is unknown or it cannot be written.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg

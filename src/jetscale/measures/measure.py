@@ -37,25 +37,16 @@ def measure_study(
 ) -> MeasureTable:
     """Diversity, alignment and transfer of every mixture of a study.
 
-    Parameters
-    ----------
-    home
-        Results folder; pretrained trunks are looked for there.
-    shards
-        Shard folder per role and part, from `jetscale.mixtures.inputs.ensure_shards`.
-    progress
-        Told what is done, how many steps are done and how many there are.
-    jets
-        Jets per sample; fewer where the study has fewer.
+    Args:
+        home: Results folder; pretrained trunks are looked for there.
+        shards: Shard folder per role and part, from `jetscale.mixtures.inputs.ensure_shards`.
+        progress: Told what is done, how many steps are done and how many there are.
+        jets: Jets per sample; fewer where the study has fewer.
 
-    Raises
-    ------
-    StudyError
-        Nothing but scratch, or too few jets.
-    DataError
-        The shards are damaged or have too few jets.
-    MissingExtra
-        scikit-learn is not installed.
+    Raises:
+        StudyError: Nothing but scratch, or too few jets.
+        DataError: The shards are damaged or have too few jets.
+        MissingExtra: scikit-learn is not installed.
     """
     samples = read_samples(study, shards, jets)
     sets = {DOWNSTREAM: samples.downstream, **samples.mixtures}

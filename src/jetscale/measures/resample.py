@@ -27,13 +27,9 @@ def halves(n: int, seed: int, repeats: int = HALVES) -> list[Ints]:
 def half_sample_error(statistic: Callable[[Ints], float], n: int, seed: int) -> float:
     """Standard error of ``statistic`` at n jets from its spread over halves.
 
-    Parameters
-    ----------
-    statistic
-        Value on the rows it is given.
-    n
-        Jets in the sample.
-    seed
-        Decides the halves.
+    Args:
+        statistic: Value on the rows it is given.
+        n: Jets in the sample.
+        seed: Decides the halves.
     """
     return float(np.std([statistic(rows) for rows in halves(n, seed)], ddof=1))

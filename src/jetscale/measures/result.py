@@ -41,8 +41,6 @@ class Value:
     def within(self, low: float, high: float) -> "Value":
         """The same value, its interval clipped to where the measure can be.
 
-        Examples
-        --------
         >>> Value(value=0.9, low=0.7, high=1.1).within(0.0, 1.0)
         {'value': 0.9, 'low': 0.7, 'high': 1.0}
         """

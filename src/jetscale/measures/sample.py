@@ -61,12 +61,9 @@ class Samples:
 def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples:
     """Samples of ``jets`` jets, or as many as the pretraining and the downstream pool allow.
 
-    Raises
-    ------
-    StudyError
-        The study has no mixture to measure, or too few jets.
-    DataError
-        A shard folder is damaged or has too few jets.
+    Raises:
+        StudyError: The study has no mixture to measure, or too few jets.
+        DataError: A shard folder is damaged or has too few jets.
     """
     check_measurable(study, jets)
     plans = {plan.name: plan for plan in stream_plans(study, dict(shards))}
@@ -96,12 +93,9 @@ def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples
 def check_measurable(study: Study, jets: int) -> None:
     """Refuse what cannot be measured before any jet is made.
 
-    Raises
-    ------
-    StudyError
-        The study has no mixture to measure, or too few jets.
-    MissingExtra
-        scikit-learn is not installed.
+    Raises:
+        StudyError: The study has no mixture to measure, or too few jets.
+        MissingExtra: scikit-learn is not installed.
     """
     if find_spec("sklearn") is None:
         raise MissingExtra("scikit-learn", "measure")

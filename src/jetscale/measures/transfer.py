@@ -35,17 +35,12 @@ class Probe:
 def probe(vectors: Floats, labels: Ints, seed: int) -> Probe:
     """Cross-fitted logistic regression on frozen vectors.
 
-    Parameters
-    ----------
-    vectors
-        (n, d) pooled vectors.
-    labels
-        (n,) class indices; every class has at least as many jets as there are folds.
+    Args:
+        vectors: (n, d) pooled vectors.
+        labels: (n,) class indices; every class has at least as many jets as there are folds.
 
-    Raises
-    ------
-    MissingExtra
-        scikit-learn is not installed.
+    Raises:
+        MissingExtra: scikit-learn is not installed.
     """
     try:
         from sklearn.linear_model import LogisticRegression

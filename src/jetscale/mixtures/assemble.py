@@ -51,11 +51,9 @@ def _features(plan: StreamPlan, pools: Mapping[str, Pool]) -> tuple[str, ...]:
 def open_pools(plan: StreamPlan) -> dict[str, Pool]:
     """The sources that give jets to a plan, opened and checked, by name.
 
-    Raises
-    ------
-    DataError
-        A folder is missing or damaged, its corpus lacks a class of the source or its jets a column
-        of the feature set, two sources give the same jets, or their roles differ.
+    Raises:
+        DataError: A folder is missing or damaged, its corpus lacks a class of the source or its
+            jets a column of the feature set, two sources give the same jets, or their roles differ.
     """
     pools = {}
     for name in sorted(plan.quotas):
@@ -128,20 +126,14 @@ def assemble(
     The folder of a stream is ``root / NAME-DIGEST`` with the digest of its recipe, so a stream
     that is there is the right one and is reused.
 
-    Parameters
-    ----------
-    executor
-        What does the work; on a cluster ``root`` must be a folder that all nodes see.
-    read
-        What reads and standardises shards; None leaves that to the executor, too.
+    Args:
+        executor: What does the work; on a cluster ``root`` must be a folder that all nodes see.
+        read: What reads and standardises shards; None leaves that to the executor, too.
 
-    Raises
-    ------
-    DataError
-        A source cannot give what a plan asks for, two roles share jets, or a stream that is there
-        is damaged.
-    StorageError
-        The streams cannot be written.
+    Raises:
+        DataError: A source cannot give what a plan asks for, two roles share jets, or a stream that
+            is there is damaged.
+        StorageError: The streams cannot be written.
     """
     missing: dict[Path, _Wanted] = {}
     folders: dict[str, Path] = {}

@@ -34,12 +34,9 @@ def ensure_declared(
 ) -> dict[str, Path]:
     """Shard folder of every role and pretraining part; what is not there is made.
 
-    Raises
-    ------
-    DataError
-        A simulator fails or does not make what it should, or a folder is damaged.
-    SweepError
-        A process died.
+    Raises:
+        DataError: A simulator fails or does not make what it should, or a folder is damaged.
+        SweepError: A process died.
     """
     requests = declared_requests(study, source)
     missing = [request for request in requests if not request.folder(home).is_dir()]

@@ -82,13 +82,10 @@ def ensure_shards(
 ) -> dict[str, Path]:
     """Shard folder of every role (``train``...) and pretraining part (``pretrain-qcd``...).
 
-    Raises
-    ------
-    DataError
-        A folder has another role or corpus than the study uses it for, too few examples, or is
-        damaged; or a declared simulator fails.
-    MissingExtra
-        Jets must be simulated and the simulation packages are not installed.
+    Raises:
+        DataError: A folder has another role or corpus than the study uses it for, too few examples,
+            or is damaged; or a declared simulator fails.
+        MissingExtra: Jets must be simulated and the simulation packages are not installed.
     """
     source = study.source
     if isinstance(source, Folders):
@@ -135,12 +132,9 @@ def _simulate(
 def given_folders(study: Study, source: Folders) -> dict[str, Path]:
     """Folders of a study by role and part, checked for role, corpus, columns and number.
 
-    Raises
-    ------
-    DataError
-        One of them does not fit the study, or is damaged.
-    StudyError
-        A part is unknown or has nothing to tell apart.
+    Raises:
+        DataError: One of them does not fit the study, or is damaged.
+        StudyError: A part is unknown or has nothing to tell apart.
     """
     recipe, folders = study.recipe, {}
     parts = {
@@ -185,10 +179,8 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
 def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
     """The streams of a study: train orders, validation, test, and one per pretrained mixture.
 
-    Raises
-    ------
-    DataError
-        A shard folder holds fewer jets than a stream takes.
+    Raises:
+        DataError: A shard folder holds fewer jets than a stream takes.
     """
     data, evaluation = study.recipe.data, study.recipe.evaluation
 
@@ -237,10 +229,8 @@ def pretraining_stream(mixture: Mixture) -> str:
 def check_budgets(study: Study, streams: Mapping[str, Path]) -> None:
     """Refuse an equal-FLOPs budget that some mixture cannot spend, before any model is trained.
 
-    Raises
-    ------
-    StudyError
-        The jets of a mixture are too small.
+    Raises:
+        StudyError: The jets of a mixture are too small.
     """
     if study.recipe.data.pretraining_budget == "jets":
         return

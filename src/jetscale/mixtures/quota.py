@@ -30,8 +30,6 @@ def quotas(weights: Mapping[str, float], rows: int) -> dict[str, int]:
 
     Largest remainder (Hamilton's method); ties go to the name that sorts first.
 
-    Examples
-    --------
     >>> quotas({"a": 0.6, "b": 0.3, "c": 0.1}, 11)
     {'a': 7, 'b': 3, 'c': 1}
     """
@@ -49,27 +47,18 @@ def slots(
 ) -> Iterator[tuple[str, NDArray[np.uint32]]]:
     """Where the jets of every source go, one source after another by name.
 
-    Parameters
-    ----------
-    quota
-        Jets wanted per source.
-    available
-        Eligible jets per source.
-    seed
-        Seed of the order.
-    stream
-        Name of the stream, for the message.
+    Args:
+        quota: Jets wanted per source.
+        available: Eligible jets per source.
+        seed: Seed of the order.
+        stream: Name of the stream, for the message.
 
-    Yields
-    ------
-    name, slots
-        (available,) uint32: the position in the stream of each eligible jet, or `NOT_DRAWN`. The
-        jets of a source lie in the stream in the order of its permutation.
+    Yields:
+        name, slots: (available,) uint32: the position in the stream of each eligible jet, or
+            `NOT_DRAWN`. The jets of a source lie in the stream in the order of its permutation.
 
-    Raises
-    ------
-    DataError
-        A source has fewer jets than its quota; no jet is ever repeated.
+    Raises:
+        DataError: A source has fewer jets than its quota; no jet is ever repeated.
     """
     for name, wanted in quota.items():
         if wanted > available[name]:

@@ -13,14 +13,10 @@ from numpy.typing import NDArray
 class Ragged:
     """A batch or data set of n jets with T constituents in total and F features.
 
-    Attributes
-    ----------
-    values
-        (T, F) float32, the standardised features of all constituents, jet after jet.
-    offsets
-        (n + 1,) int64, jet i owns rows ``offsets[i]:offsets[i + 1]``; ``offsets[0]`` is 0.
-    labels
-        (n,) int64 class indices.
+    Attributes:
+        values: (T, F) float32, the standardised features of all constituents, jet after jet.
+        offsets: (n + 1,) int64, jet i owns rows ``offsets[i]:offsets[i + 1]``; ``offsets[0]`` is 0.
+        labels: (n,) int64 class indices.
     """
 
     values: NDArray[np.float32]

@@ -131,15 +131,12 @@ class Bucket:
 def readings_of(draws: Iterable[tuple[StreamPlan, Mapping[str, Pool], Path]]) -> list[Reading]:
     """Draw the jets of all streams, and list the shards to be read.
 
-    Parameters
-    ----------
-    draws
-        For each stream its plan, its pools by name, and its folder. The draw is written there.
+    Args:
+        draws: For each stream its plan, its pools by name, and its folder. The draw is written
+            there.
 
-    Raises
-    ------
-    DataError
-        A pool has fewer jets than its quota.
+    Raises:
+        DataError: A pool has fewer jets than its quota.
     """
     shares: dict[tuple[Path, str], tuple[Manifest, Shard, list[Share]]] = {}
     for plan, pools, folder in draws:
@@ -188,12 +185,9 @@ def buckets_of(plan: StreamPlan, n_features: int, folder: Path) -> list[Bucket]:
 def write_runs(reading: Reading) -> int:
     """Do step 1 for one shard, row group by row group; returns the number of jets drawn from it.
 
-    Raises
-    ------
-    DataError
-        The shard is damaged or is not the one of its manifest.
-    StorageError
-        The folder of a stream is not on this machine, or cannot be written.
+    Raises:
+        DataError: The shard is damaged or is not the one of its manifest.
+        StorageError: The folder of a stream is not on this machine, or cannot be written.
     """
     return write_runs_from(reading, _row_groups(reading))
 
@@ -303,10 +297,9 @@ class _Runs:
 def write_blocks(bucket: Bucket) -> tuple[Bucket, list[Block]]:
     """Do step 2 for one bucket; returns it with its blocks.
 
-    Raises
-    ------
-    StorageError
-        The runs are not on this machine or not complete, or a block cannot be written.
+    Raises:
+        StorageError: The runs are not on this machine or not complete, or a block cannot be
+            written.
     """
     positions, parts = [np.empty(0, np.uint32)], []
     start, stop = bucket.edges[0], bucket.edges[-1]

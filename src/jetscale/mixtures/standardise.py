@@ -55,31 +55,21 @@ def standardise(
 ) -> Ragged:
     """The leading ``constituents`` of each example as standardised features.
 
-    Parameters
-    ----------
-    table
-        Examples with the columns of `columns_for`; slices and chunks are fine.
-    feature_set
-        ``kin``, ``kinpid`` or ``full`` for jets, or a name of another schema.
-    constituents
-        Most constituents kept per example.
-    scale_pt
-        Jet pT in GeV to which 4-vectors are scaled for the features ``part_pt_log`` and
-        ``part_e_log``; 500 is the published standardisation of JetClass-II, None (no scaling) that
-        of JetClass.
-    schema
-        What an example is. Features of other fields than jets are their columns, shifted, scaled
-        and clipped.
+    Args:
+        table: Examples with the columns of `columns_for`; slices and chunks are fine.
+        feature_set: ``kin``, ``kinpid`` or ``full`` for jets, or a name of another schema.
+        constituents: Most constituents kept per example.
+        scale_pt: Jet pT in GeV to which 4-vectors are scaled for the features ``part_pt_log`` and
+            ``part_e_log``; 500 is the published standardisation of JetClass-II, None (no scaling)
+            that of JetClass.
+        schema: What an example is. Features of other fields than jets are their columns, shifted,
+            scaled and clipped.
 
-    Returns
-    -------
-    Ragged
-        values (T, F) float32 in the order of the feature set; labels as stored.
+    Returns:
+        Ragged: values (T, F) float32 in the order of the feature set; labels as stored.
 
-    Raises
-    ------
-    DataError
-        The table lacks columns of the feature set.
+    Raises:
+        DataError: The table lacks columns of the feature set.
     """
     schema.check_columns(table.column_names, feature_set, "the table")
     needed = columns_for(feature_set, schema)

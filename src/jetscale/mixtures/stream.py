@@ -116,10 +116,9 @@ class Stream:
     def iter_blocks(self, n: int | None = None) -> Iterator[Ragged]:
         """The first n jets (all by default) block by block, memory-mapped and not copied.
 
-        Raises
-        ------
-        DataError
-            n is larger than the stream, or a block is damaged; every block read is hashed.
+        Raises:
+            DataError: n is larger than the stream, or a block is damaged; every block read is
+                hashed.
         """
         left = self._checked(n)
         for block in self.blocks:
@@ -139,18 +138,16 @@ class Stream:
         For training code that takes Ray data sets; ours reads blocks with less ado. Ray must be
         connected, and all nodes must see the folder. Each block is hashed when it is read.
 
-        Parameters
-        ----------
-        padded
-            False gives the columns ``label`` (int64, index into `labels`) and ``constituents``
-            (list of lists of F float32, F and their order being `features`): read it in batches of
-            format ``pyarrow``. True gives arrays, as PyTorch wants them: ``constituents``
-            (`constituents`, F) with zeros behind the last one, and ``length``, how many are real.
+        Args:
+            padded: False gives the columns ``label`` (int64, index into `labels`) and
+                ``constituents`` (list of lists of F float32, F and their order being `features`):
+                read it in batches of format ``pyarrow``. True gives arrays, as PyTorch wants them:
+                ``constituents`` (`constituents`, F) with zeros behind the last one, and ``length``,
+                how many are real.
 
-        Raises
-        ------
-        DataError
-            n is larger than the stream; reading the data set raises it for a damaged block.
+        Raises:
+            DataError: n is larger than the stream; reading the data set raises it for a damaged
+                block.
         """
         from jetscale.compute.dataset import dataset_of
 
@@ -300,10 +297,8 @@ def write_index(
 def open_stream(folder: Path) -> Stream:
     """A stream for reading, after the cheap checks.
 
-    Raises
-    ------
-    DataError
-        No such stream, another format version, or a block missing or of another size.
+    Raises:
+        DataError: No such stream, another format version, or a block missing or of another size.
     """
     path = folder / INDEX
     if not path.is_file():

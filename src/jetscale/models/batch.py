@@ -25,14 +25,11 @@ from jetscale.models.layout import Layout, arrange
 class View:
     """One length group of a batch, as the model needs it.
 
-    Attributes
-    ----------
-    jets, length
-        B and L.
-    bias
-        (B, L) 0 for constituents and minus infinity for padding, or None when nothing is padded.
-    mean
-        (B, L) 1 / n for the n constituents of a jet and 0 for padding.
+    Attributes:
+        jets, length: B and L.
+        bias: (B, L) 0 for constituents and minus infinity for padding, or None when nothing is
+            padded.
+        mean: (B, L) 1 / n for the n constituents of a jet and 0 for padding.
     """
 
     jets: int
@@ -45,14 +42,10 @@ class View:
 class Batch:
     """Jets ready for the model, ordered by length.
 
-    Attributes
-    ----------
-    values
-        (N, F) inputs of all tokens.
-    views
-        The length groups; their tokens follow one another.
-    labels
-        (J,) class indices, in the order of the batch.
+    Attributes:
+        values: (N, F) inputs of all tokens.
+        views: The length groups; their tokens follow one another.
+        labels: (J,) class indices, in the order of the batch.
     """
 
     values: Tensor
@@ -63,16 +56,11 @@ class Batch:
 def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -> Batch:
     """The tensors of one layout, with the device and precision of ``like``.
 
-    Parameters
-    ----------
-    data
-        Where the constituents are.
-    layout
-        From `jetscale.models.layout.arrange`.
-    labels
-        (J,) class indices in the order given to `arrange`.
-    like
-        Any parameter of the model.
+    Args:
+        data: Where the constituents are.
+        layout: From `jetscale.models.layout.arrange`.
+        labels: (J,) class indices in the order given to `arrange`.
+        like: Any parameter of the model.
     """
     where, kind = like.device, like.dtype
     views = []
@@ -127,14 +115,10 @@ def apply_module(
 
     Jets are batched by length, which pads almost nothing.
 
-    Parameters
-    ----------
-    module
-        Takes a `Batch`; it is in evaluation mode meanwhile.
-    batch
-        Jets per call.
-    groups
-        Length groups per call; None chooses.
+    Args:
+        module: Takes a `Batch`; it is in evaluation mode meanwhile.
+        batch: Jets per call.
+        groups: Length groups per call; None chooses.
     """
     like = next(module.parameters())
     starts, lengths = data.offsets[:-1], data.lengths

@@ -50,13 +50,9 @@ def feature_inputs(names: Iterable[str]) -> tuple[FeatureInput, ...]:
     Inputs of other fields than jets are standardised when streams are made, so they have mean 0 and
     scale 1 (see `jetscale.jets.example.make_schema`).
 
-    Raises
-    ------
-    StudyError
-        A feature of jets has no entry in `INPUT_SCALE`.
+    Raises:
+        StudyError: A feature of jets has no entry in `INPUT_SCALE`.
 
-    Examples
-    --------
     >>> feature_inputs(["part_charge"])
     (FeatureInput(name='part_charge', mean=0.0, scale=0.7),)
     """

@@ -22,12 +22,9 @@ TOKENS_PER_GROUP = 256
 class Group:
     """Jets padded to one length.
 
-    Attributes
-    ----------
-    length
-        Padded length L.
-    lengths
-        (B,) constituents of each jet.
+    Attributes:
+        length: Padded length L.
+        lengths: (B,) constituents of each jet.
     """
 
     length: int
@@ -48,15 +45,11 @@ class Group:
 class Layout:
     """The token matrix of a batch of n jets.
 
-    Attributes
-    ----------
-    order
-        (n,) the jet at each place: positions in the arrays given to `arrange`.
-    index
-        (N,) the row of ``Ragged.values`` behind each token; a padding token repeats the last
-        constituent of its jet and is masked in the model.
-    groups
-        Consecutive groups of the jets in ``order``.
+    Attributes:
+        order: (n,) the jet at each place: positions in the arrays given to `arrange`.
+        index: (N,) the row of ``Ragged.values`` behind each token; a padding token repeats the last
+            constituent of its jet and is masked in the model.
+        groups: Consecutive groups of the jets in ``order``.
     """
 
     order: NDArray[np.int64]
@@ -67,10 +60,8 @@ class Layout:
 def choose_groups(ordered: NDArray[np.int64], tokens_per_group: int = TOKENS_PER_GROUP) -> int:
     """Number of groups with the least padded tokens, each group costing ``tokens_per_group``.
 
-    Parameters
-    ----------
-    ordered
-        (n,) constituents per jet, ascending.
+    Args:
+        ordered: (n,) constituents per jet, ascending.
     """
     n = len(ordered)
     best, cost = 1, n * int(ordered[-1]) + tokens_per_group
@@ -93,14 +84,11 @@ def arrange(
 ) -> Layout:
     """Lay out the jets that begin at rows ``starts`` and have ``lengths`` constituents.
 
-    Parameters
-    ----------
-    starts, lengths
-        (n,) first row in ``Ragged.values`` and number of constituents, at least 1, of each jet.
-    groups
-        Number of groups; None chooses it with `choose_groups`.
-    pad_to
-        Pad all jets to this length, in one group: the padded reference.
+    Args:
+        starts, lengths: (n,) first row in ``Ragged.values`` and number of constituents, at least 1,
+            of each jet.
+        groups: Number of groups; None chooses it with `choose_groups`.
+        pad_to: Pad all jets to this length, in one group: the padded reference.
     """
     order = np.argsort(lengths, kind="stable")
     starts, lengths = starts[order], lengths[order]

@@ -60,17 +60,12 @@ _SAME = 1e-3
 class OwnModel:
     """`jetscale.models.protocol.Architecture` of a function that builds a torch module.
 
-    Parameters
-    ----------
-    name
-        The reference in the recipe, ``package.module:function``.
-    factory
-        The function: (size, feature names, outputs) to a module.
+    Args:
+        name: The reference in the recipe, ``package.module:function``.
+        factory: The function: (size, feature names, outputs) to a module.
 
-    Raises
-    ------
-    StudyError
-        The version cannot be told: no ``VERSION`` and no source file.
+    Raises:
+        StudyError: The version cannot be told: no ``VERSION`` and no source file.
     """
 
     def __init__(self, name: str, factory: Callable[..., Any]) -> None:
@@ -83,10 +78,8 @@ class OwnModel:
     def parameters(self, size: ModelSize, features: Features, outputs: int) -> Parameters:
         """Numbers of parameters, counted in a model that is built and tried once.
 
-        Raises
-        ------
-        StudyError
-            The function does not build a model that can be trained; one line says why.
+        Raises:
+            StudyError: The function does not build a model that can be trained; one line says why.
         """
         shape = (size, tuple(features), outputs)
         if shape not in self._counted:
@@ -113,10 +106,8 @@ class OwnModel:
     ) -> float:
         """FLOPs of one forward and backward pass, from a fit a + b n + c n^2 that is exact.
 
-        Raises
-        ------
-        StudyError
-            The FLOPs of a jet are not quadratic in its constituents.
+        Raises:
+            StudyError: The FLOPs of a jet are not quadratic in its constituents.
         """
         shape = (size, tuple(features), outputs)
         if shape not in self._flops:
@@ -132,10 +123,8 @@ class OwnModel:
         Torch's generator is seeded before each call, so that the trunk depends on its own seed
         alone and the head on its own.
 
-        Raises
-        ------
-        StudyError
-            The function fails, or what it returns has no trunk and head.
+        Raises:
+            StudyError: The function fails, or what it returns has no trunk and head.
         """
         modules = []
         for seed in (trunk_seed, head_seed):

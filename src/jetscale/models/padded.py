@@ -17,13 +17,10 @@ from jetscale.models.inputs import FeatureInput
 class PaddedModel(nn.Module):
     """A user's module that takes batches.
 
-    Parameters
-    ----------
-    module
-        Takes (J, L, F) inputs and the (J, L) mask, True for constituents; has ``trunk`` and
-        ``head``, which hold all its weights between them.
-    features
-        The input columns.
+    Args:
+        module: Takes (J, L, F) inputs and the (J, L) mask, True for constituents; has ``trunk`` and
+            ``head``, which hold all its weights between them.
+        features: The input columns.
     """
 
     padded = True

@@ -113,13 +113,9 @@ def register(architecture: Architecture) -> None:
 def architecture_named(name: str) -> Architecture:
     """The architecture that a recipe names.
 
-    Raises
-    ------
-    StudyError
-        There is none of that name, or what the name refers to is no architecture.
+    Raises:
+        StudyError: There is none of that name, or what the name refers to is no architecture.
 
-    Examples
-    --------
     >>> architecture_named("transformer").version
     1
     """
@@ -153,8 +149,6 @@ def cumulative_training_flops(
 def flops_6nd(parameters: Parameters, constituents: int) -> float:
     """The usual estimate, 6 x non-embedding parameters x tokens; a token is a constituent.
 
-    Examples
-    --------
     >>> flops_6nd(Parameters(total=12, non_embedding=10, head=1), constituents=100)
     6000.0
     """

@@ -87,10 +87,8 @@ def auc(p: NDArray[np.float64], labels: NDArray[np.int64]) -> float | None:
     The area of a against b, by the score of a, is the chance that a jet of class a scores above one
     of class b, ties counting half. The mean runs over ordered pairs of the classes present.
 
-    Parameters
-    ----------
-    p
-        (n, C) probabilities.
+    Args:
+        p: (n, C) probabilities.
     """
     present, codes = np.unique(labels, return_inverse=True)
     if len(present) < 2:

@@ -87,13 +87,9 @@ def register(objective: Objective) -> None:
 def objective_named(name: str) -> Objective:
     """The objective that a recipe names.
 
-    Raises
-    ------
-    StudyError
-        There is none of that name, or what the name refers to is no objective.
+    Raises:
+        StudyError: There is none of that name, or what the name refers to is no objective.
 
-    Examples
-    --------
     >>> objective_named("classify").outputs(10)
     10
     """

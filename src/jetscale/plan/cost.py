@@ -90,10 +90,8 @@ def pretraining_examples(
 ) -> int:
     """Jets a pretraining run uses of a stream of ``classes`` whose jets have ``lengths`` tokens.
 
-    Raises
-    ------
-    StudyError
-        The FLOPs of the whole stream are fewer than the budget.
+    Raises:
+        StudyError: The FLOPs of the whole stream are fewer than the budget.
     """
     data = study.recipe.data
     if data.pretraining_budget == "jets":

@@ -28,12 +28,9 @@ from jetscale.study import Declared, Folders, Mixture, Study
 def recipe_of(study: Study) -> dict[str, Any]:
     """The recipe of a study with versions and downstream jets, as nested plain values.
 
-    Raises
-    ------
-    DataError
-        A shard folder of the study is not there or damaged.
-    StudyError
-        The architecture or objective is not known.
+    Raises:
+        DataError: A shard folder of the study is not there or damaged.
+        StudyError: The architecture or objective is not known.
     """
     settings = study.recipe.to_dict()
     model = study.recipe.model
@@ -58,8 +55,6 @@ def recipe_of(study: Study) -> dict[str, Any]:
 def flatten(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """A nested recipe with one name per value, for tables.
 
-    Examples
-    --------
     >>> flatten({"optimiser": {"clip": 1.0}, "training": {"version": 1}})
     {'optimiser.clip': 1.0, 'training.version': 1}
     """
@@ -119,15 +114,11 @@ def study_identity(study: Study) -> str:
 def check_same_recipe(runs: pd.DataFrame) -> None:
     """Refuse to compare runs whose recipes or evaluation jets differ.
 
-    Parameters
-    ----------
-    runs
-        Runs with the columns mixture, recipe_digest, recipe and streams (mappings).
+    Args:
+        runs: Runs with the columns mixture, recipe_digest, recipe and streams (mappings).
 
-    Raises
-    ------
-    StudyError
-        With the differing fields side by side.
+    Raises:
+        StudyError: With the differing fields side by side.
     """
     first = runs.iloc[0]
     for _, other in runs.drop_duplicates("recipe_digest").iterrows():
@@ -157,8 +148,6 @@ def _refuse_difference(first: Any, other: Any, a: dict[str, Any], b: dict[str, A
 def report_variation(runs: pd.DataFrame) -> list[str]:
     """One line for the device and for each library version that varies between runs.
 
-    Examples
-    --------
     >>> report_variation(pd.DataFrame(
     ...     {"mixture": ["a", "b"], "device": ["cpu", "H200"], "versions": [{"torch": "2"}] * 2}
     ... ))

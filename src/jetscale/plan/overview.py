@@ -90,10 +90,8 @@ def power_grid(study: Study) -> Grid:
 
     FLOPs are expected ones, those of pretraining per model size and seed.
 
-    Raises
-    ------
-    FitError
-        The study has too few sizes or cells for a law.
+    Raises:
+        FitError: The study has too few sizes or cells for a law.
     """
     once = [run for run in plan_runs(study) if run.seed == study.seeds[0]]
     trunks = [run for run in once if run.kind == "pretrain"]

@@ -39,15 +39,11 @@ def pack(
 ) -> tuple[Trial, ...]:
     """Trials of similar length: longest chain first, each to the shortest trial so far.
 
-    Parameters
-    ----------
-    todo
-        Runs to do, trunks before the runs that need them.
-    slots
-        Trials that can run at the same time; the number of trials is a multiple of it where there
-        are enough chains.
-    longest
-        Target for the length of a trial in seconds of one slot.
+    Args:
+        todo: Runs to do, trunks before the runs that need them.
+        slots: Trials that can run at the same time; the number of trials is a multiple of it where
+            there are enough chains.
+        longest: Target for the length of a trial in seconds of one slot.
     """
     groups = sorted(chains(todo), key=lambda chain: -sum(map(cost, chain)))
     if not groups:

@@ -79,12 +79,9 @@ class Run:
 def plan_runs(study: Study) -> tuple[Run, ...]:
     """All runs of a study: pretraining first within each chain, then data sizes in order.
 
-    Raises
-    ------
-    DataError
-        A shard folder of the study is not there or damaged.
-    StudyError
-        The architecture or objective is not known.
+    Raises:
+        DataError: A shard folder of the study is not there or damaged.
+        StudyError: The architecture or objective is not known.
     """
     recipe = recipe_of(study)
     out: list[Run] = []

@@ -90,28 +90,19 @@ def make_report(
 ) -> Report:
     """Analyse a run table and lay out the report.
 
-    Parameters
-    ----------
-    frame
-        A run table, see `jetscale.scaling.validate`.
-    held_fixed
-        What did not vary between mixtures, name to value; None where nobody recorded it.
-    warnings
-        What is known about the runs beforehand, e.g. runs that are not done yet.
-    measures
-        Diversity and alignment of the mixtures as `jetscale.measures.MeasureTable.to_dict` has
-        them; None where they were not measured.
-    budgets
-        FLOPs of the allocation table; by default one per decade of the measured range.
-    replicates
-        Bootstrap replicates per mixture, at least 50.
+    Args:
+        frame: A run table, see `jetscale.scaling.validate`.
+        held_fixed: What did not vary between mixtures, name to value; None where nobody recorded
+            it.
+        warnings: What is known about the runs beforehand, e.g. runs that are not done yet.
+        measures: Diversity and alignment of the mixtures as
+            `jetscale.measures.MeasureTable.to_dict` has them; None where they were not measured.
+        budgets: FLOPs of the allocation table; by default one per decade of the measured range.
+        replicates: Bootstrap replicates per mixture, at least 50.
 
-    Raises
-    ------
-    TableError
-        The table is unusable.
-    FitError
-        A budget or the number of replicates is.
+    Raises:
+        TableError: The table is unusable.
+        FitError: A budget or the number of replicates is.
     """
     results = analyse(frame, Options(replicates=replicates), budgets=budgets)
     context = Context(results, styles(results.names), held_fixed, tuple(warnings), measures)

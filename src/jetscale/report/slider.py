@@ -40,11 +40,9 @@ def slider(context: Context, reasons: Reasons) -> dict[str, Any]:
 def answers(fits: StudyFit) -> dict[str, Any]:
     """Every answer as text, by budget and mixture.
 
-    Returns
-    -------
-    dict
-        ``budgets`` (as text), ``flops``, ``notes`` and ``rows``: per budget and mixture the texts
-        of N*, D* and loss, and the numbers of D* (null without a usable optimum).
+    Returns:
+        dict: ``budgets`` (as text), ``flops``, ``notes`` and ``rows``: per budget and mixture the
+            texts of N*, D* and loss, and the numbers of D* (null without a usable optimum).
     """
     low, high = (math.log10(end) for end in fits.flops)
     first = math.floor((low - _BEYOND) * _PER_DECADE)

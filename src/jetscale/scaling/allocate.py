@@ -254,22 +254,16 @@ def allocate(
     price, at u C(N, D) + v D = the budget, see `jetscale.scaling.budget`. Laws with a covariate
     answer at the value that `Law.held` gives, and the warnings say it.
 
-    Parameters
-    ----------
-    fits
-        What `fit` returned.
-    budget
-        Of one training run: FLOPs in the convention of ``fits.cost``, or a `Budget` in other units.
-    mixture
-        Answer for this mixture alone; by default for all.
-    ladder
-        Model sizes to choose from; by default any.
+    Args:
+        fits: What `fit` returned.
+        budget: Of one training run: FLOPs in the convention of ``fits.cost``, or a `Budget` in
+            other units.
+        mixture: Answer for this mixture alone; by default for all.
+        ladder: Model sizes to choose from; by default any.
 
-    Raises
-    ------
-    FitError
-        The budget is not a finite number above zero, the mixture has no fit, or jets have a price
-        under a law that has no formula for it.
+    Raises:
+        FitError: The budget is not a finite number above zero, the mixture has no fit, or jets have
+            a price under a law that has no formula for it.
     """
     budget = budget if isinstance(budget, Budget) else flops_budget(budget)
     sizes = np.array(sorted(ladder), dtype=float)

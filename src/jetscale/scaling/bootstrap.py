@@ -89,10 +89,8 @@ def cell_weights(count: int, replicates: int, seed: int) -> Array:
 def choose_method(asked: str | None, cells: int) -> str:
     """Name of the method: the one asked for, or the one that suits the number of cells.
 
-    Raises
-    ------
-    FitError
-        There is no method of that name.
+    Raises:
+        FitError: There is no method of that name.
     """
     if asked is None:
         return "components" if cells <= FEW_CELLS else "cells"

@@ -161,10 +161,8 @@ def money_budget(
 ) -> Budget:
     """Return a budget of money, with prices of a device hour at ``rate`` and of a jet.
 
-    Raises
-    ------
-    FitError
-        A price is negative or not finite, the hour is free, or the rate is no speed.
+    Raises:
+        FitError: A price is negative or not finite, the hour is free, or the rate is no speed.
     """
     for name, price in (("GPU-hour", per_hour), ("jet", per_example)):
         if not (math.isfinite(price) and price >= 0):
@@ -188,13 +186,9 @@ class Terms:
     ``rate``, or ``device`` with ``mfu``, or else the speed at which the runs of the table were
     trained. Money needs ``price_gpu_hour``.
 
-    Raises
-    ------
-    FitError
-        The values do not go together or cannot be.
+    Raises:
+        FitError: The values do not go together or cannot be.
 
-    Examples
-    --------
     >>> Terms(gpu_hours=100, device="H100", mfu=0.3).budget().terms
     '2.97e+14 FLOP/s sustained (H100 at 30% of its peak)'
     """
@@ -257,15 +251,11 @@ def measured_rate(runs: pd.DataFrame) -> tuple[float, str]:
 
     All FLOPs over all seconds, so that the largest runs weigh most; evaluation is in the seconds.
 
-    Parameters
-    ----------
-    runs
-        A run table with the columns flops and seconds, and possibly device.
+    Args:
+        runs: A run table with the columns flops and seconds, and possibly device.
 
-    Raises
-    ------
-    FitError
-        The table does not say how long its runs took.
+    Raises:
+        FitError: The table does not say how long its runs took.
     """
     if not {"flops", "seconds"} <= set(runs.columns):
         raise FitError(
@@ -283,10 +273,8 @@ def measured_rate(runs: pd.DataFrame) -> tuple[float, str]:
 def device_rate(device: str, mfu: float) -> float:
     """Return FLOPs per second of a device at a model FLOPs utilisation between 0 and 1.
 
-    Raises
-    ------
-    FitError
-        The device is unknown or the utilisation impossible.
+    Raises:
+        FitError: The device is unknown or the utilisation impossible.
     """
     names = {name.lower(): name for name in PEAK_FLOPS}
     if device.lower() not in names:

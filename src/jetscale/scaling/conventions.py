@@ -99,17 +99,12 @@ def conventions(
 ) -> Mapping[str, MixtureConventions]:
     """The frontier of every fitted mixture under every convention its table allows.
 
-    Parameters
-    ----------
-    fits
-        What `fit` returned.
-    uses
-        Numbers of downstream trainings that share one pretraining.
+    Args:
+        fits: What `fit` returned.
+        uses: Numbers of downstream trainings that share one pretraining.
 
-    Raises
-    ------
-    FitError
-        A number of uses is not a finite number above zero.
+    Raises:
+        FitError: A number of uses is not a finite number above zero.
     """
     for count in uses:
         if not (math.isfinite(count) and count > 0):

@@ -76,10 +76,9 @@ class CostModel:
 def cost_model(runs: pd.DataFrame) -> CostModel:
     """The cost model of a clean run table: least squares of log(C/D) on log N.
 
-    Raises
-    ------
-    FitError
-        The stated FLOPs do not grow with the number of parameters, or follow no cost model.
+    Raises:
+        FitError: The stated FLOPs do not grow with the number of parameters, or follow no cost
+            model.
     """
     both = "params_non_embedding" in runs
     if "flops" not in runs:

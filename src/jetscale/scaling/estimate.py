@@ -54,8 +54,6 @@ def expanded_level(n: int) -> float:
 
     The level is Phi(-sqrt(n / (n - 1)) t), t being Student's quantile for n - 1 degrees of freedom.
 
-    Examples
-    --------
     >>> round(expanded_level(10**6), 4), round(expanded_level(20), 4)
     (0.025, 0.0159)
     """

@@ -62,22 +62,14 @@ def fit(
     b = alpha / (alpha + p beta). The sum over runs of Huber_delta(log L - log L(N, D)) is
     minimised (arXiv 2404.10102 on why a sum, and on its intervals).
 
-    Parameters
-    ----------
-    frame
-        A run table, see `table.validate`; some laws need a covariate too.
-    options
-        What to fit and how; ``settings`` are fields of `Options` and override it.
+    Args:
+        frame: A run table, see `table.validate`; some laws need a covariate too.
+        options: What to fit and how; ``settings`` are fields of `Options` and override it.
 
-    Raises
-    ------
-    TableError
-        The table is unusable.
-    FitError
-        No mixture has enough cells, or an option cannot be used.
+    Raises:
+        TableError: The table is unusable.
+        FitError: No mixture has enough cells, or an option cannot be used.
 
-    Examples
-    --------
     ``fit(runs, law="no-floor", replicates=200)["qcd"]["alpha"]``
     """
     options = replace(options or _DEFAULT, **settings)

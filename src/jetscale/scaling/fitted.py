@@ -41,11 +41,9 @@ class Settings(TypedDict, total=False):
 class Options:
     """What to fit and how; checked on the way in, so a value of this type can be used.
 
-    Raises
-    ------
-    FitError
-        A name is unknown, parameters are shared that the law does not let share, or a number
-        cannot be used.
+    Raises:
+        FitError: A name is unknown, parameters are shared that the law does not let share, or a
+            number cannot be used.
     """
 
     law: str = CHINCHILLA.name
@@ -221,8 +219,6 @@ class StudyFit:
     def __getitem__(self, mixture: str) -> MixtureFit:
         """Return the law of a mixture; raises KeyError with the nearest name, or why it has none.
 
-        Examples
-        --------
         ``laws["qcd"]["alpha"].value``
         """
         if mixture in self.not_fitted:

@@ -34,10 +34,8 @@ _LARGEST_SEED = 2**53
 def read_runs(path: Path | str) -> pd.DataFrame:
     """Read and check a comma-separated run table.
 
-    Raises
-    ------
-    TableError
-        The file cannot be read, is not a table, or `validate` refuses it.
+    Raises:
+        TableError: The file cannot be read, is not a table, or `validate` refuses it.
     """
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
@@ -73,19 +71,16 @@ def _frame(lines: list[list[str]]) -> pd.DataFrame:
 def validate(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a clean copy of a run table; the columns ``seed`` and ``cell`` are always there.
 
-    Returns
-    -------
-    DataFrame
-        ``mixture`` (str), ``params``, ``examples``, ``loss`` and, where given, ``flops``,
-        ``params_non_embedding``, ``pretraining_flops`` and the covariates (float), ``trunk`` (str),
-        ``seed`` and ``cell`` (int); rows in the order given. Without seeds, all are 0.
+    Returns:
+        DataFrame: ``mixture`` (str), ``params``, ``examples``, ``loss`` and, where given,
+            ``flops``, ``params_non_embedding``, ``pretraining_flops`` and the covariates (float),
+            ``trunk`` (str), ``seed`` and ``cell`` (int); rows in the order given. Without seeds,
+            all are 0.
 
-    Raises
-    ------
-    TableError
-        A column is missing, a value is not a positive finite number (``pretraining_flops`` and
-        ``pretraining_examples`` may be zero), a seed is not a whole number, a run is listed twice,
-        or there is no row at all.
+    Raises:
+        TableError: A column is missing, a value is not a positive finite number
+            (``pretraining_flops`` and ``pretraining_examples`` may be zero), a seed is not a whole
+            number, a run is listed twice, or there is no row at all.
     """
     _check_columns(frame)
     if frame.empty:

@@ -67,10 +67,8 @@ def save_trunk(path: Path, trunk: dict[str, Tensor], description: dict[str, Any]
 def load_trunk(path: Path, description: dict[str, Any]) -> dict[str, Tensor]:
     """Weights written by `save_trunk`.
 
-    Raises
-    ------
-    TrainingError
-        The file is missing or damaged, or differs from ``description``.
+    Raises:
+        TrainingError: The file is missing or damaged, or differs from ``description``.
     """
     value = _read(path)
     if value is None:

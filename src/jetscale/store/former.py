@@ -40,10 +40,8 @@ def upgrade_record(
     the jets per second follow from what it kept. ``pretraining_examples`` are those of the trunk,
     whose record is another file.
 
-    Raises
-    ------
-    StorageError
-        A field is missing: the file is damaged.
+    Raises:
+        StorageError: A field is missing: the file is damaged.
     """
     try:
         return _upgrade(values, former, pretraining_examples)

@@ -51,10 +51,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Works for a file or a folder; a folder replaces an existing one. Whatever fails, ``path`` is
     either as before or complete.
 
-    Raises
-    ------
-    StorageError
-        The disk is full or the folder cannot be written.
+    Raises:
+        StorageError: The disk is full or the folder cannot be written.
     """
     make_folder(path.parent)
     try:
@@ -107,12 +105,9 @@ def check_space(folder: Path) -> None:
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a file lock for the length of the block; it goes with the process, however that ends.
 
-    Raises
-    ------
-    BlockingIOError
-        Another process holds it and ``wait`` is false.
-    StorageError
-        The lock file cannot be opened.
+    Raises:
+        BlockingIOError: Another process holds it and ``wait`` is false.
+        StorageError: The lock file cannot be opened.
     """
     make_folder(path.parent)
     try:

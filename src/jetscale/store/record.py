@@ -125,10 +125,9 @@ SCALARS = tuple(
 def parse_record(values: Mapping[str, Any], name: str) -> Record:
     """The record that a mapping of plain values describes.
 
-    Raises
-    ------
-    StorageError
-        The values are of another schema, or a field is missing, unknown or of another type.
+    Raises:
+        StorageError: The values are of another schema, or a field is missing, unknown or of another
+            type.
     """
     schema = values.get("schema")
     if schema != SCHEMA:

@@ -69,14 +69,10 @@ class RunStatus:
 class RecordStore:
     """Records, failures and signs of life of one study.
 
-    Parameters
-    ----------
-    folder
-        The folder of the study; checkpoints and trunks lie there.
-    former
-        How to find results that version 0.1 left in the folder.
-    storage
-        Where the small files lie; the folder itself if not given.
+    Args:
+        folder: The folder of the study; checkpoints and trunks lie there.
+        former: How to find results that version 0.1 left in the folder.
+        storage: Where the small files lie; the folder itself if not given.
     """
 
     def __init__(
@@ -135,10 +131,9 @@ class RecordStore:
     def read(self, key: str) -> Record | None:
         """The record of a run; None where there is none or its file is damaged.
 
-        Raises
-        ------
-        StorageError
-            The record is of a schema that this version does not know, or cannot be read.
+        Raises:
+            StorageError: The record is of a schema that this version does not know, or cannot be
+                read.
         """
         if key not in self._read:
             record = self._read_record(key)

@@ -22,8 +22,6 @@ Simulate = Callable[[tuple[str, ...], int, int], Iterable[pa.Table]]
 class Corpus:
     """Labelled examples that a function makes.
 
-    Examples
-    --------
     In a sweep file, with ``simulate`` a function of that file::
 
         showers = Corpus(
@@ -99,10 +97,9 @@ class Corpus:
     def make(self, classes: tuple[str, ...], rows: int, seed: int) -> Iterator[pa.Table]:
         """Tables in storage types with exactly ``rows`` examples of some classes.
 
-        Raises
-        ------
-        DataError
-            The simulator fails, or yields no table, too few examples or a class not asked for.
+        Raises:
+            DataError: The simulator fails, or yields no table, too few examples or a class not
+                asked for.
         """
         owner = f"corpus {self.name!r}: simulate({list(classes)}, {rows}, {seed})"
         wanted, missing = {self.classes.index(name) for name in classes}, rows

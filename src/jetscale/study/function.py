@@ -44,10 +44,8 @@ class Function:
     def of(cls, owner: str, function: object) -> "Function":
         """The reference to a function; ``owner`` starts the message of the StudyError it raises.
 
-        Raises
-        ------
-        StudyError
-            It is not a function at the top level of a file.
+        Raises:
+            StudyError: It is not a function at the top level of a file.
         """
         if isinstance(function, Function):
             return function

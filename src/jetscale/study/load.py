@@ -29,11 +29,9 @@ def load_study(path: Path) -> Study:
     The folder of the file becomes importable, here and in workers, so that a sweep may use modules
     beside it. What the file prints goes to standard error: standard output is for results.
 
-    Raises
-    ------
-    StudyError
-        The file is missing, has no ``study`` function, fails, or names an unknown field; the
-        message names the line of the file.
+    Raises:
+        StudyError: The file is missing, has no ``study`` function, fails, or names an unknown
+            field; the message names the line of the file.
     """
     if not path.is_file():
         raise StudyError(_missing(path))

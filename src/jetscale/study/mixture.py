@@ -43,15 +43,11 @@ class Mixture:
 def one_spelling(owner: str, parts: Mapping[str, object]) -> dict[str, str]:
     """Parts as they are written everywhere, and as they were given.
 
-    Examples
-    --------
     >>> one_spelling("mixture 'm'", {"X_cc, X_bb": 1.0, "mysim: tau*": 1.0})
     {'X_bb,X_cc': 'X_cc, X_bb', 'mysim:tau*': 'mysim: tau*'}
 
-    Raises
-    ------
-    StudyError
-        One part is given under two spellings.
+    Raises:
+        StudyError: One part is given under two spellings.
     """
     found: dict[str, str] = {}
     for given in parts:

@@ -136,8 +136,6 @@ class Evaluation:
 class Recipe:
     """Everything that must not vary between mixtures.
 
-    Examples
-    --------
     >>> recipe = Recipe(
     ...     data=Data(pretraining_jets=12_000, constituents=32),
     ...     schedule=Schedule(epochs=4),
@@ -167,8 +165,6 @@ class Recipe:
     def change(self, **settings: Any) -> "Recipe":
         """The recipe with some settings of its groups replaced, whichever group they are in.
 
-        Examples
-        --------
         >>> recipe = Controls(pretraining_jets=10, validation_jets=5, test_jets=5)
         >>> recipe.change(epochs=3, learning_rate=0.02).schedule.epochs
         3
@@ -208,15 +204,11 @@ def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def Controls(**settings: Any) -> Recipe:
     """The recipe whose groups hold ``settings``, given flat as sweep files of version 0.1 do.
 
-    Examples
-    --------
     >>> Controls(pretraining_jets=10, validation_jets=5, test_jets=5, epochs=4).schedule.epochs
     4
 
-    Raises
-    ------
-    StudyError
-        A setting is unknown or missing.
+    Raises:
+        StudyError: A setting is unknown or missing.
     """
     chosen = _by_group(settings)
     for name, group in GROUPS.items():

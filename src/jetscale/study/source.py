@@ -196,10 +196,8 @@ class Folders:
     def folder_of(self, part: str) -> str:
         """The folder that holds a part: of its name, or the smallest with the labels of it.
 
-        Raises
-        ------
-        StudyError
-            There is none.
+        Raises:
+            StudyError: There is none.
         """
         if not is_jetclass2(part):
             own, _ = split_own(part)
@@ -216,12 +214,9 @@ class Folders:
     def part(self, name: str) -> Part:
         """What a part of a mixture holds; one of a user's own is told by its manifest.
 
-        Raises
-        ------
-        StudyError
-            There is no folder for it, or no such label in it.
-        DataError
-            The folder is missing or damaged.
+        Raises:
+            StudyError: There is no folder for it, or no such label in it.
+            DataError: The folder is missing or damaged.
         """
         folder = self.folder_of(name)
         if is_jetclass2(name):

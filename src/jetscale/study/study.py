@@ -125,12 +125,9 @@ class Study:
     def classes(self) -> tuple[str, ...]:
         """Class names of the downstream task, in label order.
 
-        Raises
-        ------
-        StudyError
-            There is one class: nothing can be told apart.
-        DataError
-            A folder of the source is missing or damaged.
+        Raises:
+            StudyError: There is one class: nothing can be told apart.
+            DataError: A folder of the source is missing or damaged.
         """
         classes = self.source.classes
         require(
@@ -143,13 +140,10 @@ class Study:
     def parts(self, mixture: Mixture) -> dict[str, Part]:
         """The parts of a mixture by name, with the labels that each matched.
 
-        Raises
-        ------
-        StudyError
-            A part is unknown, two parts share examples, or there are not two labels to tell apart
-            and the objective needs them.
-        DataError
-            A folder of the source is missing or damaged.
+        Raises:
+            StudyError: A part is unknown, two parts share examples, or there are not two labels to
+                tell apart and the objective needs them.
+            DataError: A folder of the source is missing or damaged.
         """
         owner = f"study {self.name!r}: mixture {mixture.name!r}"
         parts = self._look_up(mixture, self.source.part)

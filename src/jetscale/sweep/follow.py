@@ -26,10 +26,8 @@ Progress = Callable[[str, int, int], None]  # what, done, total
 class LiveMirror:
     """MLflow's picture of a study, brought up to date by `push`.
 
-    Attributes
-    ----------
-    behind
-        Why MLflow does not show all records yet; empty where it does.
+    Attributes:
+        behind: Why MLflow does not show all records yet; empty where it does.
     """
 
     def __init__(self, study: Study, home: Home, runs: Sequence[Run], uri: str) -> None:
@@ -61,10 +59,8 @@ class LiveMirror:
     def attach(self, texts: Mapping[str, str]) -> None:
         """Keep texts, by file name, with the parent run.
 
-        Raises
-        ------
-        SweepError, StorageError
-            MLflow refuses, or the results folder cannot be written.
+        Raises:
+            SweepError, StorageError: MLflow refuses, or the results folder cannot be written.
         """
         with locked(self.store.folder.mirror_lock):
             self.mirror.attach(self._parent(), texts)

@@ -59,26 +59,18 @@ def run_study(
 ) -> Outcome:
     """Everything from jets to mirrored records; trains only what is missing.
 
-    Parameters
-    ----------
-    home
-        Results folder; on a cluster a path that every node sees.
-    tracking
-        MLflow tracking URI.
-    address
-        Ray cluster to join; None starts Ray on this machine.
-    progress
-        Called as (what, done, total) from any thread.
+    Args:
+        home: Results folder; on a cluster a path that every node sees.
+        tracking: MLflow tracking URI.
+        address: Ray cluster to join; None starts Ray on this machine.
+        progress: Called as (what, done, total) from any thread.
 
-    Raises
-    ------
-    SweepError
-        Another process runs this study, or Ray fails.
-    StorageError
-        A worker could not write its results.
-    KeyboardInterrupt
-        The sweep was stopped (`jetscale.sweep.stop.Stopped` says by which signal); finished runs
-        are kept and mirrored, runs in progress go on from their checkpoints.
+    Raises:
+        SweepError: Another process runs this study, or Ray fails.
+        StorageError: A worker could not write its results.
+        KeyboardInterrupt: The sweep was stopped (`jetscale.sweep.stop.Stopped` says by which
+            signal); finished runs are kept and mirrored, runs in progress go on from their
+            checkpoints.
     """
     folder = home.study(study)
     make_folder(folder.path)

@@ -32,18 +32,13 @@ def load_runs(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Run table of a study (see `jetscale.store.record.make_table`) and warnings about it.
 
-    Parameters
-    ----------
-    source
-        Where to read the runs. If not given: MLflow, after mirroring records it does not have yet,
-        and the record files with a warning where MLflow does not answer.
+    Args:
+        source: Where to read the runs. If not given: MLflow, after mirroring records it does not
+            have yet, and the record files with a warning where MLflow does not answer.
 
-    Raises
-    ------
-    StudyError
-        No run of this study has finished, or the runs were made with different recipes.
-    SweepError
-        MLflow was asked for and does not answer.
+    Raises:
+        StudyError: No run of this study has finished, or the runs were made with different recipes.
+        SweepError: MLflow was asked for and does not answer.
     """
     planned = plan_runs(study)
     keys = {run.key for run in planned if run.kind == "finetune"}
@@ -84,10 +79,8 @@ def _read(live: LiveMirror, source: RunSource | None) -> tuple[list[Record], lis
 def attach(study: Study, home: Home, tracking: str, texts: Mapping[str, str]) -> str:
     """Keep texts, by file name, as artifacts of the study's parent run in MLflow.
 
-    Returns
-    -------
-    str
-        Why MLflow did not take them; empty where it did.
+    Returns:
+        str: Why MLflow did not take them; empty where it did.
     """
     try:
         LiveMirror(study, home, plan_runs(study), tracking).attach(texts)

@@ -12,10 +12,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Stopped(KeyboardInterrupt):
     """Raised in the main thread when the process is told to stop.
 
-    Attributes
-    ----------
-    number
-        The signal; the exit code of the process is 128 + number.
+    Attributes:
+        number: The signal; the exit code of the process is 128 + number.
     """
 
     def __init__(self, number: int) -> None:

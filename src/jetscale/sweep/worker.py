@@ -77,10 +77,8 @@ def run_job(job: Job) -> dict[str, int]:
 
     Of several data-parallel ranks the first one alone writes records, failures and signs of life.
 
-    Raises
-    ------
-    StorageError
-        A record or checkpoint cannot be written: no run could be kept.
+    Raises:
+        StorageError: A record or checkpoint cannot be written: no run could be kept.
     """
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder, job.former)

@@ -28,8 +28,6 @@ def tracking_uri(home: Home) -> str:
 def database_of(uri: str) -> Path | None:
     """The file of a sqlite address; None for any other address.
 
-    Examples
-    --------
     >>> database_of("sqlite:////data/my%20runs/mlflow.db")
     PosixPath('/data/my runs/mlflow.db')
     """
@@ -45,8 +43,6 @@ def has_results(uri: str) -> bool:
 def hide_password(text: str) -> str:
     """The text with the passwords of the addresses in it replaced by stars.
 
-    Examples
-    --------
     >>> hide_password("no answer from http://me:secret@host:5000/x")
     'no answer from http://me:***@host:5000/x'
     """

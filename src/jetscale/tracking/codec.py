@@ -77,17 +77,13 @@ def decode(
 ) -> Record:
     """The record that `encode` was given.
 
-    Parameters
-    ----------
-    curve
-        Points of the curves; MLflow gives them one name at a time, and a run table needs none.
-    name
-        What to call the run in messages.
+    Args:
+        curve: Points of the curves; MLflow gives them one name at a time, and a run table needs
+            none.
+        name: What to call the run in messages.
 
-    Raises
-    ------
-    StorageError
-        A field is missing or of another type: somebody edited the run.
+    Raises:
+        StorageError: A field is missing or of another type: somebody edited the run.
     """
     values: dict[str, Any] = {"curve": dict(curve)}
     for field, kind in TYPES.items():

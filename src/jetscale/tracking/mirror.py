@@ -148,17 +148,12 @@ class Mirror:
     def pull(self, keys: Collection[str], *, curves: bool = False) -> list[Record]:
         """The records of finished runs by key, those of this folder before those of others.
 
-        Parameters
-        ----------
-        curves
-            Read the points of the curves too; that is several requests per run.
+        Args:
+            curves: Read the points of the curves too; that is several requests per run.
 
-        Raises
-        ------
-        SweepError
-            MLflow refuses.
-        StorageError
-            A run was edited by hand and is no record any more.
+        Raises:
+            SweepError: MLflow refuses.
+            StorageError: A run was edited by hand and is no record any more.
         """
         with self._refusals():
             runs = [

@@ -28,12 +28,9 @@ def serve(uri: str, home: Home, port: int) -> int:
 
     Artifacts are served from the results folder, wherever that lies now.
 
-    Raises
-    ------
-    StorageError
-        The port is taken, or there are no results.
-    SweepError
-        The results are on a tracking server, which has a UI of its own.
+    Raises:
+        StorageError: The port is taken, or there are no results.
+        SweepError: The results are on a tracking server, which has a UI of its own.
     """
     shown = hide_password(uri)
     if is_server(uri):

@@ -14,17 +14,12 @@ POINTS = 32
 class LossCurve:
     """Losses of all steps, on the device until the end of a window.
 
-    Parameters
-    ----------
-    steps
-        Optimiser steps of the whole training.
+    Args:
+        steps: Optimiser steps of the whole training.
 
-    Attributes
-    ----------
-    window
-        Steps between two points of the curve.
-    losses
-        Losses of the steps up to the last call of `collect`.
+    Attributes:
+        window: Steps between two points of the curve.
+        losses: Losses of the steps up to the last call of `collect`.
     """
 
     def __init__(self, steps: int) -> None:
@@ -51,8 +46,6 @@ class LossCurve:
     def points(self) -> list[list[float]]:
         """Points [steps done, mean loss since the point before]; the last window may be shorter.
 
-        Examples
-        --------
         >>> curve = LossCurve(100)
         >>> curve.losses = [1.0, 3.0, 2.0, 4.0]
         >>> curve.points()

@@ -31,21 +31,15 @@ def pooled_vectors(
 ) -> NDArray[np.float64]:
     """(n, P) outputs of a trunk, in the order of the data; P is 2 width for the transformer.
 
-    Parameters
-    ----------
-    features
-        The columns of the data.
-    seed
-        Training seed whose first weights to use where ``trunk`` is None.
-    trunk
-        Weights that a pretraining run has saved.
-    batch
-        Jets per forward pass.
+    Args:
+        features: The columns of the data.
+        seed: Training seed whose first weights to use where ``trunk`` is None.
+        trunk: Weights that a pretraining run has saved.
+        batch: Jets per forward pass.
 
-    Raises
-    ------
-    TrainingError
-        The trunk cannot be read, or is of another size, other features or another architecture.
+    Raises:
+        TrainingError: The trunk cannot be read, or is of another size, other features or another
+            architecture.
     """
     seeds = Seeds.of(seed)
     # The head is not used; one output is the least that an architecture can build.

@@ -25,21 +25,14 @@ from jetscale.training.spec import RunSpec
 class Engine:
     """The model of a run and all that changes it.
 
-    Parameters
-    ----------
-    spec, train, device
-        As for `jetscale.training.loop.train_run`.
-    trunk
-        Weights of a pretrained trunk, or None for random ones.
+    Args:
+        spec, train, device: As for `jetscale.training.loop.train_run`.
+        trunk: Weights of a pretrained trunk, or None for random ones.
 
-    Attributes
-    ----------
-    parameters
-        Numbers of parameters of the model.
-    outputs
-        Numbers that the model gives for a jet.
-    tokens
-        Constituents computed so far by this rank, padding included.
+    Attributes:
+        parameters: Numbers of parameters of the model.
+        outputs: Numbers that the model gives for a jet.
+        tokens: Constituents computed so far by this rank, padding included.
     """
 
     def __init__(self, spec: RunSpec, train: Ragged, device: str, trunk: Path | None) -> None:
@@ -156,10 +149,9 @@ def parts_of(model: nn.Module, recipe: Recipe) -> tuple[nn.Module, nn.Module]:
 def load_into(trunk: nn.Module, path: Path, size: ModelSize, recipe: Recipe) -> None:
     """Give a trunk the weights in a file.
 
-    Raises
-    ------
-    TrainingError
-        The file cannot be used, or is of another size, other features or another architecture.
+    Raises:
+        TrainingError: The file cannot be used, or is of another size, other features or another
+            architecture.
     """
     weights = load_trunk(path, describe_trunk(size, recipe))
     try:

@@ -46,30 +46,20 @@ def train_run(
 ) -> RunResult:
     """Train and score one run.
 
-    Parameters
-    ----------
-    train, validation, test
-        Standardised jets with at most ``recipe.data.constituents`` constituents; all of ``train``
-        is the data set of size D.
-    device
-        A torch device, as ``cpu`` or ``cuda:0``.
-    trunk
-        Weights of a pretrained trunk to start from; None starts from random weights.
-    checkpoint
-        File to continue from, and to replace every ``checkpoint_seconds``.
-    save_trunk
-        Where to write the trained trunk.
-    on_step
-        Called after every step with the steps done and the steps in all.
+    Args:
+        train, validation, test: Standardised jets with at most ``recipe.data.constituents``
+            constituents; all of ``train`` is the data set of size D.
+        device: A torch device, as ``cpu`` or ``cuda:0``.
+        trunk: Weights of a pretrained trunk to start from; None starts from random weights.
+        checkpoint: File to continue from, and to replace every ``checkpoint_seconds``.
+        save_trunk: Where to write the trained trunk.
+        on_step: Called after every step with the steps done and the steps in all.
 
-    Raises
-    ------
-    TrainingError
-        The data do not fit the spec, the trunk does not fit the model, or the loss is not finite.
-    StudyError
-        The architecture or the objective of the recipe is not known or is not usable.
-    StorageError
-        A file cannot be written.
+    Raises:
+        TrainingError: The data do not fit the spec, the trunk does not fit the model, or the loss
+            is not finite.
+        StudyError: The architecture or the objective of the recipe is not known or is not usable.
+        StorageError: A file cannot be written.
     """
     started = perf_counter(), process_time()
     for role, data in (("train", train), ("validation", validation), ("test", test)):

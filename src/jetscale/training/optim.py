@@ -34,8 +34,6 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     Rises linearly over the first w = max(2, warmup x steps) steps, reaching 1 at step w - 1, then
     falls as a cosine that would reach 0 one step after the last.
 
-    Examples
-    --------
     >>> [round(schedule(step, 6, 0.1), 2) for step in range(6)]
     [0.5, 1.0, 1.0, 0.85, 0.5, 0.15]
     """
@@ -48,22 +46,16 @@ def schedule(step: int, steps: int, warmup: float) -> float:
 class FlatAdamW:
     """AdamW on a trunk and a head whose parameters it moves into one vector.
 
-    Parameters
-    ----------
-    trunk, head
-        Their parameters and gradients become views of ``self.weights`` and ``self.gradient``.
-    recipe
-        Rates, decay, clip, moments and warm-up.
-    width
-        Width of the model, for the rate.
-    steps
-        Length of the schedule.
+    Args:
+        trunk, head: Their parameters and gradients become views of ``self.weights`` and
+            ``self.gradient``.
+        recipe: Rates, decay, clip, moments and warm-up.
+        width: Width of the model, for the rate.
+        steps: Length of the schedule.
 
-    Attributes
-    ----------
-    gradient
-        (P + 1,) gradients of all parameters, then one free place: the loop keeps the loss there,
-        so that data-parallel ranks sum both at once.
+    Attributes:
+        gradient: (P + 1,) gradients of all parameters, then one free place: the loop keeps the loss
+            there, so that data-parallel ranks sum both at once.
     """
 
     def __init__(

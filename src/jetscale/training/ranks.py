@@ -29,8 +29,6 @@ class Ranks:
     def own(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """The rows of this process; none where there are fewer rows than ranks before it.
 
-        Examples
-        --------
         >>> Ranks(rank=1, world=2).own(np.array([5, 6, 7]))
         array([6])
         """

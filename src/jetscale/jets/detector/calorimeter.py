@@ -41,8 +41,6 @@ class Calorimeter:
 def _rings(inner: Floats, fine: int, outer: Floats) -> tuple[Floats, Ints]:
     """Edges on both sides, and towers per ring: ``fine`` between inner edges, 36 beyond.
 
-    Examples
-    --------
     >>> edges, around = _rings(np.array([-1.0, 0.0, 1.0]), 72, np.array([2.0]))
     >>> edges.tolist(), around.tolist()
     ([-2.0, -1.0, 0.0, 1.0, 2.0], [36, 72, 72, 36])

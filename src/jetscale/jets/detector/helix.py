@@ -29,8 +29,6 @@ def exit_direction(charge: Floats, momentum: Vectors, vertex: Vectors) -> tuple[
 
     The vertex must lie inside. Curls too tight for the barrel end at the endcaps.
 
-    Examples
-    --------
     A positive charge turns clockwise, so that its azimuth falls:
 
     >>> p, origin = (np.array([5.0]), np.zeros(1), np.zeros(1)), (np.zeros(1),) * 3

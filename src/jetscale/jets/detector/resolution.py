@@ -37,8 +37,6 @@ _DZ = np.array([
 def track_efficiency(pt: Floats, abs_eta: Floats, electron: Bools, muon: Bools) -> Floats:
     """(n,) chance that the tracker finds each charged particle; 0 outside its acceptance.
 
-    Examples
-    --------
     >>> pion, no = np.array([5.0]), np.array([False])  # GeV
     >>> track_efficiency(pion, np.array([0.1]), no, no).tolist()
     [0.95]

@@ -61,13 +61,9 @@ MAX_PILEUP = 200.0
 class Conditions:
     """How jets are simulated.
 
-    Raises
-    ------
-    DataError
-        The window is unknown, or the pile-up is not between 0 and 200.
+    Raises:
+        DataError: The window is unknown, or the pile-up is not between 0 and 200.
 
-    Examples
-    --------
     >>> Conditions(window="jetclass2", pileup=50).range.pt_range
     (200.0, 2500.0)
     """

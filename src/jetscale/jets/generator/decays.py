@@ -55,8 +55,6 @@ _WHOLE = 0.77  # rough chance that a jet with three or more of four visible leav
 def tokens_of(name: str) -> Counter[str]:
     """Leaves or quarks that a JetClass-II label names, with how often it names them.
 
-    Examples
-    --------
     >>> sorted(tokens_of("X_YY_bbtauhtaue").items())
     [('b', 2), ('taue', 1), ('tauh', 1)]
     >>> tokens_of("QCD_light")
@@ -71,8 +69,6 @@ def key_of(tokens: Iterable[str]) -> int:
 
     Numbers can be summed and looked up for a whole batch of jets at once.
 
-    Examples
-    --------
     >>> key_of(["b", "c", "b"])  # two b and one c
     7
     """
@@ -128,8 +124,6 @@ def modes_for(family: str, labels: tuple[str, ...]) -> tuple[Mode, ...]:
 def conjugate(pair: Pair) -> Pair:
     """Codes of the antiparticles; a gluon is its own.
 
-    Examples
-    --------
     >>> conjugate((2, -1)), conjugate((21, 21))
     ((-2, 1), (21, 21))
     """
@@ -143,8 +137,6 @@ def outcomes(mode: Mode) -> Mapping[str, float]:
 
     All visible leaves lie in the jet, or three of four.
 
-    Examples
-    --------
     >>> dict(outcomes(Mode(weight=1.0, charged=False, leaves=(5, -5))))
     {'X_bb': 1.0}
     """

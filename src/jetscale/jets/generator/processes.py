@@ -238,12 +238,9 @@ QCD_SHARES = {label: _QCD_PER_MILLE.get(label, _RAREST_QCD) / 1000 for label in 
 def family_of(part: str) -> str:
     """``res2p``, ``res34p`` or ``qcd``, which a part's labels must all belong to.
 
-    Raises
-    ------
-    StudyError
-        Neither a part nor labels.
-    DataError
-        The labels belong to more than one family.
+    Raises:
+        StudyError: Neither a part nor labels.
+        DataError: The labels belong to more than one family.
     """
     labels = part_named(part).labels
     families = [name for name, whole in PARTS.items() if set(labels) & set(whole.labels)]
@@ -259,10 +256,9 @@ def family_of(part: str) -> str:
 def process_named(name: str, window: str = "jetclass") -> Process:
     """The process of a JetClass class, or of a part of JetClass-II in a window.
 
-    Raises
-    ------
-    StudyError, DataError
-        The name is no class and no part, or the part has labels of more than one family.
+    Raises:
+        StudyError, DataError: The name is no class and no part, or the part has labels of more than
+            one family.
     """
     if name in CLASSES:
         return CLASSES[name]

@@ -104,23 +104,15 @@ class Particles(Columns):
 class Generator:
     """One initialised Pythia.
 
-    Parameters
-    ----------
-    settings
-        Pythia settings lines.
-    seed
-        1 to 900000000; equal seeds give equal events.
-    process
-        Drives the gun; None for processes of Pythia's own.
-    window
-        Decides the gun's masses and rapidities, and which particles can reach a jet.
+    Args:
+        settings: Pythia settings lines.
+        seed: 1 to 900000000; equal seeds give equal events.
+        process: Drives the gun; None for processes of Pythia's own.
+        window: Decides the gun's masses and rapidities, and which particles can reach a jet.
 
-    Raises
-    ------
-    MissingExtra
-        pythia8mc is not installed.
-    SweepError
-        Pythia refuses a setting or does not start.
+    Raises:
+        MissingExtra: pythia8mc is not installed.
+        SweepError: Pythia refuses a setting or does not start.
     """
 
     def __init__(

@@ -31,8 +31,6 @@ def chunk_seed(seed: int, role: str, source: str, number: int) -> int:
     different roles, classes and whole parts are disjoint, and label selections have theirs; within
     a job no two chunks own the same seed.
 
-    Examples
-    --------
     >>> [chunk_seed(1, "train", "Hbb", number) for number in (0, 1)]
     [239869337, 239869341]
     """

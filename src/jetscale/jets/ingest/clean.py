@@ -40,11 +40,9 @@ def clean(raw: pa.Table, n_classes: int) -> Cleaned:
 
     Integers may still be stored as floats in ``raw``, as in some published files.
 
-    Raises
-    ------
-    DataError
-        A column is unknown, of another kind or holds nulls: then the table is not what its format
-        says.
+    Raises:
+        DataError: A column is unknown, of another kind or holds nulls: then the table is not what
+            its format says.
     """
     told = [name for name in raw.column_names if name.startswith(FAULT)]
     flagged = [(name.removeprefix(FAULT), raw[name].to_numpy()) for name in told]

@@ -46,13 +46,9 @@ class Cut(NamedTuple):
 def cut_from(text: str, known: Sequence[str]) -> Cut:
     """A cut from text; ``known`` are the jet columns it may use.
 
-    Raises
-    ------
-    DataError
-        The text is no cut, its column is not there, or no value can pass.
+    Raises:
+        DataError: The text is no cut, its column is not there, or no value can pass.
 
-    Examples
-    --------
     >>> cut_from("200<jet_pt <= 2500", ["jet_pt"]).conditions
     (('>', 200.0), ('<=', 2500.0))
     """

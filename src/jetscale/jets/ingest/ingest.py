@@ -40,31 +40,21 @@ def ingest(
 ) -> Manifest:
     """Convert files of jets to one shard folder.
 
-    Parameters
-    ----------
-    format, role, options
-        See `jetscale.jets.ingest.work.Options`.
-    files
-        Files to read; the jets keep this order.
-    out
-        Shard folder to make; must not exist or be empty, and be neither the current folder nor a
-        link.
-    progress
-        Called when jets have been read.
-    executor
-        What converts the files; on a cluster all nodes must see them and the folder of ``out``.
+    Args:
+        format, role, options: See `jetscale.jets.ingest.work.Options`.
+        files: Files to read; the jets keep this order.
+        out: Shard folder to make; must not exist or be empty, and be neither the current folder nor
+            a link.
+        progress: Called when jets have been read.
+        executor: What converts the files; on a cluster all nodes must see them and the folder of
+            ``out``.
 
-    Raises
-    ------
-    DataError
-        A wrong argument, no files, a file that does not exist or is given twice, files with the
-        same jets or different columns, no jets left; and what the policies let fail.
-    MissingExtra
-        A package that the format needs is not installed.
-    SweepError
-        A node of a cluster cannot do its part.
-    StorageError
-        ``out`` is not empty, is being made by another call or cannot be written.
+    Raises:
+        DataError: A wrong argument, no files, a file that does not exist or is given twice, files
+            with the same jets or different columns, no jets left; and what the policies let fail.
+        MissingExtra: A package that the format needs is not installed.
+        SweepError: A node of a cluster cannot do its part.
+        StorageError: ``out`` is not empty, is being made by another call or cannot be written.
     """
     _check_files(format, files)
     _check_out(out)
@@ -236,11 +226,9 @@ def _clear(folder: Path, keep: set[str]) -> None:
 def summary_of(manifest: Manifest) -> dict[str, Any]:
     """What an ingested folder kept, what it dropped and why, and which files were skipped.
 
-    Returns
-    -------
-    dict
-        ``files``, ``jets_read``, ``jets_kept``, ``dropped`` (reason to jets) and ``skipped``
-        (name and reason of each file).
+    Returns:
+        dict: ``files``, ``jets_read``, ``jets_kept``, ``dropped`` (reason to jets) and ``skipped``
+            (name and reason of each file).
     """
     files = manifest.provenance["files"]
     dropped: Counter[str] = Counter()

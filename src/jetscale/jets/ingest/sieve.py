@@ -40,12 +40,9 @@ class Sieve:
     def keep(self, raw: pa.Table) -> pa.Table:
         """The jets of a batch that stay.
 
-        Raises
-        ------
-        BadFile
-            The columns are not those of the schema.
-        DataError
-            A jet is unusable, and the policy is to fail.
+        Raises:
+            BadFile: The columns are not those of the schema.
+            DataError: A jet is unusable, and the policy is to fail.
         """
         try:
             cleaned = clean(raw, self.n_classes)

@@ -117,14 +117,10 @@ class Outcome:
 def convert(job: Job, report: Report = lambda rows: None) -> Outcome:
     """Make the part of a file, unless it is there already.
 
-    Raises
-    ------
-    BadFile
-        The file is not what it should be, and the policy is to fail.
-    DataError
-        A jet is unusable, and the policy is to fail.
-    StorageError
-        The folder of parts is not on this machine or cannot be written.
+    Raises:
+        BadFile: The file is not what it should be, and the policy is to fail.
+        DataError: A jet is unusable, and the policy is to fail.
+        StorageError: The folder of parts is not on this machine or cannot be written.
     """
     if not job.parts.is_dir():
         raise StorageError(f"{job.parts} is not on this node; use a folder that all nodes share")
@@ -141,10 +137,8 @@ def convert(job: Job, report: Report = lambda rows: None) -> Outcome:
 def lost(job: Job, reason: str) -> Outcome:
     """What becomes of a file that kills whoever reads it: it is a bad file, by policy.
 
-    Raises
-    ------
-    BadFile
-        The policy is to fail.
+    Raises:
+        BadFile: The policy is to fail.
     """
     problem = f"{job.path}: {reason}"
     if job.options.on_bad_file == "fail":

@@ -26,26 +26,19 @@ def write_jets(
 
     Jets that cannot be used are left out and counted under ``provenance["dropped"]``.
 
-    Parameters
-    ----------
-    columns
-        Quantity (`jetscale.jets.ingest.formats.own.QUANTITIES`, in GeV, radians and mm) to numbers.
-        Constituents are zero-padded arrays (jets, slots), or one list per jet; labels, whole
-        numbers or names of classes, and jet columns are (jets,); ``mass`` may be one number.
-    classes
-        Names in the order of the labels; labels that are names give their own.
-    role, corpus, max_bad
-        See `jetscale.jets.ingest.work.Options`.
+    Args:
+        columns: Quantity (`jetscale.jets.ingest.formats.own.QUANTITIES`, in GeV, radians and mm) to
+            numbers. Constituents are zero-padded arrays (jets, slots), or one list per jet; labels,
+            whole numbers or names of classes, and jet columns are (jets,); ``mass`` may be one
+            number.
+        classes: Names in the order of the labels; labels that are names give their own.
+        role, corpus, max_bad: See `jetscale.jets.ingest.work.Options`.
 
-    Raises
-    ------
-    DataError
-        A quantity is unknown or missing, shapes do not fit, or too many jets are unusable.
-    StorageError
-        The folder is not empty or cannot be written.
+    Raises:
+        DataError: A quantity is unknown or missing, shapes do not fit, or too many jets are
+            unusable.
+        StorageError: The folder is not empty or cannot be written.
 
-    Examples
-    --------
     >>> import tempfile
     >>> pt, eta, phi = [[300.0, 200.0], [500.0]], [[0.1, 0.3], [-0.2]], [[1.0, 1.2], [0.4]]
     >>> jets = {"pt": pt, "eta": eta, "phi": phi, "mass": 0, "label": ["top", "QCD"]}

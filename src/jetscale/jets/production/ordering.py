@@ -90,10 +90,8 @@ class Source:
     def use(self, harvest: chunks.Harvest) -> None:
         """Put the jets of the next chunk into the stock.
 
-        Raises
-        ------
-        DataError
-            The jets are too rare to wait for.
+        Raises:
+            DataError: The jets are too rare to wait for.
         """
         self.used += 1
         self.cpu_seconds += harvest.cpu_seconds

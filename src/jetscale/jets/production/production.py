@@ -83,19 +83,15 @@ class Production:
     ) -> Generator[pa.Table, None, None]:
         """Tables of at most 10,000 jets, ``jets`` in all.
 
-        Parameters
-        ----------
-        executor
-            What simulates the chunks.
-        overlays
-            Soft events shared with other jobs; those of this job are added if they are missing.
-        progress
-            Called with the jets done and the jets wanted, after every chunk and every table.
+        Args:
+            executor: What simulates the chunks.
+            overlays: Soft events shared with other jobs; those of this job are added if they are
+                missing.
+            progress: Called with the jets done and the jets wanted, after every chunk and every
+                table.
 
-        Raises
-        ------
-        SweepError
-            A worker died, again and again on the same chunk.
+        Raises:
+            SweepError: A worker died, again and again on the same chunk.
         """
         window = self.conditions.range
         key = (self.seed, self.role, window)
@@ -212,28 +208,20 @@ def produce(
 ) -> Production:
     """A checked simulation job; nothing runs until its tables are read.
 
-    Parameters
-    ----------
-    corpus
-        ``jetclass`` (all ten classes, balanced) or ``jetclass2`` (needs ``part``).
-    role
-        One of `jetscale.jets.schema.ROLES`; roles never share an event.
-    jets
-        Jets in all; what ten does not divide goes to the first classes.
-    seed
-        Seed of the job.
-    part
-        For ``jetclass2``: ``qcd``, ``res2p``, ``res34p``, or labels of one of these (see
-        `jetscale.jets.schema.part_named`). Labels come as often as the branching ratios say.
-    conditions
-        Kinematic window and pile-up; ``jetclass`` jets are simulated in their own window.
+    Args:
+        corpus: ``jetclass`` (all ten classes, balanced) or ``jetclass2`` (needs ``part``).
+        role: One of `jetscale.jets.schema.ROLES`; roles never share an event.
+        jets: Jets in all; what ten does not divide goes to the first classes.
+        seed: Seed of the job.
+        part: For ``jetclass2``: ``qcd``, ``res2p``, ``res34p``, or labels of one of these (see
+            `jetscale.jets.schema.part_named`). Labels come as often as the branching ratios say.
+        conditions: Kinematic window and pile-up; ``jetclass`` jets are simulated in their own
+            window.
 
-    Raises
-    ------
-    DataError
-        A name is unknown, labels belong to more than one family, or a number is not positive.
-    MissingExtra
-        Pythia, FastJet or awkward is not installed.
+    Raises:
+        DataError: A name is unknown, labels belong to more than one family, or a number is not
+            positive.
+        MissingExtra: Pythia, FastJet or awkward is not installed.
     """
     for what, value, known in (
         ("corpus", corpus, ("jetclass", "jetclass2")),

@@ -26,21 +26,17 @@ def simulate_shards(
 ) -> Manifest:
     """Simulate jets and write them, with their provenance, as one shard folder.
 
-    Parameters
-    ----------
-    executor
-        What simulates the jets.
-    corpus, role, jets, seed, part, conditions
-        See `jetscale.jets.production.production.produce`.
-    overlays
-        Soft events shared with other jobs; those of this job are added if they are missing.
-    progress
-        Called with the jets done and the jets wanted.
+    Args:
+        executor: What simulates the jets.
+        corpus, role, jets, seed, part, conditions: See
+            `jetscale.jets.production.production.produce`.
+        overlays: Soft events shared with other jobs; those of this job are added if they are
+            missing.
+        progress: Called with the jets done and the jets wanted.
 
-    Raises
-    ------
-    DataError, MissingExtra, SweepError, StorageError
-        A name is unknown, a package is missing, a worker died, the folder cannot be written.
+    Raises:
+        DataError, MissingExtra, SweepError, StorageError: A name is unknown, a package is missing,
+            a worker died, the folder cannot be written.
     """
     job = produce(
         corpus=corpus,

@@ -31,8 +31,6 @@ _STORED: dict[Kind, pa.DataType] = {
 def arrow_type(column: str, schema: Schema = JETS) -> pa.DataType:
     """Storage type of a column of a schema.
 
-    Examples
-    --------
     >>> str(arrow_type("jet_label")), str(arrow_type("part_charge"))
     ('int32', 'list<element: int32 not null>')
     """
@@ -48,13 +46,11 @@ def conform(table: pa.Table, schema: Schema = JETS) -> pa.Table:
     a field of your own may also hold numbers of any kind and lists of fixed size; a plain number
     is a list of one.
 
-    Raises
-    ------
-    DataError
-        A column is unknown, missing, of another kind, out of range for its type, or holds nulls;
-        or the lists of an example differ in length from each other or from its count. In a field of
-        your own, an example without constituents or with a number that is not finite is refused
-        too.
+    Raises:
+        DataError: A column is unknown, missing, of another kind, out of range for its type, or
+            holds nulls; or the lists of an example differ in length from each other or from its
+            count. In a field of your own, an example without constituents or with a number that is
+            not finite is refused too.
     """
     for name in table.column_names:
         if name not in schema.columns:

@@ -135,11 +135,9 @@ def write_manifest(
 def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = None) -> Manifest:
     """The manifest of a shard folder, after the cheap checks.
 
-    Raises
-    ------
-    DataError
-        No folder or manifest, another format version, a shard missing or of another size, or a
-        role or corpus other than the one asked for.
+    Raises:
+        DataError: No folder or manifest, another format version, a shard missing or of another
+            size, or a role or corpus other than the one asked for.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -199,10 +197,8 @@ def _parse(folder: Path, path: Path) -> Manifest:
 def check_roles(manifests: Iterable[Manifest]) -> None:
     """Refuse folders of different roles made from the same file.
 
-    Raises
-    ------
-    DataError
-        A shard or an ingested file (by SHA-256) occurs under two roles.
+    Raises:
+        DataError: A shard or an ingested file (by SHA-256) occurs under two roles.
     """
     owner: dict[str, Manifest] = {}
     for manifest in manifests:

@@ -64,12 +64,10 @@ class _Range:
 def verify(folder: Path) -> Report:
     """Read a shard folder completely and compare it with its manifest.
 
-    Raises
-    ------
-    DataError
-        A shard is truncated or altered, its rows or labels are not those of the manifest, or it
-        holds a non-finite or impossible value; the message names the file, what was expected and
-        what was found.
+    Raises:
+        DataError: A shard is truncated or altered, its rows or labels are not those of the
+            manifest, or it holds a non-finite or impossible value; the message names the file, what
+            was expected and what was found.
     """
     manifest = open_shards(folder)
     schema, classes, corpus = manifest.schema, manifest.classes, manifest.corpus

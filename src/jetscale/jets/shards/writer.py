@@ -63,11 +63,10 @@ class ShardWriter:
     def write(self, table: pa.Table) -> None:
         """Add examples.
 
-        Raises
-        ------
-        DataError
-            A column is unknown, has another type, holds nulls or lists of unequal length, a label
-            is not one of the corpus, or the columns differ from those of earlier tables.
+        Raises:
+            DataError: A column is unknown, has another type, holds nulls or lists of unequal
+                length, a label is not one of the corpus, or the columns differ from those of
+                earlier tables.
         """
         table = columns.conform(table, self._schema)
         self._stored = self._stored or table.schema
@@ -146,13 +145,10 @@ def shard_writer(
 ) -> Iterator[ShardWriter]:
     """A `ShardWriter` whose folder appears when the block ends well; see `write_shards`.
 
-    Raises
-    ------
-    DataError
-        Unknown role, a corpus without classes, or no examples were written although the folder may
-        not be empty.
-    StorageError
-        The folder already holds something or cannot be written.
+    Raises:
+        DataError: Unknown role, a corpus without classes, or no examples were written although the
+            folder may not be empty.
+        StorageError: The folder already holds something or cannot be written.
     """
     classes_of(corpus, classes)
     if role not in ROLES:
@@ -180,32 +176,20 @@ def write_shards(
 ) -> Manifest:
     """Write tables of examples as one shard folder, which any study can read.
 
-    Parameters
-    ----------
-    folder
-        New or empty folder.
-    tables
-        Arrow tables with columns of the schema; ``jet_label`` (``label`` in a schema of your own)
-        counts in ``classes``.
-    corpus
-        A name of your own, or a built-in corpus.
-    role
-        What the examples may be used for: pretrain, train, validation or test.
-    classes
-        Class names in label order; built-in corpora have theirs.
-    schema
-        What an example is; see `jetscale.jets.example.make_schema`.
-    provenance
-        Notes for the manifest, read after the last table, so whoever makes the tables may complete
-        them.
+    Args:
+        folder: New or empty folder.
+        tables: Arrow tables with columns of the schema; ``jet_label`` (``label`` in a schema of
+            your own) counts in ``classes``.
+        corpus: A name of your own, or a built-in corpus.
+        role: What the examples may be used for: pretrain, train, validation or test.
+        classes: Class names in label order; built-in corpora have theirs.
+        schema: What an example is; see `jetscale.jets.example.make_schema`.
+        provenance: Notes for the manifest, read after the last table, so whoever makes the tables
+            may complete them.
 
-    Raises
-    ------
-    DataError, StorageError
-        As `ShardWriter.write` and `shard_writer`.
+    Raises:
+        DataError, StorageError: As `ShardWriter.write` and `shard_writer`.
 
-    Examples
-    --------
     >>> import pyarrow as pa, tempfile
     >>> jets = pa.table(
     ...     {

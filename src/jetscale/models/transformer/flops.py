@@ -26,8 +26,6 @@ from jetscale.study import ModelSize
 def parameters(size: ModelSize, features: int, outputs: int) -> Parameters:
     """Parameter counts of one model.
 
-    Examples
-    --------
     >>> parameters(ModelSize(width=32, layers=2, heads=4), 13, 10)
     Parameters(total=21770, non_embedding=20608, head=650)
     """
@@ -52,15 +50,10 @@ def training_flops(
 ) -> float:
     """FLOPs of one forward and backward pass over a data set.
 
-    Parameters
-    ----------
-    features, outputs
-        Inputs per constituent, and numbers that the head gives for a jet.
-    jets, constituents, constituents_squared
-        Number of jets, sum of n and sum of n^2 over them.
+    Args:
+        features, outputs: Inputs per constituent, and numbers that the head gives for a jet.
+        jets, constituents, constituents_squared: Number of jets, sum of n and sum of n^2 over them.
 
-    Examples
-    --------
     >>> size = ModelSize(width=8, layers=1, heads=1)
     >>> training_flops(size, 13, 10, jets=1, constituents=40, constituents_squared=1600)
     330560.0

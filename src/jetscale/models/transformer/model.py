@@ -147,16 +147,11 @@ class Head(nn.Module):
 class JetTransformer(nn.Module):
     """Trunk and head.
 
-    Parameters
-    ----------
-    size
-        Width, layers and heads.
-    features
-        The input columns, in their order.
-    outputs
-        Numbers per jet.
-    trunk_seed, head_seed
-        Seeds of the initial weights.
+    Args:
+        size: Width, layers and heads.
+        features: The input columns, in their order.
+        outputs: Numbers per jet.
+        trunk_seed, head_seed: Seeds of the initial weights.
     """
 
     def __init__(

@@ -106,10 +106,8 @@ def frontier(
 ) -> Figure:
     """N*(C) or D*(C) with bands: solid in the measured compute range ``ends``, dashed beyond.
 
-    Parameters
-    ----------
-    what
-        ``params`` or ``examples``.
+    Args:
+        what: ``params`` or ``examples``.
     """
     title = {"params": "best model size N*", "examples": "best number of jets D*"}[what]
     sizes = [fitted.window[what] for fitted in fits.mixtures.values()]

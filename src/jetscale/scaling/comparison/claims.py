@@ -52,8 +52,6 @@ def holm(p_values: Sequence[float], hypotheses: int = 0) -> list[float]:
     ``hypotheses`` is their number where it is larger than that of the p-values given: the others
     are taken to be larger.
 
-    Examples
-    --------
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     >>> holm([0.01], hypotheses=3)
@@ -76,12 +74,10 @@ def side_of_zero(delta: Estimate) -> int:
 def judge(delta: Estimate, one_floor: Estimate, p_value: float) -> Verdict:
     """Return what may be claimed about the exponent of N* of mixture b relative to a.
 
-    Parameters
-    ----------
-    delta, one_floor
-        The difference b minus a with a floor for each mixture, and with one for both.
-    p_value
-        Of equal alpha and beta.
+    Args:
+        delta, one_floor: The difference b minus a with a floor for each mixture, and with one for
+            both.
+        p_value: Of equal alpha and beta.
     """
     if not delta.identified:
         return Verdict.NOT_IDENTIFIED

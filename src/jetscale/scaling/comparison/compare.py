@@ -133,25 +133,20 @@ def compare(
     Law, objective and intervals are those of the fits. A test takes up to 499 of their replicates,
     or 100 per pair.
 
-    Parameters
-    ----------
-    fits
-        What `fit` returned, for a law of N and D alone and without shared parameters.
-    budget
-        FLOPs at which N*, D* and the compute for equal loss are compared; by default the
-        geometric middle of the measured compute.
-    questions
-        Keys of `joint.QUESTIONS` to test; (alpha, beta), on which the verdict rests, is always
-        tested. By default all, and swapped labels too. With fewer, the fit with one floor is made
-        only where it can withdraw a claim.
-    pairs_of_study
-        Pairs that p-values are corrected for, where there are more of them than here.
+    Args:
+        fits: What `fit` returned, for a law of N and D alone and without shared parameters.
+        budget: FLOPs at which N*, D* and the compute for equal loss are compared; by default the
+            geometric middle of the measured compute.
+        questions: Keys of `joint.QUESTIONS` to test; (alpha, beta), on which the verdict rests, is
+            always tested. By default all, and swapped labels too. With fewer, the fit with one
+            floor is made only where it can withdraw a claim.
+        pairs_of_study: Pairs that p-values are corrected for, where there are more of them than
+            here.
 
-    Raises
-    ------
-    FitError
-        Fewer than two mixtures are fitted, no pair has enough common cells, the fits share
-        parameters, the law has further terms, or the budget is not a finite number above zero.
+    Raises:
+        FitError: Fewer than two mixtures are fitted, no pair has enough common cells, the fits
+            share parameters, the law has further terms, or the budget is not a finite number above
+            zero.
     """
     fits.options.check_comparable()
     if fits.shared:

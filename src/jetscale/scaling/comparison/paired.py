@@ -138,19 +138,14 @@ class PairedStudy:
 def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     """Compare the losses of all mixtures on their common runs.
 
-    Parameters
-    ----------
-    frame
-        A run table, see `table.validate`.
-    baseline
-        Mixture the others are compared to; by default ``scratch`` if there, else the first.
+    Args:
+        frame: A run table, see `table.validate`.
+        baseline: Mixture the others are compared to; by default ``scratch`` if there, else the
+            first.
 
-    Raises
-    ------
-    TableError
-        The table is unusable.
-    FitError
-        There is one mixture only, the baseline is unknown, or nothing can be paired.
+    Raises:
+        TableError: The table is unusable.
+        FitError: There is one mixture only, the baseline is unknown, or nothing can be paired.
     """
     runs = validate(frame)
     groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}

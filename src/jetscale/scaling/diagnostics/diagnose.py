@@ -55,14 +55,10 @@ class Diagnostics:
 def diagnose(fits: StudyFit) -> Diagnostics:
     """Run every check on a fit.
 
-    Parameters
-    ----------
-    fits
-        What `fit` returned, for any law and objective. Bootstraps of reduced fits make a quarter
-        of its replicates, at least 50.
+    Args:
+        fits: What `fit` returned, for any law and objective. Bootstraps of reduced fits make a
+            quarter of its replicates, at least 50.
 
-    Notes
-    -----
     A check that the runs of a mixture do not allow carries its reason as text.
     """
     scan = window_fits(fits)

@@ -30,10 +30,8 @@ _FLOORS = 13
 def check_shared(law: Law, shared: Sequence[str]) -> frozenset[str]:
     """What mixtures share: a subset of E, alpha and beta, or all parameters of the law.
 
-    Raises
-    ------
-    FitError
-        Anything else.
+    Raises:
+        FitError: Anything else.
     """
     asked = frozenset(shared) | frozenset(law.shared)
     for name in asked - set(law.parameters):

@@ -250,10 +250,8 @@ LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, Repetition(), Transfer()
 def law_named(name: str) -> Law:
     """The law of that name.
 
-    Raises
-    ------
-    FitError
-        There is none.
+    Raises:
+        FitError: There is none.
     """
     if name not in LAWS:
         raise FitError(unknown("law", name, LAWS))

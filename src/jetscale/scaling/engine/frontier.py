@@ -28,18 +28,12 @@ def split(
 ) -> tuple[Array, Array]:
     """N*, D* that minimise ``loss(params, examples)`` at the budget, arrays of the budget's shape.
 
-    Parameters
-    ----------
-    loss
-        Losses (...,) of sizes (...,), both of the shape of ``budget``.
-    budget
-        FLOPs; broadcast it to the shape of the answer.
-    upfront
-        FLOPs a model of ``params`` (...,) costs before its first example; they must not fall with
-        params. By default none.
+    Args:
+        loss: Losses (...,) of sizes (...,), both of the shape of ``budget``.
+        budget: FLOPs; broadcast it to the shape of the answer.
+        upfront: FLOPs a model of ``params`` (...,) costs before its first example; they must not
+            fall with params. By default none.
 
-    Notes
-    -----
     Sizes from one parameter and one example upwards are looked at. An optimum at either end means
     the law has none; the caller sees a size of 1. A budget that does not pay for ``upfront`` of
     any model buys nothing: both sizes are nan.

@@ -134,12 +134,10 @@ class Grid:
     def surface(self, weights: Array, relative: Array | None = None) -> Surface:
         """Least squares everywhere.
 
-        Parameters
-        ----------
-        weights : (R, n) or (1, n)
-            Weight of each run in each row.
-        relative : (R, n)
-            Losses of each row divided by those of the runs; by default their own losses.
+        Args:
+            weights : (R, n) or (1, n): Weight of each run in each row.
+            relative : (R, n): Losses of each row divided by those of the runs; by default their own
+                losses.
         """
         # further parameters one after the other: memory for one grid at a time is enough
         held = [None] if self.floors is None else [float(floor) for floor in self.floors]

@@ -299,16 +299,12 @@ def polish(
 ) -> Solution:
     """Return the optimum of the objective from the starts q (R, K).
 
-    Parameters
-    ----------
-    targets : (1, n) or (R, n)
-        Centred log losses.
-    weights : (R, n)
-        Weight of each run in each row.
-    delta : float
-        Width of the quadratic zone of the Huber loss, in log loss.
-    tolerance : float
-        Three steps in a row that gain less than this share of the objective end the search.
+    Args:
+        targets : (1, n) or (R, n): Centred log losses.
+        weights : (R, n): Weight of each run in each row.
+        delta : float: Width of the quadratic zone of the Huber loss, in log loss.
+        tolerance : float: Three steps in a row that gain less than this share of the objective end
+            the search.
     """
     low, high = design.lower, design.upper
     targets = np.broadcast_to(targets, weights.shape)

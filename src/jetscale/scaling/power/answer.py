@@ -114,26 +114,17 @@ def power(
 ) -> Power:
     """Simulate a planned grid: interval widths, detectable shift, and which extra runs help most.
 
-    Parameters
-    ----------
-    grid
-        From `planned`.
-    law, pilot, noise, misfit
-        What is assumed, see `truth.assume`.
-    shift
-        Measure the power for this shift of the params exponent a, instead of searching for the
-        smallest shift that is detected.
-    simulations
-        Made-up studies that are analysed in full, for every shift.
-    seed
-        Seed of all that is random.
+    Args:
+        grid: From `planned`.
+        law, pilot, noise, misfit: What is assumed, see `truth.assume`.
+        shift: Measure the power for this shift of the params exponent a, instead of searching for
+            the smallest shift that is detected.
+        simulations: Made-up studies that are analysed in full, for every shift.
+        seed: Seed of all that is random.
 
-    Raises
-    ------
-    FitError
-        A number cannot be used, or the law would leave its bounds.
-    TableError
-        The pilot is no run table.
+    Raises:
+        FitError: A number cannot be used, or the law would leave its bounds.
+        TableError: The pilot is no run table.
     """
     assumed = assume(grid, law, pilot, noise, misfit)
     first = next(iter(assumed.truths.values()))

@@ -167,9 +167,8 @@ def detect(
 ) -> tuple[Detection, list[MixtureFit]]:
     """Search for the detectable shift, or measure the power for one ``shift``.
 
-    Returns
-    -------
-    The detection, and the fits made under the unshifted law.
+    Returns:
+        The detection, and the fits made under the unshifted law.:
     """
     equals = pairs_of_equals(grid, truth, setting)
     none = try_shift(grid, truth, equals, 0.0, setting)

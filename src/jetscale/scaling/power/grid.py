@@ -157,24 +157,16 @@ def make_grid(
 ) -> Grid:
     """A grid from one row per cell.
 
-    Parameters
-    ----------
-    params, examples : (k,)
-        Model size and data size of each cell; every cell once.
-    seeds
-        Runs of each cell, (k,) or one number.
-    flops
-        FLOPs of one run of each cell, (k,); by default 6 x params x examples.
-    pretraining_flops
-        FLOPs of pretraining a model of the cell's size once for each mixture that needs it, all
-        mixtures together; (k,) or one number.
-    mixtures
-        Names of the mixtures; all are run on these cells.
+    Args:
+        params, examples : (k,): Model size and data size of each cell; every cell once.
+        seeds: Runs of each cell, (k,) or one number.
+        flops: FLOPs of one run of each cell, (k,); by default 6 x params x examples.
+        pretraining_flops: FLOPs of pretraining a model of the cell's size once for each mixture
+            that needs it, all mixtures together; (k,) or one number.
+        mixtures: Names of the mixtures; all are run on these cells.
 
-    Raises
-    ------
-    FitError
-        The numbers are no grid, or the grid has too few cells for a law.
+    Raises:
+        FitError: The numbers are no grid, or the grid has too few cells for a law.
     """
     try:
         n, d = np.asarray(params, dtype=float).ravel(), np.asarray(examples, dtype=float).ravel()

@@ -74,10 +74,9 @@ def generic(grid: Grid) -> Array:
 def check_law(theta: Sequence[float] | Array) -> Array:
     """The parameters of a stated law as an array.
 
-    Raises
-    ------
-    FitError
-        There are not five numbers, a height is not positive, or an exponent is outside its bounds.
+    Raises:
+        FitError: There are not five numbers, a height is not positive, or an exponent is outside
+            its bounds.
     """
     values = np.asarray(theta, dtype=float)
     if values.shape != (len(PARAMETERS),):
@@ -101,25 +100,17 @@ def assume(
 ) -> Assumed:
     """What to simulate: the stated law, that of a pilot's runs, or the generic one.
 
-    Parameters
-    ----------
-    law
-        E, A, B, alpha, beta for all mixtures.
-    pilot
-        A run table; a mixture takes the law of the mixture of its name there, else that of the
-        first one. Noise and misfit are measured on it too.
-    noise
-        Spread between seeds of log loss; by default measured on the pilot, else 0.01.
-    misfit
-        Spread of cells about the law, of log loss; by default measured on the pilot, else equal to
-        the noise.
+    Args:
+        law: E, A, B, alpha, beta for all mixtures.
+        pilot: A run table; a mixture takes the law of the mixture of its name there, else that of
+            the first one. Noise and misfit are measured on it too.
+        noise: Spread between seeds of log loss; by default measured on the pilot, else 0.01.
+        misfit: Spread of cells about the law, of log loss; by default measured on the pilot, else
+            equal to the noise.
 
-    Raises
-    ------
-    FitError
-        Law and pilot are both given, or one of them cannot be used.
-    TableError
-        The pilot is no run table.
+    Raises:
+        FitError: Law and pilot are both given, or one of them cannot be used.
+        TableError: The pilot is no run table.
     """
     if law is not None and pilot is not None:
         raise FitError("give a law or a pilot's runs, not both")
@@ -194,10 +185,8 @@ def shift_law(theta: Array, cost: CostModel, shift: float, middle: tuple[float, 
 
     alpha + p beta and both terms at the middle (N, D) stay as they are.
 
-    Raises
-    ------
-    FitError
-        The shifted alpha or beta is outside its bounds.
+    Raises:
+        FitError: The shifted alpha or beta is outside its bounds.
     """
     E, A, B, alpha, beta = theta
     a, total = float(laws.exponents(theta, cost)[0]), alpha + cost.p * beta

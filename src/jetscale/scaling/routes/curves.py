@@ -17,14 +17,10 @@ _ROUNDING = 1e-9
 class LossCurves:
     """Curves of all sizes with at least two data sizes, for R rows of log losses at once.
 
-    Parameters
-    ----------
-    means
-        The k cells.
-    rows
-        (R, k) log losses of the cells.
-    cost
-        Compute convention.
+    Args:
+        means: The k cells.
+        rows: (R, k) log losses of the cells.
+        cost: Compute convention.
     """
 
     def __init__(self, means: CellMeans, rows: Array, cost: CostModel) -> None:

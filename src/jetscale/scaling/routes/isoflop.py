@@ -35,14 +35,10 @@ _INSIDE = 0.8  # share of replicates whose minimum must lie inside
 def isoflop(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) -> Route:
     """The frontier of one mixture from profiles at fixed budgets.
 
-    Parameters
-    ----------
-    runs
-        One mixture of a clean run table.
-    cost
-        Compute convention.
-    replicates, seed
-        Of the interval; without repeated cells there is none.
+    Args:
+        runs: One mixture of a clean run table.
+        cost: Compute convention.
+        replicates, seed: Of the interval; without repeated cells there is none.
     """
     means = cell_means(runs)
     rows = means.redrawn(replicates, seed)
@@ -78,12 +74,9 @@ def isoflop(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) -> 
 def minimum(x: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Where curves through (k,) log sizes and (R, k) log losses are lowest.
 
-    Returns
-    -------
-    place, value
-        (R,) log N* and log loss there.
-    good
-        (R,) whether the minimum is inside and the curve falls before and rises after it.
+    Returns:
+        place, value: (R,) log N* and log loss there.
+        good: (R,) whether the minimum is inside and the curve falls before and rises after it.
     """
     fine = np.concatenate(
         [

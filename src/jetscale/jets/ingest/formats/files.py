@@ -64,8 +64,6 @@ def opened(path: Path, kinds: Sequence[str], what: str) -> Iterator[File]:
 def fits(found: Shape, wanted: Shape | None) -> bool:
     """Whether the shape of a row is one of those wanted.
 
-    Examples
-    --------
     >>> fits((30, 4), (ANY, 4)), fits((30, 7), (ANY, (4, 5, 9))), fits((LIST,), (ANY,))
     (True, False, False)
     """

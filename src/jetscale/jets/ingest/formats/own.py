@@ -40,8 +40,6 @@ def columns_of(text: str) -> dict[str, str]:
     features, and ``mass`` may be a number that all particles have. Raises DataError for a quantity
     that is unknown or given twice.
 
-    Examples
-    --------
     >>> columns_of("px=X[0], py=X[1], pz=X[2], energy=X[3], label")["energy"]
     'X[3]'
     """
@@ -59,11 +57,10 @@ def format_of(
 ) -> Format:
     """The format of files with the columns of `columns_of`.
 
-    Raises
-    ------
-    DataError
-        A quantity is unknown, the momentum is not complete, labels have no class names or the other
-        way round, a class name is there twice, or a built-in corpus has other classes.
+    Raises:
+        DataError: A quantity is unknown, the momentum is not complete, labels have no class names
+            or the other way round, a class name is there twice, or a built-in corpus has other
+            classes.
     """
     for quantity in columns:
         if quantity not in QUANTITIES:
@@ -159,18 +156,13 @@ def jets_in(
 def jets_of(columns: Mapping[str, Any], classes: Sequence[str]) -> pa.Table:
     """A table of the schema from own quantities, with the faults that only they can show.
 
-    Parameters
-    ----------
-    columns
-        Quantity to lists or padded arrays (n, M); to (n,) for the label and jet columns; and to one
-        number for a mass that all have.
-    classes
-        Class names in label order; without labels all jets are of the first.
+    Args:
+        columns: Quantity to lists or padded arrays (n, M); to (n,) for the label and jet columns;
+            and to one number for a mass that all have.
+        classes: Class names in label order; without labels all jets are of the first.
 
-    Raises
-    ------
-    DataError
-        A shape is another one, or the numbers of jets differ.
+    Raises:
+        DataError: A shape is another one, or the numbers of jets differ.
     """
     lists = {q: _lists(q, v) for q, v in columns.items() if q in PARTS and not np.isscalar(v)}
     per_jet = {q: v for q, v in columns.items() if q not in PARTS}

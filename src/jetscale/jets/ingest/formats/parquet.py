@@ -45,8 +45,6 @@ def opened(path: Path) -> Iterator[File]:
 def _kind(found: pa.DataType) -> str:
     """The NumPy kind of an Arrow type, S for text and empty for anything else.
 
-    Examples
-    --------
     >>> _kind(pa.uint8()), _kind(pa.dictionary(pa.int8(), pa.string())), _kind(pa.date32())
     ('u', 'S', '')
     """
