@@ -5,6 +5,7 @@ Tune's own state is not relied on: what is done is decided by the record store a
 that was killed anywhere goes on with the runs that are missing.
 """
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -138,6 +139,7 @@ def _train(
         runs=(),
         former=live.store.former,
         device=capacity.device,
+        imports=tuple(folder for folder in sys.path if folder),
     )
     trials = pack(todo, capacity.slots)
     if live.store.keys() & live.keys:
