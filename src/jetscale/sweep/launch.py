@@ -27,7 +27,7 @@ from jetscale.store.record import Record
 from jetscale.store.records import RunState, find_finished
 from jetscale.study import Study
 from jetscale.sweep.follow import LiveMirror, Progress, following
-from jetscale.sweep.stop import Stopped, stopping
+from jetscale.sweep.stop import stopping
 from jetscale.sweep.worker import Job
 
 
@@ -83,11 +83,18 @@ def run_study(
         todo = [run for run in planned if run.key not in done]
         sweep = _Sweep()
         if todo:
-            with connection(address, home.path) as capacity, stopping():
+            with connection(address, home.path) as capacity, stopping() as stop:
                 # a cluster may grow meanwhile; this machine keeps a core for Ray
                 executor = RayExecutor(capacity.cpus if capacity.local else None)
-                shards = ensure_shards(study, home.path, executor, progress)
-                sweep = _train(live, shards, todo, capacity, progress)
+                try:
+                    shards = ensure_shards(study, home.path, executor, progress)
+                    sweep = _train(live, shards, todo, capacity, progress)
+                    stop.check()  # Ray may have swallowed the exception
+                except KeyboardInterrupt as error:
+                    live.store.evict({run.key for run in todo})
+                    live.push()
+                    stop.check()
+                    raise error
         records = live.store.read_all(run.key for run in todo)
         busy = _busy(list(records.values()), sweep)
         progress("mirroring to MLflow", 0, 1)
@@ -145,13 +152,8 @@ def _train(
     if live.store.keys() & live.keys:
         live.push()
     start = time.time()
-    try:
-        with _ray_storage(folder, capacity) as storage, following(live, todo, progress):
-            failures = train(trials, job, storage, capacity)
-    except Stopped:
-        live.store.evict({run.key for run in todo})
-        live.push()
-        raise
+    with _ray_storage(folder, capacity) as storage, following(live, todo, progress):
+        failures = train(trials, job, storage, capacity)
     for failure in failures:
         if failure.kind == StorageError.__name__:
             live.push()
