@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,7 +28,7 @@ from jetscale.store.records import RunState, find_finished
 from jetscale.study import Study
 from jetscale.sweep.follow import LiveMirror, Progress, following
 from jetscale.sweep.stop import stopping
-from jetscale.sweep.worker import Job
+from jetscale.sweep.worker import Job, run_job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,11 +149,12 @@ def _train(
         imports=tuple(folder for folder in sys.path if folder),
     )
     trials = pack(todo, capacity.slots)
+    jobs = {trial.name: replace(job, runs=trial.runs) for trial in trials}
     if live.store.keys() & live.keys:
         live.push()
     start = time.time()
     with _ray_storage(folder, capacity) as storage, following(live, todo, progress):
-        failures = train(trials, job, storage, capacity)
+        failures = train(study.name, jobs, run_job, storage, capacity)
     for failure in failures:
         if failure.kind == StorageError.__name__:
             live.push()
