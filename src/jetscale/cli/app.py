@@ -1,13 +1,11 @@
 """The `jetscale` command: parsing and printing only.
 
 A user's mistake ends in one line on standard error and exit code 2. Reports print tables that fit a
-terminal, or JSON with ``--json``. SWEEP is a Python file with a function ``study()``; results go
-under ``$JETSCALE_HOME`` (default ``./runs``).
+terminal, or JSON with ``--json``.
 """
 
 import signal
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -17,8 +15,6 @@ from jetscale.cli.common import cli, home, json_option, print_json, sweep_argume
 from jetscale.errors import JetscaleError
 
 __all__ = ["cli", "main", "run_script"]
-
-# ------------------------------------------------------------------ sweeps
 
 import jetscale.cli.measure  # its command stands before those of a sweep
 
@@ -100,7 +96,7 @@ def status(sweep: Path, as_json: bool) -> None:
     rows = store.status(runs)
     others = store.count_others([run.key for run in runs])
     if as_json:
-        print_json({**count_states(rows), "others": others, "runs": [asdict(row) for row in rows]})
+        print_json({**count_states(rows), "others": others, "runs": rows})
     else:
         show_status(rows, study.name, others)
 

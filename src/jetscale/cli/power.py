@@ -1,6 +1,7 @@
 """The command ``power``; parsing and printing only."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,17 +20,7 @@ from jetscale.cli.common import PATH, cli, json_option, print_json, sweep_argume
 @click.option("--simulations", type=int, help="Made-up studies per shift. [default: 32]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the simulation.")
 @json_option
-def power(
-    sweep: Path,
-    law: str | None,
-    like: Path | None,
-    noise: float | None,
-    misfit: float | None,
-    shift: float | None,
-    simulations: int | None,
-    seed: int,
-    as_json: bool,
-) -> None:
+def power(sweep: Path, law: str | None, like: Path | None, as_json: bool, **asked: Any) -> None:
     """What the planned grid will be able to say.
 
     Nothing is trained. Made-up studies on the planned cells are analysed as real ones would be:
@@ -47,7 +38,6 @@ def power(
     from jetscale.display.power import show_power
     from jetscale.jsonable import as_json as plain
     from jetscale.plan.overview import power_grid
-    from jetscale.scaling.power.answer import STUDIES
     from jetscale.study.load import load_study
 
     try:
@@ -57,23 +47,12 @@ def power(
             f"--law is {law!r}, needs 5 numbers E,A,B,alpha,beta, e.g. 0.5,20,20,0.35,0.35"
         ) from error
     study = load_study(sweep)
-    grid = power_grid(study)
-    pilot = None
+    grid, pilot = power_grid(study), None
     if like is not None:
-        is_sweep = like.suffix == ".py"
-        pilot = run_table(like if is_sweep else None, None if is_sweep else like)[0]
+        pilot, _ = run_table(*((like, None) if like.suffix == ".py" else (None, like)))
+    given = {name: value for name, value in asked.items() if value is not None}
     with progress_bar() as progress:
-        found = scaling.power(
-            grid,
-            law=stated,
-            pilot=pilot,
-            noise=noise,
-            misfit=misfit,
-            shift=shift,
-            simulations=STUDIES if simulations is None else simulations,
-            seed=seed,
-            progress=progress,
-        )
+        found = scaling.power(grid, law=stated, pilot=pilot, progress=progress, **given)
     if as_json:
         print_json({"study": study.name} | plain(found))
     else:

@@ -5,7 +5,7 @@ The whole of every check, cell by cell, is in the JSON and in the report.
 
 from collections.abc import Mapping
 
-from jetscale.display.console import add, console, note, plain_table
+from jetscale.display.console import note, show_table
 from jetscale.scaling import Diagnostics, MixtureConventions, MixtureDiagnostics, StudyFit
 
 _SHORT = {"6ND without embedding": "no embedding"}
@@ -15,11 +15,9 @@ def show_checks(
     fits: StudyFit, found: Diagnostics, conventions: Mapping[str, MixtureConventions]
 ) -> None:
     """Show forecasts, influence, lack of fit and window, then the exponent by convention."""
-    columns = ("largest N", "largest C", "worst cell", "misfit p", "window moves a")
-    rows = plain_table("Can the fits be trusted?", "mixture", *columns)
-    for name, one in found.mixtures.items():
-        add(rows, name, *_checks(one, fits[name]["a"].identified))
-    console.print(rows)
+    columns = ("mixture", "largest N", "largest C", "worst cell", "misfit p", "window moves a")
+    checks = ((m, *_checks(one, fits[m]["a"].identified)) for m, one in found.mixtures.items())
+    show_table("Can the fits be trusted?", columns, checks)
     note(
         "Largest N, C: mean error of a forecast of the runs of the largest model, or of most "
         "compute, from the others, and how many lie in their 95% prediction intervals. Worst cell: "
@@ -30,23 +28,22 @@ def show_checks(
     names = list(dict.fromkeys(row.name for one in conventions.values() for row in one.rows))
     if len(names) < 2:
         return
-    shown = [_SHORT.get(name, name) for name in names]
-    rows = plain_table("Exponent a by compute convention", "mixture", *shown)
+    rows = []
     for mixture, counted in conventions.items():
         values = {row.name: row.params_exponent for row in counted.rows}
-        cells = [
+        cells = (
             "–" if value is None else f"{value.value:.3f}{'' if value.identified else ' *'}"
             for value in map(values.get, names)
-        ]
-        add(rows, mixture, *cells)
-    console.print(rows)
+        )
+        rows.append((mixture, *cells))
+    shown = (_SHORT.get(name, name) for name in names)
+    show_table("Exponent a by compute convention", ("mixture", *shown), rows)
 
 
 def _checks(one: MixtureDiagnostics, identified: bool) -> tuple[str, ...]:
     """The cells of a row; a window is judged where the exponent is identified."""
-    worst = one.influence.worst
+    worst, found = one.influence.worst, [window.params_exponent for window in one.windows]
     moved = sum(window.significant for window in one.windows)
-    found = [window.params_exponent for window in one.windows]
     judged = sum(value is not None and value.identified for value in found)
     forecasts = [
         "–" if f.reason else f"{f.mean_error:+.1%} {f.inside}/{len(f.cells)}" for f in one.forecasts

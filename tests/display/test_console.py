@@ -2,7 +2,7 @@
 
 import pytest
 
-from jetscale.display.jets import show_ingest
+from jetscale.display.console import show_ingest
 
 SUMMARY = {
     "files": 2,
