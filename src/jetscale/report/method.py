@@ -14,14 +14,13 @@ _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
 
 def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
     """The measured sentence and the one of the laws."""
-    results = context.results
-    return {"sentences": (results.measured_sentence, results.law_sentence)}
+    return {"sentences": (context.results.measured_sentence, context.results.law_sentence)}
 
 
 def held_fixed(context: Context, reasons: Reasons) -> dict[str, Any]:
     """The table of controls."""
-    assert context.held_fixed is not None
-    rows = [{"control": name, "value": value} for name, value in context.held_fixed.items()]
+    held = context.held_fixed or {}
+    rows = [{"control": name, "value": value} for name, value in held.items()]
     return {"table": table("What was held fixed", rows, text=2)}
 
 
@@ -35,15 +34,12 @@ def checklist(context: Context, reasons: Reasons) -> dict[str, Any]:
 def method(context: Context, reasons: Reasons) -> dict[str, Any]:
     """What the checklist does not ask: settings, versions, diagnostics and every warning."""
     runs, fits = context.results.runs, context.results.fits
-    how = {
-        "model sizes N": ", ".join(short(value) for value in sorted(runs["params"].unique())),
-        "data sizes D": ", ".join(short(value) for value in sorted(runs["examples"].unique())),
-        "loss": "test loss at the end of training, as in the run table",
-    }
+    sizes = [", ".join(map(short, sorted(runs[name].unique()))) for name in ("params", "examples")]
+    how = dict(zip(("model sizes N", "data sizes D"), sizes, strict=True))
+    how["loss"] = "test loss at the end of training, as in the run table"
     warnings = list(context.warnings)
     if fits is not None:
-        low, high = EXPONENT_BOUNDS
-        how["bounds"] = f"{low:g} ≤ alpha, beta ≤ {high:g}; E, A, B ≥ 0"
+        how["bounds"] = "{:g} ≤ alpha, beta ≤ {:g}; E, A, B ≥ 0".format(*EXPONENT_BOUNDS)
         how["Huber width delta"] = f"{fits.delta:.4g} in log loss"
         how["seed of the replicates"] = str(fits.seed)
         warnings += fits.warnings

@@ -20,11 +20,12 @@ from plotly.graph_objects import Figure
 
 from jetscale import __version__
 from jetscale.analysis import analyse
-from jetscale.report import frontier, laws, measured, method, slider
-from jetscale.report.decisions import NOT_IDENTIFIED, facts
+from jetscale.report import laws, measured, method
+from jetscale.report.decisions import facts
 from jetscale.report.figures.drawing import styles
 from jetscale.report.values import Context, Reasons
 from jetscale.scaling import Options
+from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.store.local import atomic_path
 
 
@@ -45,9 +46,9 @@ SECTIONS = (
     Section("losses", "Losses", measured.losses),
     Section("law", "The law of each mixture", laws.law, "fits"),
     Section("trust", "Can the fits be trusted?", laws.trust, "fits"),
-    Section("frontier", "The compute-optimal frontier", frontier.frontier, "fits"),
-    Section("slider", "Ask for a budget", slider.slider, "fits"),
-    Section("allocation", "What a budget buys", frontier.budgets, "allocations"),
+    Section("frontier", "The compute-optimal frontier", laws.frontier, "fits"),
+    Section("slider", "Ask for a budget", laws.slider, "fits"),
+    Section("allocation", "What a budget buys", laws.budgets, "allocations"),
     Section("held-fixed", "What was held fixed", method.held_fixed, "held_fixed"),
     Section("checklist", "Checklist of scaling-law reporting", method.checklist),
     Section("method", "How it was done", method.method),

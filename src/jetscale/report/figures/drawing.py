@@ -9,6 +9,7 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -50,14 +51,15 @@ class Style:
         red, green, blue = (int(self.colour[i : i + 2], 16) for i in (1, 3, 5))
         return f"rgba({red},{green},{blue},{opacity:.2f})"
 
+    def shade(self, opacity: float) -> "Style":
+        """The style in a fainter colour."""
+        return Style(self.faded(opacity), self.symbol)
+
 
 def styles(names: Sequence[str]) -> dict[str, Style]:
     """Colour and symbol by mixture, in the order given; they recur after 35 mixtures."""
-    symbols = list(_SYMBOLS)
-    return {
-        name: Style(_COLOURS[i % len(_COLOURS)], symbols[i % len(symbols)])
-        for i, name in enumerate(names)
-    }
+    looks = zip(cycle(_COLOURS), cycle(_SYMBOLS), strict=True)
+    return {name: Style(*look) for name, look in zip(names, looks, strict=False)}
 
 
 def empty(x: str, y: str, range: Sequence[float] | None = None) -> Figure:
@@ -83,14 +85,14 @@ def data_axis(figure: Figure, sizes: Any) -> Figure:
     if not values:
         return figure
     ticks = values[:: math.ceil(len(values) / _MOST_TICKS)]
-    texts = [short(value) for value in ticks]
-    return figure.update_xaxes(type="log", tickvals=ticks, ticktext=texts)
+    return figure.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(short, ticks)))
 
 
 def loss_range(values: pd.Series) -> list[float]:
     """The range of values and a margin."""
-    margin = 0.05 * float(values.max() - values.min()) or 0.05 * float(values.max())
-    return [float(values.min()) - margin, float(values.max()) + margin]
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * (high - low or high)
+    return [low - margin, high + margin]
 
 
 def shift(index: int, count: int) -> float:
@@ -123,6 +125,12 @@ def dots(x: Any, y: Any, colour: str, symbol: Any, size: int = 8, **more: Any) -
     return Scatter(**{"x": x, "y": y, "mode": "markers", "marker": marker} | more)
 
 
+def bars(above: Sequence[float], below: Sequence[float], width: int = 4) -> dict[str, Any]:
+    """Error bars of points, as lengths."""
+    ends = {"array": above, "arrayminus": below}
+    return {"type": "data", "width": width, "thickness": 1.5} | ends
+
+
 def rule(figure: Figure, **at: float) -> Figure:
     """The figure with a dotted line at a value of ``y`` or ``x``."""
     look = {"color": NEUTRAL, "width": 1, "dash": "dot"}
@@ -131,11 +139,14 @@ def rule(figure: Figure, **at: float) -> Figure:
 
 def run_points(name: str, style: Style, runs: pd.DataFrame, x: Any, y: Any) -> Scatter:
     """Runs of a mixture as points; the hover text gives their exact size and seed."""
-    trace = dots(list(map(float, x)), list(map(float, y)), style.colour, style.symbol, size=6)
-    return trace.update(
+    return dots(
+        list(map(float, x)),
+        list(map(float, y)),
+        style.colour,
+        style.symbol,
+        size=6,
         name=html.escape(name),
         customdata=runs[["params", "examples", "seed"]].to_numpy().tolist(),
-        marker_opacity=0.8,
         hovertemplate="%{fullData.name}<br>N = %{customdata[0]}, D = %{customdata[1]}, "
         "seed %{customdata[2]}<br>%{y:.4g}<extra></extra>",
-    )
+    ).update(marker_opacity=0.8)

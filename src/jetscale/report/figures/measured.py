@@ -13,7 +13,7 @@ from plotly.graph_objects import Figure
 
 from jetscale.measures.figure import AXES, MixtureMap
 from jetscale.report.figures import drawing
-from jetscale.report.figures.drawing import Style, dots, empty, line, run_points
+from jetscale.report.figures.drawing import Style, bars, dots, empty, line, run_points
 from jetscale.scaling import Estimate, PairedStudy
 from jetscale.words import short
 
@@ -25,12 +25,15 @@ def mixture_map(found: MixtureMap, styles: Mapping[str, Style]) -> Figure:
     figure = empty(AXES["diversity"], AXES["alignment"], range=found.y_range)
     for name, point in found.points.items():
         style = styles.get(name) or Style(drawing.NEUTRAL, "circle")
-        bars = {"type": "data", "width": 4, "thickness": 1.5}
-        trace = dots([point.x], [point.y], style.colour, style.symbol, size=10)
-        trace.update(
+        trace = dots(
+            [point.x],
+            [point.y],
+            style.colour,
+            style.symbol,
+            size=10,
             name=html.escape(name),
-            error_x=bars | {"array": point.x_bars[1:], "arrayminus": point.x_bars[:1]},
-            error_y=bars | {"array": point.y_bars[1:], "arrayminus": point.y_bars[:1]},
+            error_x=bars(point.x_bars[1:], point.x_bars[:1]),
+            error_y=bars(point.y_bars[1:], point.y_bars[:1]),
             mode="markers+text",
             text=[html.escape(name)],
             textposition="top right",
@@ -79,18 +82,15 @@ def _estimates(
         style, apart = styles[name], drawing.shift(i, len(found))
         above = [e.high - e.value if math.isfinite(e.high) else 0.0 for _, e, _ in points]
         below = [e.value - e.low if math.isfinite(e.low) and e.low else 0.0 for _, e, _ in points]
-        bars = {"type": "data", "array": above, "arrayminus": below, "width": 4, "thickness": 1.5}
         trace = dots(
             [examples * apart for examples, _, _ in points],
             [estimate.value for _, estimate, _ in points],
             style.colour,
             [_LIMITS.get(bound, style.symbol) for _, _, bound in points],
             size=9,
-        )
-        trace.update(
             name=html.escape(name),
             customdata=[examples for examples, _, _ in points],
-            error_y=bars,
+            error_y=bars(above, below),
             mode="lines+markers",
             line={"color": style.colour, "width": 1.5},
             hovertemplate="%{fullData.name}<br>D = %{customdata}<br>%{y:.4g}<extra></extra>",

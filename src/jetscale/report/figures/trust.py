@@ -7,6 +7,7 @@ darker.
 import html
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from plotly.graph_objects import Contour, Figure
@@ -31,17 +32,14 @@ def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> 
         figure.add_trace(line(name, style, curve.values, rise, hover))
         best = dots([curve.value], [0.0], style.colour, style.symbol, hoverinfo="skip")
         figure.add_trace(best.update(name=html.escape(name), cliponaxis=False))
-    drawing.rule(figure, y=1)
-    return figure
+    return drawing.rule(figure, y=1)
 
 
 def exponent_maps(found: Diagnostics) -> Draw:
     """What draws the map of a mixture, on axes that hold the maps of all mixtures."""
     maps = [one.map for one in found.mixtures.values()]
-    ends = [
-        (min(grid[0] for grid in grids), max(grid[-1] for grid in grids))
-        for grids in ([one.beta for one in maps], [one.alpha for one in maps])
-    ]
+    axes = ([one.beta for one in maps], [one.alpha for one in maps])
+    ends = [(min(g[0] for g in grids), max(g[-1] for g in grids)) for grids in axes]
     return partial(exponent_map, ends=ends)
 
 
@@ -52,22 +50,13 @@ def exponent_map(
     figure = empty("beta", "alpha")
     found = one.map
     for level, opacity in zip(reversed(found.levels), (0.25, 0.6), strict=True):
-        figure.add_trace(
-            Contour(
-                x=found.beta,
-                y=found.alpha,
-                z=found.increase,
-                contours={"type": "constraint", "operation": ">", "value": level},
-                fillcolor=style.faded(opacity),
-                line={"color": style.colour, "width": 1},
-                showscale=False,
-                hoverinfo="skip",
-            )
-        )
+        level_of = {"type": "constraint", "operation": ">", "value": level}
+        look = {"fillcolor": style.faded(opacity), "line": {"color": style.colour, "width": 1}}
+        grid = {"x": found.beta, "y": found.alpha, "z": found.increase, "contours": level_of}
+        figure.add_trace(Contour(**grid, **look, showscale=False, hoverinfo="skip"))
     best = [one.profiles[name].value for name in ("beta", "alpha")]
     hover = "beta = %{x:.3f}<br>alpha = %{y:.3f}<extra></extra>"
-    point = dots(best[:1], best[1:], style.colour, style.symbol, hovertemplate=hover)
-    figure.add_trace(point)
+    figure.add_trace(dots(best[:1], best[1:], style.colour, style.symbol, hovertemplate=hover))
     for update, reach in zip((figure.update_xaxes, figure.update_yaxes), ends, strict=True):
         update(type="log", range=np.log10(reach).tolist(), tickvals=_TICKS)
     return figure
@@ -111,23 +100,16 @@ def forecast(one: MixtureDiagnostics, style: Style) -> Figure:
         expected = np.array([cell.predicted for cell in found.cells])
         ends = [np.array([getattr(c, e) for c in found.cells]) / expected for e in ("low", "high")]
         error = np.array([cell.error for cell in found.cells])
-        bars = {
-            "type": "data",
-            "array": 100 * (ends[1] - 1),
-            "arrayminus": 100 * (1 - ends[0]),
-            "color": style.faded(0.45),
-            "thickness": 5,
-            "width": 0,
-        }
+        bars = {"type": "data", "array": 100 * (ends[1] - 1), "arrayminus": 100 * (1 - ends[0])}
+        bars |= {"color": style.faded(0.45), "thickness": 5, "width": 0}
         band = dots(x, np.zeros(len(x)), style.colour, style.symbol, hoverinfo="skip")
         figure.add_trace(band.update(error_y=bars, marker_opacity=0))
-        symbol = style.symbol + ("-open" if i else "")
-        points = dots(x, 100 * error, style.colour, symbol)
-        points.update(
-            customdata=[[cell.params, found.left_out] for cell in found.cells],
-            hovertemplate="N = %{customdata[0]}, held out with %{customdata[1]}<br>"
+        about: dict[str, Any] = {
+            "customdata": [[cell.params, found.left_out] for cell in found.cells],
+            "hovertemplate": "N = %{customdata[0]}, held out with %{customdata[1]}<br>"
             "%{y:+.2f}%<extra></extra>",
-        )
-        figure.add_trace(points)
+        }
+        symbol = style.symbol + ("-open" if i else "")
+        figure.add_trace(dots(x, 100 * error, style.colour, symbol, **about))
     drawing.rule(figure, y=0)
     return drawing.data_axis(figure, [cell.examples for found in made for cell in found.cells])
