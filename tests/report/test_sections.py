@@ -8,7 +8,7 @@ import pytest
 
 import jetscale.report
 from jetscale.analysis import analyse, training_rate
-from jetscale.report import laws, measured, method
+from jetscale.report import laws, measured, page
 from jetscale.report.figures.drawing import styles
 from jetscale.report.values import Cell, Context, Reasons
 from jetscale.scaling import Options
@@ -124,11 +124,11 @@ def test_budgets_that_pay_for_no_run_have_no_measured_cell(context, results):
 
 
 def test_every_warning_is_printed_once(context):
-    assert method.method(context, Reasons())["warnings"][:2] == ["one", "two"]
+    assert page.method(context, Reasons())["warnings"][:2] == ["one", "two"]
 
 
 def test_what_was_held_fixed_is_printed_as_it_is(context):
-    ((name, value),) = method.held_fixed(context, Reasons())["table"].rows
+    ((name, value),) = page.held_fixed(context, Reasons())["table"].rows
     assert (name.text, value.text) == ("epochs", "4")
 
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from jetscale.report import decisions
 from jetscale.report.figures import law as figures
-from jetscale.report.figures import trust as checks
 from jetscale.report.values import Cell, Context, Reasons, table
 from jetscale.scaling import Comparison, CostModel, Diagnostics, Estimate, MixtureFit, StudyFit
 from jetscale.scaling.bootstrap import not_identified
@@ -68,21 +67,21 @@ def trust(context: Context, reasons: Reasons) -> dict[str, Any]:
         for check in decisions.trust_checks(one)
     ]
 
-    def panels(what: str, draw: checks.Draw) -> dict[str, str]:
+    def panels(what: str, draw: figures.Draw) -> dict[str, str]:
         """One figure per mixture."""
         return context.panels(
             {f"{n}: {what}": draw(one, styles[n]) for n, one in found.mixtures.items()}
         )
 
-    profiles = ((f"Profile of {n}", checks.profile(found, styles, n)) for n in ("alpha", "beta"))
+    profiles = ((f"Profile of {n}", figures.profile(found, styles, n)) for n in ("alpha", "beta"))
     windows = _windows(context.fits, found, reasons)
     # in the order of the page, which numbers the figures
     return {
         "checks": table("Checks of the fits", rows, text=3),
-        "forecasts": panels("forecasts of held-out cells", checks.forecast),
-        "influence": panels("influence of each cell", checks.influence),
+        "forecasts": panels("forecasts of held-out cells", figures.forecast),
+        "influence": panels("influence of each cell", figures.influence),
         "profiles": context.panels(dict(profiles)),
-        "maps": panels("allowed alpha and beta", checks.exponent_maps(found)),
+        "maps": panels("allowed alpha and beta", figures.exponent_maps(found)),
         "windows": table("Fits without some runs", windows, text=2),
     }
 

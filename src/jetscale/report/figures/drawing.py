@@ -139,14 +139,11 @@ def rule(figure: Figure, **at: float) -> Figure:
 
 def run_points(name: str, style: Style, runs: pd.DataFrame, x: Any, y: Any) -> Scatter:
     """Runs of a mixture as points; the hover text gives their exact size and seed."""
-    return dots(
-        list(map(float, x)),
-        list(map(float, y)),
-        style.colour,
-        style.symbol,
-        size=6,
+    trace = dots(list(map(float, x)), list(map(float, y)), style.colour, style.symbol, size=6)
+    return trace.update(
         name=html.escape(name),
         customdata=runs[["params", "examples", "seed"]].to_numpy().tolist(),
+        marker_opacity=0.8,
         hovertemplate="%{fullData.name}<br>N = %{customdata[0]}, D = %{customdata[1]}, "
         "seed %{customdata[2]}<br>%{y:.4g}<extra></extra>",
-    ).update(marker_opacity=0.8)
+    )

@@ -1,20 +1,23 @@
-"""Figures of the fitted laws: fit and residuals, exponents, and the compute-optimal frontier.
+"""Figures of the fitted laws: fit and residuals, frontier, and the checks of the fits.
 
-Pure functions from results to Plotly figures. What the runs do not determine is drawn with its
-interval and an open symbol; what lies beyond the measured compute is dashed.
+Pure functions from results to Plotly figures. A mixture keeps its colour, larger models are darker.
+What the runs do not determine is drawn with its interval and an open symbol; what lies beyond the
+measured compute is dashed.
 """
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from plotly.graph_objects import Figure, Scatter
+from plotly.graph_objects import Contour, Figure, Scatter
 
 from jetscale.report.figures import drawing
 from jetscale.report.figures.drawing import Style, bars, dots, empty, line, run_points
-from jetscale.scaling import CostModel, MixtureFit, StudyFit
+from jetscale.scaling import CostModel, Diagnostics, MixtureDiagnostics, MixtureFit, StudyFit
 from jetscale.scaling.engine import laws
 from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.routes.curves import LossCurves
@@ -24,6 +27,11 @@ from jetscale.scaling.spread import cell_means
 _DECADES_BEYOND = 1.0
 _SPREAD = 30.0
 """A frontier figure reaches this factor beyond the measured sizes; bands are cut there."""
+
+Draw = Callable[[MixtureDiagnostics, Style], Figure]
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2)
+_HIGHEST = 3.0
+"""Profiles are drawn up to this many times the limit."""
 
 
 def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
@@ -133,3 +141,92 @@ def frontier(
     return figure.add_annotation(
         x=math.log10(ends[1]), y=0, showarrow=False, font={"size": 11}, **anchors
     )
+
+
+def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> Figure:
+    """Profile of one exponent, a curve per mixture; the line marks the 95% interval."""
+    figure = empty(parameter, "increase / its 95% limit", range=[0, _HIGHEST])
+    for name, one in found.mixtures.items():
+        curve = one.profiles[parameter]
+        rise = [value / curve.threshold for value in curve.increase]
+        style, hover = styles[name], f"{parameter} = %{{x:.3f}}"
+        figure.add_trace(line(name, style, curve.values, rise, hover))
+        best = dots([curve.value], [0.0], style.colour, style.symbol, hoverinfo="skip")
+        figure.add_trace(best.update(name=html.escape(name), cliponaxis=False))
+    return drawing.rule(figure, y=1)
+
+
+def exponent_maps(found: Diagnostics) -> Draw:
+    """What draws the map of a mixture, on axes that hold the maps of all mixtures."""
+    maps = [one.map for one in found.mixtures.values()]
+    axes = ([one.beta for one in maps], [one.alpha for one in maps])
+    ends = [(min(g[0] for g in grids), max(g[-1] for g in grids)) for grids in axes]
+    return partial(exponent_map, ends=ends)
+
+
+def exponent_map(
+    one: MixtureDiagnostics, style: Style, ends: Sequence[tuple[float, float]]
+) -> Figure:
+    """Regions of (alpha, beta) the runs allow, 68% and 95%; ``ends`` of beta, then of alpha."""
+    figure = empty("beta", "alpha")
+    found = one.map
+    for level, opacity in zip(reversed(found.levels), (0.25, 0.6), strict=True):
+        level_of = {"type": "constraint", "operation": ">", "value": level}
+        look = {"fillcolor": style.faded(opacity), "line": {"color": style.colour, "width": 1}}
+        grid = {"x": found.beta, "y": found.alpha, "z": found.increase, "contours": level_of}
+        figure.add_trace(Contour(**grid, **look, showscale=False, hoverinfo="skip"))
+    best = [one.profiles[name].value for name in ("beta", "alpha")]
+    hover = "beta = %{x:.3f}<br>alpha = %{y:.3f}<extra></extra>"
+    figure.add_trace(dots(best[:1], best[1:], style.colour, style.symbol, hovertemplate=hover))
+    for update, reach in zip((figure.update_xaxes, figure.update_yaxes), ends, strict=True):
+        update(type="log", range=np.log10(reach).tolist(), tickvals=_TICKS)
+    return figure
+
+
+def influence(one: MixtureDiagnostics, style: Style) -> Figure:
+    """Shift of the exponent a without each cell, in half widths of its interval."""
+    cells = [cell for cell in one.influence.cells if not cell.reason]
+    limit = 1.1 * max([1.0, *(abs(cell.relative_shift) for cell in cells)])
+    figure = empty("training jets D", "shift of a / half interval", range=[-limit, limit])
+    for params, opacity in drawing.shades([cell.params for cell in cells]):
+        part = [cell for cell in cells if cell.params == params]
+        x, y = [cell.examples for cell in part], [cell.relative_shift for cell in part]
+        colour = style.faded(opacity)
+        trace = dots(x, y, colour, style.symbol, size=7, mode="lines+markers")
+        trace.update(
+            line={"color": colour, "width": 1},
+            customdata=[[params, cell.exponent_shift] for cell in part],
+            hovertemplate="without N = %{customdata[0]}, D = %{x}:<br>a moves by "
+            "%{customdata[1]:+.3f}<extra></extra>",
+        )
+        figure.add_trace(trace)
+    for edge in (-1, 1):
+        drawing.rule(figure, y=edge)
+    return drawing.data_axis(figure, [cell.examples for cell in cells])
+
+
+def forecast(one: MixtureDiagnostics, style: Style) -> Figure:
+    """Held-out cells against what the law without them predicts, in percent, with intervals.
+
+    Filled symbols: without the largest model; open ones: without the cells of largest compute.
+    """
+    figure = empty("training jets D", "loss above forecast (%)")
+    made = [found for found in one.forecasts if found.cells]
+    for i, found in enumerate(made):
+        x = [cell.examples * drawing.shift(i, len(made)) for cell in found.cells]
+        expected = np.array([cell.predicted for cell in found.cells])
+        ends = [np.array([getattr(c, e) for c in found.cells]) / expected for e in ("low", "high")]
+        error = np.array([cell.error for cell in found.cells])
+        bars = {"type": "data", "array": 100 * (ends[1] - 1), "arrayminus": 100 * (1 - ends[0])}
+        bars |= {"color": style.faded(0.45), "thickness": 5, "width": 0}
+        band = dots(x, np.zeros(len(x)), style.colour, style.symbol, hoverinfo="skip")
+        figure.add_trace(band.update(error_y=bars, marker_opacity=0))
+        about: dict[str, Any] = {
+            "customdata": [[cell.params, found.left_out] for cell in found.cells],
+            "hovertemplate": "N = %{customdata[0]}, held out with %{customdata[1]}<br>"
+            "%{y:+.2f}%<extra></extra>",
+        }
+        symbol = style.symbol + ("-open" if i else "")
+        figure.add_trace(dots(x, 100 * error, style.colour, symbol, **about))
+    drawing.rule(figure, y=0)
+    return drawing.data_axis(figure, [cell.examples for found in made for cell in found.cells])
