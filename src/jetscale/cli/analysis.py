@@ -79,8 +79,11 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
     from jetscale.scaling import Options
 
     names = tuple(name.strip() for name in shared.split(",") if name.strip())
-    parts = ("fits", "paired", "diagnostics", "conventions")
-    _analyse(sweep, runs, as_json, Options(**options, shared=names), parts, {"mixtures": {}})
+    asked, parts = (
+        Options(**options, shared=names),
+        ("paired", "fits", "diagnostics", "conventions"),
+    )
+    _analyse(sweep, runs, as_json, {"mixtures": {}}, options=asked, parts=parts)
 
 
 @cli.command()
@@ -106,29 +109,24 @@ def compare(
     asked.check_comparable()
     if budget is not None:
         flops_budget(budget)  # a bad one is refused before any work
-    _analyse(sweep, runs, as_json, asked, ("comparison", "paired"), {"pairs": []}, budget)
+    parts = ("paired", "comparison")
+    _analyse(sweep, runs, as_json, {"pairs": []}, options=asked, parts=parts, budget=budget)
 
 
 def _analyse(
-    sweep: Path | None,
-    runs: Path | None,
-    as_json: bool,
-    options: Any,
-    parts: tuple[str, ...],
-    shown: dict[str, Any],
-    budget: float | None = None,
+    sweep: Path | None, runs: Path | None, as_json: bool, shown: dict[str, Any], **asked: Any
 ) -> None:
-    """Print the parts of the analysis the runs allow: tables, or JSON that begins as ``shown``.
+    """Print the parts ``asked`` for: tables, or JSON that begins as ``shown``.
 
-    The first part is the laws; raises FitError where the runs allow neither laws nor pairs.
+    Raises FitError where the runs allow neither laws nor pairs.
     """
     from jetscale.analysis import analyse
     from jetscale.display.laws import show_analysis
     from jetscale.errors import FitError
     from jetscale.jsonable import as_json as plain
 
-    found = analyse(run_table(sweep, runs)[0], options, parts=parts, budget=budget)
-    laws = getattr(found, parts[0])
+    found = analyse(run_table(sweep, runs)[0], **asked)
+    laws = found.comparison if "comparison" in asked["parts"] else found.fits
     if found.paired is None and laws is None:
         raise FitError("; ".join(found.reasons))
     if not as_json:
@@ -180,10 +178,7 @@ def allocate(
     scaling.check_mixture(mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
     found = scaling.allocate(scaling.fit(frame, options), budget, mixture=mixture, ladder=sizes)
-    if as_json:
-        print_json(found)
-    else:
-        show_allocation(found)
+    return print_json(found) if as_json else show_allocation(found)
 
 
 @cli.command()
@@ -220,7 +215,4 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
     if study:  # where MLflow refuses, the file is there all the same
         problem = attach(study, home(), tracking_uri(home()), made.texts())
         warn([problem] if problem else [])
-    if as_json:
-        print_json({"report": str(out)})
-    else:
-        click.echo(f"report written to {out}")
+    return print_json({"report": str(out)}) if as_json else click.echo(f"report written to {out}")

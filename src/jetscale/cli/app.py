@@ -37,10 +37,7 @@ def plan(sweep: Path, as_json: bool) -> None:
     from jetscale.study.load import load_study
 
     summary = overview(load_study(sweep))
-    if as_json:
-        print_json(summary)
-    else:
-        show_plan(summary)
+    return print_json(summary) if as_json else show_plan(summary)
 
 
 @cli.command()
@@ -88,10 +85,11 @@ def power(sweep: Path, law: str | None, like: Path | None, as_json: bool, **aske
     given = {name: value for name, value in asked.items() if value is not None}
     with progress_bar() as progress:
         found = scaling.power(grid, law=stated, pilot=pilot, progress=progress, **given)
-    if as_json:
+    return (
         print_json({"study": study.name} | plain(found))
-    else:
-        show_power(found, study.name)
+        if as_json
+        else show_power(found, study.name)
+    )
 
 
 @cli.command()
@@ -142,12 +140,12 @@ def status(sweep: Path, as_json: bool) -> None:
     study = load_study(sweep)
     runs = plan_runs(study)
     store = RecordStore.open(study, home(), runs)
-    rows = store.status(runs)
-    others = store.count_others([run.key for run in runs])
-    if as_json:
+    rows, others = store.status(runs), store.count_others([run.key for run in runs])
+    return (
         print_json({**count_states(rows), "others": others, "runs": rows})
-    else:
-        show_status(rows, study.name, others)
+        if as_json
+        else show_status(rows, study.name, others)
+    )
 
 
 @cli.command()

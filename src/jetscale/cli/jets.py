@@ -118,10 +118,9 @@ def ingest(
             executor=chosen,
             **options,
         )
-    if as_json:
-        print_json(summary_of(manifest))
-    else:
-        show_ingest(summary_of(manifest), str(out))
+    return (
+        print_json(summary_of(manifest)) if as_json else show_ingest(summary_of(manifest), str(out))
+    )
 
 
 @cli.command()
@@ -140,7 +139,4 @@ def inspect(folder: Path, as_json: bool) -> None:
     from jetscale.jets.shards.verify import verify
 
     report = verify(folder)
-    if as_json:
-        print_json(report.to_dict())
-    else:
-        show_shards(report)
+    return print_json(report.to_dict()) if as_json else show_shards(report)

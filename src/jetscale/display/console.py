@@ -65,13 +65,13 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
 
 
 def show_table(
-    title: str, columns: Iterable[str], rows: Iterable[Iterable[str]], left: int = 1, apart: int = 2
+    title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], left: int = 1, apart: int = 2
 ) -> None:
     """Print a table; the first ``left`` columns hold text, ``apart`` is the spaces between two."""
     out = table(title, *columns, left=left)
     out.padding = (0, 1, 0, apart - 2)
     for row in rows:
-        out.add_row(*map(Text, row))
+        out.add_row(*(Text(str(cell)) for cell in row))
     console.print(out)
 
 
@@ -88,8 +88,7 @@ def note(text: str) -> None:
 def show_ingest(summary: dict[str, Any], out: str) -> None:
     """What was read, what was left out and why, and where to look next."""
     if dropped := summary["dropped"]:
-        rows = ((reason, str(jets)) for reason, jets in dropped.items())
-        show_table("Jets left out", ("reason", "jets"), rows, apart=3)
+        show_table("Jets left out", ("reason", "jets"), dropped.items(), apart=3)
     for file in summary["skipped"]:
         say(f"skipped {file['reason']}", wrap=False)
     read = f"{summary['jets_kept']} of {summary['jets_read']} jets"
@@ -101,7 +100,7 @@ def show_shards(report: Report) -> None:
     """Counts per class and ranges of a verified shard folder."""
     manifest, nouns = report.manifest, f"{report.manifest.schema.noun}s"
     say(f"{manifest.rows} {nouns} of {manifest.corpus}, role {manifest.role}: all hashes match")
-    counts = ((name, str(number)) for name, number in manifest.label_counts.items())
+    counts = manifest.label_counts.items()
     show_table(f"{nouns.capitalize()} per class", ("class", nouns), counts, apart=3)
     ranges = (
         (name, *(f"{values[key]:.4g}" for key in ("min", "mean", "max")))
@@ -128,13 +127,12 @@ def show_plan(plan: dict[str, Any]) -> None:
     prices = ("finetuning_flops", "pretraining_flops", "core_hours")
     runs = []
     for row in plan["rows"]:
-        counts = (short(row["params"]), str(row["runs"]), "{}-{}".format(*row["steps"]))
+        counts = (short(row["params"]), row["runs"], "{}-{}".format(*row["steps"]))
         costs = (f"{row[price]:.2g}" for price in prices)
         runs.append((row["mixture"], row["size"], *counts, *costs))
     show_table("Runs", columns, runs, left=2, apart=3)
-    recipe = ((name, str(value)) for name, value in plan["recipe"].items())
     title = "Recipe: held fixed for all mixtures"
-    show_table(title, ("setting", "value"), recipe, left=2, apart=3)
+    show_table(title, ("setting", "value"), plan["recipe"].items(), left=2, apart=3)
 
 
 def show_status(rows: Sequence[RunStatus], name: str, others: int) -> None:
@@ -144,7 +142,7 @@ def show_status(rows: Sequence[RunStatus], name: str, others: int) -> None:
     if others:
         say(f"{others} runs made with other settings are kept beside them")
     per_mixture = (
-        (mixture, *map(str, count_states(r for r in rows if r.mixture == mixture).values()))
+        (mixture, *count_states(r for r in rows if r.mixture == mixture).values())
         for mixture in dict.fromkeys(row.mixture for row in rows)
     )
     show_table("Runs", ("mixture", *(state.value for state in RunState)), per_mixture, apart=3)
@@ -167,8 +165,5 @@ def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
         say(f"a trial did not finish: {failure.kind}: {failure.reason}")
     if outcome.failed:
         say(f"see why: jetscale status {sweep}")
-    say(
-        f"warning: {outcome.behind}"
-        if outcome.behind
-        else f"MLflow at {hide_password(uri)}; look with: jetscale ui"
-    )
+    told = f"MLflow at {hide_password(uri)}; look with: jetscale ui"
+    say(f"warning: {outcome.behind}" if outcome.behind else told)

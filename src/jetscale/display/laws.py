@@ -6,7 +6,7 @@ values shown; nothing is decided here. The whole of every check, cell by cell, i
 the report.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from jetscale import words
 from jetscale.analysis import Analysis
@@ -14,11 +14,9 @@ from jetscale.display.console import note, say, show_table
 from jetscale.scaling import (
     Allocation,
     Comparison,
-    DataFactor,
     Diagnostics,
     Estimate,
     MixtureConventions,
-    MixtureDiagnostics,
     PairedStudy,
     StudyFit,
 )
@@ -43,15 +41,16 @@ def show_analysis(found: Analysis) -> None:
 def show_paired(study: PairedStudy) -> None:
     """Show loss differences and effective data of every pair of mixtures, by data size."""
     for pair in study.pairs:
-        rows = (
-            (
-                "all" if row.examples is None else words.short(row.examples),
-                words.difference(row.difference),
-                f"{row.n_lower} of {row.n_pairs}",
-                _factor(row.data_factor),
-            )
-            for row in (*pair.by_examples, pair.overall)
-        )
+        rows = []
+        for row in (*pair.by_examples, pair.overall):
+            size = "all" if row.examples is None else words.short(row.examples)
+            factor, shown = row.data_factor, ""
+            if factor is not None:
+                known = factor.low == factor.low and factor.high == factor.high  # not nan
+                ends = f" [{factor.low:.2g}, {factor.high:.2g}]" if known else ""
+                shown = f"{factor.bound} x{factor.value:.2g}{ends}".strip()
+            lower = f"{row.n_lower} of {row.n_pairs}"
+            rows.append((size, words.difference(row.difference), lower, shown))
         title = f"Measured: loss of {pair.mixture} minus {pair.baseline}, same N, D and seed"
         show_table(title, ("D", "difference", "lower in", "effective data"), rows)
     note(
@@ -61,14 +60,6 @@ def show_paired(study: PairedStudy) -> None:
         "lies beyond its curve."
     )
     _lines(words.grouped("not paired", study.not_paired))
-
-
-def _factor(factor: DataFactor | None) -> str:
-    if factor is None:
-        return ""
-    known = factor.low == factor.low and factor.high == factor.high  # not nan
-    ends = f" [{factor.low:.2g}, {factor.high:.2g}]" if known else ""
-    return f"{factor.bound} x{factor.value:.2g}{ends}".strip()
 
 
 def show_fit(fits: StudyFit) -> None:
@@ -139,8 +130,7 @@ def show_comparison(comparison: Comparison) -> None:
 
 
 def _ratio(estimate: Estimate) -> str:
-    value, low, high = map(words.times, (estimate.value, estimate.low, estimate.high))
-    return f"x{value} [{low}, {high}]{'' if estimate.identified else ' *'}"
+    return f"x{words.ranged(estimate, words.times)}{'' if estimate.identified else ' *'}"
 
 
 def show_allocation(allocation: Allocation) -> None:
@@ -152,8 +142,8 @@ def show_allocation(allocation: Allocation) -> None:
     rows = (
         (
             name if found.loss.identified else f"{name} *",
-            _count(found.params, allocation.ladder or ()),
-            _count(found.examples),
+            words.ranged(found.params, words.short if allocation.ladder else words.size),
+            words.ranged(found.examples, words.size),
             words.loss_interval(found.loss),
             *(() if found.best_share is None else (f"{found.best_share:.0%}",)),
         )
@@ -188,13 +178,6 @@ def show_allocation(allocation: Allocation) -> None:
     _lines(words.folded({name: found.warnings for name, found in allocation.mixtures.items()}))
 
 
-def _count(estimate: Estimate, ladder: Sequence[float] = ()) -> str:
-    """Value and interval; sizes of a ladder as they are."""
-    shown = words.short if ladder else words.size
-    value, low, high = map(shown, (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]"
-
-
 def _lines(lines: Iterable[str]) -> None:
     for line in lines:
         say(f"- {line}")
@@ -204,8 +187,22 @@ def show_checks(
     fits: StudyFit, found: Diagnostics, conventions: Mapping[str, MixtureConventions]
 ) -> None:
     """Show forecasts, influence, lack of fit and window, then the exponent by convention."""
+    checks = []
+    for mixture, one in found.mixtures.items():
+        cells = [
+            "–" if f.reason else f"{f.mean_error:+.1%} {f.inside}/{len(f.cells)}"
+            for f in one.forecasts
+        ]
+        worst, p_value = one.influence.worst, one.residuals.p_value
+        cells.append("–" if worst is None else f"{abs(worst.relative_shift):.2f}")
+        cells.append("–" if one.residuals.reason else f"{p_value:.2g}")
+        # a window is judged where the exponent is identified
+        refits = [window.params_exponent for window in one.windows]
+        judged = sum(value is not None and value.identified for value in refits)
+        moved = f"{sum(window.significant for window in one.windows)} of {judged}"
+        known = judged and fits[mixture]["a"].identified
+        checks.append((mixture, *cells, moved if known else "not judged"))
     columns = ("mixture", "largest N", "largest C", "worst cell", "misfit p", "window moves a")
-    checks = ((m, *_checks(one, fits[m]["a"].identified)) for m, one in found.mixtures.items())
     show_table("Can the fits be trusted?", columns, checks)
     note(
         "Largest N, C: mean error of a forecast of the runs of the largest model, or of most "
@@ -220,26 +217,10 @@ def show_checks(
     rows = []
     for mixture, counted in conventions.items():
         values = {row.name: row.params_exponent for row in counted.rows}
-        cells = (
+        exponents = (
             "–" if value is None else f"{value.value:.3f}{'' if value.identified else ' *'}"
             for value in map(values.get, names)
         )
-        rows.append((mixture, *cells))
+        rows.append((mixture, *exponents))
     shown = (_SHORT.get(name, name) for name in names)
     show_table("Exponent a by compute convention", ("mixture", *shown), rows)
-
-
-def _checks(one: MixtureDiagnostics, identified: bool) -> tuple[str, ...]:
-    """The cells of a row; a window is judged where the exponent is identified."""
-    worst, found = one.influence.worst, [window.params_exponent for window in one.windows]
-    moved = sum(window.significant for window in one.windows)
-    judged = sum(value is not None and value.identified for value in found)
-    forecasts = [
-        "–" if f.reason else f"{f.mean_error:+.1%} {f.inside}/{len(f.cells)}" for f in one.forecasts
-    ]
-    return (
-        *forecasts,
-        "–" if worst is None else f"{abs(worst.relative_shift):.2f}",
-        "–" if one.residuals.reason else f"{one.residuals.p_value:.2g}",
-        f"{moved} of {judged}" if identified and judged else "not judged",
-    )

@@ -20,7 +20,7 @@ from jetscale.scaling.bootstrap import not_identified
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.laws import FORMULA, PARAMETERS, Array
 from jetscale.scaling.estimate import percentile_interval
-from jetscale.words import number, short
+from jetscale.words import number, short, size
 
 _A, _B = "a (N* ∝ C^a)", "b (D* ∝ C^b)"
 _ONE_LAW = 3
@@ -113,10 +113,8 @@ def frontier(context: Context, reasons: Reasons) -> dict[str, Any]:
     """N*(C), D*(C), the exponents, and whether they differ."""
     results, fits, styles = context.results, context.fits, context.styles
     drawn = {
-        "Best model size against compute": figures.frontier(fits, styles, "params", fits.flops),
-        "Best number of jets against compute": figures.frontier(
-            fits, styles, "examples", fits.flops
-        ),
+        "Best model size against compute": figures.frontier(fits, styles, "params"),
+        "Best number of jets against compute": figures.frontier(fits, styles, "examples"),
         "Exponent a with its interval; open: not identified": figures.exponents(fits, styles),
     }
     isoflop = {
@@ -134,9 +132,7 @@ def frontier(context: Context, reasons: Reasons) -> dict[str, Any]:
         }
         for name, one in results.routes.items()
     ]
-    rows = [
-        (name, row, one.rows[0]) for name, one in results.conventions.items() for row in one.rows
-    ]
+    rows = [(n, row, one.rows[0]) for n, one in results.conventions.items() for row in one.rows]
     conventions = [
         {
             "mixture": name,
@@ -273,14 +269,9 @@ def _column(fitted: MixtureFit, flops: Array, cost: CostModel) -> list[dict[str,
         n, d, ends = (percentile_interval(values[:, i], fitted.n_cells) for values in draws)
         # Without a whole parameter and a whole jet there is nothing to train.
         usable = params >= 1 and examples >= 1 and math.isfinite(examples)
+        limits = ["[{}, {}]".format(*(size(end, 3) for end in interval)) for interval in (n, d)]
         shown = [number(loss, 4), "[{}, {}]".format(*(number(end, 4) for end in ends))]
-        cells = [[short(params), _ends(*n)], [short(examples), _ends(*d)], shown]
+        cells = [[short(params), limits[0]], [short(examples), limits[1]], shown]
         answer = (cells, examples) if usable else (_NO_OPTIMUM, None)
         rows.append({"open": is_open, "cells": answer[0], "examples": answer[1]})
     return rows
-
-
-def _ends(*ends: float) -> str:
-    """An interval of a size; ends that no study could have are limits."""
-    texts = ["<1" if x < 1 else short(x) if x <= 1e18 else ">1e18" for x in ends]
-    return f"[{', '.join(texts)}]"

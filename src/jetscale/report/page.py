@@ -156,11 +156,9 @@ def make_report(
 
     Args:
         frame: A run table, see `jetscale.scaling.validate`.
-        held_fixed: What did not vary between mixtures, name to value; None where nobody recorded
-            it.
+        held_fixed: What did not vary between mixtures, by name; None where nobody recorded it.
         warnings: What is known about the runs beforehand, e.g. runs that are not done yet.
-        measures: Diversity and alignment of the mixtures as
-            `jetscale.measures.MeasureTable.to_dict` has them; None where they were not measured.
+        measures: As `jetscale.measures.MeasureTable.to_dict`; None where nothing was measured.
         budgets: FLOPs of the allocation table; by default one per decade of the measured range.
         replicates: Bootstrap replicates per mixture, at least 50.
 
@@ -175,13 +173,10 @@ def make_report(
 
 def render(context: Context, title: str) -> str:
     """The whole file; sections with nothing to show stand behind the others."""
-    templates = Environment(
-        loader=PackageLoader("jetscale.report"),
-        autoescape=True,
-        undefined=StrictUndefined,  # a name that a template misspells is an error, not a gap
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    # a name that a template misspells is an error, not a gap
+    templates = Environment(undefined=StrictUndefined, autoescape=True)
+    templates.loader = PackageLoader("jetscale.report")
+    templates.trim_blocks = templates.lstrip_blocks = True
     templates.policies["json.dumps_kwargs"] = {"allow_nan": False}
     templates.filters["code"] = with_code
     missing, filled = context.missing, []

@@ -28,10 +28,8 @@ _SYMBOLS = {
     "cross": "M4 1H8V4H11V8H8V11H4V8H1V4H4Z",
     "hourglass": "M1.5 1.5H10.5L1.5 10.5H10.5Z",
 }
-_APART = 1.06
 _GRID = "#e6e8ec"
 _INK = "#1c1f24"
-_MOST_TICKS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +82,7 @@ def data_axis(figure: Figure, sizes: Any) -> Figure:
     values = sorted({float(size) for size in sizes})
     if not values:
         return figure
-    ticks = values[:: math.ceil(len(values) / _MOST_TICKS)]
+    ticks = values[:: math.ceil(len(values) / 9)]  # more could not be read
     return figure.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(short, ticks)))
 
 
@@ -97,7 +95,7 @@ def loss_range(values: pd.Series) -> list[float]:
 
 def shift(index: int, count: int) -> float:
     """The factor that sets the points of one of several series apart on a logarithmic axis."""
-    return float(_APART ** (index - (count - 1) / 2))
+    return float(1.06 ** (index - (count - 1) / 2))
 
 
 def shades(params: Iterable[float]) -> list[tuple[float, float]]:

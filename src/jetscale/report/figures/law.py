@@ -24,7 +24,6 @@ from jetscale.scaling.routes.curves import LossCurves
 from jetscale.scaling.routes.route import Route
 from jetscale.scaling.spread import cell_means
 
-_DECADES_BEYOND = 1.0
 _SPREAD = 30.0
 """A frontier figure reaches this factor beyond the measured sizes; bands are cut there."""
 
@@ -106,10 +105,8 @@ def isoflop(
     return figure
 
 
-def frontier(
-    fits: StudyFit, styles: Mapping[str, Style], what: str, ends: tuple[float, float]
-) -> Figure:
-    """N*(C) or D*(C) with bands: solid in the measured compute range ``ends``, dashed beyond.
+def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
+    """N*(C) or D*(C) with bands: solid in the measured compute range, dashed beyond.
 
     ``what`` is ``params`` or ``examples``.
     """
@@ -119,8 +116,8 @@ def frontier(
     figure = empty("compute C (FLOPs)", title, range=[math.log10(low), math.log10(high)])
     for update in (figure.update_yaxes, figure.update_xaxes):
         update(type="log", dtick=1, exponentformat="power")
-    inside = np.geomspace(*ends, 30)
-    beyond = np.geomspace(ends[1], ends[1] * 10**_DECADES_BEYOND, 12)
+    end = fits.flops[1]
+    inside, beyond = np.geomspace(*fits.flops, 30), np.geomspace(end, 10 * end, 12)
     for name, fitted in fits.mixtures.items():
         for budgets, dash, opacity in ((inside, "solid", 0.14), (beyond, "dash", 0.06)):
             curve = getattr(laws.optimum(fitted.theta, budgets, fits.cost), what)
@@ -135,11 +132,11 @@ def frontier(
             figure.add_trace(Scatter(**area, **look, fillcolor=styles[name].faded(opacity)))
             trace = line(name, styles[name], budgets, curve, hover="C = %{x:.3g}<br>%{y:.3g}")
             figure.add_trace(trace.update(line_dash=dash))
-    drawing.rule(figure, x=ends[1])
+    drawing.rule(figure, x=end)
     anchors = {"xanchor": "left", "yref": "paper", "yanchor": "bottom", "text": "extrapolated →"}
     # at the foot: the tools of the figure cover its head
     return figure.add_annotation(
-        x=math.log10(ends[1]), y=0, showarrow=False, font={"size": 11}, **anchors
+        x=math.log10(end), y=0, showarrow=False, font={"size": 11}, **anchors
     )
 
 
