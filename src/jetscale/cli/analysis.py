@@ -14,14 +14,10 @@ _UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the tabl
 _ANY_LAW = "chinchilla, no-floor, repetition, transfer or pretraining."
 
 
-def _keep_source(context: click.Context, _: click.Parameter, value: str | None) -> None:
-    context.meta[__name__] = value
-
-
 _source_option = click.option(
     "--source",
     type=click.Choice(["mlflow", "records"]),
-    callback=_keep_source,
+    callback=lambda context, _, value: context.meta.update({__name__: value}),
     expose_value=False,
     help="Where the runs of a SWEEP are read. [default: mlflow, else records]",
 )

@@ -29,14 +29,10 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
     Without a terminal it prints a line when a task starts, at every tenth, and when it ends.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bars:
+    counts = TextColumn("{task.completed:.0f}/{task.total:.0f}")
+    columns = (TextColumn("{task.description}"), BarColumn(), counts)
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, *times, console=stderr, disable=not stderr.is_terminal) as bars:
         tasks: dict[str, Any] = {}
         tenths: dict[str, int] = {}
 

@@ -8,18 +8,10 @@ the report.
 
 from collections.abc import Iterable, Mapping
 
-from jetscale import words
+from jetscale import scaling, words
 from jetscale.analysis import Analysis
 from jetscale.display.console import note, say, show_table
-from jetscale.scaling import (
-    Allocation,
-    Comparison,
-    Diagnostics,
-    Estimate,
-    MixtureConventions,
-    PairedStudy,
-    StudyFit,
-)
+from jetscale.scaling import Diagnostics, MixtureConventions, StudyFit
 from jetscale.scaling.comparison.joint import EXPONENTS
 
 _SHORT = {"6ND without embedding": "no embedding"}
@@ -38,7 +30,7 @@ def show_analysis(found: Analysis) -> None:
     _lines(found.reasons)
 
 
-def show_paired(study: PairedStudy) -> None:
+def show_paired(study: scaling.PairedStudy) -> None:
     """Show loss differences and effective data of every pair of mixtures, by data size."""
     for pair in study.pairs:
         rows = []
@@ -92,7 +84,7 @@ def show_fit(fits: StudyFit) -> None:
     _lines(words.folded({name: one.warnings for name, one in fitted}))
 
 
-def show_comparison(comparison: Comparison) -> None:
+def show_comparison(comparison: scaling.Comparison) -> None:
     """Show differences of exponents, tests, verdicts and ratios, pair by pair."""
     deltas, tests = [], []
     for pair in comparison.pairs:
@@ -129,11 +121,11 @@ def show_comparison(comparison: Comparison) -> None:
     _lines(words.grouped("not compared", comparison.not_compared))
 
 
-def _ratio(estimate: Estimate) -> str:
+def _ratio(estimate: scaling.Estimate) -> str:
     return f"x{words.ranged(estimate, words.times)}{'' if estimate.identified else ' *'}"
 
 
-def show_allocation(allocation: Allocation) -> None:
+def show_allocation(allocation: scaling.Allocation) -> None:
     """Show the answer for one budget: a sentence, the predictions, what was measured within it."""
     say(allocation.answer)
     title = f"Predicted by the laws at {allocation.budget.amount:.3g} {allocation.budget.unit}"
