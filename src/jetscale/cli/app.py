@@ -81,7 +81,8 @@ def power(sweep: Path, law: str | None, like: Path | None, as_json: bool, **aske
     study = load_study(sweep)
     grid, pilot = power_grid(study), None
     if like is not None:
-        pilot, _ = run_table(*((like, None) if like.suffix == ".py" else (None, like)))
+        is_sweep = like.suffix == ".py"
+        pilot, _ = run_table(like if is_sweep else None, None if is_sweep else like)
     given = {name: value for name, value in asked.items() if value is not None}
     with progress_bar() as progress:
         found = scaling.power(grid, law=stated, pilot=pilot, progress=progress, **given)

@@ -42,13 +42,10 @@ def law(context: Context, reasons: Reasons) -> dict[str, Any]:
     # All residual panels share one scale, so that a bad fit looks bad beside a good one.
     limit = 1.15 * 100 * max(fitted.worst_residual for fitted in fits.mixtures.values())
     limit = max(limit, 0.1) if math.isfinite(limit) else 100.0
-    drawn = {
-        f"{name}: runs and law": figures.law_fit(fitted, runs, styles[name])
-        for name, fitted in fits.mixtures.items()
-    } | {
-        f"{name}: residuals": figures.residuals(fitted, runs, styles[name], limit)
-        for name, fitted in fits.mixtures.items()
-    }
+    mixtures = fits.mixtures.items()
+    drawn = {f"{n}: runs and law": figures.law_fit(one, runs, styles[n]) for n, one in mixtures}
+    for name, fitted in mixtures:
+        drawn[f"{name}: residuals"] = figures.residuals(fitted, runs, styles[name], limit)
     return {
         "formula": FORMULA,
         "parameters": table("Parameters of the laws", rows),
