@@ -14,34 +14,16 @@ import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from jetscale import scaling
 from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN
-from jetscale.scaling import (
-    Allocation,
-    Budget,
-    Comparison,
-    Diagnostics,
-    MixtureConventions,
-    Options,
-    PairedStudy,
-    Routes,
-    StudyFit,
-    Verdict,
-    all_routes,
-    allocate,
-    compare,
-    conventions,
-    diagnose,
-    fit,
-    measured_rate,
-    pair_runs,
-    validate,
-)
+from jetscale.scaling import Allocation, Budget, Options, Routes, StudyFit, Verdict
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.words import with_interval
 
@@ -62,16 +44,16 @@ class Analysis:
     runs: pd.DataFrame = field(repr=False, compare=False, metadata=HIDDEN)
     names: tuple[str, ...]
     """Mixtures, the baseline first."""
-    paired: PairedStudy | None
+    paired: scaling.PairedStudy | None
     fits: StudyFit | None
-    comparison: Comparison | None
+    comparison: scaling.Comparison | None
     allocations: tuple[Allocation, ...]
     """The answer for each budget."""
     routes: Mapping[str, Routes]
     """The frontier by other routes, by mixture."""
-    diagnostics: Diagnostics | None
+    diagnostics: scaling.Diagnostics | None
     """Checks of the fits."""
-    conventions: Mapping[str, MixtureConventions]
+    conventions: Mapping[str, scaling.MixtureConventions]
     """The frontier under other compute conventions, by mixture."""
     rate: tuple[float, str]
     """FLOP/s to turn compute into hours, and where the number is from."""
@@ -105,12 +87,12 @@ class Analysis:
         if self.fits is None:
             return f"No scaling law is fitted: {self.missing.get('fits', 'it was not asked for')}."
         if self.comparison is None:
-            clauses = []
-            for name, fitted in self.fits.mixtures.items():
-                value = fitted.frontier["params_exponent"]
-                text = f"N* ∝ C^{with_interval(value)}" if value.identified else NOT_IDENTIFIED
-                clauses.append(f"{name} {text}")
-            return f"The compute-optimal balance: {'; '.join(clauses)}."
+            found = {n: fitted["a"] for n, fitted in self.fits.mixtures.items()}
+            balance = "; ".join(
+                f"{n} " + (f"N* ∝ C^{with_interval(a)}" if a.identified else NOT_IDENTIFIED)
+                for n, a in found.items()
+            )
+            return f"The compute-optimal balance: {balance}."
         pairs = self.comparison.about(self.names[0])
         if all(pair.verdict is Verdict.NOT_IDENTIFIED for pair in pairs):
             reasons = [r for p in pairs for r in p.delta_params_exponent.reason.split("; ")]
@@ -119,8 +101,8 @@ class Analysis:
                 f"is {NOT_IDENTIFIED} ({'; '.join(dict.fromkeys(reasons))}): a difference of "
                 "exponents must not be read off these runs."
             )
-        clauses = [pair.clause for pair in pairs]
-        return f"Exponent a of the best model size N* ∝ C^a: {'; '.join(clauses)}."
+        clauses = "; ".join(pair.clause for pair in pairs)
+        return f"Exponent a of the best model size N* ∝ C^a: {clauses}."
 
     def __str__(self) -> str:
         return f"{self.measured_sentence}\n{self.law_sentence}"
@@ -138,46 +120,49 @@ def analyse(
 
     Args:
         frame: A run table, see `jetscale.scaling.validate`.
-        options: What to fit and how.
         parts: Which of `PARTS` to make; all rest on the fits but ``paired``.
-        budget: FLOPs at which frontiers are compared; by default the middle of the measured
-            compute.
-        budgets: Budgets to allocate; by default one per decade of the measured range and one
-            beyond.
+        budget: FLOPs at which frontiers are compared; by default the middle of the measured ones.
+        budgets: Budgets to allocate; by default one per decade measured and one beyond.
 
     Raises:
         TableError: The table is unusable.
         FitError: A budget cannot be.
     """
-    runs, missing = validate(frame), dict[str, str]()
-    found = _attempt("paired", missing, lambda: pair_runs(runs)) if "paired" in parts else None
-    if found is not None and runs["mixture"].iloc[0] != found.baseline:
+    runs, missing = scaling.validate(frame), dict[str, str]()
+
+    def attempt(part: str, make: Callable[[], T]) -> T | None:
+        """Return what ``make`` gives; where the runs do not allow it, keep the reason instead."""
+        try:
+            return make()
+        except FitError as error:
+            missing[part] = str(error)
+            return None
+
+    paired = attempt("paired", lambda: scaling.pair_runs(runs)) if "paired" in parts else None
+    if paired is not None and runs["mixture"].iloc[0] != paired.baseline:
         # the baseline comes first everywhere
-        later = runs["mixture"] != found.baseline
+        later = runs["mixture"] != paired.baseline
         runs = pd.concat([runs[~later], runs[later]], ignore_index=True)
-    fits = None
-    if set(parts) - {"paired"}:
-        fits = _attempt("fits", missing, lambda: fit(runs, options))
-    comparison = None
-    if "comparison" in parts:
-        if fits is None:
-            missing["comparison"] = missing["fits"]
-        else:
-            comparison = _attempt("comparison", missing, lambda: compare(fits, budget))
-    asked = set(parts) if fits is not None else set()
+    asked = set(parts) - {"paired"}
+    fits = attempt("fits", lambda: scaling.fit(runs, options)) if asked else None
+    comparison: scaling.Comparison | None = None
     chosen: Sequence[float | Budget] = ()
+    if fits is None and "comparison" in asked:
+        missing["comparison"] = missing["fits"]
+    elif fits is not None and "comparison" in asked:
+        comparison = attempt("comparison", partial(scaling.compare, fits, budget))
     if fits is not None and "allocations" in asked:
         chosen = decades(fits) if budgets is None else budgets
     return Analysis(
         runs=runs,
         names=tuple(dict.fromkeys(runs["mixture"])),
-        paired=found,
+        paired=paired,
         fits=fits,
         comparison=comparison,
-        allocations=tuple(allocate(fits, one) for one in chosen) if fits else (),
-        routes=all_routes(fits) if fits and "routes" in asked else {},
-        diagnostics=diagnose(fits) if fits and "diagnostics" in asked else None,
-        conventions=conventions(fits) if fits and "conventions" in asked else {},
+        allocations=tuple(scaling.allocate(fits, one) for one in chosen) if fits else (),
+        routes=scaling.all_routes(fits) if fits and "routes" in asked else {},
+        diagnostics=scaling.diagnose(fits) if fits and "diagnostics" in asked else None,
+        conventions=scaling.conventions(fits) if fits and "conventions" in asked else {},
         rate=training_rate(frame),
         missing=missing,
     )
@@ -186,18 +171,9 @@ def analyse(
 def training_rate(frame: pd.DataFrame) -> tuple[float, str]:
     """Return FLOP/s of the runs of a table and their source; those of a GPU without times."""
     try:
-        return measured_rate(frame)
+        return scaling.measured_rate(frame)
     except FitError:
         return _TYPICAL_RATE, "that of a typical GPU, as the run table has no times"
-
-
-def _attempt(part: str, missing: dict[str, str], make: Callable[[], T]) -> T | None:
-    """Return what ``make`` gives; where the runs do not allow it, keep the reason instead."""
-    try:
-        return make()
-    except FitError as error:
-        missing[part] = str(error)
-        return None
 
 
 def decades(fits: StudyFit) -> tuple[float, ...]:

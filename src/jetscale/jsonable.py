@@ -39,7 +39,7 @@ def as_json(value: Any) -> Any:
     >>> as_json({"sizes": np.array([1.5, np.inf]), "at": Path("runs")})
     {'sizes': [1.5, None], 'at': 'runs'}
     """
-    if value is None or (isinstance(value, (bool, int)) and not isinstance(value, Enum)):
+    if value is None or (isinstance(value, (bool, int, str)) and not isinstance(value, Enum)):
         return value
     if hasattr(value, "__json__"):
         return as_json(value.__json__())
@@ -47,8 +47,6 @@ def as_json(value: Any) -> Any:
         return as_json(value.value)
     if isinstance(value, (np.generic, np.ndarray)):
         return as_json(value.tolist())
-    if isinstance(value, str):
-        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Path):

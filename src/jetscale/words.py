@@ -1,11 +1,10 @@
 """Numbers and intervals as people write them: the only formatter of jetscale.
 
-Every function takes numbers and returns text. An `Interval` is anything with a value and two ends,
-such as `jetscale.scaling.Estimate`.
+Every function takes numbers and returns text.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 
@@ -46,13 +45,13 @@ def short(value: float, digits: int = 3) -> str:
     return f"{value:.3g}"
 
 
-def size(value: float) -> str:
-    """Return a predicted size in two digits; what nobody could run is shown as a bound.
+def size(value: float, digits: int = 2) -> str:
+    """Return a predicted size in a few digits; what nobody could run is shown as a bound.
 
     >>> size(12_345), size(0.3), size(1e30)
     ('12k', '<1', '>1e18')
     """
-    return "<1" if value < 1 else ">1e18" if not value <= 1e18 else short(value, 2)
+    return "<1" if value < 1 else ">1e18" if not value <= 1e18 else short(value, digits)
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -108,6 +107,12 @@ def loss(value: float, scale: float | None = None) -> str:
     return f"{value:.4f}" if largest >= 0.01 else number(value)
 
 
+def ranged(estimate: Interval, form: Callable[[float], str]) -> str:
+    """Return ``value [low, high]``, each number as ``form`` writes it."""
+    value, low, high = map(form, (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
+
+
 def loss_interval(estimate: Interval) -> str:
     """Return ``1.132 [1.078, 1.166]``: a loss with its interval.
 
@@ -115,22 +120,22 @@ def loss_interval(estimate: Interval) -> str:
     >>> loss_interval(SimpleNamespace(value=4e-5, low=3.9e-5, high=4.1e-5))
     '4.00e-5 [3.90e-5, 4.10e-5]'
     """
-    value, low, high = (loss(x, estimate.value) for x in _three(estimate))
-    return f"{value} [{low}, {high}]"
+    return ranged(estimate, lambda x: loss(x, estimate.value))
 
 
 def difference(estimate: Interval) -> str:
     """Return ``-0.289 [-0.384, -0.194]``: a signed difference; one size alone has no interval."""
-    finite = [abs(x) for x in _three(estimate) if math.isfinite(x)]
+    ends = (estimate.value, estimate.low, estimate.high)
+    finite = [abs(x) for x in ends if math.isfinite(x)]
     form = "+.3f" if max(finite, default=0) >= 0.01 or not any(finite) else "+.2e"
-    value, low, high = (f"{x:{form}}" for x in _three(estimate))
-    return value + (" [one size]" if math.isnan(estimate.low) else f" [{low}, {high}]")
+    if math.isnan(estimate.low):
+        return f"{estimate.value:{form}} [one size]"
+    return ranged(estimate, lambda x: f"{x:{form}}")
 
 
 def starred(estimate: Known, form: str = ".2f") -> str:
     """Return ``0.34 [0.31, 0.37]``, with a star where the data do not determine the value."""
-    value, low, high = (f"{x:{form}}" for x in _three(estimate))
-    return f"{value} [{low}, {high}]{'' if estimate.identified else ' *'}"
+    return ranged(estimate, lambda x: f"{x:{form}}") + ("" if estimate.identified else " *")
 
 
 def interval(estimate: Interval, digits: int = 3) -> str:
@@ -166,7 +171,3 @@ def folded(warnings: Mapping[str, Iterable[str]]) -> Iterable[str]:
     for name, lines in warnings.items():
         if bare := [line.removeprefix(f"{name}: ") for line in lines]:
             yield f"{name}: {'; '.join(bare)}"
-
-
-def _three(estimate: Interval) -> tuple[float, float, float]:
-    return estimate.value, estimate.low, estimate.high

@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jetscale.cli import jets as cli_jets
 from jetscale.cli import main
+from jetscale.executor import in_process
 from jetscale.jets.shards.manifest import open_shards
 
 
@@ -84,17 +85,16 @@ def test_mistakes_are_one_line(capsys, tmp_path, files, options, message):
 def test_several_files_are_read_at_the_same_time(capsys, tmp_path, files, monkeypatch):
     calls = []
 
-    def ingested(workers, *arguments):
+    def executor(address, home, workers):
         calls.append(workers)
-        return one(1, *arguments)
+        return nullcontext(in_process)
 
-    one = cli_jets._ingested
-    monkeypatch.setattr(cli_jets, "_ingested", ingested)
+    monkeypatch.setattr("jetscale.compute.connect.executor", executor)
     monkeypatch.setattr("os.cpu_count", lambda: 16)
     options = ["--format", "jetclass2", "--role", "pretrain", "--out"]
     assert call(capsys, "ingest", *options, tmp_path / "a", *files)[0] == 0
     assert call(capsys, "ingest", *options, tmp_path / "b", files[0])[0] == 0
-    assert calls == [2, 1]
+    assert calls == [2]  # one file is read by this process
 
 
 def test_own_jets_by_the_names_of_their_columns(capsys, tmp_path):

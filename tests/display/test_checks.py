@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.display.checks import show_checks
+from jetscale.display.laws import show_checks
 from jetscale.scaling import conventions, diagnose, fit
 from jetscale.scaling.engine import laws
 

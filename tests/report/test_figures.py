@@ -173,7 +173,7 @@ def test_open_symbols_where_the_exponent_is_not_identified(vague):
 @pytest.mark.parametrize("what", ["params", "examples"])
 def test_the_frontier_is_solid_where_measured_and_dashed_beyond(results, looks, what):
     ends = results.fits.flops
-    figure = figures_law.frontier(results.fits, looks, what, ends)
+    figure = figures_law.frontier(results.fits, looks, what)
     inside, beyond = traces(figure, "qcd")
     assert (inside.line.dash, beyond.line.dash) == ("solid", "dash")
     assert (inside.x[0], inside.x[-1]) == pytest.approx(ends)
@@ -184,7 +184,7 @@ def test_the_frontier_is_solid_where_measured_and_dashed_beyond(results, looks, 
 
 def test_the_extrapolation_is_named_where_no_tool_covers_it(results, looks):
     ends = results.fits.flops
-    (note,) = figures_law.frontier(results.fits, looks, "params", ends).layout.annotations
+    (note,) = figures_law.frontier(results.fits, looks, "params").layout.annotations
     assert note.text == "extrapolated →"
     assert note.x == pytest.approx(math.log10(ends[1]))
     assert (note.y, note.yanchor) == (0, "bottom")

@@ -8,7 +8,7 @@ import pytest
 
 import jetscale.report
 from jetscale.analysis import analyse, training_rate
-from jetscale.report import frontier, laws, measured, method, slider
+from jetscale.report import laws, measured, page
 from jetscale.report.figures.drawing import styles
 from jetscale.report.values import Cell, Context, Reasons
 from jetscale.scaling import Options
@@ -95,7 +95,7 @@ def test_limits_are_no_missing_identification(context, results):
 
 
 def test_tables_of_pairs_share_their_rows(context, results):
-    found = frontier.frontier(context, Reasons())["pairs"]
+    found = laws.frontier(context, Reasons())["pairs"]
     pairs = [(pair.a, pair.b) for pair in results.comparison.pairs]
     for name in ("exponents", "tests", "ratios"):
         assert [(row[0].text, row[1].text) for row in found[name].rows] == pairs
@@ -104,7 +104,7 @@ def test_tables_of_pairs_share_their_rows(context, results):
 
 
 def test_a_route_without_an_exponent_says_why(context, results):
-    found = frontier.frontier(context, Reasons())["routes"]
+    found = laws.frontier(context, Reasons())["routes"]
     assert found.columns[0] == "mixture"
     assert found.columns[-1] == "verdict"
     for row, routes in zip(found.rows, results.routes.values(), strict=True):
@@ -119,21 +119,21 @@ def test_budgets_that_pay_for_no_run_have_no_measured_cell(context, results):
     first = results.allocations[0]
     poor = {name: replace(one, measured=None) for name, one in first.mixtures.items()}
     changed = replace(results, allocations=(replace(first, mixtures=poor),))
-    found = frontier.budgets(replace(context, results=changed), Reasons())["table"]
+    found = laws.budgets(replace(context, results=changed), Reasons())["table"]
     assert [cell.text for cell in found.rows[0][5:8]] == ["all cost more", "–", "–"]
 
 
 def test_every_warning_is_printed_once(context):
-    assert method.method(context, Reasons())["warnings"][:2] == ["one", "two"]
+    assert page.method(context, Reasons())["warnings"][:2] == ["one", "two"]
 
 
 def test_what_was_held_fixed_is_printed_as_it_is(context):
-    ((name, value),) = method.held_fixed(context, Reasons())["table"].rows
+    ((name, value),) = page.held_fixed(context, Reasons())["table"].rows
     assert (name.text, value.text) == ("epochs", "4")
 
 
 def test_hours_start_from_the_speed_of_the_runs(context, results, study):
-    found = slider.slider(context, Reasons())
+    found = laws.slider(context, Reasons())
     assert found["prices"][0] == ("rate", "training FLOP/s", "1.00e9")
     assert found["rate_source"].startswith("measured over 120 runs")
     rate, source = training_rate(study)

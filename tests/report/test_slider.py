@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from jetscale.report.slider import answers
+from jetscale.report.laws import answers
 from jetscale.scaling import allocate, fit
 
 

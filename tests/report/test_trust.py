@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jetscale.report.figures import trust as figures
+from jetscale.report.figures import law as figures
 from jetscale.report.figures.drawing import styles
 from jetscale.scaling import diagnose, fit
 

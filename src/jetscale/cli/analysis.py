@@ -2,54 +2,40 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from jetscale.cli.common import PATH, cli, home, json_option, print_json, warn
+from jetscale.cli.common import PATH, F, all_of, cli, home, json_option, print_json, warn
 
-F = TypeVar("F", bound=Callable[..., Any])
+_OBJECTIVE = "huber, squares or absolute."
+_RUNS = "Any run table (CSV): mixture, params, examples, loss[, flops]."
+_UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the table]"
+_ANY_LAW = "chinchilla, no-floor, repetition, transfer or pretraining."
 
 
-def _keep_source(context: click.Context, _: click.Parameter, value: str | None) -> None:
-    context.meta[__name__] = value
-
-
-def _analysis(command: F) -> F:
-    """SWEEP or --runs, --source and --json."""
-    command = json_option(command)
-    command = click.option(
-        "--source",
-        type=click.Choice(["mlflow", "records"]),
-        callback=_keep_source,
-        expose_value=False,
-        help="Where the runs of a SWEEP are read. [default: mlflow, else records]",
-    )(command)
-    command = click.option(
-        "--runs", type=PATH, help="Any run table (CSV): mixture, params, examples, loss[, flops]."
-    )(command)
-    return click.argument("sweep", type=PATH, required=False)(command)
+_source_option = click.option(
+    "--source",
+    type=click.Choice(["mlflow", "records"]),
+    callback=lambda context, _, value: context.meta.update({__name__: value}),
+    expose_value=False,
+    help="Where the runs of a SWEEP are read. [default: mlflow, else records]",
+)
+_analysis = all_of(
+    click.argument("sweep", type=PATH, required=False),
+    click.option("--runs", type=PATH, help=_RUNS),
+    _source_option,
+    json_option,
+)
 
 
 def _fitted(laws: str) -> Callable[[F], F]:
     """Return --law, --objective and --uncertainty: what is fitted, and how."""
-    uncertainty = "components, trunks, cells or wild. [default: what suits the table]"
-    objective = "huber, squares or absolute."
-
-    def decorate(command: F) -> F:
-        for name, default, text in (
-            ("--uncertainty", None, uncertainty),
-            ("--objective", "huber", objective),
-            ("--law", "chinchilla", laws),
-        ):
-            shown = default is not None
-            command = click.option(name, default=default, show_default=shown, help=text)(command)
-        return command
-
-    return decorate
-
-
-_ANY_LAW = "chinchilla, no-floor, repetition, transfer or pretraining."
+    return all_of(
+        click.option("--law", default="chinchilla", show_default=True, help=laws),
+        click.option("--objective", default="huber", show_default=True, help=_OBJECTIVE),
+        click.option("--uncertainty", help=_UNCERTAINTY),
+    )
 
 
 def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
@@ -86,21 +72,14 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
       jetscale fit --runs runs.csv --law no-floor --json
       jetscale fit --runs runs.csv --shared E,alpha
     """
-    from jetscale.jsonable import as_json as plain
     from jetscale.scaling import Options
 
     names = tuple(name.strip() for name in shared.split(",") if name.strip())
-    asked = Options(**options, shared=names)
-    found = _analysed(sweep, runs, asked, ("paired", "fits", "diagnostics", "conventions"))
-    if not as_json:
-        return _show(found)
-    checks: dict[str, Any] = {}
-    if found.diagnostics is not None:
-        checks = {
-            "diagnostics": plain(found.diagnostics.mixtures),
-            "conventions": plain(found.conventions),
-        }
-    _print({"mixtures": {}} | (plain(found.fits) or {}) | checks, found)
+    asked, parts = (
+        Options(**options, shared=names),
+        ("paired", "fits", "diagnostics", "conventions"),
+    )
+    _analyse(sweep, runs, as_json, {"mixtures": {}}, options=asked, parts=parts)
 
 
 @cli.command()
@@ -120,50 +99,39 @@ def compare(
       jetscale compare sweeps/quickstart.py --budget 1e10
       jetscale compare --runs runs.csv --uncertainty trunks
     """
-    from jetscale.jsonable import as_json as plain
     from jetscale.scaling import Options, flops_budget
 
     asked = Options(**options)
     asked.check_comparable()
     if budget is not None:
         flops_budget(budget)  # a bad one is refused before any work
-    found = _analysed(sweep, runs, asked, ("paired", "comparison"), budget)
-    if not as_json:
-        return _show(found)
-    _print({"pairs": []} | (plain(found.comparison) or {}), found)
+    parts = ("paired", "comparison")
+    _analyse(sweep, runs, as_json, {"pairs": []}, options=asked, parts=parts, budget=budget)
 
 
-def _analysed(
-    sweep: Path | None,
-    runs: Path | None,
-    options: Any,
-    parts: tuple[str, ...],
-    budget: float | None = None,
-) -> Any:
-    """The parts of the analysis the runs allow; raises FitError where they allow none."""
+def _analyse(
+    sweep: Path | None, runs: Path | None, as_json: bool, shown: dict[str, Any], **asked: Any
+) -> None:
+    """Print the parts ``asked`` for: tables, or JSON that begins as ``shown``.
+
+    Raises FitError where the runs allow neither laws nor pairs.
+    """
     from jetscale.analysis import analyse
+    from jetscale.display.laws import show_analysis
     from jetscale.errors import FitError
+    from jetscale.jsonable import as_json as plain
 
-    frame, _ = run_table(sweep, runs)
-    found = analyse(frame, options, parts=parts, budget=budget)
-    laws = found.comparison if "comparison" in parts else found.fits
+    found = analyse(run_table(sweep, runs)[0], **asked)
+    laws = found.comparison if "comparison" in asked["parts"] else found.fits
     if found.paired is None and laws is None:
         raise FitError("; ".join(found.reasons))
-    return found
-
-
-def _show(found: Any) -> None:
-    from jetscale.display.laws import show_analysis
-
-    show_analysis(found)
-
-
-def _print(laws: dict[str, Any], found: Any) -> None:
-    """Print the JSON of the laws with the paired differences and every warning."""
-    from jetscale.jsonable import as_json
-
-    warnings = [*laws.get("warnings", []), *found.reasons]
-    print_json(laws | {"paired": as_json(found.paired), "warnings": warnings})
+    if not as_json:
+        return show_analysis(found)
+    shown |= plain(laws) or {}
+    if found.diagnostics is not None:
+        shown |= {"diagnostics": found.diagnostics.mixtures, "conventions": found.conventions}
+    warnings = [*shown.get("warnings", []), *found.reasons]
+    print_json(shown | {"paired": found.paired, "warnings": warnings})
 
 
 @cli.command()
@@ -180,15 +148,7 @@ def _print(laws: dict[str, Any], found: Any) -> None:
 @click.option("--ladder", is_flag=True, help="Choose among the measured model sizes.")
 @click.option("--mixture", help="Answer for this mixture alone.")
 def allocate(
-    sweep: Path | None,
-    runs: Path | None,
-    as_json: bool,
-    ladder: bool,
-    mixture: str | None,
-    law: str,
-    objective: str,
-    uncertainty: str | None,
-    **terms: Any,
+    sweep: Path | None, runs: Path | None, as_json: bool, mixture: str | None, **terms: Any
 ) -> None:
     """Spend a budget: size, data, mixture, loss.
 
@@ -205,19 +165,16 @@ def allocate(
     """
     from jetscale import scaling
     from jetscale.display.laws import show_allocation
-    from jetscale.jsonable import as_json as plain
 
+    fitted = {name: terms.pop(name) for name in ("law", "objective", "uncertainty")}
+    ladder, options = terms.pop("ladder"), scaling.Options(**fitted)
     asked = scaling.Terms(**terms)
-    options = scaling.Options(law=law, objective=objective, uncertainty=uncertainty)
     frame, _ = run_table(sweep, runs)
     budget = asked.budget(frame)
     scaling.check_mixture(mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
     found = scaling.allocate(scaling.fit(frame, options), budget, mixture=mixture, ladder=sizes)
-    if as_json:
-        print_json(plain(found))
-    else:
-        show_allocation(found)
+    return print_json(found) if as_json else show_allocation(found)
 
 
 @cli.command()
@@ -254,7 +211,4 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
     if study:  # where MLflow refuses, the file is there all the same
         problem = attach(study, home(), tracking_uri(home()), made.texts())
         warn([problem] if problem else [])
-    if as_json:
-        print_json({"report": str(out)})
-    else:
-        click.echo(f"report written to {out}")
+    return print_json({"report": str(out)}) if as_json else click.echo(f"report written to {out}")

@@ -2,8 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,10 +14,23 @@ from jetscale.errors import unknown
 if TYPE_CHECKING:
     from jetscale.store.home import Home
 
+F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
+COUNT = click.IntRange(min=1)
 
 sweep_argument = click.argument("sweep", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def all_of(*parts: Callable[[F], F]) -> Callable[[F], F]:
+    """Return what gives a command several arguments and options, in this order in its help."""
+
+    def decorate(command: F) -> F:
+        for part in reversed(parts):
+            command = part(command)
+        return command
+
+    return decorate
 
 
 def home() -> "Home":
@@ -51,8 +65,10 @@ def cli() -> None:
 
 
 def print_json(value: Any) -> None:
-    """Indented JSON on standard output."""
-    click.echo(json.dumps(value, indent=2, allow_nan=False))
+    """Print any value of jetscale as indented JSON."""
+    from jetscale.jsonable import as_json
+
+    click.echo(json.dumps(as_json(value), indent=2, allow_nan=False))
 
 
 def warn(lines: list[str]) -> None:

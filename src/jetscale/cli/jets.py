@@ -1,45 +1,40 @@
 """The commands about jets: simulate, ingest, inspect; parsing and printing only."""
 
 import os
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jetscale.cli.common import PATH, cli, home, json_option, print_json
+from jetscale.cli.common import COUNT, PATH, cli, home, json_option, print_json
+
+_WINDOWS = "jetclass (pT 500 to 1000 GeV) or jetclass2 (200 to 2500 GeV)."
+_CORES = "Processes. [default: all cores; RAY_ADDRESS: all of a cluster]"
+_FORMATS = (
+    "jetclass, jetclass2, toptagging, quarkgluon, jetnet, aspenopenjets, omnilearned, or arrays "
+    "for own jets in Parquet, ROOT, HDF5 or npz."
+)
+_COLUMNS = "For arrays: what its columns are, e.g. 'px=X[0],py=X[1],pz=X[2],energy=X[3],label=y'."
+_SELECT = "Keep jets that pass, e.g. '200 < jet_pt < 2500'; may be given several times."
+_BAD_FILE = "Truncated, damaged or foreign files: fail or skip."
+_BAD_JET = "Non-finite, unphysical, empty or wrongly labelled jets: drop or fail."
+_MAX_BAD = "Largest share of such jets in a file; one with more is a bad file."
+_FILES = "Files at the same time. [default: as many as cores and files]"
 
 
 @cli.command()
 @click.option("--corpus", required=True, help="jetclass (ten classes) or jetclass2 (188 classes).")
 @click.option("--part", help="For jetclass2: qcd, res2p, res34p or labels, e.g. 'X_bb,X_cc'.")
-@click.option("--jets", type=click.IntRange(min=1), required=True, help="Jets in all.")
+@click.option("--jets", type=COUNT, required=True, help="Jets in all.")
 @click.option("--out", type=PATH, required=True, help="New shard folder.")
 @click.option("--role", help="pretrain, train, validation or test. [default: by corpus]")
-@click.option("--seed", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Processes. [default: all cores; RAY_ADDRESS: all of a cluster]",
-)
-@click.option(
-    "--window",
-    default="jetclass",
-    show_default=True,
-    help="jetclass (pT 500 to 1000 GeV) or jetclass2 (200 to 2500 GeV).",
-)
+@click.option("--seed", type=COUNT, default=1, show_default=True)
+@click.option("--workers", type=COUNT, help=_CORES)
+@click.option("--window", default="jetclass", show_default=True, help=_WINDOWS)
 @click.option("--pileup", type=float, default=0.0, show_default=True, help="Mean extra collisions.")
 def simulate(
-    corpus: str,
-    part: str | None,
-    jets: int,
-    out: Path,
-    role: str | None,
-    seed: int,
-    workers: int | None,
-    window: str,
-    pileup: float,
+    out: Path, part: str | None, role: str | None, workers: int | None, **asked: Any
 ) -> None:
     """Make jets with Pythia 8 and write a shard folder.
 
@@ -56,79 +51,37 @@ def simulate(
     from jetscale.jets.production.simulation import simulate_shards
     from jetscale.sweep.stop import stopping
 
+    conditions = Conditions(window=asked.pop("window"), pileup=asked.pop("pileup"))
     with stopping(), progress_bar() as progress, executor(None, home().path, workers) as chosen:
         manifest = simulate_shards(
             out,
             chosen,
-            corpus=corpus,
             part=part,
             role=role or ("pretrain" if part else "train"),
-            jets=jets,
-            seed=seed,
-            conditions=Conditions(window=window, pileup=pileup),
+            conditions=conditions,
             progress=lambda done, total: progress("simulating jets", done, total),
+            **asked,
         )
     click.echo(f"{manifest.rows} jets in {out}; look with: jetscale inspect {out}")
 
 
 @cli.command()
-@click.option(
-    "--format",
-    "format_name",
-    required=True,
-    help="jetclass, jetclass2, toptagging, quarkgluon, jetnet, aspenopenjets, omnilearned, or "
-    "arrays for own jets in Parquet, ROOT, HDF5 or npz.",
-)
+@click.option("--format", "format_name", required=True, help=_FORMATS)
 @click.option("--of", help="For omnilearned: the set the files are of, e.g. jetclass2 or top.")
-@click.option(
-    "--columns",
-    help="For arrays: what its columns are, e.g. 'px=X[0],py=X[1],pz=X[2],energy=X[3],label=y'.",
-)
+@click.option("--columns", help=_COLUMNS)
 @click.option("--classes", help="For arrays: names of labels 0, 1, ..., e.g. background,signal.")
 @click.option("--corpus", help="For arrays: a name for all jets of their kind. [default: own]")
 @click.option("--role", required=True, help="pretrain, train, validation or test.")
 @click.option("--out", type=PATH, required=True, help="New shard folder.")
-@click.option(
-    "--select",
-    multiple=True,
-    help="Keep jets that pass, e.g. '200 < jet_pt < 2500'; may be given several times.",
-)
-@click.option(
-    "--on-bad-file",
-    default="fail",
-    show_default=True,
-    help="Truncated, damaged or foreign files: fail or skip.",
-)
-@click.option(
-    "--on-bad-jet",
-    default="drop",
-    show_default=True,
-    help="Non-finite, unphysical, empty or wrongly labelled jets: drop or fail.",
-)
-@click.option(
-    "--max-bad",
-    type=float,
-    default=0.01,
-    show_default=True,
-    help="Largest share of such jets in a file; one with more is a bad file.",
-)
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Files at the same time. [default: as many as cores and files]",
-)
+@click.option("--select", multiple=True, help=_SELECT)
+@click.option("--on-bad-file", default="fail", show_default=True, help=_BAD_FILE)
+@click.option("--on-bad-jet", default="drop", show_default=True, help=_BAD_JET)
+@click.option("--max-bad", type=float, default=0.01, show_default=True, help=_MAX_BAD)
+@click.option("--workers", type=COUNT, help=_FILES)
 @json_option
 @click.argument("files", type=PATH, nargs=-1, required=True)
 def ingest(
-    format_name: str,
-    role: str,
-    out: Path,
-    files: tuple[Path, ...],
-    columns: str | None,
-    classes: str | None,
-    workers: int | None,
-    as_json: bool,
-    **options: Any,
+    format_name: str, files: tuple[Path, ...], workers: int | None, as_json: bool, **options: Any
 ) -> None:
     """Turn published files, or own jets, into a shard folder.
 
@@ -142,41 +95,21 @@ def ingest(
       jetscale ingest --format jetclass2 --role pretrain --out jets/res2p \\
         --select '200 < jet_pt < 2500' --select '20 < jet_sdmass < 500' Res2P_*.parquet
     """
-    from jetscale.display.jets import show_ingest
+    from jetscale.compute.connect import executor
+    from jetscale.display.console import progress_bar, show_ingest
+    from jetscale.executor import in_process
     from jetscale.jets.ingest.formats.own import columns_of
+    from jetscale.jets.ingest.ingest import ingest as read_files
     from jetscale.jets.ingest.ingest import summary_of
+    from jetscale.sweep.stop import stopping
 
+    role, out, columns, classes = map(options.pop, ("role", "out", "columns", "classes"))
     options["columns"] = columns_of(columns) if columns else {}
     options["classes"] = [name.strip() for name in classes.split(",")] if classes else ()
     workers = workers or min(os.cpu_count() or 1, len(files))
-    manifest = _ingested(workers, format_name, role, files, out, options)
-    if as_json:
-        print_json(summary_of(manifest))
-    else:
-        show_ingest(summary_of(manifest), str(out))
-
-
-def _ingested(
-    workers: int,
-    format_name: str,
-    role: str,
-    files: Sequence[Path],
-    out: Path,
-    options: dict[str, Any],
-) -> Any:
-    """In this process, or in as many as ``workers`` here or on the cluster of RAY_ADDRESS."""
-    from jetscale.compute.connect import executor
-    from jetscale.display.console import progress_bar
-    from jetscale.executor import in_process
-    from jetscale.jets.ingest.ingest import ingest as read_files
-    from jetscale.sweep.stop import stopping
-
-    with (
-        stopping(),
-        progress_bar() as bar,
-        nullcontext(in_process) if workers == 1 else executor(None, home().path, workers) as chosen,
-    ):
-        return read_files(
+    pool = nullcontext(in_process) if workers == 1 else executor(None, home().path, workers)
+    with stopping(), progress_bar() as bar, pool as chosen:
+        manifest = read_files(
             format_name,
             role,
             files,
@@ -185,6 +118,9 @@ def _ingested(
             executor=chosen,
             **options,
         )
+    return (
+        print_json(summary_of(manifest)) if as_json else show_ingest(summary_of(manifest), str(out))
+    )
 
 
 @cli.command()
@@ -203,7 +139,4 @@ def inspect(folder: Path, as_json: bool) -> None:
     from jetscale.jets.shards.verify import verify
 
     report = verify(folder)
-    if as_json:
-        print_json(report.to_dict())
-    else:
-        show_shards(report)
+    return print_json(report.to_dict()) if as_json else show_shards(report)

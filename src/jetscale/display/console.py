@@ -1,6 +1,9 @@
-"""Tables and progress for a terminal; no arithmetic beyond formatting."""
+"""Tables and progress for a terminal; no arithmetic beyond formatting.
 
-from collections.abc import Callable, Iterator, Sequence
+Cells, paths and messages are plain text: brackets in them are intervals or names, never markup.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +17,7 @@ from rich.text import Text
 from jetscale.jets.shards.verify import Report
 from jetscale.store.records import RunState, RunStatus, count_states
 from jetscale.tracking.address import hide_password
-from jetscale.words import short
+from jetscale.words import counted, short
 
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -26,14 +29,10 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
     Without a terminal it prints a line when a task starts, at every tenth, and when it ends.
     """
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=stderr, disable=not stderr.is_terminal) as bars:
+    counts = TextColumn("{task.completed:.0f}/{task.total:.0f}")
+    columns = (TextColumn("{task.description}"), BarColumn(), counts)
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, *times, console=stderr, disable=not stderr.is_terminal) as bars:
         tasks: dict[str, Any] = {}
         tenths: dict[str, int] = {}
 
@@ -51,9 +50,8 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
 
 def table(title: str, *columns: str, left: int = 1) -> Table:
     """An empty table whose first ``left`` columns hold text and the others numbers."""
-    out = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    out = Table(title=escape(title), title_justify="left", title_style="bold", pad_edge=False)
+    out.box = box.SIMPLE_HEAD
     for i, column in enumerate(columns):
         if i < left:  # names fold before a number is cut
             out.add_column(column, justify="left", overflow="fold")
@@ -62,16 +60,20 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
     return out
 
 
-def plain_table(title: str, *columns: str, left: int = 1) -> Table:
-    """Return a table of plain text whose columns are two spaces apart."""
-    out = table(escape(title), *columns, left=left)
-    out.padding = (0, 1, 0, 0)
-    return out
+def show_table(
+    title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], left: int = 1, apart: int = 2
+) -> None:
+    """Print a table; the first ``left`` columns hold text, ``apart`` is the spaces between two."""
+    out = table(title, *columns, left=left)
+    out.padding = (0, 1, 0, apart - 2)
+    for row in rows:
+        out.add_row(*(Text(str(cell)) for cell in row))
+    console.print(out)
 
 
-def add(rows: Table, *cells: str) -> None:
-    """Add a row of plain text: brackets are intervals or names, never markup."""
-    rows.add_row(*map(Text, cells))
+def say(text: str, *, wrap: bool = True) -> None:
+    """Print a line; without ``wrap`` a path in it stays whole."""
+    console.print(Text(text), soft_wrap=not wrap)
 
 
 def note(text: str) -> None:
@@ -79,94 +81,85 @@ def note(text: str) -> None:
     console.print(Text(text, style="dim"))
 
 
+def show_ingest(summary: dict[str, Any], out: str) -> None:
+    """What was read, what was left out and why, and where to look next."""
+    if dropped := summary["dropped"]:
+        show_table("Jets left out", ("reason", "jets"), dropped.items(), apart=3)
+    for file in summary["skipped"]:
+        say(f"skipped {file['reason']}", wrap=False)
+    read = f"{summary['jets_kept']} of {summary['jets_read']} jets"
+    files = counted(summary["files"], "file")
+    say(f"{read} from {files} in {out}; look with: jetscale inspect {out}", wrap=False)
+
+
 def show_shards(report: Report) -> None:
     """Counts per class and ranges of a verified shard folder."""
     manifest, nouns = report.manifest, f"{report.manifest.schema.noun}s"
-    console.print(
-        f"{manifest.rows} {nouns} of {manifest.corpus}, role {manifest.role}: all hashes match"
+    say(f"{manifest.rows} {nouns} of {manifest.corpus}, role {manifest.role}: all hashes match")
+    counts = manifest.label_counts.items()
+    show_table(f"{nouns.capitalize()} per class", ("class", nouns), counts, apart=3)
+    ranges = (
+        (name, *(f"{values[key]:.4g}" for key in ("min", "mean", "max")))
+        for name, values in report.ranges.items()
     )
-    counts = table(f"{nouns.capitalize()} per class", "class", nouns)
-    for name, number in manifest.label_counts.items():
-        counts.add_row(name, str(number))
-    console.print(counts)
-    ranges = table("Ranges", "column", "lowest", "mean", "highest")
-    for name, values in report.ranges.items():
-        ranges.add_row(name, *(f"{values[key]:.4g}" for key in ("min", "mean", "max")))
-    console.print(ranges)
+    show_table("Ranges", ("column", "lowest", "mean", "highest"), ranges, apart=3)
 
 
 def show_plan(plan: dict[str, Any]) -> None:
     """The plan of a study and the held-fixed table."""
-    sizes = ", ".join(map(str, plan["data_sizes"]))
-    console.print(
+    say(
         f"study {plan['study']}: {plan['finetuning_runs']} fine-tuning and "
         f"{plan['pretraining_runs']} pretraining runs, {plan['flops']:.3g} FLOPs, about "
-        f"{plan['core_hours']:.2g} core hours of training; simulation and start-up come on top\n"
-        f"data sizes {sizes}; seeds "
-        f"{', '.join(map(str, plan['seeds']))}"
+        f"{plan['core_hours']:.2g} core hours of training; simulation and start-up come on top"
     )
+    sizes, seeds = (", ".join(map(str, plan[values])) for values in ("data_sizes", "seeds"))
+    say(f"data sizes {sizes}; seeds {seeds}")
     for name, parts in plan["mixtures"].items():
         shares = ", ".join(f"{100 * share:.3g}% {part}" for part, share in parts.items())
-        console.print(Text(f"mixture {name}: {shares or 'no pretraining'}"))
+        say(f"mixture {name}: {shares or 'no pretraining'}")
     for line in plan["warnings"]:
-        console.print(Text(f"warning: {line}"))
-    runs = table(
-        "Runs", "mixture", "size", "N", "runs", "steps", "FLOPs", "pretrain", "core h", left=2
-    )
+        say(f"warning: {line}")
+    columns = ("mixture", "size", "N", "runs", "steps", "FLOPs", "pretrain", "core h")
+    prices = ("finetuning_flops", "pretraining_flops", "core_hours")
+    runs = []
     for row in plan["rows"]:
-        low, high = row["steps"]
-        runs.add_row(
-            row["mixture"],
-            row["size"],
-            short(row["params"]),
-            str(row["runs"]),
-            f"{low}-{high}",
-            f"{row['finetuning_flops']:.2g}",
-            f"{row['pretraining_flops']:.2g}",
-            f"{row['core_hours']:.2g}",
-        )
-    console.print(runs)
-    fixed = table("Recipe: held fixed for all mixtures", "setting", "value", left=2)
-    for name, value in plan["recipe"].items():
-        fixed.add_row(name, str(value))
-    console.print(fixed)
+        counts = (short(row["params"]), row["runs"], "{}-{}".format(*row["steps"]))
+        costs = (f"{row[price]:.2g}" for price in prices)
+        runs.append((row["mixture"], row["size"], *counts, *costs))
+    show_table("Runs", columns, runs, left=2, apart=3)
+    title = "Recipe: held fixed for all mixtures"
+    show_table(title, ("setting", "value"), plan["recipe"].items(), left=2, apart=3)
 
 
 def show_status(rows: Sequence[RunStatus], name: str, others: int) -> None:
     """Counts per mixture, then every run that was begun and is not done, with the reason."""
     counts = ", ".join(f"{number} {state}" for state, number in count_states(rows).items())
-    console.print(f"study {name}: {counts}")
+    say(f"study {name}: {counts}")
     if others:
-        console.print(f"{others} runs made with other settings are kept beside them")
-    per_mixture = table("Runs", "mixture", *(state.value for state in RunState))
-    for mixture in dict.fromkeys(row.mixture for row in rows):
-        part = count_states(row for row in rows if row.mixture == mixture)
-        per_mixture.add_row(mixture, *map(str, part.values()))
-    console.print(per_mixture)
+        say(f"{others} runs made with other settings are kept beside them")
+    per_mixture = (
+        (mixture, *count_states(r for r in rows if r.mixture == mixture).values())
+        for mixture in dict.fromkeys(row.mixture for row in rows)
+    )
+    show_table("Runs", ("mixture", *(state.value for state in RunState)), per_mixture, apart=3)
     begun = [row for row in rows if row.state not in (RunState.DONE, RunState.MISSING)]
     if begun:
-        reasons = table("Begun and not done", "run", "state", "why", left=3)
-        for row in begun:
-            reasons.add_row(row.name, row.state.value, row.why)
-        console.print(reasons)
+        reasons = ((row.name, row.state.value, row.why or "") for row in begun)
+        show_table("Begun and not done", ("run", "state", "why"), reasons, left=3, apart=3)
 
 
 def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
     """What `jetscale run` did, and where to look."""
-    console.print(
+    say(
         f"study {name}: {outcome.done} of {outcome.planned} runs done, "
         f"{outcome.trained} trained now, {outcome.failed} failed"
     )
     if outcome.seconds:
-        console.print(
-            f"sweep: {outcome.seconds:.0f} s; {outcome.busy:.0%} of its core time in optimiser "
-            "steps and evaluation"
-        )
+        share = f"{outcome.busy:.0%} of its core time in optimiser steps and evaluation"
+        say(f"sweep: {outcome.seconds:.0f} s; {share}")
     for failure in outcome.failures:
-        console.print(f"a trial did not finish: {failure.kind}: {failure.reason}")
+        say(f"a trial did not finish: {failure.kind}: {failure.reason}")
     if outcome.failed:
-        console.print(f"see why: jetscale status {sweep}")
-    if outcome.behind:
-        console.print(f"warning: {outcome.behind}")
-        return
-    console.print(f"MLflow at {hide_password(uri)}; look with: jetscale ui")
+        say(f"see why: jetscale status {sweep}")
+    told = f"MLflow at {hide_password(uri)}; look with: jetscale ui"
+    say(f"warning: {outcome.behind}" if outcome.behind else told)

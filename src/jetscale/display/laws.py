@@ -2,29 +2,19 @@
 
 Everything fits 80 columns for mixtures named in up to 12 characters. Warnings of one mixture share
 a line, and so do mixtures or pairs left out for the same reason. What may be said is decided in the
-values shown; nothing is decided here.
+values shown; nothing is decided here. The whole of every check, cell by cell, is in the JSON and in
+the report.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
-from rich.text import Text
-
+from jetscale import scaling, words
 from jetscale.analysis import Analysis
-from jetscale.display.checks import show_checks
-from jetscale.display.console import add, console, note, plain_table
-from jetscale.scaling import Allocation, Comparison, DataFactor, Estimate, PairedStudy, StudyFit
+from jetscale.display.console import note, say, show_table
+from jetscale.scaling import Diagnostics, MixtureConventions, StudyFit
 from jetscale.scaling.comparison.joint import EXPONENTS
-from jetscale.words import (
-    difference,
-    folded,
-    grouped,
-    loss,
-    loss_interval,
-    short,
-    size,
-    starred,
-    times,
-)
+
+_SHORT = {"6ND without embedding": "no embedding"}
 
 
 def show_analysis(found: Analysis) -> None:
@@ -40,82 +30,75 @@ def show_analysis(found: Analysis) -> None:
     _lines(found.reasons)
 
 
-def show_paired(study: PairedStudy) -> None:
+def show_paired(study: scaling.PairedStudy) -> None:
     """Show loss differences and effective data of every pair of mixtures, by data size."""
     for pair in study.pairs:
-        rows = plain_table(
-            f"Measured: loss of {pair.mixture} minus {pair.baseline}, same N, D and seed",
-            *("D", "difference", "lower in", "effective data"),
-        )
+        rows = []
         for row in (*pair.by_examples, pair.overall):
-            add(
-                rows,
-                "all" if row.examples is None else short(row.examples),
-                difference(row.difference),
-                f"{row.n_lower} of {row.n_pairs}",
-                _factor(row.data_factor),
-            )
-        console.print(rows)
+            size = "all" if row.examples is None else words.short(row.examples)
+            factor, shown = row.data_factor, ""
+            if factor is not None:
+                known = factor.low == factor.low and factor.high == factor.high  # not nan
+                ends = f" [{factor.low:.2g}, {factor.high:.2g}]" if known else ""
+                shown = f"{factor.bound} x{factor.value:.2g}{ends}".strip()
+            lower = f"{row.n_lower} of {row.n_pairs}"
+            rows.append((size, words.difference(row.difference), lower, shown))
+        title = f"Measured: loss of {pair.mixture} minus {pair.baseline}, same N, D and seed"
+        show_table(title, ("D", "difference", "lower in", "effective data"), rows)
     note(
         "95% intervals over model sizes (all: D averaged within each); the test set and training "
         "subsets that all sizes share are not covered. Effective data: by which factor the "
         "baseline would need more jets to reach the same loss; < and > are limits, where a loss "
         "lies beyond its curve."
     )
-    _lines(grouped("not paired", study.not_paired))
-
-
-def _factor(factor: DataFactor | None) -> str:
-    if factor is None:
-        return ""
-    known = factor.low == factor.low and factor.high == factor.high  # not nan
-    ends = f" [{factor.low:.2g}, {factor.high:.2g}]" if known else ""
-    return f"{factor.bound} x{factor.value:.2g}{ends}".strip()
+    _lines(words.grouped("not paired", study.not_paired))
 
 
 def show_fit(fits: StudyFit) -> None:
     """Show frontier exponents and law of every mixture, and whatever is not identified."""
-    columns = ("mixture", "a (params)", "b (data)", "cells")
-    frontier = plain_table("Frontier: N* ~ C^a, D* ~ C^b", *columns)
-    first = next(iter(fits.mixtures.values()))
+    fitted, first = fits.mixtures.items(), next(iter(fits.mixtures.values()))
+    show_table(
+        "Frontier: N* ~ C^a, D* ~ C^b",
+        ("mixture", "a (params)", "b (data)", "cells"),
+        (
+            (name, words.starred(one["a"]), words.starred(one["b"]), str(one.n_cells))
+            for name, one in fitted
+        ),
+    )
     # under a law about pretraining, mixtures from scratch have fewer parameters than the others
-    names = dict.fromkeys(name for fitted in fits.mixtures.values() for name in fitted.parameters)
+    names = dict.fromkeys(parameter for _, one in fitted for parameter in one.parameters)
     shown = [name for name in names if name not in ("A", "B")]
-    for name, fitted in fits.mixtures.items():
-        add(frontier, name, starred(fitted["a"]), starred(fitted["b"]), str(fitted.n_cells))
-    console.print(frontier)
     for start in range(0, len(shown), 3):  # three numbers with intervals fit a terminal
-        part = shown[start : start + 3]
+        part, rows = shown[start : start + 3], []
+        for name, one in fitted:
+            values = [one.parameters.get(parameter) for parameter in part]
+            rows.append((name, *("–" if v is None else words.starred(v, ".2g") for v in values)))
         title = "Further parameters of the law" if start else f"Law: {fits.law}"
-        rows = plain_table(title, "mixture", *part)
-        for name, fitted in fits.mixtures.items():
-            values = [fitted.parameters.get(p) for p in part]
-            add(rows, name, *("–" if value is None else starred(value, ".2g") for value in values))
-        console.print(rows)
+        show_table(title, ("mixture", *part), rows)
     common = f" Common to all mixtures: {', '.join(fits.shared)}." if fits.shared else ""
     note(
         f"* not identified at this scale.{common} Objective: {first.objective}. Intervals: "
         f"{fits.interval}; {fits.replicates} replicates. Compute: {fits.cost.convention}"
     )
     _lines(fits.warnings)
-    _lines(folded({name: fitted.warnings for name, fitted in fits.mixtures.items()}))
+    _lines(words.folded({name: one.warnings for name, one in fitted}))
 
 
-def show_comparison(comparison: Comparison) -> None:
+def show_comparison(comparison: scaling.Comparison) -> None:
     """Show differences of exponents, tests, verdicts and ratios, pair by pair."""
-    columns = ("a", "b", "own floors E", "one floor E")
-    deltas = plain_table("Exponent of N*: b minus a", *columns, left=2)
-    shared = [test.shared for test in comparison.pairs[0].tests]
-    names = ["one law" if len(found) > len(EXPONENTS) else ", ".join(found) for found in shared]
-    tests = plain_table("Can both laws share it? p-values", "a", "b", *names, "swapped", left=2)
+    deltas, tests = [], []
     for pair in comparison.pairs:
         both = (pair.delta_params_exponent, pair.delta_params_exponent_shared_floor)
-        add(deltas, pair.a, pair.b, *("–" if delta is None else starred(delta) for delta in both))
+        deltas.append((pair.a, pair.b, *("–" if d is None else words.starred(d) for d in both)))
         p_values = [test.p_value for test in pair.tests]
         p_values += [pair.permutation.p_value] if pair.permutation else []
-        add(tests, pair.a, pair.b, *(f"{p:.2g}" for p in p_values))
-    console.print(deltas)
-    console.print(tests)
+        tests.append((pair.a, pair.b, *(f"{p:.2g}" for p in p_values)))
+    columns = ("a", "b", "own floors E", "one floor E")
+    show_table("Exponent of N*: b minus a", columns, deltas, left=2)
+    shared = [test.shared for test in comparison.pairs[0].tests]
+    names = ["one law" if len(found) > len(EXPONENTS) else ", ".join(found) for found in shared]
+    title = "Can both laws share it? p-values"
+    show_table(title, ("a", "b", *names, "swapped"), tests, left=2)
     note(
         "p, Holm-corrected over pairs: laws that share what heads the column against a law for "
         "each, by bootstrap of the null; swapped: one law, floor included, by permutation of "
@@ -135,32 +118,31 @@ def show_comparison(comparison: Comparison) -> None:
         f"D* {_ratio(pair.examples_ratio)}, compute {_ratio(pair.compute_multiplier)}"
         for pair in comparison.pairs
     )
-    _lines(grouped("not compared", comparison.not_compared))
+    _lines(words.grouped("not compared", comparison.not_compared))
 
 
-def _ratio(estimate: Estimate) -> str:
-    ends = f"x{times(estimate.value)} [{times(estimate.low)}, {times(estimate.high)}]"
-    return ends if estimate.identified else f"{ends} *"
+def _ratio(estimate: scaling.Estimate) -> str:
+    return f"x{words.ranged(estimate, words.times)}{'' if estimate.identified else ' *'}"
 
 
-def show_allocation(allocation: Allocation) -> None:
+def show_allocation(allocation: scaling.Allocation) -> None:
     """Show the answer for one budget: a sentence, the predictions, what was measured within it."""
-    console.print(Text(allocation.answer))
+    say(allocation.answer)
     title = f"Predicted by the laws at {allocation.budget.amount:.3g} {allocation.budget.unit}"
     title += ", measured model sizes" if allocation.ladder else ""
     several = len(allocation.mixtures) > 1
-    columns = ("mixture", "N* params", "D* jets", "loss", *(("best",) if several else ()))
-    rows = plain_table(title, *columns)
-    for name, found in allocation.mixtures.items():
-        add(
-            rows,
+    rows = (
+        (
             name if found.loss.identified else f"{name} *",
-            _count(found.params, allocation.ladder or ()),
-            _count(found.examples),
-            loss_interval(found.loss),
+            words.ranged(found.params, words.short if allocation.ladder else words.size),
+            words.ranged(found.examples, words.size),
+            words.loss_interval(found.loss),
             *(() if found.best_share is None else (f"{found.best_share:.0%}",)),
         )
-    console.print(rows)
+        for name, found in allocation.mixtures.items()
+    )
+    columns = ("mixture", "N* params", "D* jets", "loss", *(("best",) if several else ()))
+    show_table(title, columns, rows)
     if allocation.budget.terms:
         note(f"Prices: {allocation.budget.terms}.")
     if allocation.budget.unit != "FLOPs":
@@ -168,36 +150,69 @@ def show_allocation(allocation: Allocation) -> None:
         note(f"FLOPs of these runs: {runs}.")
     for name, found in allocation.mixtures.items():
         if (free := found.jets_free) is not None:
-            _lines(
-                [
-                    f"{name}: {found.jets_share:.0%} of the budget pays for jets; if they were "
-                    f"free, N* {size(float(free.params))}, D* {size(float(free.examples))}, loss "
-                    f"{loss(float(free.loss))}"
-                ]
+            say(
+                f"- {name}: {found.jets_share:.0%} of the budget pays for jets; if they were free, "
+                f"N* {words.size(float(free.params))}, D* {words.size(float(free.examples))}, loss "
+                f"{words.loss(float(free.loss))}"
             )
     meaning = " best: share of bootstrap replicates with the lowest loss." if several else ""
     note(f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}")
-    measured = plain_table("Measured within the budget", "mixture", "N", "D", "FLOPs", "loss")
+    measured: list[tuple[str, ...]] = []
     for name, found in allocation.mixtures.items():
         if (cell := found.measured) is None:
-            add(measured, name, "none is that cheap")
+            measured.append((name, "none is that cheap"))
             continue
-        sizes = (short(cell.params), short(cell.examples), f"{cell.flops:.2g}")
-        add(measured, name, *sizes, loss(cell.loss))
-    console.print(measured)
-    _lines(grouped("not fitted", allocation.not_fitted))
+        sizes = (words.short(cell.params), words.short(cell.examples), f"{cell.flops:.2g}")
+        measured.append((name, *sizes, words.loss(cell.loss)))
+    show_table("Measured within the budget", ("mixture", "N", "D", "FLOPs", "loss"), measured)
+    _lines(words.grouped("not fitted", allocation.not_fitted))
     _lines(allocation.warnings)
-    _lines(folded({name: found.warnings for name, found in allocation.mixtures.items()}))
-
-
-def _count(estimate: Estimate, ladder: Sequence[float] = ()) -> str:
-    """Value and interval; sizes of a ladder as they are."""
-    shown = short if ladder else size
-    value, low, high = map(shown, (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]"
+    _lines(words.folded({name: found.warnings for name, found in allocation.mixtures.items()}))
 
 
 def _lines(lines: Iterable[str]) -> None:
-    """Remarks below the tables."""
     for line in lines:
-        console.print(Text(f"- {line}"))
+        say(f"- {line}")
+
+
+def show_checks(
+    fits: StudyFit, found: Diagnostics, conventions: Mapping[str, MixtureConventions]
+) -> None:
+    """Show forecasts, influence, lack of fit and window, then the exponent by convention."""
+    checks = []
+    for mixture, one in found.mixtures.items():
+        cells = [
+            "–" if f.reason else f"{f.mean_error:+.1%} {f.inside}/{len(f.cells)}"
+            for f in one.forecasts
+        ]
+        worst, p_value = one.influence.worst, one.residuals.p_value
+        cells.append("–" if worst is None else f"{abs(worst.relative_shift):.2f}")
+        cells.append("–" if one.residuals.reason else f"{p_value:.2g}")
+        # a window is judged where the exponent is identified
+        refits = [window.params_exponent for window in one.windows]
+        judged = sum(value is not None and value.identified for value in refits)
+        moved = f"{sum(window.significant for window in one.windows)} of {judged}"
+        known = judged and fits[mixture]["a"].identified
+        checks.append((mixture, *cells, moved if known else "not judged"))
+    columns = ("mixture", "largest N", "largest C", "worst cell", "misfit p", "window moves a")
+    show_table("Can the fits be trusted?", columns, checks)
+    note(
+        "Largest N, C: mean error of a forecast of the runs of the largest model, or of most "
+        "compute, from the others, and how many lie in their 95% prediction intervals. Worst cell: "
+        "without it a moves by so many half widths of its interval. Misfit p: small where cells "
+        "deviate from the law more than seeds do. Window: in how many refits without an edge of "
+        "the grid a leaves its interval by more than chance; not judged where a is not identified."
+    )
+    names = list(dict.fromkeys(row.name for one in conventions.values() for row in one.rows))
+    if len(names) < 2:
+        return
+    rows = []
+    for mixture, counted in conventions.items():
+        values = {row.name: row.params_exponent for row in counted.rows}
+        exponents = (
+            "–" if value is None else f"{value.value:.3f}{'' if value.identified else ' *'}"
+            for value in map(values.get, names)
+        )
+        rows.append((mixture, *exponents))
+    shown = (_SHORT.get(name, name) for name in names)
+    show_table("Exponent a by compute convention", ("mixture", *shown), rows)

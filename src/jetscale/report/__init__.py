@@ -5,8 +5,8 @@ analysis raised: a quantity the runs do not determine is shown with its interval
 
     make_report(runs, title="Quickstart", held_fixed=controls).write(Path("report.html"))
 
-`decisions` says what may be claimed, the sections (`measured`, `laws`, `frontier`, `slider`,
-`method`) fill plain values, `figures` draws, and ``templates/`` holds all of the HTML.
+`decisions` says what may be claimed, the sections (`measured`, `laws`, `method`) fill plain values,
+`figures` draws, and ``templates/`` holds all of the HTML.
 """
 
 from jetscale.report.page import SECTIONS, Report, make_report

@@ -1,7 +1,6 @@
 """What the report claims, as plain values: sentences, verdicts and the thresholds behind them.
 
-Nothing here knows of pages. Each function takes what the analysis computed and returns text or a
-flag; the sections of the report print them as they are.
+Nothing here knows of pages: sections of the report print these texts and flags as they are.
 """
 
 import math
@@ -12,7 +11,7 @@ from typing import Any
 from jetscale.analysis import Analysis
 from jetscale.scaling import Allocation, Choice, ConventionRow, MixtureDiagnostics, StudyFit
 from jetscale.scaling.allocate import TOLD_APART
-from jetscale.scaling.comparison.claims import NOT_IDENTIFIED as NOT_IDENTIFIED
+from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.diagnostics.forecast import LARGEST_MODEL
 from jetscale.scaling.diagnostics.windows import Window
 from jetscale.scaling.engine.forms import law_named
@@ -25,6 +24,13 @@ _OURS = {
     "evaluation set": "after the last step, every validation and test jet",
 }
 """How `jetscale.training` does what the numbers of a recipe leave open."""
+_ASKED = {
+    "schedule": ("schedule", "epochs", "batch_size", "warmup"),
+    "learning rate": ("learning_rate", "width_exponent"),
+    "optimiser": ("optimiser", "beta1", "beta2", "weight_decay", "clip"),
+    "architecture": ("architecture", "architecture_version"),
+    "evaluation set": ("evaluation", "test_jets"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +61,9 @@ def trust_checks(one: MixtureDiagnostics) -> Iterator[Finding]:
     yield Finding("influence", one.influence.text, one.influence.flagged)
     yield Finding("residuals", one.residuals.text, one.residuals.suspicious)
     for name, profile in one.profiles.items():
-        text = f"{name} {with_interval(profile)}"
         sides = {"below": profile.open_low, "above": profile.open_high}
-        unbounded = [side for side, is_open in sides.items() if is_open]
-        if unbounded:
-            text += f", open {' and '.join(unbounded)}"
+        unbounded = " and ".join(side for side, is_open in sides.items() if is_open)
+        text = f"{name} {with_interval(profile)}" + (f", open {unbounded}" if unbounded else "")
         yield Finding("profile likelihood", text, bool(unbounded))
 
 
@@ -67,12 +71,9 @@ def window_shift(window: Window, full_identified: bool) -> Finding:
     """How far the exponent a moves without the runs of a window, and whether that can be chance."""
     if window.params_exponent is None:
         return Finding(window.left_out, "–")
-    text = f"{window.shift:+.3f}"
-    if not (full_identified and window.params_exponent.identified):
-        text += ", not judged"
-    elif window.significant:
-        text += ", beyond chance"
-    return Finding(window.left_out, text, window.significant)
+    judged = full_identified and window.params_exponent.identified
+    verdict = ", not judged" if not judged else ", beyond chance" if window.significant else ""
+    return Finding(window.left_out, f"{window.shift:+.3f}{verdict}", window.significant)
 
 
 def loose_frontiers(fits: StudyFit) -> list[str]:
@@ -121,11 +122,10 @@ def changes_nothing(row: ConventionRow, own: ConventionRow) -> bool:
 
 def extrapolation(flops: float, low: float, high: float) -> str:
     """How far a budget lies outside the measured compute (low, high); empty inside."""
-    if flops > high:
-        return f"extrapolated by {math.log10(flops / high):.1f} decades beyond the measured compute"
-    if flops < low:
-        return f"extrapolated by {math.log10(low / flops):.1f} decades below the measured compute"
-    return ""
+    if low <= flops <= high:
+        return ""
+    side, ratio = ("beyond", flops / high) if flops > high else ("below", low / flops)
+    return f"extrapolated by {math.log10(ratio):.1f} decades {side} the measured compute"
 
 
 def checklist(results: Analysis, held_fixed: Mapping[str, Any] | None) -> list[Finding]:
@@ -133,27 +133,35 @@ def checklist(results: Analysis, held_fixed: Mapping[str, Any] | None) -> list[F
 
     An item that nobody recorded warns: a reader must not take it for granted.
     """
+    fits = results.fits
+    plain = _sizes(results, held_fixed is not None)
+    fitted = _analysis(results, fits) if fits else {}
     return [
-        *_sizes(results, held_fixed is not None),
+        *(Finding(name, text) for name, text in plain.items()),
         *_training(results, held_fixed or {}),
-        *(_analysis(results, results.fits) if results.fits else ()),
+        *(Finding(name, text) for name, text in fitted.items()),
     ]
 
 
-def _sizes(results: Analysis, ours: bool) -> Iterator[Finding]:
+def _sizes(results: Analysis, ours: bool) -> dict[str, str]:
     """What was fitted to which sizes; the units are known of runs of ``ours``, with a recipe."""
     runs, fits = results.runs, results.fits
-    yield Finding("form", law_named(fits.options.law).formula if fits else "no law fitted")
     known = "N parameters, D distinct training jets, L test cross-entropy in nats"
-    yield Finding("units", known if ours else "those of the run table: params, examples, loss")
-    yield Finding("compute", fits.cost.convention if fits else "no law fitted")
-    yield Finding("other conventions", "in the section on the frontier" if fits else "none")
-    for name, column in (("model sizes", "params"), ("data sizes", "examples")):
-        values = sorted(runs[column].unique())
-        yield Finding(name, f"{len(values)}, from {short(values[0])} to {short(values[-1])}")
     seeds = runs.groupby(["mixture", "params", "examples"])["seed"].nunique()
     counts = dict.fromkeys((int(seeds.min()), int(seeds.max())))
-    yield Finding("seeds", f"{' to '.join(map(str, counts))} per cell")
+    sizes = {
+        name: f"{runs[column].nunique()}, from {short(runs[column].min())} to "
+        f"{short(runs[column].max())}"
+        for name, column in (("model sizes", "params"), ("data sizes", "examples"))
+    }
+    return {
+        "form": law_named(fits.options.law).formula if fits else "no law fitted",
+        "units": known if ours else "those of the run table: params, examples, loss",
+        "compute": fits.cost.convention if fits else "no law fitted",
+        "other conventions": "in the section on the frontier" if fits else "none",
+        **sizes,
+        "seeds": f"{' to '.join(map(str, counts))} per cell",
+    }
 
 
 def _training(results: Analysis, held_fixed: Mapping[str, Any]) -> Iterator[Finding]:
@@ -161,53 +169,45 @@ def _training(results: Analysis, held_fixed: Mapping[str, Any]) -> Iterator[Find
 
     A value of the recipe is found by the last part of its name: ``optimiser.clip`` as ``clip``.
     """
-    asked = {
-        "schedule": ("schedule", "epochs", "batch_size", "warmup"),
-        "learning rate": ("learning_rate", "width_exponent"),
-        "optimiser": ("optimiser", "beta1", "beta2", "weight_decay", "clip"),
-        "architecture": ("architecture", "architecture_version"),
-        "evaluation set": ("evaluation", "test_jets"),
-    }
     values = {name.rpartition(".")[2]: value for name, value in held_fixed.items()}
-    for item, names in asked.items():
+    for item, names in _ASKED.items():
         found = [f"{name}: {values[name]}" for name in names if name in values]
         if item in _OURS and "training.version" in held_fixed:
             found.insert(0, _OURS[item])
         yield Finding(item, "; ".join(found) or _MISSING, warns=not found)
     stops = "every run is trained to the end of its own schedule; no intermediate checkpoints"
     yield Finding("checkpoints", stops if held_fixed else _MISSING, warns=not held_fixed)
-    trunks = results.runs.get("trunk")
-    if trunks is None:
-        yield Finding("shared trunks", _MISSING, warns=True)
-    else:
+    text, trunks = _MISSING, results.runs.get("trunk")
+    if trunks is not None:
         shared = int(trunks.duplicated(keep=False).sum())
         text = f"{shared} of {len(trunks)} runs start from a trunk others start from"
-        yield Finding("shared trunks", text)
+    yield Finding("shared trunks", text, warns=trunks is None)
 
 
-def _analysis(results: Analysis, fits: StudyFit) -> Iterator[Finding]:
+def _analysis(results: Analysis, fits: StudyFit) -> dict[str, str]:
     """How the laws were fitted and checked."""
-    left_out = [f"{name}, which {why}" for name, why in fits.not_fitted.items()]
-    yield Finding("runs left out of the fits", "; ".join(left_out) or "none")
-    first = next(iter(fits.mixtures.values()))
-    yield Finding("objective", f"{first.objective}; every run has the same weight")
-    steps = "damped Newton steps from the best points of a grid of exponents"
-    yield Finding("optimiser of the fit", steps)
     starts = [
         f"{name}: {one.starts_at_optimum} of {one.starts_polished} of the starts followed reach "
         f"the optimum ({one.starts} tried)"
         for name, one in fits.mixtures.items()
     ]
-    yield Finding("starts", "; ".join(starts))
-    yield Finding("intervals", f"{fits.interval}; {fits.replicates} replicates")
-    checked = results.diagnostics.mixtures if results.diagnostics else {}
     held, moved = [], []
-    for name, one in checked.items():
+    for name, one in results.diagnostics.mixtures.items() if results.diagnostics else ():
         held += [f"{name}: {f.text}" for f in one.forecasts if f.left_out == LARGEST_MODEL]
         moved += [f"{name} without {w.left_out}" for w in one.windows if w.significant]
-    yield Finding("held-out check", "; ".join(held))
+    left_out = [f"{name}, which {why}" for name, why in fits.not_fitted.items()]
+    objective = next(iter(fits.mixtures.values())).objective
     none = "no edge moves a significantly"
-    yield Finding("window scan", f"a moves for {', '.join(moved)}" if moved else none)
-    verdicts = [f"{name}: {routes.verdict}" for name, routes in results.routes.items()]
-    yield Finding("three routes to the frontier", "; ".join(verdicts))
-    yield Finding("data", f"sha256 of the run table {results.digest[:16]}")
+    return {
+        "runs left out of the fits": "; ".join(left_out) or "none",
+        "objective": f"{objective}; every run has the same weight",
+        "optimiser of the fit": "damped Newton steps from the best points of a grid of exponents",
+        "starts": "; ".join(starts),
+        "intervals": f"{fits.interval}; {fits.replicates} replicates",
+        "held-out check": "; ".join(held),
+        "window scan": f"a moves for {', '.join(moved)}" if moved else none,
+        "three routes to the frontier": "; ".join(
+            f"{name}: {routes.verdict}" for name, routes in results.routes.items()
+        ),
+        "data": f"sha256 of the run table {results.digest[:16]}",
+    }

@@ -1,38 +1,51 @@
-"""The sections of the fitted laws: parameters, fits and residuals, and the checks of the fits."""
+"""The sections of the fitted laws: parameters, checks, frontier, budgets, and the budget slider.
+
+A prediction never stands alone: beside it is the best cell that was run within the budget, and a
+mixture is only called the best where the laws behind the choice are identified. The answers of the
+slider are computed here, at ten budgets per decade; the script of the page looks them up. Its
+prices are the reader's own and change the shown cost, not the optimum.
+"""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 
-from jetscale.report.decisions import trust_checks, window_shift
-from jetscale.report.figures import law as law_figures
-from jetscale.report.figures import trust as trust_figures
+import numpy as np
+
+from jetscale.report import decisions
+from jetscale.report.figures import law as figures
 from jetscale.report.values import Cell, Context, Reasons, table
-from jetscale.scaling import Diagnostics, Estimate, StudyFit
-from jetscale.scaling.engine.laws import FORMULA, PARAMETERS
+from jetscale.scaling import Comparison, CostModel, Diagnostics, Estimate, MixtureFit, StudyFit
+from jetscale.scaling.bootstrap import not_identified
+from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.laws import FORMULA, PARAMETERS, Array
+from jetscale.scaling.estimate import percentile_interval
+from jetscale.words import number, short, size
+
+_A, _B = "a (N* ∝ C^a)", "b (D* ∝ C^b)"
+_ONE_LAW = 3
+"""Laws that share more parameters than this share all of them."""
+_PER_DECADE = 10
+_BEYOND = 1.0  # decades on either side of the measured compute
+_NO_OPTIMUM = [["–", ""], ["–", ""], ["no usable optimum", ""]]
 
 
 def law(context: Context, reasons: Reasons) -> dict[str, Any]:
     """Parameters and exponents with intervals, fits and residuals."""
-    fits, runs = context.results.fits, context.results.runs
-    assert fits is not None
+    fits, runs, styles = context.fits, context.results.runs, context.styles
     rows = []
     for name, fitted in fits.mixtures.items():
-        shown = {parameter: fitted.parameters[parameter] for parameter in PARAMETERS} | {
-            "a (N* ∝ C^a)": fitted.frontier["params_exponent"],
-            "b (D* ∝ C^b)": fitted.frontier["data_exponent"],
-        }
+        shown = {parameter: fitted.parameters[parameter] for parameter in PARAMETERS}
+        shown |= {_A: fitted.frontier["params_exponent"], _B: fitted.frontier["data_exponent"]}
         cells = {column: reasons.estimate(value) for column, value in shown.items()}
         rows.append({"mixture": name} | cells | {"worst residual": f"{fitted.worst_residual:.1%}"})
     # All residual panels share one scale, so that a bad fit looks bad beside a good one.
     limit = 1.15 * 100 * max(fitted.worst_residual for fitted in fits.mixtures.values())
     limit = max(limit, 0.1) if math.isfinite(limit) else 100.0
-    drawn = {}
-    for name, fitted in fits.mixtures.items():
-        drawn[f"{name}: runs and law"] = law_figures.law_fit(fitted, runs, context.styles[name])
-    for name, fitted in fits.mixtures.items():
-        style = context.styles[name]
-        drawn[f"{name}: residuals"] = law_figures.residuals(fitted, runs, style, limit)
+    mixtures = fits.mixtures.items()
+    drawn = {f"{n}: runs and law": figures.law_fit(one, runs, styles[n]) for n, one in mixtures}
+    for name, fitted in mixtures:
+        drawn[f"{name}: residuals"] = figures.residuals(fitted, runs, styles[name], limit)
     return {
         "formula": FORMULA,
         "parameters": table("Parameters of the laws", rows),
@@ -43,33 +56,30 @@ def law(context: Context, reasons: Reasons) -> dict[str, Any]:
 
 def trust(context: Context, reasons: Reasons) -> dict[str, Any]:
     """The checks as a table, then forecasts, influence, profiles and the window scan."""
-    fits, found = context.results.fits, context.results.diagnostics
-    assert fits is not None
+    found, styles = context.results.diagnostics, context.styles
     assert found is not None
-    checks = [
+    rows = [
         {"mixture": name, "check": check.name, "result": check}
         for name, one in found.mixtures.items()
-        for check in trust_checks(one)
+        for check in decisions.trust_checks(one)
     ]
 
-    def panels(what: str, draw: trust_figures.Draw) -> Any:
+    def panels(what: str, draw: figures.Draw) -> dict[str, str]:
         """One figure per mixture."""
-        drawn = {f"{n}: {what}": draw(one, context.styles[n]) for n, one in found.mixtures.items()}
-        return context.panels(drawn)
+        return context.panels(
+            {f"{n}: {what}": draw(one, styles[n]) for n, one in found.mixtures.items()}
+        )
 
-    forecasts = panels("forecasts of held-out cells", trust_figures.forecast)
-    influence = panels("influence of each cell", trust_figures.influence)
-    profiles = {
-        f"Profile of {name}": trust_figures.profile(found, context.styles, name)
-        for name in ("alpha", "beta")
-    }
+    profiles = ((f"Profile of {n}", figures.profile(found, styles, n)) for n in ("alpha", "beta"))
+    windows = _windows(context.fits, found, reasons)
+    # in the order of the page, which numbers the figures
     return {
-        "checks": table("Checks of the fits", checks, text=3),
-        "forecasts": forecasts,
-        "influence": influence,
-        "profiles": context.panels(profiles),
-        "maps": panels("allowed alpha and beta", trust_figures.exponent_maps(found)),
-        "windows": table("Fits without some runs", _windows(fits, found, reasons), text=2),
+        "checks": table("Checks of the fits", rows, text=3),
+        "forecasts": panels("forecasts of held-out cells", figures.forecast),
+        "influence": panels("influence of each cell", figures.influence),
+        "profiles": context.panels(dict(profiles)),
+        "maps": panels("allowed alpha and beta", figures.exponent_maps(found)),
+        "windows": table("Fits without some runs", windows, text=2),
     }
 
 
@@ -82,7 +92,7 @@ def _windows(fits: StudyFit, found: Diagnostics, reasons: Reasons) -> Iterator[d
         if reason:
             a = Cell(f"not fitted: {reason}")
         start = {"mixture": name, "without": without, "cells": cells or "–"}
-        return start | {"a (N* ∝ C^a)": a, "alpha": alpha, "beta": beta}
+        return start | {_A: a, "alpha": alpha, "beta": beta}
 
     for name, one in found.mixtures.items():
         full = fits.mixtures[name]
@@ -91,6 +101,174 @@ def _windows(fits: StudyFit, found: Diagnostics, reasons: Reasons) -> Iterator[d
         yield row(name, "nothing", full.n_cells, "", *numbers) | {"moved a": "–"}
         for window in one.windows:
             refit = (window.params_exponent, window.alpha, window.beta)
-            moved = window_shift(window, exponent.identified)
+            moved = decisions.window_shift(window, exponent.identified)
             shown = row(name, window.left_out, window.cells, window.reason, *refit)
             yield shown | {"moved a": moved}
+
+
+def frontier(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """N*(C), D*(C), the exponents, and whether they differ."""
+    results, fits, styles = context.results, context.fits, context.styles
+    drawn = {
+        "Best model size against compute": figures.frontier(fits, styles, "params"),
+        "Best number of jets against compute": figures.frontier(fits, styles, "examples"),
+        "Exponent a with its interval; open: not identified": figures.exponents(fits, styles),
+    }
+    isoflop = {
+        f"{name}: isoFLOP profiles and minima": figures.isoflop(
+            name, found.routes[1], results.runs, fits.cost, styles[name]
+        )
+        for name, found in results.routes.items()
+        if found.routes[1].points
+    }
+    routes = [
+        {
+            "mixture": name,
+            **{r.name: reasons.estimate(r.params_exponent, missing=r.missing) for r in one.routes},
+            "verdict": one.verdict,
+        }
+        for name, one in results.routes.items()
+    ]
+    rows = [(n, row, one.rows[0]) for n, one in results.conventions.items() for row in one.rows]
+    conventions = [
+        {
+            "mixture": name,
+            "compute": row.name,
+            _A: reasons.estimate(row.params_exponent, missing=row.reason),
+            _B: reasons.estimate(row.data_exponent, missing=row.reason),
+            "at C": number(row.budget, 2),
+            "N*": short(row.params.value) if row.params else "–",
+            "D*": short(row.examples.value) if row.examples else "–",
+        }
+        for name, row, own in rows
+        if row is own or not decisions.changes_nothing(row, own)
+    ]
+    return {
+        "loose": decisions.loose_frontiers(fits),
+        "panels": context.panels(drawn),
+        "routes": table("Exponents by other routes", routes),
+        "isoflop": context.panels(isoflop),
+        "conventions": table("Exponents by compute convention", conventions, text=2),
+        "meanings": {row.name: row.convention for _, row, _ in rows},
+        "not_compared": results.missing.get("comparison", ""),
+        "pairs": results.comparison and _pairs(results.comparison, reasons),
+    }
+
+
+def _pairs(comparison: Comparison, reasons: Reasons) -> dict[str, Any]:
+    """Differences of exponents, nested tests, and ratios of the frontiers of every pair."""
+    exponents, p_values, ratios = [], [], []
+    for pair in comparison.pairs:
+        names: dict[str, object] = {"a": pair.a, "b": pair.b}
+        differences = {
+            "cells": pair.n_cells,
+            "exponent of N*: b − a": reasons.estimate(pair.delta_params_exponent),
+            "with one floor E": reasons.estimate(pair.delta_params_exponent_shared_floor),
+            "exponent of D*: b − a": reasons.estimate(pair.delta_data_exponent),
+            "verdict": pair.verdict.text,
+        }
+        exponents.append(names | differences)
+        tests = {
+            "one law" if len(test.shared) > _ONE_LAW else ", ".join(test.shared): test.p_value
+            for test in pair.tests
+        }
+        if pair.permutation is not None:
+            tests["labels swapped"] = pair.permutation.p_value
+        p_values.append(names | {name: number(p, 2) for name, p in tests.items()})
+        over = {
+            "N*: b over a": pair.params_ratio,
+            "D*: b over a": pair.examples_ratio,
+            "compute for equal loss: a over b": pair.compute_multiplier,
+        }
+        ratios.append(names | {name: reasons.estimate(ratio, 2) for name, ratio in over.items()})
+    return {
+        "exponents": table("Differences of exponents", exponents, text=2),
+        "interval": comparison.interval,
+        "tests": table("p-values", p_values, text=2),
+        "method": comparison.pairs[0].method,
+        "budget": number(comparison.pairs[0].budget, 2),
+        "ratios": table("Ratios of the frontiers", ratios, text=2),
+        "left_out": [f"{pair}: {why}" for pair, why in comparison.not_compared.items()],
+    }
+
+
+def budgets(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """Prediction and best measured cell for a row of budgets, then every warning."""
+    fits, answers = context.fits, context.results.allocations
+    rows = []
+    for answer in answers:
+        for name, found in answer.mixtures.items():
+            cell = found.measured
+            row: dict[str, object] = {
+                "budget (FLOPs)": number(answer.budget_flops),
+                "mixture": name,
+                "N*": reasons.estimate(found.params),
+                "D*": reasons.estimate(found.examples),
+                "expected loss": reasons.estimate(found.loss),
+                "measured N": short(cell.params) if cell else "all cost more",
+                "measured D": short(cell.examples) if cell else "–",
+                "measured loss": number(cell.loss, 4) if cell else "–",
+            }
+            if decisions.may_choose(answers):
+                row["lowest loss in"] = f"{found.best_share:.0%}"
+            rows.append(row)
+    low, high = map(number, fits.flops)
+    return {
+        "low": low,
+        "high": high,
+        "convention": fits.cost.convention,
+        "choice": decisions.choice(answers),
+        "table": table("What a budget buys", rows, text=2),
+        "warnings": decisions.allocation_warnings(answers),
+    }
+
+
+def slider(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """The answers, and the prices the reader starts from."""
+    rate, source = context.results.rate
+    prices = (
+        ("rate", "training FLOP/s", number(rate)),
+        ("hour", "price of a GPU-hour", "2"),
+        ("jet", "price of a distinct jet", "0"),
+    )
+    return {"data": answers(context.fits), "prices": prices, "rate_source": source}
+
+
+def answers(fits: StudyFit) -> dict[str, Any]:
+    """Every answer as text, by budget and mixture.
+
+    ``rows`` hold, per budget and mixture, the texts of N*, D* and loss, and the number of D* (None
+    without a usable optimum).
+    """
+    low, high = (math.log10(end) for end in fits.flops)
+    first = math.floor((low - _BEYOND) * _PER_DECADE)
+    last = math.ceil((high + _BEYOND) * _PER_DECADE)
+    flops = 10.0 ** (np.arange(first, last + 1) / _PER_DECADE)
+    columns = [_column(fitted, flops, fits.cost) for fitted in fits.mixtures.values()]
+    return {
+        "start": round((last - first) * 0.5),
+        "budgets": [f"{number(float(c), 2)} FLOPs" for c in flops],
+        "flops": [float(c) for c in flops],
+        "notes": [decisions.extrapolation(float(c), 10**low, 10**high) for c in flops],
+        "mixtures": list(fits.mixtures),
+        "rows": [list(row) for row in zip(*columns, strict=True)],
+    }
+
+
+def _column(fitted: MixtureFit, flops: Array, cost: CostModel) -> list[dict[str, Any]]:
+    """The answers of one mixture at all budgets, as `jetscale.scaling.allocate` gives them."""
+    is_open = bool(not_identified(fitted.parameters))
+    best = laws.optimum(fitted.theta, flops, cost)
+    draws = laws.optimum(fitted.replicates.theta[:, None], flops, cost)
+    rows: list[dict[str, Any]] = []
+    for i in range(len(flops)):
+        params, examples, loss = (float(values[i]) for values in best)
+        n, d, ends = (percentile_interval(values[:, i], fitted.n_cells) for values in draws)
+        # Without a whole parameter and a whole jet there is nothing to train.
+        usable = params >= 1 and examples >= 1 and math.isfinite(examples)
+        limits = ["[{}, {}]".format(*(size(end, 3) for end in interval)) for interval in (n, d)]
+        shown = [number(loss, 4), "[{}, {}]".format(*(number(end, 4) for end in ends))]
+        cells = [[short(params), limits[0]], [short(examples), limits[1]], shown]
+        answer = (cells, examples) if usable else (_NO_OPTIMUM, None)
+        rows.append({"open": is_open, "cells": answer[0], "examples": answer[1]})
+    return rows

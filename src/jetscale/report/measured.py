@@ -20,10 +20,11 @@ def mixtures(context: Context, reasons: Reasons) -> dict[str, Any]:
         name: {axis: Value(**value) for axis, value in point.items()}
         for name, point in axes["points"].items()
     }
-    rows = []
-    for name, point in points.items():
-        cells = {axis: Cell(number(point[axis].value), interval(point[axis])) for axis in AXES}
-        rows.append({"mixture": name} | {AXES[axis]: cell for axis, cell in cells.items()})
+    rows = [
+        {"mixture": name}
+        | {AXES[axis]: Cell(number(point[axis].value), interval(point[axis])) for axis in AXES}
+        for name, point in points.items()
+    ]
     figure = figures.mixture_map(mixture_map(points), context.styles)
     drawn = {"Diversity and alignment with 95% intervals": figure}
     correlation = axes["correlation"]
@@ -43,14 +44,14 @@ def differences(context: Context, reasons: Reasons) -> dict[str, Any]:
     assert study is not None
     first = [pair for pair in study.pairs if pair.baseline == study.baseline]
     others = [pair for pair in study.pairs if pair.baseline != study.baseline]
-    drawn = {}
-    if first:
-        below = f"Loss minus the loss of {study.baseline}: below 0 is better"
-        drawn[below] = figures.differences(study, context.styles)
-        limits = "Effective-data factor: open triangles are limits"
-        drawn[limits] = figures.data_factors(study, context.styles)
+    below = f"Loss minus the loss of {study.baseline}: below 0 is better"
+    limits = "Effective-data factor: open triangles are limits"
+    drawn = {
+        below: figures.differences(study, context.styles),
+        limits: figures.data_factors(study, context.styles),
+    }
     return {
-        "panels": context.panels(drawn),
+        "panels": context.panels(drawn if first else {}),
         "first": _differences(f"Differences from {study.baseline}", first, reasons),
         "others": _differences("Differences of other pairs", others, reasons),
         "left_out": [f"{pair}: {why}" for pair, why in study.not_paired.items()],

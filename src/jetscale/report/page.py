@@ -1,4 +1,4 @@
-"""The page: every section filled with values and rendered by its template.
+"""The page: its first and last sections, and all of them rendered by their templates.
 
 The page is one file: Plotly's library and all figures are in it, and a content security policy
 forbids the browser to load anything else. Text is escaped by the templates.
@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +21,75 @@ from plotly.graph_objects import Figure
 
 from jetscale import __version__
 from jetscale.analysis import analyse
-from jetscale.report import frontier, laws, measured, method, slider
-from jetscale.report.decisions import NOT_IDENTIFIED, facts
+from jetscale.report import decisions, laws, measured
 from jetscale.report.figures.drawing import styles
-from jetscale.report.values import Context, Reasons
-from jetscale.scaling import Options
+from jetscale.report.values import Context, Reasons, Table, table
+from jetscale.scaling import Options, StudyFit
+from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
+from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
 from jetscale.store.local import atomic_path
+from jetscale.words import number, short
+
+_PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
+
+
+def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """The measured sentence and the one of the laws."""
+    return {"sentences": (context.results.measured_sentence, context.results.law_sentence)}
+
+
+def held_fixed(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """The table of controls."""
+    held = context.held_fixed or {}
+    rows = [{"control": name, "value": value} for name, value in held.items()]
+    return {"table": table("What was held fixed", rows, text=2)}
+
+
+def checklist(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """Every item with its answer."""
+    found = decisions.checklist(context.results, context.held_fixed)
+    rows = [{"item": item.name, "answer": item} for item in found]
+    return {"table": table("Checklist", rows, text=2)}
+
+
+def method(context: Context, reasons: Reasons) -> dict[str, Any]:
+    """What the checklist does not ask: settings, versions, diagnostics and every warning."""
+    runs, fits = context.results.runs, context.results.fits
+    sizes = [", ".join(map(short, sorted(runs[name].unique()))) for name in ("params", "examples")]
+    how = dict(zip(("model sizes N", "data sizes D"), sizes, strict=True))
+    how["loss"] = "test loss at the end of training, as in the run table"
+    warnings = list(context.warnings)
+    if fits is not None:
+        how["bounds"] = "{:g} ≤ alpha, beta ≤ {:g}; E, A, B ≥ 0".format(*EXPONENT_BOUNDS)
+        how["Huber width delta"] = f"{fits.delta:.4g} in log loss"
+        how["seed of the replicates"] = str(fits.seed)
+        warnings += fits.warnings
+        warnings += [line for fitted in fits.mixtures.values() for line in fitted.warnings]
+    how["versions"] = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    return {
+        "how": table("Method", [{"what": name, "how": text} for name, text in how.items()], text=2),
+        "diagnostics": fits and diagnostics(fits),
+        "warnings": list(dict.fromkeys(warnings)),
+    }
+
+
+def diagnostics(fits: StudyFit) -> Table:
+    """Convergence and conditioning of every fit."""
+    rows = [
+        {
+            "mixture": name,
+            "runs": fitted.n_runs,
+            "cells": fitted.n_cells,
+            "measured FLOPs": " to ".join(map(number, fitted.window["flops"])),
+            "starts at optimum": f"{fitted.starts_at_optimum} of {fitted.starts_polished}",
+            "gradient": number(fitted.gradient_norm, 2),
+            "condition number": number(fitted.condition, 2),
+            "at a bound": ", ".join(fitted.at_bounds) or "none",
+            "degenerate replicates": f"{fitted.replicates_degenerate} of {fits.replicates}",
+        }
+        for name, fitted in fits.mixtures.items()
+    ]
+    return table("Diagnostics of the fits", rows)
 
 
 class Section(NamedTuple):
@@ -39,18 +103,18 @@ class Section(NamedTuple):
 
 
 SECTIONS = (
-    Section("answer", "What the study says", method.answer),
+    Section("answer", "What the study says", answer),
     Section("mixtures", "Diversity and alignment of the mixtures", measured.mixtures, "measures"),
     Section("measured", "Measured differences", measured.differences, "paired"),
     Section("losses", "Losses", measured.losses),
     Section("law", "The law of each mixture", laws.law, "fits"),
     Section("trust", "Can the fits be trusted?", laws.trust, "fits"),
-    Section("frontier", "The compute-optimal frontier", frontier.frontier, "fits"),
-    Section("slider", "Ask for a budget", slider.slider, "fits"),
-    Section("allocation", "What a budget buys", frontier.budgets, "allocations"),
-    Section("held-fixed", "What was held fixed", method.held_fixed, "held_fixed"),
-    Section("checklist", "Checklist of scaling-law reporting", method.checklist),
-    Section("method", "How it was done", method.method),
+    Section("frontier", "The compute-optimal frontier", laws.frontier, "fits"),
+    Section("slider", "Ask for a budget", laws.slider, "fits"),
+    Section("allocation", "What a budget buys", laws.budgets, "allocations"),
+    Section("held-fixed", "What was held fixed", held_fixed, "held_fixed"),
+    Section("checklist", "Checklist of scaling-law reporting", checklist),
+    Section("method", "How it was done", method),
 )
 
 
@@ -66,9 +130,9 @@ class Report:
     def texts(self) -> dict[str, str]:
         """The page and every figure as Plotly JSON, by file name."""
         texts = {"report.html": self.text}
-        for number, (caption, figure) in enumerate(self.figures.items(), start=1):
+        for i, (caption, figure) in enumerate(self.figures.items(), start=1):
             slug = re.sub(r"[^a-z0-9]+", "-", caption.lower()).strip("-")
-            texts[f"figures/{number:02d}-{slug}.json"] = figure.to_json()
+            texts[f"figures/{i:02d}-{slug}.json"] = figure.to_json()
         return texts
 
     def write(self, out: Path) -> Path:
@@ -92,11 +156,9 @@ def make_report(
 
     Args:
         frame: A run table, see `jetscale.scaling.validate`.
-        held_fixed: What did not vary between mixtures, name to value; None where nobody recorded
-            it.
+        held_fixed: What did not vary between mixtures, by name; None where nobody recorded it.
         warnings: What is known about the runs beforehand, e.g. runs that are not done yet.
-        measures: Diversity and alignment of the mixtures as
-            `jetscale.measures.MeasureTable.to_dict` has them; None where they were not measured.
+        measures: As `jetscale.measures.MeasureTable.to_dict`; None where nothing was measured.
         budgets: FLOPs of the allocation table; by default one per decade of the measured range.
         replicates: Bootstrap replicates per mixture, at least 50.
 
@@ -111,13 +173,10 @@ def make_report(
 
 def render(context: Context, title: str) -> str:
     """The whole file; sections with nothing to show stand behind the others."""
-    templates = Environment(
-        loader=PackageLoader("jetscale.report"),
-        autoescape=True,
-        undefined=StrictUndefined,  # a name that a template misspells is an error, not a gap
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    # a name that a template misspells is an error, not a gap
+    templates = Environment(undefined=StrictUndefined, autoescape=True)
+    templates.loader = PackageLoader("jetscale.report")
+    templates.trim_blocks = templates.lstrip_blocks = True
     templates.policies["json.dumps_kwargs"] = {"allow_nan": False}
     templates.filters["code"] = with_code
     missing, filled = context.missing, []
@@ -131,7 +190,7 @@ def render(context: Context, title: str) -> str:
     }
     return templates.get_template("page.html").render(
         title=title,
-        facts=facts(context.results),
+        facts=decisions.facts(context.results),
         sections=filled,
         styles=context.styles,
         not_identified=NOT_IDENTIFIED,

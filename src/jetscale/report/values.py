@@ -12,8 +12,16 @@ from plotly.graph_objects import Figure
 from jetscale.analysis import Analysis
 from jetscale.report.decisions import Finding
 from jetscale.report.figures.drawing import Style
-from jetscale.scaling import Estimate
+from jetscale.scaling import Estimate, StudyFit
 from jetscale.words import interval, number
+
+_MISSING = {
+    "measures": "diversity and alignment were not measured; `jetscale measure` does so before any "
+    "training",
+    "held_fixed": "the run table does not say what was held fixed, so it cannot show that the data "
+    "composition alone varied between mixtures",
+}
+"""Why there may be no value of a field of `Context`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +53,15 @@ def table(title: str, rows: Iterable[Mapping[str, object]], text: int = 1) -> Ta
     >>> found.columns, found.rows[0][1].text
     (('mixture', 'N'), '10')
     """
+
+    def cell(value: object) -> Cell:
+        if isinstance(value, Finding):
+            return Cell(value.text, warns=value.warns)
+        return value if isinstance(value, Cell) else Cell(str(value))
+
     found = list(rows)
-    cells = [
-        tuple(
-            Cell(value.text, warns=value.warns)
-            if isinstance(value, Finding)
-            else value
-            if isinstance(value, Cell)
-            else Cell(str(value))
-            for value in row.values()
-        )
-        for row in found
-    ]
-    return Table(title, tuple(found[0]) if found else (), tuple(cells), text)
+    cells = tuple(tuple(map(cell, row.values())) for row in found)
+    return Table(title, tuple(found[0]) if found else (), cells, text)
 
 
 class Reasons:
@@ -91,14 +95,19 @@ class Context:
     figures: dict[str, Figure] = field(default_factory=dict)
     """Figures by caption, in the order of their places on the page."""
 
+    @property
+    def fits(self) -> StudyFit:
+        """The fits, for sections that need them."""
+        assert self.results.fits is not None
+        return self.results.fits
+
     def panels(self, figures: Mapping[str, Figure]) -> dict[str, str]:
         """Places figures by caption side by side; the id of each place, by caption."""
-        places = {}
-        for caption, figure in figures.items():
+        for caption in figures:
             assert caption not in self.figures, f"two figures are called {caption}"
-            self.figures[caption] = figure
-            places[caption] = f"figure-{len(self.figures)}"
-        return places
+        start = len(self.figures) + 1
+        self.figures.update(figures)
+        return {caption: f"figure-{i}" for i, caption in enumerate(figures, start)}
 
     @property
     def missing(self) -> dict[str, str]:
@@ -106,14 +115,6 @@ class Context:
         missing = dict(self.results.missing)
         if not self.results.allocations:
             missing["allocations"] = missing.get("fits", "no budget was asked for")
-        if self.measures is None:
-            missing["measures"] = (
-                "diversity and alignment were not measured; `jetscale measure` does so before any "
-                "training"
-            )
-        if self.held_fixed is None:
-            missing["held_fixed"] = (
-                "the run table does not say what was held fixed, so it cannot show that the data "
-                "composition alone varied between mixtures"
-            )
-        return missing
+        return missing | {
+            part: why for part, why in _MISSING.items() if getattr(self, part) is None
+        }

@@ -9,6 +9,7 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,8 @@ _SYMBOLS = {
     "cross": "M4 1H8V4H11V8H8V11H4V8H1V4H4Z",
     "hourglass": "M1.5 1.5H10.5L1.5 10.5H10.5Z",
 }
-_APART = 1.06
 _GRID = "#e6e8ec"
 _INK = "#1c1f24"
-_MOST_TICKS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +49,15 @@ class Style:
         red, green, blue = (int(self.colour[i : i + 2], 16) for i in (1, 3, 5))
         return f"rgba({red},{green},{blue},{opacity:.2f})"
 
+    def shade(self, opacity: float) -> "Style":
+        """The style in a fainter colour."""
+        return Style(self.faded(opacity), self.symbol)
+
 
 def styles(names: Sequence[str]) -> dict[str, Style]:
     """Colour and symbol by mixture, in the order given; they recur after 35 mixtures."""
-    symbols = list(_SYMBOLS)
-    return {
-        name: Style(_COLOURS[i % len(_COLOURS)], symbols[i % len(symbols)])
-        for i, name in enumerate(names)
-    }
+    looks = zip(cycle(_COLOURS), cycle(_SYMBOLS), strict=True)
+    return {name: Style(*look) for name, look in zip(names, looks, strict=False)}
 
 
 def empty(x: str, y: str, range: Sequence[float] | None = None) -> Figure:
@@ -82,20 +82,20 @@ def data_axis(figure: Figure, sizes: Any) -> Figure:
     values = sorted({float(size) for size in sizes})
     if not values:
         return figure
-    ticks = values[:: math.ceil(len(values) / _MOST_TICKS)]
-    texts = [short(value) for value in ticks]
-    return figure.update_xaxes(type="log", tickvals=ticks, ticktext=texts)
+    ticks = values[:: math.ceil(len(values) / 9)]  # more could not be read
+    return figure.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(short, ticks)))
 
 
 def loss_range(values: pd.Series) -> list[float]:
     """The range of values and a margin."""
-    margin = 0.05 * float(values.max() - values.min()) or 0.05 * float(values.max())
-    return [float(values.min()) - margin, float(values.max()) + margin]
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * (high - low or high)
+    return [low - margin, high + margin]
 
 
 def shift(index: int, count: int) -> float:
     """The factor that sets the points of one of several series apart on a logarithmic axis."""
-    return float(_APART ** (index - (count - 1) / 2))
+    return float(1.06 ** (index - (count - 1) / 2))
 
 
 def shades(params: Iterable[float]) -> list[tuple[float, float]]:
@@ -121,6 +121,12 @@ def dots(x: Any, y: Any, colour: str, symbol: Any, size: int = 8, **more: Any) -
     """Points of one colour; ``more`` goes to the trace."""
     marker = {"color": colour, "symbol": symbol, "size": size}
     return Scatter(**{"x": x, "y": y, "mode": "markers", "marker": marker} | more)
+
+
+def bars(above: Sequence[float], below: Sequence[float], width: int = 4) -> dict[str, Any]:
+    """Error bars of points, as lengths."""
+    ends = {"array": above, "arrayminus": below}
+    return {"type": "data", "width": width, "thickness": 1.5} | ends
 
 
 def rule(figure: Figure, **at: float) -> Figure:

@@ -1,29 +1,36 @@
-"""Figures of the fitted laws: fit and residuals, exponents, and the compute-optimal frontier.
+"""Figures of the fitted laws: fit and residuals, frontier, and the checks of the fits.
 
-Pure functions from results to Plotly figures. What the runs do not determine is drawn with its
-interval and an open symbol; what lies beyond the measured compute is dashed.
+Pure functions from results to Plotly figures. A mixture keeps its colour, larger models are darker.
+What the runs do not determine is drawn with its interval and an open symbol; what lies beyond the
+measured compute is dashed.
 """
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from plotly.graph_objects import Figure, Scatter
+from plotly.graph_objects import Contour, Figure, Scatter
 
 from jetscale.report.figures import drawing
-from jetscale.report.figures.drawing import Style, dots, empty, line, run_points
-from jetscale.scaling import CostModel, MixtureFit, StudyFit
+from jetscale.report.figures.drawing import Style, bars, dots, empty, line, run_points
+from jetscale.scaling import CostModel, Diagnostics, MixtureDiagnostics, MixtureFit, StudyFit
 from jetscale.scaling.engine import laws
 from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.routes.curves import LossCurves
 from jetscale.scaling.routes.route import Route
 from jetscale.scaling.spread import cell_means
 
-_DECADES_BEYOND = 1.0
 _SPREAD = 30.0
 """A frontier figure reaches this factor beyond the measured sizes; bands are cut there."""
+
+Draw = Callable[[MixtureDiagnostics, Style], Figure]
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2)
+_HIGHEST = 3.0
+"""Profiles are drawn up to this many times the limit."""
 
 
 def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
@@ -34,7 +41,7 @@ def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
     for params, opacity in drawing.shades(own["params"]):
         curve = laws.loss(fitted.theta, params, examples)
         part = own[own["params"] == params]
-        faded = Style(style.faded(opacity), style.symbol)
+        faded = style.shade(opacity)
         figure.add_trace(line(fitted.mixture, faded, examples, curve))
         figure.add_trace(run_points(fitted.mixture, faded, part, part["examples"], part["loss"]))
     return drawing.data_axis(figure, own["examples"])
@@ -48,10 +55,9 @@ def residuals(fitted: MixtureFit, runs: pd.DataFrame, style: Style, limit: float
     for i, (params, opacity) in enumerate(sizes):
         part = own[own["params"] == params]
         expected = laws.loss(fitted.theta, params, part["examples"].to_numpy())
-        apart = drawing.shift(i, len(sizes))
-        faded = Style(style.faded(opacity), style.symbol)
+        x = part["examples"] * drawing.shift(i, len(sizes))
         percent = 100 * (part["loss"] / expected - 1)
-        figure.add_trace(run_points(fitted.mixture, faded, part, part["examples"] * apart, percent))
+        figure.add_trace(run_points(fitted.mixture, style.shade(opacity), part, x, percent))
     drawing.rule(figure, y=0)
     return drawing.data_axis(figure, own["examples"])
 
@@ -61,15 +67,14 @@ def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:
     figure = empty("exponent a of N* ∝ C^a", "")
     for name, fitted in reversed(list(fits.mixtures.items())):
         value, style = fitted.frontier["params_exponent"], styles[name]
-        bars = {"array": [value.high - value.value], "arrayminus": [value.value - value.low]}
+        about = {
+            "name": html.escape(name),
+            "error_x": bars([value.high - value.value], [value.value - value.low], width=5),
+            "hovertemplate": "%{y}<br>%{x:.3f}<extra></extra>",
+        }
         symbol = style.symbol + ("" if value.identified else "-open")
-        trace = dots([value.value], [html.escape(name)], style.colour, symbol, size=10)
-        trace.update(
-            name=html.escape(name),
-            error_x={"type": "data", "width": 5, "thickness": 1.5, **bars},
-            hovertemplate="%{y}<br>%{x:.3f}<extra></extra>",
-        )
-        figure.add_trace(trace)
+        place = ([value.value], [html.escape(name)])
+        figure.add_trace(dots(*place, style.colour, symbol, size=10, **about))
     figure.update_xaxes(range=[-0.02, 1.02 / fits.cost.p])
     figure.update_yaxes(type="category", automargin=True)
     return figure
@@ -84,39 +89,35 @@ def isoflop(
     """
     figure = empty("model size N", "test loss")
     figure.update_xaxes(type="log", dtick=1, exponentformat="power")
-    own = runs[runs["mixture"] == mixture]
-    means = cell_means(own)
+    means = cell_means(runs[runs["mixture"] == mixture])
     curves = LossCurves(means, means.log_loss[None], cost)
     shades = np.linspace(0.25, 1, len(route.points))
     for point, opacity in zip(route.points, shades, strict=True):
-        faded = Style(style.faded(float(opacity)), style.symbol)
+        faded = style.shade(float(opacity))
         log_n, losses = curves.at(point.budget)
         trace = line(mixture, faded, np.exp(log_n), np.exp(losses[0]))
         figure.add_trace(trace.update(mode="lines+markers", marker={"size": 4}))
-        symbol = "diamond-open" if point.flag else "diamond"
         about = f"C = {point.budget:.3g}<br>N* = %{{x:.3g}}<br>%{{y:.4g}}"
-        minimum = dots([point.params.value], [point.loss], faded.colour, symbol, size=11)
         hover = f"{about}<br>{html.escape(point.flag)}<extra></extra>"
-        figure.add_trace(minimum.update(hovertemplate=hover))
+        place = ([point.params.value], [point.loss], faded.colour)
+        symbol = "diamond-open" if point.flag else "diamond"
+        figure.add_trace(dots(*place, symbol, size=11, hovertemplate=hover))
     return figure
 
 
-def frontier(
-    fits: StudyFit, styles: Mapping[str, Style], what: str, ends: tuple[float, float]
-) -> Figure:
-    """N*(C) or D*(C) with bands: solid in the measured compute range ``ends``, dashed beyond.
+def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
+    """N*(C) or D*(C) with bands: solid in the measured compute range, dashed beyond.
 
-    Args:
-        what: ``params`` or ``examples``.
+    ``what`` is ``params`` or ``examples``.
     """
     title = {"params": "best model size N*", "examples": "best number of jets D*"}[what]
     sizes = [fitted.window[what] for fitted in fits.mixtures.values()]
     low, high = min(s[0] for s in sizes) / _SPREAD, max(s[1] for s in sizes) * _SPREAD
     figure = empty("compute C (FLOPs)", title, range=[math.log10(low), math.log10(high)])
-    figure.update_yaxes(type="log", dtick=1, exponentformat="power")
-    figure.update_xaxes(type="log", dtick=1, exponentformat="power")
-    inside = np.geomspace(*ends, 30)
-    beyond = np.geomspace(ends[1], ends[1] * 10**_DECADES_BEYOND, 12)
+    for update in (figure.update_yaxes, figure.update_xaxes):
+        update(type="log", dtick=1, exponentformat="power")
+    end = fits.flops[1]
+    inside, beyond = np.geomspace(*fits.flops, 30), np.geomspace(end, 10 * end, 12)
     for name, fitted in fits.mixtures.items():
         for budgets, dash, opacity in ((inside, "solid", 0.14), (beyond, "dash", 0.06)):
             curve = getattr(laws.optimum(fitted.theta, budgets, fits.cost), what)
@@ -126,28 +127,103 @@ def frontier(
             draws = getattr(laws.optimum(theta, budgets, fits.cost), what)
             band = [percentile_interval(column, fitted.n_cells) for column in draws.T]
             lower, upper = np.clip(np.array(band).T, low, high)
-            figure.add_trace(
-                Scatter(
-                    x=[*budgets, *budgets[::-1]],
-                    y=[*lower, *upper[::-1]],
-                    mode="lines",
-                    line={"width": 0},
-                    fill="toself",
-                    fillcolor=styles[name].faded(opacity),
-                    hoverinfo="skip",
-                )
-            )
+            area = {"x": [*budgets, *budgets[::-1]], "y": [*lower, *upper[::-1]], "fill": "toself"}
+            look = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+            figure.add_trace(Scatter(**area, **look, fillcolor=styles[name].faded(opacity)))
             trace = line(name, styles[name], budgets, curve, hover="C = %{x:.3g}<br>%{y:.3g}")
             figure.add_trace(trace.update(line_dash=dash))
-    drawing.rule(figure, x=ends[1])
-    figure.add_annotation(
-        x=math.log10(ends[1]),
-        y=0,  # at the foot: the tools of the figure cover its head
-        yref="paper",
-        text="extrapolated →",
-        showarrow=False,
-        xanchor="left",
-        yanchor="bottom",
-        font={"size": 11},
+    drawing.rule(figure, x=end)
+    anchors = {"xanchor": "left", "yref": "paper", "yanchor": "bottom", "text": "extrapolated →"}
+    # at the foot: the tools of the figure cover its head
+    return figure.add_annotation(
+        x=math.log10(end), y=0, showarrow=False, font={"size": 11}, **anchors
     )
+
+
+def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> Figure:
+    """Profile of one exponent, a curve per mixture; the line marks the 95% interval."""
+    figure = empty(parameter, "increase / its 95% limit", range=[0, _HIGHEST])
+    for name, one in found.mixtures.items():
+        curve = one.profiles[parameter]
+        rise = [value / curve.threshold for value in curve.increase]
+        style, hover = styles[name], f"{parameter} = %{{x:.3f}}"
+        figure.add_trace(line(name, style, curve.values, rise, hover))
+        best = dots([curve.value], [0.0], style.colour, style.symbol, hoverinfo="skip")
+        figure.add_trace(best.update(name=html.escape(name), cliponaxis=False))
+    return drawing.rule(figure, y=1)
+
+
+def exponent_maps(found: Diagnostics) -> Draw:
+    """What draws the map of a mixture, on axes that hold the maps of all mixtures."""
+    maps = [one.map for one in found.mixtures.values()]
+    axes = ([one.beta for one in maps], [one.alpha for one in maps])
+    ends = [(min(g[0] for g in grids), max(g[-1] for g in grids)) for grids in axes]
+    return partial(exponent_map, ends=ends)
+
+
+def exponent_map(
+    one: MixtureDiagnostics, style: Style, ends: Sequence[tuple[float, float]]
+) -> Figure:
+    """Regions of (alpha, beta) the runs allow, 68% and 95%; ``ends`` of beta, then of alpha."""
+    figure = empty("beta", "alpha")
+    found = one.map
+    for level, opacity in zip(reversed(found.levels), (0.25, 0.6), strict=True):
+        level_of = {"type": "constraint", "operation": ">", "value": level}
+        look = {"fillcolor": style.faded(opacity), "line": {"color": style.colour, "width": 1}}
+        grid = {"x": found.beta, "y": found.alpha, "z": found.increase, "contours": level_of}
+        figure.add_trace(Contour(**grid, **look, showscale=False, hoverinfo="skip"))
+    best = [one.profiles[name].value for name in ("beta", "alpha")]
+    hover = "beta = %{x:.3f}<br>alpha = %{y:.3f}<extra></extra>"
+    figure.add_trace(dots(best[:1], best[1:], style.colour, style.symbol, hovertemplate=hover))
+    for update, reach in zip((figure.update_xaxes, figure.update_yaxes), ends, strict=True):
+        update(type="log", range=np.log10(reach).tolist(), tickvals=_TICKS)
     return figure
+
+
+def influence(one: MixtureDiagnostics, style: Style) -> Figure:
+    """Shift of the exponent a without each cell, in half widths of its interval."""
+    cells = [cell for cell in one.influence.cells if not cell.reason]
+    limit = 1.1 * max([1.0, *(abs(cell.relative_shift) for cell in cells)])
+    figure = empty("training jets D", "shift of a / half interval", range=[-limit, limit])
+    for params, opacity in drawing.shades([cell.params for cell in cells]):
+        part = [cell for cell in cells if cell.params == params]
+        x, y = [cell.examples for cell in part], [cell.relative_shift for cell in part]
+        colour = style.faded(opacity)
+        trace = dots(x, y, colour, style.symbol, size=7, mode="lines+markers")
+        trace.update(
+            line={"color": colour, "width": 1},
+            customdata=[[params, cell.exponent_shift] for cell in part],
+            hovertemplate="without N = %{customdata[0]}, D = %{x}:<br>a moves by "
+            "%{customdata[1]:+.3f}<extra></extra>",
+        )
+        figure.add_trace(trace)
+    for edge in (-1, 1):
+        drawing.rule(figure, y=edge)
+    return drawing.data_axis(figure, [cell.examples for cell in cells])
+
+
+def forecast(one: MixtureDiagnostics, style: Style) -> Figure:
+    """Held-out cells against what the law without them predicts, in percent, with intervals.
+
+    Filled symbols: without the largest model; open ones: without the cells of largest compute.
+    """
+    figure = empty("training jets D", "loss above forecast (%)")
+    made = [found for found in one.forecasts if found.cells]
+    for i, found in enumerate(made):
+        x = [cell.examples * drawing.shift(i, len(made)) for cell in found.cells]
+        expected = np.array([cell.predicted for cell in found.cells])
+        ends = [np.array([getattr(c, e) for c in found.cells]) / expected for e in ("low", "high")]
+        error = np.array([cell.error for cell in found.cells])
+        bars = {"type": "data", "array": 100 * (ends[1] - 1), "arrayminus": 100 * (1 - ends[0])}
+        bars |= {"color": style.faded(0.45), "thickness": 5, "width": 0}
+        band = dots(x, np.zeros(len(x)), style.colour, style.symbol, hoverinfo="skip")
+        figure.add_trace(band.update(error_y=bars, marker_opacity=0))
+        about: dict[str, Any] = {
+            "customdata": [[cell.params, found.left_out] for cell in found.cells],
+            "hovertemplate": "N = %{customdata[0]}, held out with %{customdata[1]}<br>"
+            "%{y:+.2f}%<extra></extra>",
+        }
+        symbol = style.symbol + ("-open" if i else "")
+        figure.add_trace(dots(x, 100 * error, style.colour, symbol, **about))
+    drawing.rule(figure, y=0)
+    return drawing.data_axis(figure, [cell.examples for found in made for cell in found.cells])

@@ -6,14 +6,14 @@ triangle, pointing to where the factor may be.
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 from plotly.graph_objects import Figure
 
 from jetscale.measures.figure import AXES, MixtureMap
 from jetscale.report.figures import drawing
-from jetscale.report.figures.drawing import Style, dots, empty, line, run_points
+from jetscale.report.figures.drawing import Style, bars, dots, empty, line, run_points
 from jetscale.scaling import Estimate, PairedStudy
 from jetscale.words import short
 
@@ -25,12 +25,11 @@ def mixture_map(found: MixtureMap, styles: Mapping[str, Style]) -> Figure:
     figure = empty(AXES["diversity"], AXES["alignment"], range=found.y_range)
     for name, point in found.points.items():
         style = styles.get(name) or Style(drawing.NEUTRAL, "circle")
-        bars = {"type": "data", "width": 4, "thickness": 1.5}
         trace = dots([point.x], [point.y], style.colour, style.symbol, size=10)
         trace.update(
             name=html.escape(name),
-            error_x=bars | {"array": point.x_bars[1:], "arrayminus": point.x_bars[:1]},
-            error_y=bars | {"array": point.y_bars[1:], "arrayminus": point.y_bars[:1]},
+            error_x=bars(point.x_bars[1:], point.x_bars[:1]),
+            error_y=bars(point.y_bars[1:], point.y_bars[:1]),
             mode="markers+text",
             text=[html.escape(name)],
             textposition="top right",
@@ -43,60 +42,41 @@ def mixture_map(found: MixtureMap, styles: Mapping[str, Style]) -> Figure:
 
 def differences(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
     """Mean paired loss difference to the baseline against D, with intervals."""
-    found = {
-        pair.mixture: [(row.examples or math.nan, row.difference, "") for row in pair.by_examples]
-        for pair in study.pairs
-        if pair.baseline == study.baseline
-    }
-    figure = _estimates(f"loss − loss of {html.escape(study.baseline)}", found, styles)
-    return drawing.rule(figure, y=0)
+    title = f"loss − loss of {html.escape(study.baseline)}"
+    return drawing.rule(_estimates(title, study, "difference", styles), y=0)
 
 
 def data_factors(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
     """Effective-data factor relative to the baseline against D; limits as open triangles."""
-    found = {
-        pair.mixture: [
-            (row.examples or math.nan, row.data_factor, row.data_factor.bound)
-            for row in pair.by_examples
-            if row.data_factor is not None
-        ]
-        for pair in study.pairs
-        if pair.baseline == study.baseline
-    }
-    figure = drawing.rule(_estimates("effective-data factor", found, styles), y=1)
+    figure = drawing.rule(_estimates("effective-data factor", study, "data_factor", styles), y=1)
     ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
     return figure.update_yaxes(type="log", tickvals=ticks, tickformat="~g")
 
 
-def _estimates(
-    title: str,
-    found: Mapping[str, Sequence[tuple[float, Estimate, str]]],
-    styles: Mapping[str, Style],
-) -> Figure:
+def _estimates(title: str, study: PairedStudy, what: str, styles: Mapping[str, Style]) -> Figure:
     """Estimates by mixture against D with their intervals; an end that is unknown gets no bar."""
-    figure = empty("training jets D", title)
-    for i, (name, points) in enumerate(found.items()):
-        style, apart = styles[name], drawing.shift(i, len(found))
-        above = [e.high - e.value if math.isfinite(e.high) else 0.0 for _, e, _ in points]
-        below = [e.value - e.low if math.isfinite(e.low) and e.low else 0.0 for _, e, _ in points]
-        bars = {"type": "data", "array": above, "arrayminus": below, "width": 4, "thickness": 1.5}
-        trace = dots(
-            [examples * apart for examples, _, _ in points],
-            [estimate.value for _, estimate, _ in points],
-            style.colour,
-            [_LIMITS.get(bound, style.symbol) for _, _, bound in points],
-            size=9,
-        )
+    figure, sizes = empty("training jets D", title), []
+    pairs = [pair for pair in study.pairs if pair.baseline == study.baseline]
+    for i, pair in enumerate(pairs):
+        style, apart = styles[pair.mixture], drawing.shift(i, len(pairs))
+        rows = [row for row in pair.by_examples if getattr(row, what) is not None]
+        found: list[Estimate] = [getattr(row, what) for row in rows]
+        examples = [row.examples or math.nan for row in rows]
+        sizes += examples
+        above = [e.high - e.value if math.isfinite(e.high) else 0.0 for e in found]
+        below = [e.value - e.low if math.isfinite(e.low) and e.low else 0.0 for e in found]
+        symbols = [_LIMITS.get(getattr(e, "bound", ""), style.symbol) for e in found]
+        x, y = [size * apart for size in examples], [e.value for e in found]
+        trace = dots(x, y, style.colour, symbols, size=9, mode="lines+markers")
         trace.update(
-            name=html.escape(name),
-            customdata=[examples for examples, _, _ in points],
-            error_y=bars,
-            mode="lines+markers",
+            name=html.escape(pair.mixture),
+            customdata=examples,
+            error_y=bars(above, below),
             line={"color": style.colour, "width": 1.5},
             hovertemplate="%{fullData.name}<br>D = %{customdata}<br>%{y:.4g}<extra></extra>",
         )
         figure.add_trace(trace)
-    return drawing.data_axis(figure, [x for points in found.values() for x, _, _ in points])
+    return drawing.data_axis(figure, sizes)
 
 
 def losses(runs: pd.DataFrame, styles: Mapping[str, Style]) -> dict[str, Figure]:

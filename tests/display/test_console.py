@@ -1,8 +1,8 @@
-"""How an ingest is told in a terminal."""
+"""Tables and lines in a terminal, and how an ingest is told."""
 
 import pytest
 
-from jetscale.display.jets import show_ingest
+from jetscale.display.console import say, show_ingest, show_table
 
 SUMMARY = {
     "files": 2,
@@ -48,3 +48,19 @@ def test_reasons_are_no_markup(capsys):
 def test_long_paths_stay_on_their_line(capsys):
     path = "/data/" + 60 * "long/"
     assert shown(capsys, path, dropped={}).count("\n") == 1
+
+
+def test_no_title_cell_or_line_is_markup(capsys):
+    show_table("of [red]", ("name", "[b]n[/b]"), [("qcd[/x]", 3), ("[dim]", None)])
+    say("a trial did not finish: [Errno 2] [/y]")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["of", "[red]"] in lines
+    assert ["qcd[/x]", "3"] in lines
+    assert ["[dim]", "None"] in lines
+    assert ["a", "trial", "did", "not", "finish:", "[Errno", "2]", "[/y]"] in lines
+
+
+@pytest.mark.parametrize("apart", [2, 3])
+def test_columns_are_as_far_apart_as_asked(capsys, apart):
+    show_table("t", ("a", "b"), [("xx", "yy")], apart=apart)
+    assert "xx" + apart * " " + "yy" in capsys.readouterr().out
