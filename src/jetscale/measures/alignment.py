@@ -19,11 +19,9 @@ from jetscale.measures.resample import HALVES, halves
 from jetscale.measures.result import Z95, Value
 
 FOLDS = 5
-SPLITS = 2
-"""Splits into folds that an AUC is averaged over."""
+SPLITS = 2  # splits into folds that an AUC is averaged over
 TREES = 100
-MOST_JETS = 2000
-"""Jets of each sample in a kernel matrix."""
+MOST_JETS = 2000  # jets of each sample in a kernel matrix
 PERMUTATIONS = 999
 DIRECTIONS = 128
 

@@ -17,8 +17,7 @@ from jetscale.jets.arrays import Floats, Ints
 from jetscale.measures.resample import half_sample_error
 from jetscale.measures.result import Value
 
-LABEL_DRAWS = 400
-"""Multinomial redraws of the label counts per interval."""
+LABEL_DRAWS = 400  # multinomial redraws of the label counts per interval
 MOST_JETS = 1000
 """Jets of a sample whose kernel and distances are taken: the cost grows as their cube."""
 

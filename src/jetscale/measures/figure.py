@@ -20,8 +20,7 @@ AXES = {
     "alignment": "alignment: 2 (1 − AUC) against downstream jets",
 }
 _MARKERS = "osD^vP"
-_MARGIN = 1.6
-"""Factor by which the logarithmic diversity axis reaches beyond the intervals."""
+_MARGIN = 1.6  # factor by which the logarithmic diversity axis reaches beyond the intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +40,7 @@ class MixtureMap:
     points: Mapping[str, MapPoint]
     x_range: tuple[float, float]
     y_range: tuple[float, float]
-    ticks: tuple[int, ...]
-    """On the diversity axis: 1, 2 and 5 of every decade."""
+    ticks: tuple[int, ...]  # on the diversity axis: 1, 2 and 5 of every decade
 
 
 def mixture_map(points: Mapping[str, Values]) -> MixtureMap:

@@ -23,8 +23,7 @@ from jetscale.mixtures.inputs import Progress
 from jetscale.store.home import Home
 from jetscale.study import Recipe, Study
 
-JETS = 2000
-"""Jets per sample by default."""
+JETS = 2000  # jets per sample by default
 SEED = 1
 
 

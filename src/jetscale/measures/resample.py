@@ -14,8 +14,7 @@ import numpy as np
 
 from jetscale.jets.arrays import Ints
 
-HALVES = 40
-"""Half samples per interval; the standard error is then known to 11%."""
+HALVES = 40  # half samples per interval; the standard error is then known to 11%
 
 
 def halves(n: int, seed: int, repeats: int = HALVES) -> list[Ints]:

@@ -18,8 +18,7 @@ from jetscale.store.local import write_json
 from jetscale.study import Study
 
 Z95 = 1.959964
-DOWNSTREAM = "(downstream)"
-"""Row of the downstream jets; no mixture can have that name."""
+DOWNSTREAM = "(downstream)"  # row of the downstream jets; no mixture can have that name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +28,7 @@ class Value:
     value: float
     low: float
     high: float
-    p_value: float | None = None
-    """Of a permutation test, where the measure is one."""
+    p_value: float | None = None  # of a permutation test, where the measure is one
 
     @classmethod
     def around(cls, value: float, error: float, p_value: float | None = None) -> "Value":
@@ -69,12 +67,9 @@ class Row:
 class Axes:
     """Diversity and alignment of every mixture, one measure each, and how they vary together."""
 
-    points: Mapping[str, Values]
-    """Mixture to ``diversity`` and ``alignment``."""
-    correlation: Value | None
-    """Over the mixtures; None for fewer than three."""
-    verdict: str
-    """What the correlation means for the study, in a sentence."""
+    points: Mapping[str, Values]  # mixture to ``diversity`` and ``alignment``
+    correlation: Value | None  # over the mixtures; None for fewer than three
+    verdict: str  # what the correlation means for the study, in a sentence
     others: Mapping[str, float]
     """Correlation of the alignment axis with every other measure of diversity; empty for fewer than
     three mixtures."""
@@ -88,15 +83,12 @@ class MeasureTable:
     """The measures of all mixtures of a study."""
 
     study: str
-    jets: int
-    """Jets per sample, the same for every mixture and for the downstream task."""
+    jets: int  # jets per sample, the same for every mixture and for the downstream task
     downstream: Row
     mixtures: Mapping[str, Row]
-    axes: Axes
-    """The mixtures as points of diversity and alignment."""
+    axes: Axes  # the mixtures as points of diversity and alignment
     notes: tuple[str, ...]
-    sentences: Mapping[str, str]
-    """Measure to what it means."""
+    sentences: Mapping[str, str]  # measure to what it means
 
 
 def save_measures(found: MeasureTable, study: Study, home: Home) -> Path:

@@ -29,8 +29,7 @@ from jetscale.mixtures.standardise import standardise
 from jetscale.mixtures.stream import StreamPlan
 from jetscale.study import Recipe, Simulated, Study
 
-FEWEST = 200
-"""Jets per sample below which intervals mean nothing."""
+FEWEST = 200  # jets per sample below which intervals mean nothing
 
 Slots = NDArray[np.uint32]
 
@@ -39,23 +38,18 @@ Slots = NDArray[np.uint32]
 class Sample:
     """Jets of one mixture or of the downstream task."""
 
-    table: pa.Table
-    """The jets to be measured, in a random order, with the columns of the shards."""
-    label_counts: Mapping[str, int]
-    """Jets per label in all the jets that the sample stands for."""
+    table: pa.Table  # the jets to be measured, in a random order, with the columns of the shards
+    label_counts: Mapping[str, int]  # jets per label in all the jets that the sample stands for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
     """Everything that `jetscale measure` reads."""
 
-    reference: Sample
-    """Downstream jets that all others are compared with."""
-    downstream: Sample
-    """As many other downstream jets."""
+    reference: Sample  # downstream jets that all others are compared with
+    downstream: Sample  # as many other downstream jets
     mixtures: Mapping[str, Sample]
-    jets: int
-    """Jets of each."""
+    jets: int  # jets of each
 
 
 def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples:

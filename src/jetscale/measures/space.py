@@ -27,10 +27,8 @@ from jetscale.jets.schema import FEATURES
 from jetscale.mixtures.ragged import Ragged
 
 SPACES = ("observables", "constituents")
-WAVES = 32
-"""Random features per weighting."""
-REACH = 5.0
-"""Scaled features are cut there: one far jet must not decide a distance."""
+WAVES = 32  # random features per weighting
+REACH = 5.0  # scaled features are cut there: one far jet must not decide a distance
 _SEED = 20_260
 _FREQUENCY = 0.7
 """Standard deviation of the frequencies, per standard deviation of a constituent feature."""

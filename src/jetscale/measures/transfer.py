@@ -24,12 +24,9 @@ _TOLERANCE = 1e-4
 class Probe:
     """What a linear probe got right, jet by jet."""
 
-    correct: Floats
-    """(n,) 1 where the most likely class is the true one, else 0."""
-    auc: float
-    """Macro average over classes of one-versus-rest AUCs."""
-    influence: Floats
-    """(n,) influence of each jet on ``auc``."""
+    correct: Floats  # (n,) 1 where the most likely class is the true one, else 0
+    auc: float  # macro average over classes of one-versus-rest AUCs
+    influence: Floats  # (n,) influence of each jet on ``auc``
 
 
 def probe(vectors: Floats, labels: Ints, seed: int) -> Probe:

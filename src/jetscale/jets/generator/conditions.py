@@ -18,14 +18,11 @@ class Window:
     """Range of jet kinematics."""
 
     name: str
-    edges: tuple[float, ...]
-    """Bins of jet pT in GeV."""
+    edges: tuple[float, ...]  # bins of jet pT in GeV
     scale: float | None
     """Jets per GeV fall as exp(-pT / scale); None for equally many jets in each bin."""
-    max_eta: float
-    """Of jets."""
-    masses: tuple[float, float]
-    """Smallest and largest mass of X in GeV."""
+    max_eta: float  # of jets
+    masses: tuple[float, float]  # smallest and largest mass of X in GeV
 
     @property
     def pt_range(self) -> tuple[float, float]:
@@ -68,10 +65,8 @@ class Conditions:
     (200.0, 2500.0)
     """
 
-    window: str = "jetclass"
-    """Name of one of `WINDOWS`."""
-    pileup: float = 0.0
-    """Mean number of additional soft collisions per event."""
+    window: str = "jetclass"  # name of one of `WINDOWS`
+    pileup: float = 0.0  # mean number of additional soft collisions per event
 
     def __post_init__(self) -> None:
         if self.window not in WINDOWS:

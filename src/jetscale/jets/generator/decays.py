@@ -86,10 +86,8 @@ LABEL_OF_KEY = {
 class Mode:
     """One way in which X decays."""
 
-    weight: float
-    """Probability among all X of its family."""
-    charged: bool
-    """Whether X (of two leaves) or Y and Y' (of four) carry charge."""
+    weight: float  # probability among all X of its family
+    charged: bool  # whether X (of two leaves) or Y and Y' (of four) carry charge
     leaves: tuple[int, ...]
     """Two or four PDG codes; the first two of four belong to Y, the others to Y'."""
 

@@ -59,20 +59,14 @@ class PtRange:
 class Process:
     """One source of jets."""
 
-    name: str
-    """A JetClass class or a part of JetClass-II."""
-    family: str
-    """The class itself, or ``res2p``, ``res34p`` or ``qcd``."""
-    pt: PtRange
-    """Range of the X transverse momentum, or of the partonic one for QCD."""
+    name: str  # a JetClass class or a part of JetClass-II
+    family: str  # the class itself, or ``res2p``, ``res34p`` or ``qcd``
+    pt: PtRange  # range of the X transverse momentum, or of the partonic one for QCD
     jets_per_event: float
     """Measured yield of labelled jets after thinning to the common spectrum, for planning."""
-    labels: tuple[str, ...] = ()
-    """Labels that are kept; empty for a JetClass class."""
-    pair: tuple[int, int] | None = None
-    """X X' that Pythia decays; None for JetClass-II and QCD."""
-    modes: tuple[Mode, ...] = ()
-    """Decays of X that the gun makes; empty for JetClass and QCD."""
+    labels: tuple[str, ...] = ()  # labels that are kept; empty for a JetClass class
+    pair: tuple[int, int] | None = None  # X X' that Pythia decays; None for JetClass-II and QCD
+    modes: tuple[Mode, ...] = ()  # decays of X that the gun makes; empty for JetClass and QCD
     variants: tuple[tuple[str, ...], ...] = ((),)
     """Pythia settings; one generator per entry, and they take turns."""
 
