@@ -1,11 +1,9 @@
 """Jet-level observables in plain NumPy, from the constituents' four-momenta.
 
-What one number per jet says about its inside: how many constituents there are and how soft, how the
-transverse momentum is shared (leading shares, dispersion pTD), the mass, and the angular profile
-(angularities lambda_beta = sum_i z_i dR_i^beta with z_i = pT_i / sum pT, arXiv 1408.3122; shares of
-pT in cones; the ellipse of the pT flow). Distances dR are in pseudorapidity and azimuth to the axis
-of the summed constituents, as in the published jets. Ratios of N-subjettiness are added where the
-table has its columns.
+How many constituents there are and how soft, how the transverse momentum is shared (leading shares,
+dispersion pTD), the mass, and the angular profile (angularities lambda_beta = sum_i z_i dR_i^beta
+with z_i = pT_i / sum pT, arXiv 1408.3122; shares of pT in cones; the ellipse of the pT flow).
+Distances dR are in pseudorapidity and azimuth to the axis of the summed constituents.
 """
 
 from collections.abc import Mapping
@@ -47,8 +45,7 @@ class Constituents:
         Raises:
             DataError: The source of the jets does not have full four-momenta.
         """
-        absent = [name for name in _MOMENTA if name not in table.column_names]
-        if absent:
+        if absent := [name for name in _MOMENTA if name not in table.column_names]:
             raise DataError(
                 f"jets without {', '.join(absent)} have no observables: their source lacks full "
                 "four-momenta"

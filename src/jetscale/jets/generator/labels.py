@@ -1,12 +1,11 @@
 """The JetClass-II label of a jet, from the decay leaves or QCD partons inside it.
 
-A resonance label is the multiset of leaves: ``X_YY_bbtauhtaue`` is {b, b, tauh, taue}, where q
-stands for u and d. A jet must hold every visible leaf of one X; of four visible leaves of
-X -> Y Y' three make a three-prong label. Neutrinos count where the table has a ``v`` and need not
-lie in the jet. A tau counts as tauh, taue or taum by what it decayed to, and lies where its visible
-decay products do (the published rule takes the tau itself, or for a leptonic one its first decay
-product; the angles between them are small). A QCD label counts b, c and s quarks: none, one, or two
-and more of each. Table and rules are those of arXiv 2405.12972.
+A resonance label is the multiset of leaves. A jet must hold every visible leaf of one X; of four
+visible leaves of X -> Y Y' three make a three-prong label. Neutrinos count where the table has a
+``v`` and need not lie in the jet. A tau counts as tauh, taue or taum by what it decayed to, and
+lies where its visible decay products do (the published rule takes the tau itself, or for a leptonic
+one its first decay product; the angles between them are small). A QCD label counts b, c and s
+quarks: none, one, or two and more of each. Table and rules are those of arXiv 2405.12972.
 
 In Pythia's event record (manual page "Particle Properties") leaves are the outgoing particles of a
 resonance decay (|status| 23), and partons are those ready for hadronisation (|status| 71).
@@ -17,15 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetscale.jets.arrays import Bools, Floats, Ints, rows_of
-from jetscale.jets.generator.decays import (
-    BASE,
-    LABEL_OF_KEY,
-    NEUTRINOS,
-    TAU,
-    TOKEN_OF_CODE,
-    TOKENS,
-    tokens_of,
-)
+from jetscale.jets.generator import decays
+from jetscale.jets.generator.decays import TOKENS
 from jetscale.jets.generator.pythia import EventRecord
 from jetscale.jets.schema import JETCLASS2, PARTS
 
@@ -36,11 +28,13 @@ _X_ENTRY, _LAST_X = 5, 6  # entries of X and X' in every event of the gun
 _OUTGOING, _READY = 23, 71
 _NO_KEY = -1
 
-_KEYS = np.array(sorted(LABEL_OF_KEY))
-_LABELS = np.array([JETCLASS2.index(LABEL_OF_KEY[key]) for key in _KEYS.tolist()])
+_KEYS = np.array(sorted(decays.LABEL_OF_KEY))
+_LABELS = np.array([JETCLASS2.index(decays.LABEL_OF_KEY[key]) for key in _KEYS.tolist()])
 _QCD = np.zeros((3, 3, 3), dtype=np.int64)  # label by number of b, c and s quarks, each 0 to 2
 for _name in PARTS["qcd"].labels:
-    _QCD[tuple(tokens_of(_name)[flavour] for flavour in QCD_FLAVOURS)] = JETCLASS2.index(_name)
+    _QCD[tuple(decays.tokens_of(_name)[flavour] for flavour in QCD_FLAVOURS)] = JETCLASS2.index(
+        _name
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +50,7 @@ class Leaves:
     @property
     def visible(self) -> Bools:
         """False for neutrinos."""
-        visible: Bools = self.token != TOKENS.index("v")
-        return visible
+        return np.asarray(self.token != TOKENS.index("v"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +87,13 @@ def decay_leaves(record: EventRecord) -> Leaves:
     rows, event, side = rows[keep], event[keep], side[keep]
     momentum = np.stack([axis[rows] for axis in record.momentum[:3]])
     codes, which = np.unique(np.abs(record.code[rows]), return_inverse=True)
-    tokens = [TOKENS.index(TOKEN_OF_CODE[code]) for code in codes.tolist()]
+    tokens = [TOKENS.index(decays.TOKEN_OF_CODE[code]) for code in codes.tolist()]
     token = np.array(tokens, np.int64)[which]
-    for i in np.flatnonzero(codes[which] == TAU):
+    for i in np.flatnonzero(codes[which] == decays.TAU):
         products = _tau_products(record, int(rows[i]), int(record.start[event[i]]))
         kinds = np.abs(record.code[products])
-        name = "taue" if 11 in kinds else "taum" if 13 in kinds else "tauh"
-        token[i] = TOKENS.index(name)
-        seen = products[~np.isin(kinds, NEUTRINOS)]
+        token[i] = TOKENS.index("taue" if 11 in kinds else "taum" if 13 in kinds else "tauh")
+        seen = products[~np.isin(kinds, decays.NEUTRINOS)]
         momentum[:, i] = [axis[seen].sum() for axis in record.momentum[:3]]
     eta, phi = _direction(momentum)
     return Leaves(event=event, side=side, eta=eta, phi=phi, token=token)
@@ -111,8 +103,8 @@ def shower_partons(record: EventRecord) -> Partons:
     """b, c and s quarks above 10 GeV that go into hadronisation."""
     code = np.abs(record.code)
     hard = np.hypot(record.momentum[0], record.momentum[1]) > MIN_PARTON_PT
-    ready = np.abs(record.status) == _READY
-    rows = np.flatnonzero(ready & hard & (code >= 3) & (code <= 5))
+    hard &= np.abs(record.status) == _READY
+    rows = np.flatnonzero(hard & (code >= 3) & (code <= 5))
     eta, phi = _direction(np.stack([axis[rows] for axis in record.momentum[:3]]))
     return Partons(event=record.event[rows], eta=eta, phi=phi, flavour=5 - code[rows])
 
@@ -150,8 +142,7 @@ def label_qcd(partons: Partons, jets: JetAxes) -> Ints:
     cell = jet[inside] * len(QCD_FLAVOURS) + partons.flavour[parton[inside]]
     counts = np.bincount(cell, minlength=len(jets.event) * len(QCD_FLAVOURS))
     b, c, s = np.minimum(counts.reshape(-1, len(QCD_FLAVOURS)), 2).T
-    labels: Ints = _QCD[b, c, s]
-    return labels
+    return np.asarray(_QCD[b, c, s])
 
 
 def _direction(momentum: Floats) -> tuple[Floats, Floats]:
@@ -163,8 +154,7 @@ def _direction(momentum: Floats) -> tuple[Floats, Floats]:
 def _tau_products(record: EventRecord, row: int, first: int) -> Ints:
     """Rows of what a tau decays to: follow its copies down to the one that decays."""
     while True:
-        low, high = first + record.daughter1[row], first + record.daughter2[row] + 1
-        products: Ints = np.arange(low, high)
+        products: Ints = first + np.arange(record.daughter1[row], record.daughter2[row] + 1)
         copies = products[record.code[products] == record.code[row]]
         if not len(copies):
             return products
@@ -177,7 +167,7 @@ def _count(leaves: Leaves, side: int, jets: JetAxes) -> tuple[Ints, Ints, Ints, 
     jet, leaf, near = _pairs(leaves.event[rows], leaves.eta[rows], leaves.phi[rows], jets)
     visible = leaves.visible[rows][leaf]
     inside = visible & near
-    digit = np.power(BASE, leaves.token[rows][leaf])
+    digit = np.power(decays.BASE, leaves.token[rows][leaf])
     # sums of float64 weights are exact: keys stay far below 2**53
     found = [
         np.bincount(jet, values, minlength=len(jets.event)).astype(np.int64)
