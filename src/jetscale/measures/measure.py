@@ -1,8 +1,6 @@
 """The whole table of a study: every mixture in every space, and its trunks if there are any.
 
-`measure_study` reads equal samples from the shards, puts them into the feature spaces, takes all
-measures with fixed seeds and looks for pretrained trunks in the results folder. The same study on
-the same shards gives the same table.
+All seeds are fixed: the same study on the same shards gives the same table.
 """
 
 from collections.abc import Mapping
@@ -28,18 +26,13 @@ SEED = 1
 
 
 def measure_study(
-    study: Study,
-    home: Home,
-    shards: Mapping[str, Path],
-    progress: Progress,
-    jets: int = JETS,
+    study: Study, home: Home, shards: Mapping[str, Path], progress: Progress, jets: int = JETS
 ) -> MeasureTable:
     """Diversity, alignment and transfer of every mixture of a study.
 
     Args:
         home: Results folder; pretrained trunks are looked for there.
         shards: Shard folder per role and part, from `jetscale.mixtures.inputs.ensure_shards`.
-        progress: Told what is done, how many steps are done and how many there are.
         jets: Jets per sample; fewer where the study has fewer.
 
     Raises:
@@ -68,18 +61,18 @@ def measure_study(
     }
     downstream = rows.pop(DOWNSTREAM)
     # what equally many jets cost depends on how long they are
-    limit = study.recipe.data.constituents
-    lengths = f"mean constituents per jet, cut at {limit}: " + ", ".join(
-        f"{name} {np.minimum(s.table['jet_nparticles'].to_numpy(), limit).mean():.1f}"
-        for name, s in {**samples.mixtures, DOWNSTREAM: samples.downstream}.items()
-    )
+    limit, means = study.recipe.data.constituents, []
+    for name in (*rows, DOWNSTREAM):
+        lengths = sets[name].table["jet_nparticles"].to_numpy()
+        means.append(f"{name} {np.minimum(lengths, limit).mean():.1f}")
+    mean_lengths = f"mean constituents per jet, cut at {limit}: {', '.join(means)}"
     return MeasureTable(
         study=study.name,
         jets=samples.jets,
         downstream=downstream,
         mixtures=rows,
         axes=axes_of(rows),
-        notes=(*notes(samples.jets), lengths, *remarks),
+        notes=(*notes(samples.jets), mean_lengths, *remarks),
         sentences=SENTENCES,
     )
 

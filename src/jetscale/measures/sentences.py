@@ -1,6 +1,6 @@
 """What every measure means, in one sentence each, and the notes that go with all of them."""
 
-from jetscale.measures import diversity, resample
+from jetscale.measures import diversity
 from jetscale.measures.alignment import DIRECTIONS, FOLDS, PERMUTATIONS, SPLITS
 from jetscale.measures.space import SPACES
 
@@ -47,7 +47,7 @@ def notes(jets: int) -> list[str]:
         f"{jets} jets of every mixture and of the downstream task, compared with the same {jets} "
         "other downstream training jets; the downstream row is the noise floor",
         f"95% intervals: labels {diversity.LABEL_DRAWS} multinomial draws; Vendi, dimension, MMD "
-        f"and Wasserstein {resample.HALVES} half samples without replacement; AUCs the influence "
+        f"and Wasserstein {diversity.HALVES} half samples without replacement; AUCs the influence "
         f"of each jet on the {FOLDS}-fold cross-fitted value, without fitting again, and the "
         f"spread between {SPLITS} splits into folds",
         "the intervals of different mixtures share the downstream reference: differences between "

@@ -1,9 +1,8 @@
 """How well a pretrained trunk transfers before it is fine-tuned: a linear probe and LogME.
 
-Both look at the frozen pooled vectors of downstream validation jets. The probe is a cross-fitted
-logistic regression: its accuracy and AUC say what can be read off linearly. LogME (arXiv
-2102.11005) is the log evidence, per jet, of a Bayesian linear model from vectors to classes: higher
-means the vectors explain the classes with a simpler model.
+Both look at frozen pooled vectors of downstream validation jets. LogME (arXiv 2102.11005) is the
+log evidence, per jet, of a Bayesian linear model from vectors to classes: higher means the vectors
+explain the classes with a simpler model.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import numpy as np
 from jetscale.errors import MissingExtra
 from jetscale.jets.arrays import Floats, Ints
 from jetscale.measures.alignment import FOLDS, cross_fit_auc, fold_of, value_of
-from jetscale.measures.resample import half_sample_error
+from jetscale.measures.diversity import half_sample_error
 from jetscale.measures.result import Value
 
 _ROUNDS = 100
@@ -30,11 +29,9 @@ class Probe:
 
 
 def probe(vectors: Floats, labels: Ints, seed: int) -> Probe:
-    """Cross-fitted logistic regression on frozen vectors.
+    """Cross-fitted logistic regression on (n, d) frozen vectors.
 
-    Args:
-        vectors: (n, d) pooled vectors.
-        labels: (n,) class indices; every class has at least as many jets as there are folds.
+    Every class has at least as many jets as there are folds.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -124,11 +121,11 @@ def transfer(vectors: list[Floats], labels: Ints, seed: int) -> dict[str, Value]
     def evidence(rows: Ints) -> float:
         return float(np.mean([log_evidence(one[rows], labels[rows]) for one in vectors]))
 
-    everything = np.arange(len(labels))
+    n, auc = len(labels), float(np.mean([found.auc for found in probes]))
     correct = np.mean([found.correct for found in probes], axis=0)
     influence = np.mean([found.influence for found in probes], axis=0)
     return {
-        "logme": Value.around(evidence(everything), half_sample_error(evidence, len(labels), seed)),
+        "logme": Value.around(evidence(np.arange(n)), half_sample_error(evidence, n, seed)),
         "probe_accuracy": value_of(float(correct.mean()), correct - correct.mean()),
-        "probe_auc": value_of(float(np.mean([found.auc for found in probes])), influence),
+        "probe_auc": value_of(auc, influence),
     }

@@ -1,7 +1,7 @@
 """The pretrained trunks of a study, if it has any, measured on downstream validation jets.
 
 The smallest and the largest model size are looked at, all training seeds of each. Trunks with
-their first random weights give the row to compare with: what pretraining has added.
+their first random weights give the row to compare with.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study import ModelSize, Study
 
+# Row of the table and model size to the weights of every training seed; None is untrained.
 Trunks = dict[tuple[str, ModelSize], dict[int, Path | None]]
-"""Row of the table and model size to the weights of every training seed; None is untrained."""
 
 MOST_JETS = 2000
 _SEED = 1
@@ -37,12 +37,9 @@ def measure_trunks(
     """
     trunks = find_trunks(study, home)
     without = [m.name for m in study.pretrained if not any(m.name == name for name, _ in trunks)]
-    remarks = []
-    if without:
-        remarks.append(
-            f"no pretrained trunk of {', '.join(without)} yet: LogME and the linear probe come "
-            "after `jetscale run`"
-        )
+    absent = f"no pretrained trunk of {', '.join(without)} yet: "
+    absent += "LogME and the linear probe come after `jetscale run`"
+    remarks = [absent] if without else []
     if not trunks:
         return {}, remarks
     wanted = min(MOST_JETS, study.recipe.evaluation.validation_jets)
