@@ -109,13 +109,6 @@ def shower_partons(record: EventRecord) -> Partons:
     return Partons(event=record.event[rows], eta=eta, phi=phi, flavour=5 - code[rows])
 
 
-def find_labels(keys: Ints) -> Ints:
-    """(n,) label of each multiset; UNMATCHED for key -1, NO_LABEL where the table has none."""
-    place = np.minimum(np.searchsorted(_KEYS, keys), len(_KEYS) - 1)
-    labels = np.where(_KEYS[place] == keys, _LABELS[place], NO_LABEL)
-    return np.where(keys == _NO_KEY, UNMATCHED, labels)
-
-
 def match_resonances(leaves: Leaves, jets: JetAxes) -> Bools:
     """(n,) whether a jet holds every visible leaf of one resonance."""
     whole = np.zeros(len(jets.event), dtype=np.bool_)
@@ -126,14 +119,19 @@ def match_resonances(leaves: Leaves, jets: JetAxes) -> Bools:
 
 
 def label_resonances(leaves: Leaves, jets: JetAxes) -> Ints:
-    """(n,) JetClass-II labels of jets from X -> two leaves or X -> Y Y' -> four leaves."""
-    chosen = np.full(len(jets.event), _NO_KEY, dtype=np.int64)
+    """(n,) JetClass-II labels of jets from X -> two leaves or X -> Y Y' -> four leaves.
+
+    UNMATCHED where no resonance lies in the jet, NO_LABEL where the table lacks its leaves.
+    """
+    keys = np.full(len(jets.event), _NO_KEY, dtype=np.int64)
     for side in (1, 0):  # X goes before X'
         visible, inside, key_all, key_inside = _count(leaves, side, jets)
         whole = (visible > 0) & (inside == visible)
         three = (visible == 4) & (inside == 3)
-        chosen = np.where(whole, key_all, np.where(three, key_inside, chosen))
-    return find_labels(chosen)
+        keys = np.where(whole, key_all, np.where(three, key_inside, keys))
+    place = np.minimum(np.searchsorted(_KEYS, keys), len(_KEYS) - 1)
+    labels = np.where(_KEYS[place] == keys, _LABELS[place], NO_LABEL)
+    return np.where(keys == _NO_KEY, UNMATCHED, labels)
 
 
 def label_qcd(partons: Partons, jets: JetAxes) -> Ints:
@@ -161,7 +159,7 @@ def _tau_products(record: EventRecord, row: int, first: int) -> Ints:
         row = int(copies[0])
 
 
-def _count(leaves: Leaves, side: int, jets: JetAxes) -> tuple[Ints, Ints, Ints, Ints]:
+def _count(leaves: Leaves, side: int, jets: JetAxes) -> list[Ints]:
     """Per jet: visible leaves, those inside, key of all leaves, key of the visible ones inside."""
     rows = np.flatnonzero(leaves.side == side)
     jet, leaf, near = _pairs(leaves.event[rows], leaves.eta[rows], leaves.phi[rows], jets)
@@ -169,11 +167,10 @@ def _count(leaves: Leaves, side: int, jets: JetAxes) -> tuple[Ints, Ints, Ints, 
     inside = visible & near
     digit = np.power(decays.BASE, leaves.token[rows][leaf])
     # sums of float64 weights are exact: keys stay far below 2**53
-    found = [
+    return [
         np.bincount(jet, values, minlength=len(jets.event)).astype(np.int64)
         for values in (visible, inside, digit, np.where(inside, digit, 0))
     ]
-    return found[0], found[1], found[2], found[3]
 
 
 def _pairs(event: Ints, eta: Floats, phi: Floats, jets: JetAxes) -> tuple[Ints, Ints, Bools]:

@@ -67,21 +67,17 @@ class Process:
         return self.pair is not None or bool(self.modes)
 
 
-def _new_particle(code: int, name: str, anti: str, charge3: int) -> tuple[str, ...]:
-    """A resonance for Pythia's tables; its mass is that of the event, and the gun decays it."""
-    return (
-        f"{code}:new = {name} {anti} 1 {charge3} 0 100. 1e-3 0. 0. 0.",
+# Resonances for Pythia's tables; their mass is that of the event, and the gun decays them.
+_NAMES = {NEUTRAL_X: "X0 void", CHARGED_X: "X+ X-", NEUTRAL_Y: "Y0 void", CHARGED_Y: "Y+ Y-"}
+_NEW_PARTICLES = tuple(
+    line
+    for code, names in _NAMES.items()
+    for line in (
+        f"{code}:new = {names} 1 {3 if '+' in names else 0} 0 100. 1e-3 0. 0. 0.",
         f"{code}:isResonance = true",
         f"{code}:doForceWidth = on",
-        f"{code}:oneChannel = 1 1. 101 " + ("21 21" if not charge3 else "2 -1"),
+        f"{code}:oneChannel = 1 1. 101 {'2 -1' if '+' in names else '21 21'}",
     )
-
-
-_NEW_PARTICLES = (
-    *_new_particle(NEUTRAL_X, "X0", "void", 0),
-    *_new_particle(CHARGED_X, "X+", "X-", 3),
-    *_new_particle(NEUTRAL_Y, "Y0", "void", 0),
-    *_new_particle(CHARGED_Y, "Y+", "Y-", 3),
 )
 
 _QUARKS, _LEPTONS = "1 2 3 4 5", "11 13"
@@ -234,8 +230,7 @@ def process_named(name: str, window: str = "jetclass") -> Process:
     """The process of a JetClass class, or of a part of JetClass-II in a window.
 
     Raises:
-        StudyError, DataError: The name is no class and no part, or the part has labels of more than
-            one family.
+        StudyError, DataError: As `family_of`, for a name that is no class.
     """
     if name in CLASSES:
         return CLASSES[name]
