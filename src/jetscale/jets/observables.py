@@ -8,6 +8,7 @@ Distances dR are in pseudorapidity and azimuth to the axis of the summed constit
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -119,8 +120,7 @@ def jet_observables(source: pa.Table | Constituents) -> tuple[tuple[str, ...], F
 def tau_ratios(taus: Mapping[str, NDArray[np.floating]]) -> dict[str, Floats]:
     """tau21, tau32 and tau43; 0 where the lower tau is 0 (too few constituents)."""
     tau = [np.asarray(taus[name], dtype=np.float64) for name in TAUS]
-    ratios = {}
-    for k in (1, 2, 3):
-        lower = tau[k - 1]
-        ratios[f"tau{k + 1}{k}"] = np.where(lower > 0, tau[k] / np.where(lower > 0, lower, 1), 0.0)
-    return ratios
+    return {
+        f"tau{k + 1}{k}": np.where(lower > 0, upper / np.where(lower > 0, lower, 1), 0.0)
+        for k, (lower, upper) in enumerate(pairwise(tau), 1)
+    }

@@ -62,7 +62,6 @@ def mixture_map(points: Mapping[str, Values]) -> MixtureMap:
 
 
 def _bars(value: Value) -> tuple[float, float]:
-    """Lengths of the error bar below and above a value."""
     return value.value - value.low, value.high - value.value
 
 

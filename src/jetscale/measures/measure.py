@@ -13,13 +13,13 @@ from jetscale.jets.arrays import Floats
 from jetscale.measures import alignment, diversity
 from jetscale.measures.axes import axes_of
 from jetscale.measures.result import DOWNSTREAM, MeasureTable, Row, Value
-from jetscale.measures.sample import Samples, model_inputs, read_samples
+from jetscale.measures.sample import model_inputs, read_samples
 from jetscale.measures.sentences import SENTENCES, notes
 from jetscale.measures.space import SPACES, ConstituentWaves, Scale, median_distance, observables
 from jetscale.measures.transfer import measure_trunks
 from jetscale.mixtures.inputs import Progress
 from jetscale.store.home import Home
-from jetscale.study import Recipe, Study
+from jetscale.study import Study
 
 JETS = 2000  # jets per sample by default
 SEED = 1
@@ -42,15 +42,21 @@ def measure_study(
     """
     samples = read_samples(study, shards, jets)
     sets = {DOWNSTREAM: samples.downstream, **samples.mixtures}
-    spaces = embed_samples(samples, study.recipe)
+    # every space: the points of the reference, of the downstream jets and of every mixture
+    tables = [sample.table for sample in (samples.reference, *sets.values())]
+    streams = [model_inputs(table, study.recipe) for table in tables]
+    names = [feature.name for feature in schema.JETS.features_of(study.recipe.data.features)]
+    embed = ConstituentWaves(streams[0], names).embed
+    points = (observables(tables), [embed(stream) for stream in streams])
+    spaces = dict(zip(SPACES, points, strict=True))
     measured, steps = {}, len(sets) * len(spaces)
     for i, (name, sample) in enumerate(sets.items()):
         counts = np.array(list(sample.label_counts.values()))
         spread = {f"labels_q{q}": diversity.effective_labels(counts, q, SEED) for q in (0, 1, 2)}
         distance: dict[str, Value] = {}
-        for j, (space, (task, *points)) in enumerate(spaces.items()):
+        for j, (space, (task, *others)) in enumerate(spaces.items()):
             progress("measuring mixtures", i * len(spaces) + j, steps)
-            for found, new in zip((spread, distance), measure_points(points[i], task), strict=True):
+            for found, new in zip((spread, distance), measure_points(others[i], task), strict=True):
                 found |= {f"{measure}_{space}": value for measure, value in new.items()}
         measured[name] = spread, distance
     progress("measuring mixtures", steps, steps)
@@ -75,16 +81,6 @@ def measure_study(
         notes=(*notes(samples.jets), mean_lengths, *remarks),
         sentences=SENTENCES,
     )
-
-
-def embed_samples(samples: Samples, recipe: Recipe) -> dict[str, list[Floats]]:
-    """Feature space to the points of the reference, of the downstream jets and of every mixture."""
-    sets = [samples.reference, samples.downstream, *samples.mixtures.values()]
-    tables = [sample.table for sample in sets]
-    streams = [model_inputs(table, recipe) for table in tables]
-    features = [feature.name for feature in schema.JETS.features_of(recipe.data.features)]
-    embed = ConstituentWaves(streams[0], features).embed
-    return dict(zip(SPACES, (observables(tables), [embed(jets) for jets in streams]), strict=True))
 
 
 def measure_points(points: Floats, task: Floats) -> tuple[dict[str, Value], dict[str, Value]]:

@@ -51,10 +51,9 @@ class Scale:
 
 
 def observables(tables: Sequence[pa.Table]) -> list[Floats]:
-    """(n, k) observables of each table: those that all tables can give.
+    """(n, k) observables of each table: those that all can give.
 
-    Observables that one table lacks are left out of the space. Filled with some value, their
-    absence would tell that table from the others.
+    Filled with some value, those that one table lacks would tell it from the others.
     """
     found = [jet_observables(table) for table in tables]
     shared = [name for name in found[0][0] if all(name in names for names, _ in found)]
@@ -62,10 +61,7 @@ def observables(tables: Sequence[pa.Table]) -> list[Floats]:
 
 
 class ConstituentWaves:
-    """Random features of a jet: means over its constituents of cosines of random combinations.
-
-    Frequencies and scales are fixed by one sample and a fixed seed, and used for all.
-    """
+    """Means over a jet's constituents of cosines of random combinations, fixed by one sample."""
 
     def __init__(self, reference: Ragged, features: Sequence[str]) -> None:
         rng = np.random.default_rng(_SEED)

@@ -86,8 +86,8 @@ def log_evidence(vectors: Floats, labels: Ints) -> float:
     """LogME: largest log evidence per jet, averaged over classes.
 
     A class indicator y is modelled as vectors @ w with w normal of precision alpha and noise of
-    precision beta; both are found by the fixed-point iteration of the paper, on the singular
-    values. Vectors get a constant column, so that a shift of them changes nothing.
+    precision beta, both found by the paper's fixed-point iteration on the singular values. A
+    constant column makes a shift of the vectors change nothing.
     """
     n = len(vectors)
     centred = vectors - vectors.mean(axis=0)

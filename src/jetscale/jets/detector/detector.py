@@ -23,17 +23,12 @@ EM_SHARE_OF_LONG_LIVED = 0.3  # of K0S and Lambda energy in the electromagnetic 
 _K0S, _LAMBDA, _PHOTON, _ELECTRON, _MUON = 310, 3122, 22, 11, 13  # PDG codes
 
 VERTEX_SPREAD = 50.0  # mm, standard deviation of the collisions along the beam
-MIN_DISTANCE = 1.0  # mm in dz
-SIGNIFICANCE = 3.0  # standard deviations of d0 and dz
+MIN_DISTANCE, SIGNIFICANCE = 1.0, 3.0  # mm in dz, standard deviations of d0 and dz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates(Columns):
-    """Reconstructed particles, sorted by event; impact parameters are 0 for neutral ones.
-
-    ``listed_eta`` is the pseudorapidity under which the published files list a candidate; for
-    tracks it is that of the calorimeter hit, while jets are made from the momentum.
-    """
+    """Reconstructed particles, sorted by event; impact parameters are 0 for neutral ones."""
 
     event: Ints
     kind: Ints
@@ -42,7 +37,7 @@ class Candidates(Columns):
     py: Floats
     pz: Floats
     energy: Floats
-    listed_eta: Floats
+    listed_eta: Floats  # in the published files: for tracks that of the calorimeter hit
     d0: Floats
     d0_error: Floats
     dz: Floats

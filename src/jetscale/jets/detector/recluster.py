@@ -135,8 +135,7 @@ def constituent_columns(candidates: Candidates, jets: Jets) -> dict[str, NDArray
 
     ``part_deta`` is mirrored where the jet's pseudorapidity is not positive. As in the published
     files, tracks are listed with the pseudorapidity of their calorimeter hit, at equal pT, azimuth
-    and mass, so that momenta along the beam do not add up to the jet's exactly, and curling tracks
-    may be listed far outside of it.
+    and mass: momenta do not add up to the jet's, and curling tracks may lie far outside of it.
     """
     q = candidates.take(jets.rows)
     jet_eta, jet_phi = (np.repeat(axis, jets.counts) for axis in (jets.eta, jets.phi))

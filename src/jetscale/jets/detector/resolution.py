@@ -1,7 +1,6 @@
-"""Efficiencies and resolutions of the simulated detector, as the published jets have them.
+"""Efficiencies and resolutions of the simulated detector: the Delphes card for CMS of JetClass.
 
-JetClass was made with Delphes (arXiv 1307.6346) and a card for CMS; these are its numbers. Track
-impact parameters follow figure 15 of arXiv 1405.6569, tabulated in steps of e^0.2 in pT.
+Track impact parameters follow figure 15 of arXiv 1405.6569, tabulated in steps of e^0.2 in pT.
 Momenta and energies in GeV, lengths in mm.
 """
 

@@ -44,16 +44,17 @@ def draw_events(
     # the partons carry e + pz and e - pz of the pair: they are massless and along the beams
     x1, x2 = ((total[:, 3] + sign * total[:, 2]) / (2 * BEAM_ENERGY) for sign in (1, -1))
     scale = np.sqrt(np.hypot(mass, pt).prod(axis=0))  # geometric mean of the transverse masses
-    beams = _incoming(process, x1, x2, rng)
+    code = abs(process.pair[0]) if process.pair else 0
+    beams = _incoming(code, x1, x2, rng)
     if process.modes:
         mode = draw_modes(process.modes, rng, n)
         outgoing = decay_pairs(process.modes, mode, momentum, mass, rng)
     else:  # Pythia decays them
-        colours = [(103, 0), (0, 102)] if _code(process) == TOP else [(0, 0), (0, 0)]
+        colours = [(103, 0), (0, 102)] if code == TOP else [(0, 0), (0, 0)]
         fields = zip(momentum, mass, [np.tile(colour, (n, 1)) for colour in colours], strict=True)
         outgoing = [
-            Fired(np.full(n, code), p, m, FINAL, (1, 2), colour)
-            for code, (p, m, colour) in zip(process.pair or (), fields, strict=True)
+            Fired(np.full(n, own), p, m, FINAL, (1, 2), colour)
+            for own, (p, m, colour) in zip(process.pair or (), fields, strict=True)
         ]
     events = zip(*(fired.rows() for fired in (*beams, *outgoing)), strict=True)
     return [
@@ -104,16 +105,12 @@ def _back_to_back(pt: Floats, mass: Floats, window: Window, rng: np.random.Gener
     return np.stack([pt * np.cos(phi), pt * np.sin(phi), mt * np.sinh(y), mt * np.cosh(y)], axis=2)
 
 
-def _code(process: Process) -> int:
-    return abs(process.pair[0]) if process.pair else 0
-
-
-def _incoming(process: Process, x1: Floats, x2: Floats, rng: np.random.Generator) -> list[Fired]:
+def _incoming(code: int, x1: Floats, x2: Floats, rng: np.random.Generator) -> list[Fired]:
     """The two incoming partons: q qbar for H, Z and W, else gluons.
 
     The published Higgs jets have the little radiation of a quark-antiquark initial state.
     """
-    n, code = len(x1), _code(process)
+    n = len(x1)
     # gluons share both colour lines; beside tops they share one and pass on one each
     colour = np.array([[101, 102], [103 if code == TOP else 102, 101]])
     partons = np.full((2, n), 21)

@@ -6,9 +6,6 @@ visible leaves of X -> Y Y' three make a three-prong label. Neutrinos count wher
 lies where its visible decay products do (the published rule takes the tau itself, or for a leptonic
 one its first decay product; the angles between them are small). A QCD label counts b, c and s
 quarks: none, one, or two and more of each. Table and rules are those of arXiv 2405.12972.
-
-In Pythia's event record (manual page "Particle Properties") leaves are the outgoing particles of a
-resonance decay (|status| 23), and partons are those ready for hadronisation (|status| 71).
 """
 
 from dataclasses import dataclass
@@ -25,6 +22,8 @@ UNMATCHED, NO_LABEL = -1, -2
 QCD_FLAVOURS = ("b", "c", "s")
 MIN_PARTON_PT = 10.0  # GeV; the published labels use the same threshold
 _X_ENTRY, _LAST_X = 5, 6  # entries of X and X' in every event of the gun
+# |status| in Pythia's event record (manual page "Particle Properties"): outgoing particles of a
+# resonance decay, and partons that are ready for hadronisation
 _OUTGOING, _READY = 23, 71
 _NO_KEY = -1
 
@@ -111,11 +110,9 @@ def shower_partons(record: EventRecord) -> Partons:
 
 def match_resonances(leaves: Leaves, jets: JetAxes) -> Bools:
     """(n,) whether a jet holds every visible leaf of one resonance."""
-    whole = np.zeros(len(jets.event), dtype=np.bool_)
-    for side in (0, 1):
-        visible, inside, _, _ = _count(leaves, side, jets)
-        whole |= (visible > 0) & (inside == visible)
-    return whole
+    counts = [_count(leaves, side, jets)[:2] for side in (0, 1)]
+    first, second = ((visible > 0) & (inside == visible) for visible, inside in counts)
+    return np.asarray(first | second)
 
 
 def label_resonances(leaves: Leaves, jets: JetAxes) -> Ints:

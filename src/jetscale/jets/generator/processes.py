@@ -4,14 +4,11 @@ A process is a pair of particles a b -> X X' fired by the gun, what they decay t
 X's transverse momentum. Pythia decays Standard Model particles with the settings of the process,
 the gun the X of JetClass-II. QCD has no pair: Pythia's own processes make it. Multiparton
 interactions are off; soft overlay events stand in for them. The pT ranges and slopes were fitted so
-that the accepted jets fall like the common target of their window: classes that lose neutrinos
-start harder and fall more slowly. Settings lines are those of the Pythia 8.3 manual (arXiv
-2203.11601).
+that the accepted jets fall like the common target of their window. Settings lines are those of the
+Pythia 8.3 manual (arXiv 2203.11601).
 
-A selection of resonance labels keeps the decays that can give one of them; jets with other labels
-are dropped later. A selection of QCD labels is only a filter: forcing heavy quarks into the hard
-process would change what the jets of a label look like, as most of their quarks come from the
-shower.
+A selection of QCD labels is only a filter: forcing heavy quarks into the hard process would change
+what the jets of a label look like, as most of their quarks come from the shower.
 """
 
 from dataclasses import dataclass, replace
