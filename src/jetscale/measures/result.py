@@ -63,7 +63,7 @@ class Axes:
     points: Mapping[str, Values]  # mixture to ``diversity`` and ``alignment``
     correlation: Value | None  # over the mixtures; None for fewer than three
     verdict: str  # what the correlation means for the study, in a sentence
-    # correlation of the alignment axis with every other measure of diversity; empty for fewer
+    # correlation of alignment with every other measure of diversity; empty below three mixtures
     others: Mapping[str, float]
     # ``low diversity, high alignment``... to mixture, where all four are held and no interval
     # crosses the middle

@@ -96,8 +96,7 @@ def soft_drop_masses(candidates: Candidates, jets: Jets) -> Floats:
     """(n,) groomed masses in GeV.
 
     Soft drop with beta = 0 walks down the Cambridge/Aachen clustering and drops the softer branch
-    until the two share pT as min(pT) > z_cut sum(pT) (arXiv 1402.2657). FastJet's groomer for
-    awkward arrays takes 2 ms per jet; this takes 0.4.
+    until the two share pT as min(pT) > z_cut sum(pT). FastJet's groomer takes five times as long.
     """
     fastjet, q = _fastjet(), candidates.take(jets.rows)
     definition = fastjet.JetDefinition(fastjet.cambridge_algorithm, _WHOLE_JET)

@@ -146,11 +146,8 @@ def _leaf_pair(
 
 
 def _boost(kick: Floats, energy: Floats, p: Floats, m: Floats) -> Floats:
-    """(n, 4) momentum in the frame in which the mother has p, of ``kick`` and energy in its own.
-
-    With beta gamma = p / m and gamma = E / m the boost needs no division by beta, so that a mother
-    at rest is no special case.
-    """
+    """(n, 4) momentum in the frame in which the mother has p, of ``kick`` and energy in its own."""
+    # with beta gamma = p / m and gamma = E / m a mother at rest is no special case
     along = (kick * p[:, :3]).sum(axis=1)
     factor = along / (p[:, 3] + m) / m + energy / m
     space = kick + factor[:, None] * p[:, :3]

@@ -1,9 +1,8 @@
 """Which jets are simulated: the window of pT, pseudorapidity and mass, and the pile-up.
 
-``jetclass`` is the window of JetClass (arXiv 2202.03772): pT 500 to 1000 GeV, falling as the
-published jets do. ``jetclass2`` is the wide one of JetClass-II (arXiv 2405.12972): pT 200 to
-2500 GeV in the bins in which its classes are reweighted, equally many jets in each. In a window all
-classes and parts have one pT spectrum.
+``jetclass`` is the window of JetClass (arXiv 2202.03772), falling as the published jets do;
+``jetclass2`` is the wide one of JetClass-II (arXiv 2405.12972) in the bins in which its classes are
+reweighted. In a window all classes and parts have one pT spectrum.
 """
 
 from dataclasses import dataclass

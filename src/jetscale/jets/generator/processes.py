@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from jetscale.errors import DataError
-from jetscale.jets.generator.decays import Mode, modes_for, selected_share
+from jetscale.jets.generator.decays import Mode, Pair, modes_for, selected_share
 from jetscale.jets.schema import JETCLASS, PARTS, part_named
 
 BEAM_ENERGY = 6500.0  # GeV
@@ -54,7 +54,7 @@ class Process:
     pt: PtRange  # range of the X transverse momentum, or of the partonic one for QCD
     jets_per_event: float  # labelled jets after thinning to the common spectrum, for planning
     labels: tuple[str, ...] = ()  # labels that are kept; empty for a JetClass class
-    pair: tuple[int, int] | None = None  # X X' that Pythia decays; None for JetClass-II and QCD
+    pair: Pair | None = None  # X X' that Pythia decays; None for JetClass-II and QCD
     modes: tuple[Mode, ...] = ()  # decays of X that the gun makes; empty for JetClass and QCD
     variants: tuple[tuple[str, ...], ...] = ((),)  # Pythia settings of generators that take turns
 
@@ -92,16 +92,11 @@ def _one_leptonic_w(quarks: str, leptons: str) -> tuple[str, ...]:
     return (*_higgs_to("24 -24"), "24:onMode = off", *decays)
 
 
-_HIGGS_PT = PtRange(480.0, 1080.0, 115.0)
-_BOSON_PT = PtRange(480.0, 1080.0, 130.0)
+_HIGGS_PT, _BOSON_PT = PtRange(480.0, 1080.0, 115.0), PtRange(480.0, 1080.0, 130.0)
 
 
 def _gun(
-    name: str,
-    jets: float,
-    pt: PtRange,
-    *decays: tuple[str, ...],
-    pair: tuple[int, int] | None = None,
+    name: str, jets: float, pt: PtRange, *decays: tuple[str, ...], pair: Pair | None = None
 ) -> Process:
     """A process of the gun: a pair with Pythia's settings for its decays, or a family of X."""
     return Process(
@@ -123,10 +118,9 @@ _Z_AND_JET = (
     "23:onMode = off",
     "23:onIfAny = 12 14 16",
 )
-Slice = tuple[float, float, float, tuple[str, ...]]
 
 
-def _qcd(name: str, jets: float, *slices: Slice) -> Process:
+def _qcd(name: str, jets: float, *slices: tuple[float, float, float, tuple[str, ...]]) -> Process:
     """Pythia's own processes; a slice is lowest and highest partonic pT, power, and settings.
 
     Events are drawn (pT / lowest)^power times as often as they occur, and their weights are not
