@@ -7,6 +7,7 @@ import pytest
 from fixtures import stars
 
 from jetscale.errors import StudyError
+from jetscale.executor import in_process
 from jetscale.jets.schema import JETS
 from jetscale.jets.shards import open_shards, write_shards
 from jetscale.measures.sample import check_measurable
@@ -45,7 +46,7 @@ def make(source, *mixtures, **settings):
 
 def train(study, root):
     """The job of a study and its records, without Ray."""
-    shards = ensure_shards(study, root, 1, lambda what, done, total: None)
+    shards = ensure_shards(study, root, in_process, lambda what, done, total: None)
     folder = StudyFolder(root / "study")
     store = RecordStore(folder)
     store.prepare()
