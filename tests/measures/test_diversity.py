@@ -6,10 +6,13 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import entropy
 
 from jetscale.measures.diversity import (
+    HALVES,
     MOST_JETS,
     distances,
     effective_labels,
     gaussian,
+    half_sample_error,
+    halves,
     hill,
     spread,
     two_nn,
@@ -100,3 +103,18 @@ def test_a_wider_kernel_sees_fewer_different_jets(rng):
 def test_only_the_first_jets_enter_the_kernel(rng):
     points = rng.uniform(size=(MOST_JETS + 50, 2))
     assert len(distances(points[:MOST_JETS])) == MOST_JETS
+
+
+def test_halves_are_distinct_rows_and_the_same_every_time():
+    found = halves(101, seed=3)
+    assert len(found) == HALVES
+    assert all(len(np.unique(rows)) == 50 and rows.max() < 101 for rows in found)
+    again = halves(101, seed=3)
+    assert all((a == b).all() for a, b in zip(found, again, strict=True))
+    assert any((a != b).any() for a, b in zip(found, halves(101, seed=4), strict=True))
+
+
+def test_the_error_of_a_mean_is_the_textbook_one(rng):
+    x = rng.normal(size=4000)
+    error = half_sample_error(lambda rows: x[rows].mean(), len(x), seed=1)
+    assert error == pytest.approx(x.std() / np.sqrt(len(x)), rel=0.35)

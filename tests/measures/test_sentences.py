@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
-from jetscale.measures import alignment, diversity, resample
+from jetscale.measures import alignment, diversity
 from jetscale.measures.sentences import NAMES, SENTENCES, notes
 from jetscale.measures.space import SPACES
 
@@ -50,6 +50,6 @@ def test_notes_give_the_size_of_the_samples_and_how_intervals_are_made():
     first, intervals, *_ = notes(321)
     assert first.startswith("321 jets of every mixture")
     assert f"labels {diversity.LABEL_DRAWS} multinomial draws" in intervals
-    assert f"{resample.HALVES} half samples without replacement" in intervals
+    assert f"{diversity.HALVES} half samples without replacement" in intervals
     assert f"{alignment.FOLDS}-fold" in intervals
     assert f"{alignment.SPLITS} splits" in intervals

@@ -3,7 +3,7 @@ import pytest
 
 from jetscale.jets.schema import FEATURE_SETS
 from jetscale.measures.result import DOWNSTREAM
-from jetscale.measures.trunks import find_trunks, measure_trunks
+from jetscale.measures.transfer import find_trunks, measure_trunks
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.transformer.model import Trunk
 from jetscale.plan import plan_runs

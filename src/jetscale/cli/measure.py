@@ -30,15 +30,14 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     from jetscale.mixtures.inputs import ensure_shards
     from jetscale.study.load import load_study
 
-    study = load_study(sweep)
-    folder = home().study(study)
-    figure = out or folder.map
+    study, jets = load_study(sweep), jets or measures.JETS
+    figure = out or home().study(study).map
     measures.check_figure(figure)
-    measures.check_measurable(study, jets or measures.JETS)
+    measures.check_measurable(study, jets)
     with progress_bar() as progress:
         with executor(None, home().path) as chosen:
             shards = ensure_shards(study, home().path, chosen, progress)
-        found = measures.measure_study(study, home(), shards, progress, jets or measures.JETS)
+        found = measures.measure_study(study, home(), shards, progress, jets)
     measures.draw_axes(found.axes, figure)
     measures.save_measures(found, study, home())
     if as_json:

@@ -1,7 +1,7 @@
 """Tables of what `jetscale measure` found: diversity, alignment, transfer, and the two axes.
 
-Each table has one row per mixture and one for the downstream jets, so any number of mixtures fits a
-terminal. The sentences below a table say what its columns mean.
+Each table has one row per mixture and one for the downstream jets. The sentences below a table say
+what its columns mean.
 """
 
 from collections.abc import Mapping
@@ -75,11 +75,8 @@ def _show_transfer(rows: Mapping[str, Row]) -> None:
 def _show_axes(found: MeasureTable) -> None:
     out = table("The two axes", "mixture", "effective labels", "2 (1 - AUC), constituents")
     for name, point in found.axes.points.items():
-        out.add_row(
-            Text(name),
-            Text(_text("labels_q1", point["diversity"])),
-            Text(_text("auc", point["alignment"])),
-        )
+        shown = _text("labels_q1", point["diversity"]), _text("auc", point["alignment"])
+        out.add_row(Text(name), *map(Text, shown))
     console.print(out)
     console.print(Text(found.axes.verdict))
     if found.axes.others:

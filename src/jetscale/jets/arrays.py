@@ -31,9 +31,8 @@ def rows_of(first: Ints, counts: Ints) -> Ints:
     [7, 8, 0, 1, 2]
     """
     # a running number over all rows, moved in each stretch from where it stands to where it belongs
-    shift = first - (np.cumsum(counts) - counts)
-    rows: Ints = np.arange(counts.sum()) + np.repeat(shift, counts)
-    return rows
+    shift: Ints = np.repeat(first - (np.cumsum(counts) - counts), counts)
+    return shift + np.arange(len(shift))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,14 @@
 """Jet-level observables in plain NumPy, from the constituents' four-momenta.
 
-What one number per jet says about its inside: how many constituents there are and how soft, how the
-transverse momentum is shared (leading shares, dispersion pTD), the mass, and the angular profile
-(angularities lambda_beta = sum_i z_i dR_i^beta with z_i = pT_i / sum pT, arXiv 1408.3122; shares of
-pT in cones; the ellipse of the pT flow). Distances dR are in pseudorapidity and azimuth to the axis
-of the summed constituents, as in the published jets. Ratios of N-subjettiness are added where the
-table has its columns.
+How many constituents there are and how soft, how the transverse momentum is shared (leading shares,
+dispersion pTD), the mass, and the angular profile (angularities lambda_beta = sum_i z_i dR_i^beta
+with z_i = pT_i / sum pT, arXiv 1408.3122; shares of pT in cones; the ellipse of the pT flow).
+Distances dR are in pseudorapidity and azimuth to the axis of the summed constituents.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -47,8 +46,7 @@ class Constituents:
         Raises:
             DataError: The source of the jets does not have full four-momenta.
         """
-        absent = [name for name in _MOMENTA if name not in table.column_names]
-        if absent:
+        if absent := [name for name in _MOMENTA if name not in table.column_names]:
             raise DataError(
                 f"jets without {', '.join(absent)} have no observables: their source lacks full "
                 "four-momenta"
@@ -122,8 +120,7 @@ def jet_observables(source: pa.Table | Constituents) -> tuple[tuple[str, ...], F
 def tau_ratios(taus: Mapping[str, NDArray[np.floating]]) -> dict[str, Floats]:
     """tau21, tau32 and tau43; 0 where the lower tau is 0 (too few constituents)."""
     tau = [np.asarray(taus[name], dtype=np.float64) for name in TAUS]
-    ratios = {}
-    for k in (1, 2, 3):
-        lower = tau[k - 1]
-        ratios[f"tau{k + 1}{k}"] = np.where(lower > 0, tau[k] / np.where(lower > 0, lower, 1), 0.0)
-    return ratios
+    return {
+        f"tau{k + 1}{k}": np.where(lower > 0, upper / np.where(lower > 0, lower, 1), 0.0)
+        for k, (lower, upper) in enumerate(pairwise(tau), 1)
+    }

@@ -1,9 +1,7 @@
 """Diversity of every mixture, and its alignment with the downstream task, before any training.
 
-`measure_study` takes all measures of a study; with pretrained trunks in the results folder it also
-measures how well they transfer. `draw_axes` draws the mixtures as points of diversity and
-alignment. Gradient boosting and the linear probe come from scikit-learn, the optional extra
-``measure``.
+With pretrained trunks in the results folder `measure_study` also measures how well they transfer.
+Gradient boosting and the linear probe come from scikit-learn, the optional extra ``measure``.
 """
 
 from jetscale.measures.figure import check_figure, draw_axes

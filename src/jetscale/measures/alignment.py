@@ -3,8 +3,7 @@
 A domain classifier (gradient boosting, cross-fitted) gives an AUC: 0.5 where nothing tells the
 samples apart (arXiv 1610.06545). The maximum mean discrepancy is a kernel two-sample test (Gretton
 et al. 2012, JMLR 13, 723). The sliced Wasserstein distance says how far jets would have to move, in
-standard deviations (Bonneel et al. 2015). The last two are a few lines of numpy here: the package
-for optimal transport imports every tensor library it finds.
+standard deviations (Bonneel et al. 2015); the package for it imports every tensor library it finds.
 """
 
 import numpy as np
@@ -14,16 +13,13 @@ from scipy.stats import rankdata
 
 from jetscale.errors import MissingExtra
 from jetscale.jets.arrays import Bools, Floats, Ints
-from jetscale.measures.diversity import gaussian
-from jetscale.measures.resample import HALVES, halves
+from jetscale.measures.diversity import HALVES, gaussian, halves
 from jetscale.measures.result import Z95, Value
 
 FOLDS = 5
-SPLITS = 2
-"""Splits into folds that an AUC is averaged over."""
+SPLITS = 2  # splits into folds that an AUC is averaged over
 TREES = 100
-MOST_JETS = 2000
-"""Jets of each sample in a kernel matrix."""
+MOST_JETS = 2000  # jets of each sample in a kernel matrix
 PERMUTATIONS = 999
 DIRECTIONS = 128
 
@@ -38,13 +34,8 @@ def cross_fit_auc(scores: Floats, positive: Bools, fold: Ints) -> tuple[float, F
 
     The influence curve gives the standard error of a cross-validated AUC without fitting again:
     sqrt(mean(influence^2) / n) (LeDell, Petersen and van der Laan 2015, EJS 9, 1583). It covers
-    the jets, averaged over classifiers trained on as many; it does not pretend that the
-    classifiers of the folds are independent.
-
-    Args:
-        scores: (n,) score of each jet by a classifier that has not seen it.
-        positive: (n,) True for the class that should score high.
-        fold: (n,) fold of each jet; scores are compared within folds only.
+    the jets, averaged over classifiers trained on as many. The (n,) scores are those of classifiers
+    that have not seen the jet, compared within folds only; positive jets should score high.
 
     One of the four pairs of a positive and a negative jet is in the wrong order:
 
@@ -62,31 +53,25 @@ def cross_fit_auc(scores: Floats, positive: Bools, fold: Ints) -> tuple[float, F
         for mine in (high, ~high):
             above[mine] = (ranks[mine] - rankdata(own[mine])) / (~mine).sum()
         above[~high] = 1 - above[~high]
-        auc, share = float(above[high].mean()), high.mean()
-        influence[rows] = (above - auc) / np.where(high, share, 1 - share)
-        aucs.append(auc)
+        aucs.append(float(above[high].mean()))
+        influence[rows] = (above - aucs[-1]) / np.where(high, high.mean(), 1 - high.mean())
     return float(np.mean(aucs)), influence
 
 
 def value_of(mean: float, influence: Floats, split_error: float = 0.0) -> Value:
     """A mean with the interval that its influence values give, within 0 and 1.
 
-    ``split_error`` is the standard error that comes from how the jets were split, added in
-    quadrature.
+    ``split_error`` is the standard error from how the jets were split, added in quadrature.
     """
     jets = float(np.mean(influence**2)) / len(influence)
     return Value.around(mean, float(np.sqrt(jets + split_error**2))).within(0.0, 1.0)
 
 
 def domain_auc(sample: Floats, reference: Floats, seed: int) -> Value:
-    """AUC of gradient boosting asked which jets are downstream jets.
+    """AUC of gradient boosting asked which of (n, f) and (m, f) jets are downstream jets.
 
-    The cross-fit is done with several splits into folds and averaged. Where little tells the
-    samples apart, what the trees find depends on the split: the spread between splits is in the
-    interval.
-
-    Args:
-        sample, reference: (n, f) and (m, f) features; trees need no standardisation.
+    Where little tells the samples apart, what the trees find depends on the split into folds:
+    several are averaged, and the spread between them is in the interval.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -130,13 +115,9 @@ def mmd(sample: Floats, reference: Floats, bandwidth: float, seed: int) -> Value
     first = (np.arange(n + m) < n).astype(np.float32)
     value = float(_mmds(kernel, first[:, None], 1 - first[:, None])[0])
     # (n + m, HALVES) columns of zeros and ones: each is a half of the one and a half of the other
-    parts = [
-        np.stack([np.isin(np.arange(size), rows) for rows in halves(size, seed + i)], axis=1)
-        for i, size in enumerate((n, m))
-    ]
-    none = [np.zeros((size, HALVES), bool) for size in (n, m)]
-    left = np.concatenate([parts[0], none[1]]).astype(np.float32)
-    right = np.concatenate([none[0], parts[1]]).astype(np.float32)
+    left, right = np.zeros((2, n + m, HALVES), np.float32)
+    for column, (a, b) in enumerate(zip(halves(n, seed), halves(m, seed + 1), strict=True)):
+        left[a, column] = right[n + b, column] = 1
     error = float(np.std(_mmds(kernel, left, right), ddof=1))
     rng = np.random.default_rng(seed)
     shuffled = np.stack([rng.permutation(first) for _ in range(PERMUTATIONS)], axis=1)
@@ -154,11 +135,10 @@ def _mmds(
     """
     to_left, to_right = kernel @ left, kernel @ right
     n, m = left.sum(axis=0, dtype=np.float64), right.sum(axis=0, dtype=np.float64)
-    within_left = np.sum(left * to_left, axis=0, dtype=np.float64)
-    within_right = np.sum(right * to_right, axis=0, dtype=np.float64)
-    across = np.sum(left * to_right, axis=0, dtype=np.float64)
-    out: Floats = within_left / (n * (n - 1)) + within_right / (m * (m - 1)) - 2 * across / (n * m)
-    return out
+    pairs = ((left, to_left), (right, to_right), (left, to_right))
+    within_left, within_right, across = (np.sum(a * b, axis=0, dtype=np.float64) for a, b in pairs)
+    within = within_left / (n * (n - 1)) + within_right / (m * (m - 1))
+    return np.asarray(within - 2 * across / (n * m))
 
 
 def sliced_wasserstein(sample: Floats, reference: Floats, seed: int) -> Value:

@@ -3,9 +3,8 @@
 Diversity is the effective number of labels exp(H), alignment is 2 (1 - AUC) of the domain
 classifier: 1 where nothing tells the mixture from the downstream jets, 0 where everything does. If
 both rise together over the mixtures of a study, no fit can say which of them changed a loss. The
-correlation is one of the design, over the mixtures chosen, not an estimate for mixtures at large.
-Other measures of diversity get theirs too: mixtures can be apart in labels and still collinear in
-how different their jets are.
+correlation is over the mixtures chosen, not an estimate for mixtures at large. Mixtures can be
+apart in labels and still collinear in how different their jets are.
 """
 
 from collections.abc import Mapping
@@ -17,8 +16,8 @@ from jetscale.measures.result import Z95, Axes, Row, Value, Values
 
 AXES = ("diversity", "alignment")
 DIVERSITY, ALIGNMENT = "labels_q1", "auc_constituents"
+# The interval of the correlation must lie inside the one or outside the other to decide.
 APART, COLLINEAR = 0.5, 0.8
-"""The interval of the correlation must lie inside the one or outside the other to decide."""
 _DRAWS = 4000
 _CORNERS = {
     (False, False): "low diversity, low alignment",
@@ -39,11 +38,8 @@ def axes_of(rows: Mapping[str, Row]) -> Axes:
     """The mixtures on the two axes, with the correlation of the axes over them."""
     points = {name: place(row) for name, row in rows.items()}
     if len(points) < 3:
-        plural = "s" if len(points) > 1 else ""
-        verdict = (
-            f"{len(points)} mixture{plural}: whether diversity and alignment are collinear takes "
-            "three"
-        )
+        verdict = f"{len(points)} mixture{'s' if len(points) > 1 else ''}: "
+        verdict += "whether diversity and alignment are collinear takes three"
         return Axes(points=points, correlation=None, verdict=verdict, others={}, corners=None)
     alignment = _positions(points, "alignment")[:, 0]
     others = {}
@@ -51,14 +47,9 @@ def axes_of(rows: Mapping[str, Row]) -> Axes:
         values = np.log([row.diversity[measure].value for row in rows.values()])
         if measure != DIVERSITY:
             others[measure] = float(_pearson(values, alignment))
-    found = correlation(points)
-    return Axes(
-        points=points,
-        correlation=found,
-        verdict=_verdict(found, len(points)),
-        others=others,
-        corners=corners(points),
-    )
+    found, held = correlation(points), corners(points)
+    verdict = _verdict(found, len(points))
+    return Axes(points=points, correlation=found, verdict=verdict, others=others, corners=held)
 
 
 def correlation(points: Mapping[str, Values]) -> Value:
@@ -102,7 +93,7 @@ def corners(points: Mapping[str, Values]) -> dict[str, str] | None:
 
 def _positions(points: Mapping[str, Values], axis: str) -> Floats:
     """(n, 2) values and standard errors on an axis; the logarithm of diversity, as it is drawn."""
-    ends = np.array([[v.value, v.low, v.high] for v in (point[axis] for point in points.values())])
+    ends = np.array([[p[axis].value, p[axis].low, p[axis].high] for p in points.values()])
     ends = np.log(ends) if axis == "diversity" else ends
     return np.stack([ends[:, 0], (ends[:, 2] - ends[:, 1]) / (2 * Z95)], axis=1)
 

@@ -1,7 +1,6 @@
 """The mixtures of a study as points of diversity and alignment, with error bars and names.
 
-The picture of `jetscale measure` is drawn here; the report draws the same `MixtureMap` with the
-colours of its page.
+The report draws the same `MixtureMap` with the colours of its page.
 """
 
 from collections.abc import Mapping
@@ -13,15 +12,14 @@ from jetscale.measures.result import Axes, Value, Values
 from jetscale.store.local import atomic_path
 
 KINDS = (".png", ".svg", ".pdf")
+# Colours of Okabe and Ito, told apart with every common kind of colour blindness.
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""Colours of Okabe and Ito, told apart with every common kind of colour blindness."""
 AXES = {
     "diversity": "diversity: effective number of labels, exp(entropy)",
     "alignment": "alignment: 2 (1 − AUC) against downstream jets",
 }
 _MARKERS = "osD^vP"
-_MARGIN = 1.6
-"""Factor by which the logarithmic diversity axis reaches beyond the intervals."""
+_MARGIN = 1.6  # factor by which the logarithmic diversity axis reaches beyond the intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,7 @@ class MixtureMap:
     points: Mapping[str, MapPoint]
     x_range: tuple[float, float]
     y_range: tuple[float, float]
-    ticks: tuple[int, ...]
-    """On the diversity axis: 1, 2 and 5 of every decade."""
+    ticks: tuple[int, ...]  # on the diversity axis: 1, 2 and 5 of every decade
 
 
 def mixture_map(points: Mapping[str, Values]) -> MixtureMap:
@@ -53,14 +50,10 @@ def mixture_map(points: Mapping[str, Values]) -> MixtureMap:
     >>> found.points["qcd"].x_bars
     (1.0, 2.0)
     """
-    drawn = {}
-    for name, point in points.items():
-        x, y = point["diversity"], point["alignment"]
-        drawn[name] = MapPoint(x.value, y.value, _bars(x), _bars(y))
-    across = [point["diversity"] for point in points.values()]
-    upwards = [point["alignment"] for point in points.values()]
+    across, upwards = ([point[axis] for point in points.values()] for axis in AXES)
+    pairs = zip(points, across, upwards, strict=True)
     return MixtureMap(
-        points=drawn,
+        points={name: MapPoint(x.value, y.value, _bars(x), _bars(y)) for name, x, y in pairs},
         x_range=(min(v.low for v in across) / _MARGIN, max(v.high for v in across) * _MARGIN),
         # Alignment is at most 1, but estimates and their intervals may lie beyond.
         y_range=(min(0.0, *(v.low for v in upwards)), max(1.05, *(v.high for v in upwards))),
@@ -69,7 +62,6 @@ def mixture_map(points: Mapping[str, Values]) -> MixtureMap:
 
 
 def _bars(value: Value) -> tuple[float, float]:
-    """Lengths of the error bar below and above a value."""
     return value.value - value.low, value.high - value.value
 
 
@@ -96,23 +88,15 @@ def draw_axes(axes: Axes, path: Path) -> None:
     FigureCanvasAgg(figure)
     plot = figure.add_subplot()
     for i, (name, point) in enumerate(found.points.items()):
-        plot.errorbar(
-            point.x,
-            point.y,
-            xerr=[[length] for length in point.x_bars],
-            yerr=[[length] for length in point.y_bars],
-            fmt=_MARKERS[i % len(_MARKERS)],
-            color=OKABE_ITO[i % len(OKABE_ITO)],
-            capsize=3,
-        )
+        across, upwards = ([[length] for length in bars] for bars in (point.x_bars, point.y_bars))
+        marker, colour = _MARKERS[i % len(_MARKERS)], OKABE_ITO[i % len(OKABE_ITO)]
+        plot.errorbar(point.x, point.y, upwards, across, fmt=marker, color=colour, capsize=3)
         plot.annotate(name, (point.x, point.y), xytext=(7, 7), textcoords="offset points")
     plot.set_xscale("log")
     plot.set_xticks(found.ticks, [f"{tick:g}" for tick in found.ticks])
     plot.xaxis.set_minor_formatter(NullFormatter())
-    plot.set_xlim(found.x_range)
-    plot.set_ylim(found.y_range)
-    plot.set_xlabel(AXES["diversity"])
-    plot.set_ylabel(AXES["alignment"])
+    plot.set(xlim=found.x_range, ylim=found.y_range)
+    plot.set(xlabel=AXES["diversity"], ylabel=AXES["alignment"])
     plot.set_title(axes.verdict.split("; ")[-1], fontsize="small")
     plot.grid(alpha=0.3)
     with atomic_path(path) as temporary, rc_context({"svg.hashsalt": "jetscale"}):

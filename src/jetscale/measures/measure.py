@@ -1,8 +1,6 @@
 """The whole table of a study: every mixture in every space, and its trunks if there are any.
 
-`measure_study` reads equal samples from the shards, puts them into the feature spaces, takes all
-measures with fixed seeds and looks for pretrained trunks in the results folder. The same study on
-the same shards gives the same table.
+All seeds are fixed: the same study on the same shards gives the same table.
 """
 
 from collections.abc import Mapping
@@ -15,32 +13,26 @@ from jetscale.jets.arrays import Floats
 from jetscale.measures import alignment, diversity
 from jetscale.measures.axes import axes_of
 from jetscale.measures.result import DOWNSTREAM, MeasureTable, Row, Value
-from jetscale.measures.sample import Samples, model_inputs, read_samples
+from jetscale.measures.sample import model_inputs, read_samples
 from jetscale.measures.sentences import SENTENCES, notes
 from jetscale.measures.space import SPACES, ConstituentWaves, Scale, median_distance, observables
-from jetscale.measures.trunks import measure_trunks
+from jetscale.measures.transfer import measure_trunks
 from jetscale.mixtures.inputs import Progress
 from jetscale.store.home import Home
-from jetscale.study import Recipe, Study
+from jetscale.study import Study
 
-JETS = 2000
-"""Jets per sample by default."""
+JETS = 2000  # jets per sample by default
 SEED = 1
 
 
 def measure_study(
-    study: Study,
-    home: Home,
-    shards: Mapping[str, Path],
-    progress: Progress,
-    jets: int = JETS,
+    study: Study, home: Home, shards: Mapping[str, Path], progress: Progress, jets: int = JETS
 ) -> MeasureTable:
     """Diversity, alignment and transfer of every mixture of a study.
 
     Args:
         home: Results folder; pretrained trunks are looked for there.
         shards: Shard folder per role and part, from `jetscale.mixtures.inputs.ensure_shards`.
-        progress: Told what is done, how many steps are done and how many there are.
         jets: Jets per sample; fewer where the study has fewer.
 
     Raises:
@@ -50,15 +42,21 @@ def measure_study(
     """
     samples = read_samples(study, shards, jets)
     sets = {DOWNSTREAM: samples.downstream, **samples.mixtures}
-    spaces = embed_samples(samples, study.recipe)
+    # every space: the points of the reference, of the downstream jets and of every mixture
+    tables = [sample.table for sample in (samples.reference, *sets.values())]
+    streams = [model_inputs(table, study.recipe) for table in tables]
+    names = [feature.name for feature in schema.JETS.features_of(study.recipe.data.features)]
+    embed = ConstituentWaves(streams[0], names).embed
+    points = (observables(tables), [embed(stream) for stream in streams])
+    spaces = dict(zip(SPACES, points, strict=True))
     measured, steps = {}, len(sets) * len(spaces)
     for i, (name, sample) in enumerate(sets.items()):
         counts = np.array(list(sample.label_counts.values()))
         spread = {f"labels_q{q}": diversity.effective_labels(counts, q, SEED) for q in (0, 1, 2)}
         distance: dict[str, Value] = {}
-        for j, (space, (task, *points)) in enumerate(spaces.items()):
+        for j, (space, (task, *others)) in enumerate(spaces.items()):
             progress("measuring mixtures", i * len(spaces) + j, steps)
-            for found, new in zip((spread, distance), measure_points(points[i], task), strict=True):
+            for found, new in zip((spread, distance), measure_points(others[i], task), strict=True):
                 found |= {f"{measure}_{space}": value for measure, value in new.items()}
         measured[name] = spread, distance
     progress("measuring mixtures", steps, steps)
@@ -69,30 +67,20 @@ def measure_study(
     }
     downstream = rows.pop(DOWNSTREAM)
     # what equally many jets cost depends on how long they are
-    limit = study.recipe.data.constituents
-    lengths = f"mean constituents per jet, cut at {limit}: " + ", ".join(
-        f"{name} {np.minimum(s.table['jet_nparticles'].to_numpy(), limit).mean():.1f}"
-        for name, s in {**samples.mixtures, DOWNSTREAM: samples.downstream}.items()
-    )
+    limit, means = study.recipe.data.constituents, []
+    for name in (*rows, DOWNSTREAM):
+        lengths = sets[name].table["jet_nparticles"].to_numpy()
+        means.append(f"{name} {np.minimum(lengths, limit).mean():.1f}")
+    mean_lengths = f"mean constituents per jet, cut at {limit}: {', '.join(means)}"
     return MeasureTable(
         study=study.name,
         jets=samples.jets,
         downstream=downstream,
         mixtures=rows,
         axes=axes_of(rows),
-        notes=(*notes(samples.jets), lengths, *remarks),
+        notes=(*notes(samples.jets), mean_lengths, *remarks),
         sentences=SENTENCES,
     )
-
-
-def embed_samples(samples: Samples, recipe: Recipe) -> dict[str, list[Floats]]:
-    """Feature space to the points of the reference, of the downstream jets and of every mixture."""
-    sets = [samples.reference, samples.downstream, *samples.mixtures.values()]
-    tables = [sample.table for sample in sets]
-    streams = [model_inputs(table, recipe) for table in tables]
-    features = [feature.name for feature in schema.JETS.features_of(recipe.data.features)]
-    embed = ConstituentWaves(streams[0], features).embed
-    return dict(zip(SPACES, (observables(tables), [embed(jets) for jets in streams]), strict=True))
 
 
 def measure_points(points: Floats, task: Floats) -> tuple[dict[str, Value], dict[str, Value]]:

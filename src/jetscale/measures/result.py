@@ -1,14 +1,12 @@
 """What `jetscale measure` found: values with intervals, one row per mixture, and what they mean.
 
-Every value is an estimate with a 95% interval. A row holds the diversity of one set of jets, its
-alignment with the downstream task and, where pretrained trunks exist, how well they transfer. The
-downstream jets have a row of their own: it shows what a perfectly aligned mixture would score. The
-last table of a study lies in its results folder, where the report finds it.
+The downstream jets have a row of their own: it shows what a perfectly aligned mixture would score.
+The last table of a study lies in its results folder, where the report finds it.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,7 @@ from jetscale.store.local import write_json
 from jetscale.study import Study
 
 Z95 = 1.959964
-DOWNSTREAM = "(downstream)"
-"""Row of the downstream jets; no mixture can have that name."""
+DOWNSTREAM = "(downstream)"  # row of the downstream jets; no mixture can have that name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +26,7 @@ class Value:
     value: float
     low: float
     high: float
-    p_value: float | None = None
-    """Of a permutation test, where the measure is one."""
+    p_value: float | None = None  # of a permutation test, where the measure is one
 
     @classmethod
     def around(cls, value: float, error: float, p_value: float | None = None) -> "Value":
@@ -44,12 +40,8 @@ class Value:
         >>> Value(value=0.9, low=0.7, high=1.1).within(0.0, 1.0)
         Value(value=0.9, low=0.7, high=1.0, p_value=None)
         """
-        return Value(
-            value=self.value,
-            low=min(max(self.low, low), self.value),
-            high=max(min(self.high, high), self.value),
-            p_value=self.p_value,
-        )
+        low, high = max(self.low, low), min(self.high, high)
+        return replace(self, low=min(low, self.value), high=max(high, self.value))
 
 
 Values = Mapping[str, Value]
@@ -61,26 +53,21 @@ class Row:
 
     diversity: Values
     alignment: Values
-    transfer: Mapping[str, Values] | None
-    """Model size to measures; None where no pretrained trunk was found."""
+    transfer: Mapping[str, Values] | None  # by model size; None where no trunk was found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axes:
     """Diversity and alignment of every mixture, one measure each, and how they vary together."""
 
-    points: Mapping[str, Values]
-    """Mixture to ``diversity`` and ``alignment``."""
-    correlation: Value | None
-    """Over the mixtures; None for fewer than three."""
-    verdict: str
-    """What the correlation means for the study, in a sentence."""
+    points: Mapping[str, Values]  # mixture to ``diversity`` and ``alignment``
+    correlation: Value | None  # over the mixtures; None for fewer than three
+    verdict: str  # what the correlation means for the study, in a sentence
+    # correlation of alignment with every other measure of diversity; empty below three mixtures
     others: Mapping[str, float]
-    """Correlation of the alignment axis with every other measure of diversity; empty for fewer than
-    three mixtures."""
+    # ``low diversity, high alignment``... to mixture, where all four are held and no interval
+    # crosses the middle
     corners: Mapping[str, str] | None
-    """Corner (``low diversity, high alignment``...) to mixture, where the mixtures fill all four
-    and no interval crosses the middle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,15 +75,12 @@ class MeasureTable:
     """The measures of all mixtures of a study."""
 
     study: str
-    jets: int
-    """Jets per sample, the same for every mixture and for the downstream task."""
+    jets: int  # jets per sample, the same for every mixture and for the downstream task
     downstream: Row
     mixtures: Mapping[str, Row]
-    axes: Axes
-    """The mixtures as points of diversity and alignment."""
+    axes: Axes  # the mixtures as points of diversity and alignment
     notes: tuple[str, ...]
-    sentences: Mapping[str, str]
-    """Measure to what it means."""
+    sentences: Mapping[str, str]  # measure to what it means
 
 
 def save_measures(found: MeasureTable, study: Study, home: Home) -> Path:

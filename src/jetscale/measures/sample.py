@@ -2,8 +2,7 @@
 
 A sample takes its jets as the stream of the same name does, with the same seed and quotas, straight
 from the shards: what is measured is a subset of what a model is trained on. The downstream pool
-gives two disjoint samples. One is the reference that everything is compared with, the other a row
-of its own.
+gives two disjoint samples: the reference that everything is compared with, and a row of its own.
 """
 
 from collections import Counter
@@ -29,8 +28,7 @@ from jetscale.mixtures.standardise import standardise
 from jetscale.mixtures.stream import StreamPlan
 from jetscale.study import Recipe, Simulated, Study
 
-FEWEST = 200
-"""Jets per sample below which intervals mean nothing."""
+FEWEST = 200  # jets per sample below which intervals mean nothing
 
 Slots = NDArray[np.uint32]
 
@@ -39,23 +37,18 @@ Slots = NDArray[np.uint32]
 class Sample:
     """Jets of one mixture or of the downstream task."""
 
-    table: pa.Table
-    """The jets to be measured, in a random order, with the columns of the shards."""
-    label_counts: Mapping[str, int]
-    """Jets per label in all the jets that the sample stands for."""
+    table: pa.Table  # the jets to be measured, in a random order, with the columns of the shards
+    label_counts: Mapping[str, int]  # jets per label in all the jets that the sample stands for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
     """Everything that `jetscale measure` reads."""
 
-    reference: Sample
-    """Downstream jets that all others are compared with."""
-    downstream: Sample
-    """As many other downstream jets."""
+    reference: Sample  # downstream jets that all others are compared with
+    downstream: Sample  # as many other downstream jets
     mixtures: Mapping[str, Sample]
-    jets: int
-    """Jets of each."""
+    jets: int  # jets of each
 
 
 def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples:
@@ -69,19 +62,16 @@ def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples
     plans = {plan.name: plan for plan in stream_plans(study, dict(shards))}
     pools = [pool for plan in plans.values() for pool in open_pools(plan).values()]
     check_roles(pool.manifest for pool in pools)
-    task = plans["train-0"]
+    task, most = plans["train-0"], study.recipe.data.pretraining_jets
     available = sum(pool.available for pool in open_pools(task).values())
-    jets = min(jets, study.recipe.data.pretraining_jets, available // 2)
+    jets = min(jets, most, available // 2)
     _check_enough(study, jets)
-    table = _read(replace(task, rows=2 * jets))
-    counts = _label_counts(task)
+    table, counts = _read(replace(task, rows=2 * jets)), _label_counts(task)
     mixtures = {}
     for mixture in study.pretrained:
         plan = plans[pretraining_stream(mixture)]
-        whole = replace(plan, rows=study.recipe.data.pretraining_jets)
-        mixtures[mixture.name] = Sample(
-            table=_read(replace(plan, rows=jets)), label_counts=_label_counts(whole)
-        )
+        labels = _label_counts(replace(plan, rows=most))
+        mixtures[mixture.name] = Sample(table=_read(replace(plan, rows=jets)), label_counts=labels)
     return Samples(
         reference=Sample(table=table.slice(0, jets), label_counts=counts),
         downstream=Sample(table=table.slice(jets), label_counts=counts),
@@ -129,18 +119,17 @@ def read_stream(study: Study, shards: Mapping[str, Path], name: str, jets: int) 
 
 def model_inputs(table: pa.Table, recipe: Recipe) -> Ragged:
     """Jets as the models of a study see them."""
-    return standardise(
-        table, recipe.data.features, recipe.data.constituents, scale_pt=recipe.data.scale_pt
-    )
+    data = recipe.data
+    return standardise(table, data.features, data.constituents, scale_pt=data.scale_pt)
 
 
 def _read(plan: StreamPlan) -> pa.Table:
     """The jets of a plan in stream order, with the columns that all its sources have."""
-    found = list(_draw(plan, None))
-    names = [set(table.column_names) for _, table, _ in found]
-    shared = [name for name in found[0][1].column_names if name in set.intersection(*names)]
-    table = pa.concat_tables([table.select(shared) for _, table, _ in found])
-    return table.take(np.argsort(np.concatenate([positions for _, _, positions in found])))
+    _, tables, positions = zip(*_draw(plan, None), strict=True)
+    common = set.intersection(*(set(table.column_names) for table in tables))
+    shared = [name for name in tables[0].column_names if name in common]
+    table = pa.concat_tables([table.select(shared) for table in tables])
+    return table.take(np.argsort(np.concatenate(positions)))
 
 
 def _label_counts(plan: StreamPlan) -> dict[str, int]:

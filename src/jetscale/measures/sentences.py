@@ -1,14 +1,12 @@
 """What every measure means, in one sentence each, and the notes that go with all of them."""
 
-from jetscale.measures import diversity, resample
+from itertools import product
+
+from jetscale.measures import diversity
 from jetscale.measures.alignment import DIRECTIONS, FOLDS, PERMUTATIONS, SPLITS
 from jetscale.measures.space import SPACES
 
-_LABELS = {
-    "labels_q0": "Hill number q=0: labels that occur at all in the jets of the stream.",
-    "labels_q1": "Hill number q=1, exp(entropy): equally common labels with the same entropy.",
-    "labels_q2": "Hill number q=2: one over the chance that two jets share a label.",
-}
+NAMES = {"observables": "jet observables", "constituents": "constituents as the model sees them"}
 _IN_SPACE = {
     "vendi": "Vendi score q=1 in {space}: effective number of different jets among "
     f"at most {diversity.MOST_JETS}, with a Gaussian kernel of one width for all.",
@@ -21,23 +19,19 @@ _IN_SPACE = {
     "sliced_w1": f"Sliced Wasserstein-1 in {{space}}: how far jets must move along {DIRECTIONS} "
     "random directions on average, in downstream standard deviations.",
 }
-_TRANSFER = {
+SENTENCES = {
+    "labels_q0": "Hill number q=0: labels that occur at all in the jets of the stream.",
+    "labels_q1": "Hill number q=1, exp(entropy): equally common labels with the same entropy.",
+    "labels_q2": "Hill number q=2: one over the chance that two jets share a label.",
+    **{
+        f"{kind}_{space}": _IN_SPACE[kind].format(space=NAMES[space])
+        for kind, space in product(_IN_SPACE, SPACES)
+    },
     "logme": "LogME: log evidence per jet of a linear model on the frozen trunk; higher predicts "
     "better fine-tuning.",
     "probe_accuracy": "Linear probe: share of downstream validation jets that a logistic "
     "regression on the frozen trunk gets right.",
     "probe_auc": "Linear probe: mean one-versus-rest AUC over the downstream classes.",
-}
-NAMES = {"observables": "jet observables", "constituents": "constituents as the model sees them"}
-
-SENTENCES = {
-    **_LABELS,
-    **{
-        f"{measure}_{space}": text.format(space=NAMES[space])
-        for measure, text in _IN_SPACE.items()
-        for space in SPACES
-    },
-    **_TRANSFER,
 }
 
 
@@ -47,7 +41,7 @@ def notes(jets: int) -> list[str]:
         f"{jets} jets of every mixture and of the downstream task, compared with the same {jets} "
         "other downstream training jets; the downstream row is the noise floor",
         f"95% intervals: labels {diversity.LABEL_DRAWS} multinomial draws; Vendi, dimension, MMD "
-        f"and Wasserstein {resample.HALVES} half samples without replacement; AUCs the influence "
+        f"and Wasserstein {diversity.HALVES} half samples without replacement; AUCs the influence "
         f"of each jet on the {FOLDS}-fold cross-fitted value, without fitting again, and the "
         f"spread between {SPLITS} splits into folds",
         "the intervals of different mixtures share the downstream reference: differences between "

@@ -1,16 +1,11 @@
 """Where jets are compared: two feature spaces, fixed before any mixture is seen.
 
-``observables``
-    Jet observables in physical units (`jetscale.jets.observables`): momentum sharing, mass,
-    angular profile, N-subjettiness.
-``constituents``
-    Sums over the constituents as the model sees them, with the study's feature set and length
-    cut. Random Fourier features (Rahimi and Recht 2007) of each constituent are averaged with two
-    weights, pT share and one over n: an energy flow network (arXiv 1810.05165) with random weights.
-
-Both are scaled with the median and quartiles of the downstream reference, never of the sample at
-hand: scaling each mixture by itself would hide the differences that are to be measured. pT and
-direction of the jet stay out, because a simulation fixes them by construction.
+``observables`` are those of `jetscale.jets.observables`. ``constituents`` are sums over the
+constituents as the model sees them: random Fourier features (Rahimi and Recht 2007) of each are
+averaged with two weights, pT share and one over n, as in an energy flow network (arXiv 1810.05165)
+with random weights. Both are scaled with the median and quartiles of the downstream reference:
+scaling each mixture by itself would hide the differences that are to be measured. pT and direction
+of the jet stay out, because a simulation fixes them by construction.
 """
 
 from collections.abc import Sequence
@@ -27,13 +22,10 @@ from jetscale.jets.schema import FEATURES
 from jetscale.mixtures.ragged import Ragged
 
 SPACES = ("observables", "constituents")
-WAVES = 32
-"""Random features per weighting."""
-REACH = 5.0
-"""Scaled features are cut there: one far jet must not decide a distance."""
+WAVES = 32  # random features per weighting
+REACH = 5.0  # scaled features are cut there: one far jet must not decide a distance
 _SEED = 20_260
-_FREQUENCY = 0.7
-"""Standard deviation of the frequencies, per standard deviation of a constituent feature."""
+_FREQUENCY = 0.7  # standard deviation of the frequencies, per one of a constituent feature
 _PAIRS_OF = 1000
 _NORMAL_QUARTILES = 1.349
 
@@ -59,10 +51,9 @@ class Scale:
 
 
 def observables(tables: Sequence[pa.Table]) -> list[Floats]:
-    """(n, k) observables of each table: those that all tables can give.
+    """(n, k) observables of each table: those that all can give.
 
-    Observables that one table lacks are left out of the space. Filled with some value, their
-    absence would tell that table from the others.
+    Filled with some value, those that one table lacks would tell it from the others.
     """
     found = [jet_observables(table) for table in tables]
     shared = [name for name in found[0][0] if all(name in names for names, _ in found)]
@@ -70,10 +61,7 @@ def observables(tables: Sequence[pa.Table]) -> list[Floats]:
 
 
 class ConstituentWaves:
-    """Random features of a jet: means over its constituents of cosines of random combinations.
-
-    Frequencies and scales are fixed by one sample and a fixed seed, and used for all.
-    """
+    """Means over a jet's constituents of cosines of random combinations, fixed by one sample."""
 
     def __init__(self, reference: Ragged, features: Sequence[str]) -> None:
         rng = np.random.default_rng(_SEED)

@@ -1,43 +1,52 @@
 """How well a pretrained trunk transfers before it is fine-tuned: a linear probe and LogME.
 
-Both look at the frozen pooled vectors of downstream validation jets. The probe is a cross-fitted
-logistic regression: its accuracy and AUC say what can be read off linearly. LogME (arXiv
-2102.11005) is the log evidence, per jet, of a Bayesian linear model from vectors to classes: higher
-means the vectors explain the classes with a simpler model.
+Both look at frozen pooled vectors of downstream validation jets. LogME (arXiv 2102.11005) is the
+log evidence, per jet, of a Bayesian linear model from vectors to classes: higher means the vectors
+explain the classes with a simpler model. The smallest and the largest model size are looked at, all
+training seeds of each. Trunks with their first random weights give the row to compare with.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from jetscale.errors import MissingExtra
 from jetscale.jets.arrays import Floats, Ints
+from jetscale.jets.schema import FEATURE_SETS
 from jetscale.measures.alignment import FOLDS, cross_fit_auc, fold_of, value_of
-from jetscale.measures.resample import half_sample_error
-from jetscale.measures.result import Value
+from jetscale.measures.diversity import half_sample_error
+from jetscale.measures.result import DOWNSTREAM, Value
+from jetscale.measures.sample import model_inputs, read_stream
+from jetscale.mixtures.inputs import Progress
+from jetscale.models.inputs import feature_inputs
+from jetscale.plan import plan_runs
+from jetscale.store.home import Home
+from jetscale.store.records import RecordStore
+from jetscale.study import ModelSize, Study
 
 _ROUNDS = 100
 _TOLERANCE = 1e-4
+# Row of the table and model size to the weights of every training seed; None is untrained.
+Trunks = dict[tuple[str, ModelSize], dict[int, Path | None]]
+MOST_JETS = 2000
+_SEED = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """What a linear probe got right, jet by jet."""
 
-    correct: Floats
-    """(n,) 1 where the most likely class is the true one, else 0."""
-    auc: float
-    """Macro average over classes of one-versus-rest AUCs."""
-    influence: Floats
-    """(n,) influence of each jet on ``auc``."""
+    correct: Floats  # (n,) 1 where the most likely class is the true one, else 0
+    auc: float  # macro average over classes of one-versus-rest AUCs
+    influence: Floats  # (n,) influence of each jet on ``auc``
 
 
 def probe(vectors: Floats, labels: Ints, seed: int) -> Probe:
-    """Cross-fitted logistic regression on frozen vectors.
+    """Cross-fitted logistic regression on (n, d) frozen vectors.
 
-    Args:
-        vectors: (n, d) pooled vectors.
-        labels: (n,) class indices; every class has at least as many jets as there are folds.
+    Every class has at least as many jets as there are folds.
 
     Raises:
         MissingExtra: scikit-learn is not installed.
@@ -77,8 +86,8 @@ def log_evidence(vectors: Floats, labels: Ints) -> float:
     """LogME: largest log evidence per jet, averaged over classes.
 
     A class indicator y is modelled as vectors @ w with w normal of precision alpha and noise of
-    precision beta; both are found by the fixed-point iteration of the paper, on the singular
-    values. Vectors get a constant column, so that a shift of them changes nothing.
+    precision beta, both found by the paper's fixed-point iteration on the singular values. A
+    constant column makes a shift of the vectors change nothing.
     """
     n = len(vectors)
     centred = vectors - vectors.mean(axis=0)
@@ -127,11 +136,69 @@ def transfer(vectors: list[Floats], labels: Ints, seed: int) -> dict[str, Value]
     def evidence(rows: Ints) -> float:
         return float(np.mean([log_evidence(one[rows], labels[rows]) for one in vectors]))
 
-    everything = np.arange(len(labels))
+    n, auc = len(labels), float(np.mean([found.auc for found in probes]))
     correct = np.mean([found.correct for found in probes], axis=0)
     influence = np.mean([found.influence for found in probes], axis=0)
     return {
-        "logme": Value.around(evidence(everything), half_sample_error(evidence, len(labels), seed)),
+        "logme": Value.around(evidence(np.arange(n)), half_sample_error(evidence, n, seed)),
         "probe_accuracy": value_of(float(correct.mean()), correct - correct.mean()),
-        "probe_auc": value_of(float(np.mean([found.auc for found in probes])), influence),
+        "probe_auc": value_of(auc, influence),
     }
+
+
+def measure_trunks(
+    study: Study, home: Home, shards: Mapping[str, Path], progress: Progress
+) -> tuple[dict[str, dict[str, dict[str, Value]]], list[str]]:
+    """Row to model size to measures, and remarks on what is missing.
+
+    The row of the downstream jets holds the untrained trunks.
+    """
+    trunks = find_trunks(study, home)
+    without = [m.name for m in study.pretrained if not any(m.name == name for name, _ in trunks)]
+    absent = f"no pretrained trunk of {', '.join(without)} yet: "
+    absent += "LogME and the linear probe come after `jetscale run`"
+    remarks = [absent] if without else []
+    if not trunks:
+        return {}, remarks
+    wanted = min(MOST_JETS, study.recipe.evaluation.validation_jets)
+    jets = model_inputs(read_stream(study, shards, "validation", wanted), study.recipe)
+    fewest = int(np.unique(jets.labels, return_counts=True)[1].min())
+    if fewest < FOLDS:
+        remarks.append(
+            f"a class has {fewest} validation jets, a linear probe takes {FOLDS}: not measured"
+        )
+        return {}, remarks
+    for (_, size), weights in list(trunks.items()):  # as many untrained trunks of each size
+        trunks.setdefault((DOWNSTREAM, size), {}).update(dict.fromkeys(weights))
+    remarks.append(
+        "transfer: mean over training seeds; intervals are over validation jets, not over training "
+        "seeds; the downstream row is the untrained trunk"
+    )
+    from jetscale.training.embed import pooled_vectors  # torch, only where there are trunks
+
+    features = feature_inputs(FEATURE_SETS[study.recipe.data.features])
+    out: dict[str, dict[str, dict[str, Value]]] = {}
+    for done, ((name, size), weights) in enumerate(trunks.items()):
+        progress("measuring trunks", done, len(trunks))
+        vectors = [
+            pooled_vectors(jets, size, study.recipe, features, seed=seed, trunk=trunk)
+            for seed, trunk in sorted(weights.items())
+        ]
+        out.setdefault(name, {})[size.name] = transfer(vectors, jets.labels, _SEED)
+    progress("measuring trunks", len(trunks), len(trunks))
+    return out, remarks
+
+
+def find_trunks(study: Study, home: Home) -> Trunks:
+    """Trunks on disk of the smallest and the largest model size."""
+    runs = plan_runs(study)
+    store = RecordStore.open(study, home, runs)
+    pretraining = [run for run in runs if run.kind == "pretrain"]
+    by_params = sorted({(run.params_non_embedding, run.size.name) for run in pretraining})
+    ends = {name for _, name in (by_params[0], by_params[-1])} if by_params else set()
+    found: Trunks = {}
+    for run in pretraining:
+        path = store.trunk(run.key)
+        if run.size.name in ends and path.is_file():
+            found.setdefault((run.mixture.name, run.size), {})[run.seed] = path
+    return found

@@ -1,12 +1,10 @@
 """Calorimeter towers and energy flow, a whole batch of events at once.
 
-Particles fill towers where they leave the tracker; a tower's energy is smeared, cut, and compared
-with the tracks that point at it, as in the calorimeter of Delphes (arXiv 1307.6346, section 2.3).
-An excess over the tracks that is significant becomes a neutral candidate at a random place in the
-tower, and the tracks stay as they are. Otherwise the tracks are scaled to the tower's energy: the
-published jets have no resolution assigned to their tracks, so that the calorimeter alone counts,
-and tracks vanish where their tower is below threshold. That is why charged hadrons below the
-hadronic tower's 2.25 GeV are missing from the published jets. Energies in GeV.
+A tower's energy is smeared, cut, and compared with the tracks that point at it, as in Delphes
+(arXiv 1307.6346, section 2.3). A significant excess over the tracks becomes a neutral candidate at
+a random place in the tower. Otherwise the tracks are scaled to the tower's energy: the published
+jets have no resolution assigned to their tracks, so that the calorimeter alone counts, and charged
+hadrons below the hadronic tower's 2.25 GeV are missing from them. Energies in GeV.
 """
 
 from collections.abc import Callable
@@ -51,13 +49,11 @@ def _rings(inner: Floats, fine: int, outer: Floats) -> tuple[Floats, Ints]:
     return edges, around
 
 
-_ECAL_RINGS = _rings(_FINE, 360, _FORWARD)
-_HCAL_RINGS = _rings(_BARREL, 72, np.concatenate([_ENDCAP, _FORWARD]))
-ECAL = Calorimeter(*_ECAL_RINGS, threshold=0.5, significance=2.0, resolution=ecal_resolution)
-HCAL = Calorimeter(*_HCAL_RINGS, threshold=1.0, significance=1.0, resolution=hcal_resolution)
+ECAL = Calorimeter(*_rings(_FINE, 360, _FORWARD), 0.5, 2.0, ecal_resolution)
+HCAL = Calorimeter(*_rings(_BARREL, 72, np.r_[_ENDCAP, _FORWARD]), 1.0, 1.0, hcal_resolution)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Hits:
     """Energy that particles leave in one calorimeter, and where; ``track`` is 0 without a track."""
 

@@ -1,18 +1,10 @@
 """A parametrised detector: particles in, reconstructed candidates out, a whole batch at once.
 
-Follows Delphes (arXiv 1307.6346) with the card of the published JetClass: particles fly through a
-3.8 T field to the calorimeter, charged ones are found as tracks with the card's efficiencies, and
-energy flow combines tracks and towers (see `jetscale.jets.detector.calorimeter`). As in the
-published jets a track keeps its true momentum, in the direction it has closest to the beam axis,
-until a tower scales it; the momentum resolution enters only where impact-parameter resolutions are
-looked up. Tracks scaled to nothing are dropped: the published files do not list them either.
-
-Pile-up is made of soft events from the pool that also serves as underlying event, turned at random
-and shifted along the beam by `VERTEX_SPREAD`. `subtract_pileup` drops its charged particles by
-their vertex. Neutral ones stay: this is charged hadron subtraction, not the PUPPI of the public
-JetClass-II.
-
-Lengths in mm, momenta and energies in GeV.
+Follows Delphes (arXiv 1307.6346) with the card of the published JetClass. As in the published jets
+a track keeps its true momentum, in the direction it has closest to the beam axis, until a tower
+scales it; the momentum resolution enters only where impact-parameter resolutions are looked up.
+Tracks scaled to nothing are dropped: the published files do not list them either. Lengths in mm,
+momenta and energies in GeV.
 """
 
 from dataclasses import dataclass
@@ -20,14 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetscale.jets.arrays import Columns, Floats, Ints
+from jetscale.jets.detector import resolution
 from jetscale.jets.detector.calorimeter import ECAL, HCAL, Flow, Hits, energy_flow
 from jetscale.jets.detector.helix import exit_direction, perigee, starts_inside
-from jetscale.jets.detector.resolution import (
-    impact_resolution,
-    log_normal,
-    momentum_resolution,
-    track_efficiency,
-)
 from jetscale.jets.generator.pythia import Particles
 
 CHARGED_HADRON, NEUTRAL_HADRON, PHOTON, ELECTRON, MUON = range(5)  # in the order of the flags
@@ -36,17 +23,12 @@ EM_SHARE_OF_LONG_LIVED = 0.3  # of K0S and Lambda energy in the electromagnetic 
 _K0S, _LAMBDA, _PHOTON, _ELECTRON, _MUON = 310, 3122, 22, 11, 13  # PDG codes
 
 VERTEX_SPREAD = 50.0  # mm, standard deviation of the collisions along the beam
-MIN_DISTANCE = 1.0  # mm in dz
-SIGNIFICANCE = 3.0  # standard deviations of d0 and dz
+MIN_DISTANCE, SIGNIFICANCE = 1.0, 3.0  # mm in dz, standard deviations of d0 and dz
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates(Columns):
-    """Reconstructed particles, sorted by event; impact parameters are 0 for neutral ones.
-
-    ``listed_eta`` is the pseudorapidity under which the published files list a candidate; for
-    tracks it is that of the calorimeter hit, while jets are made from the momentum.
-    """
+    """Reconstructed particles, sorted by event; impact parameters are 0 for neutral ones."""
 
     event: Ints
     kind: Ints
@@ -55,7 +37,7 @@ class Candidates(Columns):
     py: Floats
     pz: Floats
     energy: Floats
-    listed_eta: Floats
+    listed_eta: Floats  # in the published files: for tracks that of the calorimeter hit
     d0: Floats
     d0_error: Floats
     dz: Floats
@@ -63,18 +45,16 @@ class Candidates(Columns):
 
 
 def detect(particles: Particles, rng: np.random.Generator) -> Candidates:
-    """What the detector makes of the particles, sorted by event."""
+    """Everything that the detector reconstructs from the particles, sorted by event."""
     inside = starts_inside((particles.vx, particles.vy, particles.vz))
     p = particles if inside.all() else particles.take(inside)
     pt, code = np.hypot(p.px, p.py), np.abs(p.code)
     eta_out, phi_out = exit_direction(p.charge, (p.px, p.py, p.pz), (p.vx, p.vy, p.vz))
     electron, muon = code == _ELECTRON, code == _MUON
     charged = np.flatnonzero(p.charge != 0)
-    chance = track_efficiency(
-        pt[charged], np.abs(eta_out[charged]), electron[charged], muon[charged]
-    )
+    bent = (values[charged] for values in (pt, np.abs(eta_out), electron, muon))
     tracked = np.zeros(len(p), dtype=np.bool_)
-    tracked[charged] = rng.random(len(charged)) < chance
+    tracked[charged] = rng.random(len(charged)) < resolution.track_efficiency(*bent)
     # Photons and electrons stop in the first calorimeter; muons pass both without energy loss.
     long_lived = np.where((code == _K0S) | (code == _LAMBDA), EM_SHARE_OF_LONG_LIVED, 0.0)
     share = np.where((code == _PHOTON) | electron, 1.0, long_lived)
@@ -85,13 +65,8 @@ def detect(particles: Particles, rng: np.random.Generator) -> Candidates:
     ):
         rows = np.flatnonzero(weight > 0)
         energy = weight[rows] * p.energy[rows]
-        hits = Hits(
-            event=p.event[rows],
-            eta=eta_out[rows],
-            phi=phi_out[rows],
-            energy=energy,
-            track=np.where(tracked[rows], energy, 0.0),
-        )
+        track = np.where(tracked[rows], energy, 0.0)
+        hits = Hits(p.event[rows], eta_out[rows], phi_out[rows], energy, track)
         flow = energy_flow(hits, calorimeter, rng)
         scale[rows] *= flow.scale
         pieces.append(_neutrals(flow, kind))
@@ -106,7 +81,8 @@ def subtract_pileup(candidates: Candidates) -> Candidates:
 
     A prompt track (d0 within 3 standard deviations of the beam) is dropped where dz lies more than
     1 mm and 3 standard deviations from the hard vertex. Displaced tracks are kept, as they may come
-    from b hadrons.
+    from b hadrons, and so are neutral candidates: this is charged hadron subtraction, not the PUPPI
+    of the public JetClass-II.
     """
     prompt = np.abs(candidates.d0) < SIGNIFICANCE * candidates.d0_error
     distance = np.maximum(MIN_DISTANCE, SIGNIFICANCE * candidates.dz_error)
@@ -119,9 +95,9 @@ def _tracks(p: Particles, eta_out: Floats, scale: Floats, rng: np.random.Generat
     pt, pz, code = np.hypot(p.px, p.py), p.pz, np.abs(p.code)
     electron, muon = code == _ELECTRON, code == _MUON
     d0, dz, cos, sin = perigee(p.charge, (p.px, p.py, pz), (p.vx, p.vy, p.vz))
-    relative = momentum_resolution(pt, np.abs(eta_out), electron, muon)
-    measured = log_normal(pt, pt * relative, rng)
-    d0_error, dz_error = impact_resolution(measured, np.abs(np.arcsinh(pz / pt)))
+    relative = resolution.momentum_resolution(pt, np.abs(eta_out), electron, muon)
+    measured = resolution.log_normal(pt, pt * relative, rng)
+    d0_error, dz_error = resolution.impact_resolution(measured, np.abs(np.arcsinh(pz / pt)))
     mass2 = np.maximum(p.energy**2 - pt**2 - pz**2, 0)  # scaling keeps the mass
     pt, pz = pt * scale, pz * scale
     return Candidates(

@@ -1,15 +1,12 @@
 """Paths of particles in the detector's magnetic field: helices for charged ones, lines for others.
 
-Gives the two ends that the detector needs: where a particle leaves the tracker's cylinder, which is
-where it hits the calorimeter, and the point closest to the beam axis, where tracks have their
-impact parameters and their measured direction. A circle of signed radius R = q pT / (0.3 B) has its
-centre at the vertex plus R (sin phi, -cos phi); azimuth falls along the path where R is positive.
-Lengths in mm, momenta in GeV.
+A circle of signed radius R = q pT / (0.3 B) has its centre at vertex + R (sin phi, -cos phi);
+azimuth falls along the path where R is positive. Lengths in mm, momenta in GeV.
 """
 
 import numpy as np
 
-from jetscale.jets.arrays import Bools, Floats, Ints
+from jetscale.jets.arrays import Bools, Floats
 
 Vectors = tuple[Floats, Floats, Floats]
 
@@ -20,44 +17,39 @@ _GEV_PER_MM = 0.299792458e-3 * FIELD  # pT of a unit charge on a circle of 1 mm
 
 def starts_inside(vertex: Vectors) -> Bools:
     """(n,) whether the production vertex lies in the cylinder."""
-    inside: Bools = (np.hypot(vertex[0], vertex[1]) < RADIUS) & (np.abs(vertex[2]) < HALF_LENGTH)
-    return inside
+    x, y, z = vertex
+    return np.asarray((np.hypot(x, y) < RADIUS) & (np.abs(z) < HALF_LENGTH))
 
 
 def exit_direction(charge: Floats, momentum: Vectors, vertex: Vectors) -> tuple[Floats, Floats]:
     """Pseudorapidity and azimuth, seen from the origin, of the point where the cylinder is left.
 
-    The vertex must lie inside. Curls too tight for the barrel end at the endcaps.
-
-    A positive charge turns clockwise, so that its azimuth falls:
+    There the particle hits the calorimeter. The vertex must lie inside. Curls too tight for the
+    barrel end at the endcaps. A positive charge turns clockwise, so that its azimuth falls:
 
     >>> p, origin = (np.array([5.0]), np.zeros(1), np.zeros(1)), (np.zeros(1),) * 3
     >>> [float(exit_direction(np.array([q]), p, origin)[1].round(2)[0]) for q in (1.0, 0.0, -1.0)]
     [-0.15, 0.0, 0.15]
     """
-    x, y, z = (np.empty_like(charge) for _ in range(3))
+    (x, y, z), p, vertices = np.empty((3, len(charge))), np.stack(momentum), np.stack(vertex)
     rows = np.flatnonzero(charge == 0)
-    (px, py, pz), (vx, vy, vz) = _take(momentum, rows), _take(vertex, rows)
+    (px, py, pz), (vx, vy, vz) = p.take(rows, axis=1), vertices.take(rows, axis=1)
     pt = np.hypot(px, py)
     cos, sin, slope = px / pt, py / pt, pz / pt
     along, across = vx * cos + vy * sin, vx * sin - vy * cos
     length = _shortened(np.sqrt(RADIUS**2 - across**2) - along, slope, vz)
     x[rows], y[rows], z[rows] = vx + length * cos, vy + length * sin, vz + length * slope
     rows = np.flatnonzero(charge)
-    x[rows], y[rows], z[rows] = _along_helix(
-        charge.take(rows), _take(momentum, rows), _take(vertex, rows)
-    )
+    bent = charge.take(rows), p.take(rows, axis=1), vertices.take(rows, axis=1)
+    x[rows], y[rows], z[rows] = _along_helix(*bent)
     return np.arcsinh(z / np.maximum(np.hypot(x, y), 1e-9)), np.arctan2(y, x)
 
 
-def perigee(
-    charge: Floats, momentum: Vectors, vertex: Vectors
-) -> tuple[Floats, Floats, Floats, Floats]:
+def perigee(charge: Floats, momentum: Vectors, vertex: Vectors) -> tuple[Floats, ...]:
     """d0, dz in mm, and the direction cos phi, sin phi, at the point closest to the beam axis.
 
     d0 = sign(R) (|centre| - |R|). dz steps along the track's slope by the difference of the
-    transverse distances from the axis, the convention of the published jets; for particles from
-    near the axis it is the arc back to the perigee. Charges must not be 0.
+    transverse distances from the axis, the convention of the published jets. No charge may be 0.
     """
     radius, x, y = _circle(charge, momentum, vertex)
     centre = np.hypot(x, y)
@@ -69,11 +61,7 @@ def perigee(
     return d0, dz, -y * turn, x * turn
 
 
-def _take(vectors: Vectors, rows: Ints) -> Vectors:
-    return vectors[0].take(rows), vectors[1].take(rows), vectors[2].take(rows)
-
-
-def _along_helix(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
+def _along_helix(charge: Floats, momentum: Floats, start: Floats) -> Vectors:
     radius, x, y = _circle(charge, momentum, start)
     centre2, size = x**2 + y**2, np.abs(radius)
     centre = np.sqrt(centre2)
@@ -84,9 +72,9 @@ def _along_helix(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
     offset = phi - np.arctan2(y, x)
     # two crossings of the barrel; the particle takes the one it meets first
     turns = [np.sign(radius) * (offset + way) % (2 * np.pi) for way in (angle, np.pi - angle)]
-    length = np.where(centre + size >= RADIUS, size * np.minimum(*turns), np.inf)
+    to_barrel = np.where(centre + size >= RADIUS, size * np.minimum(*turns), np.inf)
     slope = momentum[2] / np.hypot(momentum[0], momentum[1])
-    length = _shortened(length, slope, start[2])
+    length = _shortened(to_barrel, slope, start[2])
     turned = phi - length / radius
     return x - radius * np.sin(turned), y + radius * np.cos(turned), start[2] + length * slope
 
@@ -94,12 +82,10 @@ def _along_helix(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
 def _shortened(length: Floats, slope: Floats, z: Floats) -> Floats:
     """Transverse path lengths, cut where z = start + length * slope reaches an endcap."""
     steep = np.where(np.abs(slope) > 1e-9, slope, 1e-9)
-    to_endcap = (np.copysign(HALF_LENGTH, steep) - z) / steep
-    return np.minimum(length, to_endcap)
+    return np.minimum(length, (np.copysign(HALF_LENGTH, steep) - z) / steep)
 
 
-def _circle(charge: Floats, momentum: Vectors, start: Vectors) -> Vectors:
+def _circle(charge: Floats, momentum: Vectors | Floats, start: Vectors | Floats) -> Vectors:
     """Signed radius, and the centre's x and y."""
-    bend = charge / _GEV_PER_MM
-    radius = bend * np.hypot(momentum[0], momentum[1])
-    return radius, start[0] + bend * momentum[1], start[1] - bend * momentum[0]
+    bend, (px, py, _) = charge / _GEV_PER_MM, momentum
+    return bend * np.hypot(px, py), start[0] + bend * py, start[1] - bend * px

@@ -1,7 +1,6 @@
-"""Efficiencies and resolutions of the simulated detector, as the published jets have them.
+"""Efficiencies and resolutions of the simulated detector: the Delphes card for CMS of JetClass.
 
-JetClass was made with Delphes (arXiv 1307.6346) and a card for CMS; these are its numbers. Track
-impact parameters follow figure 15 of arXiv 1405.6569, tabulated in steps of e^0.2 in pT.
+Track impact parameters follow figure 15 of arXiv 1405.6569, tabulated in steps of e^0.2 in pT.
 Momenta and energies in GeV, lengths in mm.
 """
 
@@ -41,12 +40,11 @@ def track_efficiency(pt: Floats, abs_eta: Floats, electron: Bools, muon: Bools) 
     >>> track_efficiency(pion, np.array([0.1]), no, no).tolist()
     [0.95]
     """
-    forward = (abs_eta > 1.5).astype(np.int64)
-    step = (pt > 1.0).astype(np.int64)
+    forward, step = (abs_eta > 1.5).astype(np.int64), (pt > 1.0).astype(np.int64)
     hadrons = np.array([[0.70, 0.60], [0.95, 0.85]])[step, forward]
     muons = np.array([[0.75, 0.70], [0.99, 0.98]])[step, forward]
     electrons = np.array([[0.73, 0.50], [0.95, 0.83], [0.99, 0.90]])[step + (pt > 100), forward]
-    chance: Floats = np.where(electron, electrons, np.where(muon, muons, hadrons))
+    chance = np.where(electron, electrons, np.where(muon, muons, hadrons))
     return np.where((abs_eta > MAX_TRACK_ETA) | (pt <= MIN_TRACK_PT), 0.0, chance)
 
 
@@ -56,14 +54,12 @@ def momentum_resolution(pt: Floats, abs_eta: Floats, electron: Bools, muon: Bool
     constant = np.array([[0.06, 0.10, 0.25], [0.03, 0.05, 0.15], [0.01, 0.015, 0.025]])
     linear = np.array([[1.3e-3, 1.7e-3, 3.1e-3], [1.3e-3, 1.7e-3, 3.1e-3], [1e-4, 1.5e-4, 3.5e-4]])
     kind = np.where(electron, 1, np.where(muon, 2, 0))
-    relative: Floats = np.minimum(np.hypot(constant[kind, k], linear[kind, k] * pt), 1.0)
-    return relative
+    return np.asarray(np.minimum(np.hypot(constant[kind, k], linear[kind, k] * pt), 1.0))
 
 
 def impact_resolution(pt: Floats, abs_eta: Floats) -> tuple[Floats, Floats]:
     """(n,) resolutions of d0 and of dz in mm; 0 below the table's 0.18 GeV."""
-    row = np.digitize(abs_eta, _IMPACT_ETA)
-    column = np.digitize(pt, _IMPACT_PT) - 1
+    row, column = np.digitize(abs_eta, _IMPACT_ETA), np.digitize(pt, _IMPACT_PT) - 1
     known = column >= 0
     return np.where(known, _D0[row, column], 0.0), np.where(known, _DZ[row, column], 0.0)
 
@@ -91,5 +87,4 @@ def log_normal(mean: Floats, sigma: Floats, rng: np.random.Generator) -> Floats:
     makes the mean of the values, and not their median, equal to ``mean``.
     """
     s2 = np.log1p((sigma / mean) ** 2)
-    values: Floats = mean * np.exp(rng.standard_normal(len(mean)) * np.sqrt(s2) - 0.5 * s2)
-    return values
+    return np.asarray(mean * np.exp(rng.standard_normal(len(mean)) * np.sqrt(s2) - 0.5 * s2))

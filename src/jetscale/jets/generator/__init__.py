@@ -1,4 +1,3 @@
 """Pythia: hard processes, decays, showers, and the labels of jets."""
 
-VERSION = 3
-"""Raised when the simulation makes other jets from the same seed."""
+VERSION = 3  # raised when the simulation makes other jets from the same seed

@@ -1,9 +1,7 @@
 """Decays of the X of JetClass-II, for a whole block of events at once.
 
 X decays to two leaves, or to Y Y' and these to two leaves each. All decays are isotropic in the
-rest frame of what decays, and Y and Y' have independent masses, uniform over what X allows. The
-leaves carry the masses of Pythia's tables and, where they are quarks or gluons, a colour line per
-pair.
+rest frame of what decays.
 """
 
 from dataclasses import dataclass
@@ -27,40 +25,36 @@ _GLUON = 21
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """One particle of each of n events.
-
-    ``mothers`` are rows of the event, counted from 1; ``colour`` is (n, 2), colour and anticolour.
-    """
+    """One particle of each of n events."""
 
     code: Ints
     momentum: Floats
     mass: Floats
     status: int
-    mothers: tuple[int, int]
-    colour: Ints
+    mothers: tuple[int, int]  # rows of the event, counted from 1
+    colour: Ints  # (n, 2) colour and anticolour
 
     def rows(self) -> list[Row]:
         """Per event the arguments of ``addParticle`` in Pythia's Les Houches interface.
 
         id, status, mothers, colours, px, py, pz, e, m, lifetime, spin (9: unknown), scale.
         """
-        columns = (self.code, self.colour, self.momentum, self.mass)
-        head = (self.status, *self.mothers)
+        columns = (c.tolist() for c in (self.code, self.colour, self.momentum, self.mass))
         return [
-            (code, *head, *colour, *p, mass, 0.0, 9.0, -1.0)
-            for code, colour, p, mass in zip(*(c.tolist() for c in columns), strict=True)
+            (code, self.status, *self.mothers, *colour, *p, mass, 0.0, 9.0, -1.0)
+            for code, colour, p, mass in zip(*columns, strict=True)
         ]
 
 
 def draw_modes(modes: tuple[Mode, ...], rng: np.random.Generator, n: int) -> Ints:
     """(2, n) decay modes of X and X'; a charged X comes with a charged X'."""
     weight = np.array([mode.weight for mode in modes])
-    charged_x = np.array([_code_of_x(mode) == CHARGED_X for mode in modes])
+    codes = np.array([_code_of_x(mode) for mode in modes])
     first = rng.choice(len(weight), n, p=weight / weight.sum())
     second = first.copy()
-    for kind in (False, True):
-        rows = np.flatnonzero(charged_x[first] == kind)
-        alike = np.where(charged_x == kind, weight, 0.0)
+    for code in (NEUTRAL_X, CHARGED_X):
+        rows = np.flatnonzero(codes[first] == code)
+        alike = np.where(codes == code, weight, 0.0)
         if len(rows):
             second[rows] = rng.choice(len(weight), len(rows), p=alike / alike.sum())
     return np.stack([first, second])
@@ -107,9 +101,8 @@ def two_body(
 ) -> tuple[Floats, Floats]:
     """(n, 4) momenta px, py, pz, e of both daughters of an isotropic decay.
 
-    ``p`` are (n, 4) momenta of what decays, ``m`` its masses and ``daughters`` those of the
-    daughters, all in GeV. Energy and momentum in the rest frame: PDG review Kinematics, section
-    "Two-body decays".
+    ``p`` are (n, 4) momenta of what decays, ``m`` its masses, all in GeV. Energy and momentum in
+    the rest frame: PDG review Kinematics, section "Two-body decays".
     """
     n, (m1, m2) = len(m), daughters
     e1 = (m**2 + m1**2 - m2**2) / (2 * m)
@@ -139,26 +132,22 @@ def _leaf_pair(
     mother: Fired, row: int, codes: Ints, line: int, rng: np.random.Generator
 ) -> list[Fired]:
     """The two leaves of a mother at ``row``; colour lines are ``line`` and the next."""
-    masses = _LEAF_MASS[np.abs(codes[:, 0])], _LEAF_MASS[np.abs(codes[:, 1])]
-    momenta = two_body(mother.momentum, mother.mass, masses, rng)
+    masses = _LEAF_MASS[np.abs(codes.T)]
+    momenta = two_body(mother.momentum, mother.mass, (masses[0], masses[1]), rng)
     pair = []
     for i, code in enumerate(codes.T):
-        gluon, quark = code == _GLUON, (code > 0) & (code <= 6)
-        antiquark = (code < 0) & (code >= -6)
+        quark, antiquark = (code > 0) & (code <= 6), (code < 0) & (code >= -6)
         # a quark pair shares one line, a gluon pair two, crossed
-        colour = np.where(quark, line, np.where(gluon, line + i, 0))
-        anticolour = np.where(antiquark, line, np.where(gluon, line + 1 - i, 0))
+        colour = np.where(quark, line, np.where(code == _GLUON, line + i, 0))
+        anticolour = np.where(antiquark, line, np.where(code == _GLUON, line + 1 - i, 0))
         colours = np.stack([colour, anticolour], axis=1)
         pair.append(Fired(code, momenta[i], masses[i], FINAL, (row, 0), colours))
     return pair
 
 
 def _boost(kick: Floats, energy: Floats, p: Floats, m: Floats) -> Floats:
-    """(n, 4) momentum in the frame in which the mother has p, of ``kick`` and energy in its own.
-
-    With beta gamma = p / m and gamma = E / m the boost needs no division by beta, so that a mother
-    at rest is no special case.
-    """
+    """(n, 4) momentum in the frame in which the mother has p, of ``kick`` and energy in its own."""
+    # with beta gamma = p / m and gamma = E / m a mother at rest is no special case
     along = (kick * p[:, :3]).sum(axis=1)
     factor = along / (p[:, 3] + m) / m + energy / m
     space = kick + factor[:, None] * p[:, :3]

@@ -1,10 +1,8 @@
 """Which jets are simulated: the window of pT, pseudorapidity and mass, and the pile-up.
 
-``jetclass`` is the window of JetClass (arXiv 2202.03772): pT 500 to 1000 GeV, falling as the
-published jets do. ``jetclass2`` is the wide one of JetClass-II (arXiv 2405.12972): pT 200 to
-2500 GeV in the bins in which its classes are reweighted, equally many jets in each, as the public
-generator's logarithmic grid of pT thresholds gives. In a window all classes and parts have one pT
-spectrum.
+``jetclass`` is the window of JetClass (arXiv 2202.03772), falling as the published jets do;
+``jetclass2`` is the wide one of JetClass-II (arXiv 2405.12972) in the bins in which its classes are
+reweighted. In a window all classes and parts have one pT spectrum.
 """
 
 from dataclasses import dataclass
@@ -18,14 +16,10 @@ class Window:
     """Range of jet kinematics."""
 
     name: str
-    edges: tuple[float, ...]
-    """Bins of jet pT in GeV."""
-    scale: float | None
-    """Jets per GeV fall as exp(-pT / scale); None for equally many jets in each bin."""
-    max_eta: float
-    """Of jets."""
-    masses: tuple[float, float]
-    """Smallest and largest mass of X in GeV."""
+    edges: tuple[float, ...]  # bins of jet pT in GeV
+    scale: float | None  # jets per GeV fall as exp(-pT / scale); None: equally many in each bin
+    max_eta: float  # of jets
+    masses: tuple[float, float]  # smallest and largest mass of X in GeV
 
     @property
     def pt_range(self) -> tuple[float, float]:
@@ -38,20 +32,13 @@ class Window:
         return self.max_eta + 1.0
 
 
-JETCLASS_WINDOW = Window(
-    name="jetclass",
-    edges=tuple(500.0 + 50.0 * i for i in range(11)),
-    scale=130.0,
-    max_eta=2.0,
-    masses=(20.0, 500.0),
-)
+_NARROW = tuple(500.0 + 50.0 * i for i in range(11))
 _WIDE = (200, 240, 287, 344, 412, 493, 590, 707, 847, 1014, 1215, 1455, 1743, 2087, 2500)
+JETCLASS_WINDOW = Window(
+    name="jetclass", edges=_NARROW, scale=130.0, max_eta=2.0, masses=(20.0, 500.0)
+)
 JETCLASS2_WINDOW = Window(
-    name="jetclass2",
-    edges=tuple(map(float, _WIDE)),
-    scale=None,
-    max_eta=2.5,
-    masses=(15.0, 500.0),
+    name="jetclass2", edges=tuple(map(float, _WIDE)), scale=None, max_eta=2.5, masses=(15.0, 500.0)
 )
 WINDOWS = {window.name: window for window in (JETCLASS_WINDOW, JETCLASS2_WINDOW)}
 MAX_PILEUP = 200.0
@@ -68,10 +55,8 @@ class Conditions:
     (200.0, 2500.0)
     """
 
-    window: str = "jetclass"
-    """Name of one of `WINDOWS`."""
-    pileup: float = 0.0
-    """Mean number of additional soft collisions per event."""
+    window: str = "jetclass"  # name of one of `WINDOWS`
+    pileup: float = 0.0  # mean number of additional soft collisions per event
 
     def __post_init__(self) -> None:
         if self.window not in WINDOWS:
@@ -84,7 +69,7 @@ class Conditions:
 
     @property
     def range(self) -> Window:
-        """The window itself."""
+        """The window of that name."""
         return WINDOWS[self.window]
 
 

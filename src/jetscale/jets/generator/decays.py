@@ -1,12 +1,9 @@
 """How the new particles of JetClass-II decay, and which labels each decay can give.
 
 X decays to two leaves (part ``res2p``), or to Y Y' and these to four (``res34p``). Branching ratios
-and the shares of neutral and charged X are those of the public cards (arXiv 2405.12972). One
-combination of leaves is a `Mode`. A selection of labels keeps the modes that can give one of them,
-with their weights: labels come as often as the branching ratios say, and few jets are made in vain.
-
-A label names its leaves by tokens: ``X_YY_bbtauhtaue`` holds b, b, tauh and taue; q stands for u
-and d, v for a neutrino. A tau has three tokens, one per kind of decay.
+and the shares of neutral and charged X are those of the public cards (arXiv 2405.12972). A label
+names its leaves by tokens: ``X_YY_bbtauhtaue`` holds b, b, tauh and taue; q stands for u and d, v
+for a neutrino. A tau has three tokens, one per kind of decay.
 """
 
 import re
@@ -45,10 +42,8 @@ CHARGED_Y: dict[Pair, float] = {
     **dict.fromkeys(_UP_DOWN, 0.625 / 6),
     **{(-11, 12): 0.0625, (-13, 14): 0.0625, (-15, 16): 0.25},
 }
-NEUTRAL_SHARE = {"res2p": 4 / 7, "res34p": 0.5}
-"""Of X in res2p (192 of 336 public jobs), of the Y pairs in res34p."""
-TAU_DECAYS = {"taue": 0.178, "taum": 0.174, "tauh": 0.648}
-"""Branching ratios of the tau (Particle Data Group 2024: 17.82% and 17.39% to leptons)."""
+NEUTRAL_SHARE = {"res2p": 4 / 7, "res34p": 0.5}  # of X (192 of 336 public jobs), of Y pairs
+TAU_DECAYS = {"taue": 0.178, "taum": 0.174, "tauh": 0.648}  # PDG 2024: 17.82%, 17.39% to leptons
 _WHOLE = 0.77  # rough chance that a jet with three or more of four visible leaves has all of them
 
 
@@ -75,23 +70,20 @@ def key_of(tokens: Iterable[str]) -> int:
     return sum(BASE ** TOKENS.index(token) for token in tokens)
 
 
+# Resonance label of a multiset of tokens; combinations that the paper's table lacks are absent.
 LABEL_OF_KEY = {
     key_of(tokens_of(name).elements()): name
     for name in (*PARTS["res2p"].labels, *PARTS["res34p"].labels)
 }
-"""Resonance label of a multiset of tokens; combinations that the paper's table lacks are absent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mode:
     """One way in which X decays."""
 
-    weight: float
-    """Probability among all X of its family."""
-    charged: bool
-    """Whether X (of two leaves) or Y and Y' (of four) carry charge."""
-    leaves: tuple[int, ...]
-    """Two or four PDG codes; the first two of four belong to Y, the others to Y'."""
+    weight: float  # probability among all X of its family
+    charged: bool  # whether X (of two leaves) or Y and Y' (of four) carry charge
+    leaves: tuple[int, ...]  # two or four PDG codes; of four the first two belong to Y
 
     @property
     def has_neutrinos(self) -> bool:
@@ -102,33 +94,23 @@ class Mode:
 @lru_cache(maxsize=2)
 def all_modes(family: str) -> tuple[Mode, ...]:
     """Every decay of X in ``res2p`` or ``res34p``; the weights sum to 1."""
-    share, pairs_of_leaves = NEUTRAL_SHARE[family], 1 if family == "res2p" else 2
-    charged_table = CHARGED_X if family == "res2p" else CHARGED_Y
-    modes = []
+    share, modes = NEUTRAL_SHARE[family], []
+    pairs, charged_table = (1, CHARGED_X) if family == "res2p" else (2, CHARGED_Y)
     for charged, weight, table in ((False, share, NEUTRAL), (True, 1 - share, charged_table)):
-        for first, *rest in product(table, repeat=pairs_of_leaves):
+        for first, *rest in product(table, repeat=pairs):
             ratio = prod(table[pair] for pair in (first, *rest))
             # Y' is the antiparticle of a charged Y: charge is conserved
-            second = [conjugate(pair) if charged else pair for pair in rest]
-            leaves = tuple(code for pair in (first, *second) for code in pair)
-            modes.append(Mode(weight=weight * ratio, charged=charged, leaves=leaves))
+            second = [-code if charged else code for pair in rest for code in pair]
+            modes.append(Mode(weight=weight * ratio, charged=charged, leaves=(*first, *second)))
     return tuple(modes)
 
 
 def modes_for(family: str, labels: tuple[str, ...]) -> tuple[Mode, ...]:
-    """The decays that can give one of the labels."""
-    wanted = set(labels)
-    return tuple(mode for mode in all_modes(family) if wanted & set(outcomes(mode)))
+    """The decays that can give one of the labels, with their weights.
 
-
-def conjugate(pair: Pair) -> Pair:
-    """Codes of the antiparticles; a gluon is its own.
-
-    >>> conjugate((2, -1)), conjugate((21, 21))
-    ((-2, 1), (21, 21))
+    Labels come as often as the branching ratios say, and few jets are made in vain.
     """
-    a, b = (code if code == 21 else -code for code in pair)
-    return a, b
+    return tuple(mode for mode in all_modes(family) if set(labels) & set(outcomes(mode)))
 
 
 @lru_cache(maxsize=512)
@@ -152,19 +134,13 @@ def outcomes(mode: Mode) -> Mapping[str, float]:
             inside = [(chance * _WHOLE, tokens)]
             inside += [(chance * (1 - _WHOLE) / 4, three) for three in combinations(tokens, 3)]
         for part, seen in inside:
-            label = LABEL_OF_KEY.get(key_of(seen))
-            if label:
+            if label := LABEL_OF_KEY.get(key_of(seen)):
                 found[label] = found.get(label, 0.0) + part
     return found
 
 
 def selected_share(modes: tuple[Mode, ...], labels: tuple[str, ...]) -> float:
     """Rough share, 0 to 1, of the matched jets of these decays that have one of the labels."""
-    wanted, total = set(labels), sum(mode.weight for mode in modes)
-    hits = sum(
-        mode.weight * chance
-        for mode in modes
-        for label, chance in outcomes(mode).items()
-        if label in wanted
-    )
-    return hits / total
+    chances = ((m.weight, label, share) for m in modes for label, share in outcomes(m).items())
+    hits = sum(weight * share for weight, label, share in chances if label in labels)
+    return hits / sum(mode.weight for mode in modes)

@@ -1,11 +1,9 @@
 """Kinematics of the particle gun: hard processes a b -> X X', drawn in NumPy blocks.
 
-X and X' are back to back in the transverse plane with pT drawn from a falling exponential, or flat
-in the logarithm; rapidities fall towards the edge as those of the published jets do, and
-four-vectors are exact. Parton densities and cross-sections are ignored: the gun fills the phase
-space that jets are wanted in. Pairs of W or Z are therefore unpolarised, like the scalars. The X of
-JetClass-II decay here (see `jetscale.jets.generator.cascade`), other particles in Pythia. Nothing
-here needs Pythia.
+X and X' are back to back in the transverse plane; rapidities fall towards the edge as those of the
+published jets do, and four-vectors are exact. Parton densities and cross-sections are ignored: the
+gun fills the phase space that jets are wanted in. Pairs of W or Z are therefore unpolarised, like
+the scalars. The X of JetClass-II decay here, other particles in Pythia. Nothing here needs Pythia.
 """
 
 from dataclasses import dataclass
@@ -23,28 +21,20 @@ MAX_X = 0.95  # momentum fraction of an incoming parton
 MIN_CASCADE_MASS = 40.0  # GeV, of X with Y daughters
 BOOST = 0.45  # m / pT at most, so that 2 m / pT < 0.9 and the decay fits into one jet
 UP_SHARE = 0.6  # of u ubar in q qbar -> Z Z and W W
-_TOP_COLOURS = ((103, 0), (0, 102))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardEvent:
-    """One hard process as Pythia's Les Houches interface wants it.
+    """One hard process as Pythia's Les Houches interface wants it."""
 
-    ``rows`` are those of `Fired.rows`; ``x1`` and ``x2`` are the momentum fractions of the incoming
-    partons, ``scale`` is in GeV.
-    """
-
-    rows: tuple[Row, ...]
-    x1: float
+    rows: tuple[Row, ...]  # those of `Fired.rows`
+    x1: float  # momentum fractions of the incoming partons
     x2: float
-    scale: float
+    scale: float  # GeV
 
 
 def draw_events(
-    process: Process,
-    rng: np.random.Generator,
-    n: int = BLOCK,
-    window: Window = JETCLASS_WINDOW,
+    process: Process, rng: np.random.Generator, n: int = BLOCK, window: Window = JETCLASS_WINDOW
 ) -> list[HardEvent]:
     """At most n hard events; those that ask for more than the beams have are left out."""
     pt = draw_pt(process, rng, n)
@@ -54,17 +44,17 @@ def draw_events(
     # the partons carry e + pz and e - pz of the pair: they are massless and along the beams
     x1, x2 = ((total[:, 3] + sign * total[:, 2]) / (2 * BEAM_ENERGY) for sign in (1, -1))
     scale = np.sqrt(np.hypot(mass, pt).prod(axis=0))  # geometric mean of the transverse masses
-    beams = _incoming(process, x1, x2, rng)
+    code = abs(process.pair[0]) if process.pair else 0
+    beams = _incoming(code, x1, x2, rng)
     if process.modes:
         mode = draw_modes(process.modes, rng, n)
         outgoing = decay_pairs(process.modes, mode, momentum, mass, rng)
     else:  # Pythia decays them
-        colours = _TOP_COLOURS if _code(process) == TOP else ((0, 0), (0, 0))
+        colours = [(103, 0), (0, 102)] if code == TOP else [(0, 0), (0, 0)]
+        fields = zip(momentum, mass, [np.tile(colour, (n, 1)) for colour in colours], strict=True)
         outgoing = [
-            Fired(
-                np.full(n, code), momentum[i], mass[i], FINAL, (1, 2), np.tile(colours[i], (n, 1))
-            )
-            for i, code in enumerate(process.pair or ())
+            Fired(np.full(n, own), p, m, FINAL, (1, 2), colour)
+            for own, (p, m, colour) in zip(process.pair or (), fields, strict=True)
         ]
     events = zip(*(fired.rows() for fired in (*beams, *outgoing)), strict=True)
     return [
@@ -75,17 +65,13 @@ def draw_events(
 
 
 def draw_pt(process: Process, rng: np.random.Generator, n: int) -> Floats:
-    """(n,) transverse momenta in GeV: a truncated exponential, or flat in the logarithm.
-
-    Both by the inverse of the cumulative distribution: one random number per event.
-    """
+    """(n,) transverse momenta in GeV: a truncated exponential, or flat in the logarithm."""
     low, high, slope = process.pt.low, process.pt.high, process.pt.slope
-    share = rng.random(n)
+    share = rng.random(n)  # both by the inverse of the cumulative distribution
     if slope is None:
         return low * (high / low) ** share
     reach = -np.expm1(-(high - low) / slope)
-    pt: Floats = low - slope * np.log1p(-reach * share)
-    return pt
+    return np.asarray(low - slope * np.log1p(-reach * share))
 
 
 def breit_wigner(mass: float, width: float, rng: np.random.Generator, n: int) -> Floats:
@@ -119,16 +105,12 @@ def _back_to_back(pt: Floats, mass: Floats, window: Window, rng: np.random.Gener
     return np.stack([pt * np.cos(phi), pt * np.sin(phi), mt * np.sinh(y), mt * np.cosh(y)], axis=2)
 
 
-def _code(process: Process) -> int:
-    return abs(process.pair[0]) if process.pair else 0
-
-
-def _incoming(process: Process, x1: Floats, x2: Floats, rng: np.random.Generator) -> list[Fired]:
+def _incoming(code: int, x1: Floats, x2: Floats, rng: np.random.Generator) -> list[Fired]:
     """The two incoming partons: q qbar for H, Z and W, else gluons.
 
     The published Higgs jets have the little radiation of a quark-antiquark initial state.
     """
-    n, code = len(x1), _code(process)
+    n = len(x1)
     # gluons share both colour lines; beside tops they share one and pass on one each
     colour = np.array([[101, 102], [103 if code == TOP else 102, 101]])
     partons = np.full((2, n), 21)

@@ -1,15 +1,11 @@
 """The JetClass-II label of a jet, from the decay leaves or QCD partons inside it.
 
-A resonance label is the multiset of leaves: ``X_YY_bbtauhtaue`` is {b, b, tauh, taue}, where q
-stands for u and d. A jet must hold every visible leaf of one X; of four visible leaves of
-X -> Y Y' three make a three-prong label. Neutrinos count where the table has a ``v`` and need not
-lie in the jet. A tau counts as tauh, taue or taum by what it decayed to, and lies where its visible
-decay products do (the published rule takes the tau itself, or for a leptonic one its first decay
-product; the angles between them are small). A QCD label counts b, c and s quarks: none, one, or two
-and more of each. Table and rules are those of arXiv 2405.12972.
-
-In Pythia's event record (manual page "Particle Properties") leaves are the outgoing particles of a
-resonance decay (|status| 23), and partons are those ready for hadronisation (|status| 71).
+A resonance label is the multiset of leaves. A jet must hold every visible leaf of one X; of four
+visible leaves of X -> Y Y' three make a three-prong label. Neutrinos count where the table has a
+``v`` and need not lie in the jet. A tau counts as tauh, taue or taum by what it decayed to, and
+lies where its visible decay products do (the published rule takes the tau itself, or for a leptonic
+one its first decay product; the angles between them are small). A QCD label counts b, c and s
+quarks: none, one, or two and more of each. Table and rules are those of arXiv 2405.12972.
 """
 
 from dataclasses import dataclass
@@ -17,15 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jetscale.jets.arrays import Bools, Floats, Ints, rows_of
-from jetscale.jets.generator.decays import (
-    BASE,
-    LABEL_OF_KEY,
-    NEUTRINOS,
-    TAU,
-    TOKEN_OF_CODE,
-    TOKENS,
-    tokens_of,
-)
+from jetscale.jets.generator import decays
+from jetscale.jets.generator.decays import TOKENS
 from jetscale.jets.generator.pythia import EventRecord
 from jetscale.jets.schema import JETCLASS2, PARTS
 
@@ -33,14 +22,18 @@ UNMATCHED, NO_LABEL = -1, -2
 QCD_FLAVOURS = ("b", "c", "s")
 MIN_PARTON_PT = 10.0  # GeV; the published labels use the same threshold
 _X_ENTRY, _LAST_X = 5, 6  # entries of X and X' in every event of the gun
+# |status| in Pythia's event record (manual page "Particle Properties"): outgoing particles of a
+# resonance decay, and partons that are ready for hadronisation
 _OUTGOING, _READY = 23, 71
 _NO_KEY = -1
 
-_KEYS = np.array(sorted(LABEL_OF_KEY))
-_LABELS = np.array([JETCLASS2.index(LABEL_OF_KEY[key]) for key in _KEYS.tolist()])
+_KEYS = np.array(sorted(decays.LABEL_OF_KEY))
+_LABELS = np.array([JETCLASS2.index(decays.LABEL_OF_KEY[key]) for key in _KEYS.tolist()])
 _QCD = np.zeros((3, 3, 3), dtype=np.int64)  # label by number of b, c and s quarks, each 0 to 2
 for _name in PARTS["qcd"].labels:
-    _QCD[tuple(tokens_of(_name)[flavour] for flavour in QCD_FLAVOURS)] = JETCLASS2.index(_name)
+    _QCD[tuple(decays.tokens_of(_name)[flavour] for flavour in QCD_FLAVOURS)] = JETCLASS2.index(
+        _name
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +49,7 @@ class Leaves:
     @property
     def visible(self) -> Bools:
         """False for neutrinos."""
-        visible: Bools = self.token != TOKENS.index("v")
-        return visible
+        return np.asarray(self.token != TOKENS.index("v"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +86,13 @@ def decay_leaves(record: EventRecord) -> Leaves:
     rows, event, side = rows[keep], event[keep], side[keep]
     momentum = np.stack([axis[rows] for axis in record.momentum[:3]])
     codes, which = np.unique(np.abs(record.code[rows]), return_inverse=True)
-    tokens = [TOKENS.index(TOKEN_OF_CODE[code]) for code in codes.tolist()]
+    tokens = [TOKENS.index(decays.TOKEN_OF_CODE[code]) for code in codes.tolist()]
     token = np.array(tokens, np.int64)[which]
-    for i in np.flatnonzero(codes[which] == TAU):
+    for i in np.flatnonzero(codes[which] == decays.TAU):
         products = _tau_products(record, int(rows[i]), int(record.start[event[i]]))
         kinds = np.abs(record.code[products])
-        name = "taue" if 11 in kinds else "taum" if 13 in kinds else "tauh"
-        token[i] = TOKENS.index(name)
-        seen = products[~np.isin(kinds, NEUTRINOS)]
+        token[i] = TOKENS.index("taue" if 11 in kinds else "taum" if 13 in kinds else "tauh")
+        seen = products[~np.isin(kinds, decays.NEUTRINOS)]
         momentum[:, i] = [axis[seen].sum() for axis in record.momentum[:3]]
     eta, phi = _direction(momentum)
     return Leaves(event=event, side=side, eta=eta, phi=phi, token=token)
@@ -111,37 +102,33 @@ def shower_partons(record: EventRecord) -> Partons:
     """b, c and s quarks above 10 GeV that go into hadronisation."""
     code = np.abs(record.code)
     hard = np.hypot(record.momentum[0], record.momentum[1]) > MIN_PARTON_PT
-    ready = np.abs(record.status) == _READY
-    rows = np.flatnonzero(ready & hard & (code >= 3) & (code <= 5))
+    hard &= np.abs(record.status) == _READY
+    rows = np.flatnonzero(hard & (code >= 3) & (code <= 5))
     eta, phi = _direction(np.stack([axis[rows] for axis in record.momentum[:3]]))
     return Partons(event=record.event[rows], eta=eta, phi=phi, flavour=5 - code[rows])
 
 
-def find_labels(keys: Ints) -> Ints:
-    """(n,) label of each multiset; UNMATCHED for key -1, NO_LABEL where the table has none."""
-    place = np.minimum(np.searchsorted(_KEYS, keys), len(_KEYS) - 1)
-    labels = np.where(_KEYS[place] == keys, _LABELS[place], NO_LABEL)
-    return np.where(keys == _NO_KEY, UNMATCHED, labels)
-
-
 def match_resonances(leaves: Leaves, jets: JetAxes) -> Bools:
     """(n,) whether a jet holds every visible leaf of one resonance."""
-    whole = np.zeros(len(jets.event), dtype=np.bool_)
-    for side in (0, 1):
-        visible, inside, _, _ = _count(leaves, side, jets)
-        whole |= (visible > 0) & (inside == visible)
-    return whole
+    counts = [_count(leaves, side, jets)[:2] for side in (0, 1)]
+    first, second = ((visible > 0) & (inside == visible) for visible, inside in counts)
+    return np.asarray(first | second)
 
 
 def label_resonances(leaves: Leaves, jets: JetAxes) -> Ints:
-    """(n,) JetClass-II labels of jets from X -> two leaves or X -> Y Y' -> four leaves."""
-    chosen = np.full(len(jets.event), _NO_KEY, dtype=np.int64)
+    """(n,) JetClass-II labels of jets from X -> two leaves or X -> Y Y' -> four leaves.
+
+    UNMATCHED where no resonance lies in the jet, NO_LABEL where the table lacks its leaves.
+    """
+    keys = np.full(len(jets.event), _NO_KEY, dtype=np.int64)
     for side in (1, 0):  # X goes before X'
         visible, inside, key_all, key_inside = _count(leaves, side, jets)
         whole = (visible > 0) & (inside == visible)
         three = (visible == 4) & (inside == 3)
-        chosen = np.where(whole, key_all, np.where(three, key_inside, chosen))
-    return find_labels(chosen)
+        keys = np.where(whole, key_all, np.where(three, key_inside, keys))
+    place = np.minimum(np.searchsorted(_KEYS, keys), len(_KEYS) - 1)
+    labels = np.where(_KEYS[place] == keys, _LABELS[place], NO_LABEL)
+    return np.where(keys == _NO_KEY, UNMATCHED, labels)
 
 
 def label_qcd(partons: Partons, jets: JetAxes) -> Ints:
@@ -150,8 +137,7 @@ def label_qcd(partons: Partons, jets: JetAxes) -> Ints:
     cell = jet[inside] * len(QCD_FLAVOURS) + partons.flavour[parton[inside]]
     counts = np.bincount(cell, minlength=len(jets.event) * len(QCD_FLAVOURS))
     b, c, s = np.minimum(counts.reshape(-1, len(QCD_FLAVOURS)), 2).T
-    labels: Ints = _QCD[b, c, s]
-    return labels
+    return np.asarray(_QCD[b, c, s])
 
 
 def _direction(momentum: Floats) -> tuple[Floats, Floats]:
@@ -163,27 +149,25 @@ def _direction(momentum: Floats) -> tuple[Floats, Floats]:
 def _tau_products(record: EventRecord, row: int, first: int) -> Ints:
     """Rows of what a tau decays to: follow its copies down to the one that decays."""
     while True:
-        low, high = first + record.daughter1[row], first + record.daughter2[row] + 1
-        products: Ints = np.arange(low, high)
+        products: Ints = first + np.arange(record.daughter1[row], record.daughter2[row] + 1)
         copies = products[record.code[products] == record.code[row]]
         if not len(copies):
             return products
         row = int(copies[0])
 
 
-def _count(leaves: Leaves, side: int, jets: JetAxes) -> tuple[Ints, Ints, Ints, Ints]:
+def _count(leaves: Leaves, side: int, jets: JetAxes) -> list[Ints]:
     """Per jet: visible leaves, those inside, key of all leaves, key of the visible ones inside."""
     rows = np.flatnonzero(leaves.side == side)
     jet, leaf, near = _pairs(leaves.event[rows], leaves.eta[rows], leaves.phi[rows], jets)
     visible = leaves.visible[rows][leaf]
     inside = visible & near
-    digit = np.power(BASE, leaves.token[rows][leaf])
+    digit = np.power(decays.BASE, leaves.token[rows][leaf])
     # sums of float64 weights are exact: keys stay far below 2**53
-    found = [
+    return [
         np.bincount(jet, values, minlength=len(jets.event)).astype(np.int64)
         for values in (visible, inside, digit, np.where(inside, digit, 0))
     ]
-    return found[0], found[1], found[2], found[3]
 
 
 def _pairs(event: Ints, eta: Floats, phi: Floats, jets: JetAxes) -> tuple[Ints, Ints, Bools]:

@@ -1,27 +1,21 @@
 """What is simulated: the process behind each class, pretraining part or selection of labels.
 
-A process is a pair of particles a b -> X X' fired by the gun (see `jetscale.jets.generator.gun`),
-what they decay to, and the transverse-momentum range of X. Standard Model particles are decayed by
-Pythia with the settings of the process, the X of JetClass-II by the gun (see
-`jetscale.jets.generator.decays`). QCD has no pair: Pythia's own processes make it. Multiparton
-interactions are off; soft overlay events stand in for them (see `jetscale.jets.generator.pythia`).
+A process is a pair of particles a b -> X X' fired by the gun, what they decay to, and the range of
+X's transverse momentum. Pythia decays Standard Model particles with the settings of the process,
+the gun the X of JetClass-II. QCD has no pair: Pythia's own processes make it. Multiparton
+interactions are off; soft overlay events stand in for them. The pT ranges and slopes were fitted so
+that the accepted jets fall like the common target of their window. Settings lines are those of the
+Pythia 8.3 manual (arXiv 2203.11601).
 
-The pT ranges and slopes were fitted so that the accepted jets fall like the common target of their
-window: classes that lose neutrinos start harder and fall more slowly. Settings lines are those of
-the Pythia 8.3 manual (arXiv 2203.11601).
-
-A part of JetClass-II is simulated by its family: two-leaf resonances, four-leaf ones, or QCD. A
-selection of resonance labels keeps the decays that can give one of them; jets with other labels are
-dropped later. A selection of QCD labels is only a filter: forcing heavy quarks into the hard
-process would change what the jets of a label look like, as most of their quarks come from the
-shower. Expected yields are for planning alone.
+A selection of QCD labels is only a filter: forcing heavy quarks into the hard process would change
+what the jets of a label look like, as most of their quarks come from the shower.
 """
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from jetscale.errors import DataError
-from jetscale.jets.generator.decays import Mode, modes_for, selected_share
+from jetscale.jets.generator.decays import Mode, Pair, modes_for, selected_share
 from jetscale.jets.schema import JETCLASS, PARTS, part_named
 
 BEAM_ENERGY = 6500.0  # GeV
@@ -38,43 +32,31 @@ SOFT = (*COMMON, "SoftQCD:nonDiffractive = on")
 
 HIGGS, Z, W, TOP = 25, 23, 24, 6
 NEUTRAL_X, CHARGED_X, NEUTRAL_Y, CHARGED_Y = range(9000101, 9000105)
-
+# Breit-Wigner mass and width in GeV
 MASS_WIDTH = {HIGGS: (125.0, 0.004), Z: (91.19, 2.495), W: (80.38, 2.085), TOP: (172.5, 1.34)}
-"""Breit-Wigner mass and width in GeV."""
 
 
 @dataclass(frozen=True, slots=True)
 class PtRange:
-    """Transverse momentum of X in GeV: low + an exponential of ``slope``, cut at high.
-
-    Without a slope it is flat in the logarithm.
-    """
+    """Transverse momentum of X in GeV: low + an exponential of ``slope``, cut at high."""
 
     low: float
     high: float
-    slope: float | None = None
+    slope: float | None = None  # None: flat in the logarithm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
     """One source of jets."""
 
-    name: str
-    """A JetClass class or a part of JetClass-II."""
-    family: str
-    """The class itself, or ``res2p``, ``res34p`` or ``qcd``."""
-    pt: PtRange
-    """Range of the X transverse momentum, or of the partonic one for QCD."""
-    jets_per_event: float
-    """Measured yield of labelled jets after thinning to the common spectrum, for planning."""
-    labels: tuple[str, ...] = ()
-    """Labels that are kept; empty for a JetClass class."""
-    pair: tuple[int, int] | None = None
-    """X X' that Pythia decays; None for JetClass-II and QCD."""
-    modes: tuple[Mode, ...] = ()
-    """Decays of X that the gun makes; empty for JetClass and QCD."""
-    variants: tuple[tuple[str, ...], ...] = ((),)
-    """Pythia settings; one generator per entry, and they take turns."""
+    name: str  # a JetClass class or a part of JetClass-II
+    family: str  # the class itself, or ``res2p``, ``res34p`` or ``qcd``
+    pt: PtRange  # range of the X transverse momentum, or of the partonic one for QCD
+    jets_per_event: float  # labelled jets after thinning to the common spectrum, for planning
+    labels: tuple[str, ...] = ()  # labels that are kept; empty for a JetClass class
+    pair: Pair | None = None  # X X' that Pythia decays; None for JetClass-II and QCD
+    modes: tuple[Mode, ...] = ()  # decays of X that the gun makes; empty for JetClass and QCD
+    variants: tuple[tuple[str, ...], ...] = ((),)  # Pythia settings of generators that take turns
 
     @property
     def gun(self) -> bool:
@@ -82,25 +64,20 @@ class Process:
         return self.pair is not None or bool(self.modes)
 
 
-def _new_particle(code: int, name: str, anti: str, charge3: int) -> tuple[str, ...]:
-    """A resonance for Pythia's tables; its mass is that of the event, and the gun decays it."""
-    return (
-        f"{code}:new = {name} {anti} 1 {charge3} 0 100. 1e-3 0. 0. 0.",
+# Resonances for Pythia's tables; their mass is that of the event, and the gun decays them.
+_NAMES = {NEUTRAL_X: "X0 void", CHARGED_X: "X+ X-", NEUTRAL_Y: "Y0 void", CHARGED_Y: "Y+ Y-"}
+_NEW_PARTICLES = tuple(
+    line
+    for code, names in _NAMES.items()
+    for line in (
+        f"{code}:new = {names} 1 {3 if '+' in names else 0} 0 100. 1e-3 0. 0. 0.",
         f"{code}:isResonance = true",
         f"{code}:doForceWidth = on",
-        f"{code}:oneChannel = 1 1. 101 " + ("21 21" if not charge3 else "2 -1"),
+        f"{code}:oneChannel = 1 1. 101 {'2 -1' if '+' in names else '21 21'}",
     )
-
-
-_NEW_PARTICLES = (
-    *_new_particle(NEUTRAL_X, "X0", "void", 0),
-    *_new_particle(CHARGED_X, "X+", "X-", 3),
-    *_new_particle(NEUTRAL_Y, "Y0", "void", 0),
-    *_new_particle(CHARGED_Y, "Y+", "Y-", 3),
 )
 
-_QUARKS = "1 2 3 4 5"
-_LEPTONS = "11 13"
+_QUARKS, _LEPTONS = "1 2 3 4 5", "11 13"
 _HADRONIC_W = ("24:onMode = off", f"24:onIfAny = {_QUARKS}")
 _LEPTONIC_W = ("24:onMode = off", f"24:onIfAny = {_LEPTONS}")
 
@@ -111,24 +88,15 @@ def _higgs_to(channel: str) -> tuple[str, ...]:
 
 def _one_leptonic_w(quarks: str, leptons: str) -> tuple[str, ...]:
     """H -> W W with the W of the sign ``quarks`` (Pos or Neg) to quarks, the other to leptons."""
-    return (
-        *_higgs_to("24 -24"),
-        "24:onMode = off",
-        f"24:on{quarks}IfAny = {_QUARKS}",
-        f"24:on{leptons}IfAny = {_LEPTONS}",
-    )
+    decays = (f"24:on{quarks}IfAny = {_QUARKS}", f"24:on{leptons}IfAny = {_LEPTONS}")
+    return (*_higgs_to("24 -24"), "24:onMode = off", *decays)
 
 
-_HIGGS_PT = PtRange(480.0, 1080.0, 115.0)
-_BOSON_PT = PtRange(480.0, 1080.0, 130.0)
+_HIGGS_PT, _BOSON_PT = PtRange(480.0, 1080.0, 115.0), PtRange(480.0, 1080.0, 130.0)
 
 
 def _gun(
-    name: str,
-    jets: float,
-    pt: PtRange,
-    *decays: tuple[str, ...],
-    pair: tuple[int, int] | None = None,
+    name: str, jets: float, pt: PtRange, *decays: tuple[str, ...], pair: Pair | None = None
 ) -> Process:
     """A process of the gun: a pair with Pythia's settings for its decays, or a family of X."""
     return Process(
@@ -150,10 +118,9 @@ _Z_AND_JET = (
     "23:onMode = off",
     "23:onIfAny = 12 14 16",
 )
-Slice = tuple[float, float, float, tuple[str, ...]]
 
 
-def _qcd(name: str, jets: float, *slices: Slice) -> Process:
+def _qcd(name: str, jets: float, *slices: tuple[float, float, float, tuple[str, ...]]) -> Process:
     """Pythia's own processes; a slice is lowest and highest partonic pT, power, and settings.
 
     Events are drawn (pT / lowest)^power times as often as they occur, and their weights are not
@@ -200,7 +167,7 @@ CLASSES = {
         _gun("Tbl", 0.5, PtRange(530.0, 1300.0, 140.0), _LEPTONIC_W, pair=(TOP, -TOP)),
     )
 }
-FAMILIES = {
+FAMILIES = {  # processes of whole parts, by window
     "jetclass": {
         "qcd": _qcd("qcd", 0.95, (470.0, 1250.0, 1.25, _DIJETS)),
         "res2p": _gun("res2p", 0.68, PtRange(480.0, 1200.0, 115.0), _NEW_PARTICLES),
@@ -219,10 +186,8 @@ FAMILIES = {
         "res34p": _gun("res34p", 1.15, PtRange(190.0, 2900.0), _NEW_PARTICLES),
     },
 }
-"""Processes of whole parts, by window."""
 
-_NEUTRINO_PT = PtRange(540.0, 1400.0, 150.0)  # where every X loses neutrinos
-_NEUTRINO_YIELD = 0.7
+_NEUTRINO_PT, _NEUTRINO_YIELD = PtRange(540.0, 1400.0, 150.0), 0.7  # where every X loses neutrinos
 _QCD_PER_MILLE = {
     **{"QCD_light": 628.0, "QCD_ss": 121.0, "QCD_s": 75.0, "QCD_cc": 49.0, "QCD_c": 42.0},
     **{"QCD_b": 23.0, "QCD_bb": 22.0, "QCD_ccss": 9.9, "QCD_css": 5.8, "QCD_ccs": 5.3},
@@ -230,9 +195,8 @@ _QCD_PER_MILLE = {
     **{"QCD_bbcc": 1.5, "QCD_bbc": 1.1, "QCD_bc": 1.0, "QCD_bcc": 0.9, "QCD_bbccss": 0.3},
     **{"QCD_bbcss": 0.2, "QCD_bccss": 0.1},
 }
-_RAREST_QCD = 0.05
-QCD_SHARES = {label: _QCD_PER_MILLE.get(label, _RAREST_QCD) / 1000 for label in PARTS["qcd"].labels}
-"""Measured shares of QCD labels, for planning."""
+# Measured shares of QCD labels, for planning; the rarest count as 0.05 per mille.
+QCD_SHARES = {label: _QCD_PER_MILLE.get(label, 0.05) / 1000 for label in PARTS["qcd"].labels}
 
 
 def family_of(part: str) -> str:
@@ -257,8 +221,7 @@ def process_named(name: str, window: str = "jetclass") -> Process:
     """The process of a JetClass class, or of a part of JetClass-II in a window.
 
     Raises:
-        StudyError, DataError: The name is no class and no part, or the part has labels of more than
-            one family.
+        StudyError, DataError: As `family_of`, for a name that is no class.
     """
     if name in CLASSES:
         return CLASSES[name]
@@ -272,13 +235,8 @@ def process_named(name: str, window: str = "jetclass") -> Process:
         share = selected_share(modes, labels) / selected_share(whole.modes, PARTS[family].labels)
         if window == "jetclass" and all(mode.has_neutrinos for mode in modes):
             whole, share = replace(whole, pt=_NEUTRINO_PT), _NEUTRINO_YIELD * share
-    return replace(
-        whole,
-        name=name,
-        labels=labels,
-        modes=modes,
-        jets_per_event=whole.jets_per_event * min(1.0, share),
-    )
+    jets = whole.jets_per_event * min(1.0, share)
+    return replace(whole, name=name, labels=labels, modes=modes, jets_per_event=jets)
 
 
 def sources_of(corpus: str, part: str | None) -> tuple[str, ...]:

@@ -1,16 +1,14 @@
 """Pythia 8: hard events with shower and hadrons, as flat NumPy arrays.
 
-One generator is one Pythia with one seed. The gun of `jetscale.jets.generator.gun` feeds it hard
-processes through Pythia's Les Houches interface; QCD comes from Pythia's own HardQCD. Events are
-asked for in batches and read out as one flat `EventRecord`. Multiparton interactions, which take
-two thirds of the time, are replaced by a pool of soft events that is made once and laid over the
-hard events at random angles.
-
-Pythia (pythia8mc) and awkward are the optional extra ``simulate``; they are imported when used.
+The gun of `jetscale.jets.generator.gun` feeds Pythia hard processes through its Les Houches
+interface; QCD comes from Pythia's own HardQCD. Multiparton interactions, which take two thirds of
+the time, are replaced by a pool of soft events that is made once and laid over the hard events at
+random angles. Pythia (pythia8mc) and awkward are the optional extra ``simulate``, imported when
+used.
 """
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Self
 
@@ -39,20 +37,16 @@ def require(package: str) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRecord:
-    """All entries of a batch of events, event after event; momenta in GeV, vertices in mm.
+    """All entries of a batch of events, event after event."""
 
-    ``start`` has one entry more than there are events; ``mother`` and the two ``daughter`` columns
-    count from the start of the event and are 0 for none, as in Pythia's manual.
-    """
-
-    start: Ints
+    start: Ints  # one entry more than there are events
     code: Ints
     status: Ints
-    mother: Ints
+    mother: Ints  # like the daughters counts from the start of the event and is 0 for none
     daughter1: Ints
     daughter2: Ints
-    momentum: tuple[Floats, Floats, Floats, Floats]
-    vertex: tuple[Floats, Floats, Floats]
+    momentum: tuple[Floats, Floats, Floats, Floats]  # px, py, pz, energy in GeV
+    vertex: tuple[Floats, Floats, Floats]  # mm
 
     @classmethod
     def from_batch(cls, entries: Any) -> Self:
@@ -65,13 +59,11 @@ class EventRecord:
         vertex = ak.flatten(entries.vProd)  # missing where a particle starts at the origin
         px, py, pz, energy = (flat(entries.p[axis]) for axis in ("px", "py", "pz", "e"))
         vx, vy, vz = (ak.to_numpy(ak.fill_none(vertex[axis], 0.0)) for axis in ("px", "py", "pz"))
+        names = {"code": "id", "status": "status", "mother": "mother1"}
+        names |= {name: name for name in ("daughter1", "daughter2")}
         return cls(
             start=edges_of(ak.to_numpy(ak.num(entries))),
-            code=flat(entries.id).astype(np.int64),
-            status=flat(entries.status).astype(np.int64),
-            mother=flat(entries.mother1).astype(np.int64),
-            daughter1=flat(entries.daughter1).astype(np.int64),
-            daughter2=flat(entries.daughter2).astype(np.int64),
+            **{ours: flat(entries[theirs]).astype(np.int64) for ours, theirs in names.items()},
             momentum=(px, py, pz, energy),
             vertex=(vx, vy, vz),
         )
@@ -102,11 +94,9 @@ class Particles(Columns):
 
 
 class Generator:
-    """One initialised Pythia.
+    """One initialised Pythia; equal seeds (1 to 900000000) give equal events.
 
     Args:
-        settings: Pythia settings lines.
-        seed: 1 to 900000000; equal seeds give equal events.
         process: Drives the gun; None for processes of Pythia's own.
         window: Decides the gun's masses and rapidities, and which particles can reach a jet.
 
@@ -127,17 +117,16 @@ class Generator:
         self._window = window
         # copying parsed settings and particle data saves 0.1 s of each start
         template = _template()
-        copied = (template.settings, template.particleData, False)
-        self._pythia = require("pythia8mc").Pythia(*copied)
-        rng = np.random.default_rng(seed)
-        # Pythia keeps no reference to the gun: it must live as long as the generator does
-        self._gun = _les_houches_gun(process, rng, window) if process else None
-        if self._gun is not None:
-            self._pythia.setLHAupPtr(self._gun)
+        pythia = require("pythia8mc").Pythia(template.settings, template.particleData, False)
+        self._pythia = pythia
+        if process:
+            # Pythia keeps no reference to the gun: it must live as long as the generator does
+            self._gun = _les_houches_gun(process, np.random.default_rng(seed), window)
+            pythia.setLHAupPtr(self._gun)
         for line in (*settings, f"Random:seed = {seed}"):
-            if not self._pythia.readString(line):
+            if not pythia.readString(line):
                 raise SweepError(f"Pythia does not know the setting {line!r}")
-        if not self._pythia.init():
+        if not pythia.init():
             raise SweepError(f"Pythia did not start with seed {seed}; run with another seed")
 
     def events(self, n: int) -> EventRecord:
@@ -146,7 +135,7 @@ class Generator:
 
     def particles(self, record: EventRecord) -> Particles:
         """The stable, visible particles of a record in reach of the detector."""
-        px, py, pz, energy = record.momentum
+        px, py, pz, _ = record.momentum
         reach = np.hypot(px, py)
         keep = (record.status > 0) & (reach > MIN_PT)
         keep &= np.abs(pz) < reach * np.sinh(self._window.particle_eta)
@@ -157,18 +146,10 @@ class Generator:
         kinds, which = np.unique(code, return_inverse=True)
         charge_of = self._pythia.particleData.charge
         charges = np.array([charge_of(kind) for kind in kinds.tolist()], dtype=np.float64)
-        return Particles(
-            event=record.event[rows],
-            code=code,
-            charge=charges[which],
-            px=px[rows],
-            py=py[rows],
-            pz=pz[rows],
-            energy=energy[rows],
-            vx=record.vertex[0][rows],
-            vy=record.vertex[1][rows],
-            vz=record.vertex[2][rows],
-        )
+        names = ("px", "py", "pz", "energy", "vx", "vy", "vz")
+        vectors = zip(names, (*record.momentum, *record.vertex), strict=True)
+        columns = {name: axis[rows] for name, axis in vectors}
+        return Particles(event=record.event[rows], code=code, charge=charges[which], **columns)
 
 
 def make_generators(
@@ -179,10 +160,8 @@ def make_generators(
     The seeds ``seed``, ``seed + 1``, ... must belong to the caller alone: Pythia and the gun make
     equal hard events from equal seeds, whatever the decay settings.
     """
-    gun = process if process.gun else None
-    return [
-        Generator(settings, seed + i, gun, window) for i, settings in enumerate(process.variants)
-    ]
+    gun, variants = process if process.gun else None, enumerate(process.variants, seed)
+    return [Generator(settings, own_seed, gun, window) for own_seed, settings in variants]
 
 
 @lru_cache(maxsize=1)
@@ -204,7 +183,7 @@ def _les_houches_gun(process: Process, rng: np.random.Generator, window: Window)
             self.ready: list[HardEvent] = []
 
         def setInit(self) -> bool:  # noqa: N802
-            self.setBeamA(2212, BEAM_ENERGY)
+            self.setBeamA(2212, BEAM_ENERGY)  # two protons
             self.setBeamB(2212, BEAM_ENERGY)
             self.setStrategy(3)
             self.addProcess(_PROCESS_NUMBER, 1.0, 0.0, 1.0)
@@ -225,9 +204,9 @@ def _les_houches_gun(process: Process, rng: np.random.Generator, window: Window)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftPool:
-    """Soft events to lay over hard ones; ``start`` has one entry more than there are events."""
+    """Soft events to lay over hard ones."""
 
-    start: Ints
+    start: Ints  # one entry more than there are events
     particles: Particles
 
 
@@ -260,17 +239,19 @@ def overlay(
     flip = rng.choice([-1.0, 1.0], len(target))
     size = pool.start[source + 1] - pool.start[source]
     rows = rows_of(pool.start[source], size)
-    soft = {name: column[rows] for name, column in pool.particles.columns().items()}
-    cos, sin = np.repeat(np.cos(angle), size), np.repeat(np.sin(angle), size)
-    turned = {
-        "event": np.repeat(target, size),
-        "px": cos * soft["px"] - sin * soft["py"],
-        "py": sin * soft["px"] + cos * soft["py"],
-        "vx": cos * soft["vx"] - sin * soft["vy"],
-        "vy": sin * soft["vx"] + cos * soft["vy"],
-        "pz": np.repeat(flip, size) * soft["pz"],
-        "vz": np.repeat(flip, size) * soft["vz"],
-    }
+    soft = pool.particles.take(rows)
+    cos, sin, flip = (np.repeat(values, size) for values in (np.cos(angle), np.sin(angle), flip))
+    vz = flip * soft.vz
     if spread:
-        turned["vz"] += np.repeat(rng.normal(0.0, spread, len(target)), size)
-    return Particles.concatenate(particles, Particles(**{**soft, **turned}))
+        vz += np.repeat(rng.normal(0.0, spread, len(target)), size)
+    turned = replace(
+        soft,
+        event=np.repeat(target, size),
+        px=cos * soft.px - sin * soft.py,
+        py=sin * soft.px + cos * soft.py,
+        pz=flip * soft.pz,
+        vx=cos * soft.vx - sin * soft.vy,
+        vy=sin * soft.vx + cos * soft.vy,
+        vz=vz,
+    )
+    return Particles.concatenate(particles, turned)

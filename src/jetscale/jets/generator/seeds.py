@@ -1,14 +1,11 @@
 """Seeds of the simulation: no event of a study is made twice.
 
-Pythia has 900 million seeds. Each role owns a range of them, and within it each source (a class, a
-part, or the overlay) owns one of its own. A digest of the user's seed chooses where in the range a
-job begins, and its chunks count on from there, each with a few seeds. Ranges never overlap; jobs of
-one source with different user seeds can, by chance: two of 50 chunks do with a chance of 1 in
-20,000.
-
-There are too many selections of labels for a range each. They share one range per role, in which
-their labels and the user's seed choose the place: two jobs of 1000 chunks (millions of jets)
-overlap with a chance of 1 in 14,000.
+Each role owns a range of Pythia's seeds, and within it each source (class, part, or the overlay)
+one of its own. A digest of the user's seed chooses where in it a job begins, and its chunks count
+on from there. Ranges never overlap; jobs of one source with different user seeds can: two of 50
+chunks do with a chance of 1 in 20,000. Selections of labels, too many for a range each, share one
+per role, in which their labels and the user's seed choose the place: two jobs of 1000 chunks
+(millions of jets) overlap with a chance of 1 in 14,000.
 """
 
 import hashlib
@@ -27,9 +24,8 @@ SELECTIONS_SPAN = len(SOURCES) * SPAN  # the second half of a role's seeds
 def chunk_seed(seed: int, role: str, source: str, number: int) -> int:
     """Pythia's first seed of chunk ``number``, 1 to 900000000.
 
-    The chunk owns this seed and the next three, for the variants of its process. Ranges of
-    different roles, classes and whole parts are disjoint, and label selections have theirs; within
-    a job no two chunks own the same seed.
+    The chunk owns this seed and the next three, for the variants of its process; within a job no
+    two chunks own the same seed.
 
     >>> [chunk_seed(1, "train", "Hbb", number) for number in (0, 1)]
     [239869337, 239869341]
