@@ -35,10 +35,8 @@ TOLD_APART = CONFIDENCE
 """A mixture is called the best where it has the lowest loss in this share of the replicates."""
 FAR = 2.0
 """Decades beyond the measured compute from which an extrapolation is called a guess."""
-_NOISE_WIDTHS = 1.96
-"""Standard errors by which two measured losses must differ to be told apart."""
-_SMALLEST = 1 + 1e-6
-"""A size of one parameter or one jet is the end of a search, no optimum."""
+_NOISE_WIDTHS = 1.96  # standard errors by which two measured losses must differ to be told apart
+_SMALLEST = 1 + 1e-6  # a size of one parameter or one jet is the end of a search, no optimum
 
 
 class Choice(Enum):

@@ -60,8 +60,7 @@ FEW_CELLS = 40
 _BOUND_SHARE = 0.10
 """A parameter at its bound in more than this share of the replicates is not identified."""
 _AT_BOUND = 1e-6
-_SPAN_SHARE = 0.80
-"""Nor is one whose interval covers more than this share of what is allowed."""
+_SPAN_SHARE = 0.80  # nor is one whose interval covers more than this share of what is allowed
 
 _COLLINEAR = 1e6
 """Condition number of the scaled Jacobian beyond which runs leave a direction open; 20 is usual."""
@@ -71,16 +70,11 @@ _COLLINEAR = 1e6
 class Replicates:
     """Refits to resampled cells."""
 
-    theta: Array
-    """(R, 5) parameters."""
-    low: NDArray[np.bool_]
-    """(R, 5) at the lower bound."""
-    high: NDArray[np.bool_]
-    """(R, 5) at the upper bound."""
-    degenerate: NDArray[np.bool_]
-    """(R,) fits that lost a term of the law or did not converge."""
-    cells: NDArray[np.int64]
-    """Numbers of the cells resampled."""
+    theta: Array  # (R, 5) parameters
+    low: NDArray[np.bool_]  # (R, 5) at the lower bound
+    high: NDArray[np.bool_]  # (R, 5) at the upper bound
+    degenerate: NDArray[np.bool_]  # (R,) fits that lost a term of the law or did not converge
+    cells: NDArray[np.int64]  # numbers of the cells resampled
 
 
 def cell_weights(count: int, replicates: int, seed: int) -> Array:

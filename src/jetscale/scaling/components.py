@@ -41,18 +41,15 @@ BETWEEN_SIZES = 3
 """E, A and alpha: what differences between model sizes determine."""
 _DEPENDENT = 1e-9
 _WIDTHS = 40
-_SIMULATED = 400
-"""Data sets simulated to learn how well the variances are known."""
+_SIMULATED = 400  # data sets simulated to learn how well the variances are known
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of effect: which runs share a unit."""
 
-    labels: NDArray[np.intp]
-    """(n,) unit of each run, numbered from 0."""
-    sizes: Array
-    """Runs of each unit."""
+    labels: NDArray[np.intp]  # (n,) unit of each run, numbered from 0
+    sizes: Array  # runs of each unit
 
     def indicators(self) -> Array:
         """(n, units) 1 where a run belongs to a unit."""

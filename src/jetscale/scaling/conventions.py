@@ -34,8 +34,7 @@ from jetscale.scaling.fitted import MixtureFit, StudyFit
 
 SIX = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
 """C = 6 N D: two FLOPs per parameter and example forward, four backward."""
-_STEP = 0.9
-"""Local slopes compare the optima at this factor below and above the budget."""
+_STEP = 0.9  # local slopes compare the optima at this factor below and above the budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +43,7 @@ class PretrainingCost:
 
     m: float
     q: float
-    worst_residual: float
-    """Largest relative distance of a model's stated pretraining from it."""
+    worst_residual: float  # largest relative distance of a model's stated pretraining from it
 
     def flops(self, params: Array) -> Array:
         """FLOPs of the pretraining of models of these sizes."""

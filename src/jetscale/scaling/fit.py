@@ -42,8 +42,7 @@ from jetscale.scaling.table import validate
 _NOISE_WIDTHS = 2.5
 _SAME_OPTIMUM = 1e-6
 _SIZES_NEEDED = 3
-_PRECISE = 1e-13
-"""Relative precision of the point fit."""
+_PRECISE = 1e-13  # relative precision of the point fit
 _FEW_FREEDOM = 3
 _REPEATED = (
     "some runs repeat examples (unique_examples below examples), which this law takes for distinct "

@@ -22,12 +22,9 @@ class CellMeans:
 
     params: Array
     examples: Array
-    log_loss: Array
-    """Mean over seeds."""
-    runs: Array
-    """Seeds of each cell."""
-    spread: float
-    """Pooled standard deviation between seeds of log loss; nan where no cell repeats."""
+    log_loss: Array  # mean over seeds
+    runs: Array  # seeds of each cell
+    spread: float  # pooled standard deviation between seeds of log loss; nan where no cell repeats
 
     def redrawn(self, replicates: int, seed: int) -> Array:
         """(1 + R, k) log losses: as measured, then replicates; without repeats R is 0."""

@@ -25,8 +25,7 @@ from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import StudyFit
 from jetscale.words import number, with_interval
 
-_REPLICATES = 499
-"""Replicates of a test, where the fits have as many."""
+_REPLICATES = 499  # replicates of a test, where the fits have as many
 _PER_PAIR = 100
 """At least as many per pair: Holm's correction multiplies the smallest p-value by the pairs."""
 Test = TypeVar("Test", NestedTest, LabelTest)

@@ -47,27 +47,20 @@ QUESTIONS: dict[tuple[str, ...], str] = {
 }
 """What is tested, by the parameters shared under the null hypothesis."""
 EXPONENTS = ("alpha", "beta")
-_EXACT = 1e-18
-"""Objectives below this are rounding, not noise."""
-_TOLERANCE = 1e-6
-"""Relative precision of the objectives; statistics that matter are of order 0.1."""
-_ROUNDING = 1e-6
-"""Differences of the statistic below this are no evidence."""
+_EXACT = 1e-18  # objectives below this are rounding, not noise
+_TOLERANCE = 1e-6  # relative precision of the objectives; statistics that matter are of order 0.1
+_ROUNDING = 1e-6  # differences of the statistic below this are no evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NestedTest:
     """Outcome of one test of a pair."""
 
-    shared: tuple[str, ...]
-    """Parameters both mixtures have in common under the null hypothesis."""
-    question: str
-    """The same in words."""
-    statistic: float
-    """Relative loss of fit by sharing."""
+    shared: tuple[str, ...]  # parameters both mixtures have in common under the null hypothesis
+    question: str  # the same in words
+    statistic: float  # relative loss of fit by sharing
     p_value_uncorrected: float
-    p_value: float
-    """Holm-corrected over the pairs of the study."""
+    p_value: float  # Holm-corrected over the pairs of the study
 
 
 class Pair:

@@ -25,21 +25,17 @@ METHOD = (
     "labels of the mixtures swapped, clusters as a whole; exact if both follow one law, floor "
     "included; Holm-corrected over pairs"
 )
-_ROUNDING = 1e-4
-"""Relative differences of the objective below this are ties."""
+_ROUNDING = 1e-4  # relative differences of the objective below this are ties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelTest:
     """Outcome of the permutation test of one law for both mixtures."""
 
-    n_clusters: int
-    """Clusters swapped; n of them give at most 2^(n - 1) different values."""
-    n_runs: int
-    """Runs of either mixture that take part: as many seeds per cell as both have."""
+    n_clusters: int  # clusters swapped; n of them give at most 2^(n - 1) different values
+    n_runs: int  # runs of either mixture that take part: as many seeds per cell as both have
     p_value_uncorrected: float
-    p_value: float
-    """Holm-corrected over the pairs of the study."""
+    p_value: float  # Holm-corrected over the pairs of the study
     method: str = METHOD
 
 

@@ -23,10 +23,8 @@ from jetscale.scaling.fitted import MixtureFit, StudyFit
 class Ratios(NamedTuple):
     """Frontiers of law b over law a at one budget, one value per row of theta."""
 
-    params: Array
-    """N* of b over N* of a."""
-    examples: Array
-    """D* of b over D* of a."""
+    params: Array  # N* of b over N* of a
+    examples: Array  # D* of b over D* of a
     compute_multiplier: Array
     """FLOPs a needs over FLOPs b needs for the loss that a reaches at the budget; 2 means that b
     needs half the compute, 0 that no compute suffices."""
@@ -52,11 +50,9 @@ def ratios(a: Array, b: Array, budget: float, cost: CostModel) -> Ratios:
 class Sides:
     """Mixtures a and b on their common cells."""
 
-    fits: StudyFit
-    """What they come from."""
+    fits: StudyFit  # what they come from
     runs: tuple[pd.DataFrame, pd.DataFrame]
-    pair: tuple[MixtureFit, MixtureFit]
-    """Their laws, with a floor for each."""
+    pair: tuple[MixtureFit, MixtureFit]  # their laws, with a floor for each
 
     def with_one_floor(self) -> "Sides":
         """Return the same sides fitted together with one floor E for both."""

@@ -25,14 +25,11 @@ class Batch:
     """Mixtures fitted together, often a single one."""
 
     names: tuple[str, ...]
-    runs: pd.DataFrame
-    """Rows of the mixtures, in the order of the family's runs."""
+    runs: pd.DataFrame  # rows of the mixtures, in the order of the family's runs
     family: Family
     objective: Objective
-    q: Array
-    """(1, K) unknowns at the optimum."""
-    value: float
-    """Huber sum at the optimum, see `solver.huber`."""
+    q: Array  # (1, K) unknowns at the optimum
+    value: float  # Huber sum at the optimum, see `solver.huber`
     cells: NDArray[np.intp] = field(init=False)
     """(n,) number of each run's mixture and cell, from 0."""
 

@@ -36,14 +36,11 @@ class HeldOut:
 
     params: float
     examples: float
-    measured: float
-    """Mean loss over seeds."""
+    measured: float  # mean loss over seeds
     predicted: float
-    low: float
-    """95% prediction interval of the measured mean."""
+    low: float  # 95% prediction interval of the measured mean
     high: float
-    error: float
-    """(measured - predicted) / predicted: positive where the law was too hopeful."""
+    error: float  # (measured - predicted) / predicted: positive where the law was too hopeful
     inside: bool
 
 

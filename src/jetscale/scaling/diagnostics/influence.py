@@ -24,12 +24,9 @@ class CellInfluence:
 
     params: float
     examples: float
-    exponent_shift: float
-    """Of the exponent a of N*: without the cell minus with it."""
-    params_log_ratio: float
-    """log N*(without) - log N*(with) at the budget."""
-    relative_shift: float
-    """The shift of a in units of half its 95% interval."""
+    exponent_shift: float  # of the exponent a of N*: without the cell minus with it
+    params_log_ratio: float  # log N*(without) - log N*(with) at the budget
+    relative_shift: float  # the shift of a in units of half its 95% interval
     reason: str = ""
     """Why there is no number: the refit lost a term of the law or did not converge."""
 
@@ -38,14 +35,10 @@ class CellInfluence:
 class Influence:
     """Leave-one-cell-out of one mixture."""
 
-    cells: tuple[CellInfluence, ...]
-    """By params, then examples."""
-    budget: float
-    """FLOPs at which N* is compared: the geometric middle of the measured compute."""
-    worst: CellInfluence | None
-    """The cell that moves a most; None where no refit succeeded."""
-    flagged: bool
-    """True where the worst shift exceeds half the interval."""
+    cells: tuple[CellInfluence, ...]  # by params, then examples
+    budget: float  # FLOPs at which N* is compared: the geometric middle of the measured compute
+    worst: CellInfluence | None  # the cell that moves a most; None where no refit succeeded
+    flagged: bool  # True where the worst shift exceeds half the interval
     json_also: ClassVar[tuple[str, ...]] = ("text",)
 
     @property

@@ -35,12 +35,9 @@ from jetscale.scaling.estimate import CONFIDENCE
 EXPONENTS = {"alpha": PARAMETERS.index("alpha"), "beta": PARAMETERS.index("beta")}
 _HEIGHTS = len(PARAMETERS) - len(EXPONENTS)
 _COARSE, _FINE, _MAP = 11, 41, 21
-_CLEARLY = 3.0
-"""A value is clearly excluded where its increase is this many times the threshold."""
-_PRECISE = 1e-8
-"""Relative precision of the objective: the increase needs no more."""
-_EXACT = 1e-24
-"""Squared log residuals below this are rounding."""
+_CLEARLY = 3.0  # a value is clearly excluded where its increase is this many times the threshold
+_PRECISE = 1e-8  # relative precision of the objective: the increase needs no more
+_EXACT = 1e-24  # squared log residuals below this are rounding
 _MAD = 1.4826
 """Standard deviation of a normal distribution in units of its median absolute deviation."""
 
@@ -51,16 +48,12 @@ class Profile:
 
     parameter: str
     values: tuple[float, ...]
-    increase: tuple[float, ...]
-    """2 (S - S_min) / s^2 at each value."""
-    threshold: float
-    """Increase at the ends of the 95% interval."""
-    value: float
-    """The optimum."""
+    increase: tuple[float, ...]  # 2 (S - S_min) / s^2 at each value
+    threshold: float  # increase at the ends of the 95% interval
+    value: float  # the optimum
     low: float
     high: float
-    open_low: bool
-    """True where the runs exclude nothing down to the lower bound."""
+    open_low: bool  # True where the runs exclude nothing down to the lower bound
     open_high: bool
 
 
@@ -70,10 +63,8 @@ class ExponentMap:
 
     alpha: tuple[float, ...]
     beta: tuple[float, ...]
-    increase: tuple[tuple[float, ...], ...]
-    """2 (S - S_min) / s^2, one row per alpha."""
-    levels: tuple[float, float]
-    """Increase at the edge of the 68% and of the 95% region."""
+    increase: tuple[tuple[float, ...], ...]  # 2 (S - S_min) / s^2, one row per alpha
+    levels: tuple[float, float]  # increase at the edge of the 68% and of the 95% region
 
 
 def likelihoods(batch: Batch) -> dict[str, tuple[dict[str, Profile], ExponentMap]]:

@@ -8,8 +8,7 @@ from jetscale.errors import FitError, TableError
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import FEWEST_REPLICATES, StudyFit
 
-_SHARE = 4
-"""Refits make a quarter of the replicates."""
+_SHARE = 4  # refits make a quarter of the replicates
 NOTHING_LEFT = "no runs are left"
 
 

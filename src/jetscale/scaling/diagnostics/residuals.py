@@ -39,27 +39,20 @@ _TOO_GOOD = (
 class Residuals:
     """Residuals of one mixture, by cell."""
 
-    worst_params: float
-    """Model size of the cell whose mean lies farthest from the law."""
+    worst_params: float  # model size of the cell whose mean lies farthest from the law
     worst_examples: float
-    worst_residual: float
-    """Its mean relative residual, measured / law - 1."""
+    worst_residual: float  # its mean relative residual, measured / law - 1
     seed_spread: float = math.nan
     """Relative noise of one run, from seeds of the same cell; nan where none repeats."""
     misfit_spread: float = math.nan
     """Relative deviation of cells from the law beyond the seeds; nan where none repeats."""
     misfit_share: float = math.nan
     """Of the variance of one run about the law, the share that is misfit."""
-    lack_of_fit: float = math.nan
-    """F statistic of cell means against pure error."""
-    p_value: float = math.nan
-    """Chance of at least this F where the law holds."""
-    trend_params: float
-    """Rank correlation of the cell means with log N."""
-    trend_examples: float
-    """Rank correlation of the cell means with log D."""
-    reason: str = ""
-    """Why there is no lack-of-fit test."""
+    lack_of_fit: float = math.nan  # F statistic of cell means against pure error
+    p_value: float = math.nan  # chance of at least this F where the law holds
+    trend_params: float  # rank correlation of the cell means with log N
+    trend_examples: float  # rank correlation of the cell means with log D
+    reason: str = ""  # why there is no lack-of-fit test
     json_also: ClassVar[tuple[str, ...]] = ("suspicious", "text")
 
     @property
@@ -123,16 +116,11 @@ def _trend(values: Array, size: Array) -> float:
 class Scatter:
     """Residuals of some cells; arrays are (cells,)."""
 
-    runs: NDArray[np.intp]
-    """Seeds of each cell."""
-    mean: Array
-    """Mean log residual of each cell."""
-    within: float
-    """Mean square between seeds; nan where no cell has two."""
-    between: float
-    """Mean square of cell means times their seeds."""
-    freedom: tuple[float, int]
-    """Degrees of freedom of between and within."""
+    runs: NDArray[np.intp]  # seeds of each cell
+    mean: Array  # mean log residual of each cell
+    within: float  # mean square between seeds; nan where no cell has two
+    between: float  # mean square of cell means times their seeds
+    freedom: tuple[float, int]  # degrees of freedom of between and within
 
     @property
     def misfit(self) -> float:

@@ -23,21 +23,18 @@ class Window:
     """The fit of one mixture without some of its runs."""
 
     left_out: str
-    cells: int = 0
-    """Cells that remain; 0 where nothing was fitted."""
+    cells: int = 0  # cells that remain; 0 where nothing was fitted
     params_exponent: Estimate | None = None
     alpha: Estimate | None = None
     beta: Estimate | None = None
     shift: float = math.nan
     """Of the exponent a of N*: the window's minus the full one; nan without a fit."""
-    moved: bool = False
-    """True where the window's a lies outside the 95% interval of the full fit."""
+    moved: bool = False  # True where the window's a lies outside the 95% interval of the full fit
     chance: float = math.nan
     """Half-width of the shifts that chance allows in 95% of cases where the law holds."""
     significant: bool = False
     """True where a moved, by more than chance allows, and both fits identify it."""
-    reason: str = ""
-    """Why there is no fit."""
+    reason: str = ""  # why there is no fit
 
 
 def window_fits(fits: StudyFit) -> dict[str, StudyFit | str]:

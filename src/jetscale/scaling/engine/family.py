@@ -23,8 +23,7 @@ from jetscale.scaling.engine.solver import Design, Solution, chunks, polish
 
 SHARED_AXES = {"E": 1, "alpha": 2, "beta": 3}
 """What mixtures may share short of everything, and its axis on a grid."""
-_FLOORS = 13
-"""Common floors tried."""
+_FLOORS = 13  # common floors tried
 
 
 def check_shared(law: Law, shared: Sequence[str]) -> frozenset[str]:

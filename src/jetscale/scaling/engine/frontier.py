@@ -15,8 +15,7 @@ from jetscale.scaling.engine.laws import Array
 
 _POINTS = 121
 _GOLDEN = (np.sqrt(5.0) - 1) / 2
-_ROUNDS = 60
-"""Golden sections: 0.618^60 of the bracket is left, far below rounding."""
+_ROUNDS = 60  # golden sections: 0.618^60 of the bracket is left, far below rounding
 _HALVINGS = 60
 
 

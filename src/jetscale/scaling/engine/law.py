@@ -39,10 +39,8 @@ class Extra:
     name: str
     low: float
     high: float
-    grid: tuple[float, ...]
-    """Values tried as starts."""
-    log: bool = False
-    """True where the unknown is the log of the parameter, up to a constant."""
+    grid: tuple[float, ...]  # values tried as starts
+    log: bool = False  # True where the unknown is the log of the parameter, up to a constant
 
 
 class Law:

@@ -94,18 +94,15 @@ class _Columns:
 
     X: Array
     Y: Array
-    XY: Array
-    """(n, G * G) products of all pairs."""
+    XY: Array  # (n, G * G) products of all pairs
 
 
 @dataclass(frozen=True, slots=True)
 class Surface:
     """Best relative least squares at every grid point, for many weightings or many data sets."""
 
-    squares: Array
-    """(R, F, G, G) weighted sums of squared relative residuals: floor, alpha, beta."""
-    which: NDArray[np.intp]
-    """(R, F, G, G) the best of the values tried for further parameters."""
+    squares: Array  # (R, F, G, G) weighted sums of squared relative residuals: floor, alpha, beta
+    which: NDArray[np.intp]  # (R, F, G, G) the best of the values tried for further parameters
 
 
 class Grid:

@@ -24,15 +24,13 @@ from jetscale.scaling.engine.forms import CHINCHILLA, Law
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.logs import Centred
 
-_STEPS = 10, 300
-"""Most rows are done after ten steps; the others are put together and go on."""
+_STEPS = 10, 300  # most rows are done after ten steps; the others are put together and go on
 _TOLERANCE = 1e-11
 _ROWS, _VALUES = 250, 30_000
 """Rows, and values per unknown, handled at once: the working memory stays in the cache."""
 _STALLS = 3
 _SQUARED = 10
-_STUCK = 1e8
-"""Damping beyond which no step can gain anything."""
+_STUCK = 1e8  # damping beyond which no step can gain anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +42,9 @@ class Design:
 
     law: Law
     runs: Centred
-    slots: NDArray[np.intp]
-    """(1, P) where all runs share them, else (n, P)."""
-    lower: Array = field(init=False)
-    """Lower bounds of the unknowns, (K,)."""
-    upper: Array = field(init=False)
-    """Upper bounds, (K,)."""
+    slots: NDArray[np.intp]  # (1, P) where all runs share them, else (n, P)
+    lower: Array = field(init=False)  # lower bounds of the unknowns, (K,)
+    upper: Array = field(init=False)  # upper bounds, (K,)
     held: tuple[int, ...] = ()
     """Places in q that stay where a search starts, as a profile likelihood needs."""
     fixed: NDArray[np.bool_] = field(init=False)
@@ -119,13 +114,10 @@ class Solution:
     """Where `polish` ended, one row per row of weights."""
 
     q: Array
-    objective: Array
-    """Sum of the Huber loss."""
+    objective: Array  # sum of the Huber loss
     converged: NDArray[np.bool_]
-    low: NDArray[np.bool_]
-    """Unknowns at their lower bound, (R, K); those held have none."""
-    high: NDArray[np.bool_]
-    """Unknowns at their upper bound, (R, K)."""
+    low: NDArray[np.bool_]  # unknowns at their lower bound, (R, K); those held have none
+    high: NDArray[np.bool_]  # unknowns at their upper bound, (R, K)
 
 
 def chunks(rows: int, runs: int) -> list[slice]:
@@ -167,10 +159,8 @@ class _Search:
     objective: Array
     tail: Array
     """Share of the curvature of reweighted least squares that runs beyond delta lend a step."""
-    damping: Array
-    """Multiple of its diagonal that is added to the Hessian."""
-    stalled: NDArray[np.int64]
-    """Steps in a row that gained next to nothing."""
+    damping: Array  # multiple of its diagonal that is added to the Hessian
+    stalled: NDArray[np.int64]  # steps in a row that gained next to nothing
 
     @classmethod
     def start(

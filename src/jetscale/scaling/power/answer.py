@@ -24,8 +24,7 @@ STUDIES = 32
 """Made-up studies analysed in full, by default; the standard error of a power of 80% is 7%."""
 _REPLICATES = 200
 _LEAST, _MOST = 10, 10_000
-_NOTABLE = 0.05
-"""Share of the half-width of a below which an addition is not recommended."""
+_NOTABLE = 0.05  # share of the half-width of a below which an addition is not recommended
 
 Progress = Callable[[str, int, int], None]
 """Told what is simulated, how many studies are done, and how many there are."""

@@ -37,17 +37,12 @@ Tick = Callable[[str], None]
 """Told what was simulated, once per made-up study."""
 
 POWER, LEVEL = 0.80, SIGNIFICANT
-_QUICK = 1000
-"""Quick fits behind the first estimate."""
-_STEPS = 3
-"""Shifts tried at most; one where even equal laws are too rarely identified for 80%."""
-_ERRORS = 1.5
-"""Measured power this many of its errors from 80% will do."""
-_SHRINK = 0.6
-"""Factor on a shift too large for the law to be identified."""
+_QUICK = 1000  # quick fits behind the first estimate
+_STEPS = 3  # shifts tried at most; one where even equal laws are too rarely identified for 80%
+_ERRORS = 1.5  # measured power this many of its errors from 80% will do
+_SHRINK = 0.6  # factor on a shift too large for the law to be identified
 _ENOUGH_ROOM = 0.7
-_INSIDE = 0.98
-"""Share of the room for a shift that is used."""
+_INSIDE = 0.98  # share of the room for a shift that is used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,34 +50,24 @@ class Trial:
     """What the real comparison of two mixtures said in made-up studies with this shift of a."""
 
     shift: float
-    claimed: Share
-    """A shift was claimed."""
-    interval: Share
-    """The interval of the difference excluded zero."""
-    test: Share
-    """The test rejected equal exponents."""
-    not_identified: Share
-    """The exponents of either mixture were not identified."""
+    claimed: Share  # a shift was claimed
+    interval: Share  # the interval of the difference excluded zero
+    test: Share  # the test rejected equal exponents
+    not_identified: Share  # the exponents of either mixture were not identified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
     """Which shifts are detected."""
 
-    baseline: str
-    """Mixture whose law and shifted law are compared."""
-    spread: float
-    """Standard deviation of the difference of two fitted exponents under this law."""
-    first_estimate: float
-    """Size of the detectable shift by that deviation alone."""
-    pairs: int
-    """Pairs of mixtures the p-values are corrected for."""
-    trials: tuple[Trial, ...]
-    """No shift, then the shifts tried."""
+    baseline: str  # mixture whose law and shifted law are compared
+    spread: float  # standard deviation of the difference of two fitted exponents under this law
+    first_estimate: float  # size of the detectable shift by that deviation alone
+    pairs: int  # pairs of mixtures the p-values are corrected for
+    trials: tuple[Trial, ...]  # no shift, then the shifts tried
     detectable: float | None = field(metadata=json_key("detectable_shift"))
     """The shift tried whose measured power is 80% within its error; None where there is none."""
-    level: float = LEVEL
-    """A p-value below this is significant."""
+    level: float = LEVEL  # a p-value below this is significant
 
     @property
     def text(self) -> str:

@@ -46,12 +46,9 @@ class Share:
 class AtBudget:
     """Intervals of N* and L* at a budget."""
 
-    budget: float = field(metadata=json_key("budget_flops"))
-    """FLOPs of one run."""
-    params_factor: float
-    """N* is known within this factor each way: the root of high over low."""
-    loss_relative: float
-    """L* is known within this share each way."""
+    budget: float = field(metadata=json_key("budget_flops"))  # FLOPs of one run
+    params_factor: float  # N* is known within this factor each way: the root of high over low
+    loss_relative: float  # L* is known within this share each way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +57,10 @@ class Widths:
 
     exponent: float = field(metadata=json_key("params_exponent_half_width"))
     """Half-width of the interval of the params exponent a."""
-    at: tuple[AtBudget, ...]
-    """At the largest planned compute and ten times that."""
-    not_identified: Share
-    """Studies whose exponents the analysis calls not identified."""
-    covered: Share
-    """Studies whose interval holds the true a."""
-    method: str
-    """How the intervals were made, one of `bootstrap.METHODS`."""
+    at: tuple[AtBudget, ...]  # at the largest planned compute and ten times that
+    not_identified: Share  # studies whose exponents the analysis calls not identified
+    covered: Share  # studies whose interval holds the true a
+    method: str  # how the intervals were made, one of `bootstrap.METHODS`
 
 
 def widths(grid: Grid, truth: Truth, fits: Iterable[MixtureFit]) -> Widths:

@@ -21,8 +21,7 @@ from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.truth import Truth
 from jetscale.words import short
 
-_SMALLEST = 10
-"""No smaller model or data set is suggested."""
+_SMALLEST = 10  # no smaller model or data set is suggested
 _SINGULAR = 1e-12
 
 
@@ -31,16 +30,11 @@ class Extra:
     """One addition to the grid."""
 
     what: str
-    runs: int
-    """Added fine-tuning runs, all mixtures together."""
-    flops: float
-    """Added FLOPs, pretraining included, all mixtures together."""
-    share: float = field(metadata=json_key("share_of_plan"))
-    """Added FLOPs as a share of the plan."""
-    half_width: float
-    """95% half-width of a with the addition, in the linear approximation."""
-    reduction: float
-    """Share of the half-width that the addition removes."""
+    runs: int  # added fine-tuning runs, all mixtures together
+    flops: float  # added FLOPs, pretraining included, all mixtures together
+    share: float = field(metadata=json_key("share_of_plan"))  # added FLOPs as a share of the plan
+    half_width: float  # 95% half-width of a with the addition, in the linear approximation
+    reduction: float  # share of the half-width that the addition removes
     json_also: ClassVar[tuple[str, ...]] = ("gain",)
 
     @property

@@ -36,8 +36,7 @@ _PILOT_REPLICATES = 200
 class Truth:
     """One law with its noise, in log loss."""
 
-    theta: Array
-    """(5,) E, A, B, alpha, beta."""
+    theta: Array  # (5,) E, A, B, alpha, beta
     noise: float
     misfit: float
 

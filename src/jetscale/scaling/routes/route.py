@@ -20,13 +20,11 @@ from jetscale.scaling.spread import CellMeans
 class FrontierPoint:
     """The best model at one budget."""
 
-    budget: float = field(metadata=json_key("budget_flops"))
-    """FLOPs."""
+    budget: float = field(metadata=json_key("budget_flops"))  # FLOPs
     params: Estimate
     examples: float
     loss: float
-    flag: str = ""
-    """Why the point is not used; empty where it is."""
+    flag: str = ""  # why the point is not used; empty where it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +35,7 @@ class Route:
     params_exponent: Estimate | None = None
     data_exponent: Estimate | None = None
     points: tuple[FrontierPoint, ...] = ()
-    interval: str = ""
-    """How the intervals were made."""
+    interval: str = ""  # how the intervals were made
     missing: str = ""
 
 
