@@ -28,7 +28,7 @@ from jetscale.scaling.cost import CostModel, pretraining
 from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import CONFIDENCE, Estimate
 from jetscale.scaling.fitted import MixtureFit, StudyFit
-from jetscale.scaling.spread import seed_spread
+from jetscale.scaling.table import seed_spread
 from jetscale.words import loss, loss_interval, short, size
 
 TOLD_APART = CONFIDENCE

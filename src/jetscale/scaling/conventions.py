@@ -26,7 +26,7 @@ import pandas as pd
 from jetscale.errors import FitError
 from jetscale.scaling import bootstrap
 from jetscale.scaling.cost import CostModel
-from jetscale.scaling.diagnostics.refit import refit, why_not
+from jetscale.scaling.diagnostics.batch import refit, why_not
 from jetscale.scaling.engine import frontier
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate

@@ -36,8 +36,7 @@ from jetscale.scaling.fitted import (
     Settings,
     StudyFit,
 )
-from jetscale.scaling.spread import seed_spread
-from jetscale.scaling.table import validate
+from jetscale.scaling.table import seed_spread, validate
 
 _NOISE_WIDTHS = 2.5
 _SAME_OPTIMUM = 1e-6

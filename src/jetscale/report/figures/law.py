@@ -17,9 +17,7 @@ from jetscale.report.figures.drawing import Style, dots, empty, line, run_points
 from jetscale.scaling import CostModel, MixtureFit, StudyFit
 from jetscale.scaling.engine import laws
 from jetscale.scaling.estimate import percentile_interval
-from jetscale.scaling.routes.curves import LossCurves
-from jetscale.scaling.routes.route import Route
-from jetscale.scaling.spread import cell_means
+from jetscale.scaling.routes.route import LossCurves, Route, cell_means
 
 _DECADES_BEYOND = 1.0
 _SPREAD = 30.0

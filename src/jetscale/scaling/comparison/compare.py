@@ -120,17 +120,9 @@ def compare(
 ) -> Comparison:
     """Compare the exponents of every pair of fitted mixtures, and their frontiers at a budget.
 
-    For mixtures a and b, on the cells both were run on and with the same draws:
-
-    - difference of exponents: n_exponent(b) - n_exponent(a), with n_exponent = beta /
-      (alpha + p beta), and likewise for D*;
-    - ratio of optima at the budget: N*(b) / N*(a) and D*(b) / D*(a);
-    - compute for equal loss: C(a) / C(b) at the loss that a reaches at the budget (`sides.ratios`);
-    - tests: F = (S_shared - S_free) / S_free of nested laws against its bootstrap null (`joint`),
-      and swapped labels (`labels`), with Holm's correction over the pairs.
-
-    Law, objective and intervals are those of the fits. A test takes up to 499 of their replicates,
-    or 100 per pair.
+    All is said of b relative to a, on the cells both were run on and with the same draws. Law,
+    objective and intervals are those of the fits; a test takes up to 499 of their replicates, or
+    100 per pair, and p-values are corrected over the pairs (Holm).
 
     Args:
         fits: What `fit` returned, for a law of N and D alone and without shared parameters.
@@ -139,13 +131,11 @@ def compare(
         questions: Keys of `joint.QUESTIONS` to test; (alpha, beta), on which the verdict rests, is
             always tested. By default all, and swapped labels too. With fewer, the fit with one
             floor is made only where it can withdraw a claim.
-        pairs_of_study: Pairs that p-values are corrected for, where there are more of them than
-            here.
+        pairs_of_study: Pairs that p-values are corrected for, where more than are here.
 
     Raises:
         FitError: Fewer than two mixtures are fitted, no pair has enough common cells, the fits
-            share parameters, the law has further terms, or the budget is not a finite number above
-            zero.
+            share parameters, the law has further terms, or the budget cannot be used.
     """
     fits.check_comparable()
     at = fits.middle if budget is None else flops_budget(budget).amount

@@ -1,15 +1,11 @@
 """Label permutation: do the losses look the same when the mixtures swap names.
 
-If two mixtures follow one law, floor included, and differ by noise alone, then swapping their
-losses within a cell changes nothing but the draw. A whole cell is swapped at once: the test is then
-exact, whatever the seeds of a cell have in common and whatever the two mixtures have in common in
-it, as long as cells are independent and the two sides of a cell are exchangeable. It needs no law
-to be right. Where runs share trunks, all that a trunk of either mixture links is swapped, seed by
-seed; that is exact if what the seeds of a cell have in common, both mixtures have in common.
-
-It says nothing about exponents alone: mixtures of different height or floor fail it too, and of
-those null hypotheses no permutation is exact. The statistic is what separate laws leave
-unexplained; one law for all is fitted equally well by any labelling.
+If two mixtures follow one law, floor included, and differ by noise alone, then swapping the losses
+of whole cells changes nothing but the draw. The test is exact where cells are independent and
+their two sides exchangeable, and needs no law to be right. Where runs share trunks, all that a
+trunk of either mixture links is swapped, seed by seed; that is exact if what the seeds of a cell
+have in common, both mixtures have in common. It says nothing about exponents alone: mixtures of
+different height or floor fail it too. The statistic is what separate laws leave unexplained.
 """
 
 from dataclasses import dataclass

@@ -1,16 +1,13 @@
 """What is measured directly, with no law assumed: losses of two mixtures compared cell by cell.
 
-Two runs are a pair when they agree in params, examples and seed. Their difference in loss is free
-of whatever the pair shares. Differences are averaged over the seeds of a cell, then over the data
-sizes of a model size: those start from the same pretrained trunk and train on nested subsets, so
-the model sizes alone are the independent values of an interval. There are few of them, so the
-intervals are Student's, and one model size has none. What all model sizes share, the test set and
-the training subset of a seed, no interval here covers.
+Two runs are a pair when they agree in params, examples and seed. Differences of loss are averaged
+over the seeds of a cell, then over the data sizes of a model size: those start from one pretrained
+trunk and train on nested subsets, so the model sizes alone are the independent values of an
+interval. They are few: the intervals are Student's, and one model size has none.
 
 The *data factor* puts a difference in units of data: at a fixed model size, the number of examples
 at which the baseline reaches the mixture's loss, divided by the mixture's. It is read off the
-baseline's own curve, so it exists only inside the measured losses; beyond them it is a limit and
-says so.
+baseline's own curve; beyond the measured losses it is a limit and says so.
 """
 
 import math
@@ -136,12 +133,9 @@ class PairedStudy:
 
 
 def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
-    """Compare the losses of all mixtures on their common runs.
+    """Compare the losses of all mixtures of a run table on their common runs.
 
-    Args:
-        frame: A run table, see `table.validate`.
-        baseline: Mixture the others are compared to; by default ``scratch`` if there, else the
-            first.
+    The ``baseline`` is ``scratch`` by default if there, else the first mixture.
 
     Raises:
         TableError: The table is unusable.
@@ -165,16 +159,12 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
             not_paired[f"{name} - {base}"] = "no run with the same params, examples and seed"
             continue
         factors = _factors(_seed_means(groups[name]), _seed_means(groups[base]))
-        rows = [
-            _difference(
-                joined[joined["examples"] == size], float(size), _mean_factor(factors.get(size, []))
-            )
-            for size in sorted(joined["examples"].unique())
-        ]
-        pair = PairedMixtures(
-            mixture=name, baseline=base, overall=_difference(joined, None), by_examples=tuple(rows)
+        rows = tuple(
+            _difference(joined[joined["examples"] == d], float(d), _mean_factor(factors.get(d, [])))
+            for d in sorted(joined["examples"].unique())
         )
-        pairs.append(pair)
+        whole = _difference(joined, None)
+        pairs.append(PairedMixtures(mixture=name, baseline=base, overall=whole, by_examples=rows))
     if not pairs:
         raise FitError(
             "no two mixtures have a run with the same params, examples and seed: nothing to pair"
@@ -200,10 +190,8 @@ def _difference(
 
 def _seed_means(runs: pd.DataFrame) -> dict[float, pd.Series]:
     """Seed-averaged loss over examples, per model size."""
-    return {
-        float(size): runs[runs["params"] == size].groupby("examples")["loss"].mean()
-        for size in runs["params"].unique()
-    }
+    of = {float(size): runs[runs["params"] == size] for size in runs["params"].unique()}
+    return {size: part.groupby("examples")["loss"].mean() for size, part in of.items()}
 
 
 def _factors(
@@ -215,13 +203,9 @@ def _factors(
         curve = baseline.get(params)
         if curve is None or len(curve) < 2:
             continue
-        log_d = np.log(losses.index.to_numpy(dtype=float))
-        reached, bounds = _invert(
-            np.log(curve.index.to_numpy(dtype=float)),
-            np.log(curve.to_numpy()),
-            np.log(losses.to_numpy()),
-        )
-        for examples, own, there, bound in zip(losses.index, log_d, reached, bounds, strict=True):
+        own_d, base_d = (np.log(c.index.to_numpy(dtype=float)) for c in (losses, curve))
+        reached, bounds = _invert(base_d, np.log(curve.to_numpy()), np.log(losses.to_numpy()))
+        for examples, own, there, bound in zip(losses.index, own_d, reached, bounds, strict=True):
             found.setdefault(float(examples), []).append((float(there - own), bound))
     return found
 

@@ -1,8 +1,8 @@
 """Two mixtures fitted to their common cells, and what differs between them, with intervals.
 
-Both sides of a replicate see the same draw of cells, or the same random signs: what a cell does to
-both cancels in the difference. The fits are made twice, with a floor E for each mixture and with
-one for both, because a floor and the exponents trade off against each other.
+Both sides of a replicate see the same draw, so what a cell does to both cancels. The fits are made
+twice, with a floor E for each mixture and with one for both, because a floor and the exponents
+trade off against each other.
 """
 
 from dataclasses import dataclass, replace
@@ -58,11 +58,10 @@ class Sides:
         """Return the same sides fitted together with one floor E for both."""
         if self.pair[0].law.largest_floor == 0:
             return self  # a law without floor has the same one for both anyway
-        names = [side.mixture for side in self.pair]
         options = replace(self.fits.options, shared=("E",))
-        groups = dict(zip(names, self.runs, strict=True))
-        found = fit_together(groups, self.fits.cost, self.fits.delta, options)
-        return replace(self, pair=(found[names[0]], found[names[1]]))
+        groups = {s.mixture: part for s, part in zip(self.pair, self.runs, strict=True)}
+        first, second = fit_together(groups, self.fits.cost, self.fits.delta, options).values()
+        return replace(self, pair=(first, second))
 
     def delta(self, name: str) -> Estimate:
         """Return b minus a of an exponent, ``params_exponent`` or ``data_exponent``."""
@@ -103,9 +102,7 @@ def on_common_cells(fits: StudyFit, a: str, b: str) -> Sides | str:
         # a mixture that was run on more cells is fitted again to the common ones
         fitted
         if len(cells) == fitted.n_cells
-        else fit_together({fitted.mixture: part}, fits.cost, fits.delta, fits.options)[
-            fitted.mixture
-        ]
-        for fitted, part in zip(pair, runs, strict=True)
+        else fit_together({name: part}, fits.cost, fits.delta, fits.options)[name]
+        for name, fitted, part in zip((a, b), pair, runs, strict=True)
     )
     return Sides(fits, (runs[0], runs[1]), (first, second))

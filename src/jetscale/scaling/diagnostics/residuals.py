@@ -1,24 +1,21 @@
 """What the residuals say: whether they scatter about the law more than seeds do.
 
-Log residuals r of a cell's seeds split into their mean, which the law should explain, and their
-spread about it, which it cannot (pure error). Mean squares of the two, for m seeds per cell and p
-parameters fitted:
+Log residuals r of a cell's m seeds split into their mean, which the law with its p parameters
+should explain, and their spread about it, which it cannot (pure error):
 
     within = sum over runs of (r - rbar)^2 / (runs - cells)
     between = sum over cells of m rbar^2 / (cells - p)
 
-What the means vary beyond the seeds is the misfit, deviations of cells from the law that no
-further seed removes: (between - within) / m, or 0, with m averaged as an analysis of variance with
-unequal groups does it (Searle, Casella & McCulloch, Variance Components, section 3.6).
-
-The lack-of-fit test compares the two mean squares: F = between / within (Draper & Smith, Applied
-Regression Analysis, section 2.1). It is exact for least squares and independent normal noise; with
-a Huber loss that downweights little it is close.
+What the means vary beyond the seeds is the misfit, which no further seed removes: (between -
+within) / m, or 0, with m averaged as for unequal groups (Searle, Casella & McCulloch, Variance
+Components, section 3.6). The lack-of-fit test is F = between / within (Draper & Smith, Applied
+Regression Analysis, section 2.1), exact for least squares and independent normal noise, close for
+a Huber loss that downweights little.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,10 +71,7 @@ class Residuals:
 
 
 def residuals(batch: Batch, name: str) -> Residuals:
-    """Residuals of one mixture of a batch.
-
-    In a joint fit a mixture is charged an equal share of the parameters.
-    """
+    """Residuals of one mixture of a batch, charged an equal share of the parameters."""
     own = np.flatnonzero(batch.family.group == batch.names.index(name))
     _, first, index = np.unique(batch.cells[own], return_index=True, return_inverse=True)
     parameters = int((~batch.family.design.fixed).sum()) / len(batch.names)
@@ -85,25 +79,24 @@ def residuals(batch: Batch, name: str) -> Residuals:
     sizes = batch.runs.iloc[own[first]]
     params, examples = (sizes[column].to_numpy() for column in ("params", "examples"))
     worst = int(np.abs(found.mean).argmax())
-    lack: dict[str, Any] = {"reason": "its seeds agree exactly"}
-    if not found.freedom[1]:
-        lack = {"reason": "no cell has two seeds"}
-    if found.within > 0:
-        ratio = found.between / found.within
-        lack = {
-            "seed_spread": math.sqrt(found.within),
-            "misfit_spread": math.sqrt(found.misfit),
-            "misfit_share": found.misfit / (found.misfit + found.within),
-            "lack_of_fit": ratio,
-            "p_value": float(stats.f.sf(ratio, *found.freedom)),
-        }
-    return Residuals(
+    where = Residuals(
         worst_params=float(params[worst]),
         worst_examples=float(examples[worst]),
         worst_residual=float(np.expm1(found.mean[worst])),
         trend_params=_trend(found.mean, params),
         trend_examples=_trend(found.mean, examples),
-        **lack,
+        reason="" if found.freedom[1] else "no cell has two seeds",
+    )
+    if not found.within > 0:  # nan where no cell has two seeds
+        return replace(where, reason=where.reason or "its seeds agree exactly")
+    ratio = found.between / found.within
+    return replace(
+        where,
+        seed_spread=math.sqrt(found.within),
+        misfit_spread=math.sqrt(found.misfit),
+        misfit_share=found.misfit / (found.misfit + found.within),
+        lack_of_fit=ratio,
+        p_value=float(stats.f.sf(ratio, *found.freedom)),
     )
 
 

@@ -1,19 +1,16 @@
 """Refits without an edge of the grid: whether the law holds over the whole window.
 
 Real losses leave the law first at the smallest data and model sizes: on a public sweep dropping
-the smallest data sizes moved the exponent by more than its own interval. Cuts are made in every
-mixture at its own edge, and the refits keep the options of the fit, with fewer replicates.
-
-A smaller window is less certain, so some shift is chance. Where the law holds and the fit makes
-good use of the runs, the variance of the shift is the difference of the two variances (Hausman,
-doi 10.2307/1913827): its 95% half-width follows from those of the two intervals.
+the smallest data sizes moved the exponent by more than its own interval. Some shift is chance.
+Where the law holds and the fit makes good use of the runs, the variance of the shift is the
+difference of the two variances (Hausman, doi 10.2307/1913827).
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jetscale.scaling.diagnostics.refit import refit, why_not
+from jetscale.scaling.diagnostics.batch import refit, why_not
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import StudyFit
 
@@ -63,17 +60,16 @@ def windows(fits: StudyFit, name: str, refits: Mapping[str, StudyFit | str]) -> 
         chance = math.sqrt(max(0.0, halves[1] ** 2 - halves[0] ** 2))
         shift, moved = other.value - full.value, not full.low <= other.value <= full.high
         judged = full.identified and other.identified
-        found.append(
-            Window(
-                left_out=left_out,
-                cells=fitted.n_cells,
-                params_exponent=other,
-                alpha=fitted.parameters["alpha"],
-                beta=fitted.parameters["beta"],
-                shift=shift,
-                moved=moved,
-                chance=chance,
-                significant=moved and abs(shift) > chance and judged,
-            )
+        window = Window(
+            left_out=left_out,
+            cells=fitted.n_cells,
+            params_exponent=other,
+            alpha=fitted.parameters["alpha"],
+            beta=fitted.parameters["beta"],
+            shift=shift,
+            moved=moved,
+            chance=chance,
+            significant=moved and abs(shift) > chance and judged,
         )
+        found.append(window)
     return tuple(found)

@@ -1,15 +1,11 @@
 """The smallest shift of the exponent a that the real comparison claims in 80% of studies.
 
-First estimate: the sampling deviation of the difference of two fitted exponents under one law,
-times (z_0.975 + z_0.80), as in any textbook on sample size. The comparison asks for more than an
-interval that excludes zero: a test of equal (alpha, beta), corrected for the number of pairs, must
-agree. So the search starts where that test too should have 80% power. There the real analysis,
-`fit` and the verdict of `compare`, is run on made-up studies, and at no shift at all; the shift is
-rescaled until the power so measured is 80% within the error of the simulation. Every shift tried
-is reported.
-
-P-values are multiplied by the number of pairs (Bonferroni), which Holm's correction does to the
-smallest: with more than one shifted pair the others fare a little better.
+First estimate: the deviation of the difference of two fitted exponents under one law, times
+(z_0.975 + z_0.80). A claim also asks that a test of equal (alpha, beta) agree, so the search starts
+where that test too should have 80% power. There, and at no shift at all, `fit` and `compare` are
+run on made-up studies; the shift is rescaled until the power so measured is 80% within the error
+of the simulation. P-values are multiplied by the number of pairs (Bonferroni), which Holm's
+correction does to the smallest.
 """
 
 import math
@@ -28,9 +24,8 @@ from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, StudyFit
-from jetscale.scaling.power.expect import Share
 from jetscale.scaling.power.grid import Grid
-from jetscale.scaling.power.simulate import central_deviation, quick_fits, simulate_runs
+from jetscale.scaling.power.simulate import Share, central_deviation, quick_fits, simulate_runs
 from jetscale.scaling.power.truth import Truth, shift_law, shift_range
 
 Tick = Callable[[str], None]
@@ -77,10 +72,8 @@ class Detection:
         claimed = shown.claimed
         share = f"claimed in {claimed.share:.0%} +- {claimed.error:.0%} of made-up studies"
         if hits:
-            power = "about 80%" if near(shown) else "more than 80%"
-            return (
-                f"this grid detects a shift of a of {shown.shift:+.2g} with {power} power ({share})"
-            )
+            power = f"{'about' if near(shown) else 'more than'} 80% power ({share})"
+            return f"this grid detects a shift of a of {shown.shift:+.2g} with {power}"
         return (
             f"no shift of a that was tried is detected with 80% power: at best {shown.shift:+.2g}, "
             f"{share}, exponents not identified in {shown.not_identified.share:.0%}"
@@ -133,28 +126,21 @@ def try_shift(
     """Return what the real comparison says of the studies, ``b`` shifted unless ``shift`` is 0."""
     fits = with_shift(grid, truth, equals, shift, setting) if shift else equals
     pairs = math.comb(len(grid.mixtures), 2)
-    found = [
-        compare(study, questions=(EXPONENTS,), pairs_of_study=pairs).pairs[0] for study in fits
-    ]
+    found = [compare(f, questions=(EXPONENTS,), pairs_of_study=pairs).pairs[0] for f in fits]
     deltas = [pair.delta_params_exponent for pair in found]
-    said = {
-        "claimed": [pair.verdict.claims_shift for pair in found],
-        "interval": [side_of_zero(delta) != 0 for delta in deltas],
-        "test": [pair.p_value < LEVEL for pair in found],
-        "not_identified": [not delta.identified for delta in deltas],
-    }
-    shares = {name: Share(hits=sum(hits), of=len(hits)) for name, hits in said.items()}
-    return Trial(shift=shift, **shares)
+    return Trial(
+        shift=shift,
+        claimed=Share.of_studies(pair.verdict.claims_shift for pair in found),
+        interval=Share.of_studies(side_of_zero(delta) != 0 for delta in deltas),
+        test=Share.of_studies(pair.p_value < LEVEL for pair in found),
+        not_identified=Share.of_studies(not delta.identified for delta in deltas),
+    )
 
 
 def detect(
     grid: Grid, truth: Truth, setting: Setting, shift: float | None = None
 ) -> tuple[Detection, list[MixtureFit]]:
-    """Search for the detectable shift, or measure the power for one ``shift``.
-
-    Returns:
-        The detection, and the fits made under the unshifted law.:
-    """
+    """Return the detectable shift, or the power for one ``shift``, and the unshifted law's fits."""
     equals = pairs_of_equals(grid, truth, setting)
     none = try_shift(grid, truth, equals, 0.0, setting)
     drawn = quick_fits(grid, truth, _QUICK, setting.seed)
@@ -174,7 +160,7 @@ def detect(
         first_estimate=first,
         pairs=math.comb(len(grid.mixtures), 2),
         trials=(none, *tried),
-        detectable=None if best is None else best.shift,
+        detectable=best.shift if best else None,
     )
     return found, [fitted for pair in equals for fitted in pair.mixtures.values()]
 
