@@ -1,18 +1,14 @@
 """The frontier under several ways to count compute, side by side.
 
-How compute is counted moves the exponents: whether the embedding counts took the params exponent
-of one study from .84 to .71 (arXiv 2406.19146), and pretraining that is used once costs more than
-the downstream training it serves. So each mixture is answered under
+How compute is counted moves the exponents (arXiv 2406.19146). So each mixture is answered under
 
 - the table's own convention: the flops column as C = k N^p D where there is one; downstream
   training alone, the marginal cost of one more use of a pretrained model;
 - C = 6 N D with N all parameters;
 - C = 6 N' D with N' the parameters without embedding, the law refitted with N' as the size;
 - C = k N^p D + P(N) / uses, P(N) = m N^q being the pretraining of a model of that size, shared by
-  a number of uses. Its optimum has no closed form: it is searched along the budget, and the
-  exponents are local slopes d log N* / d log C there.
-
-Intervals are those of the replicates of the fit; the pretraining cost is taken as known.
+  a number of uses and taken as known: its optimum is searched along the budget, and the exponents
+  are local slopes d log N* / d log C there.
 """
 
 import math
@@ -25,7 +21,7 @@ import pandas as pd
 
 from jetscale.errors import FitError
 from jetscale.scaling import bootstrap
-from jetscale.scaling.cost import CostModel
+from jetscale.scaling.cost import CostModel, power_law
 from jetscale.scaling.diagnostics.batch import refit, why_not
 from jetscale.scaling.engine import frontier
 from jetscale.scaling.engine.laws import Array
@@ -172,23 +168,20 @@ def _row(
     sizes: tuple[Array, Array],
 ) -> ConventionRow:
     """Estimates from the fit (first) and its replicates (the rest), (1 + R,) each."""
-    cells = len(fitted.replicates.cells)
-    (a, b), drawn = (float(s[0]) for s in slopes), (slopes[0][1:], slopes[1][1:])
+    cells, (a, b) = len(fitted.replicates.cells), slopes
     exponents = bootstrap.exponent_estimates(
-        (np.array(a), np.array(b)), drawn, cells, fitted.parameters, cost
+        (a[0], b[0]), (a[1:], b[1:]), cells, fitted.parameters, cost
     )
     reason = exponents["params_exponent"].reason
-    found = []
-    for values in sizes:
-        found.append(Estimate.of(values[0], values[1:], cells, reason))
+    params, examples = (Estimate.of(size[0], size[1:], cells, reason) for size in sizes)
     return ConventionRow(
         name=name,
         convention=text,
         params_exponent=exponents["params_exponent"],
         data_exponent=exponents["data_exponent"],
         budget=budget,
-        params=found[0],
-        examples=found[1],
+        params=params,
+        examples=examples,
     )
 
 
@@ -229,11 +222,8 @@ def pretraining_cost(runs: pd.DataFrame) -> PretrainingCost | str:
         return "some of its runs have pretraining_flops and others none"
     x = np.log(sizes["params"].to_numpy())
     y = np.log(np.sqrt(sizes["min"].to_numpy() * sizes["max"].to_numpy()))
-    centre = x - x.mean()
-    q = float(centre @ y / (centre @ centre))
+    log_m, q = power_law(x, y)
     if q < 0:
         return f"its pretraining_flops fall with params (power {q:.2f})"
-    log_m = float(np.mean(y - q * x))
     off = np.abs(np.log(runs["pretraining_flops"]) - log_m - q * np.log(runs["params"]))
-    worst = float(np.expm1(off.max()))
-    return PretrainingCost(m=math.exp(log_m), q=q, worst_residual=worst)
+    return PretrainingCost(m=math.exp(log_m), q=q, worst_residual=float(np.expm1(off.max())))

@@ -1,7 +1,6 @@
 """Laws of several mixtures fitted together, with some of their parameters in common.
 
-One law for all mixtures and one law for each are the ends of a nested family; between them lie
-shared exponents (beta, or alpha and beta) and a shared floor E. Every member of the family, a
+One law for all mixtures and one law for each are the ends of a nested family. Every member, a
 single mixture included, is fitted the same way: the grids of the mixtures are added along what
 they share and searched separately along the rest, which gives the start; `solver.polish` does the
 rest with the shared unknowns in common.
@@ -27,11 +26,7 @@ _FLOORS = 13  # common floors tried
 
 
 def check_shared(law: Law, shared: Sequence[str]) -> frozenset[str]:
-    """What mixtures share: a subset of E, alpha and beta, or all parameters of the law.
-
-    Raises:
-        FitError: Anything else.
-    """
+    """What mixtures share: some of E, alpha and beta, or all parameters; else raises FitError."""
     asked = frozenset(shared) | frozenset(law.shared)
     for name in asked - set(law.parameters):
         raise FitError(unknown("shared parameter", name, law.parameters))

@@ -27,15 +27,9 @@ def split(
 ) -> tuple[Array, Array]:
     """N*, D* that minimise ``loss(params, examples)`` at the budget, arrays of the budget's shape.
 
-    Args:
-        loss: Losses (...,) of sizes (...,), both of the shape of ``budget``.
-        budget: FLOPs; broadcast it to the shape of the answer.
-        upfront: FLOPs a model of ``params`` (...,) costs before its first example; they must not
-            fall with params. By default none.
-
-    Sizes from one parameter and one example upwards are looked at. An optimum at either end means
-    the law has none; the caller sees a size of 1. A budget that does not pay for ``upfront`` of
-    any model buys nothing: both sizes are nan.
+    ``upfront`` are the FLOPs models of ``params`` (...,) cost before their first example; they must
+    not fall with params. Sizes from one parameter and one example upwards are looked at: a size of
+    1 means the law has no optimum. A budget that does not pay for ``upfront`` buys nothing: nan.
     """
     amount = np.asarray(budget, dtype=float)
     per_k = np.maximum(np.log(amount / cost.k), 0.0)

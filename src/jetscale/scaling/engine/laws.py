@@ -39,10 +39,9 @@ def loss(theta: Array, params: ArrayLike, examples: ArrayLike) -> Array:
 
 
 def exponents(theta: Array, cost: CostModel) -> tuple[Array, Array]:
-    """Exponents (a, b) of the frontier N* ~ C^a, D* ~ C^b.
+    """Exponents (a, b) of the frontier N* ~ C^a, D* ~ C^b, on C = k N^p D with p a + b = 1.
 
-    With C = k N^p D: a = beta / (alpha + p beta) and b = alpha / (alpha + p beta), so p a + b = 1;
-    for p = 1 this is equation 4 of arXiv 2203.15556.
+    For p = 1 this is equation 4 of arXiv 2203.15556.
     """
     alpha, beta = theta[..., 3], theta[..., 4]
     total = alpha + cost.p * beta

@@ -2,12 +2,9 @@
 
 For given exponents a law is linear in E, A and B, and least squares of the relative residuals
 (law - loss) / loss solves it in closed form with E, A, B >= 0. Bootstrap replicates are rows of
-weights, and weights enter through matrix products alone: a thousand replicates cost little more
-than one. The grid of least squares is also the profile of the fit in (alpha, beta): where it is
-flat, the exponents are not determined.
-
-Further nonlinear parameters of a law are tried value by value, and the best is kept at each
-(alpha, beta). The floor can be held at given values too, which laws that share it need.
+weights, and weights enter through matrix products alone: a thousand cost little more than one.
+Further nonlinear parameters are tried value by value, and the best is kept at each (alpha, beta).
+The floor can be held at given values too, which laws that share it need.
 """
 
 from collections.abc import Iterator, Sequence
@@ -130,12 +127,9 @@ class Grid:
             self.columns.append(_Columns(X, Y, pairs))
 
     def surface(self, weights: Array, relative: Array | None = None) -> Surface:
-        """Least squares everywhere.
+        """Least squares everywhere, for weights (R or 1, n) of the runs.
 
-        Args:
-            weights : (R, n) or (1, n): Weight of each run in each row.
-            relative : (R, n): Losses of each row divided by those of the runs; by default their own
-                losses.
+        ``relative`` (R, n) are other losses, divided by those of the runs.
         """
         # further parameters one after the other: memory for one grid at a time is enough
         held = [None] if self.floors is None else [float(floor) for floor in self.floors]

@@ -1,8 +1,7 @@
 """Fits a law to many weighted copies of the runs at once: the numerical engine of the analysis.
 
-The objective of each row of weights is the sum over runs of w Huber_delta(log L - log L(N, D));
-`objective` turns it into the three objectives on offer. `polish` takes every row from its start to
-the optimum inside the bounds. One step of its search:
+The objective of each row of weights is the sum over runs of w Huber_delta(log L - log L(N, D)).
+`polish` takes every row from its start to the optimum inside the bounds. One step of its search:
 
 1. Newton's direction from the Gauss-Newton Hessian. Runs beyond delta have no curvature in the
    Huber loss; they lend a share of what they have in reweighted least squares.
@@ -171,14 +170,7 @@ class _Search:
         residuals = np.log(parts[0]) - targets
         shape = count, design.slots.shape[1], residuals.shape[1]
         return cls(
-            design=design,
-            delta=delta,
-            rows=np.arange(count),
-            weights=weights,
-            targets=targets,
-            q=q,
-            parts=parts,
-            residuals=residuals,
+            *(design, delta, np.arange(count), weights, targets, q, parts, residuals),
             room=(np.empty(shape), np.empty(shape)),
             objective=huber(residuals, weights, delta),
             tail=np.ones(count),
@@ -295,12 +287,8 @@ def polish(
 ) -> Solution:
     """Return the optimum of the objective from the starts q (R, K).
 
-    Args:
-        targets : (1, n) or (R, n): Centred log losses.
-        weights : (R, n): Weight of each run in each row.
-        delta : float: Width of the quadratic zone of the Huber loss, in log loss.
-        tolerance : float: Three steps in a row that gain less than this share of the objective end
-            the search.
+    The runs have weights (R, n) and centred log losses ``targets`` (1 or R, n). Three steps in a
+    row that gain less than ``tolerance``, a share of the objective, end the search.
     """
     low, high = design.lower, design.upper
     targets = np.broadcast_to(targets, weights.shape)
