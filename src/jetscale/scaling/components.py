@@ -179,10 +179,7 @@ class Effects:
 
 
 def _nested(J: Array, parts: list[Kind]) -> tuple[list[Kind], list[Array]]:
-    """Kinds that can be told apart and, for each, what is taken out before its squares are summed.
-
-    That is the law, whose derivatives are J (n, K), and all coarser kinds: orthonormal (n, .) each.
-    """
+    """Kinds that can be told apart; for each a basis of the law (J) and all coarser kinds."""
     # from the coarsest kind to the finest; one that adds no direction, or leaves none for the
     # runs, cannot be told from the law or from coarser kinds
     kept: list[Kind] = []

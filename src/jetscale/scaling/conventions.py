@@ -143,15 +143,10 @@ def _downstream(
 ) -> ConventionRow:
     """A convention in which the law's own formulas give the frontier."""
     budget = _middle(cost.of_runs(runs))
-    law, both = fitted.law, _theta(fitted)
+    law, both = fitted.law, fitted.all_theta
     best = law.optimum(both, budget, cost, **law.held(runs))
     slopes = law.exponents(both, cost, budget)
     return _row(name, text, cost, fitted, budget, slopes, (best.params, best.examples))
-
-
-def _theta(fitted: MixtureFit) -> Array:
-    """The fit, then its replicates, (1 + R, P)."""
-    return np.concatenate([fitted.theta[None], fitted.replicates.theta])
 
 
 def _middle(flops: Array) -> float:
@@ -201,7 +196,7 @@ def _total(cost: CostModel, fitted: MixtureFit, runs: pd.DataFrame, uses: float)
         f"params^{found.q:.4f} / {uses:g} (worst model off by {found.worst_residual:.1%})"
     )
     budget = _middle(cost.of_runs(runs) + spent / uses)
-    law, theta, columns = fitted.law, _theta(fitted), fitted.law.held(runs)
+    law, theta, columns = fitted.law, fitted.all_theta, fitted.law.held(runs)
     budgets = np.array([[_STEP], [1.0], [1 / _STEP]]) * budget
     params, examples = frontier.split(
         lambda n, d: law.loss(theta, n, d, **columns),

@@ -21,7 +21,7 @@ from jetscale.scaling.components import share_trunks, too_few
 from jetscale.scaling.cost import CostModel, cost_model, pretraining
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution, slope
 from jetscale.scaling.estimate import Estimate

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypedDict
 
+import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
@@ -146,9 +147,9 @@ class MixtureFit:
         return self.law.loss(self.theta, params, examples, **covariates)
 
     @property
-    def flops(self) -> tuple[float, float]:
-        """Smallest and largest measured compute."""
-        return self.window["flops"]
+    def all_theta(self) -> Array:
+        """(1 + R, P) parameters of the fit, then of its replicates."""
+        return np.concatenate([self.theta[None], self.replicates.theta])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +204,7 @@ class StudyFit:
     @property
     def flops(self) -> tuple[float, float]:
         """Smallest and largest measured compute of the fitted mixtures."""
-        ends = [fitted.flops for fitted in self.mixtures.values()]
+        ends = [fitted.window["flops"] for fitted in self.mixtures.values()]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
     @property

@@ -100,15 +100,12 @@ def identity(runs: pd.DataFrame) -> list[str]:
 
 
 def _cells(clean: pd.DataFrame) -> pd.Series:
-    """Number the cells (n,): one for each (params, examples), the same in all mixtures.
-
-    Runs of one mixture and size that differ in a covariate are no seeds of each other: they get
-    cells of their own, the smallest covariates first, so that numbers still match where every
-    mixture has one value per size.
-    """
+    """Number the cells (n,): one for each (params, examples), the same in all mixtures."""
     sizes, held = ["params", "examples"], [name for name in COVARIATES if name in clean]
     if not held:
         return clean.groupby(sizes, sort=True).ngroup()
+    # runs of one mixture and size that differ in a covariate are no seeds of each other: they get
+    # cells of their own, the smallest first, so that numbers match where mixtures have one per size
     values = clean.groupby(held, sort=True).ngroup()
     place = values.groupby([clean[name] for name in ("mixture", *sizes)]).rank("dense")
     return clean.assign(place=place).groupby([*sizes, "place"], sort=True).ngroup()
@@ -130,9 +127,9 @@ def _check_columns(frame: pd.DataFrame) -> None:
 
 def _names(frame: pd.DataFrame) -> list[str]:
     names = ["" if pd.isna(v) else str(v).strip() for v in frame["mixture"]]
-    for row, name in enumerate(names, start=1):
-        if not name:
-            raise TableError(f"row {row}: mixture is empty; give every run the name of its mixture")
+    if "" in names:
+        row = names.index("") + 1
+        raise TableError(f"row {row}: mixture is empty; give every run the name of its mixture")
     return names
 
 

@@ -19,8 +19,7 @@ import pandas as pd
 from jetscale.scaling.components import deviations
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import Law
-from jetscale.scaling.engine.laws import PARAMETERS, Array
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.wild import WEBB, inflate_residuals
 
@@ -138,8 +137,8 @@ def redraw_by_cell(
 ) -> Array:
     """Return redrawn deviations (replicates, n) from the fit q (1, K): one factor per cell."""
     cells = np.unique(runs["cell"], return_inverse=True)[1]
-    rng = np.random.default_rng(seed)
-    factors = rng.choice(WEBB, size=(replicates, int(cells.max()) + 1))
+    shape = replicates, int(cells.max()) + 1
+    factors = np.random.default_rng(seed).choice(WEBB, size=shape)
     return np.asarray(factors[:, cells] * inflate_residuals(family, q, cells, power=0.5))
 
 

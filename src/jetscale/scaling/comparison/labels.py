@@ -55,10 +55,7 @@ def label_test(pair: Pair, replicates: int, seed: int) -> LabelTest:
 
 
 def _matched(pair: Pair) -> tuple[Pair, NDArray[np.intp]]:
-    """The runs that have a partner, those of either mixture in the same order, and clusters (n,).
-
-    Partners are the k-th seeds of either mixture in a cell.
-    """
+    """Runs with a partner, the k-th seed of the other mixture's cell, in order; clusters (n,)."""
     runs = pair.runs.assign(second=pair.second).sort_values(["second", "cell", "seed"])
     runs["rank"] = runs.groupby(["second", "cell"]).cumcount()
     runs = runs[runs.groupby(["cell", "rank"])["second"].transform("size") == 2]

@@ -213,11 +213,8 @@ def _factors(
 def _invert(
     log_d: NDArray[np.float64], log_loss: NDArray[np.float64], wanted: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Where a falling curve reaches the wanted log losses, and which of them lie beyond its ends.
-
-    Noise can make neighbouring points rise; they are pooled to the nearest falling curve (isotonic
-    regression) and interpolated monotonically (PCHIP).
-    """
+    """Where a falling curve reaches the wanted log losses, and which lie beyond its ends."""
+    # noise can make neighbouring points rise: pool them to the nearest falling curve
     falling = isotonic_regression(log_loss, increasing=False).x
     levels, index = np.unique(falling, return_inverse=True)
     places = np.bincount(index, weights=log_d) / np.bincount(index)

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from jetscale.errors import FitError, TableError
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import law_named
-from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Array, Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.fit import fit, point_fit
 from jetscale.scaling.fitted import FEWEST_REPLICATES, StudyFit

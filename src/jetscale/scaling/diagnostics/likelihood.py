@@ -137,27 +137,21 @@ def _profile(batch: Batch, group: int, key: str) -> Profile:
 
 
 def _crossing(values: Array, rise: Array, threshold: float) -> tuple[float, bool]:
-    """Where the rise first exceeds the threshold, walking away from the optimum; else open.
-
-    The root of the rise is nearly linear in the exponent and is interpolated.
-    """
+    """Where the rise first exceeds the threshold, walking away from the optimum; else open."""
     over = np.flatnonzero(rise > threshold)
     if not len(over):
         return float(values[-1]), True
+    # the root of the rise is nearly linear in the exponent
     roots = np.sqrt(rise[over[0] - 1 : over[0] + 1])
     share = (math.sqrt(threshold) - roots[0]) / (roots[1] - roots[0])
     return float(values[over[0] - 1] + share * (values[over[0]] - values[over[0] - 1])), False
 
 
 def _along(batch: Batch, group: int, column: int, values: Array) -> Array:
-    """Lowest objective (V,) with one exponent held at sorted values (V,).
-
-    Every value starts from the optimum with that exponent replaced, and then from where both
-    neighbours ended, so that no value stays in a worse valley than the one beside it.
-    """
+    """Lowest objective (V,) with one exponent held at sorted values (V,)."""
     place = batch.family.slots[group, column]
     q, lowest = _descend(batch, group, _starts(batch, group, {column: values}), (column,))
-    for step in (1, -1):
+    for step in (1, -1):  # again from where both neighbours ended: theirs may be a better valley
         start = np.roll(q, step, axis=0)
         start[:, place] = values
         again, value = _descend(batch, group, start, (column,))

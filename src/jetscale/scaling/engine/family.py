@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.engine.forms import Law
-from jetscale.scaling.engine.laws import PARAMETERS, Array
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.profile import Grid, Surface, unknowns
 from jetscale.scaling.engine.solver import Design, Solution, chunks, polish

@@ -12,8 +12,7 @@ from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.law import CHINCHILLA as CHINCHILLA
 from jetscale.scaling.engine.law import NO_FLOOR, Extra, Slopes
 from jetscale.scaling.engine.law import Law as Law
-from jetscale.scaling.engine.laws import PARAMETERS, Array, Optimum
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred, Optimum
 from jetscale.words import short
 
 

@@ -61,10 +61,7 @@ def split(
 def _largest(
     budget: Array, cost: CostModel, upfront: Callable[[Array], Array], reach: Array
 ) -> Array:
-    """Log of the largest model the budget buys with one example; nan where it buys none.
-
-    ``reach`` is that of a model without upfront cost.
-    """
+    """Log of the largest model bought with one example, up to ``reach``; nan where none is."""
 
     def price(log_n: Array) -> Array:
         return cost.k * np.exp(cost.p * log_n) + upfront(np.exp(log_n))

@@ -8,7 +8,7 @@ of the run table beside the sizes: ``unique_examples``, the distinct examples a 
 ``examples`` from, or ``pretraining_examples``, what its model was pretrained on, 0 from scratch.
 
 The unknowns of the engine are q = (e, a, b, alpha, beta, ...) with L / L0 = e + exp(a + u) +
-exp(b + v), in the centred logs of `logs.Centred`; ``theta`` holds the parameters in plain units.
+exp(b + v), in the centred logs of `laws.Centred`; ``theta`` holds the parameters in plain units.
 """
 
 import math
@@ -22,8 +22,7 @@ from numpy.typing import ArrayLike
 
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import frontier, laws
-from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array, Optimum
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array, Centred, Optimum
 
 Slopes = list[tuple[Array | None, Array | None]]
 """Per nonlinear unknown: the derivatives of both terms' logs, None where there is none."""

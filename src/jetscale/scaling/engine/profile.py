@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.scaling.engine.forms import Law
-from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Array, Centred
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.scaling.engine.forms import CHINCHILLA, Law
-from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Array, Centred
 
 _STEPS = 10, 300  # most rows are done after ten steps; the others are put together and go on
 _TOLERANCE = 1e-11

@@ -166,10 +166,7 @@ def detect(
 
 
 def _by_test(grid: Grid, truth: Truth, covariance: Array) -> float:
-    """Size of the shift that a chi-square test of equal (alpha, beta) detects with 80% power.
-
-    ``covariance`` (2, 2) is that of the differences of alpha and beta between two mixtures.
-    """
+    """Shift that a chi-square test of equal (alpha, beta), of this covariance, detects at 80%."""
     level = LEVEL / math.comb(len(grid.mixtures), 2)
     threshold = stats.chi2.ppf(1 - level, 2)
     needed = optimize.brentq(lambda x: stats.ncx2.sf(threshold, 2, x) - POWER, 1e-3, 1e3)
@@ -184,11 +181,7 @@ def _by_test(grid: Grid, truth: Truth, covariance: Array) -> float:
 def _search(
     grid: Grid, truth: Truth, equals: list[StudyFit], setting: Setting, start: float, steps: int
 ) -> list[Trial]:
-    """Trials at the start and at rescaled shifts, until the power is near 80%.
-
-    A large shift flattens one term of the law. Where that leaves too many exponents unidentified
-    to claim anything, smaller shifts are tried, not larger ones.
-    """
+    """Trials at the start and at rescaled shifts, until the power is near 80%."""
     # to more data, unless there is little room for that inside the bounds of the exponents
     least, most = shift_range(truth.theta, grid.cost)
     sign = -1 if -least >= _ENOUGH_ROOM * most else 1
@@ -202,7 +195,7 @@ def _search(
         reached = float(stats.norm.ppf((last.claimed.hits + 0.5) / (last.claimed.of + 1)))
         factor = (needed + float(stats.norm.ppf(POWER))) / max(0.8, needed + reached)
         if factor > 1 and last.not_identified.share > 1 - POWER:
-            factor = _SHRINK
+            factor = _SHRINK  # a large shift flattens one term of the law: nothing can be claimed
         wanted = min(size * factor, room)
         if near(last) or wanted == size:
             break

@@ -19,8 +19,7 @@ from jetscale.jsonable import json_key
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.forms import CHINCHILLA
-from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Array, Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.fit import huber_width

@@ -72,10 +72,7 @@ def _corner(met: list[tuple[float, Array, Array]]) -> tuple[Array, Array]:
 
 
 def _slopes(log_budgets: Array, log_n: Array) -> Array:
-    """(R,) inverse slopes of (R, c) log C on (c,) log N over the corners each replicate has.
-
-    The noise is in log C, so that is what is regressed.
-    """
+    """(R,) inverse slopes of (R, c) log C, where the noise is, on (c,) log N; nan: no corner."""
     there = ~np.isnan(log_budgets)
     count = np.maximum(there.sum(axis=1, keepdims=True), 1)
     centre = np.where(there, log_n - (there @ log_n)[:, None] / count, 0.0)
