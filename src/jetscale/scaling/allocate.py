@@ -53,10 +53,8 @@ class MeasuredCell:
     params: float
     examples: float
     flops: float
-    loss: float
-    """Mean over seeds; the lowest of many cells, so a little optimistic."""
-    runs: int
-    """Seeds."""
+    loss: float  # mean over seeds; the lowest of many cells, so a little optimistic
+    runs: int  # seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

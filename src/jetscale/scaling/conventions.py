@@ -50,22 +50,16 @@ class PretrainingCost:
 class ConventionRow:
     """The frontier of one mixture under one convention."""
 
-    name: str
-    """Short, for a table."""
-    convention: str
-    """The cost model in words."""
+    name: str  # short, for a table
+    convention: str  # the cost model in words
     params_exponent: Estimate | None = None
     """a in N* ~ C^a; None where the convention does not apply."""
-    data_exponent: Estimate | None = None
-    """b in D* ~ C^b."""
+    data_exponent: Estimate | None = None  # b in D* ~ C^b
     budget: float = math.nan
     """Geometric middle of the measured compute, in FLOPs of this convention."""
-    params: Estimate | None = None
-    """N* at the budget, counted as the convention counts parameters."""
-    examples: Estimate | None = None
-    """D* at the budget."""
-    reason: str = ""
-    """Why there are no numbers."""
+    params: Estimate | None = None  # N* at the budget, counted as the convention counts parameters
+    examples: Estimate | None = None  # D* at the budget
+    reason: str = ""  # why there are no numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +67,7 @@ class MixtureConventions:
     """One mixture under all conventions."""
 
     mixture: str
-    rows: tuple[ConventionRow, ...]
-    """The table's own convention first."""
+    rows: tuple[ConventionRow, ...]  # the table's own convention first
     json_also: ClassVar[tuple[str, ...]] = ("spread",)
 
     @property

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from jetscale.errors import FitError
 
+Array = NDArray[np.float64]
 _NOTABLE_RESIDUAL = 0.1
 _USELESS_RESIDUAL = 2.0
 """A flops column further off than that would decide the frontier by its errors."""
@@ -36,13 +37,11 @@ class CostModel:
     """True where the table tells params from params_non_embedding, so that params counts all."""
     json_also: ClassVar[tuple[str, ...]] = ("convention",)
 
-    def flops(
-        self, params: NDArray[np.float64], examples: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def flops(self, params: Array, examples: Array) -> Array:
         """FLOPs of runs of these sizes."""
         return np.asarray(self.k * params**self.p * examples)
 
-    def of_runs(self, runs: pd.DataFrame) -> NDArray[np.float64]:
+    def of_runs(self, runs: pd.DataFrame) -> Array:
         """Return the FLOPs (n,) of the rows of a clean table: as stated, else by this model."""
         if "flops" in runs:
             return runs["flops"].to_numpy(dtype=float)
@@ -97,7 +96,7 @@ def cost_model(runs: pd.DataFrame) -> CostModel:
     return CostModel(k=k, p=p, worst_residual=worst, measured=True, both_counts=both)
 
 
-def power_law(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
+def power_law(x: Array, y: Array) -> tuple[float, float]:
     """Return log height and power of the least-squares line of logs y (n,) on x; 1 for one x."""
     centre = x - x.mean()
     power = float(centre @ y / (centre @ centre)) if centre.any() else 1.0

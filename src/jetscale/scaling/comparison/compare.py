@@ -37,33 +37,24 @@ class PairComparison:
 
     a: str
     b: str
-    n_cells: int
-    """Common cells."""
-    delta_params_exponent: Estimate
-    """b minus a of the exponent of N*."""
-    delta_data_exponent: Estimate
-    """b minus a of the exponent of D*."""
+    n_cells: int  # common cells
+    delta_params_exponent: Estimate  # b minus a of the exponent of N*
+    delta_data_exponent: Estimate  # b minus a of the exponent of D*
     delta_params_exponent_shared_floor: Estimate | None
     """The same as the first with one floor E for both mixtures; None where it was not needed."""
     budget: float = field(metadata=json_key("budget_flops"))
     """FLOPs at which the following three hold."""
-    params_ratio: Estimate
-    """N* of b over that of a."""
-    examples_ratio: Estimate
-    """D* of b over that of a."""
+    params_ratio: Estimate  # N* of b over that of a
+    examples_ratio: Estimate  # D* of b over that of a
     compute_multiplier: Estimate
     """Compute a needs over that which b needs for the loss of a at the budget."""
-    statistic: float
-    """Relative loss of fit when alpha and beta are shared."""
+    statistic: float  # relative loss of fit when alpha and beta are shared
     p_value_uncorrected: float
-    p_value: float
-    """Of equal (alpha, beta), Holm-corrected over all pairs of the study."""
-    tests: tuple[NestedTest, ...]
-    """What the laws can have in common, (alpha, beta) included."""
+    p_value: float  # of equal (alpha, beta), Holm-corrected over all pairs of the study
+    tests: tuple[NestedTest, ...]  # what the laws can have in common, (alpha, beta) included
     permutation: LabelTest | None
     """One law for both, from swapped labels; None where it was not asked for."""
-    method: str
-    """How the p-values of the tests were made."""
+    method: str  # how the p-values of the tests were made
     verdict: Verdict
     json_also: ClassVar[tuple[str, ...]] = ("verdict_text",)
 

@@ -17,11 +17,11 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
 from jetscale.errors import FitError, unknown
+from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate, student_interval
 from jetscale.scaling.table import validate
 from jetscale.words import counted, number, short, with_interval
@@ -43,8 +43,7 @@ class DataFactor(Estimate):
     bound: str
     """Empty where every size is measured; ">" or "<" for a limit, "<>" where limits oppose."""
     n_sizes: int
-    n_censored: int
-    """Model sizes whose loss lies outside the baseline's measured losses."""
+    n_censored: int  # model sizes whose loss lies outside the baseline's measured losses
 
     @property
     def text(self) -> str:
@@ -67,19 +66,13 @@ class DataFactor(Estimate):
 class Difference:
     """Mean loss of a mixture minus its baseline's, over some cells."""
 
-    examples: float | None
-    """Data size, or None for all cells together."""
-    difference: Estimate
-    """Mean over model sizes; for a single one the ends are nan."""
-    n_sizes: int
-    """Model sizes: the independent values of the interval."""
+    examples: float | None  # data size, or None for all cells together
+    difference: Estimate  # mean over model sizes; for a single one the ends are nan
+    n_sizes: int  # model sizes: the independent values of the interval
     n_cells: int
-    n_pairs: int
-    """Pairs of runs: cells times common seeds."""
-    n_lower: int
-    """Pairs in which the mixture has the lower loss."""
-    data_factor: DataFactor | None
-    """None for all cells together and where no baseline curve exists."""
+    n_pairs: int  # pairs of runs: cells times common seeds
+    n_lower: int  # pairs in which the mixture has the lower loss
+    data_factor: DataFactor | None  # None for all cells together and where no baseline curve exists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,9 +203,7 @@ def _factors(
     return found
 
 
-def _invert(
-    log_d: NDArray[np.float64], log_loss: NDArray[np.float64], wanted: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], list[str]]:
+def _invert(log_d: Array, log_loss: Array, wanted: Array) -> tuple[Array, list[str]]:
     """Where a falling curve reaches the wanted log losses, and which lie beyond its ends."""
     # noise can make neighbouring points rise: pool them to the nearest falling curve
     falling = isotonic_regression(log_loss, increasing=False).x

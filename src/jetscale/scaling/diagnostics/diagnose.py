@@ -30,8 +30,7 @@ class MixtureDiagnostics:
     influence: Influence
     forecasts: tuple[Forecast, ...]
     """Without the largest model, without the cells of largest compute."""
-    profiles: Mapping[str, Profile]
-    """alpha and beta."""
+    profiles: Mapping[str, Profile]  # alpha and beta
     map: ExponentMap
     residuals: Residuals
     windows: tuple[Window, ...]

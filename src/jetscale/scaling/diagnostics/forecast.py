@@ -47,19 +47,15 @@ class Forecast:
     """A reduced fit of one mixture against the cells left out of it."""
 
     left_out: str
-    cells: tuple[HeldOut, ...] = ()
-    """Empty where there is no reduced fit."""
+    cells: tuple[HeldOut, ...] = ()  # empty where there is no reduced fit
     mean_error: float = math.nan
     rms_error: float = math.nan
-    inside: int = 0
-    """Held-out cells inside their prediction intervals."""
+    inside: int = 0  # held-out cells inside their prediction intervals
     decades: float = math.nan
     """How far the largest held-out cell lies beyond the largest one fitted, in decades of N for
     the largest model and of compute else."""
-    noise: float = math.nan
-    """Relative scatter of one run about the law that the intervals count in."""
-    reason: str = ""
-    """Why there is no forecast."""
+    noise: float = math.nan  # relative scatter of one run about the law that the intervals count in
+    reason: str = ""  # why there is no forecast
     json_also: ClassVar[tuple[str, ...]] = ("suspicious", "text")
 
     @property

@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from jetscale.scaling.cost import Array as Array
 from jetscale.scaling.cost import CostModel
-
-Array = NDArray[np.float64]
 
 PARAMETERS = ("E", "A", "B", "alpha", "beta")
 FORMULA = "L(N, D) = E + A / N^alpha + B / D^beta"

@@ -85,15 +85,6 @@ class _Normal:
 
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
-    """Design columns at one set of further parameters; (n, G) each."""
-
-    X: Array
-    Y: Array
-    XY: Array  # (n, G * G) products of all pairs
-
-
-@dataclass(frozen=True, slots=True)
 class Surface:
     """Best relative least squares at every grid point, for many weightings or many data sets."""
 
@@ -123,7 +114,7 @@ class Grid:
             terms = law.terms([tried, tried, *(v[None, None] for v in values)], runs)
             X, Y = (np.ascontiguousarray((np.exp(term) * self.inverse).T) for term in terms)
             pairs = (X[:, :, None] * Y[:, None, :]).reshape(len(X), -1)
-            self.columns.append(_Columns(X, Y, pairs))
+            self.columns.append((X, Y, pairs))
 
     def surface(self, weights: Array, relative: Array | None = None) -> Surface:
         """Least squares everywhere, for weights (R or 1, n) of the runs.
@@ -143,9 +134,11 @@ class Grid:
             best = np.minimum(squares, best)
         return Surface(best, which)
 
-    def _normal(self, columns: _Columns, weights: Array, relative: Array | None) -> _Normal:
+    def _normal(
+        self, columns: tuple[Array, Array, Array], weights: Array, relative: Array | None
+    ) -> _Normal:
         """Normal equations at all pairs of exponents, through products with the weights alone."""
-        inverse, X, Y = self.inverse, columns.X, columns.Y
+        inverse, (X, Y, pairs) = self.inverse, columns  # (n, G), (n, G) and their (n, G * G)
         aim = weights if relative is None else weights * relative
         squared = aim if relative is None else aim * relative
         size = len(self.exponents)
@@ -155,7 +148,7 @@ class Grid:
             ea=(weights @ (X * inverse[:, None]))[row],
             eb=(weights @ (Y * inverse[:, None]))[column],
             aa=(weights @ X**2)[row],
-            ab=(weights @ columns.XY).reshape(len(weights), size, size),
+            ab=(weights @ pairs).reshape(len(weights), size, size),
             bb=(weights @ Y**2)[column],
             te=(aim @ inverse)[one],
             ta=(aim @ X)[row],
