@@ -313,10 +313,8 @@ def _mixture(
     # further parameters of a law move the optimum as E, alpha and beta do
     reason = bootstrap.not_identified(fitted.parameters, fitted.law)
     flops = float(cost.flops(point.params, point.examples))
-    params, examples, expected = (
-        Estimate.of(float(value), values, fitted.n_cells, reason)
-        for value, values in zip(point, draws, strict=True)
-    )
+    both = zip(point, draws, strict=True)
+    params, examples, expected = (Estimate.of(p, d, fitted.n_cells, reason) for p, d in both)
     values = {"flops": flops, "params": float(point.params), "examples": float(point.examples)}
     parts = []
     for (name, value), shown in zip(values.items(), ("budget", "N*", "D*"), strict=True):

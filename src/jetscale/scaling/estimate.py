@@ -8,7 +8,7 @@ is the classical interval of a mean, for values too few for percentiles.
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,7 @@ class Estimate:
 
     @classmethod
     def of(
-        cls, value: float, draws: NDArray[np.float64], cells: int, reason: str = ""
+        cls, value: SupportsFloat, draws: NDArray[np.float64], cells: int, reason: str = ""
     ) -> "Estimate":
         """Return a value with the percentile interval of its replicates (R,)."""
         low, high = percentile_interval(draws, cells)

@@ -15,7 +15,7 @@ from jetscale.scaling import bootstrap
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.forms import law_named
 from jetscale.scaling.engine.laws import Array, exponents, optimum
-from jetscale.scaling.estimate import Estimate, percentile_interval
+from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import fit_together, shortage
 from jetscale.scaling.fitted import MixtureFit, StudyFit
 
@@ -69,9 +69,8 @@ class Sides:
         cost, (a, b) = self.fits.cost, self.pair
         value = exponents(b.theta, cost)[which] - exponents(a.theta, cost)[which]
         drawn = [exponents(side.replicates.theta, cost)[which] for side in self.pair]
-        low, high = percentile_interval(drawn[1] - drawn[0], a.n_cells)
         reasons = {side.mixture: side.frontier[name].reason for side in self.pair}
-        return Estimate(value=float(value), low=low, high=high, reason=_joined(reasons))
+        return Estimate.of(value, drawn[1] - drawn[0], a.n_cells, _joined(reasons))
 
     def at_budget(self, budget: float) -> list[Estimate]:
         """Return the ratios of N* and D* and the compute multiplier, b over a."""
@@ -79,10 +78,8 @@ class Sides:
         point = ratios(a.theta, b.theta, budget, self.fits.cost)
         draws = ratios(a.replicates.theta, b.replicates.theta, budget, self.fits.cost)
         reason = _joined({s.mixture: bootstrap.not_identified(s.parameters) for s in self.pair})
-        return [
-            Estimate.of(float(value), values, a.n_cells, reason)
-            for value, values in zip(point, draws, strict=True)
-        ]
+        both = zip(point, draws, strict=True)
+        return [Estimate.of(value, values, a.n_cells, reason) for value, values in both]
 
 
 def _joined(reasons: dict[str, str]) -> str:
