@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -149,11 +150,18 @@ def test_the_signal_that_ended_a_process_is_named(pool):
         list(pool.map(segfault, ["x"]))
 
 
+def test_an_item_that_cannot_travel_is_an_error_and_the_pool_lives_on(pool):
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        list(pool.map(square, [1, lambda: None]))
+    assert sorted(pool.map(square, [1, 2])) == [1, 4]
+
+
 def test_a_pool_starts_no_more_processes_than_there_is_work_for():
+    before = set(multiprocessing.active_children())
     with process_pool(8) as executor:
         assert list(executor.map(square, [3])) == [9]
-        assert len(multiprocessing.active_children()) <= 2
-    assert multiprocessing.active_children() == []
+        assert len(set(multiprocessing.active_children()) - before) == 1
+    assert set(multiprocessing.active_children()) <= before
 
 
 def hang(ready, x):
@@ -164,6 +172,7 @@ def hang(ready, x):
 
 def test_a_pool_ends_what_is_deep_in_native_code(tmp_path, monkeypatch):
     monkeypatch.setattr("jetscale.executor.GRACE", 0.1)
+    before = set(multiprocessing.active_children())
 
     def items():
         yield 1
@@ -175,7 +184,7 @@ def test_a_pool_ends_what_is_deep_in_native_code(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         list(executor.map(partial(hang, tmp_path / "ready"), items()))
     executor.close()
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= before
 
 
 def leave_file(folder, x):

@@ -206,14 +206,13 @@ class ProcessPool:
             worker = self._idle()
             if worker is None:
                 return False
-            mine.add(call)
-            worker.call = call
             # the function, with the data bound to it, travels with the first call of a map alone
             what = function if worker.map != number else None
-            worker.map = number
             # one that died while it was idle is noticed when its answer is read
             with suppress(BrokenPipeError):
                 worker.pipe.send((what, call.item))
+            mine.add(call)
+            worker.call, worker.map = call, number
             return True
 
         def finished() -> Iterator[tuple[Call[I], Outcome[R]]]:

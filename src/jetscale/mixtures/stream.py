@@ -160,8 +160,7 @@ class Stream:
         return dataset_of(reads, rows, self.blocks[0].size, self.constituents if padded else None)
 
     def _checked(self, n: int | None) -> int:
-        if n is None:
-            return self.rows
+        n = self.rows if n is None else n
         if not 0 < n <= self.rows:
             raise DataError(
                 f"stream {self.folder.name!r} has {self.rows} jets, {n} were asked for; "

@@ -44,7 +44,7 @@ def serve(uri: str, home: Home, port: int) -> int:
     print(f"MLflow UI for {shown}: http://127.0.0.1:{port} (stop with Ctrl-C)", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     if database_of(uri) is not None:
-        command += ["--artifacts-destination", str(home.artifacts.resolve())]
+        command += ["--artifacts-destination", home.artifacts.resolve().as_uri()]
     environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
     try:
         done = subprocess.run([*command, "--port", str(port)], check=False, env=environment)

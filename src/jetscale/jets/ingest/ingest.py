@@ -81,19 +81,25 @@ def ingest(
             Job(number=i, path=path.absolute(), parts=parts, options=asked)
             for i, path in enumerate(files)
         ]
-        if executor is in_process:  # the only one that can tell of a file half read
-            outcomes = {job.number: convert(job, report) for job in jobs}
-        else:
-            outcomes = {}
-            for outcome in executor.map(convert, jobs, lost=lost):
-                outcomes[outcome.number] = outcome
-                report(outcome.rows)
+        outcomes = _convert_all(jobs, executor, report)
         _join(parts, asked, jobs, outcomes)
         try:
             parts.replace(out.absolute())
         except OSError as error:
             raise storage_error(out, error) from error
     return open_shards(out)
+
+
+def _convert_all(
+    jobs: Sequence[Job], executor: Executor, report: Callable[[int], None]
+) -> dict[int, Outcome]:
+    if executor is in_process:  # the only one that can tell of a file half read
+        return {job.number: convert(job, report) for job in jobs}
+    outcomes = {}
+    for outcome in executor.map(convert, jobs, lost=lost):
+        outcomes[outcome.number] = outcome
+        report(outcome.rows)
+    return outcomes
 
 
 def _check_files(format: str, files: Sequence[Path]) -> None:

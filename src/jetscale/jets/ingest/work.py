@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from jetscale.errors import DataError, StorageError, unknown
 from jetscale.jets.ingest.cuts import Cut, cut_from
@@ -76,6 +77,10 @@ class Options:
         """The format with its functions."""
         own = self.columns, self.classes, self.corpus
         return format_named(self.format, self.of, *own)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The values alone: functions of a format do not travel, each process has its own."""
+        return {name: value for name, value in vars(self).items() if name != "source"}
 
     def cuts(self) -> list[Cut]:
         """The cuts that jets must pass."""
