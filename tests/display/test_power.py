@@ -10,8 +10,8 @@ import pytest
 from jetscale.display.power import percent, show_power
 from jetscale.scaling import Power, make_grid
 from jetscale.scaling.power.detect import Detection, Trial
-from jetscale.scaling.power.expect import AtBudget, Share, Widths
 from jetscale.scaling.power.extras import rank
+from jetscale.scaling.power.simulate import AtBudget, Share, Widths
 from jetscale.scaling.power.truth import Assumed, Truth, generic
 
 AXIS = np.geomspace(1e3, 1e6, 4)

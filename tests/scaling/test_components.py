@@ -9,7 +9,7 @@ from jetscale.scaling import components, fit
 from jetscale.scaling.components import Effects, kinds, share_trunks, too_few
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.forms import CHINCHILLA
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import widening
 from jetscale.scaling.table import validate

@@ -7,7 +7,7 @@ from scipy import stats
 from jetscale.scaling import wild
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.forms import CHINCHILLA
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import widening
 from jetscale.scaling.table import validate

@@ -1,18 +1,13 @@
 """How to spend a budget: model size, data size and mixture, with what the answer rests on.
 
-The optimum follows from the fitted law, the cost model and the prices (`jetscale.scaling.budget`),
-for the fit and for each bootstrap replicate; intervals are those of the replicates. They hold for
-the expected loss if the law holds at the budget: outside the compute range of the runs that is an
-extrapolation, and the answer says by how many decades. A law whose parameters are not identified
-still answers, with intervals as wide as that implies and a warning.
-
-What may be said is decided here, once: `Allocation.choice` says whether a mixture may be called the
-best, `Allocation.best` names it or is None, `Allocation.answer` is the sentence. The sentence of
-every output, its JSON and its tables are made from these.
+Intervals are those of the bootstrap replicates, for the expected loss. Outside the compute range
+of the runs the answer is an extrapolation, and says by how many decades. What may be said is
+decided here, once: `Allocation.choice` says whether a mixture may be called the best, and
+`Allocation.answer` is the sentence; every output is made from these.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import ClassVar
@@ -28,17 +23,15 @@ from jetscale.scaling.cost import CostModel, pretraining
 from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import CONFIDENCE, Estimate
 from jetscale.scaling.fitted import MixtureFit, StudyFit
-from jetscale.scaling.spread import seed_spread
+from jetscale.scaling.table import seed_spread
 from jetscale.words import loss, loss_interval, short, size
 
 TOLD_APART = CONFIDENCE
 """A mixture is called the best where it has the lowest loss in this share of the replicates."""
 FAR = 2.0
 """Decades beyond the measured compute from which an extrapolation is called a guess."""
-_NOISE_WIDTHS = 1.96
-"""Standard errors by which two measured losses must differ to be told apart."""
-_SMALLEST = 1 + 1e-6
-"""A size of one parameter or one jet is the end of a search, no optimum."""
+_NOISE_WIDTHS = 1.96  # standard errors by which two measured losses must differ to be told apart
+_SMALLEST = 1 + 1e-6  # a size of one parameter or one jet is the end of a search, no optimum
 
 
 class Choice(Enum):
@@ -60,10 +53,8 @@ class MeasuredCell:
     params: float
     examples: float
     flops: float
-    loss: float
-    """Mean over seeds; the lowest of many cells, so a little optimistic."""
-    runs: int
-    """Seeds."""
+    loss: float  # mean over seeds; the lowest of many cells, so a little optimistic
+    runs: int  # seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,15 +240,13 @@ def allocate(
 ) -> Allocation:
     """Return the best model size, data size and loss within a budget.
 
-    N* and D* minimise L(N, D) at C(N, D) = k N^p D = C: N*^(alpha + p beta) =
-    alpha A / (p beta B) (C / k)^beta (arXiv 2203.15556, equation 4, for p = 1); where jets have a
-    price, at u C(N, D) + v D = the budget, see `jetscale.scaling.budget`. Laws with a covariate
-    answer at the value that `Law.held` gives, and the warnings say it.
+    N* and D* minimise L(N, D) at C(N, D) = C, or where jets have a price at u C(N, D) + v D = the
+    budget, see `jetscale.scaling.budget`. Laws with a covariate answer at the value that `Law.held`
+    gives, and the warnings say it.
 
     Args:
         fits: What `fit` returned.
-        budget: Of one training run: FLOPs in the convention of ``fits.cost``, or a `Budget` in
-            other units.
+        budget: Of one training run: FLOPs in the convention of ``fits.cost``, or a `Budget`.
         mixture: Answer for this mixture alone; by default for all.
         ladder: Model sizes to choose from; by default any.
 
@@ -324,11 +313,19 @@ def _mixture(
     # further parameters of a law move the optimum as E, alpha and beta do
     reason = bootstrap.not_identified(fitted.parameters, fitted.law)
     flops = float(cost.flops(point.params, point.examples))
-    params, examples, expected = (
-        Estimate.of(float(value), values, fitted.n_cells, reason)
-        for value, values in zip(point, draws, strict=True)
-    )
-    lines = [*_beyond(fitted, flops, point), *([f"{reason} at this scale"] if reason else [])]
+    both = zip(point, draws, strict=True)
+    params, examples, expected = (Estimate.of(p, d, fitted.n_cells, reason) for p, d in both)
+    values = {"flops": flops, "params": float(point.params), "examples": float(point.examples)}
+    parts = []
+    for (name, value), shown in zip(values.items(), ("budget", "N*", "D*"), strict=True):
+        low, high = fitted.window[name]
+        if value > high:
+            parts.append(f"{shown} {math.log10(value / high):.2f} decades above")
+        elif value < low:
+            distance = math.log10(low / value) if value else math.inf
+            parts.append(f"{shown} {distance:.2f} decades below")
+    lines = [f"extrapolates: {', '.join(parts)} the measured runs"] if parts else []
+    lines += [f"{reason} at this scale"] if reason else []
     if undefined:
         lines.append(
             f"{undefined} of {len(fitted.replicates.theta)} bootstrap replicates have no usable "
@@ -362,18 +359,3 @@ def _measured_cell(runs: pd.DataFrame, budget: Budget, cost: CostModel) -> Measu
     best = cells.sort_values("loss", kind="stable").iloc[0]
     numbers = {name: float(best[name]) for name in ("params", "examples", "flops", "loss")}
     return MeasuredCell(**numbers, runs=int(best["runs"]))
-
-
-def _beyond(fitted: MixtureFit, flops: float, point: Optimum) -> Iterator[str]:
-    """Yield how far the run lies outside what was measured, if it does."""
-    values = {"flops": flops, "params": float(point.params), "examples": float(point.examples)}
-    parts = []
-    for (name, value), shown in zip(values.items(), ("budget", "N*", "D*"), strict=True):
-        low, high = fitted.window[name]
-        if value > high:
-            parts.append(f"{shown} {math.log10(value / high):.2f} decades above")
-        elif value < low:
-            distance = math.log10(low / value) if value else math.inf
-            parts.append(f"{shown} {distance:.2f} decades below")
-    if parts:
-        yield f"extrapolates: {', '.join(parts)} the measured runs"

@@ -1,20 +1,11 @@
 """How sure a fit is, and whether the runs determine it at all.
 
-The unit of resampling is the cell, a point (params, examples): its seeds share data and stay
-together. Every replicate is fitted from its own grid of starts. There are four methods:
-
-    cells        draws cells with replacement; for more than 40 of them
-    components   redraws the effects of cells and runs, with variances estimated from the residuals
-    trunks       the same with the effects of pretrained trunks that several cells start from
-    wild         multiplies each cell's own residuals by a random number
-
-Draws depend on the numbers of cells, runs and trunks and on the seed alone. So two mixtures run on
-the same cells get the same draws, and their replicates are paired.
-
-All cells share one test set and may share training jets: no interval covers what that does.
-
-An interval alone can hide that a parameter rests on its bound or could be anything, so each
-estimate also carries the reason in words where it is not identified.
+The unit of resampling is the cell: its seeds share data and stay together. Every replicate is
+fitted from its own grid of starts. Draws depend on the numbers of cells, runs and trunks and on the
+seed alone: mixtures run on the same cells get the same draws, and their replicates are paired. All
+cells share one test set and may share training jets: no interval covers what that does. An interval
+can hide that a parameter rests on its bound or could be anything, so each estimate also carries the
+reason where it is not identified.
 """
 
 import math
@@ -36,32 +27,23 @@ from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate, percentile_interval
 
 _SHARED = "cells that share training jets count as independent"
+_TRUNKS = "cells that share a pretrained trunk or training jets count as independent"
+_EFFECTS = f"with variances estimated from the residuals ({_SHARED}), Student percentiles, 95%"
+_TOGETHER = f"over cells with their seeds kept together ({_TRUNKS})"
 METHODS = {
-    "components": (
-        "refits to redrawn effects of cells and runs with variances estimated from the residuals "
-        f"({_SHARED}), Student percentiles, 95%"
-    ),
-    "trunks": (
-        "refits to redrawn effects of trunks, cells and runs with variances estimated from the "
-        f"residuals ({_SHARED}), Student percentiles, 95%"
-    ),
-    "cells": (
-        "bootstrap over cells with their seeds kept together (cells that share a pretrained trunk "
-        "or training jets count as independent), expanded percentiles, 95%"
-    ),
-    "wild": (
-        "wild cluster bootstrap over cells with their seeds kept together (cells that share a "
-        "pretrained trunk or training jets count as independent), Student percentiles, 95%"
-    ),
+    "components": f"refits to redrawn effects of cells and runs {_EFFECTS}",
+    "trunks": f"refits to redrawn effects of trunks, cells and runs {_EFFECTS}",
+    "cells": f"bootstrap {_TOGETHER}, expanded percentiles, 95%",
+    "wild": f"wild cluster bootstrap {_TOGETHER}, Student percentiles, 95%",
 }
-"""What each kind of uncertainty is called in the outputs."""
+"""What each kind of uncertainty is called in the outputs. ``cells`` draws cells with replacement,
+``wild`` multiplies each cell's own residuals by a random number."""
 FEW_CELLS = 40
 """Up to this many cells, resampling them is too coarse."""
 _BOUND_SHARE = 0.10
 """A parameter at its bound in more than this share of the replicates is not identified."""
 _AT_BOUND = 1e-6
-_SPAN_SHARE = 0.80
-"""Nor is one whose interval covers more than this share of what is allowed."""
+_SPAN_SHARE = 0.80  # nor is one whose interval covers more than this share of what is allowed
 
 _COLLINEAR = 1e6
 """Condition number of the scaled Jacobian beyond which runs leave a direction open; 20 is usual."""
@@ -71,30 +53,21 @@ _COLLINEAR = 1e6
 class Replicates:
     """Refits to resampled cells."""
 
-    theta: Array
-    """(R, 5) parameters."""
-    low: NDArray[np.bool_]
-    """(R, 5) at the lower bound."""
-    high: NDArray[np.bool_]
-    """(R, 5) at the upper bound."""
-    degenerate: NDArray[np.bool_]
-    """(R,) fits that lost a term of the law or did not converge."""
-    cells: NDArray[np.int64]
-    """Numbers of the cells resampled."""
+    theta: Array  # (R, 5) parameters
+    low: NDArray[np.bool_]  # (R, 5) at the lower bound
+    high: NDArray[np.bool_]  # (R, 5) at the upper bound
+    degenerate: NDArray[np.bool_]  # (R,) fits that lost a term of the law or did not converge
+    cells: NDArray[np.int64]  # numbers of the cells resampled
 
 
 def cell_weights(count: int, replicates: int, seed: int) -> Array:
-    """How often each of ``count`` cells is drawn, (replicates, count); each row sums to count."""
+    """How often each of ``count`` cells is drawn, (replicates, count)."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(count, np.full(count, 1 / count), size=replicates).astype(float)
 
 
 def choose_method(asked: str | None, cells: int) -> str:
-    """Name of the method: the one asked for, or the one that suits the number of cells.
-
-    Raises:
-        FitError: There is no method of that name.
-    """
+    """Name of the method: as asked, or what suits the number of cells; raises FitError."""
     if asked is None:
         return "components" if cells <= FEW_CELLS else "cells"
     if asked not in METHODS:
@@ -147,30 +120,33 @@ def parameter_estimates(
     A and B are the heights of their terms at N = 1 and D = 1, far outside any data, and so is k:
     they are only as well determined as their exponents, and inherit their verdict.
     """
-    span = laws.EXPONENT_BOUNDS[1] - laws.EXPONENT_BOUNDS[0]
-    allowed = {"E": lowest_loss, "alpha": span, "beta": span}
+    lowest, highest = laws.EXPONENT_BOUNDS
+    allowed = {"E": lowest_loss, "alpha": highest - lowest, "beta": highest - lowest}
     allowed |= {extra.name: extra.high - extra.low for extra in law.extras if extra.name != "k"}
     in_logs = {extra.name for extra in law.extras if extra.log}
     found: dict[str, Estimate] = {}
     for i, name in enumerate(law.parameters):
         # the worst first: a bound, then an interval as wide as what is allowed, then one end at it
         ends = percentile_interval(replicates.theta[:, i], len(replicates.cells))
-        reason = _at_bound(bool(low[i]), bool(high[i]), replicates.low[:, i], replicates.high[:, i])
+        parts = []
+        for side, at, draws in (("lower", low, replicates.low), ("upper", high, replicates.high)):
+            if (share := draws[:, i].mean()) > _BOUND_SHARE:
+                parts.append(f"{share:.0%} of bootstrap replicates end at its {side} bound")
+            if at[i]:
+                parts.append(f"the fit itself ends at its {side} bound")
+        reason = "; ".join(parts)
         if name in allowed:
             span_of = [math.log(end) for end in ends] if name in in_logs else ends
             reason = reason or _spans(span_of, allowed[name])
         if name in ("alpha", "beta") and not reason:
             # at a bound a term is a constant or a step: an interval that holds it excludes little
-            lowest, highest = laws.EXPONENT_BOUNDS
             if ends[0] <= lowest * (1 + _AT_BOUND):
                 reason = f"its interval reaches its lower bound {lowest:g}"
             elif ends[1] >= highest - _AT_BOUND:
                 reason = f"its interval reaches its upper bound {highest:g}"
         found[name] = Estimate(value=float(theta[i]), low=ends[0], high=ends[1], reason=reason)
     for height, exponent in (("A", "alpha"), ("B", "beta"), ("k", "x"), ("k", "y")):
-        if height not in found:
-            continue
-        if found[height].identified and not found[exponent].identified:
+        if height in found and found[height].identified and not found[exponent].identified:
             found[height] = replace(found[height], reason=f"{exponent} is not identified")
     return found
 
@@ -180,8 +156,7 @@ def open_directions(
 ) -> dict[str, Estimate]:
     """Mark the parameters beyond alpha and beta where they trade off against others.
 
-    Such as the decay of repeated examples in runs that all repeat them equally often: no bound is
-    reached, and the search ends wherever it started.
+    Where all runs repeat examples equally often, their decay ends wherever its search started.
     """
     if condition < _COLLINEAR:
         return dict(parameters)
@@ -202,16 +177,15 @@ def exponent_estimates(
 ) -> dict[str, Estimate]:
     """Estimates of the frontier exponents of N* and D* from the fit and the replicates (R,).
 
-    They are functions of alpha and beta, and a lower E with lower exponents fits the same runs: so
-    they are identified only where E, alpha and beta all are.
+    A lower E with lower exponents fits the same runs: they are identified where E, alpha and beta
+    all are.
     """
-    inherited = not_identified(parameters)
-    found: dict[str, Estimate] = {}
+    inherited, found = not_identified(parameters), {}
     names = ("params_exponent", 1 / cost.p), ("data_exponent", 1.0)
     for (name, allowed), value, drawn in zip(names, values, draws, strict=True):
-        ends = percentile_interval(drawn, cells)
-        reason = inherited or _spans(ends, allowed)
-        found[name] = Estimate(value=float(value), low=ends[0], high=ends[1], reason=reason)
+        low, high = percentile_interval(drawn, cells)
+        reason = inherited or _spans((low, high), allowed)
+        found[name] = Estimate(value=float(value), low=low, high=high, reason=reason)
     return found
 
 
@@ -225,16 +199,6 @@ def not_identified(parameters: Mapping[str, Estimate], law: Law = CHINCHILLA) ->
     if len(loose) < 2:
         return f"{loose[0]} is not identified" if loose else ""
     return f"{', '.join(loose[:-1])} and {loose[-1]} are not identified"
-
-
-def _at_bound(low: bool, high: bool, lows: NDArray[np.bool_], highs: NDArray[np.bool_]) -> str:
-    parts = []
-    for side, point, share in (("lower", low, lows.mean()), ("upper", high, highs.mean())):
-        if share > _BOUND_SHARE:
-            parts.append(f"{share:.0%} of bootstrap replicates end at its {side} bound")
-        if point:
-            parts.append(f"the fit itself ends at its {side} bound")
-    return "; ".join(parts)
 
 
 def _spans(ends: Sequence[float], allowed: float) -> str:

@@ -1,15 +1,12 @@
 """What there is to spend: FLOPs, GPU-hours or money, and what a run takes of it.
 
 A run of N parameters on D distinct jets costs u C(N, D) + v D in the unit of the budget: u is the
-price of a FLOP, v that of a jet. With v = 0 the optimum is that of the fitted law at a FLOP budget.
-Where jets have a price, data are dearer than compute alone says, and the optimum moves to larger
-models on fewer jets. With C = k N^p D the budget M buys D(N) = M / (u k N^p + v) jets; setting
-the derivative of A N^-alpha + B D(N)^-beta to zero gives, for s = log N,
+price of a FLOP, v that of a jet. With C = k N^p D the budget M buys D(N) = M / (u k N^p + v) jets;
+setting the derivative of A N^-alpha + B D(N)^-beta to zero gives, for s = log N,
 
     (alpha + p) s + (beta - 1) log(u k e^(p s) + v) = log(alpha A) - log(p beta B u k) + beta log M
 
-whose left side grows with s, so that Newton's method from the solution for v = 0 finds the one
-root.
+whose left side grows with s: Newton's method from the solution for v = 0 finds the one root.
 """
 
 import math
@@ -59,9 +56,8 @@ class Budget:
 
     def spent(self, flops: ArrayLike, examples: ArrayLike) -> Array:
         """What runs of so many FLOPs on so many distinct jets take."""
-        return np.asarray(
-            self.per_flop * np.asarray(flops) + self.per_example * np.asarray(examples)
-        )
+        spent = self.per_flop * np.asarray(flops) + self.per_example * np.asarray(examples)
+        return np.asarray(spent)
 
     def examples(self, params: ArrayLike, cost: CostModel) -> Array:
         """Distinct jets the budget buys for models of these sizes."""
@@ -77,8 +73,8 @@ class Budget:
     ) -> Optimum:
         """Return N*, D* and L* within the budget, one value per row of theta (..., P).
 
-        ``held`` are covariates of the law. Raises FitError where jets have a price and the law,
-        at these covariates, is not one of N and D alone.
+        Raises FitError where jets have a price and the law, with its covariates ``held``, is not
+        one of N and D alone.
         """
         plain = law.plain(theta, **held)
         if not self.per_example:
@@ -128,48 +124,32 @@ def flops_budget(amount: float) -> Budget:
 
 
 def gpu_hours_budget(hours: float, rate: float, source: str = "") -> Budget:
-    """Return a budget of hours of one device that trains at ``rate`` FLOPs per second.
-
-    ``source`` says where the rate comes from; see `device_rate` and `measured_rate`.
-    """
-    return Budget(
-        amount=hours,
-        unit="GPU-hours",
-        per_flop=1 / _flops_per_hour(rate),
-        terms=_speed(rate, source),
-    )
+    """Return a budget of hours of one device at ``rate`` FLOPs per second, from ``source``."""
+    per_hour, speed = _speed(rate, source)
+    return Budget(amount=hours, unit="GPU-hours", per_flop=1 / per_hour, terms=speed)
 
 
-def _flops_per_hour(rate: float) -> float:
-    """Return FLOPs of a device hour; raises FitError for a speed that is none."""
+def _speed(rate: float, source: str) -> tuple[float, str]:
+    """Return FLOPs per hour, and the speed in words; raises FitError for a speed that is none."""
     if not (math.isfinite(rate) and rate > 0):
         raise FitError(f"rate is {rate} FLOP/s, needs a finite number above zero, e.g. 1e14")
-    return 3600 * rate
-
-
-def _speed(rate: float, source: str) -> str:
-    return f"{rate:.3g} FLOP/s sustained" + (f" ({source})" if source else "")
+    return 3600 * rate, f"{rate:.3g} FLOP/s sustained" + (f" ({source})" if source else "")
 
 
 def money_budget(
     amount: float, rate: float, per_hour: float, per_example: float, source: str = ""
 ) -> Budget:
-    """Return a budget of money, with prices of a device hour at ``rate`` and of a jet.
-
-    Raises:
-        FitError: A price is negative or not finite, the hour is free, or the rate is no speed.
-    """
+    """Return a budget of money with prices of a device hour and a jet; raises FitError."""
     for name, price in (("GPU-hour", per_hour), ("jet", per_example)):
         if not (math.isfinite(price) and price >= 0):
             raise FitError(f"price per {name} is {price}, needs a number of zero or more")
     if per_hour == 0:
         raise FitError("price per GPU-hour is 0, needs more: free compute has no optimum")
+    flops, speed = _speed(rate, source)
+    terms = f"{per_hour:g} per GPU-hour at {speed}, {per_example:g} per jet"
+    per_flop = per_hour / flops
     return Budget(
-        amount=amount,
-        unit="money",
-        per_flop=per_hour / _flops_per_hour(rate),
-        per_example=per_example,
-        terms=f"{per_hour:g} per GPU-hour at {_speed(rate, source)}, {per_example:g} per jet",
+        amount=amount, unit="money", per_flop=per_flop, per_example=per_example, terms=terms
     )
 
 
@@ -178,11 +158,8 @@ class Terms:
     """What there is to spend and at which speed and prices, as a person says it.
 
     Give one of ``flops`` (``--budget``), ``gpu_hours`` and ``money``. Hours and money need a speed:
-    ``rate``, or ``device`` with ``mfu``, or else the speed at which the runs of the table were
-    trained. Money needs ``price_gpu_hour``.
-
-    Raises:
-        FitError: The values do not go together or cannot be.
+    ``rate``, or ``device`` with ``mfu``, or else that of the runs of the table. Money needs
+    ``price_gpu_hour``. Raises FitError where the values do not go together.
 
     >>> Terms(gpu_hours=100, device="H100", mfu=0.3).budget().terms
     '2.97e+14 FLOP/s sustained (H100 at 30% of its peak)'
@@ -244,13 +221,8 @@ class Terms:
 def measured_rate(runs: pd.DataFrame) -> tuple[float, str]:
     """Return FLOPs per second the runs of a study were trained at, and that in words.
 
-    All FLOPs over all seconds, so that the largest runs weigh most; evaluation is in the seconds.
-
-    Args:
-        runs: A run table with the columns flops and seconds, and possibly device.
-
-    Raises:
-        FitError: The table does not say how long its runs took.
+    All FLOPs over all seconds, evaluation included, so that the largest runs weigh most. Raises
+    FitError where the table has no columns flops and seconds, or no run a duration.
     """
     if not {"flops", "seconds"} <= set(runs.columns):
         raise FitError(
@@ -266,11 +238,7 @@ def measured_rate(runs: pd.DataFrame) -> tuple[float, str]:
 
 
 def device_rate(device: str, mfu: float) -> float:
-    """Return FLOPs per second of a device at a model FLOPs utilisation between 0 and 1.
-
-    Raises:
-        FitError: The device is unknown or the utilisation impossible.
-    """
+    """Return FLOPs per second of a device at a model FLOPs utilisation; raises FitError."""
     names = {name.lower(): name for name in PEAK_FLOPS}
     if device.lower() not in names:
         raise FitError(unknown("device", device, PEAK_FLOPS))

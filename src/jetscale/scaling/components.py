@@ -1,23 +1,15 @@
 """Intervals from variance components: how much runs, cells and trunks scatter about the law.
 
-The log loss of a run is the law plus a sum of random effects:
-
-    cell    common to the seeds of a cell, because no law is exact
-    trunk   common to all data sizes that start from one pretrained trunk, where runs share trunks
-    run     its own
-
-1. The variance of each kind of effect is estimated from the residuals: the squares that are left
-   when the law and all coarser kinds are taken out are equated with their expectation (Henderson's
-   third method, doi 10.2307/3001853).
-2. A replicate adds redrawn effects to the law and refits it. A redrawn effect is the residual mean
-   of a random unit of its kind, with a random sign, scaled to the estimated variance (Carpenter et
-   al., doi 10.1111/1467-9876.00415).
+The log loss of a run is the law plus effects of its cell (no law is exact), of its pretrained trunk
+where several cells share it, and its own. The variance of each kind is estimated from the
+residuals: the squares left when the law and all coarser kinds are taken out are equated with their
+expectation (Henderson's third method, doi 10.2307/3001853). A replicate adds redrawn effects to the
+law and refits it: the residual mean of a random unit of the kind, with a random sign, scaled to the
+estimated variance (Carpenter et al., doi 10.1111/1467-9876.00415).
 
 A dozen cells together say how large such effects are; the wild bootstrap asks each cell for its
-own. In return, effects of a kind are taken to be equally large everywhere. Draws depend on the
-numbers of runs, cells and trunks and on the seed alone, and are linear in the residuals. So
-mixtures run on the same cells stay paired: what their residuals have in common, their replicates
-have in common.
+own. In return, effects of a kind are taken to be equally large everywhere. Draws are linear in the
+residuals: what those of two mixtures have in common, their replicates have in common.
 """
 
 from collections.abc import Sequence
@@ -41,18 +33,15 @@ BETWEEN_SIZES = 3
 """E, A and alpha: what differences between model sizes determine."""
 _DEPENDENT = 1e-9
 _WIDTHS = 40
-_SIMULATED = 400
-"""Data sets simulated to learn how well the variances are known."""
+_SIMULATED = 400  # data sets simulated to learn how well the variances are known
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of effect: which runs share a unit."""
 
-    labels: NDArray[np.intp]
-    """(n,) unit of each run, numbered from 0."""
-    sizes: Array
-    """Runs of each unit."""
+    labels: NDArray[np.intp]  # (n,) unit of each run, numbered from 0
+    sizes: Array  # runs of each unit
 
     def indicators(self) -> Array:
         """(n, units) 1 where a run belongs to a unit."""
@@ -83,8 +72,7 @@ def too_few(runs: pd.DataFrame) -> str:
 def kinds(runs: pd.DataFrame, by_trunk: bool) -> list[Kind]:
     """Effects of the runs, cells and, if asked for, trunks of a mixture.
 
-    Partitions that agree count once. Units are numbered in the order of cell and seed, so that they
-    match between mixtures.
+    Units are numbered in the order of cell and seed, so that they match between mixtures.
     """
     order = np.lexsort((runs["seed"], runs["cell"]))
     keys: list[list[ArrayLike]] = [[np.arange(len(runs))], [runs["cell"]]]
@@ -191,10 +179,7 @@ class Effects:
 
 
 def _nested(J: Array, parts: list[Kind]) -> tuple[list[Kind], list[Array]]:
-    """Kinds that can be told apart and, for each, what is taken out before its squares are summed.
-
-    That is the law, whose derivatives are J (n, K), and all coarser kinds: orthonormal (n, .) each.
-    """
+    """Kinds that can be told apart; for each a basis of the law (J) and all coarser kinds."""
     # from the coarsest kind to the finest; one that adds no direction, or leaves none for the
     # runs, cannot be told from the law or from coarser kinds
     kept: list[Kind] = []
@@ -221,9 +206,7 @@ def deviations(
 ) -> tuple[Array, Array]:
     """Redrawn deviations (R, n) from the laws with optimum q (1, K), and half widths (n,).
 
-    Every mixture has variances of its own: one from scratch has no trunks to scatter. Squares are
-    summed outside the span of a mixture's derivatives, which holds what a fit of any mixtures
-    together moved in it.
+    Every mixture has variances of its own: one from scratch has no trunks to scatter.
     """
     design, residuals = family.design, family.runs.z - family.design.log_loss(q)[0]
     J = design.jacobian(q)[0][(q[0] > design.lower) & (q[0] < design.upper)].T

@@ -1,18 +1,14 @@
 """The frontier under several ways to count compute, side by side.
 
-How compute is counted moves the exponents: whether the embedding counts took the params exponent
-of one study from .84 to .71 (arXiv 2406.19146), and pretraining that is used once costs more than
-the downstream training it serves. So each mixture is answered under
+How compute is counted moves the exponents (arXiv 2406.19146). So each mixture is answered under
 
 - the table's own convention: the flops column as C = k N^p D where there is one; downstream
   training alone, the marginal cost of one more use of a pretrained model;
 - C = 6 N D with N all parameters;
 - C = 6 N' D with N' the parameters without embedding, the law refitted with N' as the size;
 - C = k N^p D + P(N) / uses, P(N) = m N^q being the pretraining of a model of that size, shared by
-  a number of uses. Its optimum has no closed form: it is searched along the budget, and the
-  exponents are local slopes d log N* / d log C there.
-
-Intervals are those of the replicates of the fit; the pretraining cost is taken as known.
+  a number of uses and taken as known: its optimum is searched along the budget, and the exponents
+  are local slopes d log N* / d log C there.
 """
 
 import math
@@ -25,8 +21,8 @@ import pandas as pd
 
 from jetscale.errors import FitError
 from jetscale.scaling import bootstrap
-from jetscale.scaling.cost import CostModel
-from jetscale.scaling.diagnostics.refit import refit, why_not
+from jetscale.scaling.cost import CostModel, power_law
+from jetscale.scaling.diagnostics.batch import refit, why_not
 from jetscale.scaling.engine import frontier
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
@@ -34,8 +30,7 @@ from jetscale.scaling.fitted import MixtureFit, StudyFit
 
 SIX = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
 """C = 6 N D: two FLOPs per parameter and example forward, four backward."""
-_STEP = 0.9
-"""Local slopes compare the optima at this factor below and above the budget."""
+_STEP = 0.9  # local slopes compare the optima at this factor below and above the budget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +39,7 @@ class PretrainingCost:
 
     m: float
     q: float
-    worst_residual: float
-    """Largest relative distance of a model's stated pretraining from it."""
+    worst_residual: float  # largest relative distance of a model's stated pretraining from it
 
     def flops(self, params: Array) -> Array:
         """FLOPs of the pretraining of models of these sizes."""
@@ -56,22 +50,16 @@ class PretrainingCost:
 class ConventionRow:
     """The frontier of one mixture under one convention."""
 
-    name: str
-    """Short, for a table."""
-    convention: str
-    """The cost model in words."""
+    name: str  # short, for a table
+    convention: str  # the cost model in words
     params_exponent: Estimate | None = None
     """a in N* ~ C^a; None where the convention does not apply."""
-    data_exponent: Estimate | None = None
-    """b in D* ~ C^b."""
+    data_exponent: Estimate | None = None  # b in D* ~ C^b
     budget: float = math.nan
     """Geometric middle of the measured compute, in FLOPs of this convention."""
-    params: Estimate | None = None
-    """N* at the budget, counted as the convention counts parameters."""
-    examples: Estimate | None = None
-    """D* at the budget."""
-    reason: str = ""
-    """Why there are no numbers."""
+    params: Estimate | None = None  # N* at the budget, counted as the convention counts parameters
+    examples: Estimate | None = None  # D* at the budget
+    reason: str = ""  # why there are no numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +67,7 @@ class MixtureConventions:
     """One mixture under all conventions."""
 
     mixture: str
-    rows: tuple[ConventionRow, ...]
-    """The table's own convention first."""
+    rows: tuple[ConventionRow, ...]  # the table's own convention first
     json_also: ClassVar[tuple[str, ...]] = ("spread",)
 
     @property
@@ -149,15 +136,10 @@ def _downstream(
 ) -> ConventionRow:
     """A convention in which the law's own formulas give the frontier."""
     budget = _middle(cost.of_runs(runs))
-    law, both = fitted.law, _theta(fitted)
+    law, both = fitted.law, fitted.all_theta
     best = law.optimum(both, budget, cost, **law.held(runs))
     slopes = law.exponents(both, cost, budget)
     return _row(name, text, cost, fitted, budget, slopes, (best.params, best.examples))
-
-
-def _theta(fitted: MixtureFit) -> Array:
-    """The fit, then its replicates, (1 + R, P)."""
-    return np.concatenate([fitted.theta[None], fitted.replicates.theta])
 
 
 def _middle(flops: Array) -> float:
@@ -174,23 +156,20 @@ def _row(
     sizes: tuple[Array, Array],
 ) -> ConventionRow:
     """Estimates from the fit (first) and its replicates (the rest), (1 + R,) each."""
-    cells = len(fitted.replicates.cells)
-    (a, b), drawn = (float(s[0]) for s in slopes), (slopes[0][1:], slopes[1][1:])
+    cells, (a, b) = len(fitted.replicates.cells), slopes
     exponents = bootstrap.exponent_estimates(
-        (np.array(a), np.array(b)), drawn, cells, fitted.parameters, cost
+        (a[0], b[0]), (a[1:], b[1:]), cells, fitted.parameters, cost
     )
     reason = exponents["params_exponent"].reason
-    found = []
-    for values in sizes:
-        found.append(Estimate.of(values[0], values[1:], cells, reason))
+    params, examples = (Estimate.of(size[0], size[1:], cells, reason) for size in sizes)
     return ConventionRow(
         name=name,
         convention=text,
         params_exponent=exponents["params_exponent"],
         data_exponent=exponents["data_exponent"],
         budget=budget,
-        params=found[0],
-        examples=found[1],
+        params=params,
+        examples=examples,
     )
 
 
@@ -210,7 +189,7 @@ def _total(cost: CostModel, fitted: MixtureFit, runs: pd.DataFrame, uses: float)
         f"params^{found.q:.4f} / {uses:g} (worst model off by {found.worst_residual:.1%})"
     )
     budget = _middle(cost.of_runs(runs) + spent / uses)
-    law, theta, columns = fitted.law, _theta(fitted), fitted.law.held(runs)
+    law, theta, columns = fitted.law, fitted.all_theta, fitted.law.held(runs)
     budgets = np.array([[_STEP], [1.0], [1 / _STEP]]) * budget
     params, examples = frontier.split(
         lambda n, d: law.loss(theta, n, d, **columns),
@@ -231,11 +210,8 @@ def pretraining_cost(runs: pd.DataFrame) -> PretrainingCost | str:
         return "some of its runs have pretraining_flops and others none"
     x = np.log(sizes["params"].to_numpy())
     y = np.log(np.sqrt(sizes["min"].to_numpy() * sizes["max"].to_numpy()))
-    centre = x - x.mean()
-    q = float(centre @ y / (centre @ centre))
+    log_m, q = power_law(x, y)
     if q < 0:
         return f"its pretraining_flops fall with params (power {q:.2f})"
-    log_m = float(np.mean(y - q * x))
     off = np.abs(np.log(runs["pretraining_flops"]) - log_m - q * np.log(runs["params"]))
-    worst = float(np.expm1(off.max()))
-    return PretrainingCost(m=math.exp(log_m), q=q, worst_residual=worst)
+    return PretrainingCost(m=math.exp(log_m), q=q, worst_residual=float(np.expm1(off.max())))

@@ -1,11 +1,9 @@
 """What a run costs as a function of its size: C(N, D) = k N^p D.
 
-The compute-optimal frontier needs the cost of runs nobody made. Where the table states the FLOPs
-of each run, k and p are fitted to them: attention and embeddings make small models dearer per
-parameter than large ones, so p is usually a little off 1. Where it doesn't, the usual C = 6 N D is
-assumed. Either way the convention is put in words, because the exponents depend on it (arXiv
-2406.19146: the choice alone moved one from .84 to .71). Pretraining is never in it: `pretraining`
-says how much that leaves out.
+Where the table states the FLOPs of each run, k and p are fitted to them: attention and embeddings
+make small models dearer per parameter than large ones, so p is usually a little off 1. Else it is
+the usual C = 6 N D. The convention is put in words, because the exponents depend on it (arXiv
+2406.19146: the choice alone moved one from .84 to .71). `pretraining` says what it leaves out.
 """
 
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from jetscale.errors import FitError
 
+Array = NDArray[np.float64]
 _NOTABLE_RESIDUAL = 0.1
 _USELESS_RESIDUAL = 2.0
 """A flops column further off than that would decide the frontier by its errors."""
@@ -38,13 +37,11 @@ class CostModel:
     """True where the table tells params from params_non_embedding, so that params counts all."""
     json_also: ClassVar[tuple[str, ...]] = ("convention",)
 
-    def flops(
-        self, params: NDArray[np.float64], examples: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def flops(self, params: Array, examples: Array) -> Array:
         """FLOPs of runs of these sizes."""
         return np.asarray(self.k * params**self.p * examples)
 
-    def of_runs(self, runs: pd.DataFrame) -> NDArray[np.float64]:
+    def of_runs(self, runs: pd.DataFrame) -> Array:
         """Return the FLOPs (n,) of the rows of a clean table: as stated, else by this model."""
         if "flops" in runs:
             return runs["flops"].to_numpy(dtype=float)
@@ -76,32 +73,34 @@ class CostModel:
 def cost_model(runs: pd.DataFrame) -> CostModel:
     """The cost model of a clean run table: least squares of log(C/D) on log N.
 
-    Raises:
-        FitError: The stated FLOPs do not grow with the number of parameters, or follow no cost
-            model.
+    Raises FitError where the stated FLOPs do not grow with params, or follow no cost model.
     """
     both = "params_non_embedding" in runs
     if "flops" not in runs:
         return CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False, both_counts=both)
     x = np.log(runs["params"].to_numpy())
     y = np.log(runs["flops"].to_numpy() / runs["examples"].to_numpy())
-    centre = x - x.mean()
-    p = float(centre @ y / (centre @ centre)) if centre.any() else 1.0
+    log_k, p = power_law(x, y)
     if p <= 0:
         raise FitError(
             f"flops per example fall with params (power {p:.2f}): check the flops column; "
             "it is the compute of the whole run"
         )
-    log_k = float(np.mean(y - p * x))
     worst = float(np.max(np.abs(np.expm1(y - log_k - p * x))))
     if worst > _USELESS_RESIDUAL:
         raise FitError(
             f"the flops column is off C = k N^p D by up to {worst:.0%}: it is no compute of these "
             "runs; check it, or drop it for C = 6 N D"
         )
-    return CostModel(
-        k=float(np.exp(log_k)), p=p, worst_residual=worst, measured=True, both_counts=both
-    )
+    k = float(np.exp(log_k))
+    return CostModel(k=k, p=p, worst_residual=worst, measured=True, both_counts=both)
+
+
+def power_law(x: Array, y: Array) -> tuple[float, float]:
+    """Return log height and power of the least-squares line of logs y (n,) on x; 1 for one x."""
+    centre = x - x.mean()
+    power = float(centre @ y / (centre @ centre)) if centre.any() else 1.0
+    return float(np.mean(y - power * x)), power
 
 
 def pretraining(runs: pd.DataFrame) -> dict[str, str]:
@@ -109,9 +108,6 @@ def pretraining(runs: pd.DataFrame) -> dict[str, str]:
     if "pretraining_flops" not in runs:
         return {}
     largest = runs.groupby("mixture", sort=False)["pretraining_flops"].max()
-    return {
-        str(name): f"{name}: {flops:.2g} FLOPs of pretraining per model (largest) are not in the "
-        "budget"
-        for name, flops in largest.items()
-        if flops > 0
-    }
+    spent = {str(name): f"{flops:.2g} FLOPs" for name, flops in largest.items() if flops > 0}
+    left_out = "of pretraining per model (largest) are not in the budget"
+    return {name: f"{name}: {flops} {left_out}" for name, flops in spent.items()}

@@ -1,15 +1,14 @@
 """One number with its interval, and the two ways intervals are made here.
 
-`percentile_interval` reads an interval off bootstrap replicates. The plain 2.5 and 97.5
-percentiles are too narrow for few cells, for the reason the sample variance divides by n - 1; the
-levels are widened accordingly (the "expanded percentile interval" of Hesterberg, arXiv 1411.5279).
-`student_interval` is the classical interval of a mean, used where there are too few values for
-percentiles to mean anything.
+`percentile_interval` reads an interval off bootstrap replicates. Plain percentiles are too narrow
+for few cells, for the reason the sample variance divides by n - 1; the levels are widened
+accordingly (the "expanded percentile interval" of Hesterberg, arXiv 1411.5279). `student_interval`
+is the classical interval of a mean, for values too few for percentiles.
 """
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +32,7 @@ class Estimate:
 
     @classmethod
     def of(
-        cls, value: float, draws: NDArray[np.float64], cells: int, reason: str = ""
+        cls, value: SupportsFloat, draws: NDArray[np.float64], cells: int, reason: str = ""
     ) -> "Estimate":
         """Return a value with the percentile interval of its replicates (R,)."""
         low, high = percentile_interval(draws, cells)
@@ -64,9 +63,8 @@ def expanded_level(n: int) -> float:
 def widening(wanted: float, n: int) -> float:
     """Scale for redrawn errors that makes an interval ``wanted`` standard errors wide each side.
 
-    `percentile_interval(..., n)` reads the interval off the replicates and widens it for n cells
-    only. Anything beyond that, such as a larger Student quantile, must already be in the
-    replicates. This factor puts it there.
+    `percentile_interval(..., n)` widens for n cells only: anything beyond that, such as a larger
+    Student quantile, must already be in the replicates. This factor puts it there.
     """
     return float(wanted / -stats.norm.ppf(expanded_level(max(2, n))))
 
@@ -74,9 +72,8 @@ def widening(wanted: float, n: int) -> float:
 def percentile_interval(values: NDArray[np.float64], n: int) -> tuple[float, float]:
     """95% interval from bootstrap replicates (R,) made by resampling n > 1 cells.
 
-    The end at level p is the value of rank p (R + 1), between two values where that is no whole
-    number, so that a hundred replicates do as well as a thousand up to their noise. Infinite
-    replicates count as the extremes they are; undefined ones are left out.
+    The end at level p is the value of rank p (R + 1), interpolated. Infinite replicates count as
+    the extremes they are; undefined ones are left out.
     """
     ordered = np.sort(values[~np.isnan(values)])
     if not len(ordered):

@@ -1,12 +1,9 @@
 """Fits the scaling law to each mixture of a run table: the best values and all that qualifies them.
 
-The objective is the literature's: the sum of Huber_delta of log residuals. delta separates noise
-from outliers, so by default it is 2.5 times the spread between seeds of the same cell; a table
-without repeated cells cannot tell the two apart and gets the customary 1e-3 (arXiv 2203.15556).
-Whichever it is, the output says so, because published values differ by more than their errors with
-that choice.
-
-A mixture with too few cells is left out with the reason, and the others are still fitted.
+The objective is the sum of Huber_delta of log residuals. delta separates noise from outliers, so by
+default it is 2.5 times the spread between seeds of the same cell; a table without repeated cells
+cannot tell the two apart and gets the customary 1e-3 (arXiv 2203.15556). The output says which,
+because published values differ by more than their errors with that choice.
 """
 
 import math
@@ -24,32 +21,23 @@ from jetscale.scaling.components import share_trunks, too_few
 from jetscale.scaling.cost import CostModel, cost_model, pretraining
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution, slope
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.fitted import (
-    CUSTOMARY_DELTA,
-    Exponents,
-    MixtureFit,
-    Options,
-    Settings,
-    StudyFit,
-)
-from jetscale.scaling.spread import seed_spread
-from jetscale.scaling.table import validate
+from jetscale.scaling.fitted import LEAST_DELTA, Exponents, MixtureFit, Options, Settings, StudyFit
+from jetscale.scaling.table import seed_spread, validate
+from jetscale.words import counted
 
 _NOISE_WIDTHS = 2.5
 _SAME_OPTIMUM = 1e-6
 _SIZES_NEEDED = 3
-_PRECISE = 1e-13
-"""Relative precision of the point fit."""
+_PRECISE = 1e-13  # relative precision of the point fit
 _FEW_FREEDOM = 3
 _REPEATED = (
     "some runs repeat examples (unique_examples below examples), which this law takes for distinct "
     "ones: fit the law 'repetition'"
 )
-_DEFAULT = Options()
 
 
 def fit(
@@ -58,21 +46,15 @@ def fit(
     """Fit a law and the compute-optimal frontier to every mixture of a run table.
 
     By default L(N, D) = E + A / N^alpha + B / D^beta (arXiv 2203.15556, equation 2), and on
-    C = k N^p D the frontier N* ~ C^a, D* ~ C^b with a = beta / (alpha + p beta) and
-    b = alpha / (alpha + p beta). The sum over runs of Huber_delta(log L - log L(N, D)) is
-    minimised (arXiv 2404.10102 on why a sum, and on its intervals).
-
-    Args:
-        frame: A run table, see `table.validate`; some laws need a covariate too.
-        options: What to fit and how; ``settings`` are fields of `Options` and override it.
+    C = k N^p D the frontier N* ~ C^a, D* ~ C^b. A mixture with too few cells is left out with the
+    reason. ``settings`` are fields of `Options` and override ``options``:
+    ``fit(runs, law="no-floor", replicates=200)["qcd"]["alpha"]``
 
     Raises:
-        TableError: The table is unusable.
+        TableError: The table is unusable, see `table.validate`.
         FitError: No mixture has enough cells, or an option cannot be used.
-
-    ``fit(runs, law="no-floor", replicates=200)["qcd"]["alpha"]``
     """
-    options = replace(options or _DEFAULT, **settings)
+    options = replace(options or Options(), **settings)
     law = law_named(options.law)
     runs = validate(frame)
     if options.uncertainty is None and share_trunks(runs):
@@ -118,8 +100,7 @@ def shortage(runs: pd.DataFrame, law: Law = CHINCHILLA) -> str:
     for column in ("params", "examples"):
         count = runs[column].nunique()
         if count < _SIZES_NEEDED:
-            values = f"{count} value{'s' if count > 1 else ''} of {column}"
-            return f"has {values}, needs at least {_SIZES_NEEDED}"
+            return f"has {counted(count, 'value')} of {column}, needs at least {_SIZES_NEEDED}"
     cells = runs["cell"].nunique()
     if cells <= law.free:
         return f"has {cells} cells (params, examples), needs at least {law.free + 1}"
@@ -129,7 +110,7 @@ def shortage(runs: pd.DataFrame, law: Law = CHINCHILLA) -> str:
 def huber_width(runs: pd.DataFrame) -> float:
     """2.5 times the pooled seed spread of log loss, at least 1e-3; 1e-3 where no cell repeats."""
     spread = seed_spread(runs, ["mixture", "cell"])
-    return CUSTOMARY_DELTA if math.isnan(spread) else max(CUSTOMARY_DELTA, _NOISE_WIDTHS * spread)
+    return LEAST_DELTA if math.isnan(spread) else max(LEAST_DELTA, _NOISE_WIDTHS * spread)
 
 
 def fit_together(
@@ -180,8 +161,8 @@ def _describe(
     )
     pull, condition = _at_optimum(family, ends, best, objective)
     parameters = bootstrap.open_directions(parameters, named, condition)
-    sizes = runs["params"].to_numpy(), runs["examples"].to_numpy()
-    shown = {name: runs[name].to_numpy() for name in ("params", "examples", "loss")}
+    shown = {column: runs[column].to_numpy() for column in ("params", "examples", "loss")}
+    params, examples, measured = shown.values()
     shown["flops"] = cost.of_runs(runs)
     window = {n: (float(values.min()), float(values.max())) for n, values in shown.items()}
     middle = math.sqrt(window["flops"][0] * window["flops"][1])
@@ -192,8 +173,10 @@ def _describe(
     # how many starts found this optimum: few means that others were missed, or that it is flat
     near = ends.objective <= ends.objective[best] * (1 + _SAME_OPTIMUM) + 1e-15
     columns = {column: runs[column].to_numpy() for column in family.law.columns}
-    residuals = runs["loss"].to_numpy() / family.law.loss(theta, *sizes, **columns) - 1
+    residuals = measured / family.law.loss(theta, params, examples, **columns) - 1
     held = (low | high)[places]
+    lines = _rough(runs, family.law, method) + _warnings(parameters, frontier, draws)
+    lines += [] if ends.converged[best] else ["the fit did not converge"]
     return MixtureFit(
         mixture=name,
         n_runs=len(runs),
@@ -213,10 +196,7 @@ def _describe(
         worst_residual=float(np.abs(residuals).max()),
         replicates_degenerate=int(draws.degenerate.sum()),
         window=window,
-        warnings=(
-            *_rough(name, runs, family.law, method),
-            *_warnings(name, parameters, frontier, draws, bool(ends.converged[best])),
-        ),
+        warnings=tuple(f"{name}: {line}" for line in lines),
         theta=theta,
         replicates=draws,
         law=family.law,
@@ -238,35 +218,27 @@ def _at_optimum(
     return float(np.abs(pull[free]).max(initial=0.0)), condition
 
 
-def _rough(name: str, runs: pd.DataFrame, law: Law, method: str) -> list[str]:
+def _rough(runs: pd.DataFrame, law: Law, method: str) -> list[str]:
     """What limits the intervals themselves."""
-    cells = runs["cell"].nunique()
-    freedom = cells - law.free
-    lines = []
-    if freedom <= _FEW_FREEDOM:
-        degrees = f"{freedom} degree{'s' if freedom > 1 else ''} of freedom"
-        what = f"{cells} cells for {law.free} parameters: {degrees}"
-        lines.append(f"{name}: {what}, intervals are wide and rough")
+    cells, lines = runs["cell"].nunique(), []
+    if (freedom := cells - law.free) <= _FEW_FREEDOM:
+        degrees = (
+            f"{cells} cells for {law.free} parameters: {counted(freedom, 'degree')} of freedom"
+        )
+        lines.append(f"{degrees}, intervals are wide and rough")
     if method == "trunks" and (why := too_few(runs)):
-        lines.append(f"{name}: {why}")
+        lines.append(why)
     return lines
 
 
 def _warnings(
-    name: str,
-    parameters: Mapping[str, Estimate],
-    frontier: Mapping[str, Estimate],
-    draws: Replicates,
-    converged: bool,
+    parameters: Mapping[str, Estimate], frontier: Mapping[str, Estimate], draws: Replicates
 ) -> list[str]:
     """What a reader must know before using the numbers; root causes only."""
     loose = [n for n in parameters if n not in ("A", "B", "k") and not parameters[n].identified]
-    lines = [f"{name}: {n} not identified at this scale: {parameters[n].reason}" for n in loose]
+    lines = [f"{n} not identified at this scale: {parameters[n].reason}" for n in loose]
     reasons = {e.reason for e in frontier.values()} - {"", bootstrap.not_identified(parameters)}
-    lines += [f"{name}: frontier exponents not identified: {why}" for why in sorted(reasons)]
-    lost = int(draws.degenerate.sum())
-    if lost:
-        lines.append(f"{name}: {lost} of {len(draws.theta)} bootstrap replicates are degenerate")
-    if not converged:
-        lines.append(f"{name}: the fit did not converge")
+    lines += [f"frontier exponents not identified: {why}" for why in sorted(reasons)]
+    if lost := int(draws.degenerate.sum()):
+        lines.append(f"{lost} of {len(draws.theta)} bootstrap replicates are degenerate")
     return lines

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypedDict
 
+import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
@@ -20,7 +21,7 @@ from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate
 
 FEWEST_REPLICATES = 50
-CUSTOMARY_DELTA = 1e-3
+LEAST_DELTA = 1e-3
 _SHORT = {"a": "params_exponent", "b": "data_exponent"}
 """The names that tables print for the exponents of the frontier."""
 
@@ -39,12 +40,7 @@ class Settings(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What to fit and how; checked on the way in, so a value of this type can be used.
-
-    Raises:
-        FitError: A name is unknown, parameters are shared that the law does not let share, or a
-            number cannot be used.
-    """
+    """What to fit and how; raises FitError for names and numbers that cannot be used."""
 
     law: str = CHINCHILLA.name
     """One of `forms.LAWS`: chinchilla, no-floor, repetition, transfer, pretraining."""
@@ -68,7 +64,7 @@ class Options:
         if self.delta is not None and not (math.isfinite(self.delta) and self.delta > 0):
             raise FitError(f"delta is {self.delta}, needs a finite number above zero, e.g. 1e-3")
         check_shared(law_named(self.law), self.shared)
-        Objective(self.objective, CUSTOMARY_DELTA)
+        Objective(self.objective, LEAST_DELTA)
         bootstrap.choose_method(self.uncertainty, cells=0)
 
     def check_comparable(self) -> None:
@@ -151,9 +147,9 @@ class MixtureFit:
         return self.law.loss(self.theta, params, examples, **covariates)
 
     @property
-    def flops(self) -> tuple[float, float]:
-        """Smallest and largest measured compute."""
-        return self.window["flops"]
+    def all_theta(self) -> Array:
+        """(1 + R, P) parameters of the fit, then of its replicates."""
+        return np.concatenate([self.theta[None], self.replicates.theta])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +204,7 @@ class StudyFit:
     @property
     def flops(self) -> tuple[float, float]:
         """Smallest and largest measured compute of the fitted mixtures."""
-        ends = [fitted.flops for fitted in self.mixtures.values()]
+        ends = [fitted.window["flops"] for fitted in self.mixtures.values()]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
     @property
@@ -229,10 +225,7 @@ class StudyFit:
             raise FitError(f"a comparison needs two fitted mixtures; {why or 'the table has one'}")
 
     def __getitem__(self, mixture: str) -> MixtureFit:
-        """Return the law of a mixture; raises KeyError with the nearest name, or why it has none.
-
-        ``laws["qcd"]["alpha"].value``
-        """
+        """Return the law of a mixture; raises KeyError with the nearest name, or why none is."""
         if mixture in self.not_fitted:
             raise KeyError(f"mixture {mixture!r} was not fitted: it {self.not_fitted[mixture]}")
         if mixture not in self.mixtures:

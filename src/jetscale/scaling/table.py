@@ -3,10 +3,8 @@
 Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops`` and, as in the
 tables jetscale writes, ``params_non_embedding``, ``pretraining_flops``, ``unique_examples``,
 ``pretraining_examples`` and ``trunk``, the run whose checkpoint several rows share (blank where a
-row shares it with none); others are ignored. A table is checked once, on the way in, and every
-complaint is one line that names the row (data rows count from 1, the header and blank lines are not
-counted), the value and the cure. What leaves `validate` is clean: finite positive numbers, no run
-listed twice, every row with a seed and a cell number.
+row shares it with none); others are ignored. Every complaint is one line with the row (data rows
+count from 1), the value and the cure.
 
 A *cell* is a point (mixture, params, examples); its runs differ by seed alone. Cells are numbered
 over all mixtures, so the same number means the same point (params, examples) in each of them.
@@ -14,6 +12,7 @@ over all mixtures, so the same number means the same point (params, examples) in
 
 import csv
 import difflib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -69,13 +68,10 @@ def _frame(lines: list[list[str]]) -> pd.DataFrame:
 
 
 def validate(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a clean copy of a run table; the columns ``seed`` and ``cell`` are always there.
+    """Return a clean copy of a run table, rows in the order given.
 
-    Returns:
-        DataFrame: ``mixture`` (str), ``params``, ``examples``, ``loss`` and, where given,
-            ``flops``, ``params_non_embedding``, ``pretraining_flops`` and the covariates (float),
-            ``trunk`` (str), ``seed`` and ``cell`` (int); rows in the order given. Without seeds,
-            all are 0.
+    ``mixture`` and ``trunk`` are text, ``seed`` (0 where none is given) and ``cell``, always there,
+    whole numbers; all else is float.
 
     Raises:
         TableError: A column is missing, a value is not a positive finite number
@@ -104,15 +100,12 @@ def identity(runs: pd.DataFrame) -> list[str]:
 
 
 def _cells(clean: pd.DataFrame) -> pd.Series:
-    """Number the cells (n,): one for each (params, examples), the same in all mixtures.
-
-    Runs of one mixture and size that differ in a covariate are no seeds of each other: they get
-    cells of their own, the smallest covariates first, so that numbers still match where every
-    mixture has one value per size.
-    """
+    """Number the cells (n,): one for each (params, examples), the same in all mixtures."""
     sizes, held = ["params", "examples"], [name for name in COVARIATES if name in clean]
     if not held:
         return clean.groupby(sizes, sort=True).ngroup()
+    # runs of one mixture and size that differ in a covariate are no seeds of each other: they get
+    # cells of their own, the smallest first, so that numbers match where mixtures have one per size
     values = clean.groupby(held, sort=True).ngroup()
     place = values.groupby([clean[name] for name in ("mixture", *sizes)]).rank("dense")
     return clean.assign(place=place).groupby([*sizes, "place"], sort=True).ngroup()
@@ -134,9 +127,9 @@ def _check_columns(frame: pd.DataFrame) -> None:
 
 def _names(frame: pd.DataFrame) -> list[str]:
     names = ["" if pd.isna(v) else str(v).strip() for v in frame["mixture"]]
-    for row, name in enumerate(names, start=1):
-        if not name:
-            raise TableError(f"row {row}: mixture is empty; give every run the name of its mixture")
+    if "" in names:
+        row = names.index("") + 1
+        raise TableError(f"row {row}: mixture is empty; give every run the name of its mixture")
     return names
 
 
@@ -157,10 +150,12 @@ def _sizes(frame: pd.DataFrame, column: str) -> np.ndarray:
     if column in _POSITIVE:
         good &= values > 0
     for row in np.flatnonzero(~good):
-        least = "a finite number above zero" if column in _POSITIVE else "zero or more"
-        failed = "; leave runs that failed or diverged out of the table"
-        hint = failed if column in _POSITIVE else ""
-        raise TableError(f"row {row + 1}: {column} is {values[row]:g}, needs {least}{hint}")
+        least = "zero or more"
+        if column in _POSITIVE:
+            least = (
+                "a finite number above zero; leave runs that failed or diverged out of the table"
+            )
+        raise TableError(f"row {row + 1}: {column} is {values[row]:g}, needs {least}")
     return values
 
 
@@ -188,3 +183,14 @@ def _check_duplicates(clean: pd.DataFrame, named: bool) -> None:
         f"rows {first + 1} and {again[0] + 1} are the same run: mixture {row['mixture']!r}, "
         f"{sizes}, {cure}"
     )
+
+
+def seed_spread(runs: pd.DataFrame, cell: list[str]) -> float:
+    """Pooled standard deviation of log loss within cells; nan where no cell repeats.
+
+    ``cell`` names the columns that runs of one cell have in common.
+    """
+    groups = np.log(runs["loss"]).groupby([runs[name] for name in cell])
+    freedom = len(runs) - groups.ngroups
+    squares = float(((np.log(runs["loss"]) - groups.transform("mean")) ** 2).sum())
+    return math.sqrt(squares / freedom) if freedom else math.nan

@@ -1,14 +1,11 @@
 """Intervals by the wild cluster bootstrap, and residuals corrected for leverage.
 
-Drawing a dozen cells with replacement loses whole model sizes. The wild bootstrap keeps every run
-and redraws the losses instead: the fitted law plus the residuals, those of a cluster multiplied by
-one random number of mean 0 and variance 1 (the six points of Webb, doi 10.1111/caje.12661), and
-the law is refitted. Whatever the runs of a cluster have in common moves together.
-
-Residuals are smaller than the errors they stand for, most where a cluster has much leverage. They
-are first replaced by those of a fit without their cluster, (1 - H)^-1 r with H the cluster's block
-of the hat matrix (the jackknife or CR3 correction, doi 10.1002/jae.2969), and the interval is
-widened to Student's with as many degrees of freedom as clusters leave over.
+Drawing a dozen cells with replacement loses whole model sizes. Here every run stays and the law is
+refitted to redrawn losses: the fit plus the residuals, those of a cluster multiplied by one random
+number of mean 0 and variance 1 (the six points of Webb, doi 10.1111/caje.12661). Residuals are
+smaller than the errors they stand for: they are first replaced by those of a fit without their
+cluster, (1 - H)^-1 r with H the cluster's block of the hat matrix (the jackknife or CR3 correction,
+doi 10.1002/jae.2969), and the interval is widened to Student's with the clusters left over.
 """
 
 import numpy as np

@@ -9,6 +9,7 @@ import pytest
 
 from jetscale.jsonable import as_json
 from jetscale.scaling import fit
+from jetscale.scaling.diagnostics.batch import refit
 from jetscale.scaling.diagnostics.forecast import (
     LARGEST_COMPUTE,
     LARGEST_MODEL,
@@ -17,7 +18,6 @@ from jetscale.scaling.diagnostics.forecast import (
     forecast,
     without_largest_compute,
 )
-from jetscale.scaling.diagnostics.refit import refit
 
 
 def forecasts(frame, replicates=100, **options):

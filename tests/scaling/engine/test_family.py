@@ -9,7 +9,7 @@ from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import CHINCHILLA, LAWS
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.objective import Objective
 
 LOWER = np.array([1.5, 300.0, 4000.0, 0.35, 0.37])

@@ -8,7 +8,7 @@ from jetscale.errors import FitError
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.forms import LAWS, effective, law_named
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.solver import Design
 
 COST = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)

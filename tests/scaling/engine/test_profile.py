@@ -6,7 +6,7 @@ from fixtures.engine import start
 from scipy.optimize import lsq_linear
 
 from jetscale.scaling.engine.forms import CHINCHILLA, LAWS
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.profile import Grid, unknowns
 
 GRID = CHINCHILLA.exponents_tried

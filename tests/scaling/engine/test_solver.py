@@ -11,8 +11,7 @@ from scipy.optimize import approx_fprime, minimize
 
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.forms import CHINCHILLA, LAWS
-from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, Centred
 from jetscale.scaling.engine.solver import Design, chunks, huber, polish, slope
 
 LOWER, UPPER = CHINCHILLA.lower, CHINCHILLA.upper

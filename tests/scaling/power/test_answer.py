@@ -10,8 +10,7 @@ from jetscale.errors import FitError
 from jetscale.jsonable import as_json
 from jetscale.scaling import Power, power
 from jetscale.scaling.power.answer import exponent
-from jetscale.scaling.power.expect import Share
-from jetscale.scaling.power.simulate import simulate_runs
+from jetscale.scaling.power.simulate import Share, simulate_runs
 from jetscale.scaling.power.truth import Truth, shift_law
 
 STEPS: list[tuple[str, int, int]] = []

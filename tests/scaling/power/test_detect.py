@@ -13,8 +13,7 @@ from jetscale.scaling.engine import laws
 from jetscale.scaling.fit import fit
 from jetscale.scaling.power import detect as room
 from jetscale.scaling.power.detect import Setting, Trial, pairs_of_equals, try_shift, with_shift
-from jetscale.scaling.power.expect import Share
-from jetscale.scaling.power.simulate import simulate_runs
+from jetscale.scaling.power.simulate import Share, simulate_runs
 from jetscale.scaling.power.truth import Truth, generic, shift_law
 
 QUIET = Setting(studies=4, replicates=60, seed=3, tick=lambda what: None)

@@ -20,9 +20,7 @@ from jetscale.report.figures.drawing import Style, bars, dots, empty, line, run_
 from jetscale.scaling import CostModel, Diagnostics, MixtureDiagnostics, MixtureFit, StudyFit
 from jetscale.scaling.engine import laws
 from jetscale.scaling.estimate import percentile_interval
-from jetscale.scaling.routes.curves import LossCurves
-from jetscale.scaling.routes.route import Route
-from jetscale.scaling.spread import cell_means
+from jetscale.scaling.routes.route import LossCurves, Route, cell_means
 
 _SPREAD = 30.0
 """A frontier figure reaches this factor beyond the measured sizes; bands are cut there."""

@@ -1,9 +1,8 @@
 """What may be claimed from the intervals and tests of a pair: the verdict, and Holm's correction.
 
-An interval of the difference and a test of equal exponents answer the same question with different
-assumptions and can disagree; the floor E trades off against the exponents, and a difference of
-floors can pass for a shift. A shift is claimed only where both laws are identified, the interval
-and the test agree, and the interval with one floor for both mixtures says the same.
+An interval and a test of equal exponents can disagree, and a difference of floors can pass for a
+shift. A shift is claimed only where both laws are identified, the interval and the test agree, and
+the interval with one floor for both mixtures says the same.
 """
 
 from collections.abc import Sequence
@@ -49,13 +48,10 @@ class Verdict(Enum):
 def holm(p_values: Sequence[float], hypotheses: int = 0) -> list[float]:
     """Return p-values corrected by Holm's step-down method, in the order given.
 
-    ``hypotheses`` is their number where it is larger than that of the p-values given: the others
-    are taken to be larger.
+    Where there are more ``hypotheses``, the p-values of the others are taken to be larger.
 
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    >>> holm([0.01], hypotheses=3)
-    [0.03]
+    >>> holm([0.01, 0.04, 0.03]), holm([0.01], hypotheses=3)
+    ([0.03, 0.06, 0.06], [0.03])
     """
     p = np.asarray(p_values, dtype=float)
     order, count = np.argsort(p), max(hypotheses, len(p))
@@ -63,7 +59,7 @@ def holm(p_values: Sequence[float], hypotheses: int = 0) -> list[float]:
     steps = np.maximum.accumulate(p[order] * np.arange(count, count - len(p), -1))
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(steps, 1.0)
-    return [float(value) for value in corrected]
+    return list(map(float, corrected))
 
 
 def side_of_zero(delta: Estimate) -> int:
@@ -74,10 +70,8 @@ def side_of_zero(delta: Estimate) -> int:
 def judge(delta: Estimate, one_floor: Estimate, p_value: float) -> Verdict:
     """Return what may be claimed about the exponent of N* of mixture b relative to a.
 
-    Args:
-        delta, one_floor: The difference b minus a with a floor for each mixture, and with one for
-            both.
-        p_value: Of equal alpha and beta.
+    The difference b minus a is ``delta`` with a floor for each mixture, ``one_floor`` with one for
+    both; the ``p_value`` is that of equal alpha and beta.
     """
     if not delta.identified:
         return Verdict.NOT_IDENTIFIED

@@ -25,8 +25,7 @@ from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import StudyFit
 from jetscale.words import number, with_interval
 
-_REPLICATES = 499
-"""Replicates of a test, where the fits have as many."""
+_REPLICATES = 499  # replicates of a test, where the fits have as many
 _PER_PAIR = 100
 """At least as many per pair: Holm's correction multiplies the smallest p-value by the pairs."""
 Test = TypeVar("Test", NestedTest, LabelTest)
@@ -38,33 +37,24 @@ class PairComparison:
 
     a: str
     b: str
-    n_cells: int
-    """Common cells."""
-    delta_params_exponent: Estimate
-    """b minus a of the exponent of N*."""
-    delta_data_exponent: Estimate
-    """b minus a of the exponent of D*."""
+    n_cells: int  # common cells
+    delta_params_exponent: Estimate  # b minus a of the exponent of N*
+    delta_data_exponent: Estimate  # b minus a of the exponent of D*
     delta_params_exponent_shared_floor: Estimate | None
     """The same as the first with one floor E for both mixtures; None where it was not needed."""
     budget: float = field(metadata=json_key("budget_flops"))
     """FLOPs at which the following three hold."""
-    params_ratio: Estimate
-    """N* of b over that of a."""
-    examples_ratio: Estimate
-    """D* of b over that of a."""
+    params_ratio: Estimate  # N* of b over that of a
+    examples_ratio: Estimate  # D* of b over that of a
     compute_multiplier: Estimate
     """Compute a needs over that which b needs for the loss of a at the budget."""
-    statistic: float
-    """Relative loss of fit when alpha and beta are shared."""
+    statistic: float  # relative loss of fit when alpha and beta are shared
     p_value_uncorrected: float
-    p_value: float
-    """Of equal (alpha, beta), Holm-corrected over all pairs of the study."""
-    tests: tuple[NestedTest, ...]
-    """What the laws can have in common, (alpha, beta) included."""
+    p_value: float  # of equal (alpha, beta), Holm-corrected over all pairs of the study
+    tests: tuple[NestedTest, ...]  # what the laws can have in common, (alpha, beta) included
     permutation: LabelTest | None
     """One law for both, from swapped labels; None where it was not asked for."""
-    method: str
-    """How the p-values of the tests were made."""
+    method: str  # how the p-values of the tests were made
     verdict: Verdict
     json_also: ClassVar[tuple[str, ...]] = ("verdict_text",)
 
@@ -121,17 +111,9 @@ def compare(
 ) -> Comparison:
     """Compare the exponents of every pair of fitted mixtures, and their frontiers at a budget.
 
-    For mixtures a and b, on the cells both were run on and with the same draws:
-
-    - difference of exponents: n_exponent(b) - n_exponent(a), with n_exponent = beta /
-      (alpha + p beta), and likewise for D*;
-    - ratio of optima at the budget: N*(b) / N*(a) and D*(b) / D*(a);
-    - compute for equal loss: C(a) / C(b) at the loss that a reaches at the budget (`sides.ratios`);
-    - tests: F = (S_shared - S_free) / S_free of nested laws against its bootstrap null (`joint`),
-      and swapped labels (`labels`), with Holm's correction over the pairs.
-
-    Law, objective and intervals are those of the fits. A test takes up to 499 of their replicates,
-    or 100 per pair.
+    All is said of b relative to a, on the cells both were run on and with the same draws. Law,
+    objective and intervals are those of the fits; a test takes up to 499 of their replicates, or
+    100 per pair, and p-values are corrected over the pairs (Holm).
 
     Args:
         fits: What `fit` returned, for a law of N and D alone and without shared parameters.
@@ -140,13 +122,11 @@ def compare(
         questions: Keys of `joint.QUESTIONS` to test; (alpha, beta), on which the verdict rests, is
             always tested. By default all, and swapped labels too. With fewer, the fit with one
             floor is made only where it can withdraw a claim.
-        pairs_of_study: Pairs that p-values are corrected for, where there are more of them than
-            here.
+        pairs_of_study: Pairs that p-values are corrected for, where more than are here.
 
     Raises:
         FitError: Fewer than two mixtures are fitted, no pair has enough common cells, the fits
-            share parameters, the law has further terms, or the budget is not a finite number above
-            zero.
+            share parameters, the law has further terms, or the budget cannot be used.
     """
     fits.check_comparable()
     at = fits.middle if budget is None else flops_budget(budget).amount

@@ -1,15 +1,11 @@
 """Label permutation: do the losses look the same when the mixtures swap names.
 
-If two mixtures follow one law, floor included, and differ by noise alone, then swapping their
-losses within a cell changes nothing but the draw. A whole cell is swapped at once: the test is then
-exact, whatever the seeds of a cell have in common and whatever the two mixtures have in common in
-it, as long as cells are independent and the two sides of a cell are exchangeable. It needs no law
-to be right. Where runs share trunks, all that a trunk of either mixture links is swapped, seed by
-seed; that is exact if what the seeds of a cell have in common, both mixtures have in common.
-
-It says nothing about exponents alone: mixtures of different height or floor fail it too, and of
-those null hypotheses no permutation is exact. The statistic is what separate laws leave
-unexplained; one law for all is fitted equally well by any labelling.
+If two mixtures follow one law, floor included, and differ by noise alone, then swapping the losses
+of whole cells changes nothing but the draw. The test is exact where cells are independent and
+their two sides exchangeable, and needs no law to be right. Where runs share trunks, all that a
+trunk of either mixture links is swapped, seed by seed; that is exact if what the seeds of a cell
+have in common, both mixtures have in common. It says nothing about exponents alone: mixtures of
+different height or floor fail it too. The statistic is what separate laws leave unexplained.
 """
 
 from dataclasses import dataclass
@@ -25,21 +21,17 @@ METHOD = (
     "labels of the mixtures swapped, clusters as a whole; exact if both follow one law, floor "
     "included; Holm-corrected over pairs"
 )
-_ROUNDING = 1e-4
-"""Relative differences of the objective below this are ties."""
+_ROUNDING = 1e-4  # relative differences of the objective below this are ties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelTest:
     """Outcome of the permutation test of one law for both mixtures."""
 
-    n_clusters: int
-    """Clusters swapped; n of them give at most 2^(n - 1) different values."""
-    n_runs: int
-    """Runs of either mixture that take part: as many seeds per cell as both have."""
+    n_clusters: int  # clusters swapped; n of them give at most 2^(n - 1) different values
+    n_runs: int  # runs of either mixture that take part: as many seeds per cell as both have
     p_value_uncorrected: float
-    p_value: float
-    """Holm-corrected over the pairs of the study."""
+    p_value: float  # Holm-corrected over the pairs of the study
     method: str = METHOD
 
 
@@ -63,10 +55,7 @@ def label_test(pair: Pair, replicates: int, seed: int) -> LabelTest:
 
 
 def _matched(pair: Pair) -> tuple[Pair, NDArray[np.intp]]:
-    """The runs that have a partner, those of either mixture in the same order, and clusters (n,).
-
-    Partners are the k-th seeds of either mixture in a cell.
-    """
+    """Runs with a partner, the k-th seed of the other mixture's cell, in order; clusters (n,)."""
     runs = pair.runs.assign(second=pair.second).sort_values(["second", "cell", "seed"])
     runs["rank"] = runs.groupby(["second", "cell"]).cumcount()
     runs = runs[runs.groupby(["cell", "rank"])["second"].transform("size") == 2]

@@ -1,16 +1,13 @@
 """What is measured directly, with no law assumed: losses of two mixtures compared cell by cell.
 
-Two runs are a pair when they agree in params, examples and seed. Their difference in loss is free
-of whatever the pair shares. Differences are averaged over the seeds of a cell, then over the data
-sizes of a model size: those start from the same pretrained trunk and train on nested subsets, so
-the model sizes alone are the independent values of an interval. There are few of them, so the
-intervals are Student's, and one model size has none. What all model sizes share, the test set and
-the training subset of a seed, no interval here covers.
+Two runs are a pair when they agree in params, examples and seed. Differences of loss are averaged
+over the seeds of a cell, then over the data sizes of a model size: those start from one pretrained
+trunk and train on nested subsets, so the model sizes alone are the independent values of an
+interval. They are few: the intervals are Student's, and one model size has none.
 
 The *data factor* puts a difference in units of data: at a fixed model size, the number of examples
 at which the baseline reaches the mixture's loss, divided by the mixture's. It is read off the
-baseline's own curve, so it exists only inside the measured losses; beyond them it is a limit and
-says so.
+baseline's own curve; beyond the measured losses it is a limit and says so.
 """
 
 import math
@@ -20,11 +17,11 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
 from jetscale.errors import FitError, unknown
+from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate, student_interval
 from jetscale.scaling.table import validate
 from jetscale.words import counted, number, short, with_interval
@@ -46,8 +43,7 @@ class DataFactor(Estimate):
     bound: str
     """Empty where every size is measured; ">" or "<" for a limit, "<>" where limits oppose."""
     n_sizes: int
-    n_censored: int
-    """Model sizes whose loss lies outside the baseline's measured losses."""
+    n_censored: int  # model sizes whose loss lies outside the baseline's measured losses
 
     @property
     def text(self) -> str:
@@ -70,19 +66,13 @@ class DataFactor(Estimate):
 class Difference:
     """Mean loss of a mixture minus its baseline's, over some cells."""
 
-    examples: float | None
-    """Data size, or None for all cells together."""
-    difference: Estimate
-    """Mean over model sizes; for a single one the ends are nan."""
-    n_sizes: int
-    """Model sizes: the independent values of the interval."""
+    examples: float | None  # data size, or None for all cells together
+    difference: Estimate  # mean over model sizes; for a single one the ends are nan
+    n_sizes: int  # model sizes: the independent values of the interval
     n_cells: int
-    n_pairs: int
-    """Pairs of runs: cells times common seeds."""
-    n_lower: int
-    """Pairs in which the mixture has the lower loss."""
-    data_factor: DataFactor | None
-    """None for all cells together and where no baseline curve exists."""
+    n_pairs: int  # pairs of runs: cells times common seeds
+    n_lower: int  # pairs in which the mixture has the lower loss
+    data_factor: DataFactor | None  # None for all cells together and where no baseline curve exists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +126,9 @@ class PairedStudy:
 
 
 def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
-    """Compare the losses of all mixtures on their common runs.
+    """Compare the losses of all mixtures of a run table on their common runs.
 
-    Args:
-        frame: A run table, see `table.validate`.
-        baseline: Mixture the others are compared to; by default ``scratch`` if there, else the
-            first.
+    The ``baseline`` is ``scratch`` by default if there, else the first mixture.
 
     Raises:
         TableError: The table is unusable.
@@ -165,16 +152,12 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
             not_paired[f"{name} - {base}"] = "no run with the same params, examples and seed"
             continue
         factors = _factors(_seed_means(groups[name]), _seed_means(groups[base]))
-        rows = [
-            _difference(
-                joined[joined["examples"] == size], float(size), _mean_factor(factors.get(size, []))
-            )
-            for size in sorted(joined["examples"].unique())
-        ]
-        pair = PairedMixtures(
-            mixture=name, baseline=base, overall=_difference(joined, None), by_examples=tuple(rows)
+        rows = tuple(
+            _difference(joined[joined["examples"] == d], float(d), _mean_factor(factors.get(d, [])))
+            for d in sorted(joined["examples"].unique())
         )
-        pairs.append(pair)
+        whole = _difference(joined, None)
+        pairs.append(PairedMixtures(mixture=name, baseline=base, overall=whole, by_examples=rows))
     if not pairs:
         raise FitError(
             "no two mixtures have a run with the same params, examples and seed: nothing to pair"
@@ -200,10 +183,8 @@ def _difference(
 
 def _seed_means(runs: pd.DataFrame) -> dict[float, pd.Series]:
     """Seed-averaged loss over examples, per model size."""
-    return {
-        float(size): runs[runs["params"] == size].groupby("examples")["loss"].mean()
-        for size in runs["params"].unique()
-    }
+    of = {float(size): runs[runs["params"] == size] for size in runs["params"].unique()}
+    return {size: part.groupby("examples")["loss"].mean() for size, part in of.items()}
 
 
 def _factors(
@@ -215,25 +196,16 @@ def _factors(
         curve = baseline.get(params)
         if curve is None or len(curve) < 2:
             continue
-        log_d = np.log(losses.index.to_numpy(dtype=float))
-        reached, bounds = _invert(
-            np.log(curve.index.to_numpy(dtype=float)),
-            np.log(curve.to_numpy()),
-            np.log(losses.to_numpy()),
-        )
-        for examples, own, there, bound in zip(losses.index, log_d, reached, bounds, strict=True):
+        own_d, base_d = (np.log(c.index.to_numpy(dtype=float)) for c in (losses, curve))
+        reached, bounds = _invert(base_d, np.log(curve.to_numpy()), np.log(losses.to_numpy()))
+        for examples, own, there, bound in zip(losses.index, own_d, reached, bounds, strict=True):
             found.setdefault(float(examples), []).append((float(there - own), bound))
     return found
 
 
-def _invert(
-    log_d: NDArray[np.float64], log_loss: NDArray[np.float64], wanted: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], list[str]]:
-    """Where a falling curve reaches the wanted log losses, and which of them lie beyond its ends.
-
-    Noise can make neighbouring points rise; they are pooled to the nearest falling curve (isotonic
-    regression) and interpolated monotonically (PCHIP).
-    """
+def _invert(log_d: Array, log_loss: Array, wanted: Array) -> tuple[Array, list[str]]:
+    """Where a falling curve reaches the wanted log losses, and which lie beyond its ends."""
+    # noise can make neighbouring points rise: pool them to the nearest falling curve
     falling = isotonic_regression(log_loss, increasing=False).x
     levels, index = np.unique(falling, return_inverse=True)
     places = np.bincount(index, weights=log_d) / np.bincount(index)

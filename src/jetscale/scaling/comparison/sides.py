@@ -1,8 +1,8 @@
 """Two mixtures fitted to their common cells, and what differs between them, with intervals.
 
-Both sides of a replicate see the same draw of cells, or the same random signs: what a cell does to
-both cancels in the difference. The fits are made twice, with a floor E for each mixture and with
-one for both, because a floor and the exponents trade off against each other.
+Both sides of a replicate see the same draw, so what a cell does to both cancels. The fits are made
+twice, with a floor E for each mixture and with one for both, because a floor and the exponents
+trade off against each other.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from jetscale.scaling import bootstrap
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.forms import law_named
 from jetscale.scaling.engine.laws import Array, exponents, optimum
-from jetscale.scaling.estimate import Estimate, percentile_interval
+from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import fit_together, shortage
 from jetscale.scaling.fitted import MixtureFit, StudyFit
 
@@ -23,10 +23,8 @@ from jetscale.scaling.fitted import MixtureFit, StudyFit
 class Ratios(NamedTuple):
     """Frontiers of law b over law a at one budget, one value per row of theta."""
 
-    params: Array
-    """N* of b over N* of a."""
-    examples: Array
-    """D* of b over D* of a."""
+    params: Array  # N* of b over N* of a
+    examples: Array  # D* of b over D* of a
     compute_multiplier: Array
     """FLOPs a needs over FLOPs b needs for the loss that a reaches at the budget; 2 means that b
     needs half the compute, 0 that no compute suffices."""
@@ -52,21 +50,18 @@ def ratios(a: Array, b: Array, budget: float, cost: CostModel) -> Ratios:
 class Sides:
     """Mixtures a and b on their common cells."""
 
-    fits: StudyFit
-    """What they come from."""
+    fits: StudyFit  # what they come from
     runs: tuple[pd.DataFrame, pd.DataFrame]
-    pair: tuple[MixtureFit, MixtureFit]
-    """Their laws, with a floor for each."""
+    pair: tuple[MixtureFit, MixtureFit]  # their laws, with a floor for each
 
     def with_one_floor(self) -> "Sides":
         """Return the same sides fitted together with one floor E for both."""
         if self.pair[0].law.largest_floor == 0:
             return self  # a law without floor has the same one for both anyway
-        names = [side.mixture for side in self.pair]
         options = replace(self.fits.options, shared=("E",))
-        groups = dict(zip(names, self.runs, strict=True))
-        found = fit_together(groups, self.fits.cost, self.fits.delta, options)
-        return replace(self, pair=(found[names[0]], found[names[1]]))
+        groups = {s.mixture: part for s, part in zip(self.pair, self.runs, strict=True)}
+        first, second = fit_together(groups, self.fits.cost, self.fits.delta, options).values()
+        return replace(self, pair=(first, second))
 
     def delta(self, name: str) -> Estimate:
         """Return b minus a of an exponent, ``params_exponent`` or ``data_exponent``."""
@@ -74,9 +69,8 @@ class Sides:
         cost, (a, b) = self.fits.cost, self.pair
         value = exponents(b.theta, cost)[which] - exponents(a.theta, cost)[which]
         drawn = [exponents(side.replicates.theta, cost)[which] for side in self.pair]
-        low, high = percentile_interval(drawn[1] - drawn[0], a.n_cells)
         reasons = {side.mixture: side.frontier[name].reason for side in self.pair}
-        return Estimate(value=float(value), low=low, high=high, reason=_joined(reasons))
+        return Estimate.of(value, drawn[1] - drawn[0], a.n_cells, _joined(reasons))
 
     def at_budget(self, budget: float) -> list[Estimate]:
         """Return the ratios of N* and D* and the compute multiplier, b over a."""
@@ -84,10 +78,8 @@ class Sides:
         point = ratios(a.theta, b.theta, budget, self.fits.cost)
         draws = ratios(a.replicates.theta, b.replicates.theta, budget, self.fits.cost)
         reason = _joined({s.mixture: bootstrap.not_identified(s.parameters) for s in self.pair})
-        return [
-            Estimate.of(float(value), values, a.n_cells, reason)
-            for value, values in zip(point, draws, strict=True)
-        ]
+        both = zip(point, draws, strict=True)
+        return [Estimate.of(value, values, a.n_cells, reason) for value, values in both]
 
 
 def _joined(reasons: dict[str, str]) -> str:
@@ -107,9 +99,7 @@ def on_common_cells(fits: StudyFit, a: str, b: str) -> Sides | str:
         # a mixture that was run on more cells is fitted again to the common ones
         fitted
         if len(cells) == fitted.n_cells
-        else fit_together({fitted.mixture: part}, fits.cost, fits.delta, fits.options)[
-            fitted.mixture
-        ]
-        for fitted, part in zip(pair, runs, strict=True)
+        else fit_together({name: part}, fits.cost, fits.delta, fits.options)[name]
+        for name, fitted, part in zip((a, b), pair, runs, strict=True)
     )
     return Sides(fits, (runs[0], runs[1]), (first, second))

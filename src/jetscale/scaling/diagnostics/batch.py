@@ -1,23 +1,26 @@
-"""The runs of a fit as the engine takes them, to be fitted again with something changed.
+"""What a fit fitted, to be fitted again with something changed or to part of the runs.
 
 Mixtures without shared parameters are fitted one by one, others together: a `Batch` is what was
 fitted at once. It is rebuilt from the table and the options a `StudyFit` keeps, and its optimum is
 the one the fit reports.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from jetscale.errors import FitError, TableError
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import law_named
-from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Array, Centred
 from jetscale.scaling.engine.objective import Objective
-from jetscale.scaling.fit import point_fit
-from jetscale.scaling.fitted import StudyFit
+from jetscale.scaling.fit import fit, point_fit
+from jetscale.scaling.fitted import FEWEST_REPLICATES, StudyFit
+
+NOTHING_LEFT = "no runs are left"
+_SHARE = 4  # refits make a quarter of the replicates
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,14 +28,11 @@ class Batch:
     """Mixtures fitted together, often a single one."""
 
     names: tuple[str, ...]
-    runs: pd.DataFrame
-    """Rows of the mixtures, in the order of the family's runs."""
+    runs: pd.DataFrame  # rows of the mixtures, in the order of the family's runs
     family: Family
     objective: Objective
-    q: Array
-    """(1, K) unknowns at the optimum."""
-    value: float
-    """Huber sum at the optimum, see `solver.huber`."""
+    q: Array  # (1, K) unknowns at the optimum
+    value: float  # Huber sum at the optimum, see `solver.huber`
     cells: NDArray[np.intp] = field(init=False)
     """(n,) number of each run's mixture and cell, from 0."""
 
@@ -65,3 +65,21 @@ def batches(fits: StudyFit) -> list[Batch]:
         value = float(ends.objective[best])
         found.append(Batch(together, runs, family, objective, ends.q[[best]], value))
     return found
+
+
+def refit(fits: StudyFit, runs: pd.DataFrame) -> StudyFit | str:
+    """Return the same fit to other runs with a quarter of the replicates, or why there is none."""
+    if runs.empty:
+        return NOTHING_LEFT
+    replicates = max(FEWEST_REPLICATES, fits.replicates // _SHARE)
+    try:
+        return fit(runs, replace(fits.options, replicates=replicates, delta=fits.delta))
+    except (FitError, TableError) as error:
+        return str(error)
+
+
+def why_not(part: StudyFit | str, name: str) -> str:
+    """Return why a refit has no law for a mixture; empty where it has one."""
+    if isinstance(part, str):
+        return part
+    return "" if name in part.mixtures else part.not_fitted.get(name, NOTHING_LEFT)

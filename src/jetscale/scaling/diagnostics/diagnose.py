@@ -1,8 +1,6 @@
-"""All checks of a fit at once, per mixture.
+"""All checks of a fit at once, per mixture: what only further fits can say.
 
-What a fit says about itself (starts at the optimum, bounds, condition) is in `MixtureFit`; here is
-what only further fits can say. The window scan and the forecast without the largest model share
-their refits.
+The window scan and the forecast without the largest model share their refits.
 """
 
 from collections.abc import Mapping
@@ -32,8 +30,7 @@ class MixtureDiagnostics:
     influence: Influence
     forecasts: tuple[Forecast, ...]
     """Without the largest model, without the cells of largest compute."""
-    profiles: Mapping[str, Profile]
-    """alpha and beta."""
+    profiles: Mapping[str, Profile]  # alpha and beta
     map: ExponentMap
     residuals: Residuals
     windows: tuple[Window, ...]
@@ -49,13 +46,10 @@ class Diagnostics:
 
 
 def diagnose(fits: StudyFit) -> Diagnostics:
-    """Run every check on a fit.
+    """Run every check on what `fit` returned, for any law and objective.
 
-    Args:
-        fits: What `fit` returned, for any law and objective. Bootstraps of reduced fits make a
-            quarter of its replicates, at least 50.
-
-    A check that the runs of a mixture do not allow carries its reason as text.
+    Bootstraps of reduced fits make a quarter of its replicates, at least 50. A check that the runs
+    of a mixture do not allow carries its reason as text.
     """
     scan = window_fits(fits)
     reduced = {LARGEST_MODEL: scan[LARGEST_MODEL], LARGEST_COMPUTE: without_largest_compute(fits)}

@@ -1,11 +1,9 @@
 """Leave the largest out: whether the law forecasts the runs it is meant to extrapolate to.
 
-The law is refitted without the largest model size, and without the cells of largest compute, and
-predicts what was left out. The 95% prediction interval of a held-out cell joins the bootstrap of
-the reduced fit with a normal draw of the cell's own mean log loss: the noise of its seeds and the
-deviations of cells from the law, both as they are among the runs fitted (`residuals`). It does not
-cover a law that bends beyond the window: cells outside their intervals, or errors of one sign, say
-that it does.
+The 95% prediction interval of a held-out cell joins the bootstrap of the reduced fit with a normal
+draw of the cell's own mean log loss: the noise of its seeds and the deviations of cells from the
+law, both as they are among the runs fitted (`residuals`). It does not cover a law that bends beyond
+the window: cells outside their intervals, or errors of one sign, say that it does.
 """
 
 import math
@@ -16,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from jetscale.scaling.diagnostics.refit import refit, why_not
+from jetscale.scaling.diagnostics.batch import refit, why_not
 from jetscale.scaling.diagnostics.residuals import Scatter, scatter
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import CONFIDENCE, percentile_interval
@@ -36,14 +34,11 @@ class HeldOut:
 
     params: float
     examples: float
-    measured: float
-    """Mean loss over seeds."""
+    measured: float  # mean loss over seeds
     predicted: float
-    low: float
-    """95% prediction interval of the measured mean."""
+    low: float  # 95% prediction interval of the measured mean
     high: float
-    error: float
-    """(measured - predicted) / predicted: positive where the law was too hopeful."""
+    error: float  # (measured - predicted) / predicted: positive where the law was too hopeful
     inside: bool
 
 
@@ -52,30 +47,24 @@ class Forecast:
     """A reduced fit of one mixture against the cells left out of it."""
 
     left_out: str
-    cells: tuple[HeldOut, ...] = ()
-    """Empty where there is no reduced fit."""
+    cells: tuple[HeldOut, ...] = ()  # empty where there is no reduced fit
     mean_error: float = math.nan
     rms_error: float = math.nan
-    inside: int = 0
-    """Held-out cells inside their prediction intervals."""
+    inside: int = 0  # held-out cells inside their prediction intervals
     decades: float = math.nan
     """How far the largest held-out cell lies beyond the largest one fitted, in decades of N for
     the largest model and of compute else."""
-    noise: float = math.nan
-    """Relative scatter of one run about the law that the intervals count in."""
-    reason: str = ""
-    """Why there is no forecast."""
+    noise: float = math.nan  # relative scatter of one run about the law that the intervals count in
+    reason: str = ""  # why there is no forecast
     json_also: ClassVar[tuple[str, ...]] = ("suspicious", "text")
 
     @property
     def suspicious(self) -> bool:
         """True without a forecast, and where too few cells lie inside their intervals.
 
-        Too few: the law's 95% intervals would hold so few of these cells in less than one study
-        of twenty (binomial).
+        Too few: 95% intervals would hold so few in less than one study of twenty (binomial).
         """
-        chance = binom.cdf(self.inside, len(self.cells), CONFIDENCE)
-        return bool(self.reason) or bool(chance < _RARE)
+        return bool(self.reason or binom.cdf(self.inside, len(self.cells), CONFIDENCE) < _RARE)
 
     @property
     def text(self) -> str:

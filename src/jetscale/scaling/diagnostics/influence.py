@@ -1,11 +1,9 @@
 """Leave one cell out: whether the exponent rests on a single cell.
 
-The law is refitted without each cell in turn, its seeds together; a refit is a row of weights, so
-all of them are one call of the engine, each from its own grid of starts. Where mixtures share
-parameters the cell is left out of its own mixture and all are refitted together.
-
-The yardstick is half the 95% interval of the exponent: a cell that moves it by more than that
-decides the answer and deserves a second look (and a second seed).
+The law is refitted without each cell in turn, its seeds together: a row of weights each, in one
+call of the engine. Where mixtures share parameters the cell is left out of its own mixture and all
+are refitted together. A cell that moves the exponent by more than half its 95% interval decides
+the answer and deserves a second look (and a second seed).
 """
 
 from dataclasses import dataclass
@@ -24,12 +22,9 @@ class CellInfluence:
 
     params: float
     examples: float
-    exponent_shift: float
-    """Of the exponent a of N*: without the cell minus with it."""
-    params_log_ratio: float
-    """log N*(without) - log N*(with) at the budget."""
-    relative_shift: float
-    """The shift of a in units of half its 95% interval."""
+    exponent_shift: float  # of the exponent a of N*: without the cell minus with it
+    params_log_ratio: float  # log N*(without) - log N*(with) at the budget
+    relative_shift: float  # the shift of a in units of half its 95% interval
     reason: str = ""
     """Why there is no number: the refit lost a term of the law or did not converge."""
 
@@ -38,24 +33,19 @@ class CellInfluence:
 class Influence:
     """Leave-one-cell-out of one mixture."""
 
-    cells: tuple[CellInfluence, ...]
-    """By params, then examples."""
-    budget: float
-    """FLOPs at which N* is compared: the geometric middle of the measured compute."""
-    worst: CellInfluence | None
-    """The cell that moves a most; None where no refit succeeded."""
-    flagged: bool
-    """True where the worst shift exceeds half the interval."""
+    cells: tuple[CellInfluence, ...]  # by params, then examples
+    budget: float  # FLOPs at which N* is compared: the geometric middle of the measured compute
+    worst: CellInfluence | None  # the cell that moves a most; None where no refit succeeded
+    flagged: bool  # True where the worst shift exceeds half the interval
     json_also: ClassVar[tuple[str, ...]] = ("text",)
 
     @property
     def text(self) -> str:
         """One line for a reader."""
+        if (cell := self.worst) is None:
+            return "no refit without a cell succeeded"
         lost = sum(bool(cell.reason) for cell in self.cells)
         tail = f"; without {lost} of {len(self.cells)} cells the law is not determined"
-        if self.worst is None:
-            return "no refit without a cell succeeded"
-        cell = self.worst
         return (
             f"leaving out the cell N = {cell.params:.3g}, D = {cell.examples:.3g} moves a by "
             f"{cell.exponent_shift:+.3f}, {abs(cell.relative_shift):.2f} of half its interval"
@@ -98,5 +88,5 @@ def influence(batch: Batch, fitted: MixtureFit, cost: CostModel) -> Influence:
         for i in range(len(numbers))
     )
     worst = None if lost.all() else cells[int(np.nanargmax(np.abs(exponent)))]
-    flagged = worst is not None and abs(worst.relative_shift) > 1
+    flagged = bool(worst and abs(worst.relative_shift) > 1)
     return Influence(cells=cells, budget=budget, worst=worst, flagged=flagged)

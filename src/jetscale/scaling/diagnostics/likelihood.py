@@ -1,24 +1,18 @@
 """Profile likelihood of alpha and beta: which exponents the runs exclude.
 
-The objective S is minimised over all other parameters with the exponent held, on a grid that
-reaches from where it is clearly excluded to the other side, or to the bounds. Twice the increase
-of S over its minimum, in units of s^2, is compared with the 95% quantile of F with 1 and (cells -
-free parameters) degrees of freedom; both exponents held give a map for contours, against 2 F(2,
-cells - free parameters).
-
-For half the sum of squares of one run per cell, s^2 = 2 S_min / (cells - parameters) and this is
-the classical profile interval of nonlinear regression (Bates & Watts, Nonlinear Regression
-Analysis, section 6.1): exact for near-Gaussian residuals of independent cells, up to curvature. In
-general
+The objective S is minimised over all other parameters with the exponent held. Twice its increase,
+in units of s^2, is compared with the 95% quantile of F with 1 and (cells - free parameters) degrees
+of freedom; both exponents held give a map, against 2 F(2, cells - free parameters).
 
     s^2 = v / h
     v = mean over cells of (sum of clipped residuals)^2 / n_runs
     h = P(|r| < delta) for normal r
 
-which makes the increase of an M-estimator's objective chi-squared to first order, and lets seeds of
-a cell have an error in common (the tau test, Hampel et al., Robust Statistics, section 7.2). For
-Huber and absolute losses the interval is approximate. All of this takes cells as independent and
-equally noisy; the bootstrap does not need the latter, and is wider where small runs scatter more.
+makes the increase of an M-estimator's objective chi-squared to first order, and lets seeds of a
+cell have an error in common (the tau test, Hampel et al., Robust Statistics, section 7.2). For
+least squares of one run per cell it is the classical profile interval (Bates & Watts, Nonlinear
+Regression Analysis, section 6.1); for Huber and absolute losses it is approximate. All of this
+takes cells as independent and equally noisy; the bootstrap does not need the latter.
 """
 
 import math
@@ -32,15 +26,12 @@ from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array
 from jetscale.scaling.engine.profile import unknowns
 from jetscale.scaling.estimate import CONFIDENCE
 
-EXPONENTS = {"alpha": PARAMETERS.index("alpha"), "beta": PARAMETERS.index("beta")}
+EXPONENTS = {name: PARAMETERS.index(name) for name in ("alpha", "beta")}
 _HEIGHTS = len(PARAMETERS) - len(EXPONENTS)
 _COARSE, _FINE, _MAP = 11, 41, 21
-_CLEARLY = 3.0
-"""A value is clearly excluded where its increase is this many times the threshold."""
-_PRECISE = 1e-8
-"""Relative precision of the objective: the increase needs no more."""
-_EXACT = 1e-24
-"""Squared log residuals below this are rounding."""
+_CLEARLY = 3.0  # a value is clearly excluded where its increase is this many times the threshold
+_PRECISE = 1e-8  # relative precision of the objective: the increase needs no more
+_EXACT = 1e-24  # squared log residuals below this are rounding
 _MAD = 1.4826
 """Standard deviation of a normal distribution in units of its median absolute deviation."""
 
@@ -51,16 +42,12 @@ class Profile:
 
     parameter: str
     values: tuple[float, ...]
-    increase: tuple[float, ...]
-    """2 (S - S_min) / s^2 at each value."""
-    threshold: float
-    """Increase at the ends of the 95% interval."""
-    value: float
-    """The optimum."""
+    increase: tuple[float, ...]  # 2 (S - S_min) / s^2 at each value
+    threshold: float  # increase at the ends of the 95% interval
+    value: float  # the optimum
     low: float
     high: float
-    open_low: bool
-    """True where the runs exclude nothing down to the lower bound."""
+    open_low: bool  # True where the runs exclude nothing down to the lower bound
     open_high: bool
 
 
@@ -70,10 +57,8 @@ class ExponentMap:
 
     alpha: tuple[float, ...]
     beta: tuple[float, ...]
-    increase: tuple[tuple[float, ...], ...]
-    """2 (S - S_min) / s^2, one row per alpha."""
-    levels: tuple[float, float]
-    """Increase at the edge of the 68% and of the 95% region."""
+    increase: tuple[tuple[float, ...], ...]  # 2 (S - S_min) / s^2, one row per alpha
+    levels: tuple[float, float]  # increase at the edge of the 68% and of the 95% region
 
 
 def likelihoods(batch: Batch) -> dict[str, tuple[dict[str, Profile], ExponentMap]]:
@@ -130,10 +115,9 @@ def _profile(batch: Batch, group: int, key: str) -> Profile:
     shares = 2.0 ** -np.arange(_COARSE)
     sides = best - (best - lowest) * shares, best + (highest - best) * shares
     coarse = np.unique(np.concatenate(sides))
-    rise = _increase(batch, _along(batch, group, column, coarse))
-    below = coarse[(coarse < best) & (rise > _CLEARLY * threshold)]
-    above = coarse[(coarse > best) & (rise > _CLEARLY * threshold)]
-    ends = below.max(initial=EXPONENT_BOUNDS[0]), above.min(initial=EXPONENT_BOUNDS[1])
+    excluded = _increase(batch, _along(batch, group, column, coarse)) > _CLEARLY * threshold
+    below, above = coarse[(coarse < best) & excluded], coarse[(coarse > best) & excluded]
+    ends = below.max(initial=lowest), above.min(initial=highest)
     values = np.unique(np.append(np.linspace(*ends, _FINE), best))
     rise = _increase(batch, _along(batch, group, column, values))
     middle = int(np.searchsorted(values, best))
@@ -153,27 +137,21 @@ def _profile(batch: Batch, group: int, key: str) -> Profile:
 
 
 def _crossing(values: Array, rise: Array, threshold: float) -> tuple[float, bool]:
-    """Where the rise first exceeds the threshold, walking away from the optimum; else open.
-
-    The root of the rise is nearly linear in the exponent and is interpolated.
-    """
+    """Where the rise first exceeds the threshold, walking away from the optimum; else open."""
     over = np.flatnonzero(rise > threshold)
     if not len(over):
         return float(values[-1]), True
+    # the root of the rise is nearly linear in the exponent
     roots = np.sqrt(rise[over[0] - 1 : over[0] + 1])
     share = (math.sqrt(threshold) - roots[0]) / (roots[1] - roots[0])
     return float(values[over[0] - 1] + share * (values[over[0]] - values[over[0] - 1])), False
 
 
 def _along(batch: Batch, group: int, column: int, values: Array) -> Array:
-    """Lowest objective (V,) with one exponent held at sorted values (V,).
-
-    Every value starts from the optimum with that exponent replaced, and then from where both
-    neighbours ended, so that no value stays in a worse valley than the one beside it.
-    """
+    """Lowest objective (V,) with one exponent held at sorted values (V,)."""
     place = batch.family.slots[group, column]
     q, lowest = _descend(batch, group, _starts(batch, group, {column: values}), (column,))
-    for step in (1, -1):
+    for step in (1, -1):  # again from where both neighbours ended: theirs may be a better valley
         start = np.roll(q, step, axis=0)
         start[:, place] = values
         again, value = _descend(batch, group, start, (column,))

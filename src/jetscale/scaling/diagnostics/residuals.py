@@ -1,24 +1,21 @@
 """What the residuals say: whether they scatter about the law more than seeds do.
 
-Log residuals r of a cell's seeds split into their mean, which the law should explain, and their
-spread about it, which it cannot (pure error). Mean squares of the two, for m seeds per cell and p
-parameters fitted:
+Log residuals r of a cell's m seeds split into their mean, which the law with its p parameters
+should explain, and their spread about it, which it cannot (pure error):
 
     within = sum over runs of (r - rbar)^2 / (runs - cells)
     between = sum over cells of m rbar^2 / (cells - p)
 
-What the means vary beyond the seeds is the misfit, deviations of cells from the law that no
-further seed removes: (between - within) / m, or 0, with m averaged as an analysis of variance with
-unequal groups does it (Searle, Casella & McCulloch, Variance Components, section 3.6).
-
-The lack-of-fit test compares the two mean squares: F = between / within (Draper & Smith, Applied
-Regression Analysis, section 2.1). It is exact for least squares and independent normal noise; with
-a Huber loss that downweights little it is close.
+What the means vary beyond the seeds is the misfit, which no further seed removes: (between -
+within) / m, or 0, with m averaged as for unequal groups (Searle, Casella & McCulloch, Variance
+Components, section 3.6). The lack-of-fit test is F = between / within (Draper & Smith, Applied
+Regression Analysis, section 2.1), exact for least squares and independent normal noise, close for
+a Huber loss that downweights little.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,27 +36,20 @@ _TOO_GOOD = (
 class Residuals:
     """Residuals of one mixture, by cell."""
 
-    worst_params: float
-    """Model size of the cell whose mean lies farthest from the law."""
+    worst_params: float  # model size of the cell whose mean lies farthest from the law
     worst_examples: float
-    worst_residual: float
-    """Its mean relative residual, measured / law - 1."""
+    worst_residual: float  # its mean relative residual, measured / law - 1
     seed_spread: float = math.nan
     """Relative noise of one run, from seeds of the same cell; nan where none repeats."""
     misfit_spread: float = math.nan
     """Relative deviation of cells from the law beyond the seeds; nan where none repeats."""
     misfit_share: float = math.nan
     """Of the variance of one run about the law, the share that is misfit."""
-    lack_of_fit: float = math.nan
-    """F statistic of cell means against pure error."""
-    p_value: float = math.nan
-    """Chance of at least this F where the law holds."""
-    trend_params: float
-    """Rank correlation of the cell means with log N."""
-    trend_examples: float
-    """Rank correlation of the cell means with log D."""
-    reason: str = ""
-    """Why there is no lack-of-fit test."""
+    lack_of_fit: float = math.nan  # F statistic of cell means against pure error
+    p_value: float = math.nan  # chance of at least this F where the law holds
+    trend_params: float  # rank correlation of the cell means with log N
+    trend_examples: float  # rank correlation of the cell means with log D
+    reason: str = ""  # why there is no lack-of-fit test
     json_also: ClassVar[tuple[str, ...]] = ("suspicious", "text")
 
     @property
@@ -81,10 +71,7 @@ class Residuals:
 
 
 def residuals(batch: Batch, name: str) -> Residuals:
-    """Residuals of one mixture of a batch.
-
-    In a joint fit a mixture is charged an equal share of the parameters.
-    """
+    """Residuals of one mixture of a batch, charged an equal share of the parameters."""
     own = np.flatnonzero(batch.family.group == batch.names.index(name))
     _, first, index = np.unique(batch.cells[own], return_index=True, return_inverse=True)
     parameters = int((~batch.family.design.fixed).sum()) / len(batch.names)
@@ -92,25 +79,24 @@ def residuals(batch: Batch, name: str) -> Residuals:
     sizes = batch.runs.iloc[own[first]]
     params, examples = (sizes[column].to_numpy() for column in ("params", "examples"))
     worst = int(np.abs(found.mean).argmax())
-    lack: dict[str, Any] = {"reason": "its seeds agree exactly"}
-    if not found.freedom[1]:
-        lack = {"reason": "no cell has two seeds"}
-    if found.within > 0:
-        ratio = found.between / found.within
-        lack = {
-            "seed_spread": math.sqrt(found.within),
-            "misfit_spread": math.sqrt(found.misfit),
-            "misfit_share": found.misfit / (found.misfit + found.within),
-            "lack_of_fit": ratio,
-            "p_value": float(stats.f.sf(ratio, *found.freedom)),
-        }
-    return Residuals(
+    where = Residuals(
         worst_params=float(params[worst]),
         worst_examples=float(examples[worst]),
         worst_residual=float(np.expm1(found.mean[worst])),
         trend_params=_trend(found.mean, params),
         trend_examples=_trend(found.mean, examples),
-        **lack,
+        reason="" if found.freedom[1] else "no cell has two seeds",
+    )
+    if not found.within > 0:  # nan where no cell has two seeds
+        return replace(where, reason=where.reason or "its seeds agree exactly")
+    ratio = found.between / found.within
+    return replace(
+        where,
+        seed_spread=math.sqrt(found.within),
+        misfit_spread=math.sqrt(found.misfit),
+        misfit_share=found.misfit / (found.misfit + found.within),
+        lack_of_fit=ratio,
+        p_value=float(stats.f.sf(ratio, *found.freedom)),
     )
 
 
@@ -123,16 +109,11 @@ def _trend(values: Array, size: Array) -> float:
 class Scatter:
     """Residuals of some cells; arrays are (cells,)."""
 
-    runs: NDArray[np.intp]
-    """Seeds of each cell."""
-    mean: Array
-    """Mean log residual of each cell."""
-    within: float
-    """Mean square between seeds; nan where no cell has two."""
-    between: float
-    """Mean square of cell means times their seeds."""
-    freedom: tuple[float, int]
-    """Degrees of freedom of between and within."""
+    runs: NDArray[np.intp]  # seeds of each cell
+    mean: Array  # mean log residual of each cell
+    within: float  # mean square between seeds; nan where no cell has two
+    between: float  # mean square of cell means times their seeds
+    freedom: tuple[float, int]  # degrees of freedom of between and within
 
     @property
     def misfit(self) -> float:

@@ -1,19 +1,16 @@
 """Refits without an edge of the grid: whether the law holds over the whole window.
 
 Real losses leave the law first at the smallest data and model sizes: on a public sweep dropping
-the smallest data sizes moved the exponent by more than its own interval. Cuts are made in every
-mixture at its own edge, and the refits keep the options of the fit, with fewer replicates.
-
-A smaller window is less certain, so some shift is chance. Where the law holds and the fit makes
-good use of the runs, the variance of the shift is the difference of the two variances (Hausman,
-doi 10.2307/1913827): its 95% half-width follows from those of the two intervals.
+the smallest data sizes moved the exponent by more than its own interval. Some shift is chance.
+Where the law holds and the fit makes good use of the runs, the variance of the shift is the
+difference of the two variances (Hausman, doi 10.2307/1913827).
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jetscale.scaling.diagnostics.refit import refit, why_not
+from jetscale.scaling.diagnostics.batch import refit, why_not
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import StudyFit
 
@@ -23,21 +20,18 @@ class Window:
     """The fit of one mixture without some of its runs."""
 
     left_out: str
-    cells: int = 0
-    """Cells that remain; 0 where nothing was fitted."""
+    cells: int = 0  # cells that remain; 0 where nothing was fitted
     params_exponent: Estimate | None = None
     alpha: Estimate | None = None
     beta: Estimate | None = None
     shift: float = math.nan
     """Of the exponent a of N*: the window's minus the full one; nan without a fit."""
-    moved: bool = False
-    """True where the window's a lies outside the 95% interval of the full fit."""
+    moved: bool = False  # True where the window's a lies outside the 95% interval of the full fit
     chance: float = math.nan
     """Half-width of the shifts that chance allows in 95% of cases where the law holds."""
     significant: bool = False
     """True where a moved, by more than chance allows, and both fits identify it."""
-    reason: str = ""
-    """Why there is no fit."""
+    reason: str = ""  # why there is no fit
 
 
 def window_fits(fits: StudyFit) -> dict[str, StudyFit | str]:
@@ -66,17 +60,16 @@ def windows(fits: StudyFit, name: str, refits: Mapping[str, StudyFit | str]) -> 
         chance = math.sqrt(max(0.0, halves[1] ** 2 - halves[0] ** 2))
         shift, moved = other.value - full.value, not full.low <= other.value <= full.high
         judged = full.identified and other.identified
-        found.append(
-            Window(
-                left_out=left_out,
-                cells=fitted.n_cells,
-                params_exponent=other,
-                alpha=fitted.parameters["alpha"],
-                beta=fitted.parameters["beta"],
-                shift=shift,
-                moved=moved,
-                chance=chance,
-                significant=moved and abs(shift) > chance and judged,
-            )
+        window = Window(
+            left_out=left_out,
+            cells=fitted.n_cells,
+            params_exponent=other,
+            alpha=fitted.parameters["alpha"],
+            beta=fitted.parameters["beta"],
+            shift=shift,
+            moved=moved,
+            chance=chance,
+            significant=moved and abs(shift) > chance and judged,
         )
+        found.append(window)
     return tuple(found)

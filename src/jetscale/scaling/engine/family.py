@@ -1,7 +1,6 @@
 """Laws of several mixtures fitted together, with some of their parameters in common.
 
-One law for all mixtures and one law for each are the ends of a nested family; between them lie
-shared exponents (beta, or alpha and beta) and a shared floor E. Every member of the family, a
+One law for all mixtures and one law for each are the ends of a nested family. Every member, a
 single mixture included, is fitted the same way: the grids of the mixtures are added along what
 they share and searched separately along the rest, which gives the start; `solver.polish` does the
 rest with the shared unknowns in common.
@@ -15,24 +14,18 @@ from numpy.typing import NDArray
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.engine.forms import Law
-from jetscale.scaling.engine.laws import PARAMETERS, Array
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.profile import Grid, Surface, unknowns
 from jetscale.scaling.engine.solver import Design, Solution, chunks, polish
 
 SHARED_AXES = {"E": 1, "alpha": 2, "beta": 3}
 """What mixtures may share short of everything, and its axis on a grid."""
-_FLOORS = 13
-"""Common floors tried."""
+_FLOORS = 13  # common floors tried
 
 
 def check_shared(law: Law, shared: Sequence[str]) -> frozenset[str]:
-    """What mixtures share: a subset of E, alpha and beta, or all parameters of the law.
-
-    Raises:
-        FitError: Anything else.
-    """
+    """What mixtures share: some of E, alpha and beta, or all parameters; else raises FitError."""
     asked = frozenset(shared) | frozenset(law.shared)
     for name in asked - set(law.parameters):
         raise FitError(unknown("shared parameter", name, law.parameters))

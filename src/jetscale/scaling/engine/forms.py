@@ -1,9 +1,4 @@
-"""The laws that can be fitted: those of N and D alone, and three that need a covariate.
-
-``unique_examples`` are the distinct examples a run drew its ``examples`` from;
-``pretraining_examples`` those its model was pretrained on, 0 from scratch. Both are columns of the
-run table. `jetscale.scaling.engine.law` says what a law is.
-"""
+"""The laws that can be fitted: those of N and D alone, and three that need a covariate."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,8 +12,7 @@ from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.law import CHINCHILLA as CHINCHILLA
 from jetscale.scaling.engine.law import NO_FLOOR, Extra, Slopes
 from jetscale.scaling.engine.law import Law as Law
-from jetscale.scaling.engine.laws import PARAMETERS, Array, Optimum
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred, Optimum
 from jetscale.words import short
 
 
@@ -85,10 +79,7 @@ class Repetition(Law):
 
 
 def effective(size: ArrayLike, distinct: ArrayLike, decay: ArrayLike) -> Array:
-    """U + U R* (1 - exp(-R / R*)) with R = size / U - 1, arXiv 2305.16264, equation 5.
-
-    The same form counts excess parameters there, with R*_N in place of R*_D.
-    """
+    """U + U R* (1 - exp(-R / R*)) with R = size / U - 1, arXiv 2305.16264, equation 5."""
     whole = np.asarray(size, dtype=float)
     supply, scale = np.minimum(distinct, whole), np.asarray(decay, dtype=float)
     return np.asarray(supply * (1 + scale * -np.expm1((1 - whole / supply) / scale)))
@@ -98,8 +89,7 @@ class Transfer(Law):
     """Pretraining is worth D_T further examples: arXiv 2102.01293, for a law with a floor.
 
     D_T = k D^x N^y for a pretrained mixture, each with its own (k, x, y), and 0 from scratch;
-    E, A, B, alpha and beta are those of the task, common to all mixtures. A law of this kind needs
-    runs from scratch: they say what an example is worth.
+    E, A, B, alpha and beta are those of the task, common to all mixtures.
     """
 
     name = "transfer"
@@ -191,9 +181,8 @@ class Pretraining(Law):
         if missing := super().check(runs):
             return missing
         if not (runs["pretraining_examples"] > 0).all():
-            return (
-                "has runs from scratch: the law 'pretraining' needs pretraining_examples above zero"
-            )
+            needs = "the law 'pretraining' needs pretraining_examples above zero"
+            return f"has runs from scratch: {needs}"
         several = runs["pretraining_examples"].nunique() > 1
         return "" if several else "has one value of pretraining_examples, needs at least 2"
 
@@ -248,11 +237,7 @@ LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, Repetition(), Transfer()
 
 
 def law_named(name: str) -> Law:
-    """The law of that name.
-
-    Raises:
-        FitError: There is none.
-    """
+    """The law of that name; raises FitError where there is none."""
     if name not in LAWS:
         raise FitError(unknown("law", name, LAWS))
     return LAWS[name]

@@ -15,8 +15,7 @@ from jetscale.scaling.engine.laws import Array
 
 _POINTS = 121
 _GOLDEN = (np.sqrt(5.0) - 1) / 2
-_ROUNDS = 60
-"""Golden sections: 0.618^60 of the bracket is left, far below rounding."""
+_ROUNDS = 60  # golden sections: 0.618^60 of the bracket is left, far below rounding
 _HALVINGS = 60
 
 
@@ -28,15 +27,9 @@ def split(
 ) -> tuple[Array, Array]:
     """N*, D* that minimise ``loss(params, examples)`` at the budget, arrays of the budget's shape.
 
-    Args:
-        loss: Losses (...,) of sizes (...,), both of the shape of ``budget``.
-        budget: FLOPs; broadcast it to the shape of the answer.
-        upfront: FLOPs a model of ``params`` (...,) costs before its first example; they must not
-            fall with params. By default none.
-
-    Sizes from one parameter and one example upwards are looked at. An optimum at either end means
-    the law has none; the caller sees a size of 1. A budget that does not pay for ``upfront`` of
-    any model buys nothing: both sizes are nan.
+    ``upfront`` are the FLOPs models of ``params`` (...,) cost before their first example; they must
+    not fall with params. Sizes from one parameter and one example upwards are looked at: a size of
+    1 means the law has no optimum. A budget that does not pay for ``upfront`` buys nothing: nan.
     """
     amount = np.asarray(budget, dtype=float)
     per_k = np.maximum(np.log(amount / cost.k), 0.0)
@@ -68,10 +61,7 @@ def split(
 def _largest(
     budget: Array, cost: CostModel, upfront: Callable[[Array], Array], reach: Array
 ) -> Array:
-    """Log of the largest model the budget buys with one example; nan where it buys none.
-
-    ``reach`` is that of a model without upfront cost.
-    """
+    """Log of the largest model bought with one example, up to ``reach``; nan where none is."""
 
     def price(log_n: Array) -> Array:
         return cost.k * np.exp(cost.p * log_n) + upfront(np.exp(log_n))

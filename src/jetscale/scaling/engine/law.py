@@ -1,17 +1,14 @@
 """What a law is to the engine and to the analysis, and the two laws of N and D alone.
 
 Every law here is L(N, D) = E + A / X(N, D) + B / Y(N, D): linear in (E, A, B) once its nonlinear
-parameters are given, alpha and beta and at most three more. A law says what the engine needs of
-it: names, bounds and grid of its unknowns, the logs of its two terms and their derivatives. And it
-says what the analysis needs: its loss in plain units and its frontier.
-
-Some laws need a column of the run table beside the sizes, a *covariate*: ``unique_examples``, the
-distinct examples a run drew its ``examples`` from, or ``pretraining_examples``, the examples its
-model was pretrained on, 0 from scratch. What such a law asks of a table, and how its covariates
-enter the frontier, are methods of the law: `Law.check`, `Law.applies`, `Law.held`, `Law.plain`.
+parameters are given, alpha and beta and at most three more. A law says what the engine needs
+(names, bounds and grid of its unknowns, the logs of its two terms and their derivatives) and what
+the analysis needs: its loss in plain units and its frontier. Some laws need a *covariate*, a column
+of the run table beside the sizes: ``unique_examples``, the distinct examples a run drew its
+``examples`` from, or ``pretraining_examples``, what its model was pretrained on, 0 from scratch.
 
 The unknowns of the engine are q = (e, a, b, alpha, beta, ...) with L / L0 = e + exp(a + u) +
-exp(b + v), in the centred logs of `logs.Centred`; ``theta`` holds the parameters in plain units.
+exp(b + v), in the centred logs of `laws.Centred`; ``theta`` holds the parameters in plain units.
 """
 
 import math
@@ -25,8 +22,7 @@ from numpy.typing import ArrayLike
 
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import frontier, laws
-from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array, Optimum
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array, Centred, Optimum
 
 Slopes = list[tuple[Array | None, Array | None]]
 """Per nonlinear unknown: the derivatives of both terms' logs, None where there is none."""
@@ -39,10 +35,8 @@ class Extra:
     name: str
     low: float
     high: float
-    grid: tuple[float, ...]
-    """Values tried as starts."""
-    log: bool = False
-    """True where the unknown is the log of the parameter, up to a constant."""
+    grid: tuple[float, ...]  # values tried as starts
+    log: bool = False  # True where the unknown is the log of the parameter, up to a constant
 
 
 class Law:
@@ -75,10 +69,8 @@ class Law:
 
     def check(self, runs: pd.DataFrame) -> str:
         """Return what the runs of one mixture lack for this law beside sizes, or an empty text."""
-        for name in self.columns:
-            if name not in runs:
-                return f"has no column {name}, which the law {self.name!r} needs"
-        return ""
+        lacks = next((name for name in self.columns if name not in runs), None)
+        return f"has no column {lacks}, which the law {self.name!r} needs" if lacks else ""
 
     def check_study(self, runs: pd.DataFrame) -> None:
         """Refuse a table whose mixtures together lack what the law needs; raises FitError."""
@@ -129,10 +121,7 @@ class Law:
         return len(self.exponents_tried) ** 2 * further
 
     def terms(self, v: Sequence[Array], runs: Centred) -> tuple[Array, Array]:
-        """Logs of both terms without their heights, (R, n), of the nonlinear unknowns (R, 1 or n).
-
-        Those are alpha, beta and the extras, in this order.
-        """
+        """Logs of both terms without heights (R, n), of alpha, beta and extras (R, 1 or n) each."""
         return -v[0] * runs.x, -v[1] * runs.y
 
     def slopes(self, v: Sequence[Array], runs: Centred) -> Slopes:

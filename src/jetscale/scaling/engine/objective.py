@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from jetscale.errors import FitError, unknown
 
 NAMES = ("huber", "squares", "absolute")
-_WIDE = 1e3
-"""Log residuals are never this large: Huber's loss is r^2 / 2."""
+_WIDE = 1e3  # log residuals are never this large: Huber's loss is r^2 / 2
 _NARROWING = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 
 
@@ -26,8 +25,7 @@ class Objective:
     """One of the three, with its width."""
 
     name: str
-    delta: float
-    """Width of the quadratic zone asked for, in log loss; used by ``huber`` alone."""
+    delta: float  # width of the quadratic zone asked for, in log loss; used by ``huber`` alone
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:

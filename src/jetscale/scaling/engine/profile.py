@@ -2,12 +2,9 @@
 
 For given exponents a law is linear in E, A and B, and least squares of the relative residuals
 (law - loss) / loss solves it in closed form with E, A, B >= 0. Bootstrap replicates are rows of
-weights, and weights enter through matrix products alone: a thousand replicates cost little more
-than one. The grid of least squares is also the profile of the fit in (alpha, beta): where it is
-flat, the exponents are not determined.
-
-Further nonlinear parameters of a law are tried value by value, and the best is kept at each
-(alpha, beta). The floor can be held at given values too, which laws that share it need.
+weights, and weights enter through matrix products alone: a thousand cost little more than one.
+Further nonlinear parameters are tried value by value, and the best is kept at each (alpha, beta).
+The floor can be held at given values too, which laws that share it need.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.scaling.engine.forms import Law
-from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Array, Centred
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +85,11 @@ class _Normal:
 
 
 @dataclass(frozen=True, slots=True)
-class _Columns:
-    """Design columns at one set of further parameters; (n, G) each."""
-
-    X: Array
-    Y: Array
-    XY: Array
-    """(n, G * G) products of all pairs."""
-
-
-@dataclass(frozen=True, slots=True)
 class Surface:
     """Best relative least squares at every grid point, for many weightings or many data sets."""
 
-    squares: Array
-    """(R, F, G, G) weighted sums of squared relative residuals: floor, alpha, beta."""
-    which: NDArray[np.intp]
-    """(R, F, G, G) the best of the values tried for further parameters."""
+    squares: Array  # (R, F, G, G) weighted sums of squared relative residuals: floor, alpha, beta
+    which: NDArray[np.intp]  # (R, F, G, G) the best of the values tried for further parameters
 
 
 class Grid:
@@ -130,15 +114,12 @@ class Grid:
             terms = law.terms([tried, tried, *(v[None, None] for v in values)], runs)
             X, Y = (np.ascontiguousarray((np.exp(term) * self.inverse).T) for term in terms)
             pairs = (X[:, :, None] * Y[:, None, :]).reshape(len(X), -1)
-            self.columns.append(_Columns(X, Y, pairs))
+            self.columns.append((X, Y, pairs))
 
     def surface(self, weights: Array, relative: Array | None = None) -> Surface:
-        """Least squares everywhere.
+        """Least squares everywhere, for weights (R or 1, n) of the runs.
 
-        Args:
-            weights : (R, n) or (1, n): Weight of each run in each row.
-            relative : (R, n): Losses of each row divided by those of the runs; by default their own
-                losses.
+        ``relative`` (R, n) are other losses, divided by those of the runs.
         """
         # further parameters one after the other: memory for one grid at a time is enough
         held = [None] if self.floors is None else [float(floor) for floor in self.floors]
@@ -153,9 +134,11 @@ class Grid:
             best = np.minimum(squares, best)
         return Surface(best, which)
 
-    def _normal(self, columns: _Columns, weights: Array, relative: Array | None) -> _Normal:
+    def _normal(
+        self, columns: tuple[Array, Array, Array], weights: Array, relative: Array | None
+    ) -> _Normal:
         """Normal equations at all pairs of exponents, through products with the weights alone."""
-        inverse, X, Y = self.inverse, columns.X, columns.Y
+        inverse, (X, Y, pairs) = self.inverse, columns  # (n, G), (n, G) and their (n, G * G)
         aim = weights if relative is None else weights * relative
         squared = aim if relative is None else aim * relative
         size = len(self.exponents)
@@ -165,7 +148,7 @@ class Grid:
             ea=(weights @ (X * inverse[:, None]))[row],
             eb=(weights @ (Y * inverse[:, None]))[column],
             aa=(weights @ X**2)[row],
-            ab=(weights @ columns.XY).reshape(len(weights), size, size),
+            ab=(weights @ pairs).reshape(len(weights), size, size),
             bb=(weights @ Y**2)[column],
             te=(aim @ inverse)[one],
             ta=(aim @ X)[row],

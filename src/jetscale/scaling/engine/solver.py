@@ -1,8 +1,7 @@
 """Fits a law to many weighted copies of the runs at once: the numerical engine of the analysis.
 
-The objective of each row of weights is the sum over runs of w Huber_delta(log L - log L(N, D));
-`objective` turns it into the three objectives on offer. `polish` takes every row from its start to
-the optimum inside the bounds. One step of its search:
+The objective of each row of weights is the sum over runs of w Huber_delta(log L - log L(N, D)).
+`polish` takes every row from its start to the optimum inside the bounds. One step of its search:
 
 1. Newton's direction from the Gauss-Newton Hessian. Runs beyond delta have no curvature in the
    Huber loss; they lend a share of what they have in reweighted least squares.
@@ -21,18 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.scaling.engine.forms import CHINCHILLA, Law
-from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Array, Centred
 
-_STEPS = 10, 300
-"""Most rows are done after ten steps; the others are put together and go on."""
+_STEPS = 10, 300  # most rows are done after ten steps; the others are put together and go on
 _TOLERANCE = 1e-11
 _ROWS, _VALUES = 250, 30_000
 """Rows, and values per unknown, handled at once: the working memory stays in the cache."""
 _STALLS = 3
 _SQUARED = 10
-_STUCK = 1e8
-"""Damping beyond which no step can gain anything."""
+_STUCK = 1e8  # damping beyond which no step can gain anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +40,9 @@ class Design:
 
     law: Law
     runs: Centred
-    slots: NDArray[np.intp]
-    """(1, P) where all runs share them, else (n, P)."""
-    lower: Array = field(init=False)
-    """Lower bounds of the unknowns, (K,)."""
-    upper: Array = field(init=False)
-    """Upper bounds, (K,)."""
+    slots: NDArray[np.intp]  # (1, P) where all runs share them, else (n, P)
+    lower: Array = field(init=False)  # lower bounds of the unknowns, (K,)
+    upper: Array = field(init=False)  # upper bounds, (K,)
     held: tuple[int, ...] = ()
     """Places in q that stay where a search starts, as a profile likelihood needs."""
     fixed: NDArray[np.bool_] = field(init=False)
@@ -119,13 +112,10 @@ class Solution:
     """Where `polish` ended, one row per row of weights."""
 
     q: Array
-    objective: Array
-    """Sum of the Huber loss."""
+    objective: Array  # sum of the Huber loss
     converged: NDArray[np.bool_]
-    low: NDArray[np.bool_]
-    """Unknowns at their lower bound, (R, K); those held have none."""
-    high: NDArray[np.bool_]
-    """Unknowns at their upper bound, (R, K)."""
+    low: NDArray[np.bool_]  # unknowns at their lower bound, (R, K); those held have none
+    high: NDArray[np.bool_]  # unknowns at their upper bound, (R, K)
 
 
 def chunks(rows: int, runs: int) -> list[slice]:
@@ -167,10 +157,8 @@ class _Search:
     objective: Array
     tail: Array
     """Share of the curvature of reweighted least squares that runs beyond delta lend a step."""
-    damping: Array
-    """Multiple of its diagonal that is added to the Hessian."""
-    stalled: NDArray[np.int64]
-    """Steps in a row that gained next to nothing."""
+    damping: Array  # multiple of its diagonal that is added to the Hessian
+    stalled: NDArray[np.int64]  # steps in a row that gained next to nothing
 
     @classmethod
     def start(
@@ -181,14 +169,7 @@ class _Search:
         residuals = np.log(parts[0]) - targets
         shape = count, design.slots.shape[1], residuals.shape[1]
         return cls(
-            design=design,
-            delta=delta,
-            rows=np.arange(count),
-            weights=weights,
-            targets=targets,
-            q=q,
-            parts=parts,
-            residuals=residuals,
+            *(design, delta, np.arange(count), weights, targets, q, parts, residuals),
             room=(np.empty(shape), np.empty(shape)),
             objective=huber(residuals, weights, delta),
             tail=np.ones(count),
@@ -305,12 +286,8 @@ def polish(
 ) -> Solution:
     """Return the optimum of the objective from the starts q (R, K).
 
-    Args:
-        targets : (1, n) or (R, n): Centred log losses.
-        weights : (R, n): Weight of each run in each row.
-        delta : float: Width of the quadratic zone of the Huber loss, in log loss.
-        tolerance : float: Three steps in a row that gain less than this share of the objective end
-            the search.
+    The runs have weights (R, n) and centred log losses ``targets`` (1 or R, n). Three steps in a
+    row that gain less than ``tolerance``, a share of the objective, end the search.
     """
     low, high = design.lower, design.upper
     targets = np.broadcast_to(targets, weights.shape)

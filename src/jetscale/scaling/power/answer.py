@@ -1,6 +1,7 @@
 """What a planned grid will be able to say, in one call: `power`."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -14,18 +15,16 @@ from jetscale.scaling.engine.laws import PARAMETERS
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit
 from jetscale.scaling.power.detect import LEVEL, Detection, Setting, detect
-from jetscale.scaling.power.expect import Widths, widths
 from jetscale.scaling.power.extras import Extra, half_width, rank
 from jetscale.scaling.power.grid import Grid
-from jetscale.scaling.power.simulate import simulate_runs
+from jetscale.scaling.power.simulate import Widths, simulate_runs, widths
 from jetscale.scaling.power.truth import Assumed, Truth, assume, shift_law
 
 STUDIES = 32
 """Made-up studies analysed in full, by default; the standard error of a power of 80% is 7%."""
 _REPLICATES = 200
 _LEAST, _MOST = 10, 10_000
-_NOTABLE = 0.05
-"""Share of the half-width of a below which an addition is not recommended."""
+_NOTABLE = 0.05  # share of the half-width of a below which an addition is not recommended
 
 Progress = Callable[[str, int, int], None]
 """Told what is simulated, how many studies are done, and how many there are."""
@@ -56,11 +55,12 @@ class Power:
     @property
     def laws(self) -> dict[str, dict[str, float]]:
         """The parameters assumed for each mixture, and their exponent of N*."""
-        return {
+        named = {
             name: dict(zip(PARAMETERS, truth.theta.tolist(), strict=True))
-            | {"params_exponent": exponent(self.grid, truth)}
             for name, truth in self.assumed.truths.items()
         }
+        a = {name: exponent(self.grid, truth) for name, truth in self.assumed.truths.items()}
+        return {name: law | {"params_exponent": a[name]} for name, law in named.items()}
 
     @property
     def source(self) -> str:
@@ -70,12 +70,12 @@ class Power:
     @property
     def noise(self) -> float:
         """Spread of log loss between seeds that is assumed."""
-        return next(iter(self.assumed.truths.values())).noise
+        return self.assumed.first.noise
 
     @property
     def misfit(self) -> float:
         """Spread of cells about the law that is assumed."""
-        return next(iter(self.assumed.truths.values())).misfit
+        return self.assumed.first.misfit
 
     @property
     def best_extra(self) -> Extra | None:
@@ -91,7 +91,16 @@ class Power:
     def conclusion(self) -> str:
         """The answer in one sentence, without a stop."""
         parts = [self.detection.text] if self.detection else []
-        parts.append(_not_identified(self.widths))
+        shares = {name: f"{width.not_identified.share:.0%}" for name, width in self.widths.items()}
+        groups: dict[int, list[str]] = {}
+        for name, width in self.widths.items():  # mixtures of one law have one answer
+            groups.setdefault(id(width), []).append(name)
+        if len(groups) == 1:
+            share = next(iter(shares.values()))
+            parts.append(f"exponents would not be identified in {share} of studies")
+        else:
+            listed = ", ".join(f"{' and '.join(g)} {shares[g[0]]}" for g in groups.values())
+            parts.append(f"exponents would not be identified in this share of studies: {listed}")
         if extra := self.best_extra:
             parts.append(
                 f"per FLOP this helps most: {extra.what} (a {extra.reduction:.0%} narrower for "
@@ -115,34 +124,31 @@ def power(
     """Simulate a planned grid: interval widths, detectable shift, and which extra runs help most.
 
     Args:
-        grid: From `planned`.
+        grid: From `make_grid`.
         law, pilot, noise, misfit: What is assumed, see `truth.assume`.
-        shift: Measure the power for this shift of the params exponent a, instead of searching for
-            the smallest shift that is detected.
+        shift: Of the params exponent a, whose power is measured; by default the smallest one that
+            is detected is searched for.
         simulations: Made-up studies that are analysed in full, for every shift.
-        seed: Seed of all that is random.
+        seed, progress: Of all that is random; told how far it is.
 
     Raises:
         FitError: A number cannot be used, or the law would leave its bounds.
         TableError: The pilot is no run table.
     """
     assumed = assume(grid, law, pilot, noise, misfit)
-    first = next(iter(assumed.truths.values()))
+    first, done = assumed.first, Counter[str]()
     _check(grid, first, shift, simulations, seed)
-    done: dict[str, int] = {}
 
     def tick(what: str) -> None:
-        done[what] = done.get(what, 0) + 1
+        done[what] += 1
         if progress is not None:
             progress(f"made-up studies, {what}", done[what], simulations)
 
     # enough replicates for the smallest p-value to survive the correction for all pairs
     replicates = max(_REPLICATES, round(2 / LEVEL) * math.comb(len(grid.mixtures), 2))
     setting = Setting(studies=simulations, replicates=replicates, seed=seed, tick=tick)
-    detection: Detection | None = None
-    fits: list[MixtureFit] = []
-    if len(grid.mixtures) > 1:
-        detection, fits = detect(grid, first, setting, shift)
+    pairs = len(grid.mixtures) > 1
+    detection, fits = detect(grid, first, setting, shift) if pairs else (None, [])
     return Power(
         grid=grid,
         assumed=assumed,
@@ -180,7 +186,7 @@ def _all_widths(
 
 
 def _check(grid: Grid, truth: Truth, shift: float | None, simulations: int, seed: int) -> None:
-    """Refuse numbers that cannot be used, before anything is simulated; raises FitError."""
+    """Refuse what cannot be used before anything is simulated; raises FitError."""
     if not _LEAST <= simulations <= _MOST:
         raise FitError(f"simulations is {simulations}, needs {_LEAST} to {_MOST}")
     if seed < 0:
@@ -192,14 +198,3 @@ def _check(grid: Grid, truth: Truth, shift: float | None, simulations: int, seed
     if not math.isfinite(shift) or shift == 0:
         raise FitError(f"shift is {shift:g}, needs a number other than zero, e.g. -0.1")
     shift_law(truth.theta, grid.cost, shift, grid.middle)
-
-
-def _not_identified(found: Mapping[str, Widths]) -> str:
-    groups: dict[int, list[str]] = {}
-    for name, width in found.items():
-        groups.setdefault(id(width), []).append(name)
-    if len(groups) == 1:
-        share = next(iter(found.values())).not_identified
-        return f"exponents would not be identified in {share.share:.0%} of studies"
-    parts = [f"{' and '.join(g)} {found[g[0]].not_identified.share:.0%}" for g in groups.values()]
-    return f"exponents would not be identified in this share of studies: {', '.join(parts)}"

@@ -1,15 +1,11 @@
 """The smallest shift of the exponent a that the real comparison claims in 80% of studies.
 
-First estimate: the sampling deviation of the difference of two fitted exponents under one law,
-times (z_0.975 + z_0.80), as in any textbook on sample size. The comparison asks for more than an
-interval that excludes zero: a test of equal (alpha, beta), corrected for the number of pairs, must
-agree. So the search starts where that test too should have 80% power. There the real analysis,
-`fit` and the verdict of `compare`, is run on made-up studies, and at no shift at all; the shift is
-rescaled until the power so measured is 80% within the error of the simulation. Every shift tried
-is reported.
-
-P-values are multiplied by the number of pairs (Bonferroni), which Holm's correction does to the
-smallest: with more than one shifted pair the others fare a little better.
+First estimate: the deviation of the difference of two fitted exponents under one law, times
+(z_0.975 + z_0.80). A claim also asks that a test of equal (alpha, beta) agree, so the search starts
+where that test too should have 80% power. There, and at no shift at all, `fit` and `compare` are
+run on made-up studies; the shift is rescaled until the power so measured is 80% within the error
+of the simulation. P-values are multiplied by the number of pairs (Bonferroni), which Holm's
+correction does to the smallest.
 """
 
 import math
@@ -28,26 +24,20 @@ from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, StudyFit
-from jetscale.scaling.power.expect import Share
 from jetscale.scaling.power.grid import Grid
-from jetscale.scaling.power.simulate import central_deviation, quick_fits, simulate_runs
+from jetscale.scaling.power.simulate import Share, central_deviation, quick_fits, simulate_runs
 from jetscale.scaling.power.truth import Truth, shift_law, shift_range
 
 Tick = Callable[[str], None]
 """Told what was simulated, once per made-up study."""
 
 POWER, LEVEL = 0.80, SIGNIFICANT
-_QUICK = 1000
-"""Quick fits behind the first estimate."""
-_STEPS = 3
-"""Shifts tried at most; one where even equal laws are too rarely identified for 80%."""
-_ERRORS = 1.5
-"""Measured power this many of its errors from 80% will do."""
-_SHRINK = 0.6
-"""Factor on a shift too large for the law to be identified."""
+_QUICK = 1000  # quick fits behind the first estimate
+_STEPS = 3  # shifts tried at most; one where even equal laws are too rarely identified for 80%
+_ERRORS = 1.5  # measured power this many of its errors from 80% will do
+_SHRINK = 0.6  # factor on a shift too large for the law to be identified
 _ENOUGH_ROOM = 0.7
-_INSIDE = 0.98
-"""Share of the room for a shift that is used."""
+_INSIDE = 0.98  # share of the room for a shift that is used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,34 +45,24 @@ class Trial:
     """What the real comparison of two mixtures said in made-up studies with this shift of a."""
 
     shift: float
-    claimed: Share
-    """A shift was claimed."""
-    interval: Share
-    """The interval of the difference excluded zero."""
-    test: Share
-    """The test rejected equal exponents."""
-    not_identified: Share
-    """The exponents of either mixture were not identified."""
+    claimed: Share  # a shift was claimed
+    interval: Share  # the interval of the difference excluded zero
+    test: Share  # the test rejected equal exponents
+    not_identified: Share  # the exponents of either mixture were not identified
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detection:
     """Which shifts are detected."""
 
-    baseline: str
-    """Mixture whose law and shifted law are compared."""
-    spread: float
-    """Standard deviation of the difference of two fitted exponents under this law."""
-    first_estimate: float
-    """Size of the detectable shift by that deviation alone."""
-    pairs: int
-    """Pairs of mixtures the p-values are corrected for."""
-    trials: tuple[Trial, ...]
-    """No shift, then the shifts tried."""
+    baseline: str  # mixture whose law and shifted law are compared
+    spread: float  # standard deviation of the difference of two fitted exponents under this law
+    first_estimate: float  # size of the detectable shift by that deviation alone
+    pairs: int  # pairs of mixtures the p-values are corrected for
+    trials: tuple[Trial, ...]  # no shift, then the shifts tried
     detectable: float | None = field(metadata=json_key("detectable_shift"))
     """The shift tried whose measured power is 80% within its error; None where there is none."""
-    level: float = LEVEL
-    """A p-value below this is significant."""
+    level: float = LEVEL  # a p-value below this is significant
 
     @property
     def text(self) -> str:
@@ -92,10 +72,8 @@ class Detection:
         claimed = shown.claimed
         share = f"claimed in {claimed.share:.0%} +- {claimed.error:.0%} of made-up studies"
         if hits:
-            power = "about 80%" if near(shown) else "more than 80%"
-            return (
-                f"this grid detects a shift of a of {shown.shift:+.2g} with {power} power ({share})"
-            )
+            power = f"{'about' if near(shown) else 'more than'} 80% power ({share})"
+            return f"this grid detects a shift of a of {shown.shift:+.2g} with {power}"
         return (
             f"no shift of a that was tried is detected with 80% power: at best {shown.shift:+.2g}, "
             f"{share}, exponents not identified in {shown.not_identified.share:.0%}"
@@ -148,28 +126,21 @@ def try_shift(
     """Return what the real comparison says of the studies, ``b`` shifted unless ``shift`` is 0."""
     fits = with_shift(grid, truth, equals, shift, setting) if shift else equals
     pairs = math.comb(len(grid.mixtures), 2)
-    found = [
-        compare(study, questions=(EXPONENTS,), pairs_of_study=pairs).pairs[0] for study in fits
-    ]
+    found = [compare(f, questions=(EXPONENTS,), pairs_of_study=pairs).pairs[0] for f in fits]
     deltas = [pair.delta_params_exponent for pair in found]
-    said = {
-        "claimed": [pair.verdict.claims_shift for pair in found],
-        "interval": [side_of_zero(delta) != 0 for delta in deltas],
-        "test": [pair.p_value < LEVEL for pair in found],
-        "not_identified": [not delta.identified for delta in deltas],
-    }
-    shares = {name: Share(hits=sum(hits), of=len(hits)) for name, hits in said.items()}
-    return Trial(shift=shift, **shares)
+    return Trial(
+        shift=shift,
+        claimed=Share.of_studies(pair.verdict.claims_shift for pair in found),
+        interval=Share.of_studies(side_of_zero(delta) != 0 for delta in deltas),
+        test=Share.of_studies(pair.p_value < LEVEL for pair in found),
+        not_identified=Share.of_studies(not delta.identified for delta in deltas),
+    )
 
 
 def detect(
     grid: Grid, truth: Truth, setting: Setting, shift: float | None = None
 ) -> tuple[Detection, list[MixtureFit]]:
-    """Search for the detectable shift, or measure the power for one ``shift``.
-
-    Returns:
-        The detection, and the fits made under the unshifted law.:
-    """
+    """Return the detectable shift, or the power for one ``shift``, and the unshifted law's fits."""
     equals = pairs_of_equals(grid, truth, setting)
     none = try_shift(grid, truth, equals, 0.0, setting)
     drawn = quick_fits(grid, truth, _QUICK, setting.seed)
@@ -189,16 +160,13 @@ def detect(
         first_estimate=first,
         pairs=math.comb(len(grid.mixtures), 2),
         trials=(none, *tried),
-        detectable=None if best is None else best.shift,
+        detectable=best.shift if best else None,
     )
     return found, [fitted for pair in equals for fitted in pair.mixtures.values()]
 
 
 def _by_test(grid: Grid, truth: Truth, covariance: Array) -> float:
-    """Size of the shift that a chi-square test of equal (alpha, beta) detects with 80% power.
-
-    ``covariance`` (2, 2) is that of the differences of alpha and beta between two mixtures.
-    """
+    """Shift that a chi-square test of equal (alpha, beta), of this covariance, detects at 80%."""
     level = LEVEL / math.comb(len(grid.mixtures), 2)
     threshold = stats.chi2.ppf(1 - level, 2)
     needed = optimize.brentq(lambda x: stats.ncx2.sf(threshold, 2, x) - POWER, 1e-3, 1e3)
@@ -213,11 +181,7 @@ def _by_test(grid: Grid, truth: Truth, covariance: Array) -> float:
 def _search(
     grid: Grid, truth: Truth, equals: list[StudyFit], setting: Setting, start: float, steps: int
 ) -> list[Trial]:
-    """Trials at the start and at rescaled shifts, until the power is near 80%.
-
-    A large shift flattens one term of the law. Where that leaves too many exponents unidentified
-    to claim anything, smaller shifts are tried, not larger ones.
-    """
+    """Trials at the start and at rescaled shifts, until the power is near 80%."""
     # to more data, unless there is little room for that inside the bounds of the exponents
     least, most = shift_range(truth.theta, grid.cost)
     sign = -1 if -least >= _ENOUGH_ROOM * most else 1
@@ -231,7 +195,7 @@ def _search(
         reached = float(stats.norm.ppf((last.claimed.hits + 0.5) / (last.claimed.of + 1)))
         factor = (needed + float(stats.norm.ppf(POWER))) / max(0.8, needed + reached)
         if factor > 1 and last.not_identified.share > 1 - POWER:
-            factor = _SHRINK
+            factor = _SHRINK  # a large shift flattens one term of the law: nothing can be claimed
         wanted = min(size * factor, room)
         if near(last) or wanted == size:
             break

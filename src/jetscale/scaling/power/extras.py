@@ -1,10 +1,9 @@
 """Which further runs sharpen the exponent a most per FLOP.
 
-No refits are needed to rank them. Near the truth a fit is weighted linear least squares, so the
-covariance of the parameters is (J' W J)^-1 with J the derivatives of log L by the parameters and W
-one over the variance of each cell's mean, noise^2 / seeds + misfit^2; the deviation of a follows
-by its derivatives. Where exponents are hardly identified the linear width means little (bounds
-keep a between 0 and 1); the ranking of additions is what it is for.
+No refits: near the truth a fit is weighted linear least squares, so the covariance of the
+parameters is (J' W J)^-1 with J the derivatives of log L by the parameters and W one over the
+variance of each cell's mean, noise^2 / seeds + misfit^2. Where exponents are hardly identified the
+linear width means little (bounds keep a between 0 and 1); it is there to rank additions.
 """
 
 import math
@@ -21,8 +20,7 @@ from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.truth import Truth
 from jetscale.words import short
 
-_SMALLEST = 10
-"""No smaller model or data set is suggested."""
+_SMALLEST = 10  # no smaller model or data set is suggested
 _SINGULAR = 1e-12
 
 
@@ -31,16 +29,11 @@ class Extra:
     """One addition to the grid."""
 
     what: str
-    runs: int
-    """Added fine-tuning runs, all mixtures together."""
-    flops: float
-    """Added FLOPs, pretraining included, all mixtures together."""
-    share: float = field(metadata=json_key("share_of_plan"))
-    """Added FLOPs as a share of the plan."""
-    half_width: float
-    """95% half-width of a with the addition, in the linear approximation."""
-    reduction: float
-    """Share of the half-width that the addition removes."""
+    runs: int  # added fine-tuning runs, all mixtures together
+    flops: float  # added FLOPs, pretraining included, all mixtures together
+    share: float = field(metadata=json_key("share_of_plan"))  # added FLOPs as a share of the plan
+    half_width: float  # 95% half-width of a with the addition, in the linear approximation
+    reduction: float  # share of the half-width that the addition removes
     json_also: ClassVar[tuple[str, ...]] = ("gain",)
 
     @property
@@ -91,17 +84,13 @@ def candidates(grid: Grid) -> dict[str, Grid]:
 
 def rank(grid: Grid, truth: Truth) -> tuple[Extra, ...]:
     """All additions, the largest gain per FLOP first."""
-    now = half_width(grid, truth)
-    found = []
+    now, found = half_width(grid, truth), []
     for what, larger in candidates(grid).items():
         after, added = half_width(larger, truth), larger.total - grid.total
+        runs = len(grid.mixtures) * int(larger.seeds.sum() - grid.seeds.sum())
+        less, share = 1 - after / now if after < now else 0.0, added / grid.total
         extra = Extra(
-            what=what,
-            runs=len(grid.mixtures) * int(larger.seeds.sum() - grid.seeds.sum()),
-            flops=added,
-            share=added / grid.total,
-            half_width=after,
-            reduction=1 - after / now if after < now else 0.0,
+            what=what, runs=runs, flops=added, share=share, half_width=after, reduction=less
         )
         found.append(extra)
     return tuple(sorted(found, key=lambda extra: -extra.gain))

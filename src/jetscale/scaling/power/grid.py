@@ -53,11 +53,9 @@ class Grid:
     def total(self) -> float:
         """FLOPs of the whole study, pretraining included."""
         runs = len(self.mixtures) * float(self.seeds @ self.flops)
-        sizes = np.unique(self.params)
-        at_size = [self.params == size for size in sizes]
-        return runs + sum(
-            float(self.seeds[at].max() * self.pretraining_flops[at].max()) for at in at_size
-        )
+        at_size = [self.params == size for size in np.unique(self.params)]
+        trunks = (self.seeds[at].max() * self.pretraining_flops[at].max() for at in at_size)
+        return runs + sum(float(flops) for flops in trunks)
 
     @property
     def pretrained(self) -> bool:
@@ -101,16 +99,9 @@ class Grid:
         """
         cell = self.cell_of_run
         first = np.repeat(np.cumsum(self.seeds) - self.seeds, self.seeds)
-        table = pd.DataFrame(
-            {
-                "mixture": mixture,
-                "params": self.params[cell],
-                "examples": self.examples[cell],
-                "seed": np.arange(len(cell)) - first,
-                "flops": self.flops[cell],
-                "loss": np.exp(log_losses),
-            }
-        )
+        table = pd.DataFrame({"params": self.params[cell], "examples": self.examples[cell]})
+        table = table.assign(mixture=mixture, seed=np.arange(len(cell)) - first)
+        table = table.assign(flops=self.flops[cell], loss=np.exp(log_losses))
         if self.pretrained:
             table["trunk"] = table["params"].astype(str) + "/" + table["seed"].astype(str)
         return table
@@ -155,21 +146,21 @@ def make_grid(
     pretraining_flops: ArrayLike = 0.0,
     mixtures: Sequence[str] = ("a", "b"),
 ) -> Grid:
-    """A grid from one row per cell.
+    """Return a grid from one row per cell; each argument is (k,) or one number.
 
     Args:
-        params, examples : (k,): Model size and data size of each cell; every cell once.
-        seeds: Runs of each cell, (k,) or one number.
-        flops: FLOPs of one run of each cell, (k,); by default 6 x params x examples.
-        pretraining_flops: FLOPs of pretraining a model of the cell's size once for each mixture
-            that needs it, all mixtures together; (k,) or one number.
-        mixtures: Names of the mixtures; all are run on these cells.
+        params, examples: Every cell once.
+        seeds: Runs of each cell.
+        flops: Of one run of each cell; by default 6 x params x examples.
+        pretraining_flops: Of pretraining a model of the cell's size once for each mixture that
+            needs it, all mixtures together.
+        mixtures: Their names; all are run on these cells.
 
     Raises:
         FitError: The numbers are no grid, or the grid has too few cells for a law.
     """
     try:
-        n, d = np.asarray(params, dtype=float).ravel(), np.asarray(examples, dtype=float).ravel()
+        n, d = (np.asarray(sizes, dtype=float).ravel() for sizes in (params, examples))
         cost = 6 * n * d if flops is None else np.asarray(flops, dtype=float)
         columns = np.broadcast_arrays(n, d, np.asarray(seeds, dtype=float), cost)
         trunk = np.broadcast_to(np.asarray(pretraining_flops, dtype=float), n.shape)
@@ -182,14 +173,8 @@ def make_grid(
 
 
 def _check(grid: Grid) -> None:
-    for name, least in (
-        ("params", 0),
-        ("examples", 0),
-        ("flops", 0),
-        ("seeds", 0),
-        ("pretraining_flops", -1),
-    ):
-        values = getattr(grid, name)
+    for name in ("params", "examples", "flops", "seeds", "pretraining_flops"):
+        values, least = getattr(grid, name), -1 if name == "pretraining_flops" else 0
         bad = values[~(np.isfinite(values) & (values > least))]
         if len(bad):
             raise FitError(f"the planned grid: {name} is {bad[0]:g}, needs a number above zero")

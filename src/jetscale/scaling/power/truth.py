@@ -22,7 +22,7 @@ from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit
 from jetscale.scaling.power.grid import Grid
-from jetscale.scaling.spread import seed_spread
+from jetscale.scaling.table import seed_spread
 
 NOISE = 0.01
 """Spread between seeds of log loss where nothing else is known."""
@@ -30,14 +30,14 @@ GENERIC_FLOOR, GENERIC_EXPONENT = 0.5, 0.35
 """Half of the loss at the middle of the grid is floor; alpha and beta near the Chinchilla values
 (arXiv 2404.10102: .348 and .366)."""
 _PILOT_REPLICATES = 200
+_FURTHER = 0.2  # decades beyond a pilot from which a warning says so
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Truth:
     """One law with its noise, in log loss."""
 
-    theta: Array
-    """(5,) E, A, B, alpha, beta."""
+    theta: Array  # (5,) E, A, B, alpha, beta
     noise: float
     misfit: float
 
@@ -58,10 +58,14 @@ class Assumed:
     warnings: tuple[str, ...] = ()
 
     @property
+    def first(self) -> Truth:
+        """That of the first mixture; noise and misfit are those of all."""
+        return next(iter(self.truths.values()))
+
+    @property
     def same(self) -> bool:
         """True where all mixtures have one law."""
-        first, *others = self.truths.values()
-        return all(np.array_equal(first.theta, other.theta) for other in others)
+        return all(np.array_equal(self.first.theta, t.theta) for t in self.truths.values())
 
 
 def generic(grid: Grid) -> Array:
@@ -72,12 +76,7 @@ def generic(grid: Grid) -> Array:
 
 
 def check_law(theta: Sequence[float] | Array) -> Array:
-    """The parameters of a stated law as an array.
-
-    Raises:
-        FitError: There are not five numbers, a height is not positive, or an exponent is outside
-            its bounds.
-    """
+    """Return the parameters (5,) of a stated law; raises FitError for those no law can have."""
     values = np.asarray(theta, dtype=float)
     if values.shape != (len(PARAMETERS),):
         raise FitError(f"a law is 5 numbers {','.join(PARAMETERS)}, not {values.size}")
@@ -98,14 +97,13 @@ def assume(
     noise: float | None = None,
     misfit: float | None = None,
 ) -> Assumed:
-    """What to simulate: the stated law, that of a pilot's runs, or the generic one.
+    """Return what to simulate: the stated law, that of a pilot's runs, or the generic one.
 
     Args:
         law: E, A, B, alpha, beta for all mixtures.
-        pilot: A run table; a mixture takes the law of the mixture of its name there, else that of
-            the first one. Noise and misfit are measured on it too.
-        noise: Spread between seeds of log loss; by default measured on the pilot, else 0.01.
-        misfit: Spread of cells about the law, of log loss; by default measured on the pilot, else
+        pilot: A run table; a mixture takes the law of its name there, else the first one.
+        noise: Spread between seeds of log loss; by default that of the pilot, else 0.01.
+        misfit: Spread of cells about the law, of log loss; by default that of the pilot, else
             equal to the noise.
 
     Raises:
@@ -142,19 +140,21 @@ def _from_pilot(
             truths[name] = Truth(check_law(fits.mixtures[other].theta), spread, deviation)
         except FitError as error:
             raise FitError(f"the pilot's {other!r}: {error}; state a law instead") from error
-    loose = [f.mixture for f in used if not f["a"].identified]
-    if loose:
-        names = ", ".join(loose)
+    if loose := ", ".join(f.mixture for f in used if not f["a"].identified):
         warnings.append(
-            f"the pilot does not identify the exponents of {names}: other laws fit as well"
+            f"the pilot does not identify the exponents of {loose}: other laws fit as well"
         )
-    warnings.append(_reach(grid, used[0]))
+    beyond = []
+    for name in ("params", "examples"):
+        (low, high), sizes = used[0].window[name], getattr(grid, name)
+        decades = max(math.log10(low / sizes.min()), math.log10(sizes.max() / high))
+        if decades > _FURTHER:
+            beyond.append(f"{decades:.1f} decades in {name}")
+    if beyond:
+        warnings.append(f"the grid goes beyond the pilot by {' and '.join(beyond)}")
     listed = ", ".join(f"{name} from {other}" for name, other in taken.items() if name != other)
-    return Assumed(
-        truths=truths,
-        source="laws of the pilot" + (f" ({listed})" if listed else ""),
-        warnings=tuple(line for line in warnings if line),
-    )
+    source = "laws of the pilot" + (f" ({listed})" if listed else "")
+    return Assumed(truths=truths, source=source, warnings=tuple(warnings))
 
 
 def _misfit(runs: pd.DataFrame, noise: float, fitted: MixtureFit) -> float:
@@ -168,25 +168,11 @@ def _misfit(runs: pd.DataFrame, noise: float, fitted: MixtureFit) -> float:
     return math.sqrt(max(0.0, squares - noise**2 * float((1 / cells["size"]).mean())))
 
 
-def _reach(grid: Grid, pilot: MixtureFit) -> str:
-    """How far the grid goes beyond the pilot, where it does."""
-    beyond = []
-    for name in ("params", "examples"):
-        low, high = pilot.window[name]
-        sizes = getattr(grid, name)
-        decades = max(math.log10(low / sizes.min()), math.log10(sizes.max() / high))
-        if decades > 0.2:
-            beyond.append(f"{decades:.1f} decades in {name}")
-    return f"the grid goes beyond the pilot by {' and '.join(beyond)}" if beyond else ""
-
-
 def shift_law(theta: Array, cost: CostModel, shift: float, middle: tuple[float, float]) -> Array:
-    """The law with its params exponent a changed by ``shift``, and the same loss at the middle.
+    """Return the law with its params exponent a changed by ``shift``.
 
-    alpha + p beta and both terms at the middle (N, D) stay as they are.
-
-    Raises:
-        FitError: The shifted alpha or beta is outside its bounds.
+    alpha + p beta and both terms at the middle (N, D) stay as they are. Raises FitError where the
+    shifted alpha or beta is outside its bounds.
     """
     E, A, B, alpha, beta = theta
     a, total = float(laws.exponents(theta, cost)[0]), alpha + cost.p * beta

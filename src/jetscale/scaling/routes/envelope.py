@@ -1,11 +1,10 @@
 """The envelope of the loss curves: budgets at which the next larger model becomes better.
 
-Approach 1 of Hoffmann et al. (arXiv 2203.15556), on runs with a schedule of their own: the curves
-of `curves` join finished runs, not points of one training. The envelope is made of
-stretches on which one measured size is best. Its corners, where two neighbouring sizes are equal,
-lie near the frontier at the geometric mean of both; unlike the ends of the first and last stretch
-they do not depend on which sizes and budgets were measured. The exponent is the slope of log N on
-log C through the corners. Noise decides where neighbours cross, so every replicate finds its own.
+Approach 1 of Hoffmann et al. (arXiv 2203.15556), on curves that join finished runs, not points of
+one training. Its corners, where two neighbouring sizes are equal, lie near the frontier at the
+geometric mean of both; unlike the ends of the first and last stretch they do not depend on which
+sizes and budgets were measured. The exponent is the slope of log N on log C through the corners.
+Noise decides where neighbours cross, so every replicate finds its own.
 """
 
 from itertools import pairwise
@@ -16,9 +15,13 @@ import pandas as pd
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.routes.curves import LossCurves
-from jetscale.scaling.routes.route import FrontierPoint, Route, exponents_of, no_interval
-from jetscale.scaling.spread import METHOD, cell_means
+from jetscale.scaling.routes.route import (
+    METHOD,
+    FrontierPoint,
+    LossCurves,
+    Route,
+    cell_means,
+)
 
 NAME = "envelope"
 _BUDGETS = 200
@@ -36,15 +39,10 @@ def envelope(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) ->
     )
     used = [i for i, point in enumerate(points) if not point.flag]
     if len(used) < _CORNERS_NEEDED:
-        return Route(
-            name=NAME,
-            points=points,
-            missing=f"{len(used)} pairs of neighbouring model sizes cross within their runs, needs "
-            f"{_CORNERS_NEEDED}",
-        )
-    log_budgets = np.stack([corners[i][0] for i in used], axis=1)
-    slopes = _slopes(log_budgets, sizes[used])
-    a, b = exponents_of(slopes, cost, len(means.params), no_interval(means))
+        missing = f"{len(used)} pairs of neighbouring model sizes cross within their runs, needs "
+        return Route(name=NAME, points=points, missing=f"{missing}{_CORNERS_NEEDED}")
+    slopes = _slopes(np.stack([corners[i][0] for i in used], axis=1), sizes[used])
+    a, b = means.exponents(slopes, cost)
     return Route(name=NAME, params_exponent=a, data_exponent=b, points=points, interval=METHOD)
 
 
@@ -74,10 +72,7 @@ def _corner(met: list[tuple[float, Array, Array]]) -> tuple[Array, Array]:
 
 
 def _slopes(log_budgets: Array, log_n: Array) -> Array:
-    """(R,) inverse slopes of (R, c) log C on (c,) log N over the corners each replicate has.
-
-    The noise is in log C, so that is what is regressed.
-    """
+    """(R,) inverse slopes of (R, c) log C, where the noise is, on (c,) log N; nan: no corner."""
     there = ~np.isnan(log_budgets)
     count = np.maximum(there.sum(axis=1, keepdims=True), 1)
     centre = np.where(there, log_n - (there @ log_n)[:, None] / count, 0.0)
@@ -88,15 +83,8 @@ def _slopes(log_budgets: Array, log_n: Array) -> Array:
 
 
 def _point(log_n: float, log_budgets: Array, losses: Array, cost: CostModel) -> FrontierPoint:
-    params, flag = float(np.exp(log_n)), ""
-    if np.isnan(log_budgets[0]):
-        flag = "one size is better at every common budget"
-    budget = float(np.exp(log_budgets[0]))
+    flag = "one size is better at every common budget" if np.isnan(log_budgets[0]) else ""
+    params, budget, loss = (float(np.exp(v)) for v in (log_n, log_budgets[0], losses[0]))
     exact = Estimate(value=params, low=params, high=params, reason=flag)  # the budget varies
-    return FrontierPoint(
-        budget=budget,
-        params=exact,
-        examples=float(budget / cost.k / params**cost.p),
-        loss=float(np.exp(losses[0])),
-        flag=flag,
-    )
+    examples = float(budget / cost.k / params**cost.p)
+    return FrontierPoint(budget=budget, params=exact, examples=examples, loss=loss, flag=flag)

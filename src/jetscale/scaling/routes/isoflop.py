@@ -1,13 +1,11 @@
 """IsoFLOP profiles: the model size of lowest loss at a fixed budget.
 
-Approach 2 of Hoffmann et al. (arXiv 2203.15556) without its two sources of bias. Budgets are exact:
-losses at a budget are read off the curves of `curves`, so no run is sorted into a
-rounded budget. And the minimum over log N is that of a cubic, not of a parabola, whose minimum is
-off by up to a quarter where the two exponents differ. (An Akima curve, as in arXiv 2406.19146,
-moved the exponent by several percent on four sizes a factor of three apart.)
-
-A budget counts if its minimum lies between the outer sizes, on a curve that falls and then rises.
-The exponent is the slope of log N* on log C with weights from the replicates.
+Approach 2 of Hoffmann et al. (arXiv 2203.15556) without its two sources of bias. Losses at a budget
+are read off `route.LossCurves`, so no run is sorted into a rounded budget. And the minimum over
+log N is that of a cubic, not of a parabola, which is off by up to a quarter where the two exponents
+differ. (An Akima curve, as in arXiv 2406.19146, moved the exponent by several percent on four sizes
+a factor of three apart.) A budget counts if its minimum lies between the outer sizes, on a curve
+that falls and then rises; the exponent is a slope with weights from the replicates.
 """
 
 from itertools import pairwise
@@ -19,9 +17,14 @@ from numpy.typing import NDArray
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.routes.curves import LossCurves
-from jetscale.scaling.routes.route import FrontierPoint, Route, exponents_of, interval, no_interval
-from jetscale.scaling.spread import METHOD, cell_means
+from jetscale.scaling.routes.route import (
+    METHOD,
+    FrontierPoint,
+    LossCurves,
+    Route,
+    cell_means,
+    interval,
+)
 
 NAME = "isoFLOP"
 BUDGETS = 9
@@ -33,42 +36,28 @@ _INSIDE = 0.8  # share of replicates whose minimum must lie inside
 
 
 def isoflop(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) -> Route:
-    """The frontier of one mixture from profiles at fixed budgets.
+    """The frontier of one mixture of a clean run table from profiles at fixed budgets.
 
-    Args:
-        runs: One mixture of a clean run table.
-        cost: Compute convention.
-        replicates, seed: Of the interval; without repeated cells there is none.
+    Its intervals need repeated cells.
     """
     means = cell_means(runs)
-    rows = means.redrawn(replicates, seed)
-    curves = LossCurves(means, rows, cost)
+    curves = LossCurves(means, means.redrawn(replicates, seed), cost)
     # up to nine budgets, evenly spaced in log, at which enough sizes can be read off
     good = [c for c in curves.budgets(_CANDIDATES) if curves.sizes_at(c) >= _SIZES_NEEDED]
     keep = np.unique(np.linspace(0, len(good) - 1, min(BUDGETS, len(good))).round().astype(int))
     budgets = np.array(good)[keep]
     if not good:
-        return Route(
-            name=NAME,
-            missing=f"no budget at which {_SIZES_NEEDED} model sizes have runs on both sides",
-        )
+        missing = f"no budget at which {_SIZES_NEEDED} model sizes have runs on both sides"
+        return Route(name=NAME, missing=missing)
     profiles = [_Profile(budget, *curves.at(budget)) for budget in budgets]
-    points = [profile.point(cost) for profile in profiles]
+    points = tuple(profile.point(cost) for profile in profiles)
     used = [i for i, point in enumerate(points) if not point.flag]
     if len(used) < _BUDGETS_NEEDED:
-        return Route(
-            name=NAME,
-            points=tuple(points),
-            missing=f"{len(used)} of {len(points)} budgets have a minimum inside the measured "
-            f"sizes, needs {_BUDGETS_NEEDED}",
-        )
-    minima = np.stack([profiles[i].place for i in used], axis=1)
-    a, b = exponents_of(
-        _slopes(np.log(budgets[used]), minima), cost, len(means.params), no_interval(means)
-    )
-    return Route(
-        name=NAME, params_exponent=a, data_exponent=b, points=tuple(points), interval=METHOD
-    )
+        missing = f"{len(used)} of {len(points)} budgets have a minimum inside the measured sizes"
+        return Route(name=NAME, points=points, missing=f"{missing}, needs {_BUDGETS_NEEDED}")
+    slopes = _slopes(np.log(budgets[used]), np.stack([profiles[i].place for i in used], axis=1))
+    a, b = means.exponents(slopes, cost)
+    return Route(name=NAME, params_exponent=a, data_exponent=b, points=points, interval=METHOD)
 
 
 def minimum(x: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -119,7 +108,7 @@ class _Profile:
     def point(self, cost: CostModel) -> FrontierPoint:
         """The minimum as measured, with the interval of the replicates."""
         low, high = interval(np.exp(self.place), len(self.x))
-        params, inside, flag = float(np.exp(self.place[0])), self.good.mean(), ""
+        value, inside, flag = float(np.exp(self.place[0])), self.good.mean(), ""
         if self.good[0] and inside < _INSIDE:
             flag = f"the minimum is inside in {inside:.0%} of replicates only"
         elif not self.good[0]:
@@ -128,12 +117,11 @@ class _Profile:
                 flag = "minimum at the smallest size"
             elif self.place[0] >= self.x[-1]:
                 flag = "minimum at the largest size"
+        params = Estimate(value=value, low=low, high=high, reason=flag)
+        examples = float(self.budget / cost.k / value**cost.p)
+        loss = float(np.exp(self.value[0]))
         return FrontierPoint(
-            budget=self.budget,
-            params=Estimate(value=params, low=low, high=high, reason=flag),
-            examples=float(self.budget / cost.k / params**cost.p),
-            loss=float(np.exp(self.value[0])),
-            flag=flag,
+            budget=self.budget, params=params, examples=examples, loss=loss, flag=flag
         )
 
 

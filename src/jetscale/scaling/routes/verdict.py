@@ -22,12 +22,10 @@ class Routes:
     @property
     def verdict(self) -> str:
         """Whether the exponents of N* agree within their intervals."""
-        usable = [r for r in self.routes if r.params_exponent and r.params_exponent.identified]
-        if len(usable) < 2:
-            return (
-                f"{len(usable)} of {len(self.routes)} routes have an exponent: nothing to compare"
-            )
-        found = [(r.name, r.params_exponent) for r in usable if r.params_exponent]
+        found = [(r.name, r.params_exponent) for r in self.routes if r.params_exponent]
+        found = [(name, exponent) for name, exponent in found if exponent.identified]
+        if len(found) < 2:
+            return f"{len(found)} of {len(self.routes)} routes have an exponent: nothing to compare"
         apart = [
             f"{a} and {b}"
             for (a, first), (b, second) in combinations(found, 2)
@@ -35,7 +33,7 @@ class Routes:
         ]
         if apart:
             return f"routes disagree ({'; '.join(apart)}): the frontier depends on the method"
-        return f"{len(usable)} routes agree within their intervals"
+        return f"{len(found)} routes agree within their intervals"
 
 
 def all_routes(fits: StudyFit) -> Mapping[str, Routes]:
@@ -46,13 +44,8 @@ def all_routes(fits: StudyFit) -> Mapping[str, Routes]:
         if name in fits.not_fitted:
             law = Route(name="law", missing=f"not fitted: it {fits.not_fitted[str(name)]}")
         else:
-            frontier = fits.mixtures[str(name)].frontier
-            law = Route(
-                name="law",
-                params_exponent=frontier["params_exponent"],
-                data_exponent=frontier["data_exponent"],
-                interval=fits.interval,
-            )
+            a, b = (fits.mixtures[str(name)][exponent] for exponent in ("a", "b"))
+            law = Route(name="law", params_exponent=a, data_exponent=b, interval=fits.interval)
         routes = (law, isoflop(*options), envelope(*options))
         found[str(name)] = Routes(mixture=str(name), routes=routes)
     return found

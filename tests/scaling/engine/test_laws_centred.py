@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jetscale.scaling.engine.logs import Centred
+from jetscale.scaling.engine.laws import Centred
 
 
 def test_means_are_taken_out_and_kept(grid, truth):

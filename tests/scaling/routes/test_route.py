@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from jetscale.scaling.cost import CostModel
-from jetscale.scaling.routes.curves import LossCurves
-from jetscale.scaling.spread import cell_means
+from jetscale.scaling.routes.route import LossCurves, cell_means
 from jetscale.scaling.table import validate
 
 COST = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)

@@ -10,8 +10,7 @@ from jetscale.jsonable import as_json
 from jetscale.scaling.allocate import allocate
 from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.fit import fit
-from jetscale.scaling.power.expect import BEYOND, Share, widths
-from jetscale.scaling.power.simulate import simulate_runs
+from jetscale.scaling.power.simulate import BEYOND, Share, simulate_runs, widths
 from jetscale.scaling.power.truth import Truth, generic
 
 
