@@ -54,7 +54,7 @@ INTERVAL = 0.1  # seconds between samples
 
 def placed(reading: shuffle.Reading, table: pa.Table) -> pa.Table:
     """The drawn jets of a shard, standardised, with their positions and block numbers."""
-    run = shuffle._Runs(share=reading.shares[0])
+    run = shuffle._Runs(share=reading.shares[0], schema=reading.manifest.schema)
     for start in range(0, table.num_rows, shuffle.PIECE):
         run.add(table.slice(start, shuffle.PIECE))
     positions = np.concatenate(run.positions)

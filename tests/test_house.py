@@ -52,6 +52,24 @@ WITHOUT_TORCH = (
     "jetscale.report",
 )
 FLOW = {  # a room and what it may import of ours
+    "jetscale.compute": {
+        "jetscale.compute",
+        "jetscale.errors",
+        "jetscale.executor",
+        "jetscale.mixtures",
+        "jetscale.plan",
+        "jetscale.sweep.worker",
+    },
+    "jetscale.mixtures": {
+        "jetscale.compute.dataset",
+        "jetscale.digests",
+        "jetscale.errors",
+        "jetscale.executor",
+        "jetscale.jets",
+        "jetscale.mixtures",
+        "jetscale.store.local",
+        "jetscale.study",
+    },
     "jetscale.executor": {"jetscale.errors"},
     "jetscale.jets": {
         "jetscale.errors",

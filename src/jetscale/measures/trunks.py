@@ -14,7 +14,7 @@ from jetscale.measures.alignment import FOLDS
 from jetscale.measures.result import DOWNSTREAM, Value
 from jetscale.measures.sample import model_inputs, read_stream
 from jetscale.measures.transfer import transfer
-from jetscale.mixtures.inputs import Progress
+from jetscale.mixtures.declared import Progress
 from jetscale.models.inputs import feature_inputs
 from jetscale.plan import plan_runs
 from jetscale.store.home import Home

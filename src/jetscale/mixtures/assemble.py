@@ -154,10 +154,7 @@ def assemble(
 
 
 def _make(
-    wanted: Mapping[Path, _Wanted],
-    executor: Executor,
-    progress: Progress | None,
-    read: Read | None,
+    wanted: Mapping[Path, _Wanted], executor: Executor, progress: Progress | None, read: Read | None
 ) -> None:
     """Shuffle the jets of all streams at once, so that a shard is read once for all of them."""
     for folder in wanted:

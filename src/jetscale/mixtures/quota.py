@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError
+from jetscale.study import Study
 
 _POSITIONS, _ROWS = 1, 2  # independent branches of one seed
 _CHUNK = 1 << 18
@@ -42,20 +43,34 @@ def quotas(weights: Mapping[str, float], rows: int) -> dict[str, int]:
     return {name: int(count) for name, count in zip(names, whole, strict=True)}
 
 
+def part_pools(study: Study) -> dict[str, int]:
+    """Jets to simulate of every part: the largest need of any mixture."""
+    pools: dict[str, int] = {}
+    for mixture in study.pretrained:
+        for part, need in quotas(mixture.parts, study.recipe.data.pretraining_pool).items():
+            pools[part] = max(pools.get(part, 0), need)
+    return {part: need for part, need in sorted(pools.items()) if need}
+
+
+def shards_wanted(study: Study, train: int) -> list[tuple[str, str, str | None, int]]:
+    """Name, role, part and examples of every shard folder of a study; ``train`` are to train on."""
+    evaluation = study.recipe.evaluation
+    roles = {"train": train, "validation": evaluation.validation_jets, "test": evaluation.test_jets}
+    wanted: list[tuple[str, str, str | None, int]] = [
+        (role, role, None, rows) for role, rows in roles.items()
+    ]
+    return wanted + [
+        (f"pretrain-{p}", "pretrain", p, rows) for p, rows in part_pools(study).items()
+    ]
+
+
 def slots(
     quota: Mapping[str, int], available: Mapping[str, int], seed: int, stream: str
 ) -> Iterator[tuple[str, NDArray[np.uint32]]]:
     """Where the jets of every source go, one source after another by name.
 
-    Args:
-        quota: Jets wanted per source.
-        available: Eligible jets per source.
-        seed: Seed of the order.
-        stream: Name of the stream, for the message.
-
-    Yields:
-        name, slots: (available,) uint32: the position in the stream of each eligible jet, or
-            `NOT_DRAWN`. The jets of a source lie in the stream in the order of its permutation.
+    Yields the name and, for each of its ``available`` eligible jets, the position in the stream
+    (uint32) or `NOT_DRAWN`. The jets of a source lie in the order of its permutation.
 
     Raises:
         DataError: A source has fewer jets than its quota; no jet is ever repeated.

@@ -240,10 +240,7 @@ def write_block(path: Path, jets: Ragged) -> Block:
     with atomic_path(path) as temporary:
         write_jets(temporary, jets)
     return Block(
-        file=path.name,
-        rows=len(jets),
-        size=path.stat().st_size,
-        sha256=content_sha256(jets),
+        file=path.name, rows=len(jets), size=path.stat().st_size, sha256=content_sha256(jets)
     )
 
 

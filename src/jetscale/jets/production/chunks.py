@@ -17,12 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jetscale.jets.detector import recluster
-from jetscale.jets.detector.detector import (
-    VERTEX_SPREAD,
-    Candidates,
-    detect,
-    subtract_pileup,
-)
+from jetscale.jets.detector.detector import VERTEX_SPREAD, Candidates, detect, subtract_pileup
 from jetscale.jets.generator import labels
 from jetscale.jets.generator.conditions import DEFAULT, JETCLASS_WINDOW, Conditions, Window
 from jetscale.jets.generator.processes import Process, process_named
@@ -105,9 +100,7 @@ def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
         tables.append(_labelled_jets(process, record, candidates, chunk, first_event, counts))
         done += asked
     return Harvest(
-        table=pa.concat_tables(tables),
-        counts=dict(counts),
-        cpu_seconds=time.process_time() - start,
+        table=pa.concat_tables(tables), counts=dict(counts), cpu_seconds=time.process_time() - start
     )
 
 

@@ -76,10 +76,7 @@ class Production:
         return self.overlay_seconds + sum(source.cpu_seconds for source in self._sources.values())
 
     def tables(
-        self,
-        executor: Executor,
-        overlays: Overlays | None = None,
-        progress: Progress | None = None,
+        self, executor: Executor, overlays: Overlays | None = None, progress: Progress | None = None
     ) -> Generator[pa.Table, None, None]:
         """Tables of at most 10,000 jets, ``jets`` in all.
 
@@ -249,10 +246,5 @@ def produce(
             raise DataError(f"simulation: {what} is {number}, needs 1 or more")
     check_packages()
     return Production(
-        corpus=corpus,
-        role=role,
-        part=part,
-        jets=jets,
-        seed=seed,
-        conditions=conditions,
+        corpus=corpus, role=role, part=part, jets=jets, seed=seed, conditions=conditions
     )

@@ -38,14 +38,7 @@ def simulate_shards(
         DataError, MissingExtra, SweepError, StorageError: A name is unknown, a package is missing,
             a worker died, the folder cannot be written.
     """
-    job = produce(
-        corpus=corpus,
-        role=role,
-        jets=jets,
-        seed=seed,
-        part=part,
-        conditions=conditions,
-    )
+    job = produce(corpus=corpus, role=role, jets=jets, seed=seed, part=part, conditions=conditions)
     with shard_writer(folder, corpus=corpus, role=role) as writer:
         with closing(job.tables(executor, overlays, progress)) as tables:  # on any failure, too
             for table in tables:
