@@ -31,17 +31,10 @@ from jetscale.mixtures.stream import StreamPlan
 def prepare(
     plans: Sequence[StreamPlan], root: Path, progress: Progress | None = None
 ) -> dict[str, Path]:
-    """Make the streams that are missing below ``root`` with Ray; return stream name to folder.
+    """Make the streams that are missing with Ray; return stream name to folder.
 
-    Args:
-        plans: Streams wanted; those whose folder exists already are not made again.
-        root: Folder of streams, visible to every node.
-        progress: Called with jets done and jets in all, each time a shard is read or a block
-            written.
-
-    Raises:
-        SweepError: Ray is not connected, or workers die again and again.
-        DataError, StorageError: As `jetscale.mixtures.assemble.assemble`.
+    Every node must see ``root``. Raises as `jetscale.mixtures.assemble.assemble`, and SweepError if
+    Ray is not connected or workers die again and again.
     """
     return assemble(plans, root, RayExecutor(), progress, read=read_shards)
 

@@ -47,7 +47,7 @@ def jobs(monkeypatch, make_jets):
         made.append(FakeJob(make_jets, order, made.failure))
         return made[-1]
 
-    monkeypatch.setattr(simulation, "produce", produce)
+    monkeypatch.setattr(simulation, "Production", produce)
     return made
 
 

@@ -69,8 +69,7 @@ class Harvest:
 def make_overlay(seed: int, role: str, window: Window = JETCLASS_WINDOW) -> tuple[SoftPool, float]:
     """The soft events of a job, and the CPU seconds they took."""
     start = time.process_time()
-    first = chunk_seed(seed, role, OVERLAY, 0)
-    pool = make_soft_pool(OVERLAY_EVENTS, first, window)
+    pool = make_soft_pool(OVERLAY_EVENTS, chunk_seed(seed, role, OVERLAY, 0), window)
     return pool, time.process_time() - start
 
 

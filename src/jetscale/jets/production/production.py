@@ -1,10 +1,9 @@
 """Simulated data sets: many chunks, made by an executor, joined into balanced tables.
 
-A `Production` is one job: so many jets of one corpus (or part) for one role. Its tables hold at
-most 10,000 jets each. Every table of ``jetclass`` has equally many jets of each class and, in every
-class, equally many in each pT bin (see `jetscale.jets.production.spectrum`); the order is shuffled.
-The same job gives the same bytes again, in one process, in many, or on a cluster: chunks are used
-in their own order, however they arrive.
+A `Production` is one job: so many jets of one corpus (or part) for one role. Every table of
+``jetclass`` has equally many jets of each class and, in every class, equally many in each pT bin
+(see `jetscale.jets.production.spectrum`); the order is shuffled. The same job gives the same bytes
+again, in one process, in many, or on a cluster: chunks are used in their own order.
 
 Importing this module needs no optional package; running a job needs the extra ``simulate``.
 """
@@ -33,6 +32,7 @@ from jetscale.jets.production.ordering import Source, batch_sizes, new_source
 from jetscale.jets.schema import JETCLASS, PARTS, ROLES, part_named
 
 Progress = Callable[[int, int], None]
+"""Called with the jets done and the jets wanted."""
 
 PACKAGES = ("pythia8mc", "fastjet", "awkward")
 
@@ -58,17 +58,57 @@ def _harvest(pool: SoftPool, chunk: chunks.Chunk) -> tuple[chunks.Chunk, chunks.
 
 @dataclass(kw_only=True)
 class Production:
-    """A simulation job; make it with `produce`, read `tables` to the end, then `provenance`."""
+    """A checked simulation job; nothing runs until its `tables` are read, then ask `provenance`.
+
+    Raises:
+        DataError: A name is unknown, labels belong to more than one family, or a number is not
+            positive.
+        MissingExtra: Pythia, FastJet or awkward is not installed.
+    """
 
     corpus: str
+    """``jetclass`` (all ten classes, balanced) or ``jetclass2`` (needs ``part``)."""
     role: str
-    part: str | None
+    """One of `jetscale.jets.schema.ROLES`; roles never share an event."""
     jets: int
+    """Jets in all; what ten does not divide goes to the first classes."""
     seed: int
+    part: str | None = None
+    """For ``jetclass2``: ``qcd``, ``res2p``, ``res34p``, or labels of one of these (see
+    `jetscale.jets.schema.part_named`). Labels come as often as the branching ratios say."""
     conditions: Conditions = DEFAULT
-    overlay_seconds: float = 0.0
+    """Kinematic window and pile-up; ``jetclass`` jets are simulated in their own window."""
+    overlay_seconds: float = field(default=0.0, init=False)
     """CPU time of the soft events that all chunks share."""
-    _sources: dict[str, Source] = field(default_factory=dict)
+    _sources: dict[str, Source] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        corpus, part, window = self.corpus, self.part, self.conditions.window
+        for what, value, known in (
+            ("corpus", corpus, ("jetclass", "jetclass2")),
+            ("role", self.role, ROLES),
+        ):
+            if value not in known:
+                raise DataError(unknown(what, value, known))
+        if corpus == "jetclass" and part is not None:
+            raise DataError(f"part {part!r}: corpus 'jetclass' has no parts; leave it out")
+        if corpus == "jetclass2":
+            if part is None:
+                *names, last = sorted(PARTS)
+                raise DataError(f"corpus {corpus!r} needs a part: {', '.join(names)} or {last}")
+            try:
+                family_of(part)
+            except StudyError as error:
+                raise DataError(str(error)) from None
+        if corpus == "jetclass" and window != "jetclass":
+            raise DataError(
+                f"window {window!r} is for parts of jetclass2: tops of 200 GeV do not fit into one "
+                "jet; simulate corpus 'jetclass' in window 'jetclass'"
+            )
+        for what, number in (("jets", self.jets), ("seed", self.seed)):
+            if number < 1:
+                raise DataError(f"simulation: {what} is {number}, needs 1 or more")
+        check_packages()
 
     @property
     def cpu_seconds(self) -> float:
@@ -80,12 +120,8 @@ class Production:
     ) -> Generator[pa.Table, None, None]:
         """Tables of at most 10,000 jets, ``jets`` in all.
 
-        Args:
-            executor: What simulates the chunks.
-            overlays: Soft events shared with other jobs; those of this job are added if they are
-                missing.
-            progress: Called with the jets done and the jets wanted, after every chunk and every
-                table.
+        Soft events in ``overlays`` are shared with other jobs; those of this job are added if they
+        are missing. ``progress`` is called after every chunk and every table.
 
         Raises:
             SweepError: A worker died, again and again on the same chunk.
@@ -192,59 +228,3 @@ def check_packages() -> None:
     for package in PACKAGES:
         if find_spec(package) is None:
             raise MissingExtra(package, "simulate")
-
-
-def produce(
-    *,
-    corpus: str,
-    role: str,
-    jets: int,
-    seed: int,
-    part: str | None = None,
-    conditions: Conditions = DEFAULT,
-) -> Production:
-    """A checked simulation job; nothing runs until its tables are read.
-
-    Args:
-        corpus: ``jetclass`` (all ten classes, balanced) or ``jetclass2`` (needs ``part``).
-        role: One of `jetscale.jets.schema.ROLES`; roles never share an event.
-        jets: Jets in all; what ten does not divide goes to the first classes.
-        seed: Seed of the job.
-        part: For ``jetclass2``: ``qcd``, ``res2p``, ``res34p``, or labels of one of these (see
-            `jetscale.jets.schema.part_named`). Labels come as often as the branching ratios say.
-        conditions: Kinematic window and pile-up; ``jetclass`` jets are simulated in their own
-            window.
-
-    Raises:
-        DataError: A name is unknown, labels belong to more than one family, or a number is not
-            positive.
-        MissingExtra: Pythia, FastJet or awkward is not installed.
-    """
-    for what, value, known in (
-        ("corpus", corpus, ("jetclass", "jetclass2")),
-        ("role", role, ROLES),
-    ):
-        if value not in known:
-            raise DataError(unknown(what, value, known))
-    if corpus == "jetclass" and part is not None:
-        raise DataError(f"part {part!r}: corpus 'jetclass' has no parts; leave it out")
-    if corpus == "jetclass2":
-        if part is None:
-            *names, last = sorted(PARTS)
-            raise DataError(f"corpus {corpus!r} needs a part: {', '.join(names)} or {last}")
-        try:
-            family_of(part)
-        except StudyError as error:
-            raise DataError(str(error)) from None
-    if corpus == "jetclass" and conditions.window != "jetclass":
-        raise DataError(
-            f"window {conditions.window!r} is for parts of jetclass2: tops of 200 GeV do not fit "
-            "into one jet; simulate corpus 'jetclass' in window 'jetclass'"
-        )
-    for what, number in (("jets", jets), ("seed", seed)):
-        if number < 1:
-            raise DataError(f"simulation: {what} is {number}, needs 1 or more")
-    check_packages()
-    return Production(
-        corpus=corpus, role=role, part=part, jets=jets, seed=seed, conditions=conditions
-    )

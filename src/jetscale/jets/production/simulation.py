@@ -1,12 +1,11 @@
 """From a simulation job to a shard folder on disk."""
 
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from jetscale.executor import Executor
 from jetscale.jets.generator.conditions import DEFAULT, Conditions
-from jetscale.jets.production.production import Overlays, produce
+from jetscale.jets.production.production import Overlays, Production, Progress
 from jetscale.jets.shards import open_shards, shard_writer
 from jetscale.jets.shards.manifest import Manifest
 
@@ -22,23 +21,19 @@ def simulate_shards(
     part: str | None = None,
     conditions: Conditions = DEFAULT,
     overlays: Overlays | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Manifest:
     """Simulate jets and write them, with their provenance, as one shard folder.
 
-    Args:
-        executor: What simulates the jets.
-        corpus, role, jets, seed, part, conditions: See
-            `jetscale.jets.production.production.produce`.
-        overlays: Soft events shared with other jobs; those of this job are added if they are
-            missing.
-        progress: Called with the jets done and the jets wanted.
+    See `jetscale.jets.production.production.Production` for what the names mean and may be.
 
     Raises:
         DataError, MissingExtra, SweepError, StorageError: A name is unknown, a package is missing,
             a worker died, the folder cannot be written.
     """
-    job = produce(corpus=corpus, role=role, jets=jets, seed=seed, part=part, conditions=conditions)
+    job = Production(
+        corpus=corpus, role=role, jets=jets, seed=seed, part=part, conditions=conditions
+    )
     with shard_writer(folder, corpus=corpus, role=role) as writer:
         with closing(job.tables(executor, overlays, progress)) as tables:  # on any failure, too
             for table in tables:

@@ -11,10 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jetscale.jets.arrays import Floats, Ints
 from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Window
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def target(window: Window = JETCLASS_WINDOW) -> Floats:
@@ -23,8 +21,7 @@ def target(window: Window = JETCLASS_WINDOW) -> Floats:
     if window.scale is None:
         return np.full(len(edges) - 1, 1 / (len(edges) - 1))
     below = np.exp(-(edges - edges[0]) / window.scale)
-    shares: Floats = (below[:-1] - below[1:]) / (1 - below[-1])
-    return shares
+    return np.asarray((below[:-1] - below[1:]) / (1 - below[-1]))
 
 
 def quotas(n: int, window: Window = JETCLASS_WINDOW) -> Ints:
@@ -38,8 +35,7 @@ def quotas(n: int, window: Window = JETCLASS_WINDOW) -> Ints:
 
 def bin_of(pt: NDArray[np.floating], window: Window = JETCLASS_WINDOW) -> Ints:
     """Bin number of each jet; float32 rounding to the upper edge stays in the last bin."""
-    bins: Ints = np.clip(np.digitize(pt, window.edges) - 1, 0, len(window.edges) - 2)
-    return bins
+    return np.asarray(np.clip(np.digitize(pt, window.edges) - 1, 0, len(window.edges) - 2))
 
 
 def rank_in_bin(bins: Ints) -> Ints:
