@@ -1,13 +1,10 @@
 """One way to call a function with many items: in this process, in a pool of processes, or on Ray.
 
-Simulation, ingest and the making of streams are all "call this function with each of these items;
-the order of results does not matter". They take an `Executor` and do not know which one it is.
-`in_process` and `process_pool` are here, `jetscale.compute.tasks.RayExecutor` is in the one room
-that imports Ray. All three give the same results, and raise what the function raises.
-
-A process that dies (killed, out of memory, a segmentation fault in a native library) takes the item
-it was working on with it. The item is tried again in a new process, at most `RETRIES` times, and
-is then given up with a line that names it.
+Simulation, ingest and the making of streams take an `Executor` and do not know whether it is
+`in_process`, a `process_pool` or `jetscale.compute.tasks.RayExecutor`. All give the same results,
+and raise what the function raises. A process that dies (killed, out of memory, a segmentation fault
+in a native library) takes its item with it. The item is tried again in a new process, at most
+`RETRIES` times, and is then given up with a line that names it.
 """
 
 import multiprocessing
@@ -20,7 +17,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection, wait
@@ -162,9 +159,8 @@ class _Worker:
 class ProcessPool:
     """The executor that runs calls in other processes of this machine; see `process_pool`.
 
-    `concurrent.futures.ProcessPoolExecutor` breaks as a whole when one of its processes dies and
-    cannot tell which item was to blame. Here every process has a pipe of its own, so the item is
-    known, the other processes go on, and only the dead one is replaced.
+    `concurrent.futures.ProcessPoolExecutor` breaks as a whole when a process dies, and cannot tell
+    which item was to blame. Here every process has a pipe of its own, and only it is replaced.
     """
 
     def __init__(self, slots: int) -> None:
@@ -248,17 +244,12 @@ class ProcessPool:
         self._workers.clear()
 
 
-@contextmanager
-def process_pool(slots: int) -> Iterator[ProcessPool]:
+def process_pool(slots: int) -> closing[ProcessPool]:
     """An executor of up to ``slots`` processes on this machine, which end with the block.
 
     They start when there is work and are kept for the next `map`: importing takes seconds.
     """
-    pool = ProcessPool(slots)
-    try:
-        yield pool
-    finally:
-        pool.close()
+    return closing(ProcessPool(slots))
 
 
 def _work(pipe: Connection) -> None:

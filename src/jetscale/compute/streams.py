@@ -1,10 +1,9 @@
 """Streams made with Ray Data: it reads the shards and standardises their jets.
 
 `ray.data.read_parquet` reads, and ``map_batches`` standardises in the same tasks, one shard to a
-task; the drawn position of each jet is the key by which jets are then put in order. Shuffling by
-that key goes through files in the folder of the stream, which all nodes must see, and not through
-Ray's object store: ``benchmarks/shuffle.md`` has the measurements of both. So memory is that of
-the running tasks, whatever the length of the stream, and the driver holds no jets.
+task. The jets are put in order through files in the folder of the stream, which all nodes must see,
+and not through Ray's object store: ``benchmarks/shuffle.md`` has the measurements of both. So
+memory is that of the running tasks, and the driver holds no jets.
 """
 
 import logging

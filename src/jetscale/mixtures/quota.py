@@ -1,13 +1,10 @@
 """How many jets each source gives to a stream, which ones, and at which positions.
 
-Shares are turned into whole numbers by largest remainder, so a stream of D jets has exactly D
-distinct jets in the asked proportions. Each source draws its rows by a seeded permutation of its
-own, and one seeded shuffle says which source fills which position. Any prefix is therefore a
-random sample of the whole (independent and identically distributed up to the finite pool), and
-prefixes are nested. A source's permutation depends on the seed, the source's name and its size
-only: two mixtures with a common part draw the same leading jets from it.
-
-Drawing takes 1 byte per position and 8 bytes per eligible jet of one source at a time.
+Each source draws its rows by a seeded permutation of its own, and one seeded shuffle says which
+source fills which position. Any prefix is therefore a random sample of the whole, and prefixes are
+nested. A source's permutation depends on the seed, its name and its size only: two mixtures with a
+common part draw the same leading jets from it. Drawing takes 1 byte per position of the stream and
+8 bytes per eligible jet of one source at a time.
 """
 
 import zlib

@@ -33,11 +33,8 @@ class Ragged:
 
     def head(self, n: int) -> "Ragged":
         """The first n jets, without a copy."""
-        return Ragged(
-            values=self.values[: self.offsets[n]],
-            offsets=self.offsets[: n + 1],
-            labels=self.labels[:n],
-        )
+        offsets = self.offsets[: n + 1]
+        return Ragged(values=self.values[: offsets[-1]], offsets=offsets, labels=self.labels[:n])
 
     def take(self, rows: NDArray[np.int64]) -> "Ragged":
         """The jets ``rows``, in that order."""

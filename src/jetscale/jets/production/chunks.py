@@ -1,9 +1,8 @@
-"""One chunk of simulated jets: from a seed to a table.
+"""One chunk of simulated jets: a number of events of one process, from a seed to a table.
 
-A chunk is a number of events of one process with a seed of its own. Its jets depend on nothing
-else, so a job has the same jets whichever workers make its chunks, wherever they are. A chunk holds
-one Pythia (two where a process alternates between decay settings) and runs on one thread. Seeds
-come from `jetscale.jets.generator.seeds`.
+Its jets depend on nothing else, so a job has the same jets whichever workers make its chunks. A
+chunk holds one Pythia (two where a process alternates between decay settings) and runs on one
+thread.
 """
 
 import time

@@ -1,6 +1,5 @@
 """How many events to order: table sizes, chunk sizes, and the stock of each source.
 
-A job is cut into tables of at most 10,000 jets, and each class or part is made in chunks of events.
 The expected need comes in a few large chunks; small ones follow until every pT bin is full, so that
 little is made in vain, and grow again where the yield turns out lower than expected. A part whose
 jets are too rare is given up with a message. None of it depends on the number of workers.

@@ -1,10 +1,8 @@
 """Simulated data sets: many chunks, made by an executor, joined into balanced tables.
 
-A `Production` is one job: so many jets of one corpus (or part) for one role. Every table of
-``jetclass`` has equally many jets of each class and, in every class, equally many in each pT bin
-(see `jetscale.jets.production.spectrum`); the order is shuffled. The same job gives the same bytes
-again, in one process, in many, or on a cluster: chunks are used in their own order.
-
+Every table of ``jetclass`` has equally many jets of each class and, in every class, equally many in
+each pT bin (see `jetscale.jets.production.spectrum`); the order is shuffled. The same job gives the
+same bytes again, in one process, in many, or on a cluster: chunks are used in their own order.
 Importing this module needs no optional package; running a job needs the extra ``simulate``.
 """
 

@@ -1,10 +1,9 @@
 """One jet pT spectrum for every class and part, by exact quotas.
 
-Classes that lose neutrinos have softer jets; left alone, pT would tell the class. Every batch of n
-jets of every class therefore has the same number of jets in each pT bin of its window: n times a
-fixed target, rounded by largest remainder. In the window of JetClass the target is a falling
-exponential with a scale of 130 GeV, which is how the published jets fall between 500 and 1000 GeV;
-in that of JetClass-II all bins are equal.
+Classes that lose neutrinos have softer jets; left alone, pT would tell the class. So every class
+has the same number of jets in each pT bin of its window: a fixed target, rounded by largest
+remainder. In the window of JetClass the target is a falling exponential with a scale of 130 GeV,
+as published jets fall between 500 and 1000 GeV; in that of JetClass-II all bins are equal.
 """
 
 import numpy as np
