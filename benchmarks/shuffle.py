@@ -58,7 +58,7 @@ def placed(reading: shuffle.Reading, table: pa.Table) -> pa.Table:
     for start in range(0, table.num_rows, shuffle.PIECE):
         run.add(table.slice(start, shuffle.PIECE))
     positions = np.concatenate(run.positions)
-    jets = pa.Table.from_batches([_record_batch(concatenate(run.parts, N_FEATURES))])
+    jets = pa.Table.from_batches([_record_batch(concatenate(run.parts))])
     jets = jets.append_column("position", pa.array(positions.astype(np.int64)))
     return jets.append_column("block", pa.array(positions.astype(np.int64) // ROWS_PER_BLOCK))
 

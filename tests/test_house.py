@@ -40,7 +40,7 @@ MAY_IMPORT = {  # a package and the rooms that may use it
 WITHOUT_TORCH = (
     "jetscale.compute.connect",
     "jetscale.executor",
-    "jetscale.jets.production.simulation",
+    "jetscale.jets.production.production",
     "jetscale.mixtures.assemble",
     "jetscale.models.protocol",
     "jetscale.models.transformer",

@@ -53,7 +53,7 @@ def simulate(
     from jetscale.compute.connect import executor
     from jetscale.display.console import progress_bar
     from jetscale.jets.generator.conditions import Conditions
-    from jetscale.jets.production.simulation import simulate_shards
+    from jetscale.jets.production.production import simulate_shards
     from jetscale.sweep.stop import stopping
 
     with stopping(), progress_bar() as progress, executor(None, home().path, workers) as chosen:

@@ -158,8 +158,8 @@ def init_arguments(address: str | None, folder: Path | None) -> dict[str, Any]:
 def private_folder(*, local: bool) -> Iterator[Path | None]:
     """A folder for Ray's session, token and home, where the usual places do not serve; else None.
 
-    The usual place of sockets is below RAY_TMPDIR or TMPDIR, whose path may be too long; that of
-    the token is below HOME, which may not be writable (a container) or not exist (an unknown user).
+    The path of sockets, below RAY_TMPDIR or TMPDIR, may be too long; HOME, where the token lies,
+    may not be writable (a container) or not exist (an unknown user).
     """
     usual = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
     short = len(os.fsencode(usual)) + _BELOW_TEMPORARY <= _SOCKET_PATH

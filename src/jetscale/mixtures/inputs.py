@@ -12,8 +12,7 @@ from jetscale.errors import DataError
 from jetscale.executor import Executor
 from jetscale.jets import generator
 from jetscale.jets.generator.conditions import Conditions
-from jetscale.jets.production.production import check_packages, make_overlays
-from jetscale.jets.production.simulation import simulate_shards
+from jetscale.jets.production.production import check_packages, make_overlays, simulate_shards
 from jetscale.jets.schema import part_named
 from jetscale.jets.shards import open_shards
 from jetscale.mixtures import declared

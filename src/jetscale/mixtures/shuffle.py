@@ -68,9 +68,8 @@ class Pool:
 
 def damaged(path: Path, error: Exception) -> DataError:
     """The error for a shard that cannot be read."""
-    return DataError(
-        f"{path} is damaged: {str(error).splitlines()[0]}; check it with `jetscale inspect`"
-    )
+    reason = str(error).splitlines()[0]
+    return DataError(f"{path} is damaged: {reason}; check it with `jetscale inspect`")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +269,7 @@ class _Runs:
         if not self.parts:
             return
         positions = np.concatenate(self.positions)
-        jets, order = concatenate(self.parts, self.parts[0].values.shape[1]), np.argsort(positions)
+        jets, order = concatenate(self.parts), np.argsort(positions)
         self.positions, self.parts = [], []
         scratch = self.share.slots.parent
         stem, temporary = f"{self.share.runs}-{self.files:03d}", scratch / f"{uuid4().hex}.npy"
@@ -306,7 +305,7 @@ def write_blocks(bucket: Bucket) -> tuple[Bucket, list[Block]]:
             f"{bucket.folder}: {len(found)} of {stop - start} jets are on this node; use a "
             "folder that all nodes share"
         )
-    jets, order = concatenate(parts, bucket.n_features), np.argsort(found)
+    jets, order = concatenate(parts), np.argsort(found)
     return bucket, [
         write_block(
             bucket.folder / f"block-{bucket.first + i:05d}.arrow",

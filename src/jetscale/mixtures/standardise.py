@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jetscale.jets.arrays import Ints, edges_of, rows_of
 from jetscale.jets.example import Schema
 from jetscale.jets.schema import JETS
 from jetscale.mixtures.ragged import Ragged
@@ -98,9 +99,7 @@ def _momenta(raw: Mapping[str, Float], scale_pt: float | None) -> dict[str, Floa
     return {_PT: pt, _SCALED_PT: np.hypot(px, py), _SCALED_ENERGY: energy}
 
 
-def _leading(
-    lists: pa.ListArray, limit: int
-) -> tuple[slice | NDArray[np.int64], NDArray[np.int64]]:
+def _leading(lists: pa.ListArray, limit: int) -> tuple[slice | Ints, Ints]:
     """Positions of the kept constituents in the flat values, and the offsets of the result.
 
     The offsets of a sliced list array are absolute while ``.values`` ignores the slice, so
@@ -109,7 +108,6 @@ def _leading(
     found = lists.offsets.to_numpy().astype(np.int64)
     lengths = np.diff(found)
     kept = np.minimum(lengths, limit)
-    offsets = np.concatenate([[0], np.cumsum(kept)])
     if np.array_equal(kept, lengths):
-        return slice(int(found[0]), int(found[-1])), offsets
-    return np.arange(offsets[-1]) + np.repeat(found[:-1] - offsets[:-1], kept), offsets
+        return slice(int(found[0]), int(found[-1])), edges_of(kept)
+    return rows_of(found[:-1], kept), edges_of(kept)

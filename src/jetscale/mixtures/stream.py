@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from jetscale.digests import digest
 from jetscale.errors import DataError, StudyError
+from jetscale.jets.arrays import edges_of
 from jetscale.mixtures.quota import quotas
 from jetscale.mixtures.ragged import Ragged
 from jetscale.store.local import atomic_path
@@ -124,7 +125,7 @@ class Stream:
 
     def read(self, n: int | None = None) -> Ragged:
         """The first n jets (all by default) in memory; raises as `iter_blocks`."""
-        return concatenate(list(self.iter_blocks(n)), len(self.features))
+        return concatenate(list(self.iter_blocks(n)))
 
     def to_ray(self, n: int | None = None, *, padded: bool = False) -> Any:
         """The first n jets (all by default) as a `ray.data.Dataset`, in the order of the stream.
@@ -185,17 +186,14 @@ def _damaged(path: Path, what: str) -> DataError:
     return DataError(f"{path} is damaged: {what}; delete {path.parent} and prepare it again")
 
 
-def concatenate(parts: list[Ragged], n_features: int) -> Ragged:
-    """One Ragged of all jets in order; a single part is returned as it is."""
+def concatenate(parts: list[Ragged]) -> Ragged:
+    """One Ragged of all jets of one part or more, in order; a single part is returned as it is."""
     if len(parts) == 1:
         return parts[0]
-    lengths = [np.zeros(1, np.int64), *(part.lengths for part in parts)]
-    values = [np.empty((0, n_features), np.float32), *(part.values for part in parts)]
-    labels = [np.empty(0, np.int64), *(part.labels for part in parts)]
     return Ragged(
-        values=np.concatenate(values),
-        offsets=np.cumsum(np.concatenate(lengths)),
-        labels=np.concatenate(labels),
+        values=np.concatenate([part.values for part in parts]),
+        offsets=edges_of(np.concatenate([part.lengths for part in parts])),
+        labels=np.concatenate([part.labels for part in parts]),
     )
 
 

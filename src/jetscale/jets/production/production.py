@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ from jetscale.jets.generator.seeds import chunk_seed
 from jetscale.jets.production import chunks, spectrum
 from jetscale.jets.production.ordering import Source, batch_sizes, new_source
 from jetscale.jets.schema import JETCLASS, PARTS, ROLES, part_named
+from jetscale.jets.shards import open_shards, shard_writer
+from jetscale.jets.shards.manifest import Manifest
 
 Progress = Callable[[int, int], None]
 """Called with the jets done and the jets wanted."""
@@ -226,3 +229,35 @@ def check_packages() -> None:
     for package in PACKAGES:
         if find_spec(package) is None:
             raise MissingExtra(package, "simulate")
+
+
+def simulate_shards(
+    folder: Path,
+    executor: Executor,
+    *,
+    corpus: str,
+    role: str,
+    jets: int,
+    seed: int,
+    part: str | None = None,
+    conditions: Conditions = DEFAULT,
+    overlays: Overlays | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Simulate jets and write them, with their provenance, as one shard folder.
+
+    See `Production` for what the names mean and may be.
+
+    Raises:
+        DataError, MissingExtra, SweepError, StorageError: A name is unknown, a package is missing,
+            a worker died, the folder cannot be written.
+    """
+    job = Production(
+        corpus=corpus, role=role, jets=jets, seed=seed, part=part, conditions=conditions
+    )
+    with shard_writer(folder, corpus=corpus, role=role) as writer:
+        with closing(job.tables(executor, overlays, progress)) as tables:  # on any failure, too
+            for table in tables:
+                writer.write(table)
+        writer.provenance.update(job.provenance())
+    return open_shards(folder)
