@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.models import protocol as models
@@ -191,7 +192,7 @@ def test_registered_names_plan_train_record_and_fit(write, tmp_path):
     objectives.register(Right())
     study = load_study(write("wide", "right"))
     home = Home(tmp_path / "runs")
-    shards = ensure_shards(study, home.path, 1, lambda *_: None)
+    shards = ensure_shards(study, home.path, in_process, lambda *_: None)
     runs = plan_runs(study)
     job = Job(
         study=study,

@@ -1,6 +1,5 @@
 """Trials on real Ray Tune and Train, and failures as values."""
 
-from dataclasses import dataclass
 from operator import attrgetter
 from types import SimpleNamespace
 
@@ -9,28 +8,19 @@ import pytest
 from jetscale.compute import trials
 from jetscale.compute.connect import count
 from jetscale.errors import Failure, MissingExtra, StorageError, TrainingError
-from jetscale.plan import Trial
 
 
-@dataclass(frozen=True)
-class Broken:
-    """A job whose folder cannot be used on the worker, for a reason that its runs tell."""
-
-    study: SimpleNamespace
-    runs: tuple = ()
-
-    @property
-    def folder(self):
-        raise self.runs[0]
+def fail(error):
+    """The work of a trial whose job is the error it ends with."""
+    raise error
 
 
 @pytest.mark.integration
 @pytest.mark.filterwarnings("ignore")
 def test_what_fails_on_a_worker_is_a_value_and_is_not_tried_again(small_ray, tmp_path, capfd):
     errors = (StorageError("cannot write x: the disk is full"), MissingExtra("h5py", "formats"))
-    some = [Trial(name=f"trial-{i}", runs=(error,)) for i, error in enumerate(errors)]
-    job = Broken(study=SimpleNamespace(name="small"))
-    found = trials.train(some, job, tmp_path, count({"CPU": 2.0}, local=True))
+    jobs = {f"trial-{i}": error for i, error in enumerate(errors)}
+    found = trials.train("small", jobs, fail, tmp_path, count({"CPU": 2.0}, local=True))
     assert sorted(found, key=attrgetter("kind")) == [
         Failure(kind="MissingExtra", reason=str(errors[1])),
         Failure(kind="StorageError", reason="cannot write x: the disk is full"),
@@ -53,7 +43,7 @@ def trainer(monkeypatch):
 
 
 def on_workers(tmp_path, resources=None):
-    return trials.train_on_workers("job", "trial-1", tmp_path, resources or {"CPU": 1.0})
+    return trials.train_on_workers("job", fail, "trial-1", tmp_path, resources or {"CPU": 1.0})
 
 
 def test_a_trial_has_one_worker_a_name_of_its_own_and_bounded_retries(trainer, tmp_path):

@@ -167,6 +167,26 @@ def test_a_diverging_run_is_named_and_the_others_go_on(sweep, home):
     assert "has not finished" in waiting.why
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_sweep_told_to_stop_ends_in_a_line_and_goes_on_later(sweep, home, number, code):
+    path = sweep(epochs=60)
+    study = load_study(path)
+    planned = plan_runs(study)
+    store = RecordStore(home.study(study))
+    with driving(path, home) as driver:
+        wait_for_records(store, 1, driver)
+        driver.send_signal(number)
+        assert driver.wait(timeout=PATIENCE) == code
+    log = (home.path.parent / "log").read_text()
+    assert log.strip().splitlines()[-1].startswith("jetscale: stopped; finished work is kept")
+    assert "Traceback" not in log
+    assert "*** SIGTERM" not in log
+    states = [row.state for row in store.status(planned)]
+    assert 1 <= states.count(RunState.DONE) < len(planned)
+    assert RunState.EVICTED in states
+    assert RunState.FAILED not in states
+
+
 def test_a_second_driver_is_refused(sweep, home):
     path = sweep()
     study = load_study(path)

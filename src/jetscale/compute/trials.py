@@ -8,25 +8,29 @@ counts the CPUs before anything starts, and failures are counted here.
 
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from jetscale.compute.connect import Capacity
 from jetscale.errors import Failure, JetscaleError
-from jetscale.plan import Trial
-from jetscale.sweep.worker import Job, run_job
+
+J = TypeVar("J")
+Work = Callable[[J], Mapping[str, int]]
+"""What a worker does with a job; returns how many runs were trained and failed."""
 
 DRIVER_CPU = 0.01
 LOST_NODES = 2
 """How often a trial starts again on another node after its driver's node was lost."""
 
 
-def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) -> list[Failure]:
-    """Run the trials; returns the failure of each that did not finish.
+def train(
+    name: str, jobs: Mapping[str, J], work: Work[J], storage: Path, capacity: Capacity
+) -> list[Failure]:
+    """Call ``work`` with the job of every trial; returns the failure of each that did not finish.
 
     A failure travels as a value: the worker returns it to Train, the driver reports it to Tune.
 
@@ -35,17 +39,16 @@ def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) 
     """
     from ray import tune
 
-    chosen = {trial.name: trial for trial in trials}
     resources = {"CPU": 1.0, "GPU": 1.0} if capacity.gpus else {"CPU": 1.0}
-    sweep = f"{job.study.name}-{time.time():.0f}"  # a finished name would silently resume
+    sweep = f"{name}-{time.time():.0f}"  # a finished name would silently resume
 
     def drive(config: dict[str, str]) -> None:
-        runs = chosen[config["trial"]].runs
-        tune.report(train_on_workers(replace(job, runs=runs), config["trial"], storage, resources))
+        trial = config["trial"]
+        tune.report(train_on_workers(jobs[trial], work, trial, storage, resources))
 
     tuner = tune.Tuner(
         tune.with_resources(drive, {"CPU": DRIVER_CPU}),
-        param_space={"trial": tune.grid_search(list(chosen))},
+        param_space={"trial": tune.grid_search(list(jobs))},
         tune_config=tune.TuneConfig(max_concurrent_trials=capacity.slots),
         run_config=tune.RunConfig(
             name=sweep,
@@ -61,7 +64,7 @@ def train(trials: Sequence[Trial], job: Job, storage: Path, capacity: Capacity) 
 
 
 def train_on_workers(
-    job: Job, trial: str, storage: Path, resources: dict[str, float]
+    job: J, work: Work[J], trial: str, storage: Path, resources: dict[str, float]
 ) -> dict[str, Any]:
     """Train in one Ray Train worker group; a killed worker is replaced and goes on.
 
@@ -73,7 +76,7 @@ def train_on_workers(
 
     trainer = TorchTrainer(
         train_trial,
-        train_loop_config={"job": job},
+        train_loop_config={"job": job, "work": work},
         scaling_config=ray.train.ScalingConfig(
             num_workers=1, use_gpu="GPU" in resources, resources_per_worker=resources
         ),
@@ -100,6 +103,6 @@ def train_trial(config: dict[str, Any]) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     try:
-        return dict(run_job(config["job"]))
+        return dict(config["work"](config["job"]))
     except JetscaleError as error:
         return {"failure": asdict(Failure.of(error))}

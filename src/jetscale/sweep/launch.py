@@ -5,10 +5,11 @@ Tune's own state is not relied on: what is done is decided by the record store a
 that was killed anywhere goes on with the runs that are missing.
 """
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,8 +28,8 @@ from jetscale.store.record import Record
 from jetscale.store.records import RunState, find_finished
 from jetscale.study import Study
 from jetscale.sweep.follow import LiveMirror, Progress, following
-from jetscale.sweep.stop import Stopped, stopping
-from jetscale.sweep.worker import Job
+from jetscale.sweep.stop import stopping
+from jetscale.sweep.worker import Job, run_job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +84,18 @@ def run_study(
         todo = [run for run in planned if run.key not in done]
         sweep = _Sweep()
         if todo:
-            with connection(address, home.path) as capacity, stopping():
+            with connection(address, home.path) as capacity, stopping() as stop:
                 # a cluster may grow meanwhile; this machine keeps a core for Ray
                 executor = RayExecutor(capacity.cpus if capacity.local else None)
-                shards = ensure_shards(study, home.path, executor, progress)
-                sweep = _train(live, shards, todo, capacity, progress)
+                try:
+                    shards = ensure_shards(study, home.path, executor, progress)
+                    sweep = _train(live, shards, todo, capacity, progress)
+                    stop.check()  # Ray may have swallowed the exception
+                except KeyboardInterrupt as error:
+                    live.store.evict({run.key for run in todo})
+                    live.push()
+                    stop.check()
+                    raise error
         records = live.store.read_all(run.key for run in todo)
         busy = _busy(list(records.values()), sweep)
         progress("mirroring to MLflow", 0, 1)
@@ -139,18 +147,15 @@ def _train(
         runs=(),
         former=live.store.former,
         device=capacity.device,
+        imports=tuple(folder for folder in sys.path if folder),
     )
     trials = pack(todo, capacity.slots)
+    jobs = {trial.name: replace(job, runs=trial.runs) for trial in trials}
     if live.store.keys() & live.keys:
         live.push()
     start = time.time()
-    try:
-        with _ray_storage(folder, capacity) as storage, following(live, todo, progress):
-            failures = train(trials, job, storage, capacity)
-    except Stopped:
-        live.store.evict({run.key for run in todo})
-        live.push()
-        raise
+    with _ray_storage(folder, capacity) as storage, following(live, todo, progress):
+        failures = train(study.name, jobs, run_job, storage, capacity)
     for failure in failures:
         if failure.kind == StorageError.__name__:
             live.push()

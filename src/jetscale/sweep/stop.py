@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -21,23 +22,37 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
+@dataclass(slots=True)
+class Stop:
+    """Whether the process was told to stop, also where a library swallowed the exception."""
+
+    number: int | None = None
+
+    def check(self) -> None:
+        """Raise `Stopped` if a signal came."""
+        if self.number is not None:
+            raise Stopped(self.number)
+
+
 @contextmanager
-def stopping() -> Iterator[None]:
+def stopping() -> Iterator[Stop]:
     """Raise `Stopped` for the signals that end a process, for the length of the block.
 
     Ray takes over SIGTERM and ends the process with a stack of its own, so this block is entered
     after Ray was started. In other threads than the main one nothing is changed.
     """
+    stop = Stop()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield stop
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.number = number
         raise Stopped(number)
 
-    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
-        yield
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -7,6 +7,7 @@ times, by this driver or the next, and trains only what is missing.
 
 import platform
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -49,6 +50,8 @@ class Job:
     runs: tuple[Run, ...]
     former: Former = field(default_factory=Former)
     device: str = "cpu"
+    imports: tuple[str, ...] = ()
+    """Folders to import modules from: a model or objective may lie beside the sweep file."""
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ def run_job(job: Job) -> dict[str, int]:
     Raises:
         StorageError: A record or checkpoint cannot be written: no run could be kept.
     """
+    sys.path += [folder for folder in job.imports if folder not in sys.path]
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder, job.former)
     inputs = _Inputs(job.streams)

@@ -13,10 +13,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jetscale.digests import digest
-from jetscale.errors import SweepError
+from jetscale.errors import StorageError, SweepError
 from jetscale.store.home import Home
+from jetscale.store.local import atomic_path
 from jetscale.store.record import Record
 from jetscale.tracking.address import database_of, hide_password, identify_home
 from jetscale.tracking.codec import CURVE, decode, encode
@@ -49,8 +51,13 @@ class Mirror:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # refusals become one line
         self.uri, self.study, self.home = uri, study, home
         self.in_folder = database_of(uri) is not None
+        database = database_of(uri)
         with self._refusals():
             self.identity = identify_home(home, uri)
+            if database is not None and not database.exists():
+                # MLflow makes its tables one by one and never mends what a kill left half made
+                with atomic_path(database) as whole:
+                    MlflowClient(f"sqlite:///{quote(str(whole))}").search_experiments()
             self.client = MlflowClient(uri)
             self.experiment = self._experiment()
 
@@ -87,7 +94,7 @@ class Mirror:
             raise SweepError(
                 f"MLflow at {where} needs the Python package {error.name!r}: install it"
             ) from error
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except (MlflowException, SQLAlchemyError, StorageError, OSError) as error:
             line = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise SweepError(f"MLflow at {where} failed: {hide_password(line)[:300]}") from error
 
