@@ -39,13 +39,9 @@ class _Blocks(Datasource):  # type: ignore[misc]
         return self._size * len(self._reads)
 
     def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
+        about = partial(BlockMetadata, size_bytes=self._size, input_files=None, exec_stats=None)
         return [
-            ReadTask(
-                lambda read=read: [read()],
-                BlockMetadata(
-                    num_rows=rows, size_bytes=self._size, input_files=None, exec_stats=None
-                ),
-            )
+            ReadTask(lambda read=read: [read()], about(num_rows=rows))
             for read, rows in zip(self._reads, self._rows, strict=True)
         ]
 

@@ -143,21 +143,18 @@ def readings_of(draws: Iterable[tuple[StreamPlan, Mapping[str, Pool], Path]]) ->
             labels = np.full(len(manifest.classes), -1)
             for label in pool.labels:
                 labels[manifest.classes.index(label)] = plan.labels.index(label)
-            np.save(scratch / f"slots-{i}.npy", drawn)
+            file = scratch / f"slots-{i}.npy"
+            np.save(file, drawn)
             first = 0
             for k, shard in enumerate(manifest.shards):
                 span = range(first, first + pool.eligible(shard))
                 first = span.stop
                 if (drawn[span.start : span.stop] != NOT_DRAWN).any():
-                    share = Share(
-                        plan=plan,
-                        labels=labels,
-                        slots=scratch / f"slots-{i}.npy",
-                        eligible=span,
-                        runs=f"run-{i}-{k:05d}",
-                    )
+                    runs = f"run-{i}-{k:05d}"
                     mine = shares.setdefault((manifest.folder, shard.file), (manifest, shard, []))
-                    mine[2].append(share)
+                    mine[2].append(
+                        Share(plan=plan, labels=labels, slots=file, eligible=span, runs=runs)
+                    )
     return [Reading(manifest=m, shard=s, shares=tuple(found)) for m, s, found in shares.values()]
 
 

@@ -35,6 +35,7 @@ from jetscale.jets.shards.manifest import Manifest
 Progress = Callable[[int, int], None]
 """Called with the jets done and the jets wanted."""
 
+CORPORA = ("jetclass", "jetclass2")
 PACKAGES = ("pythia8mc", "fastjet", "awkward")
 
 OverlayKey = tuple[int, str, Window]
@@ -85,10 +86,7 @@ class Production:
 
     def __post_init__(self) -> None:
         corpus, part, window = self.corpus, self.part, self.conditions.window
-        for what, value, known in (
-            ("corpus", corpus, ("jetclass", "jetclass2")),
-            ("role", self.role, ROLES),
-        ):
+        for what, value, known in (("corpus", corpus, CORPORA), ("role", self.role, ROLES)):
             if value not in known:
                 raise DataError(unknown(what, value, known))
         if corpus == "jetclass" and part is not None:
