@@ -35,7 +35,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict, train_te
 
 from jetscale.executor import process_pool
 from jetscale.jets.observables import TAUS, Constituents, jet_observables, tau_ratios
-from jetscale.jets.production.production import produce
+from jetscale.jets.production.production import Production
 from jetscale.jets.schema import JETCLASS, PART_FLAGS
 
 Floats = NDArray[np.float64]
@@ -266,7 +266,7 @@ def print_types(real: dict[str, Floats], simulated: dict[str, Floats]) -> None:
 
 
 def simulate(jets: int, seed: int, workers: int) -> dict[str, pa.Table]:
-    job = produce(corpus="jetclass", role="test", jets=jets, seed=seed)
+    job = Production(corpus="jetclass", role="test", jets=jets, seed=seed)
     with process_pool(workers) as pool:
         table = pa.concat_tables(list(job.tables(pool)))
     told = job.provenance()

@@ -178,7 +178,7 @@ def profile(folder: Path, repeats: int) -> None:
     layouts = [arrange(starts[r], lengths[r]) for r in rows]
     steps = {
         "SHA-256 of the blocks": lambda: [content_sha256(block) for block in blocks],
-        "copy of the blocks to one array": lambda: concatenate(blocks, 7),
+        "copy of the blocks to one array": lambda: concatenate(blocks),
         "shuffled order": lambda: np.random.default_rng(1).permutation(ROWS),
         "layout of the batches": lambda: [arrange(starts[r], lengths[r]) and None for r in rows],
         "gather and tensors": lambda: [

@@ -54,11 +54,11 @@ INTERVAL = 0.1  # seconds between samples
 
 def placed(reading: shuffle.Reading, table: pa.Table) -> pa.Table:
     """The drawn jets of a shard, standardised, with their positions and block numbers."""
-    run = shuffle._Runs(share=reading.shares[0])
+    run = shuffle._Runs(share=reading.shares[0], schema=reading.manifest.schema)
     for start in range(0, table.num_rows, shuffle.PIECE):
         run.add(table.slice(start, shuffle.PIECE))
     positions = np.concatenate(run.positions)
-    jets = pa.Table.from_batches([_record_batch(concatenate(run.parts, N_FEATURES))])
+    jets = pa.Table.from_batches([_record_batch(concatenate(run.parts))])
     jets = jets.append_column("position", pa.array(positions.astype(np.int64)))
     return jets.append_column("block", pa.array(positions.astype(np.int64) // ROWS_PER_BLOCK))
 

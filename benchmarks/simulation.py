@@ -28,7 +28,7 @@ from jetscale.jets.generator import pythia as simulate
 from jetscale.jets.generator.conditions import DEFAULT, WINDOWS, Conditions
 from jetscale.jets.generator.seeds import chunk_seed
 from jetscale.jets.production import chunks
-from jetscale.jets.production.production import Production, produce
+from jetscale.jets.production.production import Production
 from jetscale.jets.schema import JETCLASS, JETCLASS2, PARTS
 
 SELECTIONS = ("X_bb,X_cc", "X_YY_bbb", "X_YY_bcsq,X_YY_*tauhv", "X_tau*", "QCD_bb*")
@@ -75,7 +75,7 @@ def rows(job: Production) -> Iterator[tuple[str, dict[str, Any], pa.Table]]:
 
 
 def part_job(part: str, jets: int, conditions: Conditions = DEFAULT) -> Production:
-    return produce(
+    return Production(
         corpus="jetclass2",
         part=part,
         role="test",
@@ -88,7 +88,7 @@ def part_job(part: str, jets: int, conditions: Conditions = DEFAULT) -> Producti
 def speed(jets: int) -> None:
     """Ten classes together, then the parts and some selections."""
     start = time.monotonic()
-    job = produce(corpus="jetclass", role="test", jets=jets, seed=1)
+    job = Production(corpus="jetclass", role="test", jets=jets, seed=1)
     found = list(rows(job))
     wall, told = time.monotonic() - start, job.provenance()
     columns = "accepted / CPU s,kept / CPU s,accepted / jet,kept / accepted,mass,soft drop,"
@@ -251,7 +251,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], help="default: all")
     parser.add_argument("--jets", type=int, default=10_000, help="scale of all sections")
     options = parser.parse_args()
-    job = produce(corpus="jetclass", role="test", jets=1, seed=1)
+    job = Production(corpus="jetclass", role="test", jets=1, seed=1)
     told = job.provenance()
     versions = ", ".join(f"{name} {number}" for name, number in told["versions"].items())
     print(f"{told['date']}, {platform.machine()}, Python {platform.python_version()}, {versions}")

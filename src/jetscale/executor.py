@@ -1,13 +1,10 @@
 """One way to call a function with many items: in this process, in a pool of processes, or on Ray.
 
-Simulation, ingest and the making of streams are all "call this function with each of these items;
-the order of results does not matter". They take an `Executor` and do not know which one it is.
-`in_process` and `process_pool` are here, `jetscale.compute.tasks.RayExecutor` is in the one room
-that imports Ray. All three give the same results, and raise what the function raises.
-
-A process that dies (killed, out of memory, a segmentation fault in a native library) takes the item
-it was working on with it. The item is tried again in a new process, at most `RETRIES` times, and
-is then given up with a line that names it.
+Simulation, ingest and the making of streams take an `Executor` and do not know whether it is
+`in_process`, a `process_pool` or `jetscale.compute.tasks.RayExecutor`. All give the same results,
+and raise what the function raises. A process that dies (killed, out of memory, a segmentation fault
+in a native library) takes its item with it. The item is tried again in a new process, at most
+`RETRIES` times, and is then given up with a line that names it.
 """
 
 import multiprocessing
@@ -20,7 +17,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection, wait
@@ -46,12 +43,7 @@ class Executor(Protocol):
     """Calls a function with every item of a list, somewhere."""
 
     def map(
-        self,
-        function: Callable[[I], R],
-        items: Iterable[I],
-        *,
-        cpus: float = 1.0,
-        lost: Lost[I, R] | None = None,
+        self, function: Callable[[I], R], items: Iterable[I], *, lost: Lost[I, R] | None = None
     ) -> Generator[R, None, None]:
         """The results of ``function(item)`` for all items, in the order in which they arrive.
 
@@ -60,10 +52,8 @@ class Executor(Protocol):
         Args:
             function: Importable by its name, or a `functools.partial` of such a function; data that
                 all calls share is best bound there, because it is sent once to each process.
-            items: Taken one by one, when there is room for another. After every result the executor
-                asks for more even if there was none before, so an iterator may decide by what has
-                arrived.
-            cpus: Processor cores that a call uses; a cluster places calls accordingly.
+            items: Taken one by one, when there is room. After every result more are asked for, even
+                if there were none before, so an iterator may decide by what has arrived.
             lost: Called for an item whose process died again and again; None raises SweepError.
 
         Raises:
@@ -111,9 +101,8 @@ def drive(
 ) -> Generator[R, None, None]:
     """The loop of every `Executor.map` that has workers: fill them, collect, try again.
 
-    Args:
-        start: Gives a call to a free worker; False if none is free.
-        finished: Waits until a call has ended and tells how.
+    ``start`` gives a call to a free worker, and is False if none is free; ``finished`` waits until
+    a call has ended and tells how.
     """
     source = iter(items)
     waiting: deque[Call[I]] = deque()
@@ -138,9 +127,8 @@ def drive(
             else:
                 reason = f"the process working on it died {RETRIES + 1} times ({outcome.death})"
                 if lost is None:
-                    raise SweepError(
-                        f"{call.item}: {reason}; if memory is short, use fewer workers"
-                    )
+                    text = f"{call.item}: {reason}; if memory is short, use fewer workers"
+                    raise SweepError(text)
                 yield lost(call.item, reason)
 
 
@@ -148,14 +136,9 @@ class InProcess:
     """The executor that calls the function here, one item after another."""
 
     def map(
-        self,
-        function: Callable[[I], R],
-        items: Iterable[I],
-        *,
-        cpus: float = 1.0,
-        lost: Lost[I, R] | None = None,
+        self, function: Callable[[I], R], items: Iterable[I], *, lost: Lost[I, R] | None = None
     ) -> Generator[R, None, None]:
-        """See `Executor.map`; ``cpus`` and ``lost`` play no part, this process is all there is."""
+        """See `Executor.map`; ``lost`` plays no part, this process is all there is."""
         for item in iter(items):
             yield function(item)
 
@@ -176,9 +159,8 @@ class _Worker:
 class ProcessPool:
     """The executor that runs calls in other processes of this machine; see `process_pool`.
 
-    `concurrent.futures.ProcessPoolExecutor` breaks as a whole when one of its processes dies and
-    cannot tell which item was to blame. Here every process has a pipe of its own, so the item is
-    known, the other processes go on, and only the dead one is replaced.
+    `concurrent.futures.ProcessPoolExecutor` breaks as a whole when a process dies, and cannot tell
+    which item was to blame. Here every process has a pipe of its own, and only it is replaced.
     """
 
     def __init__(self, slots: int) -> None:
@@ -187,24 +169,14 @@ class ProcessPool:
         self._maps = 0
 
     def map(
-        self,
-        function: Callable[[I], R],
-        items: Iterable[I],
-        *,
-        cpus: float = 1.0,
-        lost: Lost[I, R] | None = None,
+        self, function: Callable[[I], R], items: Iterable[I], *, lost: Lost[I, R] | None = None
     ) -> Generator[R, None, None]:
-        """See `Executor.map`; every call counts as one slot, whatever its ``cpus``.
-
-        What a `map` left behind, because its results were no longer wanted, is worked off silently
-        while the next one is on.
-        """
+        """See `Executor.map`; what one that was left early left behind is worked off silently."""
         self._maps += 1
         number, mine = self._maps, set[Call[I]]()
 
         def start(call: Call[I]) -> bool:
-            worker = self._idle()
-            if worker is None:
+            if (worker := self._idle()) is None:
                 return False
             # the function, with the data bound to it, travels with the first call of a map alone
             what = function if worker.map != number else None
@@ -272,18 +244,12 @@ class ProcessPool:
         self._workers.clear()
 
 
-@contextmanager
-def process_pool(slots: int) -> Iterator[ProcessPool]:
+def process_pool(slots: int) -> closing[ProcessPool]:
     """An executor of up to ``slots`` processes on this machine, which end with the block.
 
-    Processes are started when there is work for them and kept for the next `map`: starting one
-    and importing a simulation takes seconds.
+    They start when there is work and are kept for the next `map`: importing takes seconds.
     """
-    pool = ProcessPool(slots)
-    try:
-        yield pool
-    finally:
-        pool.close()
+    return closing(ProcessPool(slots))
 
 
 def _work(pipe: Connection) -> None:
@@ -293,20 +259,16 @@ def _work(pipe: Connection) -> None:
     # the pool and ends the call as an exception does, so that files half written are removed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    parent = multiprocessing.parent_process()
 
     def end_with_parent() -> None:  # even if that one was killed
-        if parent is not None:
+        if parent := multiprocessing.parent_process():
             parent.join()
             os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    function: Callable[[Any], Any] | None = None
-    while True:
-        try:
+    with suppress(EOFError):
+        while True:
             new, item = pipe.recv()
-        except EOFError:
-            return
-        function = new or function
-        if function is not None:
+            if new is not None:
+                function = new
             pipe.send(attempt(function, item))

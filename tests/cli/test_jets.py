@@ -166,7 +166,7 @@ def test_the_exit_code_tells_which_signal_ended_a_simulation(capsys, tmp_path, m
         os.kill(os.getpid(), number)
         time.sleep(600)
 
-    monkeypatch.setattr("jetscale.jets.production.simulation.simulate_shards", simulate_shards)
+    monkeypatch.setattr("jetscale.jets.production.production.simulate_shards", simulate_shards)
     before = signal.getsignal(number)
     options = ["--corpus", "jetclass", "--jets", "10", "--out", tmp_path / "s"]
     code, out, err = call(capsys, "simulate", *options)

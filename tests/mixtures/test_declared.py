@@ -14,7 +14,8 @@ from jetscale.errors import DataError, SweepError
 from jetscale.executor import in_process, process_pool
 from jetscale.jets.shards import open_shards, verify
 from jetscale.mixtures import declared
-from jetscale.mixtures.declared import declared_requests, ensure_declared
+from jetscale.mixtures.declared import declared_requests
+from jetscale.mixtures.inputs import ensure_shards
 from jetscale.plan import plan_runs
 from jetscale.study import Controls, Declared, Mixture, ModelSize, Study
 
@@ -56,9 +57,9 @@ def study():
 
 def make(study, home, workers=1, progress=lambda what, done, total: None):
     if workers == 1:
-        return ensure_declared(study, study.source, home, in_process, progress)
+        return ensure_shards(study, home, in_process, progress)
     with process_pool(workers) as pool:
-        return ensure_declared(study, study.source, home, pool, progress)
+        return ensure_shards(study, home, pool, progress)
 
 
 def rows_of(folder):

@@ -2,14 +2,13 @@ from dataclasses import replace
 
 import pytest
 
-from jetscale.errors import DataError, StudyError
+from jetscale.errors import DataError
 from jetscale.executor import in_process
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.jets.schema import JETCLASS
 from jetscale.jets.shards import write_shards
 from jetscale.mixtures import inputs
-from jetscale.mixtures.assemble import prepare_in_process
-from jetscale.mixtures.inputs import check_budgets, ensure_shards, shard_requests, stream_plans
+from jetscale.mixtures.inputs import ensure_shards, shard_requests, stream_plans
 from jetscale.study import Mixture
 
 
@@ -108,17 +107,3 @@ def test_conditions_name_the_folders_they_decide(study, tmp_path):
         assert {n for n in plain if found[n] != plain[n]} == {"pretrain-qcd"}
     found = folders(downstream=Conditions(pileup=5))
     assert {n for n in plain if found[n] != plain[n]} == {"train", "validation", "test"}
-
-
-def test_a_budget_no_mixture_can_spend_is_refused_before_training(tmp_path, given):
-    controls = given.recipe.change(
-        pretraining_jets=30, pretraining_budget="flops", constituents=128
-    )
-    study = replace(given, controls=controls)
-    shards = ensure_shards(study, tmp_path, in_process, silent)
-    streams = prepare_in_process(stream_plans(study, shards), tmp_path / "streams")
-    with pytest.raises(StudyError, match="mixture 'qcd': its 60 pretraining jets are small"):
-        check_budgets(study, streams)
-    enough = replace(study, recipe=controls.change(constituents=8))
-    streams = prepare_in_process(stream_plans(enough, shards), tmp_path / "streams")
-    check_budgets(enough, streams)

@@ -75,7 +75,7 @@ def test_a_part_of_a_block_is_its_slice(tmp_path_factory, data):
 
 
 def test_read_gives_all_jets_in_order(made, parts):
-    whole = stream.concatenate(parts, 2)
+    whole = stream.concatenate(parts)
     assert equal(made.read(), whole)
     assert made.rows == len(whole) == 9
     assert made.labels == ("x", "y", "z")

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 
 from jetscale.errors import StudyError
+from jetscale.executor import in_process
 from jetscale.jets.schema import FEATURE_SETS
+from jetscale.mixtures.assemble import prepare_in_process
+from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.protocol import cumulative_training_flops
 from jetscale.models.transformer import TRANSFORMER, flops
 from jetscale.plan import expected_constituents, plan_runs, pretraining_examples
+from jetscale.plan.cost import check_budgets
 from jetscale.study import Mixture
 
 
@@ -69,3 +73,17 @@ def test_equal_flops_need_enough_jets(study):
         pretraining_examples(
             equal_flops(study), study.mixtures[1], study.ladder[0], np.full(100, 4), 27
         )
+
+
+def test_a_budget_no_mixture_can_spend_is_refused_before_training(tmp_path, given):
+    controls = given.recipe.change(
+        pretraining_jets=30, pretraining_budget="flops", constituents=128
+    )
+    study = replace(given, controls=controls)
+    shards = ensure_shards(study, tmp_path, in_process, lambda *_: None)
+    streams = prepare_in_process(stream_plans(study, shards), tmp_path / "streams")
+    with pytest.raises(StudyError, match="mixture 'qcd': its 60 pretraining jets are small"):
+        check_budgets(study, streams)
+    enough = replace(study, recipe=controls.change(constituents=8))
+    streams = prepare_in_process(stream_plans(enough, shards), tmp_path / "streams")
+    check_budgets(enough, streams)

@@ -48,7 +48,7 @@ def simulate(
     from jetscale.compute.connect import executor
     from jetscale.display.console import progress_bar
     from jetscale.jets.generator.conditions import Conditions
-    from jetscale.jets.production.simulation import simulate_shards
+    from jetscale.jets.production.production import simulate_shards
     from jetscale.sweep.stop import stopping
 
     conditions = Conditions(window=asked.pop("window"), pileup=asked.pop("pileup"))

@@ -56,10 +56,8 @@ class Capacity:
 def connection(address: str | None, home: Path) -> Iterator[Capacity]:
     """A connection to Ray for the length of the block.
 
-    Args:
-        address: Cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this
-            machine.
-        home: Results folder, which all nodes must see.
+    ``address`` is the cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this
+    machine. All nodes must see the results folder ``home``.
 
     Raises:
         SweepError: The address does not answer, Ray cannot start, the cluster is too small, or a
@@ -83,9 +81,10 @@ def connection(address: str | None, home: Path) -> Iterator[Capacity]:
             with quiet_start():
                 ray.init(**init_arguments(address, folder))
         except (OSError, RuntimeError, ValueError) as error:
-            where = address or "this machine"
             reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise SweepError(f"Ray on {where} does not answer: {reason}") from error
+            raise SweepError(
+                f"Ray on {address or 'this machine'} does not answer: {reason}"
+            ) from error
         try:
             protect_token()
             with suppress(KeyError):  # notes on dead workers, in the midst of our standard output
@@ -102,13 +101,7 @@ def connection(address: str | None, home: Path) -> Iterator[Capacity]:
 def executor(address: str | None, home: Path, workers: int | None = None) -> Iterator[Executor]:
     """The executor of a command: the cluster if one is named, else processes of this machine.
 
-    Args:
-        address: Cluster to join; None joins that of ``RAY_ADDRESS`` if it is set.
-        home: Folder that all nodes of the cluster must see.
-        workers: Most calls at the same time; None uses every core.
-
-    Raises:
-        SweepError: As `connection`.
+    Most calls at the same time are ``workers``; None uses every core. Raises as `connection`.
     """
     if named_cluster(address) is None:
         with process_pool(workers or cores()) as pool:
@@ -121,19 +114,14 @@ def executor(address: str | None, home: Path, workers: int | None = None) -> Ite
 
 
 def named_cluster(address: str | None) -> str | None:
-    """The cluster to join: the one asked for, else that of ``RAY_ADDRESS``; None if both are empty.
-
-    >>> named_cluster("10.0.0.1:6379")
-    '10.0.0.1:6379'
-    """
+    """The cluster to join: the one asked for, else that of ``RAY_ADDRESS``, else None."""
     return address or os.environ.get("RAY_ADDRESS") or None
 
 
 def count(resources: dict[str, float], *, local: bool) -> Capacity:
     """What the CPUs and GPUs of a cluster offer; one CPU is kept for the drivers of trials.
 
-    Raises:
-        SweepError: There is no CPU left for a trial: Ray would wait for one without a word.
+    Raises SweepError if no CPU is left for a trial: Ray would wait for one without a word.
     """
     cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
     slots = min(gpus, cpus - 1) if gpus else cpus - 1
@@ -171,8 +159,8 @@ def init_arguments(address: str | None, folder: Path | None) -> dict[str, Any]:
 def private_folder(*, local: bool) -> Iterator[Path | None]:
     """A folder for Ray's session, token and home, where the usual places do not serve; else None.
 
-    The usual place of sockets is below RAY_TMPDIR or TMPDIR, whose path may be too long; that of
-    the token is below HOME, which may not be writable (a container) or not exist (an unknown user).
+    The path of sockets, below RAY_TMPDIR or TMPDIR, may be too long; HOME, where the token lies,
+    may not be writable (a container) or not exist (an unknown user).
     """
     usual = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
     short = len(os.fsencode(usual)) + _BELOW_TEMPORARY <= _SOCKET_PATH
@@ -202,15 +190,14 @@ def private_folder(*, local: bool) -> Iterator[Path | None]:
         token.write_text(_TOKEN)
         user = os.environ.get("USER", "jetscale")  # asked for where the user has no name
         changes = {"HOME": name, "RAY_AUTH_TOKEN_PATH": str(token), "USER": user}
-        before = {key: os.environ.pop(key, None) for key in changes}
+        before = {key: os.environ[key] for key in changes if key in os.environ}
         os.environ |= changes
         try:
             yield Path(name).resolve()
         finally:
-            for key, value in before.items():
-                os.environ.pop(key)
-                if value is not None:
-                    os.environ[key] = value
+            for key in changes:
+                del os.environ[key]
+            os.environ |= before
 
 
 @contextmanager
@@ -249,9 +236,7 @@ def _check_shared(home: Path) -> None:
     def sees(path: str) -> bool:
         return Path(path).is_dir()
 
-    for node in ray.nodes():
-        if not node["Alive"]:
-            continue
+    for node in (node for node in ray.nodes() if node["Alive"]):
         strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         if not ray.get(sees.options(scheduling_strategy=strategy).remote(str(home.resolve()))):
             raise SweepError(

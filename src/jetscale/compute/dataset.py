@@ -18,10 +18,8 @@ Read = Callable[[], pa.Table]
 def dataset_of(reads: Sequence[Read], rows: Sequence[int], size: int, pad_to: int | None) -> Any:
     """The blocks of a stream as one data set whose rows keep their order.
 
-    Args:
-        reads, rows: How to read each block, wherever that happens, and how many jets it gives.
-        size: Bytes of a block, about.
-        pad_to: Constituents to which each jet is padded; None leaves lists as long as they are.
+    ``reads`` and ``rows`` say how to read each block, wherever that happens, and how many jets it
+    gives; ``size`` is about the bytes of one. Jets are padded to ``pad_to`` constituents or not.
     """
     dataset = ray.data.read_datasource(_Blocks(reads, rows, size), override_num_blocks=len(reads))
     dataset.context.execution_options.preserve_order = True
@@ -41,13 +39,9 @@ class _Blocks(Datasource):  # type: ignore[misc]
         return self._size * len(self._reads)
 
     def get_read_tasks(self, parallelism: int, *_: Any, **__: Any) -> list[ReadTask]:
+        about = partial(BlockMetadata, size_bytes=self._size, input_files=None, exec_stats=None)
         return [
-            ReadTask(
-                lambda read=read: [read()],
-                BlockMetadata(
-                    num_rows=rows, size_bytes=self._size, input_files=None, exec_stats=None
-                ),
-            )
+            ReadTask(lambda read=read: [read()], about(num_rows=rows))
             for read, rows in zip(self._reads, self._rows, strict=True)
         ]
 

@@ -1,10 +1,9 @@
 """Streams made with Ray Data: it reads the shards and standardises their jets.
 
 `ray.data.read_parquet` reads, and ``map_batches`` standardises in the same tasks, one shard to a
-task; the drawn position of each jet is the key by which jets are then put in order. Shuffling by
-that key goes through files in the folder of the stream, which all nodes must see, and not through
-Ray's object store: ``benchmarks/shuffle.md`` has the measurements of both. So memory is that of
-the running tasks, whatever the length of the stream, and the driver holds no jets.
+task. The jets are put in order through files in the folder of the stream, which all nodes must see,
+and not through Ray's object store: ``benchmarks/shuffle.md`` has the measurements of both. So
+memory is that of the running tasks, and the driver holds no jets.
 """
 
 import logging
@@ -31,17 +30,10 @@ from jetscale.mixtures.stream import StreamPlan
 def prepare(
     plans: Sequence[StreamPlan], root: Path, progress: Progress | None = None
 ) -> dict[str, Path]:
-    """Make the streams that are missing below ``root`` with Ray; return stream name to folder.
+    """Make the streams that are missing with Ray; return stream name to folder.
 
-    Args:
-        plans: Streams wanted; those whose folder exists already are not made again.
-        root: Folder of streams, visible to every node.
-        progress: Called with jets done and jets in all, each time a shard is read or a block
-            written.
-
-    Raises:
-        SweepError: Ray is not connected, or workers die again and again.
-        DataError, StorageError: As `jetscale.mixtures.assemble.assemble`.
+    Every node must see ``root``. Raises as `jetscale.mixtures.assemble.assemble`, and SweepError if
+    Ray is not connected or workers die again and again.
     """
     return assemble(plans, root, RayExecutor(), progress, read=read_shards)
 

@@ -14,11 +14,10 @@ R = TypeVar("R")
 
 
 class RayExecutor:
-    """An executor whose calls are Ray tasks; Ray must be connected.
+    """An executor whose calls are Ray tasks, ``most`` at the same time; Ray must be connected.
 
-    Args:
-        most: Most calls at the same time; None is as many as the cluster has CPUs, counted anew
-            after every result, so that nodes that join are used.
+    None is as many as the cluster has CPUs, counted anew after every result, so that nodes that
+    join are used.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -32,17 +31,12 @@ class RayExecutor:
         return self._most or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def map(
-        self,
-        function: Callable[[I], R],
-        items: Iterable[I],
-        *,
-        cpus: float = 1.0,
-        lost: Lost[I, R] | None = None,
+        self, function: Callable[[I], R], items: Iterable[I], *, lost: Lost[I, R] | None = None
     ) -> Generator[R, None, None]:
-        """See `jetscale.executor.Executor.map`; tasks that are no longer wanted are cancelled."""
+        """See `Executor.map`; a call uses one CPU, and what is no longer wanted is cancelled."""
         shared = ray.put(function)  # once for all calls, however large what is bound to it
         # retries are counted here: Ray's own would not tell of which item
-        task = ray.remote(attempt).options(num_cpus=cpus, max_retries=0)
+        task = ray.remote(attempt).options(num_cpus=1, max_retries=0)
         running: dict[Any, Call[I]] = {}
 
         def start(call: Call[I]) -> bool:
@@ -62,8 +56,8 @@ class RayExecutor:
                         outcome = Outcome(error=SweepError(f"on a node, {outcome.error}"))
                 except (RayTaskError, RaySystemError) as error:  # those of the call are values
                     cause = getattr(error, "cause", error)
-                    reason = f"a node cannot do it: {str(cause).splitlines()[0]}"
-                    outcome = Outcome(error=SweepError(f"{call.item}: {reason}"))
+                    told = f"{call.item}: a node cannot do it: {str(cause).splitlines()[0]}"
+                    outcome = Outcome(error=SweepError(told))
                 except OutOfMemoryError:
                     outcome = Outcome(death="out of memory")
                 except NodeDiedError:

@@ -17,7 +17,7 @@ from jetscale.measures.sample import model_inputs, read_samples
 from jetscale.measures.sentences import SENTENCES, notes
 from jetscale.measures.space import SPACES, ConstituentWaves, Scale, median_distance, observables
 from jetscale.measures.transfer import measure_trunks
-from jetscale.mixtures.inputs import Progress
+from jetscale.mixtures.declared import Progress
 from jetscale.store.home import Home
 from jetscale.study import Study
 

@@ -19,7 +19,7 @@ from jetscale.measures.alignment import FOLDS, cross_fit_auc, fold_of, value_of
 from jetscale.measures.diversity import half_sample_error
 from jetscale.measures.result import DOWNSTREAM, Value
 from jetscale.measures.sample import model_inputs, read_stream
-from jetscale.mixtures.inputs import Progress
+from jetscale.mixtures.declared import Progress
 from jetscale.models.inputs import feature_inputs
 from jetscale.plan import plan_runs
 from jetscale.store.home import Home

@@ -1,8 +1,6 @@
 """From stream plans to stream folders: check the sources, reuse what is there, make the rest.
 
-`assemble` opens the shard folders, decides the identity of every stream, has all missing streams
-shuffled (`jetscale.mixtures.shuffle`), and completes their folders. The work is done in this
-process (`prepare_in_process`), by another executor, or by Ray Data (`jetscale.compute.streams`),
+The work is done in this process, by another executor, or by Ray Data (`jetscale.compute.streams`),
 with the same bytes. Until a stream is complete its folder takes twice the space, for the runs.
 """
 
@@ -16,36 +14,21 @@ from typing import Any
 from jetscale.digests import digest
 from jetscale.errors import DataError
 from jetscale.executor import Executor, in_process
+from jetscale.jets.example import Schema
 from jetscale.jets.schema import JETS
 from jetscale.jets.shards.manifest import check_roles, open_shards
-from jetscale.mixtures import stream
-from jetscale.mixtures.shuffle import (
-    SCRATCH,
-    Pool,
-    Reading,
-    blocks_in_order,
-    buckets_of,
-    readings_of,
-    write_blocks,
-    write_runs,
-)
+from jetscale.mixtures import shuffle, stream
+from jetscale.mixtures.shuffle import Pool, Reading
 from jetscale.mixtures.stream import StreamPlan
 from jetscale.store.local import atomic_path
 
 Progress = Callable[[int, int], None]
 """Called with jets done and jets in all; a jet is half done when it waits in a run."""
 
-
 Read = Callable[[Sequence[Reading]], Iterator[int]]
 """Does step 1 of the shuffle for all shards; gives the jets of each as it is done."""
 
 _Wanted = tuple[StreamPlan, Mapping[str, Pool], Mapping[str, Any]]  # plan, pools, recipe
-
-
-def _features(plan: StreamPlan, pools: Mapping[str, Pool]) -> tuple[str, ...]:
-    """Names of the model inputs, in order."""
-    schema = next(iter(pools.values())).manifest.schema
-    return tuple(feature.name for feature in schema.features_of(plan.features))
 
 
 def open_pools(plan: StreamPlan) -> dict[str, Pool]:
@@ -59,37 +42,42 @@ def open_pools(plan: StreamPlan) -> dict[str, Pool]:
     for name in sorted(plan.quotas):
         source = plan.sources[name]
         manifest = open_shards(source.folder.resolve())
-        strange = [label for label in source.labels if label not in manifest.classes]
-        if strange:
-            raise DataError(
-                f"stream {plan.name!r}: source {name!r} wants class {strange[0]!r}, which corpus "
-                f"{manifest.corpus!r} of {source.folder} does not have"
-            )
+        for label in source.labels:
+            if label not in manifest.classes:
+                raise DataError(
+                    f"stream {plan.name!r}: source {name!r} wants class {label!r}, which corpus "
+                    f"{manifest.corpus!r} of {source.folder} does not have"
+                )
         pools[name] = Pool(manifest=manifest, labels=tuple(source.labels))
         manifest.schema.check_columns(manifest.columns, plan.features, str(manifest.folder))
     for (a, first), (b, second) in combinations(pools.items(), 2):
+        one, other, where = first.manifest, second.manifest, f"stream {plan.name!r}"
         if first.overlaps(second):
             raise DataError(
-                f"stream {plan.name!r}: sources {a!r} and {b!r} give the same jets twice; use "
-                "disjoint classes or other folders"
+                f"{where}: sources {a!r} and {b!r} give the same jets twice; use disjoint classes "
+                "or other folders"
             )
-        if first.manifest.role != second.manifest.role:
+        if one.role != other.role:
             raise DataError(
-                f"stream {plan.name!r}: role of {a!r} is {first.manifest.role!r}, of {b!r} "
-                f"{second.manifest.role!r}; a stream has one role"
+                f"{where}: role of {a!r} is {one.role!r}, of {b!r} {other.role!r}; a stream has "
+                "one role"
             )
-        if first.manifest.schema != second.manifest.schema:
+        if one.schema != other.schema:
             raise DataError(
-                f"stream {plan.name!r}: {first.manifest.folder} and {second.manifest.folder} have "
-                "different features; a stream needs one set of inputs"
+                f"{where}: {one.folder} and {other.folder} have different features; a stream needs "
+                "one set of inputs"
             )
     return pools
+
+
+def _schema_of(pools: Mapping[str, Pool]) -> Schema:
+    return next(iter(pools.values())).manifest.schema
 
 
 def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
     """Everything that decides the content of a stream, and no path."""
     scaling = {} if plan.scale_pt is None else {"scale_pt": plan.scale_pt}
-    schema = next(iter(pools.values())).manifest.schema
+    schema = _schema_of(pools)
     # what columns of jets become is fixed by FORMAT; other fields say it themselves
     inputs = {} if schema == JETS else {"inputs": schema.to_dict()}
     return {
@@ -124,11 +112,8 @@ def assemble(
     """Make the streams that do not exist yet; return name to folder.
 
     The folder of a stream is ``root / NAME-DIGEST`` with the digest of its recipe, so a stream
-    that is there is the right one and is reused.
-
-    Args:
-        executor: What does the work; on a cluster ``root`` must be a folder that all nodes see.
-        read: What reads and standardises shards; None leaves that to the executor, too.
+    that is there is the right one and is reused. On a cluster all nodes must see ``root``. Shards
+    are read and standardised by ``read``; None leaves that to the executor, too.
 
     Raises:
         DataError: A source cannot give what a plan asks for, two roles share jets, or a stream that
@@ -154,38 +139,36 @@ def assemble(
 
 
 def _make(
-    wanted: Mapping[Path, _Wanted],
-    executor: Executor,
-    progress: Progress | None,
-    read: Read | None,
+    wanted: Mapping[Path, _Wanted], executor: Executor, progress: Progress | None, read: Read | None
 ) -> None:
     """Shuffle the jets of all streams at once, so that a shard is read once for all of them."""
     for folder in wanted:
         folder.mkdir()
-    readings = readings_of((plan, pools, f) for f, (plan, pools, _) in wanted.items())
-    features = {f: _features(plan, pools) for f, (plan, pools, _) in wanted.items()}
-    buckets = [
-        bucket
-        for f, (plan, _, _) in wanted.items()
-        for bucket in buckets_of(plan, len(features[f]), f)
-    ]
-    total, moved = sum(plan.rows for plan, _, _ in wanted.values()), 0
-    for jets in read(readings) if read else executor.map(write_runs, readings):
+    readings = shuffle.readings_of((plan, pools, f) for f, (plan, pools, _) in wanted.items())
+    features = {
+        f: tuple(feature.name for feature in _schema_of(pools).features_of(plan.features))
+        for f, (plan, pools, _) in wanted.items()
+    }
+    buckets = [b for f, w in wanted.items() for b in shuffle.buckets_of(w[0], len(features[f]), f)]
+    total, moved, written = sum(plan.rows for plan, _, _ in wanted.values()), 0, []
+
+    def report(jets: int) -> None:
+        nonlocal moved
         moved += jets
         if progress:
             progress(moved // 2, total)
-    written = []
-    for bucket, blocks in executor.map(write_blocks, buckets):
+
+    for jets in read(readings) if read else executor.map(shuffle.write_runs, readings):
+        report(jets)
+    for bucket, blocks in executor.map(shuffle.write_blocks, buckets):
         written.append((bucket, blocks))
         for block in blocks:
-            moved += block.rows
-            if progress:
-                progress(moved // 2, total)
+            report(block.rows)
     for folder, (plan, _, recipe) in wanted.items():
-        shutil.rmtree(folder / SCRATCH)
+        shutil.rmtree(folder / shuffle.SCRATCH)
         stream.write_index(
             folder,
-            blocks_in_order(written, folder),
+            shuffle.blocks_in_order(written, folder),
             recipe=recipe,
             features=features[folder],
             labels=plan.labels,
@@ -196,8 +179,5 @@ def _make(
 def prepare_in_process(
     plans: Sequence[StreamPlan], root: Path, progress: Progress | None = None
 ) -> dict[str, Path]:
-    """Make the missing streams in this process, without Ray and in bounded memory.
-
-    Byte for byte the same as `jetscale.compute.streams.prepare`; raises as `assemble`.
-    """
+    """Make what `jetscale.compute.streams.prepare` makes in this process; raises as `assemble`."""
     return assemble(plans, root, in_process, progress)

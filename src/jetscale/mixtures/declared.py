@@ -7,7 +7,7 @@ decides its content, and a finished one is never made again.
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,36 +15,29 @@ import pyarrow as pa
 
 from jetscale.digests import digest
 from jetscale.executor import Executor
-from jetscale.jets.shards import open_shards, write_shards
-from jetscale.plan.identity import part_pools
+from jetscale.jets.shards import write_shards
+from jetscale.mixtures.quota import shards_wanted
 from jetscale.study import Corpus, Declared, Study
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and how much in all."""
 
-Call = tuple[Corpus, tuple[str, ...], int, int]
-"""Corpus, classes, rows and seed of one call of a simulator."""
-
 ROWS_PER_CALL = 5_000
 """Examples that a simulator makes in one call."""
 
 
-def ensure_declared(
-    study: Study, source: Declared, home: Path, executor: Executor, progress: Progress
-) -> dict[str, Path]:
-    """Shard folder of every role and pretraining part; what is not there is made.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call of a simulator, and its place among all."""
 
-    Raises:
-        DataError: A simulator fails or does not make what it should, or a folder is damaged.
-        SweepError: A process died.
-    """
-    requests = declared_requests(study, source)
-    missing = [request for request in requests if not request.folder(home).is_dir()]
-    if missing:
-        call_simulators(missing, home, executor, progress)
-    for request in requests:
-        open_shards(request.folder(home), role=request.role)
-    return {request.name: request.folder(home) for request in requests}
+    corpus: Corpus
+    classes: tuple[str, ...]
+    rows: int
+    seed: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"simulation of {self.corpus.name!r}, call {self.number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,55 +59,44 @@ class DeclaredRequest:
 
     def folder(self, home: Path) -> Path:
         """Where the shards live: named by content."""
-        return (
-            home / "shards" / f"{self.role}-{self.corpus.name}-{digest([self.identity, self.rows])}"
-        )
+        content = digest([self.identity, self.rows])
+        return home / "shards" / f"{self.role}-{self.corpus.name}-{content}"
 
     def calls(self) -> Iterator[Call]:
-        """Corpus, classes, rows and seed of every call of the simulator."""
-        for call, first in enumerate(range(0, self.rows, ROWS_PER_CALL)):
+        """The calls of the simulator."""
+        for number, first in enumerate(range(0, self.rows, ROWS_PER_CALL)):
+            rows = min(ROWS_PER_CALL, self.rows - first)
             # no seed serves two roles, parts or calls: they must not share examples
-            seed = int(digest([self.identity, call])[:15], 16)
-            yield self.corpus, self.classes, min(ROWS_PER_CALL, self.rows - first), seed
+            seed = int(digest([self.identity, number])[:15], 16)
+            yield Call(
+                corpus=self.corpus, classes=self.classes, rows=rows, seed=seed, number=number
+            )
 
 
 def declared_requests(study: Study, source: Declared) -> list[DeclaredRequest]:
     """What the simulators must make: three downstream roles, and the largest need of every part."""
-    evaluation = study.recipe.evaluation
-    rows = {
-        "train": source.train_examples,
-        "validation": evaluation.validation_jets,
-        "test": evaluation.test_jets,
-    }
-    downstream = [
+    return [
         DeclaredRequest(
-            name=role,
+            name=name,
             role=role,
-            corpus=source.downstream,
-            classes=source.classes,
-            rows=number,
+            corpus=source.corpus_of(part) if part else source.downstream,
+            classes=source.part(part).labels if part else source.classes,
+            rows=rows,
             seed=source.seed,
         )
-        for role, number in rows.items()
+        for name, role, part, rows in shards_wanted(study, source.train_examples)
     ]
-    pretraining = [
-        DeclaredRequest(
-            name=f"pretrain-{part}",
-            role="pretrain",
-            corpus=source.corpus_of(part),
-            classes=source.part(part).labels,
-            rows=number,
-            seed=source.seed,
-        )
-        for part, number in part_pools(study).items()
-    ]
-    return downstream + pretraining
 
 
 def call_simulators(
     requests: list[DeclaredRequest], home: Path, executor: Executor, progress: Progress
 ) -> None:
-    """Make shards by calling users' functions."""
+    """Make shards by calling users' functions.
+
+    Raises:
+        DataError: A simulator fails or does not make what it should.
+        SweepError: A process died.
+    """
     calls = [call for request in requests for call in request.calls()]
     total, made = sum(request.rows for request in requests), 0
     what = f"simulating {requests[0].corpus.noun}s"
@@ -140,23 +122,12 @@ def call_simulators(
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Numbered:
-    """A call and its place among all."""
-
-    number: int
-    call: Call
-
-    def __str__(self) -> str:
-        return f"simulation of {self.call[0].name!r}, call {self.number}"
-
-
 def _in_order(executor: Executor, calls: list[Call]) -> Generator[pa.Table, None, None]:
     """The tables of all calls in the order of the calls; those that come early wait."""
     early: dict[int, pa.Table] = {}
-    items = [_Numbered(number, call) for number, call in enumerate(calls)]
     expected = 0
-    with closing(executor.map(_make_numbered, items)) as results:
+    numbered = [replace(call, number=number) for number, call in enumerate(calls)]
+    with closing(executor.map(_make_table, numbered)) as results:
         for number, table in results:
             early[number] = table
             while expected in early:
@@ -164,11 +135,6 @@ def _in_order(executor: Executor, calls: list[Call]) -> Generator[pa.Table, None
                 expected += 1
 
 
-def _make_numbered(item: _Numbered) -> tuple[int, pa.Table]:
-    return item.number, make_table(item.call)
-
-
-def make_table(call: Call) -> pa.Table:
-    """The examples of one call of a declared simulator."""
-    corpus, classes, rows, seed = call
-    return pa.concat_tables(list(corpus.make(classes, rows, seed)))
+def _make_table(call: Call) -> tuple[int, pa.Table]:
+    tables = call.corpus.make(call.classes, call.rows, call.seed)
+    return call.number, pa.concat_tables(list(tables))

@@ -4,26 +4,21 @@ Simulated shards are named by what decides their content, so two studies with th
 them and a finished folder is never made again.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
 
 from jetscale.digests import digest
 from jetscale.errors import DataError
 from jetscale.executor import Executor
 from jetscale.jets import generator
 from jetscale.jets.generator.conditions import Conditions
-from jetscale.jets.production.production import check_packages, make_overlays
-from jetscale.jets.production.simulation import simulate_shards
+from jetscale.jets.production.production import check_packages, make_overlays, simulate_shards
 from jetscale.jets.schema import part_named
 from jetscale.jets.shards import open_shards
-from jetscale.mixtures.declared import Progress as Progress
-from jetscale.mixtures.declared import ensure_declared
-from jetscale.mixtures.stream import Source, StreamPlan, open_stream
-from jetscale.plan.cost import pretraining_examples
-from jetscale.plan.identity import part_pools
+from jetscale.mixtures import declared
+from jetscale.mixtures.declared import DeclaredRequest, Progress
+from jetscale.mixtures.quota import shards_wanted
+from jetscale.mixtures.stream import Source, StreamPlan
 from jetscale.study import Declared, Folders, Mixture, Simulated, Study
 
 
@@ -52,29 +47,16 @@ class ShardRequest:
 
 def shard_requests(study: Study, source: Simulated) -> list[ShardRequest]:
     """What must be simulated: three downstream roles, and the largest need of every part."""
-    recipe = study.recipe
-    jets = {
-        "train": source.train_jets,
-        "validation": recipe.evaluation.validation_jets,
-        "test": recipe.evaluation.test_jets,
-    }
-    requests = [
+    return [
         ShardRequest(
-            role=role, part=None, jets=number, seed=source.seed, conditions=source.downstream
-        )
-        for role, number in jets.items()
-    ]
-    requests += [
-        ShardRequest(
-            role="pretrain",
+            role=role,
             part=part,
-            jets=number,
+            jets=jets,
             seed=source.seed,
-            conditions=source.pretraining,
+            conditions=source.pretraining if part else source.downstream,
         )
-        for part, number in part_pools(study).items()
+        for _, role, part, jets in shards_wanted(study, source.train_jets)
     ]
-    return requests
 
 
 def ensure_shards(
@@ -86,20 +68,22 @@ def ensure_shards(
         DataError: A folder has another role or corpus than the study uses it for, too few examples,
             or is damaged; or a declared simulator fails.
         MissingExtra: Jets must be simulated and the simulation packages are not installed.
+        SweepError: A process died.
     """
-    source = study.source
-    if isinstance(source, Folders):
-        return given_folders(study, source)
-    if isinstance(source, Declared):
-        return ensure_declared(study, source, home, executor, progress)
-    requests = shard_requests(study, source)
-    missing = [request for request in requests if not request.folder(home).is_dir()]
-    if missing:
-        _simulate(missing, home, executor, progress)
-    folders = {request.name: request.folder(home) for request in requests}
+    requests: list[ShardRequest] | list[DeclaredRequest]
+    if isinstance(study.source, Folders):
+        return given_folders(study, study.source)
+    if isinstance(study.source, Declared):
+        requests = declared.declared_requests(study, study.source)
+        if missing := [r for r in requests if not r.folder(home).is_dir()]:
+            declared.call_simulators(missing, home, executor, progress)
+    else:
+        requests = shard_requests(study, study.source)
+        if absent := [r for r in requests if not r.folder(home).is_dir()]:
+            _simulate(absent, home, executor, progress)
     for request in requests:
-        open_shards(folders[request.name], role=request.role)
-    return folders
+        open_shards(request.folder(home), role=request.role)
+    return {request.name: request.folder(home) for request in requests}
 
 
 def _simulate(
@@ -136,43 +120,35 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
         DataError: One of them does not fit the study, or is damaged.
         StudyError: A part is unknown or has nothing to tell apart.
     """
-    recipe, folders = study.recipe, {}
-    parts = {
-        name: part for mixture in study.pretrained for name, part in study.parts(mixture).items()
-    }
-    schema = source.schema
-    needs = {
-        "train": max(study.data_sizes),
-        "validation": recipe.evaluation.validation_jets,
-        "test": recipe.evaluation.test_jets,
-    }
-    found = [(role, role, source.open(role), need) for role, need in needs.items()]
-    for part, need in part_pools(study).items():
-        manifest = open_shards(Path(source.folder_of(part)), role="pretrain")
-        found.append((f"pretrain-{part}", part, manifest, need))
-    for name, what, manifest, need in found:
-        where = str(manifest.folder)
+    parts = {name: part for m in study.pretrained for name, part in study.parts(m).items()}
+    schema, folders = source.schema, {}
+    wanted = shards_wanted(study, max(study.data_sizes))
+    manifests = [
+        open_shards(Path(source.folder_of(part)), role=role) if part else source.open(role)
+        for _, role, part, _ in wanted
+    ]
+    for (name, _, part, need), manifest in zip(wanted, manifests, strict=True):
+        where, rows = manifest.folder, manifest.rows
         if manifest.schema != schema:
             raise DataError(
                 f"{where} holds {manifest.schema.noun}s with other features than the training "
                 f"folder {source.train}; a trunk needs the same inputs before and after"
             )
-        schema.check_columns(manifest.columns, recipe.data.features, where)
-        rows = manifest.rows
-        if name != what:
-            wanted = parts[what]
-            if manifest.corpus != wanted.corpus:
+        schema.check_columns(manifest.columns, study.recipe.data.features, str(where))
+        if part:
+            if manifest.corpus != parts[part].corpus:
                 raise DataError(
-                    f"{where}: corpus is {manifest.corpus!r}, part {what!r} needs "
-                    f"{wanted.corpus!r}; use another folder, or a name of your own for the part"
+                    f"{where}: corpus is {manifest.corpus!r}, part {part!r} needs "
+                    f"{parts[part].corpus!r}; use another folder, or a name of your own for the "
+                    "part"
                 )
-            rows = sum(manifest.label_counts.get(label, 0) for label in wanted.labels)
+            rows = sum(manifest.label_counts.get(label, 0) for label in parts[part].labels)
         if rows < need:
             raise DataError(
-                f"study {study.name!r} takes {need} {what} {schema.noun}s, {where} has {rows}; "
-                f"lower the size in the sweep file or add {schema.noun}s"
+                f"study {study.name!r} takes {need} {part or name} {schema.noun}s, {where} has "
+                f"{rows}; lower the size in the sweep file or add {schema.noun}s"
             )
-        folders[name] = manifest.folder
+        folders[name] = where
     return folders
 
 
@@ -209,11 +185,10 @@ def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
     for mixture in study.pretrained:
         parts = study.parts(mixture)
         sources = {
-            part: Source(
-                folder=shards[f"pretrain-{part}"], labels=parts[part].labels, weight=weight
-            )
+            part: Source(folder=folder, labels=parts[part].labels, weight=weight)
             for part, weight in mixture.parts.items()
-            if f"pretrain-{part}" in shards  # a tiny weight may be less than one jet
+            # a tiny weight may be less than one jet
+            if (folder := shards.get(f"pretrain-{part}"))
         }
         # one order for all mixtures: two that share a part draw the same jets of it
         labels, rows = study.labels(mixture), data.pretraining_pool
@@ -224,19 +199,3 @@ def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
 def pretraining_stream(mixture: Mixture) -> str:
     """Name of the stream a mixture is pretrained on."""
     return f"pretrain-{mixture.name}"
-
-
-def check_budgets(study: Study, streams: Mapping[str, Path]) -> None:
-    """Refuse an equal-FLOPs budget that some mixture cannot spend, before any model is trained.
-
-    Raises:
-        StudyError: The jets of a mixture are too small.
-    """
-    if study.recipe.data.pretraining_budget == "jets":
-        return
-    for mixture in study.pretrained:
-        blocks = open_stream(streams[pretraining_stream(mixture)]).iter_blocks()
-        lengths = np.concatenate([block.lengths for block in blocks])
-        classes = len(study.labels(mixture))
-        for size in study.ladder:
-            pretraining_examples(study, mixture, size, lengths, classes)

@@ -1,13 +1,10 @@
 """How many jets each source gives to a stream, which ones, and at which positions.
 
-Shares are turned into whole numbers by largest remainder, so a stream of D jets has exactly D
-distinct jets in the asked proportions. Each source draws its rows by a seeded permutation of its
-own, and one seeded shuffle says which source fills which position. Any prefix is therefore a
-random sample of the whole (independent and identically distributed up to the finite pool), and
-prefixes are nested. A source's permutation depends on the seed, the source's name and its size
-only: two mixtures with a common part draw the same leading jets from it.
-
-Drawing takes 1 byte per position and 8 bytes per eligible jet of one source at a time.
+Each source draws its rows by a seeded permutation of its own, and one seeded shuffle says which
+source fills which position. Any prefix is therefore a random sample of the whole, and prefixes are
+nested. A source's permutation depends on the seed, its name and its size only: two mixtures with a
+common part draw the same leading jets from it. Drawing takes 1 byte per position of the stream and
+8 bytes per eligible jet of one source at a time.
 """
 
 import zlib
@@ -17,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError
+from jetscale.study import Study
 
 _POSITIONS, _ROWS = 1, 2  # independent branches of one seed
 _CHUNK = 1 << 18
@@ -42,20 +40,34 @@ def quotas(weights: Mapping[str, float], rows: int) -> dict[str, int]:
     return {name: int(count) for name, count in zip(names, whole, strict=True)}
 
 
+def part_pools(study: Study) -> dict[str, int]:
+    """Jets to simulate of every part: the largest need of any mixture."""
+    pools: dict[str, int] = {}
+    for mixture in study.pretrained:
+        for part, need in quotas(mixture.parts, study.recipe.data.pretraining_pool).items():
+            pools[part] = max(pools.get(part, 0), need)
+    return {part: need for part, need in sorted(pools.items()) if need}
+
+
+def shards_wanted(study: Study, train: int) -> list[tuple[str, str, str | None, int]]:
+    """Name, role, part and examples of every shard folder of a study; ``train`` are to train on."""
+    evaluation = study.recipe.evaluation
+    roles = {"train": train, "validation": evaluation.validation_jets, "test": evaluation.test_jets}
+    wanted: list[tuple[str, str, str | None, int]] = [
+        (role, role, None, rows) for role, rows in roles.items()
+    ]
+    return wanted + [
+        (f"pretrain-{p}", "pretrain", p, rows) for p, rows in part_pools(study).items()
+    ]
+
+
 def slots(
     quota: Mapping[str, int], available: Mapping[str, int], seed: int, stream: str
 ) -> Iterator[tuple[str, NDArray[np.uint32]]]:
     """Where the jets of every source go, one source after another by name.
 
-    Args:
-        quota: Jets wanted per source.
-        available: Eligible jets per source.
-        seed: Seed of the order.
-        stream: Name of the stream, for the message.
-
-    Yields:
-        name, slots: (available,) uint32: the position in the stream of each eligible jet, or
-            `NOT_DRAWN`. The jets of a source lie in the stream in the order of its permutation.
+    Yields the name and, for each of its ``available`` eligible jets, the position in the stream
+    (uint32) or `NOT_DRAWN`. The jets of a source lie in the order of its permutation.
 
     Raises:
         DataError: A source has fewer jets than its quota; no jet is ever repeated.

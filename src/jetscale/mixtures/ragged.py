@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from jetscale.jets.arrays import edges_of, rows_of
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ragged:
@@ -33,15 +35,11 @@ class Ragged:
 
     def head(self, n: int) -> "Ragged":
         """The first n jets, without a copy."""
-        return Ragged(
-            values=self.values[: self.offsets[n]],
-            offsets=self.offsets[: n + 1],
-            labels=self.labels[:n],
-        )
+        offsets = self.offsets[: n + 1]
+        return Ragged(values=self.values[: offsets[-1]], offsets=offsets, labels=self.labels[:n])
 
     def take(self, rows: NDArray[np.int64]) -> "Ragged":
         """The jets ``rows``, in that order."""
         starts, lengths = self.offsets[rows], self.lengths[rows]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        index = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        return Ragged(values=self.values[index], offsets=offsets, labels=self.labels[rows])
+        values = self.values[rows_of(starts, lengths)]
+        return Ragged(values=values, offsets=edges_of(lengths), labels=self.labels[rows])

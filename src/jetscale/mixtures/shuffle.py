@@ -1,16 +1,14 @@
 """Shards to blocks in two steps: an external shuffle on disk.
 
-Step 1 has one task per shard (`Reading`), step 2 one per four blocks of the stream (`Bucket`).
-`write_runs` reads a shard, standardises the jets that were drawn and leaves them as runs: files of
-jets sorted by position in the stream. `write_blocks` collects the jets of its blocks from all runs.
-
-The seeded draw (which jet goes to which position) is in ``scratch/slots-*.npy``, so a task carries
-file names and a few numbers. Tasks depend on their argument alone and may be done in any order, on
-any machine, and twice: the bytes of the blocks are the same. A task holds at most one shard.
+Step 1 has one task per shard (`Reading`): `write_runs` standardises the jets that were drawn and
+leaves them as runs, files of jets sorted by position in the stream. Step 2 has one task per four
+blocks (`Bucket`): `write_blocks` collects their jets from all runs. The seeded draw is in
+``scratch/slots-*.npy``. Tasks depend on their argument alone, hold at most one shard, and may be
+done in any order, on any machine, and twice: the bytes of the blocks are the same.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -80,7 +78,7 @@ class Share:
 
     plan: StreamPlan
     labels: NDArray[np.int64]
-    """Class index of the corpus to class index of the stream, -1 for jets that are not eligible."""
+    """Class index of the corpus to that of the stream, -1 for jets that are not eligible."""
     slots: Path
     """File with the position of every eligible jet of the pool."""
     eligible: range
@@ -129,11 +127,7 @@ class Bucket:
 
 
 def readings_of(draws: Iterable[tuple[StreamPlan, Mapping[str, Pool], Path]]) -> list[Reading]:
-    """Draw the jets of all streams, and list the shards to be read.
-
-    Args:
-        draws: For each stream its plan, its pools by name, and its folder. The draw is written
-            there.
+    """Draw the jets of all streams into their folders, and list the shards to be read.
 
     Raises:
         DataError: A pool has fewer jets than its quota.
@@ -146,25 +140,21 @@ def readings_of(draws: Iterable[tuple[StreamPlan, Mapping[str, Pool], Path]]) ->
         # one source's draw is in memory at a time
         for i, (name, drawn) in enumerate(slots(plan.quotas, available, plan.seed, plan.name)):
             pool, manifest = pools[name], pools[name].manifest
-            classes = manifest.classes
-            labels = np.full(len(classes), -1)
+            labels = np.full(len(manifest.classes), -1)
             for label in pool.labels:
-                labels[classes.index(label)] = plan.labels.index(label)
-            np.save(scratch / f"slots-{i}.npy", drawn)
+                labels[manifest.classes.index(label)] = plan.labels.index(label)
+            file = scratch / f"slots-{i}.npy"
+            np.save(file, drawn)
             first = 0
             for k, shard in enumerate(manifest.shards):
                 span = range(first, first + pool.eligible(shard))
                 first = span.stop
                 if (drawn[span.start : span.stop] != NOT_DRAWN).any():
-                    share = Share(
-                        plan=plan,
-                        labels=labels,
-                        slots=scratch / f"slots-{i}.npy",
-                        eligible=span,
-                        runs=f"run-{i}-{k:05d}",
+                    runs = f"run-{i}-{k:05d}"
+                    mine = shares.setdefault((manifest.folder, shard.file), (manifest, shard, []))
+                    mine[2].append(
+                        Share(plan=plan, labels=labels, slots=file, eligible=span, runs=runs)
                     )
-                    key = (manifest.folder, shard.file)
-                    shares.setdefault(key, (manifest, shard, []))[2].append(share)
     return [Reading(manifest=m, shard=s, shares=tuple(found)) for m, s, found in shares.values()]
 
 
@@ -219,12 +209,12 @@ def write_runs_from(reading: Reading, tables: Iterable[pa.Table]) -> int:
             for run in runs:
                 run.add(piece)
     for run in runs:
-        expected = len(run.share.eligible), reading.shard.rows
-        if (run.seen, rows) != expected:
+        wanted, among = len(run.share.eligible), reading.shard.rows
+        if (run.seen, rows) != (wanted, among):
             raise DataError(
-                f"{reading.path}: expected {expected[0]} jets of the classes wanted among "
-                f"{expected[1]}, found {run.seen} among {rows}; it is not the shard of the "
-                "manifest, check it with `jetscale inspect`"
+                f"{reading.path}: expected {wanted} jets of the classes wanted among {among}, "
+                f"found {run.seen} among {rows}; it is not the shard of the manifest, check it "
+                "with `jetscale inspect`"
             )
         run.flush()
     return sum(run.jets for run in runs)
@@ -246,8 +236,7 @@ class _Runs:
     def add(self, table: pa.Table) -> None:
         """Take the drawn jets of the next rows of the shard, with the labels of the stream."""
         share, plan = self.share, self.share.plan
-        stored = table[self.schema.label].to_numpy()
-        eligible = np.flatnonzero(share.labels[stored] >= 0)
+        eligible = np.flatnonzero(share.labels[table[self.schema.label].to_numpy()] >= 0)
         first = share.eligible.start + self.seen
         self.seen += len(eligible)
         if self.seen > len(share.eligible):
@@ -263,9 +252,7 @@ class _Runs:
             raw, plan.features, plan.constituents, scale_pt=plan.scale_pt, schema=self.schema
         )
         self.positions.append(positions[drawn])
-        self.parts.append(
-            Ragged(values=jets.values, offsets=jets.offsets, labels=share.labels[jets.labels])
-        )
+        self.parts.append(replace(jets, labels=share.labels[jets.labels]))
         self.jets += len(jets)
         if sum(part.values.nbytes for part in self.parts) >= RUN_BYTES:
             self.flush()
@@ -279,9 +266,8 @@ class _Runs:
         if not self.parts:
             return
         positions = np.concatenate(self.positions)
-        jets = concatenate(self.parts, self.parts[0].values.shape[1])
+        jets, order = concatenate(self.parts), np.argsort(positions)
         self.positions, self.parts = [], []
-        order = np.argsort(positions)
         scratch = self.share.slots.parent
         stem, temporary = f"{self.share.runs}-{self.files:03d}", scratch / f"{uuid4().hex}.npy"
         try:
@@ -298,8 +284,7 @@ def write_blocks(bucket: Bucket) -> tuple[Bucket, list[Block]]:
     """Do step 2 for one bucket; returns it with its blocks.
 
     Raises:
-        StorageError: The runs are not on this machine or not complete, or a block cannot be
-            written.
+        StorageError: The runs are not here or not complete, or a block cannot be written.
     """
     positions, parts = [np.empty(0, np.uint32)], []
     start, stop = bucket.edges[0], bucket.edges[-1]
@@ -317,7 +302,7 @@ def write_blocks(bucket: Bucket) -> tuple[Bucket, list[Block]]:
             f"{bucket.folder}: {len(found)} of {stop - start} jets are on this node; use a "
             "folder that all nodes share"
         )
-    jets, order = concatenate(parts, bucket.n_features), np.argsort(found)
+    jets, order = concatenate(parts), np.argsort(found)
     return bucket, [
         write_block(
             bucket.folder / f"block-{bucket.first + i:05d}.arrow",

@@ -1,14 +1,10 @@
 """The published standardisation of constituents: raw columns to model inputs.
 
 Derived columns and constants follow ``JetClass_full.yaml`` of jet-universe/particle_transformer
-(arXiv 2202.03772): logarithms of momenta and energies, tanh of impact parameters, then
-clip((x - mean) / scale, low, high) with the constants of `jetscale.jets.schema.FEATURES`, and
-NaN to 0. Constituents are taken in file order, leading ones first, and never padded.
-Arithmetic is float32, as in the published tool, so values agree with it bit for bit.
-
-JetClass-II is published with one change (``JetClassII_full.yaml`` of jet-universe/sophon, arXiv
-2405.12972): ``part_pt_log`` and ``part_e_log`` come from 4-vectors scaled to a jet pT of 500 GeV.
-``scale_pt`` asks for it.
+(arXiv 2202.03772), in float32 as there, so values agree bit for bit. Constituents are taken in file
+order, leading ones first, and never padded. JetClass-II is published with one change
+(``JetClassII_full.yaml`` of jet-universe/sophon, arXiv 2405.12972), which ``scale_pt`` asks for:
+``part_pt_log`` and ``part_e_log`` come from 4-vectors scaled to a jet pT of 500 GeV.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jetscale.jets.arrays import Ints, edges_of, rows_of
 from jetscale.jets.example import Schema
 from jetscale.jets.schema import JETS
 from jetscale.mixtures.ragged import Ragged
@@ -53,20 +50,15 @@ def standardise(
     scale_pt: float | None = None,
     schema: Schema = JETS,
 ) -> Ragged:
-    """The leading ``constituents`` of each example as standardised features.
+    """The leading ``constituents`` of each example as standardised features, in the set's order.
 
     Args:
         table: Examples with the columns of `columns_for`; slices and chunks are fine.
         feature_set: ``kin``, ``kinpid`` or ``full`` for jets, or a name of another schema.
-        constituents: Most constituents kept per example.
         scale_pt: Jet pT in GeV to which 4-vectors are scaled for the features ``part_pt_log`` and
             ``part_e_log``; 500 is the published standardisation of JetClass-II, None (no scaling)
             that of JetClass.
-        schema: What an example is. Features of other fields than jets are their columns, shifted,
-            scaled and clipped.
-
-    Returns:
-        Ragged: values (T, F) float32 in the order of the feature set; labels as stored.
+        schema: Features of other fields than jets are their columns, shifted, scaled and clipped.
 
     Raises:
         DataError: The table lacks columns of the feature set.
@@ -103,17 +95,11 @@ def _momenta(raw: Mapping[str, Float], scale_pt: float | None) -> dict[str, Floa
     pt = np.hypot(px, py)
     if scale_pt is None:
         return {_PT: pt, _SCALED_PT: pt, _SCALED_ENERGY: energy}
-    jet_pt, target = raw["jet_pt"], np.float32(scale_pt)
-    return {
-        _PT: pt,
-        _SCALED_PT: np.hypot(px / jet_pt * target, py / jet_pt * target),
-        _SCALED_ENERGY: energy / jet_pt * target,
-    }
+    px, py, energy = (p / raw["jet_pt"] * np.float32(scale_pt) for p in (px, py, energy))
+    return {_PT: pt, _SCALED_PT: np.hypot(px, py), _SCALED_ENERGY: energy}
 
 
-def _leading(
-    lists: pa.ListArray, limit: int
-) -> tuple[slice | NDArray[np.int64], NDArray[np.int64]]:
+def _leading(lists: pa.ListArray, limit: int) -> tuple[slice | Ints, Ints]:
     """Positions of the kept constituents in the flat values, and the offsets of the result.
 
     The offsets of a sliced list array are absolute while ``.values`` ignores the slice, so
@@ -122,7 +108,6 @@ def _leading(
     found = lists.offsets.to_numpy().astype(np.int64)
     lengths = np.diff(found)
     kept = np.minimum(lengths, limit)
-    offsets = np.concatenate([[0], np.cumsum(kept)])
     if np.array_equal(kept, lengths):
-        return slice(int(found[0]), int(found[-1])), offsets
-    return np.arange(offsets[-1]) + np.repeat(found[:-1] - offsets[:-1], kept), offsets
+        return slice(int(found[0]), int(found[-1])), edges_of(kept)
+    return rows_of(found[:-1], kept), edges_of(kept)

@@ -3,9 +3,9 @@
 A stream folder holds ``block-00000.arrow``, ... and ``stream.json``. A block is an uncompressed
 Arrow IPC file with one record batch of up to 16,384 jets: ``label`` (int64) and ``constituents``
 (list of fixed-size lists of float32 features), so a memory-mapped block is a `Ragged` without a
-copy. ``stream.json`` is written last; it carries the recipe, per-block sizes and SHA-256, and the
-content digest that names the stream. Every block is hashed when it is read. The first n jets are
-the size-n data set.
+copy. ``stream.json`` is written last; it carries the recipe, the blocks' sizes and SHA-256, and the
+digest that names the content. Every block is hashed when it is read. The first n jets are the
+size-n data set.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ import pyarrow as pa
 
 from jetscale.digests import digest
 from jetscale.errors import DataError, StudyError
+from jetscale.jets.arrays import edges_of
 from jetscale.mixtures.quota import quotas
 from jetscale.mixtures.ragged import Ragged
 from jetscale.store.local import atomic_path
@@ -37,7 +38,7 @@ class Source:
 
     folder: Path
     labels: tuple[str, ...]
-    """Classes taken; jets of other classes in the folder are left alone."""
+    """Classes taken; jets of others are left alone."""
     weight: float
 
 
@@ -117,26 +118,20 @@ class Stream:
         """The first n jets (all by default) block by block, memory-mapped and not copied.
 
         Raises:
-            DataError: n is larger than the stream, or a block is damaged; every block read is
-                hashed.
+            DataError: n is larger than the stream, or a block is damaged: every one is hashed.
         """
-        left = self._checked(n)
-        for block in self.blocks:
-            if left <= 0:
-                return
-            jets = _checked_block(self.folder, block, len(self.features))
-            yield jets.head(min(left, len(jets)))
-            left -= len(jets)
+        for block, rows in self._parts(n):
+            yield _checked(self.folder / block.file, block, len(self.features)).head(rows)
 
     def read(self, n: int | None = None) -> Ragged:
         """The first n jets (all by default) in memory; raises as `iter_blocks`."""
-        return concatenate(list(self.iter_blocks(n)), len(self.features))
+        return concatenate(list(self.iter_blocks(n)))
 
     def to_ray(self, n: int | None = None, *, padded: bool = False) -> Any:
         """The first n jets (all by default) as a `ray.data.Dataset`, in the order of the stream.
 
         For training code that takes Ray data sets; ours reads blocks with less ado. Ray must be
-        connected, and all nodes must see the folder. Each block is hashed when it is read.
+        connected, and all nodes must see the folder.
 
         Args:
             padded: False gives the columns ``label`` (int64, index into `labels`) and
@@ -146,27 +141,29 @@ class Stream:
                 how many are real.
 
         Raises:
-            DataError: n is larger than the stream; reading the data set raises it for a damaged
-                block.
+            DataError: n is larger than the stream; when it is read, a block is damaged.
         """
         from jetscale.compute.dataset import dataset_of
 
-        left, reads, rows = self._checked(n), [], []
-        for block in self.blocks:
-            if left > 0:
-                rows.append(min(left, block.rows))
-                reads.append(partial(_table, self.folder, block, len(self.features), rows[-1]))
-                left -= block.rows
+        parts, width = self._parts(n), len(self.features)
+        reads = [partial(_table, self.folder / b.file, b, width, rows) for b, rows in parts]
+        rows = [rows for _, rows in parts]
         return dataset_of(reads, rows, self.blocks[0].size, self.constituents if padded else None)
 
-    def _checked(self, n: int | None) -> int:
-        n = self.rows if n is None else n
-        if not 0 < n <= self.rows:
+    def _parts(self, n: int | None) -> list[tuple[Block, int]]:
+        """The blocks of the first n jets, and how many of each."""
+        left = self.rows if n is None else n
+        if not 0 < left <= self.rows:
             raise DataError(
                 f"stream {self.folder.name!r} has {self.rows} jets, {n} were asked for; "
                 "choose a size within the stream"
             )
-        return n
+        parts = []
+        for block in self.blocks:
+            if left > 0:
+                parts.append((block, min(left, block.rows)))
+                left -= block.rows
+        return parts
 
     def verify(self) -> None:
         """Recompute the SHA-256 of every block; raises DataError naming a damaged one."""
@@ -174,33 +171,29 @@ class Stream:
             pass
 
 
-def _checked_block(folder: Path, block: Block, n_features: int) -> Ragged:
-    jets = read_block(folder / block.file, n_features)
+def _checked(path: Path, block: Block, n_features: int) -> Ragged:
+    jets = read_block(path, n_features)
     if (found := content_sha256(jets)) != block.sha256:
-        raise _damaged(folder / block.file, f"expected sha256 {block.sha256}, found {found}")
+        raise _damaged(path, f"expected sha256 {block.sha256}, found {found}")
     return jets
 
 
-def _table(folder: Path, block: Block, n_features: int, rows: int) -> pa.Table:
-    jets = _checked_block(folder, block, n_features).head(rows)
-    return pa.Table.from_batches([_record_batch(jets)])
+def _table(path: Path, block: Block, n_features: int, rows: int) -> pa.Table:
+    return pa.Table.from_batches([_record_batch(_checked(path, block, n_features).head(rows))])
 
 
 def _damaged(path: Path, what: str) -> DataError:
     return DataError(f"{path} is damaged: {what}; delete {path.parent} and prepare it again")
 
 
-def concatenate(parts: list[Ragged], n_features: int) -> Ragged:
-    """One Ragged of all jets in order; a single part is returned as it is."""
+def concatenate(parts: list[Ragged]) -> Ragged:
+    """One Ragged of all jets of one part or more, in order; a single part is returned as it is."""
     if len(parts) == 1:
         return parts[0]
-    lengths = [np.zeros(1, np.int64), *(part.lengths for part in parts)]
-    values = [np.empty((0, n_features), np.float32), *(part.values for part in parts)]
-    labels = [np.empty(0, np.int64), *(part.labels for part in parts)]
     return Ragged(
-        values=np.concatenate(values),
-        offsets=np.cumsum(np.concatenate(lengths)),
-        labels=np.concatenate(labels),
+        values=np.concatenate([part.values for part in parts]),
+        offsets=edges_of(np.concatenate([part.lengths for part in parts])),
+        labels=np.concatenate([part.labels for part in parts]),
     )
 
 
@@ -213,17 +206,14 @@ def content_sha256(jets: Ragged) -> str:
 
 
 def _schema(n_features: int) -> pa.Schema:
-    item = pa.field("item", pa.float32(), nullable=False)
-    constituents = pa.list_(pa.list_(item, n_features))
-    return pa.schema({"label": pa.int64(), "constituents": constituents})
+    constituent = pa.list_(pa.field("item", pa.float32(), nullable=False), n_features)
+    return pa.schema({"label": pa.int64(), "constituents": pa.list_(constituent)})
 
 
 def _record_batch(jets: Ragged) -> pa.RecordBatch:
     schema = _schema(jets.values.shape[1])
-    kind = schema.field("constituents").type
-    values = pa.FixedSizeListArray.from_arrays(
-        pa.array(jets.values.reshape(-1)), type=kind.value_type
-    )
+    kind, flat = schema.field("constituents").type, pa.array(jets.values.reshape(-1))
+    values = pa.FixedSizeListArray.from_arrays(flat, type=kind.value_type)
     lists = pa.ListArray.from_arrays(pa.array(jets.offsets.astype(np.int32)), values, type=kind)
     return pa.record_batch([pa.array(jets.labels), lists], schema=schema)
 
@@ -240,10 +230,7 @@ def write_block(path: Path, jets: Ragged) -> Block:
     with atomic_path(path) as temporary:
         write_jets(temporary, jets)
     return Block(
-        file=path.name,
-        rows=len(jets),
-        size=path.stat().st_size,
-        sha256=content_sha256(jets),
+        file=path.name, rows=len(jets), size=path.stat().st_size, sha256=content_sha256(jets)
     )
 
 
@@ -316,8 +303,7 @@ def open_stream(folder: Path) -> Stream:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     for block in blocks:
         file = folder / block.file
-        size = file.stat().st_size if file.is_file() else None
-        if size != block.size:
-            found = "the file is missing" if size is None else f"found {size}"
+        found = f"found {file.stat().st_size}" if file.is_file() else "the file is missing"
+        if found != f"found {block.size}":
             raise _damaged(file, f"expected {block.size} bytes, {found}")
     return stream

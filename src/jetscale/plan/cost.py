@@ -1,7 +1,9 @@
 """What runs cost: exact parameters, expected FLOPs and seconds."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from math import ceil
+from pathlib import Path
 from statistics import NormalDist
 from typing import Any, Protocol
 
@@ -10,6 +12,8 @@ from numpy.typing import NDArray
 
 from jetscale.errors import StudyError
 from jetscale.jets.schema import JETCLASS2, JETS
+from jetscale.mixtures.inputs import pretraining_stream
+from jetscale.mixtures.stream import open_stream
 from jetscale.models.inputs import FeatureInput, feature_inputs
 from jetscale.models.protocol import architecture_named, cumulative_training_flops
 from jetscale.objectives.protocol import objective_named
@@ -114,6 +118,21 @@ def pretraining_examples(
             f"{spent[-1] / budget:.2f} of the common FLOPs; use pretraining_budget 'jets'"
         )
     return int(np.searchsorted(spent, budget, side="right"))
+
+
+def check_budgets(study: Study, streams: Mapping[str, Path]) -> None:
+    """Refuse an equal-FLOPs budget that some mixture cannot spend, before any model is trained.
+
+    Raises:
+        StudyError: The jets of a mixture are too small.
+    """
+    if study.recipe.data.pretraining_budget == "jets":
+        return
+    for mixture in study.pretrained:
+        blocks = open_stream(streams[pretraining_stream(mixture)]).iter_blocks()
+        lengths = np.concatenate([block.lengths for block in blocks])
+        for size in study.ladder:
+            pretraining_examples(study, mixture, size, lengths, len(study.labels(mixture)))
 
 
 def seconds(run: Costed) -> float:

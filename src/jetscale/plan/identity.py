@@ -19,7 +19,7 @@ from jetscale.errors import StudyError
 from jetscale.jets import generator
 from jetscale.jets.shards import open_shards
 from jetscale.mixtures import standardise
-from jetscale.mixtures.quota import quotas
+from jetscale.mixtures.quota import part_pools
 from jetscale.models.protocol import architecture_named
 from jetscale.objectives.protocol import objective_named
 from jetscale.study import Declared, Folders, Mixture, Study
@@ -95,15 +95,6 @@ def pretraining_identity(study: Study, mixture: Mixture) -> dict[str, Any]:
         return {part: {"jets": pools.get(part, 0), "declared": made[part]} for part in made}
     conditions = asdict(source.pretraining)
     return {part: {"jets": pools.get(part, 0), **conditions} for part in mixture.parts}
-
-
-def part_pools(study: Study) -> dict[str, int]:
-    """Jets to simulate of every part: the largest need of any mixture."""
-    pools: dict[str, int] = {}
-    for mixture in study.pretrained:
-        for part, need in quotas(mixture.parts, study.recipe.data.pretraining_pool).items():
-            pools[part] = max(pools.get(part, 0), need)
-    return {part: need for part, need in sorted(pools.items()) if need}
 
 
 def study_identity(study: Study) -> str:

@@ -18,8 +18,9 @@ from jetscale.compute.streams import prepare
 from jetscale.compute.tasks import RayExecutor
 from jetscale.compute.trials import train
 from jetscale.errors import Failure, StorageError, SweepError
-from jetscale.mixtures.inputs import check_budgets, ensure_shards, stream_plans
+from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.plan import Run, pack, plan_runs
+from jetscale.plan.cost import check_budgets
 from jetscale.plan.identity import recipe_of
 from jetscale.store.home import Home, StudyFolder
 from jetscale.store.local import check_space, locked, make_folder

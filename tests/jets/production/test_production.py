@@ -11,7 +11,7 @@ from jetscale.executor import in_process, process_pool
 from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Conditions
 from jetscale.jets.generator.seeds import chunk_seed
 from jetscale.jets.production import chunks, production, spectrum
-from jetscale.jets.production.production import make_overlays, produce
+from jetscale.jets.production.production import Production, make_overlays
 from jetscale.jets.schema import JETCLASS, JETCLASS2, part_named
 
 
@@ -79,7 +79,7 @@ OVERLAYS = {(1, "train", JETCLASS_WINDOW): (None, 2.0)}
 
 
 def job(**changes):
-    return produce(**{"corpus": "jetclass", "role": "train", "jets": 3007, "seed": 1, **changes})
+    return Production(**{"corpus": "jetclass", "role": "train", "jets": 3007, "seed": 1, **changes})
 
 
 def test_classes_are_balanced_and_have_equal_spectra(fake):

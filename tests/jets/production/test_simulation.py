@@ -3,8 +3,8 @@ import pytest
 from jetscale.errors import DataError, StorageError
 from jetscale.executor import in_process
 from jetscale.jets.generator.conditions import Conditions
-from jetscale.jets.production import simulation
-from jetscale.jets.production.simulation import simulate_shards
+from jetscale.jets.production import production
+from jetscale.jets.production.production import simulate_shards
 from jetscale.jets.shards import verify
 
 
@@ -47,7 +47,7 @@ def jobs(monkeypatch, make_jets):
         made.append(FakeJob(make_jets, order, made.failure))
         return made[-1]
 
-    monkeypatch.setattr(simulation, "produce", produce)
+    monkeypatch.setattr(production, "Production", produce)
     return made
 
 

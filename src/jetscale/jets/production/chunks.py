@@ -1,9 +1,8 @@
-"""One chunk of simulated jets: from a seed to a table.
+"""One chunk of simulated jets: a number of events of one process, from a seed to a table.
 
-A chunk is a number of events of one process with a seed of its own. Its jets depend on nothing
-else, so a job has the same jets whichever workers make its chunks, wherever they are. A chunk holds
-one Pythia (two where a process alternates between decay settings) and runs on one thread. Seeds
-come from `jetscale.jets.generator.seeds`.
+Its jets depend on nothing else, so a job has the same jets whichever workers make its chunks. A
+chunk holds one Pythia (two where a process alternates between decay settings) and runs on one
+thread.
 """
 
 import time
@@ -17,12 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from jetscale.jets.detector import recluster
-from jetscale.jets.detector.detector import (
-    VERTEX_SPREAD,
-    Candidates,
-    detect,
-    subtract_pileup,
-)
+from jetscale.jets.detector.detector import VERTEX_SPREAD, Candidates, detect, subtract_pileup
 from jetscale.jets.generator import labels
 from jetscale.jets.generator.conditions import DEFAULT, JETCLASS_WINDOW, Conditions, Window
 from jetscale.jets.generator.processes import Process, process_named
@@ -74,8 +68,7 @@ class Harvest:
 def make_overlay(seed: int, role: str, window: Window = JETCLASS_WINDOW) -> tuple[SoftPool, float]:
     """The soft events of a job, and the CPU seconds they took."""
     start = time.process_time()
-    first = chunk_seed(seed, role, OVERLAY, 0)
-    pool = make_soft_pool(OVERLAY_EVENTS, first, window)
+    pool = make_soft_pool(OVERLAY_EVENTS, chunk_seed(seed, role, OVERLAY, 0), window)
     return pool, time.process_time() - start
 
 
@@ -105,9 +98,7 @@ def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
         tables.append(_labelled_jets(process, record, candidates, chunk, first_event, counts))
         done += asked
     return Harvest(
-        table=pa.concat_tables(tables),
-        counts=dict(counts),
-        cpu_seconds=time.process_time() - start,
+        table=pa.concat_tables(tables), counts=dict(counts), cpu_seconds=time.process_time() - start
     )
 
 

@@ -1,6 +1,5 @@
 """How many events to order: table sizes, chunk sizes, and the stock of each source.
 
-A job is cut into tables of at most 10,000 jets, and each class or part is made in chunks of events.
 The expected need comes in a few large chunks; small ones follow until every pT bin is full, so that
 little is made in vain, and grow again where the yield turns out lower than expected. A part whose
 jets are too rare is given up with a message. None of it depends on the number of workers.
@@ -10,14 +9,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jetscale.errors import DataError
+from jetscale.jets.arrays import Ints
 from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Window
 from jetscale.jets.generator.processes import process_named
 from jetscale.jets.production import chunks, spectrum
-
-Ints = NDArray[np.int64]
 
 BATCH_JETS = 10_000  # per table
 SMALLEST, LARGEST = 100, 2000  # events of a chunk: Pythia's start costs about as much as 100
@@ -81,18 +78,13 @@ class Source:
     def use_waiting(self) -> None:
         """Use the chunks that have arrived, in the order of their numbers, until the table is full.
 
-        Taking them as they come, or more than the table needs, would let the timing of workers
-        decide which jets a table holds.
+        Otherwise the timing of workers would decide which jets a table holds.
         """
         while not self.ready and self.used in self.waiting:
             self.use(self.waiting.pop(self.used))
 
     def use(self, harvest: chunks.Harvest) -> None:
-        """Put the jets of the next chunk into the stock.
-
-        Raises:
-            DataError: The jets are too rare to wait for.
-        """
+        """Put the jets of the next chunk into the stock; DataError if they are too rare."""
         self.used += 1
         self.cpu_seconds += harvest.cpu_seconds
         self.counts.update(harvest.counts)
@@ -108,10 +100,9 @@ class Source:
 
 
 def batch_sizes(jets: int, sources: int) -> Ints:
-    """(tables, sources) jets of each source in each table.
+    """(tables, sources) jets of each source in each table, at most 10,000 in all.
 
-    Tables hold at most 10,000 jets; sources are equal to within the remainder, which goes to the
-    first ones in the last table.
+    Sources are equal but for the remainder, which goes to the first ones in the last table.
     """
     full = BATCH_JETS // sources
     whole, rest = divmod(jets, full * sources)

@@ -1,11 +1,8 @@
 """Simulated data sets: many chunks, made by an executor, joined into balanced tables.
 
-A `Production` is one job: so many jets of one corpus (or part) for one role. Its tables hold at
-most 10,000 jets each. Every table of ``jetclass`` has equally many jets of each class and, in every
-class, equally many in each pT bin (see `jetscale.jets.production.spectrum`); the order is shuffled.
-The same job gives the same bytes again, in one process, in many, or on a cluster: chunks are used
-in their own order, however they arrive.
-
+Every table of ``jetclass`` has equally many jets of each class and, in every class, equally many in
+each pT bin (see `jetscale.jets.production.spectrum`); the order is shuffled. The same job gives the
+same bytes again, in one process, in many, or on a cluster: chunks are used in their own order.
 Importing this module needs no optional package; running a job needs the extra ``simulate``.
 """
 
@@ -17,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,9 +29,13 @@ from jetscale.jets.generator.seeds import chunk_seed
 from jetscale.jets.production import chunks, spectrum
 from jetscale.jets.production.ordering import Source, batch_sizes, new_source
 from jetscale.jets.schema import JETCLASS, PARTS, ROLES, part_named
+from jetscale.jets.shards import open_shards, shard_writer
+from jetscale.jets.shards.manifest import Manifest
 
 Progress = Callable[[int, int], None]
+"""Called with the jets done and the jets wanted."""
 
+CORPORA = ("jetclass", "jetclass2")
 PACKAGES = ("pythia8mc", "fastjet", "awkward")
 
 OverlayKey = tuple[int, str, Window]
@@ -58,17 +60,54 @@ def _harvest(pool: SoftPool, chunk: chunks.Chunk) -> tuple[chunks.Chunk, chunks.
 
 @dataclass(kw_only=True)
 class Production:
-    """A simulation job; make it with `produce`, read `tables` to the end, then `provenance`."""
+    """A checked simulation job; nothing runs until its `tables` are read, then ask `provenance`.
+
+    Raises:
+        DataError: A name is unknown, labels belong to more than one family, or a number is not
+            positive.
+        MissingExtra: Pythia, FastJet or awkward is not installed.
+    """
 
     corpus: str
+    """``jetclass`` (all ten classes, balanced) or ``jetclass2`` (needs ``part``)."""
     role: str
-    part: str | None
+    """One of `jetscale.jets.schema.ROLES`; roles never share an event."""
     jets: int
+    """Jets in all; what ten does not divide goes to the first classes."""
     seed: int
+    part: str | None = None
+    """For ``jetclass2``: ``qcd``, ``res2p``, ``res34p``, or labels of one of these (see
+    `jetscale.jets.schema.part_named`). Labels come as often as the branching ratios say."""
     conditions: Conditions = DEFAULT
-    overlay_seconds: float = 0.0
+    """Kinematic window and pile-up; ``jetclass`` jets are simulated in their own window."""
+    overlay_seconds: float = field(default=0.0, init=False)
     """CPU time of the soft events that all chunks share."""
-    _sources: dict[str, Source] = field(default_factory=dict)
+    _sources: dict[str, Source] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        corpus, part, window = self.corpus, self.part, self.conditions.window
+        for what, value, known in (("corpus", corpus, CORPORA), ("role", self.role, ROLES)):
+            if value not in known:
+                raise DataError(unknown(what, value, known))
+        if corpus == "jetclass" and part is not None:
+            raise DataError(f"part {part!r}: corpus 'jetclass' has no parts; leave it out")
+        if corpus == "jetclass2":
+            if part is None:
+                *names, last = sorted(PARTS)
+                raise DataError(f"corpus {corpus!r} needs a part: {', '.join(names)} or {last}")
+            try:
+                family_of(part)
+            except StudyError as error:
+                raise DataError(str(error)) from None
+        if corpus == "jetclass" and window != "jetclass":
+            raise DataError(
+                f"window {window!r} is for parts of jetclass2: tops of 200 GeV do not fit into one "
+                "jet; simulate corpus 'jetclass' in window 'jetclass'"
+            )
+        for what, number in (("jets", self.jets), ("seed", self.seed)):
+            if number < 1:
+                raise DataError(f"simulation: {what} is {number}, needs 1 or more")
+        check_packages()
 
     @property
     def cpu_seconds(self) -> float:
@@ -76,19 +115,12 @@ class Production:
         return self.overlay_seconds + sum(source.cpu_seconds for source in self._sources.values())
 
     def tables(
-        self,
-        executor: Executor,
-        overlays: Overlays | None = None,
-        progress: Progress | None = None,
+        self, executor: Executor, overlays: Overlays | None = None, progress: Progress | None = None
     ) -> Generator[pa.Table, None, None]:
         """Tables of at most 10,000 jets, ``jets`` in all.
 
-        Args:
-            executor: What simulates the chunks.
-            overlays: Soft events shared with other jobs; those of this job are added if they are
-                missing.
-            progress: Called with the jets done and the jets wanted, after every chunk and every
-                table.
+        Soft events in ``overlays`` are shared with other jobs; those of this job are added if they
+        are missing. ``progress`` is called after every chunk and every table.
 
         Raises:
             SweepError: A worker died, again and again on the same chunk.
@@ -197,7 +229,9 @@ def check_packages() -> None:
             raise MissingExtra(package, "simulate")
 
 
-def produce(
+def simulate_shards(
+    folder: Path,
+    executor: Executor,
     *,
     corpus: str,
     role: str,
@@ -205,54 +239,23 @@ def produce(
     seed: int,
     part: str | None = None,
     conditions: Conditions = DEFAULT,
-) -> Production:
-    """A checked simulation job; nothing runs until its tables are read.
+    overlays: Overlays | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Simulate jets and write them, with their provenance, as one shard folder.
 
-    Args:
-        corpus: ``jetclass`` (all ten classes, balanced) or ``jetclass2`` (needs ``part``).
-        role: One of `jetscale.jets.schema.ROLES`; roles never share an event.
-        jets: Jets in all; what ten does not divide goes to the first classes.
-        seed: Seed of the job.
-        part: For ``jetclass2``: ``qcd``, ``res2p``, ``res34p``, or labels of one of these (see
-            `jetscale.jets.schema.part_named`). Labels come as often as the branching ratios say.
-        conditions: Kinematic window and pile-up; ``jetclass`` jets are simulated in their own
-            window.
+    See `Production` for what the names mean and may be.
 
     Raises:
-        DataError: A name is unknown, labels belong to more than one family, or a number is not
-            positive.
-        MissingExtra: Pythia, FastJet or awkward is not installed.
+        DataError, MissingExtra, SweepError, StorageError: A name is unknown, a package is missing,
+            a worker died, the folder cannot be written.
     """
-    for what, value, known in (
-        ("corpus", corpus, ("jetclass", "jetclass2")),
-        ("role", role, ROLES),
-    ):
-        if value not in known:
-            raise DataError(unknown(what, value, known))
-    if corpus == "jetclass" and part is not None:
-        raise DataError(f"part {part!r}: corpus 'jetclass' has no parts; leave it out")
-    if corpus == "jetclass2":
-        if part is None:
-            *names, last = sorted(PARTS)
-            raise DataError(f"corpus {corpus!r} needs a part: {', '.join(names)} or {last}")
-        try:
-            family_of(part)
-        except StudyError as error:
-            raise DataError(str(error)) from None
-    if corpus == "jetclass" and conditions.window != "jetclass":
-        raise DataError(
-            f"window {conditions.window!r} is for parts of jetclass2: tops of 200 GeV do not fit "
-            "into one jet; simulate corpus 'jetclass' in window 'jetclass'"
-        )
-    for what, number in (("jets", jets), ("seed", seed)):
-        if number < 1:
-            raise DataError(f"simulation: {what} is {number}, needs 1 or more")
-    check_packages()
-    return Production(
-        corpus=corpus,
-        role=role,
-        part=part,
-        jets=jets,
-        seed=seed,
-        conditions=conditions,
+    job = Production(
+        corpus=corpus, role=role, jets=jets, seed=seed, part=part, conditions=conditions
     )
+    with shard_writer(folder, corpus=corpus, role=role) as writer:
+        with closing(job.tables(executor, overlays, progress)) as tables:  # on any failure, too
+            for table in tables:
+                writer.write(table)
+        writer.provenance.update(job.provenance())
+    return open_shards(folder)

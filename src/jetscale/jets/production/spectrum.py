@@ -1,20 +1,17 @@
 """One jet pT spectrum for every class and part, by exact quotas.
 
-Classes that lose neutrinos have softer jets; left alone, pT would tell the class. Every batch of n
-jets of every class therefore has the same number of jets in each pT bin of its window: n times a
-fixed target, rounded by largest remainder. In the window of JetClass the target is a falling
-exponential with a scale of 130 GeV, which is how the published jets fall between 500 and 1000 GeV;
-in that of JetClass-II all bins are equal.
+Classes that lose neutrinos have softer jets; left alone, pT would tell the class. So every class
+has the same number of jets in each pT bin of its window: a fixed target, rounded by largest
+remainder. In the window of JetClass the target is a falling exponential with a scale of 130 GeV,
+as published jets fall between 500 and 1000 GeV; in that of JetClass-II all bins are equal.
 """
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jetscale.jets.arrays import Floats, Ints
 from jetscale.jets.generator.conditions import JETCLASS_WINDOW, Window
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 def target(window: Window = JETCLASS_WINDOW) -> Floats:
@@ -23,8 +20,7 @@ def target(window: Window = JETCLASS_WINDOW) -> Floats:
     if window.scale is None:
         return np.full(len(edges) - 1, 1 / (len(edges) - 1))
     below = np.exp(-(edges - edges[0]) / window.scale)
-    shares: Floats = (below[:-1] - below[1:]) / (1 - below[-1])
-    return shares
+    return np.asarray((below[:-1] - below[1:]) / (1 - below[-1]))
 
 
 def quotas(n: int, window: Window = JETCLASS_WINDOW) -> Ints:
@@ -38,8 +34,7 @@ def quotas(n: int, window: Window = JETCLASS_WINDOW) -> Ints:
 
 def bin_of(pt: NDArray[np.floating], window: Window = JETCLASS_WINDOW) -> Ints:
     """Bin number of each jet; float32 rounding to the upper edge stays in the last bin."""
-    bins: Ints = np.clip(np.digitize(pt, window.edges) - 1, 0, len(window.edges) - 2)
-    return bins
+    return np.asarray(np.clip(np.digitize(pt, window.edges) - 1, 0, len(window.edges) - 2))
 
 
 def rank_in_bin(bins: Ints) -> Ints:
