@@ -102,10 +102,7 @@ FEATURES = {
         Feature(name="part_pt_log", inputs=("part_px", "part_py"), mean=1.7, scale=1 / 0.7),
         Feature(name="part_e_log", inputs=("part_energy",), mean=2.0, scale=1 / 0.7),
         Feature(
-            name="part_logptrel",
-            inputs=("part_px", "part_py", "jet_pt"),
-            mean=-4.7,
-            scale=1 / 0.7,
+            name="part_logptrel", inputs=("part_px", "part_py", "jet_pt"), mean=-4.7, scale=1 / 0.7
         ),
         Feature(
             name="part_logerel", inputs=("part_energy", "jet_energy"), mean=-4.7, scale=1 / 0.7

@@ -114,8 +114,7 @@ class Schedule:
     def __post_init__(self) -> None:
         _check_numbers(self, "recipe.schedule")
         require(
-            0 <= self.warmup < 1,
-            f"recipe.schedule: warmup is {self.warmup}, needs 0 <= value < 1",
+            0 <= self.warmup < 1, f"recipe.schedule: warmup is {self.warmup}, needs 0 <= value < 1"
         )
 
 

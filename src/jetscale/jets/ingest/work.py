@@ -168,11 +168,7 @@ def _part(job: Job, report: Report) -> Manifest:
         max_bad=options.max_bad,
     )
     with shard_writer(
-        folder,
-        corpus=source.corpus,
-        role=options.role,
-        may_be_empty=True,
-        classes=source.names,
+        folder, corpus=source.corpus, role=options.role, may_be_empty=True, classes=source.names
     ) as writer:
         for raw in source.read(job.path):
             kept = sieve.keep(raw)

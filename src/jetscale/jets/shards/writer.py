@@ -19,13 +19,7 @@ from jetscale.errors import DataError, StorageError, unknown
 from jetscale.jets.example import Schema
 from jetscale.jets.schema import JETS, ROLES, classes_of
 from jetscale.jets.shards import columns
-from jetscale.jets.shards.manifest import (
-    Manifest,
-    Shard,
-    open_shards,
-    sha256_of,
-    write_manifest,
-)
+from jetscale.jets.shards.manifest import Manifest, Shard, open_shards, sha256_of, write_manifest
 from jetscale.store.local import atomic_path
 
 ROWS_PER_SHARD = 100_000
