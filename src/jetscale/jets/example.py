@@ -77,7 +77,7 @@ class Feature:
             return values
         # a product, not a quotient: jets must agree with the published tool bit for bit
         moved = (values - np.float32(self.mean)) * np.float32(self.factor)
-        clipped: NDArray[np.float32] = np.clip(moved, np.float32(self.low), np.float32(self.high))
+        clipped: NDArray[np.float32] = moved.clip(np.float32(self.low), np.float32(self.high))
         return clipped
 
 
@@ -88,14 +88,13 @@ class Schema:
     Attributes:
         noun: The word for one example in the output: ``jet``, ``shower``.
         lists: Columns with a value per constituent, and how they are stored.
-        scalars: Columns with a value per example; the label is one of them.
+        scalars: Columns with a value per example, the label among them.
         required: Columns that every shard has, beside at least one list.
         label: Column of the class index.
-        count: Column with the number of constituents, None where the lists alone tell it.
         features, feature_sets: Model inputs, and the names of those that a set takes, in order.
+        count: Column with the number of constituents, None where the lists alone tell it.
         typical_length, length_spread: Median number of constituents and the standard deviation of
-            its logarithm, for estimates of cost before there are examples; by default every example
-            is as long as the recipe allows.
+            its logarithm, for estimates of cost; by default as many as the recipe allows.
     """
 
     noun: str
@@ -132,17 +131,14 @@ class Schema:
         ``where`` is the folder or file, for the message; raises StudyError as `features_of`.
         """
         absent = [name for name in self.inputs_of(feature_set) if name not in present]
-        if not absent:
-            return
-        works = [name for name in self.feature_sets if set(self.inputs_of(name)) <= set(present)]
-        fix = (
-            f"use the features {works[-1]!r}"
-            if works
-            else f"no feature set works with these {self.noun}s"
-        )
-        raise DataError(
-            f"{where} lacks columns {', '.join(absent)}, which features {feature_set!r} need; {fix}"
-        )
+        fix = f"no feature set works with these {self.noun}s"
+        for name in self.feature_sets:  # the last one that works has the most features
+            if set(self.inputs_of(name)) <= set(present):
+                fix = f"use the features {name!r}"
+        if absent:
+            names = ", ".join(absent)
+            needs = f"which features {feature_set!r} need"
+            raise DataError(f"{where} lacks columns {names}, {needs}; {fix}")
 
     def to_dict(self) -> dict[str, Any]:
         """What `schema_from` reads: noun, features and feature sets in plain values."""
@@ -162,12 +158,8 @@ def make_schema(
 ) -> Schema:
     """The schema of a field of your own: a list column per feature, and ``label``.
 
-    Args:
-        noun: The word for one example, such as ``shower``.
-        features: The model inputs, each made from the column of its name.
-        feature_sets: Name to feature names, for `jetscale.study.Data.features`; by default ``all``
-            has them all.
-        typical_length: Median number of constituents, for estimates of cost.
+    Each feature is made from the column of its name; without ``feature_sets`` the set ``all`` has
+    them all. The rest is as in `Schema`.
 
     Raises:
         DataError: A name is unusable, listed twice or that of a column of jets.
@@ -178,6 +170,7 @@ def make_schema(
     (('time', 'strain', 'label'), ('time', 'strain'))
     """
     check_names("noun", (noun,))
+    features = tuple(features)
     names = check_names("feature", [feature.name for feature in features])
     for feature in features:
         # jets' columns have their own types, and models know the scales of jets by their names
@@ -197,7 +190,7 @@ def make_schema(
         scalars={"label": "int"},
         required=("label",),
         label="label",
-        features=tuple(features),
+        features=features,
         feature_sets={name: tuple(members) for name, members in sets.items()},
         typical_length=typical_length,
     )
@@ -205,8 +198,6 @@ def make_schema(
 
 def schema_from(content: Mapping[str, Any]) -> Schema:
     """The schema that `Schema.to_dict` described; raises as `make_schema`."""
-    return make_schema(
-        noun=content["noun"],
-        features=[Feature(**feature) for feature in content["features"]],
-        feature_sets=content["feature_sets"],
-    )
+    features = [Feature(**feature) for feature in content["features"]]
+    sets = content["feature_sets"]
+    return make_schema(noun=content["noun"], features=features, feature_sets=sets)

@@ -1,14 +1,14 @@
 """Checks that values of a study make when they are built.
 
-Numbers become plain ints and floats, so that equal studies have equal digests whether they were
-written with Python's numbers or numpy's.
+Numbers become plain ints and floats: studies written with numpy's numbers have equal digests.
 """
 
 import re
 from collections.abc import Iterable
+from dataclasses import fields
 from math import isfinite, nan
 from operator import index
-from typing import SupportsFloat, SupportsIndex
+from typing import Any, SupportsFloat, SupportsIndex
 
 from jetscale.errors import StudyError
 
@@ -46,6 +46,14 @@ def number(owner: str, name: str, value: object) -> float:
 def plain(owner: object, name: str, value: object) -> None:
     """Replace a field of a frozen value, so that equal studies have equal digests."""
     object.__setattr__(owner, name, value)
+
+
+def check_numbers(value: Any, owner: str) -> None:
+    """Replace the int and float fields of a frozen value by checked plain numbers."""
+    for f in fields(value):
+        if f.type is int or f.type is float:
+            check = positive_int if f.type is int else number
+            plain(value, f.name, check(owner, f.name, getattr(value, f.name)))
 
 
 def sequence(owner: str, name: str, value: object) -> tuple[object, ...]:

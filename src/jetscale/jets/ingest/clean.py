@@ -1,4 +1,4 @@
-"""Unusable jets found, named and left out.
+"""Which jets of a file or of arrays are kept: usable ones that pass the cuts.
 
 A jet is unusable if its format says so (see `jetscale.jets.ingest.formats.arrays.FAULT`), if it has
 no constituents, if any of its numbers is not finite in storage precision, if a charge or its number
@@ -8,15 +8,20 @@ features take their logarithms), if a value is outside `jetscale.jets.shards.ver
 its label is not one of the corpus. Every jet is counted once, under the first of these that holds.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from jetscale.errors import DataError
+from jetscale.jets.ingest.cuts import Cut
 from jetscale.jets.ingest.formats.arrays import FAULT
+from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.schema import PART_COLUMNS
 from jetscale.jets.shards import columns
 from jetscale.jets.shards.verify import LIMITS
@@ -25,24 +30,18 @@ Flags = NDArray[np.bool_]
 _NAMED = 10  # labels outside the table that get a line of their own, per batch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaned:
-    """What is left of a table, and what is not."""
+class Cleaned(NamedTuple):
+    """Usable jets in storage types, and reason to the row numbers of the others."""
 
     table: pa.Table
-    """Usable jets in storage types, in their order."""
     faults: Mapping[str, NDArray[np.int64]]
-    """Reason to the row numbers of the jets left out."""
 
 
 def clean(raw: pa.Table, n_classes: int) -> Cleaned:
-    """The usable jets of a table as a format reads it.
+    """The usable jets of a table as a format reads it; its integers may be stored as floats.
 
-    Integers may still be stored as floats in ``raw``, as in some published files.
-
-    Raises:
-        DataError: A column is unknown, of another kind or holds nulls: then the table is not what
-            its format says.
+    Raises DataError for a column that is unknown, of another kind or with nulls: then the table is
+    not what its format says.
     """
     told = [name for name in raw.column_names if name.startswith(FAULT)]
     flagged = [(name.removeprefix(FAULT), raw[name].to_numpy()) for name in told]
@@ -63,7 +62,7 @@ def clean(raw: pa.Table, n_classes: int) -> Cleaned:
             inner = [getattr(kind, "value_type", kind) for kind in (found, wanted)]
             if pa.types.is_floating(inner[0]) and pa.types.is_integer(inner[1]):
                 kept = kept.set_column(i, name, kept[name].cast(wanted))
-    return Cleaned(table=columns.conform(kept), faults=faults)
+    return Cleaned(columns.conform(kept), faults)
 
 
 def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
@@ -110,3 +109,63 @@ def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
     for label in np.unique(labels[foreign])[:_NAMED]:
         yield f"label {label:g} is not in 0..{n_classes - 1}", labels == label
     yield "more labels outside the table", foreign
+
+
+MAX_BAD = 0.01
+"""A file with a larger share of unusable jets is not what its format says."""
+
+
+@dataclass
+class Sieve:
+    """Keeps usable jets that pass the cuts and counts the others by reason."""
+
+    where: str
+    """The file, for messages."""
+    n_classes: int
+    cuts: Sequence[Cut] = ()
+    on_bad_jet: str = "drop"
+    """``drop``, or ``fail`` at the first."""
+    max_bad: float = MAX_BAD
+    """Largest share of unusable jets; a single one is never too many."""
+    rows: int = 0  # jets seen
+    bad: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason or cut to jets left out."""
+        return dict(self.bad + self.cut)
+
+    def keep(self, raw: pa.Table) -> pa.Table:
+        """The jets of a batch that stay.
+
+        Raises BadFile if the columns are not those of the schema, DataError for an unusable jet if
+        the policy is to fail.
+        """
+        try:
+            table, faults = clean(raw, self.n_classes)
+        except DataError as error:
+            raise BadFile(f"{self.where}: {error}") from error
+        if faults and self.on_bad_jet == "fail":
+            reason, rows = min(faults.items(), key=lambda fault: int(fault[1][0]))
+            fix = "`--on-bad-jet drop` leaves such jets out"
+            raise DataError(f"{self.where}: row {self.rows + rows[0]}: {reason}; {fix}")
+        self.rows += raw.num_rows
+        self.bad.update({reason: len(rows) for reason, rows in faults.items()})
+        for cut in self.cuts:
+            keep = cut.passes(table)
+            if not keep.all():
+                self.cut[cut.text] += int((~keep).sum())
+                table = table.filter(pa.array(keep))
+        return table
+
+    def check(self) -> None:
+        """Raise BadFile if so many jets were unusable that the file is not what it should be."""
+        total = self.bad.total()
+        if total > 1 and total > self.max_bad * self.rows:
+            reasons = ", ".join(f"{count} by {why!r}" for why, count in self.bad.most_common())
+            raise BadFile(
+                f"{self.where}: {total} of {self.rows} jets are unusable, more than "
+                f"{100 * self.max_bad:g}%: {reasons}; check the format and its columns, or keep "
+                "the rest with --max-bad 1"
+            )

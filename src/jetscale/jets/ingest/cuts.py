@@ -26,13 +26,11 @@ _COMPARE: dict[str, Callable[[Any, float], NDArray[np.bool_]]] = {
 
 
 class Cut(NamedTuple):
-    """Conditions on one jet column, all of which must hold."""
+    """Conditions on one jet column, all of which must hold: sign and bound, column on the left."""
 
-    text: str
-    """As written, with single spaces."""
+    text: str  # as written, with single spaces
     column: str
     conditions: tuple[tuple[str, float], ...]
-    """Sign and bound, column on the left."""
 
     def passes(self, table: pa.Table) -> NDArray[np.bool_]:
         """(n,) True for jets that are kept."""
@@ -46,8 +44,8 @@ class Cut(NamedTuple):
 def cut_from(text: str, known: Sequence[str]) -> Cut:
     """A cut from text; ``known`` are the jet columns it may use.
 
-    Raises:
-        DataError: The text is no cut, its column is not there, or no value can pass.
+    Raises DataError for text that is no cut, a column that is not there, and a cut that no value
+    passes.
 
     >>> cut_from("200<jet_pt <= 2500", ["jet_pt"]).conditions
     (('>', 200.0), ('<=', 2500.0))
@@ -69,7 +67,6 @@ def cut_from(text: str, known: Sequence[str]) -> Cut:
         if sign.startswith(">"):
             raise DataError(f"cut {text!r}: write the lower bound first, with < on both sides")
         if float(low) >= float(bound):
-            raise DataError(
-                f"cut {text!r}: no value lies between {float(low):g} and {float(bound):g}"
-            )
+            between = f"between {float(low):g} and {float(bound):g}"
+            raise DataError(f"cut {text!r}: no value lies {between}")
     return Cut(" ".join(filter(None, match.groups())), column, tuple(conditions))

@@ -1,8 +1,4 @@
-"""A full check of a shard folder: hashes, counts, ranges, finite values.
-
-`jetscale.jets.shards.manifest.open_shards` makes the cheap checks on every use; this one reads
-every byte.
-"""
+"""A full check of a shard folder, which reads every byte: hashes, counts, ranges, finite values."""
 
 import math
 from collections import Counter
@@ -65,9 +61,8 @@ def verify(folder: Path) -> Report:
     """Read a shard folder completely and compare it with its manifest.
 
     Raises:
-        DataError: A shard is truncated or altered, its rows or labels are not those of the
-            manifest, or it holds a non-finite or impossible value; the message names the file, what
-            was expected and what was found.
+        DataError: A shard is altered, its rows or labels are not those of the manifest, or it holds
+            a non-finite or impossible value; names the file, what was expected and what was found.
     """
     manifest = open_shards(folder)
     schema, classes, corpus = manifest.schema, manifest.classes, manifest.corpus
@@ -103,16 +98,14 @@ def _check_values(manifest: Manifest, table: pa.Table, ranges: dict[str, _Range]
             continue
         array = table[name].combine_chunks()
         values = (array.flatten() if name in manifest.schema.lists else array).to_numpy()
-        bad = int((~np.isfinite(values)).sum())
-        if bad:
+        if bad := int((~np.isfinite(values)).sum()):
             raise DataError(f"column {name!r} has {bad} non-finite values, expected none")
         if name not in watched:
             continue
         low, high = float(values.min()), float(values.max())
         lowest, highest = LIMITS.get(name, (low, high))
         if low < lowest or high > highest:
-            raise DataError(
-                f"{name} runs from {low:g} to {high:g}, expected {lowest:g} to {highest:g}"
-            )
+            expected = f"expected {lowest:g} to {highest:g}"
+            raise DataError(f"{name} runs from {low:g} to {high:g}, {expected}")
         if name in manifest.schema.scalars or manifest.schema != JETS:
             ranges.setdefault(name, _Range()).add(values)

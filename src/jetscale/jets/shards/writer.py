@@ -1,9 +1,7 @@
-"""Writing shard folders: jets on disk with a manifest.
+"""Writing shard folders: ``shard-00000.parquet``, ... and ``manifest.json``.
 
-A shard folder holds ``shard-00000.parquet``, ... and ``manifest.json`` (see
-`jetscale.jets.shards.manifest`). Columns are those of a schema, which is that of jets unless
-another field of study declares its own; a column the source lacks is absent, never filled with
-zeros. A folder appears whole or not at all, and is never written twice.
+A column the source lacks is absent, never filled with zeros. A folder appears whole or not at all,
+and is never written twice.
 """
 
 from collections import Counter
@@ -57,10 +55,8 @@ class ShardWriter:
     def write(self, table: pa.Table) -> None:
         """Add examples.
 
-        Raises:
-            DataError: A column is unknown, has another type, holds nulls or lists of unequal
-                length, a label is not one of the corpus, or the columns differ from those of
-                earlier tables.
+        Raises DataError as `columns.conform`, and for a label that is not one of the corpus or
+        columns other than those of earlier tables.
         """
         table = columns.conform(table, self._schema)
         self._stored = self._stored or table.schema
@@ -81,16 +77,9 @@ class ShardWriter:
             nouns = f"{self._schema.noun}s"
             raise DataError(f"no {nouns} to write for corpus {self._corpus!r}, role {self._role!r}")
         self._close_shard()
-        write_manifest(
-            self._folder,
-            self._corpus,
-            self._role,
-            self._shards,
-            self._stored.names if self._stored else [],
-            self.provenance,
-            classes=self._classes,
-            schema=self._schema,
-        )
+        names = self._stored.names if self._stored else []
+        what = self._folder, self._corpus, self._role, self._shards, names, self.provenance
+        write_manifest(*what, classes=self._classes, schema=self._schema)
 
     @property
     def _path(self) -> Path:
@@ -114,15 +103,10 @@ class ShardWriter:
         if self._parquet is None:
             return
         self._parquet.close()
-        path = self._path
+        path, rows = self._path, self._rows
         counts = {name: self._counts[name] for name in self._classes if self._counts[name]}
-        shard = Shard(
-            file=path.name,
-            rows=self._rows,
-            label_counts=counts,
-            size=path.stat().st_size,
-            sha256=sha256_of(path),
-        )
+        size, sha256 = path.stat().st_size, sha256_of(path)
+        shard = Shard(file=path.name, rows=rows, label_counts=counts, size=size, sha256=sha256)
         self._shards.append(shard)
         self._parquet, self._rows, self._counts = None, 0, Counter()
 
@@ -140,8 +124,7 @@ def shard_writer(
     """A `ShardWriter` whose folder appears when the block ends well; see `write_shards`.
 
     Raises:
-        DataError: Unknown role, a corpus without classes, or no examples were written although the
-            folder may not be empty.
+        DataError: Unknown role, a corpus without classes, or no examples where some are needed.
         StorageError: The folder already holds something or cannot be written.
     """
     classes_of(corpus, classes)
@@ -172,35 +155,21 @@ def write_shards(
 
     Args:
         folder: New or empty folder.
-        tables: Arrow tables with columns of the schema; ``jet_label`` (``label`` in a schema of
-            your own) counts in ``classes``.
+        tables: Arrow tables with columns of the schema.
         corpus: A name of your own, or a built-in corpus.
         role: What the examples may be used for: pretrain, train, validation or test.
         classes: Class names in label order; built-in corpora have theirs.
         schema: What an example is; see `jetscale.jets.example.make_schema`.
-        provenance: Notes for the manifest, read after the last table, so whoever makes the tables
-            may complete them.
+        provenance: Notes for the manifest, read after the last table.
 
-    Raises:
-        DataError, StorageError: As `ShardWriter.write` and `shard_writer`.
+    Raises DataError and StorageError as `ShardWriter.write` and `shard_writer`.
 
     >>> import pyarrow as pa, tempfile
-    >>> jets = pa.table(
-    ...     {
-    ...         "part_px": [[30.0, 12.0], [25.0]],
-    ...         "part_py": [[1.0, -2.0], [0.5]],
-    ...         "jet_nparticles": [2, 1],
-    ...         "jet_label": [1, 0],
-    ...     }
-    ... )
-    >>> with tempfile.TemporaryDirectory() as tmp:
-    ...     manifest = write_shards(
-    ...         Path(tmp) / "mysim",
-    ...         [jets],
-    ...         corpus="mysim",
-    ...         role="pretrain",
-    ...         classes=("background", "signal"),
-    ...     )
+    >>> px, py = [[30.0, 12.0], [25.0]], [[1.0, -2.0], [0.5]]
+    >>> jets = {"part_px": px, "part_py": py, "jet_nparticles": [2, 1], "jet_label": [1, 0]}
+    >>> asked = {"corpus": "mysim", "role": "pretrain", "classes": ("background", "signal")}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     manifest = write_shards(Path(folder) / "mysim", [pa.table(jets)], **asked)
     >>> manifest.rows, manifest.classes, manifest.label_counts["signal"]
     (2, ('background', 'signal'), 1)
     """

@@ -1,9 +1,8 @@
 """Constituents as files hold them to tables of the schema.
 
-Files hold constituents in zero-padded arrays (n jets, M slots) or in lists. `Slots` picks the
-filled ones, hardest first, because everything downstream takes leading constituents; the result is
-flat: jet after jet, with the number of constituents of each. Values keep the source's type here, so
-that a non-finite charge or label can still be seen; see `jetscale.jets.ingest.clean`.
+Files hold them in zero-padded arrays (n jets, M slots) or in lists. `Slots` picks the filled ones,
+hardest first, because everything downstream takes leading constituents; the result is flat, jet
+after jet. Values keep the source's type, so that a non-finite charge or label can still be seen.
 """
 
 from collections.abc import Mapping
@@ -97,12 +96,9 @@ def to_table(
 
     ``faults`` is reason to (n,) flags: jets whose numbers are not what the format says.
     """
-    columns: dict[str, Column] = {
-        name: Ragged(slots.counts, values) for name, values in parts.items()
-    }
-    columns |= dict(jets) | {"jet_nparticles": slots.counts}
-    columns |= {FAULT + reason: flags for reason, flags in (faults or {}).items()}
-    return table_of(columns)
+    lists = {name: Ragged(slots.counts, values) for name, values in parts.items()}
+    marks = {FAULT + reason: flags for reason, flags in (faults or {}).items()}
+    return table_of({**lists, **jets, "jet_nparticles": slots.counts, **marks})
 
 
 def table_of(columns: Mapping[str, Column]) -> pa.Table:
