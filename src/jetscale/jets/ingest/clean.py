@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from jetscale.errors import DataError
+from jetscale.jets.arrays import Bools, Ints
 from jetscale.jets.ingest.cuts import Cut
 from jetscale.jets.ingest.formats.arrays import FAULT
 from jetscale.jets.ingest.formats.base import BadFile
@@ -26,7 +26,6 @@ from jetscale.jets.schema import PART_COLUMNS
 from jetscale.jets.shards import columns
 from jetscale.jets.shards.verify import LIMITS
 
-Flags = NDArray[np.bool_]
 _NAMED = 10  # labels outside the table that get a line of their own, per batch
 
 
@@ -34,7 +33,7 @@ class Cleaned(NamedTuple):
     """Usable jets in storage types, and reason to the row numbers of the others."""
 
     table: pa.Table
-    faults: Mapping[str, NDArray[np.int64]]
+    faults: Mapping[str, Ints]
 
 
 def clean(raw: pa.Table, n_classes: int) -> Cleaned:
@@ -49,7 +48,7 @@ def clean(raw: pa.Table, n_classes: int) -> Cleaned:
     for name in raw.column_names:
         columns.check_nulls(raw[name], name)
     good = np.ones(raw.num_rows, bool)
-    faults: dict[str, NDArray[np.int64]] = {}
+    faults: dict[str, Ints] = {}
     for reason, bad in chain(flagged, _faults(raw, n_classes)):
         found = np.flatnonzero(good & bad)
         if found.size:  # a format may have told of some under the same reason
@@ -65,7 +64,7 @@ def clean(raw: pa.Table, n_classes: int) -> Cleaned:
     return Cleaned(columns.conform(kept), faults)
 
 
-def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
+def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Bools]]:
     """Reasons and the jets (n,) they hold for, in the order in which they are looked for."""
     n, names = raw.num_rows, [name for name in raw.column_names if name in columns.COLUMNS]
     counts = raw["jet_nparticles"].to_numpy()
@@ -77,7 +76,7 @@ def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
     with np.errstate(over="ignore"):  # as they are stored; what is too large becomes infinite
         single = {k: v.astype(np.float32) for k, v in values.items() if v.dtype.kind == "f"}
 
-    def jets_with(flags: Mapping[str, Flags]) -> Flags:
+    def jets_with(flags: Mapping[str, Bools]) -> Bools:
         """(n,) True for jets with a value that is flagged in one of the columns."""
         bad = np.zeros(n, bool)
         for name, flag in flags.items():

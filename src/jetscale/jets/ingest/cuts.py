@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from jetscale.errors import DataError, unknown
+from jetscale.jets.arrays import Bools
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _CUT = re.compile(
     rf"\s*(?:({_NUMBER})\s*(<=?)\s*)?([A-Za-z_]\w*)\s*(?:(<=?|>=?)\s*({_NUMBER})\s*)?"
 )
-_COMPARE: dict[str, Callable[[Any, float], NDArray[np.bool_]]] = {
+_COMPARE: dict[str, Callable[[Any, float], Bools]] = {
     **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 }
 
@@ -32,7 +32,7 @@ class Cut(NamedTuple):
     column: str
     conditions: tuple[tuple[str, float], ...]
 
-    def passes(self, table: pa.Table) -> NDArray[np.bool_]:
+    def passes(self, table: pa.Table) -> Bools:
         """(n,) True for jets that are kept."""
         values = table[self.column].to_numpy().astype(np.float64)
         keep = np.ones(len(values), bool)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from jetscale.jets.ingest.formats.base import Array, Column, Floats, Ints, Ragged, native
+from jetscale.jets.arrays import Bools, Floats, Ints
+from jetscale.jets.ingest.formats.base import Array, Column, Ragged, native
 
 FAULT = "fault: "
 """Starts the names of flag columns of a table: jets to leave out, for the reason that follows."""
@@ -30,7 +30,7 @@ class Slots:
     """(n,) constituents per jet."""
 
     @classmethod
-    def of(cls, filled: NDArray[np.bool_], pt: Array) -> "Slots":
+    def of(cls, filled: Bools, pt: Array) -> "Slots":
         """Slots where ``filled`` (n, M), in order of falling ``pt`` (n, M); ties keep theirs."""
         jet, slot = np.nonzero(filled)
         order = _hardest_first(jet, pt[jet, slot])
@@ -57,7 +57,7 @@ class Slots:
         """(n,) sums of (T,) values over the constituents of each jet."""
         return np.bincount(self.jet, values, len(self.counts)).astype(np.float64)
 
-    def any(self, flags: Array) -> NDArray[np.bool_]:
+    def any(self, flags: Array) -> Bools:
         """(n,) whether a constituent of the jet is flagged, from (T,)."""
         return self.total(flags) > 0
 
@@ -69,7 +69,7 @@ def _hardest_first(jet: Ints, pt: Array) -> Ints:
     return np.arange(len(jet))
 
 
-def mask_faults(slots: Slots, mask: Array) -> dict[str, NDArray[np.bool_]]:
+def mask_faults(slots: Slots, mask: Array) -> dict[str, Bools]:
     """Jets with a constituent whose mask (T,) is lost, or is none."""
     lost = ~np.isfinite(mask)
     return {
@@ -90,7 +90,7 @@ def to_table(
     slots: Slots,
     parts: Mapping[str, Array],
     jets: Mapping[str, Array],
-    faults: Mapping[str, NDArray[np.bool_]] | None = None,
+    faults: Mapping[str, Bools] | None = None,
 ) -> pa.Table:
     """A table with flat constituent columns (T,), jet columns (n,), and constituents per jet.
 

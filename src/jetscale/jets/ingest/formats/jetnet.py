@@ -42,14 +42,11 @@ def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
     pt, eta, mass, _ = columns["jet_features"].astype(float).T
     axis = slots.spread(eta)
     momenta = Momenta.from_angles(share * slots.spread(pt), deta + axis, dphi)
+    parts = momenta.columns() | {"part_deta": mirrored(deta, axis), "part_dphi": dphi}
     energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
-    return to_table(
-        slots,
-        momenta.columns() | {"part_deta": mirrored(deta, axis), "part_dphi": dphi},
-        {"jet_pt": pt, "jet_eta": eta, "jet_energy": energy}
-        | {"jet_label": np.full(len(pt), _label(path))},
-        mask_faults(slots, mask),
-    )
+    jets = {"jet_pt": pt, "jet_eta": eta, "jet_energy": energy}
+    jets |= {"jet_label": np.full(len(pt), _label(path))}
+    return to_table(slots, parts, jets, mask_faults(slots, mask))
 
 
 FORMAT = Format(
