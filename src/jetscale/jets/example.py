@@ -1,8 +1,7 @@
 """What an example is: its columns, the model inputs made from them, and the word for it.
 
-An example is a variable-length list of constituents with a class label. For jets the columns and
-constants are published ones (`jetscale.jets.schema.JETS`). Any other field of study declares its
-own with `make_schema`; shards, streams and training ask the schema and never the field.
+An example is a list of constituents, of any length, with a class label. Jets have published columns
+(`jetscale.jets.schema.JETS`), any other field of study declares its own with `make_schema`.
 """
 
 import re
@@ -19,7 +18,7 @@ from jetscale.errors import DataError, StudyError, unknown
 Kind = Literal["float", "int", "int64", "flag"]
 """Stored as float32, int32, int64 or bool."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 
 
 def check_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -31,7 +30,7 @@ def check_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str) or not names:
         raise DataError(f"{what} names are {names!r}; give at least one, as in ('a', 'b')")
     for name in names:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise DataError(f"{what} {name!r}: use letters, digits and + . _ - only")
         if list(names).count(name) > 1:
             raise DataError(f"{what} {name!r} is listed twice; names must differ")
@@ -42,7 +41,7 @@ def check_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
 class Feature:
     """One model input: value = clip((x - mean) / scale, low, high).
 
-    ``mean`` None means x as it is, without a clip. The published configurations of jets
+    ``mean`` None means x as it is, without a clip; the published configurations of jets
     (particle_transformer, ``JetClass_full.yaml``) use both forms.
 
     >>> Feature(name="energy", mean=10.0, scale=4.0).transform(np.float32([10, 12, 1000]))

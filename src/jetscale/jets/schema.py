@@ -1,9 +1,8 @@
 """What a jet is: columns, units, class tables and standardisation constants.
 
-Columns and units are those of the public sets JetClass (arXiv 2202.03772) and JetClass-II
-(arXiv 2405.12972). Momenta and energies are in GeV, impact parameters in mm, angles in radians.
-``part_deta`` is mirrored for jets with negative pseudorapidity, so that every jet points forward:
-sign(jet_eta) (eta - jet_eta).
+Columns and units are those of JetClass (arXiv 2202.03772) and JetClass-II (arXiv 2405.12972): GeV,
+mm and radians. ``part_deta`` is mirrored for jets with negative pseudorapidity, so that every jet
+points forward: sign(jet_eta) (eta - jet_eta).
 """
 
 import fnmatch
@@ -65,15 +64,10 @@ JETNET = ("g", "q", "t", "w", "z")
 UNLABELLED = ("unlabelled",)
 
 CORPORA = {
-    "jetclass": JETCLASS,
-    "jetclass2": JETCLASS2,
-    "top": TOP,
-    "quarkgluon": QUARKGLUON,
-    "jetnet": JETNET,
-    "unlabelled": UNLABELLED,
+    **{"jetclass": JETCLASS, "jetclass2": JETCLASS2, "top": TOP, "quarkgluon": QUARKGLUON},
+    **{"jetnet": JETNET, "unlabelled": UNLABELLED},
 }
 """Built-in corpus to its class names in label order; any other has them in its manifest."""
-
 
 _FEATURES = (
     Feature(name="part_pt_log", inputs=("part_px", "part_py"), mean=1.7, scale=1 / 0.7),
@@ -115,8 +109,7 @@ JETS = Schema(
     count="jet_nparticles",
     features=_FEATURES,
     feature_sets=FEATURE_SETS,
-    # median and width of the multiplicity of JetClass-like jets
-    typical_length=42.0,
+    typical_length=42.0,  # multiplicity of JetClass-like jets
     length_spread=0.38,
 )
 """What a jet is; a shard holds those of the columns that its source has."""
@@ -128,17 +121,12 @@ class Part:
 
     name: str
     corpus: str
-    labels: tuple[str, ...]
-    """Class names of this part, in corpus order."""
+    labels: tuple[str, ...]  # class names of this part, in corpus order
     classes: tuple[str, ...] = JETCLASS2  # all of the corpus
 
     @property
     def origin(self) -> str:
-        """Whose labels they are: ``jetclass2``, or the folder or corpus of a user's own.
-
-        >>> part_named("X_bb,X_cc").origin
-        'jetclass2'
-        """
+        """Whose labels they are: ``jetclass2``, or the folder or corpus of a user's own."""
         return "jetclass2" if is_jetclass2(self.name) else split_own(self.name)[0]
 
     @property
@@ -164,17 +152,15 @@ def classes_of(corpus: str, given: Sequence[str] | None = None) -> tuple[str, ..
     given other classes than its own, and for an unusable name.
     """
     check_names("corpus", (corpus,))
-    if given is None:
-        if corpus not in CORPORA:
-            raise DataError(
-                f"{unknown('corpus', corpus, CORPORA)}; a corpus of your own needs classes=(...)"
-            )
-        return CORPORA[corpus]
-    classes = check_names("class", given)
-    if classes != CORPORA.get(corpus, classes):
+    if given is None and corpus not in CORPORA:
         raise DataError(
-            f"corpus {corpus!r} has classes of its own, {', '.join(CORPORA[corpus][:3])}...; "
-            "give yours another name"
+            f"{unknown('corpus', corpus, CORPORA)}; a corpus of your own needs classes=(...)"
+        )
+    classes = CORPORA[corpus] if given is None else check_names("class", given)
+    if classes != CORPORA.get(corpus, classes):
+        first = ", ".join(CORPORA[corpus][:3])
+        raise DataError(
+            f"corpus {corpus!r} has classes of its own, {first}...; give yours another name"
         )
     return classes
 
@@ -216,9 +202,8 @@ def part_named(name: str) -> Part:
         return PARTS[patterns[0]]
     for pattern in patterns:
         if pattern in PARTS:
-            raise StudyError(
-                f"part {name!r}: {pattern!r} is a part of its own; give it a weight of its own"
-            )
+            own = f"{pattern!r} is a part of its own"
+            raise StudyError(f"part {name!r}: {own}; give it a weight of its own")
         if corpus or not fnmatch.filter(JETCLASS2, pattern):
             known = (*PARTS, *JETCLASS2)
             raise StudyError(unknown("part or label", name if corpus else pattern, known))

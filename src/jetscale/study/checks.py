@@ -3,7 +3,6 @@
 Numbers become plain ints and floats: studies written with numpy's numbers have equal digests.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import fields
 from math import isfinite, nan
@@ -11,13 +10,12 @@ from operator import index
 from typing import Any, SupportsFloat, SupportsIndex
 
 from jetscale.errors import StudyError
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
+from jetscale.jets.example import NAME
 
 
 def check_name(what: str, name: object) -> None:
     """Raise StudyError unless a name can be part of a file name everywhere."""
-    good = isinstance(name, str) and bool(_NAME.fullmatch(name))
+    good = isinstance(name, str) and bool(NAME.fullmatch(name))
     require(good, f"{what} name {name!r}: use letters, digits and + . _ - only")
 
 

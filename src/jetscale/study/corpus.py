@@ -70,9 +70,8 @@ class Corpus:
 
     def part(self, name: str, patterns: Iterable[str]) -> Part:
         """The part ``name``, whose patterns choose among the classes."""
-        classes = tuple(self.classes)
-        labels = match(name, patterns, classes)
-        return Part(name=name, corpus=self.name, labels=labels, classes=classes)
+        labels = match(name, patterns, self.classes)
+        return Part(name=name, corpus=self.name, labels=labels, classes=tuple(self.classes))
 
     @property
     def identity(self) -> dict[str, Any]:

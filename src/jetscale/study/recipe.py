@@ -1,7 +1,6 @@
 """The recipe of a study: everything that must not vary between its mixtures, in five groups.
 
-A record carries the recipe with the versions of the code that carried it out
-(`jetscale.plan.identity`); runs of different recipes are never compared.
+A record carries it with the versions of the code; runs of different recipes are never compared.
 """
 
 from collections.abc import Mapping
@@ -37,8 +36,7 @@ class Data:
     def __post_init__(self) -> None:
         check_numbers(self, "recipe.data")
         budget = self.pretraining_budget
-        wrong = f"recipe.data: {unknown('pretraining_budget', budget, BUDGETS)}"
-        require(budget in BUDGETS, wrong)
+        require(budget in BUDGETS, f"recipe.data: {unknown('pretraining_budget', budget, BUDGETS)}")
         if self.scale_pt is not None:
             plain(self, "scale_pt", number("recipe.data", "scale_pt", self.scale_pt))
             require(self.scale_pt > 0, f"recipe.data: scale_pt is {self.scale_pt}, needs > 0")
@@ -94,15 +92,13 @@ class Schedule:
     epochs: int = 2
     """Passes over the D jets of a run; optimiser steps = epochs x ceil(D / batch_size)."""
     pretraining_epochs: int = 2
-    """Passes over the pretraining jets."""
     warmup: float = 0.1
     """Share of the steps with linearly rising rate, at least 2 steps."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "recipe.schedule")
-        require(
-            0 <= self.warmup < 1, f"recipe.schedule: warmup is {self.warmup}, needs 0 <= value < 1"
-        )
+        wrong = f"recipe.schedule: warmup is {self.warmup}, needs 0 <= value < 1"
+        require(0 <= self.warmup < 1, wrong)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +118,8 @@ class Evaluation:
 class Recipe:
     """Everything that must not vary between mixtures.
 
-    >>> recipe = Recipe(
-    ...     data=Data(pretraining_jets=12_000, constituents=32),
-    ...     schedule=Schedule(epochs=4),
-    ...     evaluation=Evaluation(validation_jets=2_000, test_jets=4_000),
-    ... )
+    >>> evaluation = Evaluation(validation_jets=2_000, test_jets=4_000)
+    >>> recipe = Recipe(data=Data(pretraining_jets=12_000), evaluation=evaluation)
     >>> recipe.optimiser.learning_rate
     0.01
     """

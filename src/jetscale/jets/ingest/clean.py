@@ -6,20 +6,25 @@ of constituents is no integer, if its constituent lists differ in length, if a m
 unphysical (transverse momentum or energy not above zero, for the jet or one of its constituents:
 features take their logarithms), if a value is outside `jetscale.jets.shards.verify.LIMITS`, or if
 its label is not one of the corpus. Every jet is counted once, under the first of these that holds.
+
+Cuts on jet columns are lines of text, compared in double precision. Those of Sophon for JetClass-II
+(arXiv 2405.12972) are ``200 < jet_pt < 2500`` and ``20 < jet_sdmass < 500``.
 """
 
+import operator
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
+from math import isfinite
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from jetscale.errors import DataError
+from jetscale.errors import DataError, unknown
 from jetscale.jets.arrays import Bools, Ints
-from jetscale.jets.ingest.cuts import Cut
 from jetscale.jets.ingest.formats.arrays import FAULT
 from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.schema import PART_COLUMNS
@@ -110,6 +115,62 @@ def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Bools]]:
     yield "more labels outside the table", foreign
 
 
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_CUT = re.compile(
+    rf"\s*(?:({_NUMBER})\s*(<=?)\s*)?([A-Za-z_]\w*)\s*(?:(<=?|>=?)\s*({_NUMBER})\s*)?"
+)
+_COMPARE: dict[str, Callable[[Any, float], Bools]] = {
+    **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+}
+
+
+class Cut(NamedTuple):
+    """Conditions on one jet column, all of which must hold: sign and bound, column on the left."""
+
+    text: str  # as written, with single spaces
+    column: str
+    conditions: tuple[tuple[str, float], ...]
+
+    def passes(self, table: pa.Table) -> Bools:
+        """(n,) True for jets that are kept."""
+        values = table[self.column].to_numpy().astype(np.float64)
+        keep = np.ones(len(values), bool)
+        for sign, bound in self.conditions:
+            keep &= _COMPARE[sign](values, bound)
+        return keep
+
+
+def cut_from(text: str, known: Sequence[str]) -> Cut:
+    """A cut from text; ``known`` are the jet columns it may use.
+
+    Raises DataError for text that is no cut, a column that is not there, and a cut that no value
+    passes.
+
+    >>> cut_from("200<jet_pt <= 2500", ["jet_pt"]).conditions
+    (('>', 200.0), ('<=', 2500.0))
+    """
+    match = _CUT.fullmatch(text)
+    if match is None or not (match[1] or match[5]):
+        raise DataError(
+            f"cut {text!r}: write LOW < COLUMN < HIGH, COLUMN < HIGH or COLUMN > LOW, as in "
+            "'200 < jet_pt < 2500'; <= and >= are fine too"
+        )
+    low, above, column, sign, bound = match.groups()
+    if column not in known:
+        raise DataError(f"cut {text!r}: {unknown('jet column', column, known)}")
+    conditions = [(above.replace("<", ">"), float(low))] if low else []
+    conditions += [(sign, float(bound))] if bound else []
+    if not all(isfinite(bound) for _, bound in conditions):
+        raise DataError(f"cut {text!r}: a bound is not finite")
+    if len(conditions) == 2:
+        if sign.startswith(">"):
+            raise DataError(f"cut {text!r}: write the lower bound first, with < on both sides")
+        if float(low) >= float(bound):
+            between = f"between {float(low):g} and {float(bound):g}"
+            raise DataError(f"cut {text!r}: no value lies {between}")
+    return Cut(" ".join(filter(None, match.groups())), column, tuple(conditions))
+
+
 MAX_BAD = 0.01
 """A file with a larger share of unusable jets is not what its format says."""
 
@@ -118,14 +179,11 @@ MAX_BAD = 0.01
 class Sieve:
     """Keeps usable jets that pass the cuts and counts the others by reason."""
 
-    where: str
-    """The file, for messages."""
+    where: str  # the file, for messages
     n_classes: int
     cuts: Sequence[Cut] = ()
-    on_bad_jet: str = "drop"
-    """``drop``, or ``fail`` at the first."""
-    max_bad: float = MAX_BAD
-    """Largest share of unusable jets; a single one is never too many."""
+    on_bad_jet: str = "drop"  # drop, or fail at the first
+    max_bad: float = MAX_BAD  # largest share of unusable jets; a single one is never too many
     rows: int = 0  # jets seen
     bad: Counter[str] = field(default_factory=Counter)
     cut: Counter[str] = field(default_factory=Counter)

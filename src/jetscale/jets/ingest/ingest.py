@@ -101,8 +101,7 @@ def _check_files(format: str, files: Sequence[Path]) -> None:
                 raise DataError(f"file {path} does not exist; check the path")
         except PermissionError as error:
             raise DataError(f"file {path}: no permission to look there") from error
-        if path.resolve() in seen:
-            first = seen[path.resolve()]
+        if (first := seen.get(path.resolve())) is not None:
             raise DataError(f"{path} and {first} are the same file; give each file once")
         seen[path.resolve()] = path
 

@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from jetscale.errors import DataError, StorageError, unknown
-from jetscale.jets.ingest.clean import MAX_BAD, Sieve
-from jetscale.jets.ingest.cuts import Cut, cut_from
+from jetscale.jets.ingest.clean import MAX_BAD, Cut, Sieve, cut_from
 from jetscale.jets.ingest.formats import format_named
 from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.ingest.formats.files import Format
@@ -80,12 +79,11 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One file to be converted."""
+    """One file to be converted, and the folder of the parts, visible to all who convert."""
 
     number: int
     path: Path
     parts: Path
-    """Folder of the parts, visible to all who convert."""
     options: Options
 
     def __str__(self) -> str:
@@ -142,11 +140,10 @@ def _part(job: Job, report: Report) -> Manifest:
     if folder.exists():
         try:
             part = open_shards(folder)
-        except DataError:  # damaged since
-            shutil.rmtree(folder)
-        else:
             report(part.provenance["files"][0]["rows"])
             return part
+        except DataError:  # damaged since
+            shutil.rmtree(folder)
     options, source = job.options, job.options.source
     sieve = Sieve(
         *(str(job.path), len(source.names), options.cuts(), options.on_bad_jet, options.max_bad)

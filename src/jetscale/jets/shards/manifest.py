@@ -33,8 +33,7 @@ class Shard:
     file: str
     rows: int
     label_counts: Mapping[str, int]
-    size: int
-    """Bytes, the cheap check for a truncated file."""
+    size: int  # in bytes, the cheap check for a truncated file
     sha256: str
 
 
@@ -45,14 +44,11 @@ class Manifest:
     folder: Path
     corpus: str
     role: str
-    parts: tuple[str, ...]
-    """Parts of the corpus with at least one jet here."""
+    parts: tuple[str, ...]  # of the corpus, with at least one jet here
     rows: int
-    label_counts: Mapping[str, int]
-    """Class name to jets, classes without jets left out."""
+    label_counts: Mapping[str, int]  # class name to jets, classes without jets left out
     shards: tuple[Shard, ...]
-    columns: tuple[str, ...]
-    """Columns stored, in the order of the schema; what the source lacked is absent."""
+    columns: tuple[str, ...]  # in the order of the schema; what the source lacked is absent
     classes: tuple[str, ...]
     """Class names of the corpus; label i means ``classes[i]``, with or without examples here."""
     schema: Schema = JETS
@@ -60,10 +56,8 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Names the content: corpus, role and the bytes of every shard, in order.
-
-        Classes that are not built in and the schema of another field say what the bytes mean.
-        """
+        """Names the content: corpus, role and the bytes of every shard, in order."""
+        # classes that are not built in and the schema of another field say what the bytes mean
         meaning: list[Any] = [] if self.corpus in CORPORA else [self.classes]
         meaning += [] if self.schema == JETS else [self.schema.to_dict()]
         text = json.dumps([self.corpus, self.role, [s.sha256 for s in self.shards], *meaning])
@@ -109,8 +103,7 @@ def write_manifest(
 ) -> None:
     """Complete a shard folder: the manifest makes it one; raises as `classes_of`."""
     total = sum((Counter(shard.label_counts) for shard in shards), Counter[str]())
-    names = classes_of(corpus, classes)
-    parts = [part for part in PARTS.values() if part.corpus == corpus]
+    names, parts = classes_of(corpus, classes), [p for p in PARTS.values() if p.corpus == corpus]
     content = {
         "format": FORMAT,
         "corpus": corpus,
@@ -161,8 +154,7 @@ def _parse(folder: Path, path: Path) -> Manifest:
         shards = tuple(Shard(**shard) for shard in content.pop("shards"))
         if version == 1:
             content["columns"] = pq.read_schema(folder / shards[0].file).names
-        described = content.pop("schema", None)
-        content["schema"] = schema_from(described) if described else JETS
+        content["schema"] = schema_from(content["schema"]) if content.get("schema") else JETS
         content["classes"] = classes_of(content["corpus"], content.get("classes"))
         content |= {name: tuple(content[name]) for name in ("parts", "columns")}
         manifest = Manifest(folder=folder, shards=shards, **content)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from jetscale.errors import DataError
 from jetscale.jets.schema import JETS
@@ -43,20 +42,6 @@ class Report:
         return {**manifest, "digest": self.manifest.digest, "ranges": self.ranges}
 
 
-class _Range:
-    """Smallest, mean and largest of values seen so far."""
-
-    def __init__(self) -> None:
-        self.low, self.high, self.total, self.n = math.inf, -math.inf, 0.0, 0
-
-    def add(self, values: NDArray[Any]) -> None:
-        self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
-        self.total, self.n = self.total + values.sum(dtype=float), self.n + len(values)
-
-    def to_dict(self) -> dict[str, float]:
-        return {"min": float(self.low), "mean": float(self.total / self.n), "max": float(self.high)}
-
-
 def verify(folder: Path) -> Report:
     """Read a shard folder completely and compare it with its manifest.
 
@@ -66,7 +51,7 @@ def verify(folder: Path) -> Report:
     """
     manifest = open_shards(folder)
     schema, classes, corpus = manifest.schema, manifest.classes, manifest.corpus
-    ranges: dict[str, _Range] = {}
+    seen: dict[str, list[tuple[float, float, float, int]]] = {}
     for shard in manifest.shards:
         path, counts = manifest.path(shard), Counter[str]()
         check_shard(manifest, shard)
@@ -76,17 +61,24 @@ def verify(folder: Path) -> Report:
                     # refuses columns of another type and lists of unequal length
                     table = columns.conform(file.read_row_group(group, use_threads=False), schema)
                     counts.update(columns.count_labels(table, classes, corpus, schema))
-                    _check_values(manifest, table, ranges)
+                    _check_values(manifest, table, seen)
         except (pa.ArrowException, OSError, DataError) as error:
             raise DataError(f"{path}: {error}") from error
         if counts != shard.label_counts:
             expected, found = dict(shard.label_counts), dict(counts)
             raise DataError(f"{path}: expected jets {expected}, found {found}")
-    return Report(manifest=manifest, ranges={k: range_.to_dict() for k, range_ in ranges.items()})
+    ranges = {}
+    for name, groups in seen.items():
+        low, high, total, n = zip(*groups, strict=True)
+        ranges[name] = {"min": min(low), "mean": float(sum(total) / sum(n)), "max": max(high)}
+    return Report(manifest=manifest, ranges=ranges)
 
 
-def _check_values(manifest: Manifest, table: pa.Table, ranges: dict[str, _Range]) -> None:
-    """Refuse columns that the manifest does not name, and numbers that cannot be right."""
+def _check_values(manifest: Manifest, table: pa.Table, seen: dict[str, Any]) -> None:
+    """Refuse columns that the manifest does not name, and numbers that cannot be right.
+
+    Adds the smallest, the largest, the sum and the number of values to what was ``seen``.
+    """
     if tuple(table.column_names) != manifest.columns:
         other = sorted({*table.column_names} ^ {*manifest.columns})
         raise DataError(f"columns {other} are only in the shard or in the manifest")
@@ -108,4 +100,5 @@ def _check_values(manifest: Manifest, table: pa.Table, ranges: dict[str, _Range]
             expected = f"expected {lowest:g} to {highest:g}"
             raise DataError(f"{name} runs from {low:g} to {high:g}, {expected}")
         if name in manifest.schema.scalars or manifest.schema != JETS:
-            ranges.setdefault(name, _Range()).add(values)
+            total = values.sum(dtype=float)
+            seen.setdefault(name, []).append((low, high, total, len(values)))

@@ -7,6 +7,7 @@ and is never written twice.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,33 +25,27 @@ ROWS_PER_SHARD = 100_000
 ROWS_PER_GROUP = 10_000
 
 
+@dataclass
 class ShardWriter:
     """Collects tables of any length into full row groups and shards of one folder.
 
     Use it through `shard_writer`. ``provenance`` may be filled until the block ends.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        corpus: str,
-        role: str,
-        *,
-        classes: Sequence[str] | None,
-        schema: Schema,
-        may_be_empty: bool,
-    ) -> None:
-        self.provenance: dict[str, Any] = {}
-        self._may_be_empty = may_be_empty
-        self._folder, self._corpus, self._role, self._schema = folder, corpus, role, schema
-        self._classes = classes_of(corpus, classes)
-        self._pending: list[pa.Table] = []
-        self._waiting = 0
-        self._parquet: pq.ParquetWriter | None = None
-        self._stored: pa.Schema | None = None
-        self._rows = 0
-        self._counts: Counter[str] = Counter()
-        self._shards: list[Shard] = []
+    folder: Path
+    corpus: str
+    role: str
+    classes: tuple[str, ...]
+    schema: Schema
+    may_be_empty: bool
+    provenance: dict[str, Any] = field(default_factory=dict)
+    _pending: list[pa.Table] = field(default_factory=list)
+    _waiting: int = 0
+    _parquet: pq.ParquetWriter | None = None
+    _stored: pa.Schema | None = None
+    _rows: int = 0
+    _counts: Counter[str] = field(default_factory=Counter)
+    _shards: list[Shard] = field(default_factory=list)
 
     def write(self, table: pa.Table) -> None:
         """Add examples.
@@ -58,12 +53,12 @@ class ShardWriter:
         Raises DataError as `columns.conform`, and for a label that is not one of the corpus or
         columns other than those of earlier tables.
         """
-        table = columns.conform(table, self._schema)
+        table = columns.conform(table, self.schema)
         self._stored = self._stored or table.schema
         if table.schema != self._stored:
             names = set(table.column_names) ^ set(self._stored.names)
             raise DataError(f"shards: columns {sorted(names)} are in some tables only")
-        columns.count_labels(table, self._classes, self._corpus, self._schema)
+        columns.count_labels(table, self.classes, self.corpus, self.schema)
         self._pending.append(table)
         self._waiting += table.num_rows
         while self._waiting >= ROWS_PER_GROUP:
@@ -73,17 +68,17 @@ class ShardWriter:
         """Write what is waiting and the manifest."""
         if self._waiting:
             self._flush(self._waiting)
-        if not self._shards and self._parquet is None and not self._may_be_empty:
-            nouns = f"{self._schema.noun}s"
-            raise DataError(f"no {nouns} to write for corpus {self._corpus!r}, role {self._role!r}")
+        if not self._shards and self._parquet is None and not self.may_be_empty:
+            nouns = f"{self.schema.noun}s"
+            raise DataError(f"no {nouns} to write for corpus {self.corpus!r}, role {self.role!r}")
         self._close_shard()
         names = self._stored.names if self._stored else []
-        what = self._folder, self._corpus, self._role, self._shards, names, self.provenance
-        write_manifest(*what, classes=self._classes, schema=self._schema)
+        what = self.folder, self.corpus, self.role, self._shards, names, self.provenance
+        write_manifest(*what, classes=self.classes, schema=self.schema)
 
     @property
     def _path(self) -> Path:
-        return self._folder / f"shard-{len(self._shards):05d}.parquet"
+        return self.folder / f"shard-{len(self._shards):05d}.parquet"
 
     def _flush(self, rows: int) -> None:
         """Write the first ``rows`` waiting examples as one row group."""
@@ -91,10 +86,10 @@ class ShardWriter:
         group, rest = table.slice(0, rows), table.slice(rows)
         self._pending, self._waiting = ([rest], rest.num_rows) if rest.num_rows else ([], 0)
         if self._parquet is None:
-            self._parquet = columns.parquet_writer(self._path, group.schema, self._schema)
+            self._parquet = columns.parquet_writer(self._path, group.schema, self.schema)
         self._parquet.write_table(group, row_group_size=rows)
         self._rows += rows
-        self._counts.update(columns.count_labels(group, self._classes, self._corpus, self._schema))
+        self._counts.update(columns.count_labels(group, self.classes, self.corpus, self.schema))
         if self._rows >= ROWS_PER_SHARD:
             self._close_shard()
 
@@ -104,7 +99,7 @@ class ShardWriter:
             return
         self._parquet.close()
         path, rows = self._path, self._rows
-        counts = {name: self._counts[name] for name in self._classes if self._counts[name]}
+        counts = {name: self._counts[name] for name in self.classes if self._counts[name]}
         size, sha256 = path.stat().st_size, sha256_of(path)
         shard = Shard(file=path.name, rows=rows, label_counts=counts, size=size, sha256=sha256)
         self._shards.append(shard)
@@ -127,16 +122,14 @@ def shard_writer(
         DataError: Unknown role, a corpus without classes, or no examples where some are needed.
         StorageError: The folder already holds something or cannot be written.
     """
-    classes_of(corpus, classes)
+    names = classes_of(corpus, classes)
     if role not in ROLES:
         raise DataError(unknown("role", role, ROLES))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StorageError(f"{folder} is not empty; choose another folder or delete it first")
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        writer = ShardWriter(
-            temporary, corpus, role, classes=classes, schema=schema, may_be_empty=may_be_empty
-        )
+        writer = ShardWriter(temporary, corpus, role, names, schema, may_be_empty)
         yield writer
         writer.finish()
 
@@ -154,9 +147,7 @@ def write_shards(
     """Write tables of examples as one shard folder, which any study can read.
 
     Args:
-        folder: New or empty folder.
         tables: Arrow tables with columns of the schema.
-        corpus: A name of your own, or a built-in corpus.
         role: What the examples may be used for: pretrain, train, validation or test.
         classes: Class names in label order; built-in corpora have theirs.
         schema: What an example is; see `jetscale.jets.example.make_schema`.

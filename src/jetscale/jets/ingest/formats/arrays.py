@@ -22,12 +22,10 @@ FAULT = "fault: "
 class Slots:
     """The constituents of n jets, hardest first in each."""
 
-    jet: Ints
-    """(T,) number of the jet."""
+    jet: Ints  # (T,) number of the jet
     place: tuple[Ints, ...]
     """Where they are: (jet, slot) of padded arrays, or the position in flat lists."""
-    counts: Ints
-    """(n,) constituents per jet."""
+    counts: Ints  # (n,) constituents per jet
 
     @classmethod
     def of(cls, filled: Bools, pt: Array) -> "Slots":

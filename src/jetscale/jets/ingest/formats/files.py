@@ -75,18 +75,15 @@ def fits(found: Shape, wanted: Shape | None) -> bool:
 class Format:
     """A file format: where its columns are, and what jets they become."""
 
-    what: str
-    """The data set, for messages."""
+    what: str  # the data set, for messages
     corpus: str
     classes: tuple[str, ...] = ()
     """Class names in label order; none means those of the built-in corpus."""
-    kinds: tuple[str, ...]
-    """Kinds of file it comes in, keys of `READERS`."""
+    kinds: tuple[str, ...]  # kinds of file it comes in, keys of READERS
     wanted: Wanted
     table: Callable[[Path, dict[str, Column]], pa.Table]
     """The jets of a batch of those columns; raises ValueError where they make no sense."""
-    jet_columns: tuple[str, ...]
-    """Jet columns of its tables, which selection cuts may use."""
+    jet_columns: tuple[str, ...]  # jet columns of its tables, which selection cuts may use
     check: Callable[[Path], object] = lambda path: None
     """Looks at the name of a file; raises BadFile."""
 
