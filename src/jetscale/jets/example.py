@@ -135,9 +135,8 @@ class Schema:
             if set(self.inputs_of(name)) <= set(present):
                 fix = f"use the features {name!r}"
         if absent:
-            names = ", ".join(absent)
-            needs = f"which features {feature_set!r} need"
-            raise DataError(f"{where} lacks columns {names}, {needs}; {fix}")
+            lacks = f"{', '.join(absent)}, which features {feature_set!r} need"
+            raise DataError(f"{where} lacks columns {lacks}; {fix}")
 
     def to_dict(self) -> dict[str, Any]:
         """What `schema_from` reads: noun, features and feature sets in plain values."""
@@ -178,11 +177,11 @@ def make_schema(
                 f"feature {feature.name!r}: a feature of a {noun} is a column of its own; the name "
                 "'label', names that begin with part_ or jet_, and inputs are not for them"
             )
-    sets = feature_sets or {"all": names}
-    for name, members in sets.items():
-        for member in check_names(f"feature set {name!r}: feature", members):
-            if member not in names:
-                raise StudyError(f"feature set {name!r}: {unknown('feature', member, names)}")
+    sets: dict[str, tuple[str, ...]] = {}
+    for name, members in (feature_sets or {"all": names}).items():
+        sets[name] = check_names(f"feature set {name!r}: feature", members)
+        for member in [member for member in members if member not in names]:
+            raise StudyError(f"feature set {name!r}: {unknown('feature', member, names)}")
     return Schema(
         noun=noun,
         lists=dict.fromkeys(names, "float"),
@@ -190,7 +189,7 @@ def make_schema(
         required=("label",),
         label="label",
         features=features,
-        feature_sets={name: tuple(members) for name, members in sets.items()},
+        feature_sets=sets,
         typical_length=typical_length,
     )
 

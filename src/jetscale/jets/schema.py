@@ -20,10 +20,9 @@ PART_FLOATS = tuple(
 part_px part_py part_pz part_energy part_deta part_dphi part_d0val part_d0err part_dzval part_dzerr
     """.split()
 )
-PART_INTS = ("part_charge",)
 _TYPES = ("ChargedHadron", "NeutralHadron", "Photon", "Electron", "Muon")
 PART_FLAGS = tuple(f"part_is{kind}" for kind in _TYPES)
-PART_COLUMNS = PART_FLOATS + PART_INTS + PART_FLAGS
+PART_COLUMNS = (*PART_FLOATS, "part_charge", *PART_FLAGS)
 JET_FLOATS = tuple(
     "jet_pt jet_eta jet_phi jet_energy jet_sdmass jet_tau1 jet_tau2 jet_tau3 jet_tau4".split()
 )
@@ -95,8 +94,7 @@ FEATURE_SETS = {
 JETS = Schema(
     noun="jet",
     lists={
-        **dict.fromkeys(PART_FLOATS, "float"),
-        **dict.fromkeys(PART_INTS, "int"),
+        **{**dict.fromkeys(PART_FLOATS, "float"), "part_charge": "int"},
         **dict.fromkeys(PART_FLAGS, "flag"),
     },
     scalars={

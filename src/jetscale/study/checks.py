@@ -27,10 +27,9 @@ def require(condition: bool, message: str) -> None:
 
 def positive_int(owner: str, name: str, value: object) -> int:
     """The value as a plain int; numpy's whole numbers are accepted."""
-    good = isinstance(value, SupportsIndex) and not isinstance(value, bool)
-    number = index(value) if isinstance(value, SupportsIndex) and good else 0
-    require(number > 0, f"{owner}: {name} is {value!r}, needs a whole number above zero")
-    return number
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and index(value) > 0:
+        return index(value)
+    raise StudyError(f"{owner}: {name} is {value!r}, needs a whole number above zero")
 
 
 def number(owner: str, name: str, value: object) -> float:
@@ -56,6 +55,6 @@ def check_numbers(value: Any, owner: str) -> None:
 
 def sequence(owner: str, name: str, value: object) -> tuple[object, ...]:
     """The values as a tuple; raises StudyError for a single one."""
-    good = isinstance(value, Iterable) and not isinstance(value, str)
-    require(good, f"{owner}: {name} is {value!r}, needs several values, as in ({value!r},)")
-    return tuple(value) if isinstance(value, Iterable) else ()
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return tuple(value)
+    raise StudyError(f"{owner}: {name} is {value!r}, needs several values, as in ({value!r},)")

@@ -30,19 +30,13 @@ class Function:
     """A top-level function of a file or module, to be called as such; equal if the sources are."""
 
     name: str
-    source: str
-    """The function and what it uses of its own file, without comments and layout."""
-    module: str = field(compare=False)
-    """Name to import, empty for a file that is run."""
-    place: str = field(compare=False)
-    """The file to run, or the folder to import from."""
+    source: str  # with what it uses of its own file, without comments and layout
+    module: str = field(compare=False)  # to import; empty for a file that is run
+    place: str = field(compare=False)  # the file to run, or the folder to import from
 
     @classmethod
     def of(cls, owner: str, function: object) -> "Function":
-        """The reference to a function; StudyError if it is none at the top level of a file.
-
-        ``owner`` starts the message.
-        """
+        """The reference to a function; StudyError, of ``owner``, if it is not at the top level."""
         if isinstance(function, Function):
             return function
         if not isinstance(function, FunctionType) or "." in function.__qualname__:

@@ -61,11 +61,10 @@ class Simulated:
         for name in ("downstream", "pretraining"):
             good = isinstance(getattr(self, name), Conditions)
             require(good, f"simulated source: {name} must be Conditions")
-        require(
-            self.downstream.window == "jetclass",
-            f"simulated source: downstream window is {self.downstream.window!r}; jets of the ten "
-            "JetClass classes are simulated in window 'jetclass'",
-        )
+        window = self.downstream.window
+        fix = "jets of the ten JetClass classes are simulated in window 'jetclass'"
+        good = window == "jetclass"
+        require(good, f"simulated source: downstream window is {window!r}; {fix}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +83,12 @@ class Declared:
     def __post_init__(self) -> None:
         check_numbers(self, "declared source")
         plain(self, "pretraining", sequence("declared source", "pretraining", self.pretraining))
-        for corpus in (self.downstream, *self.pretraining):
+        first = self.downstream
+        for corpus in (first, *self.pretraining):
             require(isinstance(corpus, Corpus), f"declared source: {corpus!r} is not a Corpus")
-            require(
-                corpus.schema == self.downstream.schema,
-                f"declared source: corpus {corpus.name!r} has another noun or other features than "
-                f"{self.downstream.name!r}; a trunk needs the same inputs before and after",
-            )
+            other = f"corpus {corpus.name!r} has another noun or other features than {first.name!r}"
+            why = "a trunk needs the same inputs before and after"
+            require(corpus.schema == first.schema, f"declared source: {other}; {why}")
         names = [corpus.name for corpus in self.pretraining]
         for name in names:
             require(names.count(name) == 1, f"declared source: corpus {name!r} is listed twice")

@@ -19,7 +19,6 @@ from jetscale.study.recipe import Recipe
 from jetscale.study.source import SOURCES, Folders, Source
 
 T = TypeVar("T")
-
 RESERVED = ("shards", "streams", "artifacts")  # folders beside those of the studies
 
 
@@ -66,14 +65,13 @@ class Study:
         self._check_source()
 
     def _check_source(self) -> None:
+        owner = f"study {self.name!r}"
         for name, kinds in (("source", SOURCES), ("recipe", (Recipe,))):
-            good = isinstance(getattr(self, name), kinds)
             names = " or ".join(kind.__name__ for kind in kinds)
-            require(good, f"study {self.name!r}: {name} must be a {names}")
+            require(isinstance(getattr(self, name), kinds), f"{owner}: {name} must be a {names}")
         largest, pool = max(self.data_sizes), self.source.pool
         large = f"data size {largest} is larger than the training pool of {pool}"
-        good = pool is None or largest <= pool
-        require(good, f"study {self.name!r}: {large}; raise it or drop the size")
+        require(pool is None or largest <= pool, f"{owner}: {large}; raise it or drop the size")
         if not isinstance(self.source, Folders):
             _ = self.features
         for mixture in self.mixtures:
@@ -104,10 +102,9 @@ class Study:
     @property
     def features(self) -> tuple[Feature, ...]:
         """The model inputs of the recipe's feature set, in order; StudyError for an unknown set."""
-        require(
-            self.recipe.data.scale_pt is None or self.schema == JETS,
-            f"study {self.name!r}: scale_pt is for jets, a {self.noun} has no pT; leave it out",
-        )
+        good = self.recipe.data.scale_pt is None or self.schema == JETS
+        none = f"scale_pt is for jets, a {self.noun} has no pT"
+        require(good, f"study {self.name!r}: {none}; leave it out")
         return self.schema.features_of(self.recipe.data.features)
 
     @property
@@ -117,20 +114,16 @@ class Study:
         Raises StudyError if there is one class alone, DataError for a damaged folder of the source.
         """
         classes = self.source.classes
-        require(
-            len(classes) > 1,
-            f"study {self.name!r}: the downstream {self.noun}s have one class, {classes[0]!r}, so "
-            "there is nothing to tell apart; use labelled ones",
-        )
+        what = f"the downstream {self.noun}s have one class, {classes[0]!r}"
+        fix = "so there is nothing to tell apart; use labelled ones"
+        require(len(classes) > 1, f"study {self.name!r}: {what}, {fix}")
         return classes
 
     def parts(self, mixture: Mixture) -> dict[str, Part]:
         """The parts of a mixture by name, with the labels that each matched.
 
-        Raises:
-            StudyError: A part is unknown, two parts share examples, or there are not two labels to
-                tell apart and the objective needs them.
-            DataError: A folder of the source is missing or damaged.
+        Raises StudyError for an unknown part, parts that share examples, and a single label where
+        the objective needs two; DataError for a damaged folder of the source.
         """
         owner = f"study {self.name!r}: mixture {mixture.name!r}"
         parts = self._look_up(mixture, self.source.part)

@@ -60,11 +60,8 @@ def ingest(
     asked = Options(format=format, role=role, **options)
     total, read = 0, 0
     for path in files:
-        try:
+        with suppress(*[BadFile] * (asked.on_bad_file == "skip")):
             total += asked.source.count(path)
-        except BadFile:
-            if asked.on_bad_file == "fail":
-                raise
 
     def report(rows: int) -> None:
         nonlocal read
@@ -184,13 +181,9 @@ def _join(
 def _clear(folder: Path, keep: set[str]) -> None:
     """Remove what an earlier call with other files or options, or somebody else, left there."""
     try:
-        for child in folder.iterdir():
-            if child.name in keep:
-                continue
-            if child.is_dir() and not child.is_symlink():
-                shutil.rmtree(child)
-            else:
-                child.unlink()
+        for child in [child for child in folder.iterdir() if child.name not in keep]:
+            remove = shutil.rmtree if child.is_dir() and not child.is_symlink() else Path.unlink
+            remove(child)
     except OSError as error:
         raise storage_error(folder, error) from error
 

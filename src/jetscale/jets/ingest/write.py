@@ -66,5 +66,4 @@ def _column(values: Any) -> Column | float:
     rows = [np.asarray(row) for row in values]
     if not rows or rows[0].ndim == 0:
         return np.asarray(rows)
-    counts = np.array([len(row) for row in rows], np.int64)
-    return Ragged(counts, native(np.concatenate(rows)))
+    return Ragged(np.array(list(map(len, rows)), np.int64), native(np.concatenate(rows)))

@@ -100,9 +100,8 @@ def check_nulls(column: pa.ChunkedArray, name: str) -> None:
 
 
 def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Constituents per jet of a list column."""
-    lengths: NDArray[np.int64] = pc.list_value_length(column).to_numpy().astype(np.int64)
-    return lengths
+    """Constituents per jet of a list column, or of an array of lists."""
+    return np.array(pc.list_value_length(column), np.int64)
 
 
 def _check_lengths(table: pa.Table, schema: Schema) -> None:

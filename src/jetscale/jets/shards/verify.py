@@ -64,9 +64,8 @@ def verify(folder: Path) -> Report:
                     _check_values(manifest, table, seen)
         except (pa.ArrowException, OSError, DataError) as error:
             raise DataError(f"{path}: {error}") from error
-        if counts != shard.label_counts:
-            expected, found = dict(shard.label_counts), dict(counts)
-            raise DataError(f"{path}: expected jets {expected}, found {found}")
+        if counts != (expected := dict(shard.label_counts)):
+            raise DataError(f"{path}: expected jets {expected}, found {dict(counts)}")
     ranges = {}
     for name, groups in seen.items():
         low, high, total, n = zip(*groups, strict=True)

@@ -70,10 +70,8 @@ def _hardest_first(jet: Ints, pt: Array) -> Ints:
 def mask_faults(slots: Slots, mask: Array) -> dict[str, Bools]:
     """Jets with a constituent whose mask (T,) is lost, or is none."""
     lost = ~np.isfinite(mask)
-    return {
-        "non-finite value": slots.any(lost),
-        "mask that is neither 0 nor 1": slots.any(~lost & (mask != 1)),
-    }
+    other = slots.any(~lost & (mask != 1))
+    return {"non-finite value": slots.any(lost), "mask that is neither 0 nor 1": other}
 
 
 def list_column(column: Ragged) -> pa.ListArray:
@@ -101,9 +99,8 @@ def to_table(
 
 def table_of(columns: Mapping[str, Column]) -> pa.Table:
     """Columns as they are as a table; the lists of a jet may still differ in length."""
-    return pa.table(
-        {
-            name: list_column(values) if isinstance(values, Ragged) else pa.array(native(values))
-            for name, values in columns.items()
-        }
-    )
+    arrays = {
+        name: list_column(values) if isinstance(values, Ragged) else pa.array(native(values))
+        for name, values in columns.items()
+    }
+    return pa.table(arrays)

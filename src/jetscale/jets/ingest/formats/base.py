@@ -22,7 +22,6 @@ from jetscale.jets.arrays import Ints
 ROWS_PER_BATCH = 5_000
 LIST = "list"  # in the place of a length: another one in every row
 ANY = None  # in the place of a length that may be anything
-
 Array = NDArray[Any]
 Shape = tuple[int | str | tuple[int, ...] | None, ...]
 """Lengths; a tuple of lengths means any of them."""
