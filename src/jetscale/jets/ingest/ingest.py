@@ -182,8 +182,10 @@ def _clear(folder: Path, keep: set[str]) -> None:
     """Remove what an earlier call with other files or options, or somebody else, left there."""
     try:
         for child in [child for child in folder.iterdir() if child.name not in keep]:
-            remove = shutil.rmtree if child.is_dir() and not child.is_symlink() else Path.unlink
-            remove(child)
+            if child.is_dir() and not child.is_symlink():
+                shutil.rmtree(child)
+            else:
+                child.unlink()
     except OSError as error:
         raise storage_error(folder, error) from error
 
