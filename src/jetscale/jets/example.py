@@ -157,11 +157,8 @@ def make_schema(
     """The schema of a field of your own: a list column per feature, and ``label``.
 
     Each feature is made from the column of its name; without ``feature_sets`` the set ``all`` has
-    them all. The rest is as in `Schema`.
-
-    Raises:
-        DataError: A name is unusable, listed twice or that of a column of jets.
-        StudyError: A feature set names an unknown feature.
+    them all. Raises DataError for a name that is unusable, listed twice or that of a column of
+    jets, and StudyError for a feature set with an unknown feature.
 
     >>> schema = make_schema(noun="chirp", features=(Feature(name="time"), Feature(name="strain")))
     >>> schema.columns, schema.inputs_of("all")

@@ -176,8 +176,7 @@ def spell(part: str) -> tuple[str, tuple[str, ...]]:
 def match(part: str, patterns: Iterable[str], classes: Sequence[str]) -> tuple[str, ...]:
     """The classes that shell patterns choose, in corpus order.
 
-    ``*`` is any text, ``?`` a letter, ``[bc]`` one of these; raises StudyError for a pattern that
-    matches none.
+    ``*`` is any text, ``?`` a letter, ``[bc]`` one of these; StudyError if a pattern has no match.
     """
     found = {pattern: fnmatch.filter(classes, pattern) for pattern in patterns}
     for pattern in found:
@@ -203,8 +202,8 @@ def part_named(name: str) -> Part:
             own = f"{pattern!r} is a part of its own"
             raise StudyError(f"part {name!r}: {own}; give it a weight of its own")
         if corpus or not fnmatch.filter(JETCLASS2, pattern):
-            known = (*PARTS, *JETCLASS2)
-            raise StudyError(unknown("part or label", name if corpus else pattern, known))
+            wrong = name if corpus else pattern
+            raise StudyError(unknown("part or label", wrong, (*PARTS, *JETCLASS2)))
     labels = match(name, patterns, JETCLASS2)
     return Part(name=",".join(patterns), corpus="jetclass2", labels=labels)
 

@@ -16,12 +16,8 @@ from jetscale.study.function import vars_of
 def load_study(path: Path) -> Study:
     """The Study that ``study()`` in a sweep file returns.
 
-    A sweep may import modules beside it, here and in workers. What the file prints goes to standard
-    error: standard output is for results.
-
-    Raises:
-        StudyError: The file is missing, has no ``study`` function, fails, or names an unknown
-            field; the message names the line of the file.
+    What the file prints goes to standard error: standard output is for results. Raises StudyError,
+    with the line of the file, if it is missing, has no ``study``, fails or names an unknown field.
     """
     if not path.is_file():
         raise StudyError(_missing(path))
@@ -44,9 +40,8 @@ def _missing(path: Path) -> str:
     files = [p for folder in {path.parent, Path("sweeps")} for p in folder.glob("*.py")]
     marked = re.compile(r"^def study\(", re.MULTILINE)
     known = sorted(p.as_posix() for p in files if marked.search(p.read_text(errors="replace")))
-    if not known:
-        return f"no sweep file {path}; a sweep is a Python file with a function study()"
-    return unknown("sweep file", path.as_posix(), known)
+    none = f"no sweep file {path}; a sweep is a Python file with a function study()"
+    return unknown("sweep file", path.as_posix(), known) if known else none
 
 
 def _place(path: Path, error: BaseException) -> str:

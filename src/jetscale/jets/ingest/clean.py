@@ -11,14 +11,13 @@ Cuts on jet columns are lines of text, compared in double precision. Those of So
 (arXiv 2405.12972) are ``200 < jet_pt < 2500`` and ``20 < jet_sdmass < 500``.
 """
 
-import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -119,9 +118,7 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _CUT = re.compile(
     rf"\s*(?:({_NUMBER})\s*(<=?)\s*)?([A-Za-z_]\w*)\s*(?:(<=?|>=?)\s*({_NUMBER})\s*)?"
 )
-_COMPARE: dict[str, Callable[[Any, float], Bools]] = {
-    **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-}
+_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
 
 
 class Cut(NamedTuple):

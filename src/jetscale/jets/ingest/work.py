@@ -22,7 +22,6 @@ from jetscale.jets.shards import shard_writer
 from jetscale.jets.shards.manifest import Manifest, open_shards, sha256_of
 
 VERSION = 3  # of the conversion; another one makes parts anew
-
 Report = Callable[[int], None]
 """Called with jets read since the last call."""
 
@@ -103,10 +102,8 @@ class Outcome:
 def convert(job: Job, report: Report = lambda rows: None) -> Outcome:
     """Make the part of a file, unless it is there already.
 
-    Raises:
-        BadFile: The file is not what it should be, and the policy is to fail.
-        DataError: A jet is unusable, and the policy is to fail.
-        StorageError: The folder of parts is not on this machine or cannot be written.
+    Raises BadFile and DataError for a bad file or jet if the policy is to fail, and StorageError if
+    the folder of parts is not on this machine or cannot be written.
     """
     if not job.parts.is_dir():
         raise StorageError(f"{job.parts} is not on this node; use a folder that all nodes share")
@@ -145,9 +142,8 @@ def _part(job: Job, report: Report) -> Manifest:
         except DataError:  # damaged since
             shutil.rmtree(folder)
     options, source = job.options, job.options.source
-    sieve = Sieve(
-        *(str(job.path), len(source.names), options.cuts(), options.on_bad_jet, options.max_bad)
-    )
+    policy = options.cuts(), options.on_bad_jet, options.max_bad
+    sieve = Sieve(str(job.path), len(source.names), *policy)
     with shard_writer(
         folder, corpus=source.corpus, role=options.role, may_be_empty=True, classes=source.names
     ) as writer:

@@ -38,14 +38,11 @@ def arrow_type(column: str, schema: Schema = JETS) -> pa.DataType:
 def conform(table: pa.Table, schema: Schema = JETS) -> pa.Table:
     """The table with columns in schema order and in storage types.
 
-    Types may differ in width and list naming (float64, int64, large lists), not in kind. A table of
-    a field of your own may also hold numbers of any kind and lists of fixed size; a plain number
-    is a list of one.
-
-    Raises:
-        DataError: A column is unknown, missing, of another kind, out of range or with nulls; lists
-            of an example differ in length or from its count; in a field of your own also an example
-            without constituents or with a number that is not finite.
+    Types may differ in width and list naming (float64, large lists), not in kind. In a field of
+    your own numbers of any kind, lists of fixed size, and plain numbers (lists of one) will do
+    too. Raises DataError for a column that is unknown, missing, of another kind, out of range or
+    with nulls, for lists of another length than their example's, and in a field of your own for
+    examples without constituents or with a number that is not finite.
     """
     for name in table.column_names:
         if name not in schema.columns:

@@ -45,9 +45,8 @@ class Report:
 def verify(folder: Path) -> Report:
     """Read a shard folder completely and compare it with its manifest.
 
-    Raises:
-        DataError: A shard is altered, its rows or labels are not those of the manifest, or it holds
-            a non-finite or impossible value; names the file, what was expected and what was found.
+    Raises DataError for an altered shard, other rows or labels than the manifest says, and values
+    that are not finite or impossible: the file, what was expected and what was found.
     """
     manifest = open_shards(folder)
     schema, classes, corpus = manifest.schema, manifest.classes, manifest.corpus

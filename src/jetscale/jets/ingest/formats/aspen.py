@@ -18,7 +18,7 @@ import pyarrow as pa
 from jetscale.jets.ingest.formats import particles
 from jetscale.jets.ingest.formats.arrays import Slots, to_table
 from jetscale.jets.ingest.formats.base import ANY
-from jetscale.jets.ingest.formats.files import Format
+from jetscale.jets.ingest.formats.files import Format, Wanted
 from jetscale.jets.ingest.formats.kinematics import Momenta
 from jetscale.jets.schema import JET_COLUMNS
 
@@ -44,15 +44,9 @@ def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
     return to_table(slots, parts, jets, momenta.faults(slots))
 
 
-FORMAT = Format(
-    what="AspenOpenJets",
-    corpus="unlabelled",
-    kinds=("HDF5",),
-    wanted={
-        "PFCands": ("fiu", (ANY, 11)),
-        "jet_kinematics": ("fiu", (4,)),
-        "jet_tagging": ("fiu", (13,)),
-    },
-    table=jets_of,
-    jet_columns=JET_COLUMNS,
-)
+WANTED: Wanted = {
+    "PFCands": ("fiu", (ANY, 11)),
+    "jet_kinematics": ("fiu", (4,)),
+    "jet_tagging": ("fiu", (13,)),
+}
+FORMAT = Format("AspenOpenJets", "unlabelled", ("HDF5",), WANTED, jets_of, JET_COLUMNS)

@@ -71,21 +71,20 @@ def fits(found: Shape, wanted: Shape | None) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Format:
     """A file format: where its columns are, and what jets they become."""
 
     what: str  # the data set, for messages
     corpus: str
-    classes: tuple[str, ...] = ()
-    """Class names in label order; none means those of the built-in corpus."""
     kinds: tuple[str, ...]  # kinds of file it comes in, keys of READERS
     wanted: Wanted
     table: Callable[[Path, dict[str, Column]], pa.Table]
     """The jets of a batch of those columns; raises ValueError where they make no sense."""
     jet_columns: tuple[str, ...]  # jet columns of its tables, which selection cuts may use
-    check: Callable[[Path], object] = lambda path: None
-    """Looks at the name of a file; raises BadFile."""
+    check: Callable[[Path], object] = lambda path: None  # looks at a file's name; raises BadFile
+    classes: tuple[str, ...] = ()
+    """Class names in label order; none means those of the built-in corpus."""
 
     @property
     def names(self) -> tuple[str, ...]:

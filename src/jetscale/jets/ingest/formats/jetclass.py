@@ -56,19 +56,7 @@ def _wanted(charge: str, flags: str, count: str) -> Wanted:
     }
 
 
-FORMAT = Format(
-    what="JetClass",
-    corpus="jetclass",
-    kinds=("ROOT",),
-    wanted={**_wanted("fi", "ib", "fi"), **dict.fromkeys(LABELS, ("fiub", ()))},
-    table=jets_of,
-    jet_columns=JET_COLUMNS,
-)
-SECOND = Format(
-    what="JetClass-II",
-    corpus="jetclass2",
-    kinds=("Parquet", "ROOT"),
-    wanted={**_wanted("iu", "b", "iu"), "jet_label": ("iu", ())},
-    table=as_stored,
-    jet_columns=JET_COLUMNS,
-)
+FIRST = {**_wanted("fi", "ib", "fi"), **dict.fromkeys(LABELS, ("fiub", ()))}
+FORMAT = Format("JetClass", "jetclass", ("ROOT",), FIRST, jets_of, JET_COLUMNS)
+LATER = {**_wanted("iu", "b", "iu"), "jet_label": ("iu", ())}
+SECOND = Format("JetClass-II", "jetclass2", ("Parquet", "ROOT"), LATER, as_stored, JET_COLUMNS)

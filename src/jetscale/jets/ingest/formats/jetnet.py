@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from jetscale.jets.ingest.formats.arrays import Slots, mask_faults, to_table
 from jetscale.jets.ingest.formats.base import ANY, BadFile
-from jetscale.jets.ingest.formats.files import Format
+from jetscale.jets.ingest.formats.files import Format, Wanted
 from jetscale.jets.ingest.formats.kinematics import Momenta, mirrored
 from jetscale.jets.schema import JETNET
 
@@ -49,12 +49,6 @@ def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
     return to_table(slots, parts, jets, mask_faults(slots, mask))
 
 
-FORMAT = Format(
-    what="JetNet",
-    corpus="jetnet",
-    kinds=("HDF5",),
-    wanted={"particle_features": ("fiu", (ANY, 4)), "jet_features": ("fiu", (4,))},
-    table=jets_of,
-    jet_columns=("jet_pt", "jet_eta", "jet_energy", "jet_nparticles", "jet_label"),
-    check=_label,
-)
+WANTED: Wanted = {"particle_features": ("fiu", (ANY, 4)), "jet_features": ("fiu", (4,))}
+COLUMNS = ("jet_pt", "jet_eta", "jet_energy", "jet_nparticles", "jet_label")
+FORMAT = Format("JetNet", "jetnet", ("HDF5",), WANTED, jets_of, COLUMNS, _label)

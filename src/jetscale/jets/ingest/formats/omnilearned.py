@@ -25,7 +25,7 @@ from jetscale.errors import DataError, unknown
 from jetscale.jets.ingest.formats import particles
 from jetscale.jets.ingest.formats.arrays import Slots, to_table
 from jetscale.jets.ingest.formats.base import ANY, Array
-from jetscale.jets.ingest.formats.files import Format
+from jetscale.jets.ingest.formats.files import Format, Wanted
 
 SETS = {
     **{"jetclass": ("jetclass", 2), "jetclass2": ("jetclass2", 12), "top": ("top", 0)},
@@ -34,6 +34,7 @@ SETS = {
 }
 """Set to its corpus and its first label."""
 
+COLUMNS = ("jet_pt", "jet_energy", "jet_nparticles", "jet_label")
 CODES = np.array([-211, -13, -11, 0, 11, 13, 22, 130, 211])
 _SATURATED = 10.0  # mm
 
@@ -46,14 +47,8 @@ def of_set(name: str | None) -> Format:
     if name not in SETS:
         raise DataError(unknown("OmniLearned set", name, SETS))
     corpus, first = SETS[name]
-    return Format(
-        what="OmniLearned",
-        corpus=corpus,
-        kinds=("HDF5",),
-        wanted={"data": ("fiu", (ANY, (4, 5, 9))), "pid": ("fiu", ())},
-        table=partial(jets_of, first),
-        jet_columns=("jet_pt", "jet_energy", "jet_nparticles", "jet_label"),
-    )
+    wanted: Wanted = {"data": ("fiu", (ANY, (4, 5, 9))), "pid": ("fiu", ())}
+    return Format("OmniLearned", corpus, ("HDF5",), wanted, partial(jets_of, first), COLUMNS)
 
 
 def jets_of(first_label: int, path: Path, columns: dict[str, Any]) -> pa.Table:

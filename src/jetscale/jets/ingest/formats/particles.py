@@ -1,9 +1,8 @@
 """Particle Data Group codes to charge, mass and the five particle flags.
 
-The charge of a hadron follows from its quark digits (PDG, Monte Carlo numbering scheme). Flags
-are those of JetClass-II (arXiv 2405.12972): a charged hadron is charged and neither electron nor
-muon, a neutral hadron is neutral and not a photon. Code 0 and the codes 1 and 2 that CMS gives to
-forward energy count as neutral hadrons.
+The charge of a hadron follows from its quark digits (PDG, Monte Carlo numbering scheme). Flags are
+those of JetClass-II (arXiv 2405.12972): hadrons are what is neither electron, muon nor photon, so
+code 0 and the codes 1 and 2 that CMS gives to forward energy count as neutral hadrons.
 """
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from jetscale.jets.arrays import Bools, Floats, Ints
 from jetscale.jets.ingest.formats.arrays import Slots
 from jetscale.jets.ingest.formats.base import Array
+from jetscale.jets.schema import PART_FLAGS
 
 MASSES = {  # GeV, Review of Particle Physics 2024
     **{11: 0.000510999, 13: 0.105658, 111: 0.134977, 130: 0.497611, 211: 0.139570},
@@ -49,13 +49,9 @@ def flags_of(pdg: Array, charge: Array) -> dict[str, Array]:
     """The five flag columns, (T,) each."""
     code = np.abs(pdg)
     electron, muon, photon = code == 11, code == 13, code == 22
-    return {
-        "part_isChargedHadron": (charge != 0) & ~electron & ~muon,
-        "part_isNeutralHadron": (charge == 0) & ~photon & ~electron & ~muon,
-        "part_isPhoton": photon,
-        "part_isElectron": electron,
-        "part_isMuon": muon,
-    }
+    charged = (charge != 0) & ~electron & ~muon
+    neutral = (charge == 0) & ~photon & ~electron & ~muon
+    return dict(zip(PART_FLAGS, (charged, neutral, photon, electron, muon), strict=True))
 
 
 def faults(slots: Slots, pdg: Array, first: int = FIRST) -> dict[str, Bools]:

@@ -24,7 +24,7 @@ import pyarrow as pa
 from jetscale.jets.ingest.formats import particles
 from jetscale.jets.ingest.formats.arrays import Slots, to_table
 from jetscale.jets.ingest.formats.base import ANY
-from jetscale.jets.ingest.formats.files import Format
+from jetscale.jets.ingest.formats.files import Format, Wanted
 from jetscale.jets.ingest.formats.kinematics import SUMMED, Momenta
 
 SLOTS = 200
@@ -53,19 +53,10 @@ def quark_gluon_jets(path: Path, columns: dict[str, Any]) -> pa.Table:
     return to_table(slots, parts, jets | {"jet_label": columns["y"]}, particles.faults(slots, pdg))
 
 
-TOP = Format(
-    what="the top-tagging reference set",
-    corpus="top",
-    kinds=("HDF5",),
-    wanted={**dict.fromkeys(NAMES, ("fiu", ())), LABEL: ("fiub", ())},
-    table=top_jets,
-    jet_columns=SUMMED,
-)
+TOP_WANTED: Wanted = {**dict.fromkeys(NAMES, ("fiu", ())), LABEL: ("fiub", ())}
+TOP = Format("the top-tagging reference set", "top", ("HDF5",), TOP_WANTED, top_jets, SUMMED)
+QG_WANTED: Wanted = {"X": ("fiu", (ANY, 4)), "y": ("fiub", ())}
+KINDS = ("NumPy archive",)
 QUARKGLUON = Format(
-    what="quark and gluon jets",
-    corpus="quarkgluon",
-    kinds=("NumPy archive",),
-    wanted={"X": ("fiu", (ANY, 4)), "y": ("fiub", ())},
-    table=quark_gluon_jets,
-    jet_columns=SUMMED,
+    "quark and gluon jets", "quarkgluon", KINDS, QG_WANTED, quark_gluon_jets, jet_columns=SUMMED
 )
