@@ -7,7 +7,7 @@ import pytest
 
 from jetscale.errors import DataError
 from jetscale.jets.ingest.clean import clean
-from jetscale.jets.ingest.formats import format_named, jetclass, jetclass2
+from jetscale.jets.ingest.formats import format_named, jetclass
 from jetscale.jets.ingest.ingest import ingest
 from jetscale.jets.schema import FEATURES, JET_COLUMNS, PART_COLUMNS, PART_FLAGS
 from jetscale.jets.shards import check_roles, open_shards, write_shards
@@ -37,7 +37,7 @@ def test_02_types_and_order_of_particle_columns_differ_between_sets(ingested):
     jetclass_kinds = {
         name: jetclass.FORMAT.wanted[name][0] for name in ("part_charge", *PART_FLAGS)
     }
-    jetclass2_kinds = {name: jetclass2.FORMAT.wanted[name][0] for name in jetclass_kinds}
+    jetclass2_kinds = {name: jetclass.SECOND.wanted[name][0] for name in jetclass_kinds}
     assert all("i" in jetclass_kinds[name] for name in PART_FLAGS)
     assert {jetclass2_kinds[name] for name in PART_FLAGS} == {"b"}
     shuffled = ingested.select(sorted(ingested.column_names))
@@ -136,7 +136,7 @@ def test_11_vector_branches_and_counted_arrays_read_alike(real_data, example, tm
     with uproot.open(counted) as file:
         assert file["tree"]["part_px"].typename != "std::vector<float>"
     a, b = (
-        clean(pa.concat_tables(jetclass2.FORMAT.read(path)), 188).table
+        clean(pa.concat_tables(jetclass.SECOND.read(path)), 188).table
         for path in (real_data / "JetClassII_example.root", counted)
     )
     assert a.equals(b)

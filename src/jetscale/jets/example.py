@@ -1,8 +1,7 @@
 """What an example is: its columns, the model inputs made from them, and the word for it.
 
-An example is a variable-length list of constituents with a class label. For jets the columns and
-constants are published ones (`jetscale.jets.schema.JETS`). Any other field of study declares its
-own with `make_schema`; shards, streams and training ask the schema and never the field.
+An example is a list of constituents, of any length, with a class label. Jets have published columns
+(`jetscale.jets.schema.JETS`), any other field of study declares its own with `make_schema`.
 """
 
 import re
@@ -19,7 +18,7 @@ from jetscale.errors import DataError, StudyError, unknown
 Kind = Literal["float", "int", "int64", "flag"]
 """Stored as float32, int32, int64 or bool."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 
 
 def check_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -31,7 +30,7 @@ def check_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str) or not names:
         raise DataError(f"{what} names are {names!r}; give at least one, as in ('a', 'b')")
     for name in names:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not NAME.fullmatch(name):
             raise DataError(f"{what} {name!r}: use letters, digits and + . _ - only")
         if list(names).count(name) > 1:
             raise DataError(f"{what} {name!r} is listed twice; names must differ")
@@ -42,7 +41,7 @@ def check_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
 class Feature:
     """One model input: value = clip((x - mean) / scale, low, high).
 
-    ``mean`` None means x as it is, without a clip. The published configurations of jets
+    ``mean`` None means x as it is, without a clip; the published configurations of jets
     (particle_transformer, ``JetClass_full.yaml``) use both forms.
 
     >>> Feature(name="energy", mean=10.0, scale=4.0).transform(np.float32([10, 12, 1000]))
@@ -77,7 +76,7 @@ class Feature:
             return values
         # a product, not a quotient: jets must agree with the published tool bit for bit
         moved = (values - np.float32(self.mean)) * np.float32(self.factor)
-        clipped: NDArray[np.float32] = np.clip(moved, np.float32(self.low), np.float32(self.high))
+        clipped: NDArray[np.float32] = moved.clip(np.float32(self.low), np.float32(self.high))
         return clipped
 
 
@@ -88,14 +87,13 @@ class Schema:
     Attributes:
         noun: The word for one example in the output: ``jet``, ``shower``.
         lists: Columns with a value per constituent, and how they are stored.
-        scalars: Columns with a value per example; the label is one of them.
+        scalars: Columns with a value per example, the label among them.
         required: Columns that every shard has, beside at least one list.
         label: Column of the class index.
-        count: Column with the number of constituents, None where the lists alone tell it.
         features, feature_sets: Model inputs, and the names of those that a set takes, in order.
+        count: Column with the number of constituents, None where the lists alone tell it.
         typical_length, length_spread: Median number of constituents and the standard deviation of
-            its logarithm, for estimates of cost before there are examples; by default every example
-            is as long as the recipe allows.
+            its logarithm, for estimates of cost; by default as many as the recipe allows.
     """
 
     noun: str
@@ -132,17 +130,13 @@ class Schema:
         ``where`` is the folder or file, for the message; raises StudyError as `features_of`.
         """
         absent = [name for name in self.inputs_of(feature_set) if name not in present]
-        if not absent:
-            return
-        works = [name for name in self.feature_sets if set(self.inputs_of(name)) <= set(present)]
-        fix = (
-            f"use the features {works[-1]!r}"
-            if works
-            else f"no feature set works with these {self.noun}s"
-        )
-        raise DataError(
-            f"{where} lacks columns {', '.join(absent)}, which features {feature_set!r} need; {fix}"
-        )
+        fix = f"no feature set works with these {self.noun}s"
+        for name in self.feature_sets:  # the last one that works has the most features
+            if set(self.inputs_of(name)) <= set(present):
+                fix = f"use the features {name!r}"
+        if absent:
+            lacks = f"{', '.join(absent)}, which features {feature_set!r} need"
+            raise DataError(f"{where} lacks columns {lacks}; {fix}")
 
     def to_dict(self) -> dict[str, Any]:
         """What `schema_from` reads: noun, features and feature sets in plain values."""
@@ -162,22 +156,16 @@ def make_schema(
 ) -> Schema:
     """The schema of a field of your own: a list column per feature, and ``label``.
 
-    Args:
-        noun: The word for one example, such as ``shower``.
-        features: The model inputs, each made from the column of its name.
-        feature_sets: Name to feature names, for `jetscale.study.Data.features`; by default ``all``
-            has them all.
-        typical_length: Median number of constituents, for estimates of cost.
-
-    Raises:
-        DataError: A name is unusable, listed twice or that of a column of jets.
-        StudyError: A feature set names an unknown feature.
+    Each feature is made from the column of its name; without ``feature_sets`` the set ``all`` has
+    them all. Raises DataError for a name that is unusable, listed twice or that of a column of
+    jets, and StudyError for a feature set with an unknown feature.
 
     >>> schema = make_schema(noun="chirp", features=(Feature(name="time"), Feature(name="strain")))
     >>> schema.columns, schema.inputs_of("all")
     (('time', 'strain', 'label'), ('time', 'strain'))
     """
     check_names("noun", (noun,))
+    features = tuple(features)
     names = check_names("feature", [feature.name for feature in features])
     for feature in features:
         # jets' columns have their own types, and models know the scales of jets by their names
@@ -186,27 +174,25 @@ def make_schema(
                 f"feature {feature.name!r}: a feature of a {noun} is a column of its own; the name "
                 "'label', names that begin with part_ or jet_, and inputs are not for them"
             )
-    sets = feature_sets or {"all": names}
-    for name, members in sets.items():
-        for member in check_names(f"feature set {name!r}: feature", members):
-            if member not in names:
-                raise StudyError(f"feature set {name!r}: {unknown('feature', member, names)}")
+    sets: dict[str, tuple[str, ...]] = {}
+    for name, members in (feature_sets or {"all": names}).items():
+        sets[name] = check_names(f"feature set {name!r}: feature", members)
+        for member in [member for member in members if member not in names]:
+            raise StudyError(f"feature set {name!r}: {unknown('feature', member, names)}")
     return Schema(
         noun=noun,
         lists=dict.fromkeys(names, "float"),
         scalars={"label": "int"},
         required=("label",),
         label="label",
-        features=tuple(features),
-        feature_sets={name: tuple(members) for name, members in sets.items()},
+        features=features,
+        feature_sets=sets,
         typical_length=typical_length,
     )
 
 
 def schema_from(content: Mapping[str, Any]) -> Schema:
     """The schema that `Schema.to_dict` described; raises as `make_schema`."""
-    return make_schema(
-        noun=content["noun"],
-        features=[Feature(**feature) for feature in content["features"]],
-        feature_sets=content["feature_sets"],
-    )
+    features = [Feature(**feature) for feature in content["features"]]
+    sets = content["feature_sets"]
+    return make_schema(noun=content["noun"], features=features, feature_sets=sets)

@@ -1,9 +1,8 @@
 """What a jet is: columns, units, class tables and standardisation constants.
 
-Columns and units are those of the public sets JetClass (arXiv 2202.03772) and JetClass-II
-(arXiv 2405.12972). Momenta and energies are in GeV, impact parameters in mm, angles in radians.
-``part_deta`` is mirrored for jets with negative pseudorapidity, so that every jet points forward:
-sign(jet_eta) (eta - jet_eta).
+Columns and units are those of JetClass (arXiv 2202.03772) and JetClass-II (arXiv 2405.12972): GeV,
+mm and radians. ``part_deta`` is mirrored for jets with negative pseudorapidity, so that every jet
+points forward: sign(jet_eta) (eta - jet_eta).
 """
 
 import fnmatch
@@ -16,44 +15,22 @@ from jetscale.jets.example import Feature, Schema, check_names
 
 ROLES = ("pretrain", "train", "validation", "test")
 
-PART_FLOATS = (
-    "part_px",
-    "part_py",
-    "part_pz",
-    "part_energy",
-    "part_deta",
-    "part_dphi",
-    "part_d0val",
-    "part_d0err",
-    "part_dzval",
-    "part_dzerr",
+PART_FLOATS = tuple(
+    """
+part_px part_py part_pz part_energy part_deta part_dphi part_d0val part_d0err part_dzval part_dzerr
+    """.split()
 )
-PART_INTS = ("part_charge",)
-PART_FLAGS = (
-    "part_isChargedHadron",
-    "part_isNeutralHadron",
-    "part_isPhoton",
-    "part_isElectron",
-    "part_isMuon",
-)
-PART_COLUMNS = PART_FLOATS + PART_INTS + PART_FLAGS
-JET_FLOATS = (
-    "jet_pt",
-    "jet_eta",
-    "jet_phi",
-    "jet_energy",
-    "jet_sdmass",
-    "jet_tau1",
-    "jet_tau2",
-    "jet_tau3",
-    "jet_tau4",
+_TYPES = ("ChargedHadron", "NeutralHadron", "Photon", "Electron", "Muon")
+PART_FLAGS = tuple(f"part_is{kind}" for kind in _TYPES)
+PART_COLUMNS = (*PART_FLOATS, "part_charge", *PART_FLAGS)
+JET_FLOATS = tuple(
+    "jet_pt jet_eta jet_phi jet_energy jet_sdmass jet_tau1 jet_tau2 jet_tau3 jet_tau4".split()
 )
 JET_INTS = ("jet_nparticles", "jet_label")
 JET_COLUMNS = JET_FLOATS + JET_INTS
 EVENT = "event_id"  # int64; equal for jets of one simulated event, absent in public files
 
 JETCLASS = ("QCD", "Hbb", "Hcc", "Hgg", "H4q", "Hqql", "Zqq", "Wqq", "Tbqq", "Tbl")
-
 JETCLASS2 = tuple(
     """
 X_bb X_cc X_ss X_qq X_bc X_cs X_bq X_cq X_sq X_gg X_ee X_mm X_tauhtaue X_tauhtaum X_tauhtauh
@@ -86,59 +63,38 @@ JETNET = ("g", "q", "t", "w", "z")
 UNLABELLED = ("unlabelled",)
 
 CORPORA = {
-    "jetclass": JETCLASS,
-    "jetclass2": JETCLASS2,
-    "top": TOP,
-    "quarkgluon": QUARKGLUON,
-    "jetnet": JETNET,
-    "unlabelled": UNLABELLED,
+    **{"jetclass": JETCLASS, "jetclass2": JETCLASS2, "top": TOP, "quarkgluon": QUARKGLUON},
+    **{"jetnet": JETNET, "unlabelled": UNLABELLED},
 }
 """Built-in corpus to its class names in label order; any other has them in its manifest."""
 
-
-FEATURES = {
-    feature.name: feature
-    for feature in (
-        Feature(name="part_pt_log", inputs=("part_px", "part_py"), mean=1.7, scale=1 / 0.7),
-        Feature(name="part_e_log", inputs=("part_energy",), mean=2.0, scale=1 / 0.7),
-        Feature(
-            name="part_logptrel",
-            inputs=("part_px", "part_py", "jet_pt"),
-            mean=-4.7,
-            scale=1 / 0.7,
-        ),
-        Feature(
-            name="part_logerel", inputs=("part_energy", "jet_energy"), mean=-4.7, scale=1 / 0.7
-        ),
-        Feature(name="part_deltaR", inputs=("part_deta", "part_dphi"), mean=0.2, scale=1 / 4.0),
-        Feature(name="part_charge", mean=None),
-        Feature(name="part_isChargedHadron", mean=None),
-        Feature(name="part_isNeutralHadron", mean=None),
-        Feature(name="part_isPhoton", mean=None),
-        Feature(name="part_isElectron", mean=None),
-        Feature(name="part_isMuon", mean=None),
-        Feature(name="part_d0", inputs=("part_d0val",), mean=None),
-        Feature(name="part_d0err", low=0.0, high=1.0),
-        Feature(name="part_dz", inputs=("part_dzval",), mean=None),
-        Feature(name="part_dzerr", low=0.0, high=1.0),
-        Feature(name="part_deta", mean=None),
-        Feature(name="part_dphi", mean=None),
-    )
-}
+_FEATURES = (
+    Feature(name="part_pt_log", inputs=("part_px", "part_py"), mean=1.7, scale=1 / 0.7),
+    Feature(name="part_e_log", inputs=("part_energy",), mean=2.0, scale=1 / 0.7),
+    Feature(
+        name="part_logptrel", inputs=("part_px", "part_py", "jet_pt"), mean=-4.7, scale=1 / 0.7
+    ),
+    Feature(name="part_logerel", inputs=("part_energy", "jet_energy"), mean=-4.7, scale=1 / 0.7),
+    Feature(name="part_deltaR", inputs=("part_deta", "part_dphi"), mean=0.2, scale=1 / 4.0),
+    *(Feature(name=name, mean=None) for name in ("part_charge", *PART_FLAGS)),
+    Feature(name="part_d0", inputs=("part_d0val",), mean=None),
+    Feature(name="part_d0err", low=0.0, high=1.0),
+    Feature(name="part_dz", inputs=("part_dzval",), mean=None),
+    Feature(name="part_dzerr", low=0.0, high=1.0),
+    Feature(name="part_deta", mean=None),
+    Feature(name="part_dphi", mean=None),
+)
+FEATURES = {feature.name: feature for feature in _FEATURES}
 """The published model inputs of jets by name, in the published order."""
 
 _NAMES = tuple(FEATURES)
 FEATURE_SETS = {
-    "kin": _NAMES[:5] + _NAMES[15:],
-    "kinpid": _NAMES[:11] + _NAMES[15:],
-    "full": _NAMES,
+    **{"kin": _NAMES[:5] + _NAMES[15:], "kinpid": _NAMES[:11] + _NAMES[15:], "full": _NAMES}
 }
-
 JETS = Schema(
     noun="jet",
     lists={
-        **dict.fromkeys(PART_FLOATS, "float"),
-        **dict.fromkeys(PART_INTS, "int"),
+        **{**dict.fromkeys(PART_FLOATS, "float"), "part_charge": "int"},
         **dict.fromkeys(PART_FLAGS, "flag"),
     },
     scalars={
@@ -146,13 +102,12 @@ JETS = Schema(
         **dict.fromkeys(JET_INTS, "int"),
         EVENT: "int64",
     },
-    required=("jet_nparticles", "jet_label"),
+    required=JET_INTS,
     label="jet_label",
     count="jet_nparticles",
-    features=tuple(FEATURES.values()),
+    features=_FEATURES,
     feature_sets=FEATURE_SETS,
-    # median and width of the multiplicity of JetClass-like jets
-    typical_length=42.0,
+    typical_length=42.0,  # multiplicity of JetClass-like jets
     length_spread=0.38,
 )
 """What a jet is; a shard holds those of the columns that its source has."""
@@ -164,18 +119,12 @@ class Part:
 
     name: str
     corpus: str
-    labels: tuple[str, ...]
-    """Class names of this part, in corpus order."""
-    classes: tuple[str, ...] = JETCLASS2
-    """All class names of the corpus."""
+    labels: tuple[str, ...]  # class names of this part, in corpus order
+    classes: tuple[str, ...] = JETCLASS2  # all of the corpus
 
     @property
     def origin(self) -> str:
-        """Whose labels they are: ``jetclass2``, or the folder or corpus of a user's own.
-
-        >>> part_named("X_bb,X_cc").origin
-        'jetclass2'
-        """
+        """Whose labels they are: ``jetclass2``, or the folder or corpus of a user's own."""
         return "jetclass2" if is_jetclass2(self.name) else split_own(self.name)[0]
 
     @property
@@ -197,22 +146,19 @@ PARTS = {
 def classes_of(corpus: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
     """Class names of a corpus in label order: those of a built-in one, or those given.
 
-    Raises:
-        DataError: The corpus is not built in and no classes are given, or not those it has; or a
-            name is unusable.
+    Raises DataError for a corpus that is neither built in nor given classes, for a built-in one
+    given other classes than its own, and for an unusable name.
     """
     check_names("corpus", (corpus,))
-    if given is None:
-        if corpus not in CORPORA:
-            raise DataError(
-                f"{unknown('corpus', corpus, CORPORA)}; a corpus of your own needs classes=(...)"
-            )
-        return CORPORA[corpus]
-    classes = check_names("class", given)
-    if classes != CORPORA.get(corpus, classes):
+    if given is None and corpus not in CORPORA:
         raise DataError(
-            f"corpus {corpus!r} has classes of its own, {', '.join(CORPORA[corpus][:3])}...; "
-            "give yours another name"
+            f"{unknown('corpus', corpus, CORPORA)}; a corpus of your own needs classes=(...)"
+        )
+    classes = CORPORA[corpus] if given is None else check_names("class", given)
+    if classes != CORPORA.get(corpus, classes):
+        first = ", ".join(CORPORA[corpus][:3])
+        raise DataError(
+            f"corpus {corpus!r} has classes of its own, {first}...; give yours another name"
         )
     return classes
 
@@ -230,23 +176,20 @@ def spell(part: str) -> tuple[str, tuple[str, ...]]:
 def match(part: str, patterns: Iterable[str], classes: Sequence[str]) -> tuple[str, ...]:
     """The classes that shell patterns choose, in corpus order.
 
-    ``*`` is any text, ``?`` a letter, ``[bc]`` one of these; raises StudyError for a pattern that
-    matches none.
+    ``*`` is any text, ``?`` a letter, ``[bc]`` one of these; StudyError if a pattern has no match.
     """
-    chosen: set[str] = set()
-    for pattern in patterns:
-        found = fnmatch.filter(classes, pattern)
-        if not found:
+    found = {pattern: fnmatch.filter(classes, pattern) for pattern in patterns}
+    for pattern in found:
+        if not found[pattern]:
             raise StudyError(f"part {part!r}: {unknown('part or label', pattern, classes)}")
-        chosen.update(found)
+    chosen = set().union(*found.values())
     return tuple(label for label in classes if label in chosen)
 
 
 def part_named(name: str) -> Part:
     """A part of JetClass-II: one of `PARTS`, or labels and shell patterns joined by commas.
 
-    Raises:
-        StudyError: Neither a part nor labels.
+    Raises StudyError for what is neither.
 
     >>> part_named("X_bb,QCD_bc*").labels
     ('X_bb', 'QCD_bccss', 'QCD_bccs', 'QCD_bcc', 'QCD_bcss', 'QCD_bcs', 'QCD_bc')
@@ -256,12 +199,11 @@ def part_named(name: str) -> Part:
         return PARTS[patterns[0]]
     for pattern in patterns:
         if pattern in PARTS:
-            raise StudyError(
-                f"part {name!r}: {pattern!r} is a part of its own; give it a weight of its own"
-            )
+            own = f"{pattern!r} is a part of its own"
+            raise StudyError(f"part {name!r}: {own}; give it a weight of its own")
         if corpus or not fnmatch.filter(JETCLASS2, pattern):
-            known = (*PARTS, *JETCLASS2)
-            raise StudyError(unknown("part or label", name if corpus else pattern, known))
+            wrong = name if corpus else pattern
+            raise StudyError(unknown("part or label", wrong, (*PARTS, *JETCLASS2)))
     labels = match(name, patterns, JETCLASS2)
     return Part(name=",".join(patterns), corpus="jetclass2", labels=labels)
 

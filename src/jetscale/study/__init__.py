@@ -2,17 +2,8 @@
 
 from jetscale.jets.example import Feature
 from jetscale.study.corpus import Corpus
-from jetscale.study.ladder import ModelSize
-from jetscale.study.mixture import Mixture
-from jetscale.study.recipe import (
-    Controls,
-    Data,
-    Evaluation,
-    Model,
-    Optimiser,
-    Recipe,
-    Schedule,
-)
+from jetscale.study.mixture import Mixture, ModelSize
+from jetscale.study.recipe import Controls, Data, Evaluation, Model, Optimiser, Recipe, Schedule
 from jetscale.study.source import Declared, Folders, Simulated
 from jetscale.study.study import Study
 

@@ -1,23 +1,21 @@
 """Checks that values of a study make when they are built.
 
-Numbers become plain ints and floats, so that equal studies have equal digests whether they were
-written with Python's numbers or numpy's.
+Numbers become plain ints and floats: studies written with numpy's numbers have equal digests.
 """
 
-import re
 from collections.abc import Iterable
+from dataclasses import fields
 from math import isfinite, nan
 from operator import index
-from typing import SupportsFloat, SupportsIndex
+from typing import Any, SupportsFloat, SupportsIndex
 
 from jetscale.errors import StudyError
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
+from jetscale.jets.example import NAME
 
 
 def check_name(what: str, name: object) -> None:
     """Raise StudyError unless a name can be part of a file name everywhere."""
-    good = isinstance(name, str) and bool(_NAME.fullmatch(name))
+    good = isinstance(name, str) and bool(NAME.fullmatch(name))
     require(good, f"{what} name {name!r}: use letters, digits and + . _ - only")
 
 
@@ -29,10 +27,9 @@ def require(condition: bool, message: str) -> None:
 
 def positive_int(owner: str, name: str, value: object) -> int:
     """The value as a plain int; numpy's whole numbers are accepted."""
-    good = isinstance(value, SupportsIndex) and not isinstance(value, bool)
-    number = index(value) if isinstance(value, SupportsIndex) and good else 0
-    require(number > 0, f"{owner}: {name} is {value!r}, needs a whole number above zero")
-    return number
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and index(value) > 0:
+        return index(value)
+    raise StudyError(f"{owner}: {name} is {value!r}, needs a whole number above zero")
 
 
 def number(owner: str, name: str, value: object) -> float:
@@ -48,8 +45,16 @@ def plain(owner: object, name: str, value: object) -> None:
     object.__setattr__(owner, name, value)
 
 
+def check_numbers(value: Any, owner: str) -> None:
+    """Replace the int and float fields of a frozen value by checked plain numbers."""
+    for f in fields(value):
+        if f.type is int or f.type is float:
+            check = positive_int if f.type is int else number
+            plain(value, f.name, check(owner, f.name, getattr(value, f.name)))
+
+
 def sequence(owner: str, name: str, value: object) -> tuple[object, ...]:
     """The values as a tuple; raises StudyError for a single one."""
-    good = isinstance(value, Iterable) and not isinstance(value, str)
-    require(good, f"{owner}: {name} is {value!r}, needs several values, as in ({value!r},)")
-    return tuple(value) if isinstance(value, Iterable) else ()
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return tuple(value)
+    raise StudyError(f"{owner}: {name} is {value!r}, needs several values, as in ({value!r},)")

@@ -24,13 +24,9 @@ class Corpus:
 
     In a sweep file, with ``simulate`` a function of that file::
 
-        showers = Corpus(
-            name="showers",
-            noun="shower",
-            features=(Feature(name="energy", mean=1.0, scale=2.0), Feature(name="depth")),
-            classes=("electron", "pion"),
-            simulate=simulate,
-        )
+        features = (Feature(name="energy", mean=1.0, scale=2.0), Feature(name="depth"))
+        what = {"noun": "shower", "features": features, "classes": ("electron", "pion")}
+        showers = Corpus(name="showers", **what, simulate=simulate)
     """
 
     name: str
@@ -42,8 +38,8 @@ class Corpus:
     """``simulate(classes, rows, seed)`` yields Arrow tables with ``rows`` examples of the given
     classes in all. A feature column holds lists of numbers (variable length, the same for all
     features of an example), lists of fixed size, or a number per example; ``label`` counts in
-    ``classes`` of the corpus. Equal arguments must give equal examples. It is a function at the
-    top level of a file, because it is called in other processes."""
+    ``classes`` of the corpus. Equal arguments must give equal examples. Other processes call it,
+    so it stands at the top level of a file."""
     noun: str = "example"
     """The word for one example in the output."""
     feature_sets: Mapping[str, Sequence[str]] | None = None
@@ -54,19 +50,14 @@ class Corpus:
     """Raise it when other files that the simulator uses make other examples: they are made anew.
     Changes of the function, and of what it uses in its own file, are noticed."""
     schema: Schema = field(init=False)
-    """Made from the features."""
 
     def __post_init__(self) -> None:
         owner = f"corpus {self.name!r}"
         try:
             check_names("corpus", (self.name,))
             plain(self, "classes", check_names("class", self.classes))
-            schema = make_schema(
-                noun=self.noun,
-                features=tuple(self.features),
-                feature_sets=self.feature_sets,
-                typical_length=self.typical_length,
-            )
+            names = ("noun", "features", "feature_sets", "typical_length")
+            schema = make_schema(**{name: getattr(self, name) for name in names})
         except DataError as error:
             raise StudyError(f"{owner}: {error}") from error
         taken = self.name in CORPORA or is_jetclass2(self.name)
@@ -79,9 +70,8 @@ class Corpus:
 
     def part(self, name: str, patterns: Iterable[str]) -> Part:
         """The part ``name``, whose patterns choose among the classes."""
-        classes = tuple(self.classes)
-        labels = match(name, patterns, classes)
-        return Part(name=name, corpus=self.name, labels=labels, classes=classes)
+        labels = match(name, patterns, self.classes)
+        return Part(name=name, corpus=self.name, labels=labels, classes=tuple(self.classes))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -97,9 +87,8 @@ class Corpus:
     def make(self, classes: tuple[str, ...], rows: int, seed: int) -> Iterator[pa.Table]:
         """Tables in storage types with exactly ``rows`` examples of some classes.
 
-        Raises:
-            DataError: The simulator fails, or yields no table, too few examples or a class not
-                asked for.
+        Raises DataError if the simulator fails, or yields no table, too few examples or a class not
+        asked for.
         """
         owner = f"corpus {self.name!r}: simulate({list(classes)}, {rows}, {seed})"
         wanted, missing = {self.classes.index(name) for name in classes}, rows

@@ -27,32 +27,21 @@ SWEEP = "jetscale_sweep"
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A top-level function of a file or module; call it as the function it names.
-
-    Two are equal if they do the same: ``source`` is compared, the place is not.
-    """
+    """A top-level function of a file or module, to be called as such; equal if the sources are."""
 
     name: str
-    source: str
-    """The function and what it uses of its own file, without comments and layout."""
-    module: str = field(compare=False)
-    """Name to import, empty for a file that is run."""
-    place: str = field(compare=False)
-    """The file to run, or the folder to import from."""
+    source: str  # with what it uses of its own file, without comments and layout
+    module: str = field(compare=False)  # to import; empty for a file that is run
+    place: str = field(compare=False)  # the file to run, or the folder to import from
 
     @classmethod
     def of(cls, owner: str, function: object) -> "Function":
-        """The reference to a function; ``owner`` starts the message of the StudyError it raises.
-
-        Raises:
-            StudyError: It is not a function at the top level of a file.
-        """
+        """The reference to a function; StudyError, of ``owner``, if it is not at the top level."""
         if isinstance(function, Function):
             return function
         if not isinstance(function, FunctionType) or "." in function.__qualname__:
-            raise StudyError(
-                f"{owner} is {function!r}, needs a function at the top level of a file"
-            )
+            needs = "needs a function at the top level of a file"
+            raise StudyError(f"{owner} is {function!r}, {needs}")
         name, module = function.__qualname__, function.__module__
         file = Path(function.__code__.co_filename).absolute()
         require(file.is_file(), f"{owner} {name!r} is not in a file; write it into a Python file")
@@ -70,12 +59,9 @@ class Function:
 @lru_cache
 def _load(module: str, place: str, name: str) -> Callable[..., Any]:
     """The function itself, found in this process."""
-    if module:
-        if place not in sys.path:
-            sys.path.insert(0, place)
-        content = vars(importlib.import_module(module))
-    else:
-        content = vars_of(Path(place))
+    if module and place not in sys.path:
+        sys.path.insert(0, place)
+    content = vars(importlib.import_module(module)) if module else vars_of(Path(place))
     function: Callable[..., Any] = content[name]
     return function
 

@@ -7,31 +7,17 @@ from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
 
+from jetscale import study as front
 from jetscale.errors import StudyError, unknown
-from jetscale.study import (
-    Corpus,
-    Declared,
-    Feature,
-    Folders,
-    Mixture,
-    ModelSize,
-    Recipe,
-    Simulated,
-    Study,
-)
+from jetscale.study import Study
 from jetscale.study.function import vars_of
-from jetscale.study.recipe import GROUPS
 
 
 def load_study(path: Path) -> Study:
     """The Study that ``study()`` in a sweep file returns.
 
-    The folder of the file becomes importable, here and in workers, so that a sweep may use modules
-    beside it. What the file prints goes to standard error: standard output is for results.
-
-    Raises:
-        StudyError: The file is missing, has no ``study`` function, fails, or names an unknown
-            field; the message names the line of the file.
+    What the file prints goes to standard error: standard output is for results. Raises StudyError,
+    with the line of the file, if it is missing, has no ``study``, fails or names an unknown field.
     """
     if not path.is_file():
         raise StudyError(_missing(path))
@@ -51,16 +37,11 @@ def load_study(path: Path) -> Study:
 
 
 def _missing(path: Path) -> str:
-    folders = {path.parent, Path("sweeps")}
-    known = sorted(
-        p.as_posix()
-        for folder in folders
-        for p in folder.glob("*.py")
-        if re.search(r"^def study\(", p.read_text(errors="replace"), re.MULTILINE)
-    )
-    if not known:
-        return f"no sweep file {path}; a sweep is a Python file with a function study()"
-    return unknown("sweep file", path.as_posix(), known)
+    files = [p for folder in {path.parent, Path("sweeps")} for p in folder.glob("*.py")]
+    marked = re.compile(r"^def study\(", re.MULTILINE)
+    known = sorted(p.as_posix() for p in files if marked.search(p.read_text(errors="replace")))
+    none = f"no sweep file {path}; a sweep is a Python file with a function study()"
+    return unknown("sweep file", path.as_posix(), known) if known else none
 
 
 def _place(path: Path, error: BaseException) -> str:
@@ -77,10 +58,7 @@ def _explain(error: BaseException) -> str:
     if isinstance(error, StudyError):
         return str(error)
     match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    sources = (Simulated, Declared, Corpus, Feature, Folders)
-    types = (Study, Mixture, Recipe, *GROUPS.values(), ModelSize, *sources)
-    owners = {kind.__name__: kind for kind in types}
-    if isinstance(error, TypeError) and match is not None and match[1] in owners:
-        known = [f.name for f in fields(owners[match[1]])]
+    if isinstance(error, TypeError) and match is not None and match[1] in front.__all__:
+        known = [f.name for f in fields(getattr(front, match[1]))]
         return unknown(f"{match[1]} field", match[2], known)
     return f"{type(error).__name__}: {error}"

@@ -1,10 +1,10 @@
-"""Mixtures: what a model is pretrained on."""
+"""What a study compares: mixtures to pretrain on, and the model sizes of its ladder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jetscale.jets.schema import spell
-from jetscale.study.checks import check_name, number, plain, require
+from jetscale.study.checks import check_name, check_numbers, number, plain, require
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,8 +13,8 @@ class Mixture:
 
     A part is ``qcd``, ``res2p`` or ``res34p``; a selection of labels of JetClass-II such as
     ``"X_bb,X_cc"`` or ``"X_YY_*tau*"``; a name of your own from `Folders.pretrain` or a declared
-    corpus; or some labels of that one, as ``"mysim:signal,tau*"``. What a part holds is known to
-    the study (`Study.parts`), because class names of your own lie in a manifest.
+    corpus; or some labels of that one, as ``"mysim:signal,tau*"``. `Study.parts` tells what it
+    holds.
     """
 
     name: str
@@ -24,12 +24,12 @@ class Mixture:
     def __post_init__(self) -> None:
         check_name("mixture", self.name)
         owner = f"mixture {self.name!r}"
-        spelling = one_spelling(owner, self.parts)
-        weights = {
-            part: number(owner, f"weight of {part!r}", self.parts[given])
-            for part, given in sorted(spelling.items(), key=lambda pair: pair[1])
-        }
-        for part, weight in weights.items():
+        weights = {}
+        # in the order of the names as they were given
+        for part, given in sorted(
+            one_spelling(owner, self.parts).items(), key=lambda pair: pair[1]
+        ):
+            weight = weights[part] = number(owner, f"weight of {part!r}", self.parts[given])
             require(weight > 0, f"{owner}: weight of {part!r} is {weight}, needs > 0")
         total = sum(weights.values())
         plain(self, "parts", {part: weight / total for part, weight in weights.items()})
@@ -41,13 +41,10 @@ class Mixture:
 
 
 def one_spelling(owner: str, parts: Mapping[str, object]) -> dict[str, str]:
-    """Parts as they are written everywhere, and as they were given.
+    """Parts as written everywhere, and as given; StudyError for one part in two spellings.
 
     >>> one_spelling("mixture 'm'", {"X_cc, X_bb": 1.0, "mysim: tau*": 1.0})
     {'X_bb,X_cc': 'X_cc, X_bb', 'mysim:tau*': 'mysim: tau*'}
-
-    Raises:
-        StudyError: One part is given under two spellings.
     """
     found: dict[str, str] = {}
     for given in parts:
@@ -56,3 +53,22 @@ def one_spelling(owner: str, parts: Mapping[str, object]) -> dict[str, str]:
         other = found.setdefault(name, given)
         require(other == given, f"{owner}: {other!r} and {given!r} are the same; keep one")
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSize:
+    """One rung of the ladder: a transformer with ``layers`` blocks of ``width`` and ``heads``."""
+
+    width: int
+    layers: int
+    heads: int
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "model size")
+        good, width = self.width % self.heads == 0, self.width
+        require(good, f"model size: width {width} is not a multiple of {self.heads} heads")
+
+    @property
+    def name(self) -> str:
+        """Short name, as in ``d32-l2-h4``."""
+        return f"d{self.width}-l{self.layers}-h{self.heads}"

@@ -1,26 +1,17 @@
 """The recipe of a study: everything that must not vary between its mixtures, in five groups.
 
-A record carries the recipe with the versions of the code that carried it out
-(`jetscale.plan.identity`); runs of different recipes are never compared.
+A record carries it with the versions of the code; runs of different recipes are never compared.
 """
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any
 
-from jetscale.errors import StudyError, unknown
-from jetscale.study.checks import number, plain, positive_int, require
+from jetscale.errors import unknown
+from jetscale.study.checks import check_numbers, number, plain, require
 
 BUDGETS = ("jets", "flops")
 PRECISIONS = ("float32",)
-
-
-def _check_numbers(group: Any, owner: str) -> None:
-    """Replace the int and float fields of a frozen group by checked plain numbers."""
-    for f in fields(group):
-        if f.type is int or f.type is float:
-            check = positive_int if f.type is int else number
-            plain(group, f.name, check(owner, f.name, getattr(group, f.name)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +34,9 @@ class Data:
     """Seed of the order of all streams; independent of the training seeds."""
 
     def __post_init__(self) -> None:
-        _check_numbers(self, "recipe.data")
-        require(
-            self.pretraining_budget in BUDGETS,
-            f"recipe.data: {unknown('pretraining_budget', self.pretraining_budget, BUDGETS)}",
-        )
+        check_numbers(self, "recipe.data")
+        budget = self.pretraining_budget
+        require(budget in BUDGETS, f"recipe.data: {unknown('pretraining_budget', budget, BUDGETS)}")
         if self.scale_pt is not None:
             plain(self, "scale_pt", number("recipe.data", "scale_pt", self.scale_pt))
             require(self.scale_pt > 0, f"recipe.data: scale_pt is {self.scale_pt}, needs > 0")
@@ -76,20 +65,16 @@ class Optimiser:
     learning_rate: float = 1e-2
     """Peak rate at width 16; others get learning_rate x (16 / width)^width_exponent."""
     width_exponent: float = 0.75
-    """Exponent of the width rule."""
     head_multiplier: float = 5.0
     """Rate of the output head relative to the trunk."""
     beta1: float = 0.9
-    """AdamW first-moment decay."""
     beta2: float = 0.98
-    """AdamW second-moment decay."""
     weight_decay: float = 0.01
-    """AdamW decoupled weight decay, on matrices only."""
     clip: float = 1.0
     """Largest gradient norm."""
 
     def __post_init__(self) -> None:
-        _check_numbers(self, "recipe.optimiser")
+        check_numbers(self, "recipe.optimiser")
         for name in ("learning_rate", "head_multiplier", "clip"):
             value = getattr(self, name)
             require(value > 0, f"recipe.optimiser: {name} is {value}, needs > 0")
@@ -107,16 +92,13 @@ class Schedule:
     epochs: int = 2
     """Passes over the D jets of a run; optimiser steps = epochs x ceil(D / batch_size)."""
     pretraining_epochs: int = 2
-    """Passes over the pretraining jets."""
     warmup: float = 0.1
     """Share of the steps with linearly rising rate, at least 2 steps."""
 
     def __post_init__(self) -> None:
-        _check_numbers(self, "recipe.schedule")
-        require(
-            0 <= self.warmup < 1,
-            f"recipe.schedule: warmup is {self.warmup}, needs 0 <= value < 1",
-        )
+        check_numbers(self, "recipe.schedule")
+        wrong = f"recipe.schedule: warmup is {self.warmup}, needs 0 <= value < 1"
+        require(0 <= self.warmup < 1, wrong)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,18 +111,15 @@ class Evaluation:
     """Downstream jets for the reported scores."""
 
     def __post_init__(self) -> None:
-        _check_numbers(self, "recipe.evaluation")
+        check_numbers(self, "recipe.evaluation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Everything that must not vary between mixtures.
 
-    >>> recipe = Recipe(
-    ...     data=Data(pretraining_jets=12_000, constituents=32),
-    ...     schedule=Schedule(epochs=4),
-    ...     evaluation=Evaluation(validation_jets=2_000, test_jets=4_000),
-    ... )
+    >>> evaluation = Evaluation(validation_jets=2_000, test_jets=4_000)
+    >>> recipe = Recipe(data=Data(pretraining_jets=12_000), evaluation=evaluation)
     >>> recipe.optimiser.learning_rate
     0.01
     """
@@ -157,10 +136,8 @@ class Recipe:
         for name, kind in GROUPS.items():
             good = isinstance(getattr(self, name), kind)
             require(good, f"recipe: {name} must be a {kind.__name__}")
-        require(
-            self.precision in PRECISIONS,
-            f"recipe: {unknown('precision', self.precision, PRECISIONS)}",
-        )
+        good = self.precision in PRECISIONS
+        require(good, f"recipe: {unknown('precision', self.precision, PRECISIONS)}")
 
     def change(self, **settings: Any) -> "Recipe":
         """The recipe with some settings of its groups replaced, whichever group they are in.
@@ -169,11 +146,8 @@ class Recipe:
         >>> recipe.change(epochs=3, learning_rate=0.02).schedule.epochs
         3
         """
-        changed = {
-            name: replace(getattr(self, name), **values)
-            for name, values in _by_group(settings).items()
-        }
-        return replace(self, **changed)
+        groups = _by_group(settings).items()
+        return replace(self, **{name: replace(getattr(self, name), **v) for name, v in groups})
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as nested plain values."""
@@ -181,11 +155,7 @@ class Recipe:
 
 
 GROUPS: dict[str, Any] = {
-    "data": Data,
-    "model": Model,
-    "optimiser": Optimiser,
-    "schedule": Schedule,
-    "evaluation": Evaluation,
+    kind.__name__.lower(): kind for kind in (Data, Model, Optimiser, Schedule, Evaluation)
 }
 """Field of `Recipe` to the group that it holds."""
 
@@ -195,8 +165,7 @@ def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     group_of = {f.name: name for name, group in GROUPS.items() for f in fields(group)}
     chosen: dict[str, dict[str, Any]] = {}
     for setting, value in settings.items():
-        if setting not in group_of:
-            raise StudyError(unknown("setting of a recipe", setting, group_of))
+        require(setting in group_of, unknown("setting of a recipe", setting, group_of))
         chosen.setdefault(group_of[setting], {})[setting] = value
     return chosen
 
@@ -204,11 +173,10 @@ def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def Controls(**settings: Any) -> Recipe:
     """The recipe whose groups hold ``settings``, given flat as sweep files of version 0.1 do.
 
+    Raises StudyError for a setting that is unknown or missing.
+
     >>> Controls(pretraining_jets=10, validation_jets=5, test_jets=5, epochs=4).schedule.epochs
     4
-
-    Raises:
-        StudyError: A setting is unknown or missing.
     """
     chosen = _by_group(settings)
     for name, group in GROUPS.items():

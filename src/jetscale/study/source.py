@@ -1,14 +1,16 @@
 """Where the examples of a study come from: simulated jets, a declared simulator, or folders.
 
-Each source says which classes the task has, what an example is, and what a part of a mixture holds.
+Each source has the ``classes`` of the downstream task in label order, the ``schema`` of an example,
+the ``pool`` from which data sizes are drawn, and tells what a ``part`` of a mixture holds.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import ClassVar
 
-from jetscale.errors import DataError, StudyError, unknown
+from jetscale.errors import DataError, unknown
 from jetscale.jets.example import Schema
 from jetscale.jets.generator.conditions import DEFAULT, Conditions
 from jetscale.jets.generator.processes import family_of
@@ -24,7 +26,7 @@ from jetscale.jets.schema import (
     split_own,
 )
 from jetscale.jets.shards.manifest import Manifest, open_shards
-from jetscale.study.checks import plain, positive_int, require, sequence
+from jetscale.study.checks import check_numbers, plain, require, sequence
 from jetscale.study.corpus import Corpus
 from jetscale.study.mixture import one_spelling
 
@@ -41,20 +43,12 @@ class Simulated:
     """Pile-up of the downstream jets; their window is that of JetClass."""
     pretraining: Conditions = DEFAULT
     """Window and pile-up of the pretraining jets of all mixtures."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Classes of the downstream task, in label order."""
-        return JETCLASS
-
-    @property
-    def schema(self) -> Schema:
-        """What an example is."""
-        return JETS
+    classes: ClassVar[tuple[str, ...]] = JETCLASS
+    schema: ClassVar[Schema] = JETS
 
     @property
     def pool(self) -> int:
-        """Examples from which the data sizes are drawn."""
+        """Jets from which the data sizes are drawn."""
         return self.train_jets
 
     def part(self, name: str) -> Part:
@@ -63,16 +57,14 @@ class Simulated:
         return part_named(name)
 
     def __post_init__(self) -> None:
-        for name in ("train_jets", "seed"):
-            plain(self, name, positive_int("simulated source", name, getattr(self, name)))
+        check_numbers(self, "simulated source")
         for name in ("downstream", "pretraining"):
             good = isinstance(getattr(self, name), Conditions)
             require(good, f"simulated source: {name} must be Conditions")
-        require(
-            self.downstream.window == "jetclass",
-            f"simulated source: downstream window is {self.downstream.window!r}; jets of the ten "
-            "JetClass classes are simulated in window 'jetclass'",
-        )
+        window = self.downstream.window
+        fix = "jets of the ten JetClass classes are simulated in window 'jetclass'"
+        good = window == "jetclass"
+        require(good, f"simulated source: downstream window is {window!r}; {fix}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,16 +81,14 @@ class Declared:
     """Seed of the simulators; every role, part and chunk gets its own seed derived from it."""
 
     def __post_init__(self) -> None:
-        for name in ("train_examples", "seed"):
-            plain(self, name, positive_int("declared source", name, getattr(self, name)))
+        check_numbers(self, "declared source")
         plain(self, "pretraining", sequence("declared source", "pretraining", self.pretraining))
-        for corpus in (self.downstream, *self.pretraining):
+        first = self.downstream
+        for corpus in (first, *self.pretraining):
             require(isinstance(corpus, Corpus), f"declared source: {corpus!r} is not a Corpus")
-            require(
-                corpus.schema == self.downstream.schema,
-                f"declared source: corpus {corpus.name!r} has another noun or other features than "
-                f"{self.downstream.name!r}; a trunk needs the same inputs before and after",
-            )
+            other = f"corpus {corpus.name!r} has another noun or other features than {first.name!r}"
+            why = "a trunk needs the same inputs before and after"
+            require(corpus.schema == first.schema, f"declared source: {other}; {why}")
         names = [corpus.name for corpus in self.pretraining]
         for name in names:
             require(names.count(name) == 1, f"declared source: corpus {name!r} is listed twice")
@@ -132,10 +122,9 @@ class Declared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folders:
-    """Examples already on disk as shard folders.
+    """Examples already on disk as shard folders, which `jetscale ingest` or `write_shards` made.
 
-    `jetscale ingest`, `jetscale simulate` and `jetscale.jets.shards.write_shards` make them. Class
-    names and columns are those of their manifests, which are read when they are asked for.
+    Class names and columns are those of their manifests, which are read when they are asked for.
     """
 
     train: str
@@ -155,10 +144,8 @@ class Folders:
         roles = [("train", self.train), ("validation", self.validation), ("test", self.test)]
         roles += [(f"pretrain {part}", folder) for part, folder in self.pretrain.items()]
         for (role_a, a), (role_b, b) in combinations(roles, 2):
-            require(
-                Path(a).resolve() != Path(b).resolve(),
-                f"folders: {a} is used as {role_a} and as {role_b}; roles must not share jets",
-            )
+            good, used = Path(a).resolve() != Path(b).resolve(), f"as {role_a} and as {role_b}"
+            require(good, f"folders: {a} is used {used}; roles must not share jets")
         # a worker on another node starts in another folder
         for role in ("train", "validation", "test"):
             plain(self, role, str(Path(getattr(self, role)).absolute()))
@@ -169,14 +156,13 @@ class Folders:
         """The manifest of a downstream role; DataError if it does not fit the training folder."""
         folder = Path(getattr(self, role))
         manifest = open_shards(folder, role=role, corpus=self.corpus)
-        if role != "train":
-            first = open_shards(Path(self.train))
-            for what in ("corpus", "classes", "schema"):
-                if getattr(manifest, what) != getattr(first, what):
-                    raise DataError(
-                        f"{folder} and {first.folder} differ in {what}: train, validation and test "
-                        "must be one task; use folders of the same corpus"
-                    )
+        first = manifest if role == "train" else open_shards(Path(self.train))
+        for what in ("corpus", "classes", "schema"):
+            if getattr(manifest, what) != getattr(first, what):
+                raise DataError(
+                    f"{folder} and {first.folder} differ in {what}: train, validation and test "
+                    "must be one task; use folders of the same corpus"
+                )
         return manifest
 
     @property
@@ -194,11 +180,7 @@ class Folders:
         """Not known before the folders are opened."""
 
     def folder_of(self, part: str) -> str:
-        """The folder that holds a part: of its name, or the smallest with the labels of it.
-
-        Raises:
-            StudyError: There is none.
-        """
+        """The folder of a part: its own, or the smallest with its labels; StudyError if none."""
         if not is_jetclass2(part):
             own, _ = split_own(part)
             known = (*self.pretrain, *PARTS, *JETCLASS2)
@@ -207,16 +189,13 @@ class Folders:
         labels = set(part_named(part).labels)
         found = {n: set(part_named(n).labels) for n in filter(is_jetclass2, self.pretrain)}
         enough = [name for name in found if labels <= found[name]]
-        if not enough:
-            raise StudyError(f"part {part!r} has no folder in source.pretrain")
+        require(bool(enough), f"part {part!r} has no folder in source.pretrain")
         return self.pretrain[min(enough, key=lambda name: len(found[name]))]
 
     def part(self, name: str) -> Part:
         """What a part of a mixture holds; one of a user's own is told by its manifest.
 
-        Raises:
-            StudyError: There is no folder for it, or no such label in it.
-            DataError: The folder is missing or damaged.
+        Raises StudyError for no folder or no such label in it, DataError for a damaged folder.
         """
         folder = self.folder_of(name)
         if is_jetclass2(name):

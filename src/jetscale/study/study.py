@@ -1,33 +1,25 @@
 """A study: which mixtures, model sizes, data sizes and seeds are compared under one recipe.
 
-A sweep file in ``sweeps/`` has a function ``study()`` that returns one `Study`. Everything is a
-frozen value, checked when it is made. The identity of a run is a hash of these values alone, never
-of a path, a machine or a date.
+Everything is a frozen value, checked when it is made. The identity of a run is a hash of these
+values alone, never of a path, a machine or a date.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import InitVar, dataclass, field
 from itertools import combinations
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from jetscale.errors import StudyError
 from jetscale.jets.example import Feature, Schema
 from jetscale.jets.schema import JETS, Part, is_jetclass2
 from jetscale.objectives.protocol import needs_labels
-from jetscale.study.checks import check_name, plain, positive_int, require, sequence
-from jetscale.study.ladder import ModelSize
-from jetscale.study.mixture import Mixture
+from jetscale.study.checks import check_name, check_numbers, plain, positive_int, require, sequence
+from jetscale.study.mixture import Mixture, ModelSize
 from jetscale.study.recipe import Recipe
 from jetscale.study.source import SOURCES, Folders, Source
 
 T = TypeVar("T")
-
 RESERVED = ("shards", "streams", "artifacts")  # folders beside those of the studies
-
-
-def _no_recipe() -> Any:
-    """Nothing; a study without a recipe is refused when it is made."""
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +32,7 @@ class Study:
     ladder: tuple[ModelSize, ...]
     data_sizes: tuple[int, ...]
     seeds: tuple[int, ...]
-    recipe: Recipe = field(default_factory=_no_recipe)
+    recipe: Recipe = field(default_factory=lambda: cast(Recipe, None))  # none at all is refused
     subsets: int = 1
     """Independent orders of the training pool; seed number i uses order i modulo subsets."""
     controls: InitVar[Recipe | None] = None
@@ -59,9 +51,8 @@ class Study:
             plain(self, name, values)
         for name, what in (("data_sizes", "a data size"), ("seeds", "a seed")):
             values = sequence(owner, name, getattr(self, name))
-            numbers = tuple(positive_int(owner, what, value) for value in values)
-            plain(self, name, numbers)
-        plain(self, "subsets", positive_int(owner, "subsets", self.subsets))
+            plain(self, name, tuple(positive_int(owner, what, value) for value in values))
+        check_numbers(self, owner)
         for what, entries in (
             ("mixture", [mixture.name for mixture in self.mixtures]),
             ("model size", [size.name for size in self.ladder]),
@@ -74,16 +65,13 @@ class Study:
         self._check_source()
 
     def _check_source(self) -> None:
+        owner = f"study {self.name!r}"
         for name, kinds in (("source", SOURCES), ("recipe", (Recipe,))):
-            good = isinstance(getattr(self, name), kinds)
             names = " or ".join(kind.__name__ for kind in kinds)
-            require(good, f"study {self.name!r}: {name} must be a {names}")
+            require(isinstance(getattr(self, name), kinds), f"{owner}: {name} must be a {names}")
         largest, pool = max(self.data_sizes), self.source.pool
-        require(
-            pool is None or largest <= pool,
-            f"study {self.name!r}: data size {largest} is larger than the training pool of "
-            f"{pool}; raise it or drop the size",
-        )
+        large = f"data size {largest} is larger than the training pool of {pool}"
+        require(pool is None or largest <= pool, f"{owner}: {large}; raise it or drop the size")
         if not isinstance(self.source, Folders):
             _ = self.features
         for mixture in self.mixtures:
@@ -99,8 +87,7 @@ class Study:
         try:
             return {name: find(name) for name in mixture.parts}
         except StudyError as error:
-            owner = f"study {self.name!r}: mixture {mixture.name!r}"
-            raise StudyError(f"{owner}: {error}") from error
+            raise StudyError(f"study {self.name!r}: mixture {mixture.name!r}: {error}") from error
 
     @property
     def schema(self) -> Schema:
@@ -115,45 +102,36 @@ class Study:
     @property
     def features(self) -> tuple[Feature, ...]:
         """The model inputs of the recipe's feature set, in order; StudyError for an unknown set."""
-        require(
-            self.recipe.data.scale_pt is None or self.schema == JETS,
-            f"study {self.name!r}: scale_pt is for jets, a {self.noun} has no pT; leave it out",
-        )
+        good = self.recipe.data.scale_pt is None or self.schema == JETS
+        none = f"scale_pt is for jets, a {self.noun} has no pT"
+        require(good, f"study {self.name!r}: {none}; leave it out")
         return self.schema.features_of(self.recipe.data.features)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names of the downstream task, in label order.
 
-        Raises:
-            StudyError: There is one class: nothing can be told apart.
-            DataError: A folder of the source is missing or damaged.
+        Raises StudyError if there is one class alone, DataError for a damaged folder of the source.
         """
         classes = self.source.classes
-        require(
-            len(classes) > 1,
-            f"study {self.name!r}: the downstream {self.noun}s have one class, {classes[0]!r}, so "
-            "there is nothing to tell apart; use labelled ones",
-        )
+        what = f"the downstream {self.noun}s have one class, {classes[0]!r}"
+        fix = "so there is nothing to tell apart; use labelled ones"
+        require(len(classes) > 1, f"study {self.name!r}: {what}, {fix}")
         return classes
 
     def parts(self, mixture: Mixture) -> dict[str, Part]:
         """The parts of a mixture by name, with the labels that each matched.
 
-        Raises:
-            StudyError: A part is unknown, two parts share examples, or there are not two labels to
-                tell apart and the objective needs them.
-            DataError: A folder of the source is missing or damaged.
+        Raises StudyError for an unknown part, parts that share examples, and a single label where
+        the objective needs two; DataError for a damaged folder of the source.
         """
         owner = f"study {self.name!r}: mixture {mixture.name!r}"
         parts = self._look_up(mixture, self.source.part)
         for a, b in combinations(parts.values(), 2):
-            shared = [label for label in a.labels if label in b.labels]
+            shared = [label for label in a.labels if label in b.labels][:3]
             # equal labels of two folders of a user's own are other examples
-            require(
-                a.origin != b.origin or not shared,
-                f"{owner}: parts {a.name!r} and {b.name!r} share {shared[:3]}",
-            )
+            good = a.origin != b.origin or not shared
+            require(good, f"{owner}: parts {a.name!r} and {b.name!r} share {shared}")
         labels = {label for part in parts.values() for label in part.labels}
         bare = [part.name for part in parts.values() if part.corpus == "unlabelled"]
         if (bare or len(labels) == 1) and needs_labels(self.recipe.model.objective):
@@ -169,18 +147,11 @@ class Study:
 
         Classes of one name in two corpora are one class. Raises as `parts`.
         """
-        chosen: dict[str, set[str]] = {}
-        classes: dict[str, tuple[str, ...]] = {}
-        for part in self.parts(mixture).values():
-            chosen.setdefault(part.corpus, set()).update(part.labels)
-            classes[part.corpus] = part.classes
-        in_order = (
-            label
-            for corpus in sorted(chosen)
-            for label in classes[corpus]
-            if label in chosen[corpus]
-        )
-        return tuple(dict.fromkeys(in_order))
+        parts = self.parts(mixture).values()
+        chosen = {(part.corpus, label) for part in parts for label in part.labels}
+        classes = {part.corpus: part.classes for part in parts}
+        known = ((corpus, label) for corpus in sorted(classes) for label in classes[corpus])
+        return tuple(dict.fromkeys(label for corpus, label in known if (corpus, label) in chosen))
 
     @property
     def pretrained(self) -> tuple[Mixture, ...]:
@@ -189,5 +160,4 @@ class Study:
 
     def replicates(self) -> Iterator[tuple[int, int]]:
         """(seed, subset) pairs of the grid."""
-        for i, seed in enumerate(self.seeds):
-            yield seed, i % self.subsets
+        return ((seed, i % self.subsets) for i, seed in enumerate(self.seeds))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jetscale.errors import DataError
-from jetscale.jets.ingest.cuts import cut_from
+from jetscale.jets.ingest.clean import cut_from
 
 KNOWN = ("jet_pt", "jet_sdmass", "jet_label")
 BOUNDS = st.floats(-1e6, 1e6).map(lambda x: round(x, 3))

@@ -1,4 +1,4 @@
-"""Unusable jets found, named and left out.
+"""Which jets of a file or of arrays are kept: usable ones that pass the cuts.
 
 A jet is unusable if its format says so (see `jetscale.jets.ingest.formats.arrays.FAULT`), if it has
 no constituents, if any of its numbers is not finite in storage precision, if a charge or its number
@@ -6,43 +6,45 @@ of constituents is no integer, if its constituent lists differ in length, if a m
 unphysical (transverse momentum or energy not above zero, for the jet or one of its constituents:
 features take their logarithms), if a value is outside `jetscale.jets.shards.verify.LIMITS`, or if
 its label is not one of the corpus. Every jet is counted once, under the first of these that holds.
+
+Cuts on jet columns are lines of text, compared in double precision. Those of Sophon for JetClass-II
+(arXiv 2405.12972) are ``200 < jet_pt < 2500`` and ``20 < jet_sdmass < 500``.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
+from math import isfinite
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
+from jetscale.errors import DataError, unknown
+from jetscale.jets.arrays import Bools, Ints
 from jetscale.jets.ingest.formats.arrays import FAULT
+from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.schema import PART_COLUMNS
 from jetscale.jets.shards import columns
 from jetscale.jets.shards.verify import LIMITS
 
-Flags = NDArray[np.bool_]
 _NAMED = 10  # labels outside the table that get a line of their own, per batch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cleaned:
-    """What is left of a table, and what is not."""
+class Cleaned(NamedTuple):
+    """Usable jets in storage types, and reason to the row numbers of the others."""
 
     table: pa.Table
-    """Usable jets in storage types, in their order."""
-    faults: Mapping[str, NDArray[np.int64]]
-    """Reason to the row numbers of the jets left out."""
+    faults: Mapping[str, Ints]
 
 
 def clean(raw: pa.Table, n_classes: int) -> Cleaned:
-    """The usable jets of a table as a format reads it.
+    """The usable jets of a table as a format reads it; its integers may be stored as floats.
 
-    Integers may still be stored as floats in ``raw``, as in some published files.
-
-    Raises:
-        DataError: A column is unknown, of another kind or holds nulls: then the table is not what
-            its format says.
+    Raises DataError for a column that is unknown, of another kind or with nulls: then the table is
+    not what its format says.
     """
     told = [name for name in raw.column_names if name.startswith(FAULT)]
     flagged = [(name.removeprefix(FAULT), raw[name].to_numpy()) for name in told]
@@ -50,7 +52,7 @@ def clean(raw: pa.Table, n_classes: int) -> Cleaned:
     for name in raw.column_names:
         columns.check_nulls(raw[name], name)
     good = np.ones(raw.num_rows, bool)
-    faults: dict[str, NDArray[np.int64]] = {}
+    faults: dict[str, Ints] = {}
     for reason, bad in chain(flagged, _faults(raw, n_classes)):
         found = np.flatnonzero(good & bad)
         if found.size:  # a format may have told of some under the same reason
@@ -63,10 +65,10 @@ def clean(raw: pa.Table, n_classes: int) -> Cleaned:
             inner = [getattr(kind, "value_type", kind) for kind in (found, wanted)]
             if pa.types.is_floating(inner[0]) and pa.types.is_integer(inner[1]):
                 kept = kept.set_column(i, name, kept[name].cast(wanted))
-    return Cleaned(table=columns.conform(kept), faults=faults)
+    return Cleaned(columns.conform(kept), faults)
 
 
-def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
+def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Bools]]:
     """Reasons and the jets (n,) they hold for, in the order in which they are looked for."""
     n, names = raw.num_rows, [name for name in raw.column_names if name in columns.COLUMNS]
     counts = raw["jet_nparticles"].to_numpy()
@@ -78,7 +80,7 @@ def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
     with np.errstate(over="ignore"):  # as they are stored; what is too large becomes infinite
         single = {k: v.astype(np.float32) for k, v in values.items() if v.dtype.kind == "f"}
 
-    def jets_with(flags: Mapping[str, Flags]) -> Flags:
+    def jets_with(flags: Mapping[str, Bools]) -> Bools:
         """(n,) True for jets with a value that is flagged in one of the columns."""
         bad = np.zeros(n, bool)
         for name, flag in flags.items():
@@ -110,3 +112,114 @@ def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Flags]]:
     for label in np.unique(labels[foreign])[:_NAMED]:
         yield f"label {label:g} is not in 0..{n_classes - 1}", labels == label
     yield "more labels outside the table", foreign
+
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_CUT = re.compile(
+    rf"\s*(?:({_NUMBER})\s*(<=?)\s*)?([A-Za-z_]\w*)\s*(?:(<=?|>=?)\s*({_NUMBER})\s*)?"
+)
+_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+
+
+class Cut(NamedTuple):
+    """Conditions on one jet column, all of which must hold: sign and bound, column on the left."""
+
+    text: str  # as written, with single spaces
+    column: str
+    conditions: tuple[tuple[str, float], ...]
+
+    def passes(self, table: pa.Table) -> Bools:
+        """(n,) True for jets that are kept."""
+        values = table[self.column].to_numpy().astype(np.float64)
+        keep = np.ones(len(values), bool)
+        for sign, bound in self.conditions:
+            keep &= _COMPARE[sign](values, bound)
+        return keep
+
+
+def cut_from(text: str, known: Sequence[str]) -> Cut:
+    """A cut from text; ``known`` are the jet columns it may use.
+
+    Raises DataError for text that is no cut, a column that is not there, and a cut that no value
+    passes.
+
+    >>> cut_from("200<jet_pt <= 2500", ["jet_pt"]).conditions
+    (('>', 200.0), ('<=', 2500.0))
+    """
+    match = _CUT.fullmatch(text)
+    if match is None or not (match[1] or match[5]):
+        raise DataError(
+            f"cut {text!r}: write LOW < COLUMN < HIGH, COLUMN < HIGH or COLUMN > LOW, as in "
+            "'200 < jet_pt < 2500'; <= and >= are fine too"
+        )
+    low, above, column, sign, bound = match.groups()
+    if column not in known:
+        raise DataError(f"cut {text!r}: {unknown('jet column', column, known)}")
+    conditions = [(above.replace("<", ">"), float(low))] if low else []
+    conditions += [(sign, float(bound))] if bound else []
+    if not all(isfinite(bound) for _, bound in conditions):
+        raise DataError(f"cut {text!r}: a bound is not finite")
+    if len(conditions) == 2:
+        if sign.startswith(">"):
+            raise DataError(f"cut {text!r}: write the lower bound first, with < on both sides")
+        if float(low) >= float(bound):
+            between = f"between {float(low):g} and {float(bound):g}"
+            raise DataError(f"cut {text!r}: no value lies {between}")
+    return Cut(" ".join(filter(None, match.groups())), column, tuple(conditions))
+
+
+MAX_BAD = 0.01
+"""A file with a larger share of unusable jets is not what its format says."""
+
+
+@dataclass
+class Sieve:
+    """Keeps usable jets that pass the cuts and counts the others by reason."""
+
+    where: str  # the file, for messages
+    n_classes: int
+    cuts: Sequence[Cut] = ()
+    on_bad_jet: str = "drop"  # drop, or fail at the first
+    max_bad: float = MAX_BAD  # largest share of unusable jets; a single one is never too many
+    rows: int = 0  # jets seen
+    bad: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason or cut to jets left out."""
+        return dict(self.bad + self.cut)
+
+    def keep(self, raw: pa.Table) -> pa.Table:
+        """The jets of a batch that stay.
+
+        Raises BadFile if the columns are not those of the schema, DataError for an unusable jet if
+        the policy is to fail.
+        """
+        try:
+            table, faults = clean(raw, self.n_classes)
+        except DataError as error:
+            raise BadFile(f"{self.where}: {error}") from error
+        if faults and self.on_bad_jet == "fail":
+            reason, rows = min(faults.items(), key=lambda fault: int(fault[1][0]))
+            fix = "`--on-bad-jet drop` leaves such jets out"
+            raise DataError(f"{self.where}: row {self.rows + rows[0]}: {reason}; {fix}")
+        self.rows += raw.num_rows
+        self.bad.update({reason: len(rows) for reason, rows in faults.items()})
+        for cut in self.cuts:
+            keep = cut.passes(table)
+            if not keep.all():
+                self.cut[cut.text] += int((~keep).sum())
+                table = table.filter(pa.array(keep))
+        return table
+
+    def check(self) -> None:
+        """Raise BadFile if so many jets were unusable that the file is not what it should be."""
+        total = self.bad.total()
+        if total > 1 and total > self.max_bad * self.rows:
+            reasons = ", ".join(f"{count} by {why!r}" for why, count in self.bad.most_common())
+            raise BadFile(
+                f"{self.where}: {total} of {self.rows} jets are unusable, more than "
+                f"{100 * self.max_bad:g}%: {reasons}; check the format and its columns, or keep "
+                "the rest with --max-bad 1"
+            )

@@ -1,11 +1,9 @@
 """Public and own jet files to a shard folder.
 
-What can be read is in `jetscale.jets.ingest.formats`. Paths and the layout of all files are checked
-before any jet is read; that two files hold the same jets or give other columns shows when both have
-been read. Each becomes a part (`jetscale.jets.ingest.work`) in a folder beside the one asked for,
-which takes its place when all parts are there; until then finished parts are kept, so that the same
-call made again goes on. Jets are left out for the reasons of `jetscale.jets.ingest.clean` and by
-the cuts of `jetscale.jets.ingest.cuts`; all are counted, by file and reason, in the provenance.
+Paths and the layout of all files are checked before any jet is read. Each file becomes a part
+(`jetscale.jets.ingest.work`) in a folder beside the one asked for, which takes its place when all
+parts are there; until then finished parts are kept, so that the same call made again goes on. Jets
+that are left out are counted, by file and reason, in the provenance.
 """
 
 import shutil
@@ -43,11 +41,9 @@ def ingest(
     Args:
         format, role, options: See `jetscale.jets.ingest.work.Options`.
         files: Files to read; the jets keep this order.
-        out: Shard folder to make; must not exist or be empty, and be neither the current folder nor
-            a link.
+        out: Shard folder to make: new or empty, and neither the current folder nor a link.
         progress: Called when jets have been read.
-        executor: What converts the files; on a cluster all nodes must see them and the folder of
-            ``out``.
+        executor: What converts the files; all nodes of a cluster must see them and ``out``.
 
     Raises:
         DataError: A wrong argument, no files, a file that does not exist or is given twice, files
@@ -64,11 +60,8 @@ def ingest(
     asked = Options(format=format, role=role, **options)
     total, read = 0, 0
     for path in files:
-        try:
+        with suppress(*[BadFile] * (asked.on_bad_file == "skip")):
             total += asked.source.count(path)
-        except BadFile:
-            if asked.on_bad_file == "fail":
-                raise
 
     def report(rows: int) -> None:
         nonlocal read
@@ -77,10 +70,7 @@ def ingest(
             progress(read, total)
 
     with _only_call(out) as parts:
-        jobs = [
-            Job(number=i, path=path.absolute(), parts=parts, options=asked)
-            for i, path in enumerate(files)
-        ]
+        jobs = [Job(i, path.absolute(), parts, asked) for i, path in enumerate(files)]
         outcomes = _convert_all(jobs, executor, report)
         _join(parts, asked, jobs, outcomes)
         try:
@@ -114,8 +104,7 @@ def _check_files(format: str, files: Sequence[Path]) -> None:
                 raise DataError(f"file {path} does not exist; check the path")
         except PermissionError as error:
             raise DataError(f"file {path}: no permission to look there") from error
-        if path.resolve() in seen:
-            first = seen[path.resolve()]
+        if (first := seen.get(path.resolve())) is not None:
             raise DataError(f"{path} and {first} are the same file; give each file once")
         seen[path.resolve()] = path
 
@@ -151,9 +140,8 @@ def _only_call(out: Path) -> Iterator[Path]:
                 if not parts.exists():  # nothing to come back to
                     lock.unlink(missing_ok=True)
     except BlockingIOError as error:
-        raise StorageError(
-            f"{out} is being made by another `jetscale ingest`; wait for it or stop it"
-        ) from error
+        other = "is being made by another `jetscale ingest`"
+        raise StorageError(f"{out} {other}; wait for it or stop it") from error
 
 
 def _join(
@@ -163,11 +151,8 @@ def _join(
     made = [job for job in jobs if outcomes[job.number].part]
     parts = [open_shards(folder / outcomes[job.number].part) for job in made]
     books = [part.provenance["files"][0] for part in parts]
-    skipped = [
-        {"name": job.path.name, "reason": outcomes[job.number].problem}
-        for job in jobs
-        if job not in made
-    ]
+    left = [job for job in jobs if job not in made]
+    skipped = [{"name": j.path.name, "reason": outcomes[j.number].problem} for j in left]
     seen: dict[str, Path] = {}
     for job, book in zip(made, books, strict=True):
         first = seen.setdefault(book["sha256"], job.path)
@@ -184,37 +169,25 @@ def _join(
         )
     (first, wanted), *others = filled
     for path, part in others:
-        differing = sorted({*part.columns} ^ {*wanted.columns})
-        if differing:
+        if differing := sorted({*part.columns} ^ {*wanted.columns}):
             raise DataError(
                 f"{first} and {path}: columns {differing} are in one only; ingest them to folders "
                 "of their own"
             )
-    write_manifest(
-        folder,
-        options.source.corpus,
-        options.role,
-        [replace(s, file=f"{p.folder.name}/{s.file}") for _, p in filled for s in p.shards],
-        wanted.columns,
-        {
-            "format": options.format,
-            "of": options.of,
-            "columns": dict(options.columns),
-            "select": list(options.select),
-            "files": books,
-            "skipped": skipped,
-        },
-        classes=options.source.names,
-    )
+    shards = [replace(s, file=f"{p.folder.name}/{s.file}") for _, p in filled for s in p.shards]
+    provenance: dict[str, Any] = {"format": options.format, "of": options.of}
+    provenance |= {"columns": dict(options.columns), "select": list(options.select)}
+    provenance |= {"files": books, "skipped": skipped}
+    source = options.source
+    what = folder, source.corpus, options.role, shards, wanted.columns, provenance
+    write_manifest(*what, classes=source.names)
     _clear(folder, {MANIFEST, *(part.folder.name for _, part in filled)})
 
 
 def _clear(folder: Path, keep: set[str]) -> None:
     """Remove what an earlier call with other files or options, or somebody else, left there."""
     try:
-        for child in folder.iterdir():
-            if child.name in keep:
-                continue
+        for child in [child for child in folder.iterdir() if child.name not in keep]:
             if child.is_dir() and not child.is_symlink():
                 shutil.rmtree(child)
             else:
@@ -224,16 +197,12 @@ def _clear(folder: Path, keep: set[str]) -> None:
 
 
 def summary_of(manifest: Manifest) -> dict[str, Any]:
-    """What an ingested folder kept, what it dropped and why, and which files were skipped.
+    """What an ingested folder kept and dropped, for JSON.
 
-    Returns:
-        dict: ``files``, ``jets_read``, ``jets_kept``, ``dropped`` (reason to jets) and ``skipped``
-            (name and reason of each file).
+    ``dropped`` is reason to jets, ``skipped`` the name and reason of each file left out.
     """
     files = manifest.provenance["files"]
-    dropped: Counter[str] = Counter()
-    for file in files:
-        dropped.update(file["dropped"])
+    dropped = sum((Counter(file["dropped"]) for file in files), Counter[str]())
     return {
         "files": len(files),
         "jets_read": sum(file["rows"] for file in files),

@@ -1,9 +1,8 @@
 """What ingest does with one file: convert it to a part, a shard folder of its own.
 
-A part is named by the content of its file and by everything that decides what is kept of it, and it
-appears whole or not at all. So a part that is there is done, whoever made it: an interrupted ingest
-goes on where it stopped, and any machinery may run the jobs in any order, on any machine that sees
-the files and the folder of parts. Memory holds a few batches of jets, however long the file is.
+A part is named by the content of its file and by all that decides what is kept of it, and appears
+whole or not at all. So a part that is there is done: an interrupted ingest goes on, and jobs may
+run in any order on any machine that sees the files and the parts. Memory holds a few batches.
 """
 
 import hashlib
@@ -11,22 +10,19 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from jetscale.errors import DataError, StorageError, unknown
-from jetscale.jets.ingest.cuts import Cut, cut_from
+from jetscale.jets.ingest.clean import MAX_BAD, Cut, Sieve, cut_from
 from jetscale.jets.ingest.formats import format_named
 from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.ingest.formats.files import Format
-from jetscale.jets.ingest.sieve import MAX_BAD, Sieve
 from jetscale.jets.schema import ROLES
 from jetscale.jets.shards import shard_writer
 from jetscale.jets.shards.manifest import Manifest, open_shards, sha256_of
 
 VERSION = 3  # of the conversion; another one makes parts anew
-
 Report = Callable[[int], None]
 """Called with jets read since the last call."""
 
@@ -60,7 +56,6 @@ class Options:
     """A file with a larger share of unusable jets is a bad file."""
 
     def __post_init__(self) -> None:
-        """Check all values against each other."""
         for what, value, known in (
             ("role", self.role, ROLES),
             ("policy for bad files", self.on_bad_file, ("fail", "skip")),
@@ -72,11 +67,10 @@ class Options:
             raise DataError(f"max_bad is {self.max_bad}; a share of jets lies between 0 and 1")
         self.cuts()
 
-    @cached_property
+    @property
     def source(self) -> Format:
-        """The format with its functions."""
-        own = self.columns, self.classes, self.corpus
-        return format_named(self.format, self.of, *own)
+        """The format with its functions, which are not to be pickled with the options."""
+        return format_named(self.format, self.of, self.columns, self.classes, self.corpus)
 
     def __getstate__(self) -> dict[str, Any]:
         """The values alone: functions of a format do not travel, each process has its own."""
@@ -87,14 +81,13 @@ class Options:
         return [cut_from(text, self.source.jet_columns) for text in self.select]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One file to be converted."""
+    """One file to be converted, and the folder of the parts, visible to all who convert."""
 
     number: int
     path: Path
     parts: Path
-    """Folder of the parts, visible to all who convert."""
     options: Options
 
     def __str__(self) -> str:
@@ -103,24 +96,19 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a job."""
+    """What became of a job: the folder of its part, or why the file was skipped."""
 
     number: int
     rows: int = 0
-    """Jets in the file."""
     part: str = ""
-    """Name of the part's folder; empty for a file that was skipped."""
     problem: str = ""
-    """Why it was skipped."""
 
 
 def convert(job: Job, report: Report = lambda rows: None) -> Outcome:
     """Make the part of a file, unless it is there already.
 
-    Raises:
-        BadFile: The file is not what it should be, and the policy is to fail.
-        DataError: A jet is unusable, and the policy is to fail.
-        StorageError: The folder of parts is not on this machine or cannot be written.
+    Raises BadFile and DataError for a bad file or jet if the policy is to fail, and StorageError if
+    the folder of parts is not on this machine or cannot be written.
     """
     if not job.parts.is_dir():
         raise StorageError(f"{job.parts} is not on this node; use a folder that all nodes share")
@@ -135,11 +123,7 @@ def convert(job: Job, report: Report = lambda rows: None) -> Outcome:
 
 
 def lost(job: Job, reason: str) -> Outcome:
-    """What becomes of a file that kills whoever reads it: it is a bad file, by policy.
-
-    Raises:
-        BadFile: The policy is to fail.
-    """
+    """A file that kills whoever reads it is a bad file; raises BadFile if the policy is to fail."""
     problem = f"{job.path}: {reason}"
     if job.options.on_bad_file == "fail":
         raise BadFile(f"{problem}; `--on-bad-file skip` leaves such files out")
@@ -153,31 +137,20 @@ def _part(job: Job, report: Report) -> Manifest:
     except OSError as error:
         raise BadFile(f"{job.path}: cannot be read: {error.strerror}") from error
     decides = asdict(job.options) | {"on_bad_file": None}
-    # the name decides the class of JetNet files
-    text = json.dumps([VERSION, decides, job.path.name, digest])
+    text = json.dumps([VERSION, decides, job.path.name, digest])  # JetNet's class is in the name
     folder = job.parts / f"part-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if folder.exists():
         try:
             part = open_shards(folder)
-        except DataError:  # damaged since
-            shutil.rmtree(folder)
-        else:
             report(part.provenance["files"][0]["rows"])
             return part
+        except DataError:  # damaged since
+            shutil.rmtree(folder)
     options, source = job.options, job.options.source
-    sieve = Sieve(
-        where=str(job.path),
-        n_classes=len(source.names),
-        cuts=options.cuts(),
-        on_bad_jet=options.on_bad_jet,
-        max_bad=options.max_bad,
-    )
+    policy = options.cuts(), options.on_bad_jet, options.max_bad
+    sieve = Sieve(str(job.path), len(source.names), *policy)
     with shard_writer(
-        folder,
-        corpus=source.corpus,
-        role=options.role,
-        may_be_empty=True,
-        classes=source.names,
+        folder, corpus=source.corpus, role=options.role, may_be_empty=True, classes=source.names
     ) as writer:
         for raw in source.read(job.path):
             kept = sieve.keep(raw)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from jetscale.jets.ingest.clean import MAX_BAD, Sieve
 from jetscale.jets.ingest.formats import own
 from jetscale.jets.ingest.formats.base import Column, Ragged, native
-from jetscale.jets.ingest.sieve import MAX_BAD, Sieve
 from jetscale.jets.shards import shard_writer
 from jetscale.jets.shards.manifest import Manifest, open_shards
 
@@ -30,13 +30,10 @@ def write_jets(
         columns: Quantity (`jetscale.jets.ingest.formats.own.QUANTITIES`, in GeV, radians and mm) to
             numbers. Constituents are zero-padded arrays (jets, slots), or one list per jet; labels,
             whole numbers or names of classes, and jet columns are (jets,); ``mass`` may be one
-            number.
-        classes: Names in the order of the labels; labels that are names give their own.
-        role, corpus, max_bad: See `jetscale.jets.ingest.work.Options`.
+            number. The other arguments are those of `jetscale.jets.ingest.work.Options`.
 
     Raises:
-        DataError: A quantity is unknown or missing, shapes do not fit, or too many jets are
-            unusable.
+        DataError: A quantity is unknown or missing, shapes do not fit, or many jets are unusable.
         StorageError: The folder is not empty or cannot be written.
 
     >>> import tempfile
@@ -69,5 +66,4 @@ def _column(values: Any) -> Column | float:
     rows = [np.asarray(row) for row in values]
     if not rows or rows[0].ndim == 0:
         return np.asarray(rows)
-    counts = np.array([len(row) for row in rows], np.int64)
-    return Ragged(counts, native(np.concatenate(rows)))
+    return Ragged(np.array(list(map(len, rows)), np.int64), native(np.concatenate(rows)))

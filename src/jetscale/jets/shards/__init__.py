@@ -6,15 +6,3 @@
 from jetscale.jets.shards.manifest import Manifest, Shard, check_roles, open_shards
 from jetscale.jets.shards.verify import Report, verify
 from jetscale.jets.shards.writer import ShardWriter, shard_writer, write_shards
-
-__all__ = [
-    "Manifest",
-    "Report",
-    "Shard",
-    "ShardWriter",
-    "check_roles",
-    "open_shards",
-    "shard_writer",
-    "verify",
-    "write_shards",
-]

@@ -1,8 +1,7 @@
 """Arrow form of examples: types, checks on a table, and the Parquet encoding of a shard.
 
-Which columns there are is said by a schema: that of jets, or of a field of study of a user's own
-(`jetscale.jets.example`). Constituent columns are lists of equal length per example, other columns
-have one value per example. Nothing is nullable.
+A schema says which columns there are (`jetscale.jets.example`). Constituent columns are lists of
+equal length per example, other columns have one value per example. Nothing is nullable.
 """
 
 from pathlib import Path
@@ -21,10 +20,7 @@ from jetscale.jets.schema import JETS
 COLUMNS = JETS.columns
 NUMBERS = ("floating", "integer", "boolean")
 _STORED: dict[Kind, pa.DataType] = {
-    "float": pa.float32(),
-    "int": pa.int32(),
-    "int64": pa.int64(),
-    "flag": pa.bool_(),
+    **{"float": pa.float32(), "int": pa.int32(), "int64": pa.int64(), "flag": pa.bool_()}
 }
 
 
@@ -42,15 +38,11 @@ def arrow_type(column: str, schema: Schema = JETS) -> pa.DataType:
 def conform(table: pa.Table, schema: Schema = JETS) -> pa.Table:
     """The table with columns in schema order and in storage types.
 
-    Types may differ in width and list naming (float64, int64, large lists), not in kind. A table of
-    a field of your own may also hold numbers of any kind and lists of fixed size; a plain number
-    is a list of one.
-
-    Raises:
-        DataError: A column is unknown, missing, of another kind, out of range for its type, or
-            holds nulls; or the lists of an example differ in length from each other or from its
-            count. In a field of your own, an example without constituents or with a number that is
-            not finite is refused too.
+    Types may differ in width and list naming (float64, large lists), not in kind. In a field of
+    your own numbers of any kind, lists of fixed size, and plain numbers (lists of one) will do
+    too. Raises DataError for a column that is unknown, missing, of another kind, out of range or
+    with nulls, for lists of another length than their example's, and in a field of your own for
+    examples without constituents or with a number that is not finite.
     """
     for name in table.column_names:
         if name not in schema.columns:
@@ -60,15 +52,15 @@ def conform(table: pa.Table, schema: Schema = JETS) -> pa.Table:
     if missing or not any(name in schema.lists for name in names):
         lists = "part_*" if schema == JETS else ", ".join(schema.lists)
         raise DataError(f"columns {missing or lists} are missing; every shard needs them")
-    fields = [pa.field(name, arrow_type(name, schema), nullable=False) for name in names]
-    arrays = []
+    arrays, fields = [], []
     for name in names:
-        column = table[name]
+        column, wanted = table[name], arrow_type(name, schema)
         if schema != JETS and name in schema.lists:
             column = _as_lists(column, name)
-        check_kind(name, column.type, schema)
+        if _kind(column.type) != _kind(wanted):
+            raise DataError(f"column {name!r} is {column.type}, needs {wanted}")
         check_nulls(column, name)
-        wanted = arrow_type(name, schema)
+        fields.append(pa.field(name, wanted, nullable=False))
         try:
             arrays.append(column.combine_chunks().cast(wanted))
         except pa.ArrowInvalid as error:
@@ -94,17 +86,7 @@ def _as_lists(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 def _kind(dtype: pa.DataType) -> str:
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         return f"list of {_kind(dtype.value_type)}"
-    for name in NUMBERS:
-        if getattr(pa.types, f"is_{name}")(dtype):
-            return name
-    return str(dtype)
-
-
-def check_kind(name: str, found: pa.DataType, schema: Schema = JETS) -> None:
-    """Raise DataError if a column's type is not a float, integer, flag or list as it should be."""
-    wanted = arrow_type(name, schema)
-    if _kind(found) != _kind(wanted):
-        raise DataError(f"column {name!r} is {found}, needs {wanted}")
+    return next((name for name in NUMBERS if getattr(pa.types, f"is_{name}")(dtype)), str(dtype))
 
 
 def check_nulls(column: pa.ChunkedArray, name: str) -> None:
@@ -115,9 +97,8 @@ def check_nulls(column: pa.ChunkedArray, name: str) -> None:
 
 
 def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Constituents per jet of a list column."""
-    lengths: NDArray[np.int64] = pc.list_value_length(column).to_numpy().astype(np.int64)
-    return lengths
+    """Constituents per jet of a list column, or of an array of lists."""
+    return np.array(pc.list_value_length(column), np.int64)
 
 
 def _check_lengths(table: pa.Table, schema: Schema) -> None:
@@ -127,23 +108,18 @@ def _check_lengths(table: pa.Table, schema: Schema) -> None:
     expected = table[count].to_numpy() if count in schema.scalars else lengths_of(table[count])
     for name in names:
         found = lengths_of(table[name])
-        wrong = np.flatnonzero(found != expected)
-        if wrong.size:
-            row = int(wrong[0])
-            says = "is" if schema.count else "has"
-            raise DataError(
-                f"row {row}: {name} has {found[row]} entries, {count} {says} {expected[row]}"
-            )
+        if len(wrong := np.flatnonzero(found != expected)):
+            row = wrong[0]
+            says = f"{count} {'is' if schema.count else 'has'} {expected[row]}"
+            raise DataError(f"row {row}: {name} has {found[row]} entries, {says}")
     if schema == JETS:  # `jetscale.jets.ingest.clean` drops unusable jets and counts them
         return
-    if (expected < 1).any():
-        row = int(np.flatnonzero(expected < 1)[0])
-        raise DataError(f"row {row}: a {schema.noun} without constituents")
+    if len(empty := np.flatnonzero(expected < 1)):
+        raise DataError(f"row {empty[0]}: a {schema.noun} without constituents")
     for name in names:
         values = table[name].combine_chunks().flatten().to_numpy()
-        bad = np.flatnonzero(~np.isfinite(values))
-        if bad.size:
-            row = int(np.searchsorted(np.cumsum(expected), bad[0], side="right"))
+        if len(bad := np.flatnonzero(~np.isfinite(values))):
+            row = np.searchsorted(np.cumsum(expected), bad[0], side="right")
             raise DataError(f"row {row}: {name} holds {values[bad[0]]}, not a number")
 
 
@@ -155,24 +131,18 @@ def count_labels(
     Raises DataError naming the first row whose label is not one of the corpus.
     """
     labels: NDArray[Any] = table[schema.label].to_numpy()
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
-    if wrong.size:
-        row = int(wrong[0])
-        raise DataError(
-            f"row {row}: label {labels[row]} is not in 0..{len(classes) - 1} of {corpus}"
-        )
+    if len(wrong := np.flatnonzero((labels < 0) | (labels >= len(classes)))):
+        known = f"0..{len(classes) - 1} of {corpus}"
+        raise DataError(f"row {wrong[0]}: label {labels[wrong[0]]} is not in {known}")
     numbers = np.bincount(labels, minlength=len(classes)).tolist()
     return {name: number for name, number in zip(classes, numbers, strict=True) if number}
 
 
 def parquet_writer(path: Path, table: pa.Schema, schema: Schema = JETS) -> pq.ParquetWriter:
     """A writer that stores floats as byte streams, which zstd shrinks best."""
-    kinds = {**schema.lists, **schema.scalars}
-    encoding = {
-        f"{name}.list.element" if name in schema.lists else name: "BYTE_STREAM_SPLIT"
-        for name in table.names
-        if kinds[name] == "float"
-    }
+    floats = [f"{n}.list.element" for n in table.names if schema.lists.get(n) == "float"]
+    floats += [n for n in table.names if schema.scalars.get(n) == "float"]
+    encoding = dict.fromkeys(floats, "BYTE_STREAM_SPLIT")
     return pq.ParquetWriter(
         path, table, compression="zstd", use_dictionary=False, column_encoding=encoding
     )

@@ -1,10 +1,9 @@
-"""The manifest of a shard folder: what its jets are and what they may be used for.
+"""The manifest of a shard folder: what its examples are and what they may be used for.
 
-``manifest.json`` names the corpus with its classes, the one role all examples of the folder have,
-the examples per class, the columns that are stored, and for each shard its size and SHA-256, so
-that two roles are never confused, damage is found, and a study that needs an absent column is
-refused before any work. For a field of study other than jets it says how columns become model
-inputs, so that a folder needs no Python file to be read.
+``manifest.json`` names corpus, classes, role and columns, and for each shard its size and SHA-256:
+roles are never confused, damage is found, and a study that needs an absent column is refused before
+any work. Of a field of study other than jets it holds the schema too, so that a folder needs no
+Python file to be read.
 """
 
 import hashlib
@@ -34,8 +33,7 @@ class Shard:
     file: str
     rows: int
     label_counts: Mapping[str, int]
-    size: int
-    """Bytes, the cheap check for a truncated file."""
+    size: int  # in bytes, the cheap check for a truncated file
     sha256: str
 
 
@@ -46,27 +44,20 @@ class Manifest:
     folder: Path
     corpus: str
     role: str
-    parts: tuple[str, ...]
-    """Parts of the corpus with at least one jet here."""
+    parts: tuple[str, ...]  # of the corpus, with at least one jet here
     rows: int
-    label_counts: Mapping[str, int]
-    """Class name to jets, classes without jets left out."""
+    label_counts: Mapping[str, int]  # class name to jets, classes without jets left out
     shards: tuple[Shard, ...]
-    columns: tuple[str, ...]
-    """Columns stored, in the order of the schema; what the source lacked is absent."""
+    columns: tuple[str, ...]  # in the order of the schema; what the source lacked is absent
     classes: tuple[str, ...]
     """Class names of the corpus; label i means ``classes[i]``, with or without examples here."""
     schema: Schema = JETS
-    """What an example is."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """Names the content: corpus, role and the bytes of every shard, in order.
-
-        Of a corpus that is not built in also its classes, and of another field its schema: they
-        decide what the bytes mean.
-        """
+        """Names the content: corpus, role and the bytes of every shard, in order."""
+        # classes that are not built in and the schema of another field say what the bytes mean
         meaning: list[Any] = [] if self.corpus in CORPORA else [self.classes]
         meaning += [] if self.schema == JETS else [self.schema.to_dict()]
         text = json.dumps([self.corpus, self.role, [s.sha256 for s in self.shards], *meaning])
@@ -78,7 +69,7 @@ class Manifest:
         return tuple(name for name in self.classes if self.label_counts.get(name))
 
     def path(self, shard: Shard) -> Path:
-        """Where a shard lies."""
+        """Where one of the shards lies."""
         return self.folder / shard.file
 
 
@@ -111,11 +102,8 @@ def write_manifest(
     schema: Schema = JETS,
 ) -> None:
     """Complete a shard folder: the manifest makes it one; raises as `classes_of`."""
-    total: Counter[str] = Counter()
-    for shard in shards:
-        total.update(shard.label_counts)
-    names = classes_of(corpus, classes)
-    parts = [part for part in PARTS.values() if part.corpus == corpus]
+    total = sum((Counter(shard.label_counts) for shard in shards), Counter[str]())
+    names, parts = classes_of(corpus, classes), [p for p in PARTS.values() if p.corpus == corpus]
     content = {
         "format": FORMAT,
         "corpus": corpus,
@@ -135,16 +123,14 @@ def write_manifest(
 def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = None) -> Manifest:
     """The manifest of a shard folder, after the cheap checks.
 
-    Raises:
-        DataError: No folder or manifest, another format version, a shard missing or of another
-            size, or a role or corpus other than the one asked for.
+    Raises DataError for no folder or manifest, another format version, a shard missing or of
+    another size, and a role or corpus other than the one asked for.
     """
     path = folder / MANIFEST
     if not path.is_file():
         what = "has no manifest.json" if folder.is_dir() else "does not exist"
-        raise DataError(
-            f"shard folder {folder} {what}; make one with `jetscale simulate` or ingest"
-        )
+        fix = "make one with `jetscale simulate` or ingest"
+        raise DataError(f"shard folder {folder} {what}; {fix}")
     manifest = _parse(folder, path)
     for what, asked, found in (("role", role, manifest.role), ("corpus", corpus, manifest.corpus)):
         if asked is not None and asked != found:
@@ -168,16 +154,10 @@ def _parse(folder: Path, path: Path) -> Manifest:
         shards = tuple(Shard(**shard) for shard in content.pop("shards"))
         if version == 1:
             content["columns"] = pq.read_schema(folder / shards[0].file).names
-        described = content.pop("schema", None)
-        manifest = Manifest(
-            folder=folder,
-            shards=shards,
-            parts=tuple(content.pop("parts")),
-            columns=tuple(content.pop("columns")),
-            classes=classes_of(content["corpus"], content.pop("classes", None)),
-            schema=schema_from(described) if described else JETS,
-            **content,
-        )
+        content["schema"] = schema_from(content["schema"]) if content.get("schema") else JETS
+        content["classes"] = classes_of(content["corpus"], content.get("classes"))
+        content |= {name: tuple(content[name]) for name in ("parts", "columns")}
+        manifest = Manifest(folder=folder, shards=shards, **content)
         counts = [manifest.label_counts, *(shard.label_counts for shard in shards)]
         labels = (label for count in counts for label in count)
         names = [("role", manifest.role, ROLES), *(("class", n, manifest.classes) for n in labels)]
@@ -195,11 +175,7 @@ def _parse(folder: Path, path: Path) -> Manifest:
 
 
 def check_roles(manifests: Iterable[Manifest]) -> None:
-    """Refuse folders of different roles made from the same file.
-
-    Raises:
-        DataError: A shard or an ingested file (by SHA-256) occurs under two roles.
-    """
+    """Raise DataError if a shard or an ingested file (by SHA-256) occurs under two roles."""
     owner: dict[str, Manifest] = {}
     for manifest in manifests:
         files = manifest.provenance.get("files", [])

@@ -1,8 +1,4 @@
-"""A full check of a shard folder: hashes, counts, ranges, finite values.
-
-`jetscale.jets.shards.manifest.open_shards` makes the cheap checks on every use; this one reads
-every byte.
-"""
+"""A full check of a shard folder, which reads every byte: hashes, counts, ranges, finite values."""
 
 import math
 from collections import Counter
@@ -14,7 +10,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from jetscale.errors import DataError
 from jetscale.jets.schema import JETS
@@ -47,31 +42,15 @@ class Report:
         return {**manifest, "digest": self.manifest.digest, "ranges": self.ranges}
 
 
-class _Range:
-    """Smallest, mean and largest of values seen so far."""
-
-    def __init__(self) -> None:
-        self.low, self.high, self.total, self.n = math.inf, -math.inf, 0.0, 0
-
-    def add(self, values: NDArray[Any]) -> None:
-        self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
-        self.total, self.n = self.total + values.sum(dtype=float), self.n + len(values)
-
-    def to_dict(self) -> dict[str, float]:
-        return {"min": float(self.low), "mean": float(self.total / self.n), "max": float(self.high)}
-
-
 def verify(folder: Path) -> Report:
     """Read a shard folder completely and compare it with its manifest.
 
-    Raises:
-        DataError: A shard is truncated or altered, its rows or labels are not those of the
-            manifest, or it holds a non-finite or impossible value; the message names the file, what
-            was expected and what was found.
+    Raises DataError for an altered shard, other rows or labels than the manifest says, and values
+    that are not finite or impossible: the file, what was expected and what was found.
     """
     manifest = open_shards(folder)
     schema, classes, corpus = manifest.schema, manifest.classes, manifest.corpus
-    ranges: dict[str, _Range] = {}
+    seen: dict[str, list[tuple[float, float, float, int]]] = {}
     for shard in manifest.shards:
         path, counts = manifest.path(shard), Counter[str]()
         check_shard(manifest, shard)
@@ -81,17 +60,23 @@ def verify(folder: Path) -> Report:
                     # refuses columns of another type and lists of unequal length
                     table = columns.conform(file.read_row_group(group, use_threads=False), schema)
                     counts.update(columns.count_labels(table, classes, corpus, schema))
-                    _check_values(manifest, table, ranges)
+                    _check_values(manifest, table, seen)
         except (pa.ArrowException, OSError, DataError) as error:
             raise DataError(f"{path}: {error}") from error
-        if counts != shard.label_counts:
-            expected, found = dict(shard.label_counts), dict(counts)
-            raise DataError(f"{path}: expected jets {expected}, found {found}")
-    return Report(manifest=manifest, ranges={k: range_.to_dict() for k, range_ in ranges.items()})
+        if counts != (expected := dict(shard.label_counts)):
+            raise DataError(f"{path}: expected jets {expected}, found {dict(counts)}")
+    ranges = {}
+    for name, groups in seen.items():
+        low, high, total, n = zip(*groups, strict=True)
+        ranges[name] = {"min": min(low), "mean": float(sum(total) / sum(n)), "max": max(high)}
+    return Report(manifest=manifest, ranges=ranges)
 
 
-def _check_values(manifest: Manifest, table: pa.Table, ranges: dict[str, _Range]) -> None:
-    """Refuse columns that the manifest does not name, and numbers that cannot be right."""
+def _check_values(manifest: Manifest, table: pa.Table, seen: dict[str, Any]) -> None:
+    """Refuse columns that the manifest does not name, and numbers that cannot be right.
+
+    Adds the smallest, the largest, the sum and the number of values to what was ``seen``.
+    """
     if tuple(table.column_names) != manifest.columns:
         other = sorted({*table.column_names} ^ {*manifest.columns})
         raise DataError(f"columns {other} are only in the shard or in the manifest")
@@ -103,16 +88,15 @@ def _check_values(manifest: Manifest, table: pa.Table, ranges: dict[str, _Range]
             continue
         array = table[name].combine_chunks()
         values = (array.flatten() if name in manifest.schema.lists else array).to_numpy()
-        bad = int((~np.isfinite(values)).sum())
-        if bad:
+        if bad := int((~np.isfinite(values)).sum()):
             raise DataError(f"column {name!r} has {bad} non-finite values, expected none")
         if name not in watched:
             continue
         low, high = float(values.min()), float(values.max())
         lowest, highest = LIMITS.get(name, (low, high))
         if low < lowest or high > highest:
-            raise DataError(
-                f"{name} runs from {low:g} to {high:g}, expected {lowest:g} to {highest:g}"
-            )
+            expected = f"expected {lowest:g} to {highest:g}"
+            raise DataError(f"{name} runs from {low:g} to {high:g}, {expected}")
         if name in manifest.schema.scalars or manifest.schema != JETS:
-            ranges.setdefault(name, _Range()).add(values)
+            total = values.sum(dtype=float)
+            seen.setdefault(name, []).append((low, high, total, len(values)))

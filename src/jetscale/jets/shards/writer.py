@@ -1,14 +1,13 @@
-"""Writing shard folders: jets on disk with a manifest.
+"""Writing shard folders: ``shard-00000.parquet``, ... and ``manifest.json``.
 
-A shard folder holds ``shard-00000.parquet``, ... and ``manifest.json`` (see
-`jetscale.jets.shards.manifest`). Columns are those of a schema, which is that of jets unless
-another field of study declares its own; a column the source lacks is absent, never filled with
-zeros. A folder appears whole or not at all, and is never written twice.
+A column the source lacks is absent, never filled with zeros. A folder appears whole or not at all,
+and is never written twice.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,61 +18,47 @@ from jetscale.errors import DataError, StorageError, unknown
 from jetscale.jets.example import Schema
 from jetscale.jets.schema import JETS, ROLES, classes_of
 from jetscale.jets.shards import columns
-from jetscale.jets.shards.manifest import (
-    Manifest,
-    Shard,
-    open_shards,
-    sha256_of,
-    write_manifest,
-)
+from jetscale.jets.shards.manifest import Manifest, Shard, open_shards, sha256_of, write_manifest
 from jetscale.store.local import atomic_path
 
 ROWS_PER_SHARD = 100_000
 ROWS_PER_GROUP = 10_000
 
 
+@dataclass
 class ShardWriter:
     """Collects tables of any length into full row groups and shards of one folder.
 
     Use it through `shard_writer`. ``provenance`` may be filled until the block ends.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        corpus: str,
-        role: str,
-        *,
-        classes: Sequence[str] | None,
-        schema: Schema,
-        may_be_empty: bool,
-    ) -> None:
-        self.provenance: dict[str, Any] = {}
-        self._may_be_empty = may_be_empty
-        self._folder, self._corpus, self._role, self._schema = folder, corpus, role, schema
-        self._classes = classes_of(corpus, classes)
-        self._pending: list[pa.Table] = []
-        self._waiting = 0
-        self._parquet: pq.ParquetWriter | None = None
-        self._stored: pa.Schema | None = None
-        self._rows = 0
-        self._counts: Counter[str] = Counter()
-        self._shards: list[Shard] = []
+    folder: Path
+    corpus: str
+    role: str
+    classes: tuple[str, ...]
+    schema: Schema
+    may_be_empty: bool
+    provenance: dict[str, Any] = field(default_factory=dict)
+    _pending: list[pa.Table] = field(default_factory=list)
+    _waiting: int = 0
+    _parquet: pq.ParquetWriter | None = None
+    _stored: pa.Schema | None = None
+    _rows: int = 0
+    _counts: Counter[str] = field(default_factory=Counter)
+    _shards: list[Shard] = field(default_factory=list)
 
     def write(self, table: pa.Table) -> None:
         """Add examples.
 
-        Raises:
-            DataError: A column is unknown, has another type, holds nulls or lists of unequal
-                length, a label is not one of the corpus, or the columns differ from those of
-                earlier tables.
+        Raises DataError as `columns.conform`, and for a label that is not one of the corpus or
+        columns other than those of earlier tables.
         """
-        table = columns.conform(table, self._schema)
+        table = columns.conform(table, self.schema)
         self._stored = self._stored or table.schema
         if table.schema != self._stored:
             names = set(table.column_names) ^ set(self._stored.names)
             raise DataError(f"shards: columns {sorted(names)} are in some tables only")
-        columns.count_labels(table, self._classes, self._corpus, self._schema)
+        columns.count_labels(table, self.classes, self.corpus, self.schema)
         self._pending.append(table)
         self._waiting += table.num_rows
         while self._waiting >= ROWS_PER_GROUP:
@@ -83,24 +68,17 @@ class ShardWriter:
         """Write what is waiting and the manifest."""
         if self._waiting:
             self._flush(self._waiting)
-        if not self._shards and self._parquet is None and not self._may_be_empty:
-            nouns = f"{self._schema.noun}s"
-            raise DataError(f"no {nouns} to write for corpus {self._corpus!r}, role {self._role!r}")
+        if not self._shards and self._parquet is None and not self.may_be_empty:
+            nouns = f"{self.schema.noun}s"
+            raise DataError(f"no {nouns} to write for corpus {self.corpus!r}, role {self.role!r}")
         self._close_shard()
-        write_manifest(
-            self._folder,
-            self._corpus,
-            self._role,
-            self._shards,
-            self._stored.names if self._stored else [],
-            self.provenance,
-            classes=self._classes,
-            schema=self._schema,
-        )
+        names = self._stored.names if self._stored else []
+        what = self.folder, self.corpus, self.role, self._shards, names, self.provenance
+        write_manifest(*what, classes=self.classes, schema=self.schema)
 
     @property
     def _path(self) -> Path:
-        return self._folder / f"shard-{len(self._shards):05d}.parquet"
+        return self.folder / f"shard-{len(self._shards):05d}.parquet"
 
     def _flush(self, rows: int) -> None:
         """Write the first ``rows`` waiting examples as one row group."""
@@ -108,10 +86,10 @@ class ShardWriter:
         group, rest = table.slice(0, rows), table.slice(rows)
         self._pending, self._waiting = ([rest], rest.num_rows) if rest.num_rows else ([], 0)
         if self._parquet is None:
-            self._parquet = columns.parquet_writer(self._path, group.schema, self._schema)
+            self._parquet = columns.parquet_writer(self._path, group.schema, self.schema)
         self._parquet.write_table(group, row_group_size=rows)
         self._rows += rows
-        self._counts.update(columns.count_labels(group, self._classes, self._corpus, self._schema))
+        self._counts.update(columns.count_labels(group, self.classes, self.corpus, self.schema))
         if self._rows >= ROWS_PER_SHARD:
             self._close_shard()
 
@@ -120,15 +98,10 @@ class ShardWriter:
         if self._parquet is None:
             return
         self._parquet.close()
-        path = self._path
-        counts = {name: self._counts[name] for name in self._classes if self._counts[name]}
-        shard = Shard(
-            file=path.name,
-            rows=self._rows,
-            label_counts=counts,
-            size=path.stat().st_size,
-            sha256=sha256_of(path),
-        )
+        path, rows = self._path, self._rows
+        counts = {name: self._counts[name] for name in self.classes if self._counts[name]}
+        size, sha256 = path.stat().st_size, sha256_of(path)
+        shard = Shard(file=path.name, rows=rows, label_counts=counts, size=size, sha256=sha256)
         self._shards.append(shard)
         self._parquet, self._rows, self._counts = None, 0, Counter()
 
@@ -146,20 +119,17 @@ def shard_writer(
     """A `ShardWriter` whose folder appears when the block ends well; see `write_shards`.
 
     Raises:
-        DataError: Unknown role, a corpus without classes, or no examples were written although the
-            folder may not be empty.
+        DataError: Unknown role, a corpus without classes, or no examples where some are needed.
         StorageError: The folder already holds something or cannot be written.
     """
-    classes_of(corpus, classes)
+    names = classes_of(corpus, classes)
     if role not in ROLES:
         raise DataError(unknown("role", role, ROLES))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StorageError(f"{folder} is not empty; choose another folder or delete it first")
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        writer = ShardWriter(
-            temporary, corpus, role, classes=classes, schema=schema, may_be_empty=may_be_empty
-        )
+        writer = ShardWriter(temporary, corpus, role, names, schema, may_be_empty)
         yield writer
         writer.finish()
 
@@ -177,36 +147,20 @@ def write_shards(
     """Write tables of examples as one shard folder, which any study can read.
 
     Args:
-        folder: New or empty folder.
-        tables: Arrow tables with columns of the schema; ``jet_label`` (``label`` in a schema of
-            your own) counts in ``classes``.
-        corpus: A name of your own, or a built-in corpus.
+        tables: Arrow tables with columns of the schema.
         role: What the examples may be used for: pretrain, train, validation or test.
         classes: Class names in label order; built-in corpora have theirs.
         schema: What an example is; see `jetscale.jets.example.make_schema`.
-        provenance: Notes for the manifest, read after the last table, so whoever makes the tables
-            may complete them.
+        provenance: Notes for the manifest, read after the last table.
 
-    Raises:
-        DataError, StorageError: As `ShardWriter.write` and `shard_writer`.
+    Raises DataError and StorageError as `ShardWriter.write` and `shard_writer`.
 
     >>> import pyarrow as pa, tempfile
-    >>> jets = pa.table(
-    ...     {
-    ...         "part_px": [[30.0, 12.0], [25.0]],
-    ...         "part_py": [[1.0, -2.0], [0.5]],
-    ...         "jet_nparticles": [2, 1],
-    ...         "jet_label": [1, 0],
-    ...     }
-    ... )
-    >>> with tempfile.TemporaryDirectory() as tmp:
-    ...     manifest = write_shards(
-    ...         Path(tmp) / "mysim",
-    ...         [jets],
-    ...         corpus="mysim",
-    ...         role="pretrain",
-    ...         classes=("background", "signal"),
-    ...     )
+    >>> px, py = [[30.0, 12.0], [25.0]], [[1.0, -2.0], [0.5]]
+    >>> jets = {"part_px": px, "part_py": py, "jet_nparticles": [2, 1], "jet_label": [1, 0]}
+    >>> asked = {"corpus": "mysim", "role": "pretrain", "classes": ("background", "signal")}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     manifest = write_shards(Path(folder) / "mysim", [pa.table(jets)], **asked)
     >>> manifest.rows, manifest.classes, manifest.label_counts["signal"]
     (2, ('background', 'signal'), 1)
     """

@@ -1,30 +1,20 @@
 """Public file formats, and own jets: what `jetscale ingest` reads.
 
-Each module of this package knows one family of files and says in its docstring what it takes from
-them, what it computes and what stays absent. Columns follow `jetscale.jets.schema`; a column that
+Each module says what it takes from its files, what it computes and what stays absent. A column that
 neither is in the files nor follows from them by kinematics is absent, never zero.
 """
 
 from collections.abc import Mapping, Sequence
 
 from jetscale.errors import DataError, unknown
-from jetscale.jets.ingest.formats import (
-    aspen,
-    jetclass,
-    jetclass2,
-    jetnet,
-    omnilearned,
-    own,
-    quarkgluon,
-    toptagging,
-)
+from jetscale.jets.ingest.formats import aspen, jetclass, jetnet, omnilearned, own, tagging
 from jetscale.jets.ingest.formats.files import Format
 
 FORMATS = {
     "jetclass": jetclass.FORMAT,
-    "jetclass2": jetclass2.FORMAT,
-    "toptagging": toptagging.FORMAT,
-    "quarkgluon": quarkgluon.FORMAT,
+    "jetclass2": jetclass.SECOND,
+    "toptagging": tagging.TOP,
+    "quarkgluon": tagging.QUARKGLUON,
     "jetnet": jetnet.FORMAT,
     "aspenopenjets": aspen.FORMAT,
 }
@@ -40,8 +30,7 @@ def format_named(
 ) -> Format:
     """A format by name; the rest as in `jetscale.jets.ingest.work.Options`.
 
-    Raises DataError for an unknown name, for what the format needs and is not given, and for what
-    it knows and is given.
+    Raises DataError for an unknown name, for what a format needs, and for what it knows already.
     """
     if name not in NAMES:
         raise DataError(unknown("format", name, NAMES))

@@ -1,9 +1,8 @@
 """Constituents as files hold them to tables of the schema.
 
-Files hold constituents in zero-padded arrays (n jets, M slots) or in lists. `Slots` picks the
-filled ones, hardest first, because everything downstream takes leading constituents; the result is
-flat: jet after jet, with the number of constituents of each. Values keep the source's type here, so
-that a non-finite charge or label can still be seen; see `jetscale.jets.ingest.clean`.
+Files hold them in zero-padded arrays (n jets, M slots) or in lists. `Slots` picks the filled ones,
+hardest first, because everything downstream takes leading constituents; the result is flat, jet
+after jet. Values keep the source's type, so that a non-finite charge or label can still be seen.
 """
 
 from collections.abc import Mapping
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from jetscale.jets.ingest.formats.base import Array, Column, Floats, Ints, Ragged, native
+from jetscale.jets.arrays import Bools, Floats, Ints
+from jetscale.jets.ingest.formats.base import Array, Column, Ragged, native
 
 FAULT = "fault: "
 """Starts the names of flag columns of a table: jets to leave out, for the reason that follows."""
@@ -23,15 +22,13 @@ FAULT = "fault: "
 class Slots:
     """The constituents of n jets, hardest first in each."""
 
-    jet: Ints
-    """(T,) number of the jet."""
+    jet: Ints  # (T,) number of the jet
     place: tuple[Ints, ...]
     """Where they are: (jet, slot) of padded arrays, or the position in flat lists."""
-    counts: Ints
-    """(n,) constituents per jet."""
+    counts: Ints  # (n,) constituents per jet
 
     @classmethod
-    def of(cls, filled: NDArray[np.bool_], pt: Array) -> "Slots":
+    def of(cls, filled: Bools, pt: Array) -> "Slots":
         """Slots where ``filled`` (n, M), in order of falling ``pt`` (n, M); ties keep theirs."""
         jet, slot = np.nonzero(filled)
         order = _hardest_first(jet, pt[jet, slot])
@@ -58,7 +55,7 @@ class Slots:
         """(n,) sums of (T,) values over the constituents of each jet."""
         return np.bincount(self.jet, values, len(self.counts)).astype(np.float64)
 
-    def any(self, flags: Array) -> NDArray[np.bool_]:
+    def any(self, flags: Array) -> Bools:
         """(n,) whether a constituent of the jet is flagged, from (T,)."""
         return self.total(flags) > 0
 
@@ -70,13 +67,11 @@ def _hardest_first(jet: Ints, pt: Array) -> Ints:
     return np.arange(len(jet))
 
 
-def mask_faults(slots: Slots, mask: Array) -> dict[str, NDArray[np.bool_]]:
+def mask_faults(slots: Slots, mask: Array) -> dict[str, Bools]:
     """Jets with a constituent whose mask (T,) is lost, or is none."""
     lost = ~np.isfinite(mask)
-    return {
-        "non-finite value": slots.any(lost),
-        "mask that is neither 0 nor 1": slots.any(~lost & (mask != 1)),
-    }
+    other = slots.any(~lost & (mask != 1))
+    return {"non-finite value": slots.any(lost), "mask that is neither 0 nor 1": other}
 
 
 def list_column(column: Ragged) -> pa.ListArray:
@@ -91,25 +86,21 @@ def to_table(
     slots: Slots,
     parts: Mapping[str, Array],
     jets: Mapping[str, Array],
-    faults: Mapping[str, NDArray[np.bool_]] | None = None,
+    faults: Mapping[str, Bools] | None = None,
 ) -> pa.Table:
     """A table with flat constituent columns (T,), jet columns (n,), and constituents per jet.
 
     ``faults`` is reason to (n,) flags: jets whose numbers are not what the format says.
     """
-    columns: dict[str, Column] = {
-        name: Ragged(slots.counts, values) for name, values in parts.items()
-    }
-    columns |= dict(jets) | {"jet_nparticles": slots.counts}
-    columns |= {FAULT + reason: flags for reason, flags in (faults or {}).items()}
-    return table_of(columns)
+    lists = {name: Ragged(slots.counts, values) for name, values in parts.items()}
+    marks = {FAULT + reason: flags for reason, flags in (faults or {}).items()}
+    return table_of({**lists, **jets, "jet_nparticles": slots.counts, **marks})
 
 
 def table_of(columns: Mapping[str, Column]) -> pa.Table:
     """Columns as they are as a table; the lists of a jet may still differ in length."""
-    return pa.table(
-        {
-            name: list_column(values) if isinstance(values, Ragged) else pa.array(native(values))
-            for name, values in columns.items()
-        }
-    )
+    arrays = {
+        name: list_column(values) if isinstance(values, Ragged) else pa.array(native(values))
+        for name, values in columns.items()
+    }
+    return pa.table(arrays)

@@ -18,8 +18,9 @@ import pyarrow as pa
 from jetscale.jets.ingest.formats import particles
 from jetscale.jets.ingest.formats.arrays import Slots, to_table
 from jetscale.jets.ingest.formats.base import ANY
-from jetscale.jets.ingest.formats.files import Format
-from jetscale.jets.ingest.formats.kinematics import SUMMED, Momenta
+from jetscale.jets.ingest.formats.files import Format, Wanted
+from jetscale.jets.ingest.formats.kinematics import Momenta
+from jetscale.jets.schema import JET_COLUMNS
 
 _MM = 10.0  # per cm
 _TRACK = ("part_d0val", "part_d0err", "part_dzval", "part_dzerr")
@@ -33,27 +34,19 @@ def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
     momenta = Momenta(px, py, pz, energy)
     pt, eta, phi, mass = columns["jet_kinematics"].T
     parts = momenta.columns() | momenta.around(slots.spread(eta), slots.spread(phi))
-    parts |= {
-        name: np.where(charge == 0, 0.0, _MM * values)
-        for name, values in zip(_TRACK, track, strict=True)
-    }
+    lengths = [np.where(charge == 0, 0.0, _MM * values) for values in track]
+    parts |= dict(zip(_TRACK, lengths, strict=True))
     charge = np.where(np.isfinite(pdg), charge, np.nan)  # seen with the other non-finite values
     parts |= {"part_charge": charge, **particles.flags_of(pdg, charge)}
     jets = {"jet_pt": pt, "jet_eta": eta, "jet_phi": phi, "jet_energy": slots.total(energy)}
-    jets |= {"jet_sdmass": mass} | {f"jet_tau{i}": tagging[:, i] for i in range(1, 5)}
-    jets |= {"jet_label": np.zeros(len(pt), int)}
+    jets |= {"jet_sdmass": mass, "jet_label": np.zeros(len(pt), int)}
+    jets |= {f"jet_tau{i}": tagging[:, i] for i in range(1, 5)}
     return to_table(slots, parts, jets, momenta.faults(slots))
 
 
-FORMAT = Format(
-    what="AspenOpenJets",
-    corpus="unlabelled",
-    kinds=("HDF5",),
-    wanted={
-        "PFCands": ("fiu", (ANY, 11)),
-        "jet_kinematics": ("fiu", (4,)),
-        "jet_tagging": ("fiu", (13,)),
-    },
-    table=jets_of,
-    jet_columns=(*SUMMED, "jet_sdmass", "jet_tau1", "jet_tau2", "jet_tau3", "jet_tau4"),
-)
+WANTED: Wanted = {
+    "PFCands": ("fiu", (ANY, 11)),
+    "jet_kinematics": ("fiu", (4,)),
+    "jet_tagging": ("fiu", (13,)),
+}
+FORMAT = Format("AspenOpenJets", "unlabelled", ("HDF5",), WANTED, jets_of, JET_COLUMNS)

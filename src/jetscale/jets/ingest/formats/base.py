@@ -1,9 +1,7 @@
 """What every file format shares: columns, batches, and one guard around all reader libraries.
 
-A reader opens a file of one kind (ROOT, Parquet, HDF5, NumPy archive) as a `File`: named columns of
-one length that come in batches of some thousand rows, so that memory does not grow with the file.
-Reader libraries raise what they like on a damaged file; `guarded` turns all of it into one
-`BadFile` of one line, and says "download it again" only where bytes are missing or damaged.
+A reader opens a file of one kind as a `File`: named columns of one length that come in batches of
+some thousand rows, so that memory does not grow with the file.
 """
 
 import errno
@@ -19,14 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.errors import DataError, JetscaleError, MissingExtra
+from jetscale.jets.arrays import Ints
 
 ROWS_PER_BATCH = 5_000
 LIST = "list"  # in the place of a length: another one in every row
 ANY = None  # in the place of a length that may be anything
-
 Array = NDArray[Any]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 Shape = tuple[int | str | tuple[int, ...] | None, ...]
 """Lengths; a tuple of lengths means any of them."""
 
@@ -54,13 +50,10 @@ Column = Array | Ragged
 class Layout(NamedTuple):
     """What a column holds, before any of it is read."""
 
-    kind: str
-    """NumPy kind of its numbers (``f``, ``i``, ``u``, ``b``), ``S`` for text, else empty."""
+    kind: str  # of its numbers as in NumPy (f, i, u, b), S for text, else empty
     rows: int
-    shape: Shape
-    """Of one row; (`LIST`,) for lists."""
-    text: str
-    """The type as its library calls it, for messages."""
+    shape: Shape  # of one row; (LIST,) for lists
+    text: str  # the type as its library calls it, for messages
 
 
 class File(NamedTuple):
@@ -91,15 +84,9 @@ def native(values: Array) -> Array:
     return np.ascontiguousarray(values, values.dtype.newbyteorder("="))
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of a library's message, or the name of the error where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
-
-
 @contextmanager
 def guarded(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever goes wrong with a file into BadFile, with a reason that fits.
+    """Turn whatever goes wrong with a file into BadFile, with a reason that fits in one line.
 
     Our own words stay. An error number of the system, a lock and a missing package are no damage;
     everything else is: what a library raises depends on the byte that is wrong. Running out of
@@ -113,13 +100,14 @@ def guarded(path: Path, kind: str) -> Iterator[None]:
         raise BadFile(f"{path}: {error}") from error
     except Exception as error:
         number = error.errno if isinstance(error, OSError) else None
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if number in (errno.EAGAIN, errno.EDEADLK) and kind == "HDF5":
             reason = "is locked by a program that writes it; close that, or set "
             reason += "HDF5_USE_FILE_LOCKING=FALSE to read it all the same"
         elif number is not None:
             reason = f"cannot be read: {os.strerror(number)}"
         elif isinstance(error, ImportError | NotImplementedError):
-            reason = f"this {kind} file needs more than is installed: {first_line(error)}"
+            reason = f"this {kind} file needs more than is installed: {line}"
         else:
-            reason = f"not a readable {kind} file ({first_line(error)}); download it again"
+            reason = f"not a readable {kind} file ({line}); download it again"
         raise BadFile(f"{path}: {reason}") from error

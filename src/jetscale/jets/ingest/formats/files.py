@@ -14,10 +14,8 @@ from jetscale.jets.ingest.formats.base import ANY, LIST, BadFile, Column, File, 
 from jetscale.jets.schema import classes_of
 
 READERS = {
-    "ROOT": root.opened,
-    "Parquet": parquet.opened,
-    "HDF5": hdf5.opened,
-    "NumPy archive": npz.opened,
+    **{"ROOT": root.opened, "Parquet": parquet.opened},
+    **{"HDF5": hdf5.opened, "NumPy archive": npz.opened},
 }
 _MAGIC = {
     **{b"root": "ROOT", b"PAR1": "Parquet", b"\x89HDF\r\n\x1a\n": "HDF5"},
@@ -38,9 +36,8 @@ def kind_of(path: Path) -> str:
     for offset in (0, 512, 1024, 2048):  # HDF5 may have a block of its user's in front
         if start[offset : offset + 8] == b"\x89HDF\r\n\x1a\n":
             return "HDF5"
-    for magic, kind in _MAGIC.items():
-        if start.startswith(magic):
-            return kind
+    for magic in filter(start.startswith, _MAGIC):
+        return _MAGIC[magic]
     if not start.strip(b"\0"):
         return "a file of zeros; download it again" if start else "an empty file; download it again"
     if (start.isascii() and start.decode().isprintable()) or (b"\n" in start and start.isascii()):
@@ -53,8 +50,7 @@ def opened(path: Path, kinds: Sequence[str], what: str) -> Iterator[File]:
     """The columns of a file that is of one of ``kinds``; raises BadFile for whatever is wrong."""
     wanted = " or ".join(kinds)
     with guarded(path, wanted):
-        kind = kind_of(path)
-        if kind not in kinds:
+        if (kind := kind_of(path)) not in kinds:
             found = f"of the kind {kind}" if kind in READERS else kind
             raise BadFile(f"{path}: files of {what} are {wanted}, this is {found}")
     with guarded(path, kind), READERS[kind](path) as file:
@@ -75,24 +71,20 @@ def fits(found: Shape, wanted: Shape | None) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Format:
     """A file format: where its columns are, and what jets they become."""
 
-    what: str
-    """The data set, for messages."""
+    what: str  # the data set, for messages
     corpus: str
-    classes: tuple[str, ...] = ()
-    """Class names in label order; none means those of the built-in corpus."""
-    kinds: tuple[str, ...]
-    """Kinds of file it comes in, keys of `READERS`."""
+    kinds: tuple[str, ...]  # kinds of file it comes in, keys of READERS
     wanted: Wanted
     table: Callable[[Path, dict[str, Column]], pa.Table]
     """The jets of a batch of those columns; raises ValueError where they make no sense."""
-    jet_columns: tuple[str, ...]
-    """Jet columns of its tables, which selection cuts may use."""
-    check: Callable[[Path], object] = lambda path: None
-    """Looks at the name of a file; raises BadFile."""
+    jet_columns: tuple[str, ...]  # jet columns of its tables, which selection cuts may use
+    check: Callable[[Path], object] = lambda path: None  # looks at a file's name; raises BadFile
+    classes: tuple[str, ...] = ()
+    """Class names in label order; none means those of the built-in corpus."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -122,8 +114,7 @@ class Format:
         self.check(path)
         tail = f"; not a file of {self.what}" if self.kinds != tuple(READERS) else ""
         with opened(path, self.kinds, self.what) as file:
-            missing = [name for name in self.wanted if name not in file.names]
-            if missing:
+            if missing := [name for name in self.wanted if name not in file.names]:
                 near = unknown("column", missing[0], sorted(file.names))
                 names = ", ".join(missing[:4]) + (", ..." if len(missing) > 4 else "")
                 many = f"{len(missing)} columns missing ({names}): " if len(missing) > 1 else ""

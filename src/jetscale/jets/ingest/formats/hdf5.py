@@ -1,37 +1,49 @@
 """HDF5 files: every data set, field of a structured data set, and column of a pandas frame.
 
 Names are paths in the file: ``jets/pt`` is the data set ``pt`` of the group ``jets``, the field
-``pt`` of a structured data set ``jets``, or the column ``pt`` of the data frame ``jets``. Nothing
-in a file is unpickled or executed. A data set compressed with a filter that HDF5 does not bring
-along (Blosc, for instance) needs the package ``hdf5plugin``, which is used if it is there.
+``pt`` of a structured data set ``jets``, or the column ``pt`` of the data frame ``jets``. A data
+set compressed with a filter that HDF5 does not bring along (Blosc, for instance) needs the package
+``hdf5plugin``, which is used if it is there.
+
+Frames that pandas wrote (``DataFrame.to_hdf``) are read without pandas and PyTables, in both
+layouts. ``table``: one structured data set ``KEY/table`` with a field ``index``, fields
+``values_block_N`` that hold the columns of one type side by side, and a field of its own for each
+column that can be searched; the column names of a block are a pickled list in its attribute
+``values_block_N_kind``. ``fixed``: data sets ``blockN_values`` and ``blockN_items``, the latter
+with the names. The pickled list is parsed for strings, never unpickled: unpickling would run
+whatever the file says.
 """
 
 import importlib
+import pickletools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jetscale.errors import DataError
-from jetscale.jets.ingest.formats.base import (
-    LIST,
-    Column,
-    File,
-    Layout,
-    Ragged,
-    load,
-    native,
-    row_ranges,
-)
-from jetscale.jets.ingest.formats.pandas_table import Place, frame_columns
+from jetscale.jets.ingest.formats import base
+from jetscale.jets.ingest.formats.base import LIST, Column, File, Layout, Ragged, native
+
+_STRINGS = {"UNICODE", "STRING", "BINUNICODE", "SHORT_BINUNICODE", "SHORT_BINSTRING", "BINSTRING"}
+_STRUCTURE = {"MARK", "LIST", "EMPTY_LIST", "APPEND", "APPENDS", "PROTO", "FRAME", "STOP"}
+_MEMO = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
+
+
+class Place(NamedTuple):
+    """Where in an HDF5 file a column lies."""
+
+    data: Any  # the data set
+    field: str | None = None  # of a structured data set
+    at: int | None = None  # in the last axis, where several columns lie side by side
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[File]:
     """The columns of a file; those of one call to ``batches`` must be equally long."""
-    h5py = load("h5py")
+    h5py = base.load("h5py")
     with suppress(ImportError):
         importlib.import_module("hdf5plugin")
     columns: dict[str, Place] = {}
@@ -66,11 +78,9 @@ def opened(path: Path) -> Iterator[File]:
             properties = data.id.get_create_plist()
             for code in (properties.get_filter(i)[0] for i in range(properties.get_nfilters())):
                 if not h5py.h5z.filter_avail(code):
-                    raise DataError(
-                        f"{data.name} is compressed with HDF5 filter {code}; run `pip install "
-                        "hdf5plugin` to read it"
-                    )
-        for rows in row_ranges(places[names[0]].data.shape[0]):
+                    fix = "run `pip install hdf5plugin` to read it"
+                    raise DataError(f"{data.name} is compressed with HDF5 filter {code}; {fix}")
+        for rows in base.row_ranges(places[names[0]].data.shape[0]):
             # a data set is read once per batch, however many columns of it are asked for
             read = {
                 (data, field): (data if field is None else data.fields(field))[rows]
@@ -94,3 +104,37 @@ def _column(values: Any) -> Column:
         return np.asarray(values)  # text
     counts = np.fromiter(map(len, values), np.int64, len(values))
     return Ragged(counts, native(np.concatenate(values)))
+
+
+def frame_columns(group: Any) -> Iterator[tuple[str, Place]]:
+    """Name and place of the columns of a pandas frame in a group; none if it holds no frame."""
+    table = group.get("table")
+    if getattr(getattr(table, "dtype", None), "names", None) is not None:
+        for field in table.dtype.names:
+            if not field.startswith("values_block_"):
+                yield field, Place(table, field)
+                continue
+            names, width = names_in(table.attrs[f"{field}_kind"]), table.dtype[field].shape
+            if width != (len(names),):
+                raise DataError(f"{field} has shape {width} and {len(names)} names")
+            yield from ((name, Place(table, field, i)) for i, name in enumerate(names))
+    elif "block0_values" in group:
+        for block in range(int(group.attrs["nblocks"])):
+            values, items = group[f"block{block}_values"], group[f"block{block}_items"]
+            if values.shape[1:] != items.shape:
+                raise DataError(f"{values.name} is {values.shape}, damaged")
+            yield from ((name.decode(), Place(values, None, i)) for i, name in enumerate(items[:]))
+
+
+def names_in(pickled: Any) -> tuple[str, ...]:
+    """The strings of a pickled list of strings; raises DataError for any other pickle."""
+    names = []
+    try:
+        for opcode, argument, _ in pickletools.genops(bytes(pickled)):
+            if opcode.name in _STRINGS:
+                names.append(str(argument))
+            elif opcode.name not in _STRUCTURE | _MEMO:
+                raise DataError(f"column names are no list of strings ({opcode.name}); refused")
+    except ValueError as error:
+        raise DataError(f"column names cannot be read: {error}") from error
+    return tuple(names)

@@ -1,9 +1,14 @@
-"""JetClass as published: ROOT files of one class each (Zenodo 6619768, arXiv 2202.03772).
+"""JetClass and JetClass-II as published.
 
-The class is the one label branch that is 1; the ten branches have three different types, float,
-bool and integer. A jet whose labels do not sum to 1 gets the label -1, outside the table.
-``part_charge`` and ``jet_nparticles`` are stored as floats, particle flags as integers. Jets hold
-all their constituents, not only the leading ones. Truth (``aux_*``) is not read.
+JetClass: ROOT files of one class each (Zenodo 6619768, arXiv 2202.03772). The class is the one
+label branch that is 1; the ten branches have three different types, float, bool and integer. A jet
+whose labels do not sum to 1 gets the label -1, outside the table. ``part_charge`` and
+``jet_nparticles`` are stored as floats, particle flags as integers. Jets hold all their
+constituents, not only the leading ones. Truth (``aux_*``) is not read.
+
+JetClass-II: Parquet files, or the ROOT files they were made from. Of the 54 columns (arXiv
+2405.12972, data card of jet-universe/jetclass2) only constituent and jet columns are decoded;
+generator columns, six tenths of a file, are skipped.
 """
 
 from dataclasses import replace
@@ -15,10 +20,15 @@ import pyarrow as pa
 
 from jetscale.jets.ingest.formats.arrays import table_of
 from jetscale.jets.ingest.formats.base import LIST, Array
-from jetscale.jets.ingest.formats.files import Format
+from jetscale.jets.ingest.formats.files import Format, Wanted
 from jetscale.jets.schema import JET_COLUMNS, JET_FLOATS, JETCLASS, PART_FLAGS, PART_FLOATS
 
 LABELS = tuple(f"label_{name}" for name in JETCLASS)
+
+
+def as_stored(path: Path, columns: dict[str, Any]) -> pa.Table:
+    """Jets of JetClass-II, whose columns are those of the schema."""
+    return table_of(columns)
 
 
 def label_of(one_hot: Array) -> Array:
@@ -28,25 +38,25 @@ def label_of(one_hot: Array) -> Array:
 
 
 def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
-    """Jets in all columns of the schema."""
+    """Jets of JetClass, in all columns of the schema."""
     label = label_of(np.stack([columns.pop(name) for name in LABELS], 1))
     for name in PART_FLAGS:
         columns[name] = replace(columns[name], values=columns[name].values.astype(bool))
     return table_of(columns | {"jet_label": label})
 
 
-FORMAT = Format(
-    what="JetClass",
-    corpus="jetclass",
-    kinds=("ROOT",),
-    wanted={
+def _wanted(charge: str, flags: str, count: str) -> Wanted:
+    """The columns of both sets, with the kinds of numbers of those that differ between them."""
+    return {
         **dict.fromkeys(PART_FLOATS, ("f", (LIST,))),
-        "part_charge": ("fi", (LIST,)),
-        **dict.fromkeys(PART_FLAGS, ("ib", (LIST,))),
+        "part_charge": (charge, (LIST,)),
+        **dict.fromkeys(PART_FLAGS, (flags, (LIST,))),
         **dict.fromkeys(JET_FLOATS, ("f", ())),
-        "jet_nparticles": ("fi", ()),
-        **dict.fromkeys(LABELS, ("fiub", ())),
-    },
-    table=jets_of,
-    jet_columns=JET_COLUMNS,
-)
+        "jet_nparticles": (count, ()),
+    }
+
+
+FIRST = {**_wanted("fi", "ib", "fi"), **dict.fromkeys(LABELS, ("fiub", ()))}
+FORMAT = Format("JetClass", "jetclass", ("ROOT",), FIRST, jets_of, JET_COLUMNS)
+LATER = {**_wanted("iu", "b", "iu"), "jet_label": ("iu", ())}
+SECOND = Format("JetClass-II", "jetclass2", ("Parquet", "ROOT"), LATER, as_stored, JET_COLUMNS)

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from jetscale.jets.ingest.formats.arrays import Slots, mask_faults, to_table
 from jetscale.jets.ingest.formats.base import ANY, BadFile
-from jetscale.jets.ingest.formats.files import Format
+from jetscale.jets.ingest.formats.files import Format, Wanted
 from jetscale.jets.ingest.formats.kinematics import Momenta, mirrored
 from jetscale.jets.schema import JETNET
 
@@ -42,22 +42,13 @@ def jets_of(path: Path, columns: dict[str, Any]) -> pa.Table:
     pt, eta, mass, _ = columns["jet_features"].astype(float).T
     axis = slots.spread(eta)
     momenta = Momenta.from_angles(share * slots.spread(pt), deta + axis, dphi)
+    parts = momenta.columns() | {"part_deta": mirrored(deta, axis), "part_dphi": dphi}
     energy = np.sqrt((pt * np.cosh(eta)) ** 2 + mass**2)
-    return to_table(
-        slots,
-        momenta.columns() | {"part_deta": mirrored(deta, axis), "part_dphi": dphi},
-        {"jet_pt": pt, "jet_eta": eta, "jet_energy": energy}
-        | {"jet_label": np.full(len(pt), _label(path))},
-        mask_faults(slots, mask),
-    )
+    jets = {"jet_pt": pt, "jet_eta": eta, "jet_energy": energy}
+    jets |= {"jet_label": np.full(len(pt), _label(path))}
+    return to_table(slots, parts, jets, mask_faults(slots, mask))
 
 
-FORMAT = Format(
-    what="JetNet",
-    corpus="jetnet",
-    kinds=("HDF5",),
-    wanted={"particle_features": ("fiu", (ANY, 4)), "jet_features": ("fiu", (4,))},
-    table=jets_of,
-    jet_columns=("jet_pt", "jet_eta", "jet_energy", "jet_nparticles", "jet_label"),
-    check=_label,
-)
+WANTED: Wanted = {"particle_features": ("fiu", (ANY, 4)), "jet_features": ("fiu", (4,))}
+COLUMNS = ("jet_pt", "jet_eta", "jet_energy", "jet_nparticles", "jet_label")
+FORMAT = Format("JetNet", "jetnet", ("HDF5",), WANTED, jets_of, COLUMNS, _label)

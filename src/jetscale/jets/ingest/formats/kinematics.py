@@ -1,20 +1,19 @@
 """Kinematics of constituents and jets: what follows from the columns a format has.
 
-Momenta and energies in GeV, angles in radians, double precision. Jets without constituents have no
-direction, and what is lost or too large is not finite: callers silence NumPy, and
-`jetscale.jets.ingest.clean` counts such jets. ``part_deta`` is mirrored for jets with negative
-pseudorapidity and ``part_dphi`` wrapped to [-pi, pi), as in JetClass (arXiv 2202.03772):
-sign(jet_eta) (eta - jet_eta) with sign(0) = -1.
+GeV, radians, double precision. Jets without constituents have no direction, and what is lost or too
+large is not finite: callers silence NumPy, and such jets are counted later. ``part_deta`` is
+mirrored for jets with negative pseudorapidity and ``part_dphi`` wrapped to [-pi, pi), as in
+JetClass (arXiv 2202.03772): sign(jet_eta) (eta - jet_eta) with sign(0) = -1.
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jetscale.jets.arrays import Bools, Floats
 from jetscale.jets.ingest.formats.arrays import Slots
-from jetscale.jets.ingest.formats.base import Array, Floats
+from jetscale.jets.ingest.formats.base import Array
 
 SUMMED = ("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_nparticles", "jet_label")
 """Jet columns of formats that hold constituents and a label alone."""
@@ -64,15 +63,12 @@ class Momenta(NamedTuple):
     def of_jets(
         self, slots: Slots, given: Mapping[str, Array] | None = None
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Constituent columns with angles from the jet's axis, and jet columns.
-
-        Jet columns are those ``given`` and, where there is none, those of the summed momentum.
-        """
+        """Constituent columns with angles from the jet's axis, and jet columns, summed or given."""
         jets = self.jets(slots) | dict(given or {})
         axis = slots.spread(jets["jet_eta"]), slots.spread(jets["jet_phi"])
         return self.columns() | self.around(*axis), jets
 
-    def faults(self, slots: Slots) -> dict[str, NDArray[np.bool_]]:
+    def faults(self, slots: Slots) -> dict[str, Bools]:
         """Jets with a constituent whose energy is below its momentum: columns are mixed up.
 
         Rounding to single precision, and to the coarser one of packed data, is left room for.

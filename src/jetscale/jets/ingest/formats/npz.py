@@ -30,19 +30,14 @@ def opened(path: Path) -> Iterator[File]:
         def layout(name: str) -> Layout:
             with archive.open(f"{name}.npy") as file:
                 shape, _, dtype = _header(file)
-            kind = dtype.kind.replace("U", "S")
-            rows = shape[0] if shape else 0
+            kind, rows = dtype.kind.replace("U", "S"), shape[0] if shape else 0
             return Layout(kind * (kind in "fiubS"), rows, shape[1:], f"{dtype} {shape}")
 
         def batches(names: Sequence[str]) -> Iterator[dict[str, Column]]:
             with ExitStack() as stack:
-                streams = {n: stack.enter_context(archive.open(f"{n}.npy")) for n in names}
-                headers = {name: _header(file) for name, file in streams.items()}
-                arrays = {n: iter(_arrays(streams[n], *headers[n])) for n in names}
-                while batch := {
-                    n: a for n, it in arrays.items() if (a := next(it, None)) is not None
-                }:
-                    yield dict(batch)
+                files = [stack.enter_context(archive.open(f"{name}.npy")) for name in names]
+                for batch in zip(*(_arrays(file, *_header(file)) for file in files), strict=True):
+                    yield dict(zip(names, batch, strict=True))
 
         names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
         yield File(names, layout, batches)

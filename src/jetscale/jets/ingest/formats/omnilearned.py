@@ -25,42 +25,30 @@ from jetscale.errors import DataError, unknown
 from jetscale.jets.ingest.formats import particles
 from jetscale.jets.ingest.formats.arrays import Slots, to_table
 from jetscale.jets.ingest.formats.base import ANY, Array
-from jetscale.jets.ingest.formats.files import Format
+from jetscale.jets.ingest.formats.files import Format, Wanted
 
 SETS = {
-    "jetclass": ("jetclass", 2),
-    "jetclass2": ("jetclass2", 12),
-    "top": ("top", 0),
-    "qg": ("quarkgluon", 0),
-    "jetnet30": ("jetnet", 0),
-    "jetnet150": ("jetnet", 0),
+    **{"jetclass": ("jetclass", 2), "jetclass2": ("jetclass2", 12), "top": ("top", 0)},
+    **{"qg": ("quarkgluon", 0), "jetnet30": ("jetnet", 0), "jetnet150": ("jetnet", 0)},
     "aspen": ("unlabelled", 200),
 }
 """Set to its corpus and its first label."""
 
+COLUMNS = ("jet_pt", "jet_energy", "jet_nparticles", "jet_label")
 CODES = np.array([-211, -13, -11, 0, 11, 13, 22, 130, 211])
-WIDTHS = (4, 5, 9)
 _SATURATED = 10.0  # mm
 
 
 def of_set(name: str | None) -> Format:
     """The format of one set; raises DataError where none or an unknown one is named."""
     if name is None:
-        raise DataError(
-            f"format omnilearned: the files do not say which set they are; name it: "
-            f"{', '.join(SETS)}"
-        )
+        untold = "the files do not say which set they are"
+        raise DataError(f"format omnilearned: {untold}; name it: {', '.join(SETS)}")
     if name not in SETS:
         raise DataError(unknown("OmniLearned set", name, SETS))
     corpus, first = SETS[name]
-    return Format(
-        what="OmniLearned",
-        corpus=corpus,
-        kinds=("HDF5",),
-        wanted={"data": ("fiu", (ANY, WIDTHS)), "pid": ("fiu", ())},
-        table=partial(jets_of, first),
-        jet_columns=("jet_pt", "jet_energy", "jet_nparticles", "jet_label"),
-    )
+    wanted: Wanted = {"data": ("fiu", (ANY, (4, 5, 9))), "pid": ("fiu", ())}
+    return Format("OmniLearned", corpus, ("HDF5",), wanted, partial(jets_of, first), COLUMNS)
 
 
 def jets_of(first_label: int, path: Path, columns: dict[str, Any]) -> pa.Table:
@@ -81,14 +69,11 @@ def jets_of(first_label: int, path: Path, columns: dict[str, Any]) -> pa.Table:
         places = np.where(whole, code, 0).astype(np.int64)
         parts |= particles.columns_of(np.where(whole, CODES[places], np.nan))
     if len(rest) == 5:
-        d0, d0_error, dz, dz_error = rest[1:]
-        parts |= {"part_d0val": _untanh(d0), "part_d0err": d0_error}
-        parts |= {"part_dzval": _untanh(dz), "part_dzerr": dz_error}
-    jets = {
-        "jet_pt": np.hypot(slots.total(px), slots.total(py)),
-        "jet_energy": slots.total(energy),
-        "jet_label": np.subtract(columns["pid"], first_label, dtype=float),
-    }
+        parts |= {"part_d0val": _untanh(rest[1]), "part_d0err": rest[2]}
+        parts |= {"part_dzval": _untanh(rest[3]), "part_dzerr": rest[4]}
+    jets = {"jet_pt": np.hypot(slots.total(px), slots.total(py))}
+    jets |= {"jet_energy": slots.total(energy)}
+    jets |= {"jet_label": np.subtract(columns["pid"], first_label, dtype=float)}
     return to_table(slots, parts, jets)
 
 

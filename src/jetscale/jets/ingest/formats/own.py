@@ -1,9 +1,8 @@
 """Own jets (format ``arrays``): columns of any Parquet, ROOT, HDF5 or NumPy file, named by a user.
 
 Constituents are lists, or zero-padded arrays (n jets, M slots); a slot is empty where the mask is
-0, or without a mask where the momentum is all zero. Their momenta are px, py, pz, energy, or pt,
-eta, phi with energy or mass. Everything that follows from them is computed: the angles around the
-jet, and its transverse momentum, direction and energy where the file has no column for them.
+0, or without a mask where the momentum is all zero. What follows from the momenta is computed: the
+angles around the jet, and its momentum and energy where the file has no column for them.
 """
 
 import re
@@ -34,11 +33,10 @@ _NAMED = 10  # foreign label names that get a line of their own, per batch
 
 
 def columns_of(text: str) -> dict[str, str]:
-    """Quantity to column name, from the text of ``--columns``.
+    """Quantity to column name, from the text of ``--columns``; DataError for one given twice.
 
     A name alone stands for itself, ``NAME[i]`` is feature i of an array whose last axis holds
-    features, and ``mass`` may be a number that all particles have. Raises DataError for a quantity
-    that is unknown or given twice.
+    features, and ``mass`` may be a number that all particles have.
 
     >>> columns_of("px=X[0], py=X[1], pz=X[2], energy=X[3], label")["energy"]
     'X[3]'
@@ -57,10 +55,8 @@ def format_of(
 ) -> Format:
     """The format of files with the columns of `columns_of`.
 
-    Raises:
-        DataError: A quantity is unknown, the momentum is not complete, labels have no class names
-            or the other way round, a class name is there twice, or a built-in corpus has other
-            classes.
+    Raises DataError for an unknown quantity, an incomplete momentum, labels without class names or
+    the other way round, a class named twice, and other classes than those of a built-in corpus.
     """
     for quantity in columns:
         if quantity not in QUANTITIES:
@@ -139,11 +135,8 @@ def jets_in(
     """The jets of a batch of columns of a file; see `jets_of`."""
     found: dict[str, Column | float] = {}
     for quantity, column in given.items():
-        if _number(quantity, column):
-            found[quantity] = float(column)
-            continue
         name, feature = _column(column)
-        values = columns[name]
+        values: Any = float(column) if _number(quantity, column) else columns[name]
         if feature is not None:
             if isinstance(values, Ragged) or values.ndim < 2 or feature >= values.shape[-1]:
                 raise DataError(f"column {name!r} has no feature [{feature}] for {quantity}")
@@ -156,13 +149,9 @@ def jets_in(
 def jets_of(columns: Mapping[str, Any], classes: Sequence[str]) -> pa.Table:
     """A table of the schema from own quantities, with the faults that only they can show.
 
-    Args:
-        columns: Quantity to lists or padded arrays (n, M); to (n,) for the label and jet columns;
-            and to one number for a mass that all have.
-        classes: Class names in label order; without labels all jets are of the first.
-
-    Raises:
-        DataError: A shape is another one, or the numbers of jets differ.
+    ``columns`` holds lists or padded arrays (n, M), (n,) for the label and jet columns, or one
+    number for a mass; without labels all jets are of the first class. Raises DataError for other
+    shapes and different numbers of jets.
     """
     lists = {q: _lists(q, v) for q, v in columns.items() if q in PARTS and not np.isscalar(v)}
     per_jet = {q: v for q, v in columns.items() if q not in PARTS}
@@ -186,8 +175,8 @@ def jets_of(columns: Mapping[str, Any], classes: Sequence[str]) -> pa.Table:
     if "px" in own:
         momenta = Momenta(*(own[name] for name in CARTESIAN))
     else:
-        names = (*ANGLES, "mass", "energy")
-        momenta = Momenta.from_angles(**{name: own[name] for name in names if name in own})
+        names = {*ANGLES, "mass", "energy"} & {*own}
+        momenta = Momenta.from_angles(**{name: own[name] for name in names})
     given = {q: np.asarray(v, float) for q, v in per_jet.items() if q != "label"}
     parts, totals = momenta.of_jets(slots, given)
     faults = {"constituent lists of unequal length": uneven} | momenta.faults(slots)
@@ -208,9 +197,8 @@ def _lists(quantity: str, column: Column) -> Ragged:
     if isinstance(column, Ragged):
         return column
     if column.ndim != 2:
-        raise DataError(
-            f"{quantity} has shape {column.shape}; constituents are lists or arrays (jets, slots)"
-        )
+        needs = "constituents are lists or arrays (jets, slots)"
+        raise DataError(f"{quantity} has shape {column.shape}; {needs}")
     return Ragged(np.full(len(column), column.shape[1]), column.reshape(-1))
 
 

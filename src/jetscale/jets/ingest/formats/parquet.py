@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from jetscale.jets.ingest.formats import base
 from jetscale.jets.ingest.formats.base import LIST, Column, File, Layout, Ragged
-from jetscale.jets.shards.columns import check_nulls
+from jetscale.jets.shards.columns import check_nulls, lengths_of
 
 
 @contextmanager
@@ -59,12 +59,7 @@ def _kind(found: pa.DataType) -> str:
 def _column(name: str, found: pa.Array) -> Column:
     check_nulls(pa.chunked_array([found]), name)
     if pa.types.is_nested(found.type):
-        values = found.flatten()
-        if pa.types.is_fixed_size_list(found.type):
-            counts = np.full(len(found), found.type.list_size)
-        else:
-            counts = np.diff(found.offsets.to_numpy())
-        return Ragged(counts.astype(np.int64), values.to_numpy(zero_copy_only=False))
+        return Ragged(lengths_of(found), found.flatten().to_numpy(zero_copy_only=False))
     if pa.types.is_dictionary(found.type):
         found = found.dictionary_decode()
     return np.asarray(found.to_numpy(zero_copy_only=False))

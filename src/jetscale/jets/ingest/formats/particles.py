@@ -1,33 +1,21 @@
 """Particle Data Group codes to charge, mass and the five particle flags.
 
-The charge of a hadron follows from its quark digits (PDG, Monte Carlo numbering scheme). Flags
-are those of JetClass-II (arXiv 2405.12972): a charged hadron is charged and neither electron nor
-muon, a neutral hadron is neutral and not a photon. Code 0 and the codes 1 and 2 that CMS gives to
-forward energy count as neutral hadrons.
+The charge of a hadron follows from its quark digits (PDG, Monte Carlo numbering scheme). Flags are
+those of JetClass-II (arXiv 2405.12972): hadrons are what is neither electron, muon nor photon, so
+code 0 and the codes 1 and 2 that CMS gives to forward energy count as neutral hadrons.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from jetscale.jets.arrays import Bools, Floats, Ints
 from jetscale.jets.ingest.formats.arrays import Slots
-from jetscale.jets.ingest.formats.base import Array, Floats, Ints
+from jetscale.jets.ingest.formats.base import Array
+from jetscale.jets.schema import PART_FLAGS
 
 MASSES = {  # GeV, Review of Particle Physics 2024
-    11: 0.000510999,
-    13: 0.105658,
-    111: 0.134977,
-    130: 0.497611,
-    211: 0.139570,
-    310: 0.497611,
-    321: 0.493677,
-    2112: 0.939565,
-    2212: 0.938272,
-    3112: 1.197449,
-    3122: 1.115683,
-    3222: 1.18937,
-    3312: 1.32171,
-    3322: 1.31486,
-    3334: 1.67245,
+    **{11: 0.000510999, 13: 0.105658, 111: 0.134977, 130: 0.497611, 211: 0.139570},
+    **{310: 0.497611, 321: 0.493677, 2112: 0.939565, 2212: 0.938272, 3112: 1.197449},
+    **{3122: 1.115683, 3222: 1.18937, 3312: 1.32171, 3322: 1.31486, 3334: 1.67245},
 }
 """Particles that live long enough to be a constituent; every other code counts as massless."""
 
@@ -61,16 +49,12 @@ def flags_of(pdg: Array, charge: Array) -> dict[str, Array]:
     """The five flag columns, (T,) each."""
     code = np.abs(pdg)
     electron, muon, photon = code == 11, code == 13, code == 22
-    return {
-        "part_isChargedHadron": (charge != 0) & ~electron & ~muon,
-        "part_isNeutralHadron": (charge == 0) & ~photon & ~electron & ~muon,
-        "part_isPhoton": photon,
-        "part_isElectron": electron,
-        "part_isMuon": muon,
-    }
+    charged = (charge != 0) & ~electron & ~muon
+    neutral = (charge == 0) & ~photon & ~electron & ~muon
+    return dict(zip(PART_FLAGS, (charged, neutral, photon, electron, muon), strict=True))
 
 
-def faults(slots: Slots, pdg: Array, first: int = FIRST) -> dict[str, NDArray[np.bool_]]:
+def faults(slots: Slots, pdg: Array, first: int = FIRST) -> dict[str, Bools]:
     """Jets with a code (T,) that is no whole number, or smaller than the ``first`` there may be."""
     foreign = np.isfinite(pdg) & ((pdg != np.rint(pdg)) | (np.abs(pdg) < first))
     return {"particle code that is no PDG code": slots.any(foreign)}

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jetscale.jets.ingest.formats import jetclass2
+from jetscale.jets.ingest.formats import jetclass
 from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.schema import JET_COLUMNS, PART_COLUMNS
 from jetscale.jets.shards.columns import conform
@@ -15,8 +15,8 @@ def example(real_data):
 
 def test_root_and_parquet_hold_the_same_jets(example, read):
     pytest.importorskip("uproot")
-    parquet = conform(read(jetclass2.FORMAT, example))
-    root = conform(read(jetclass2.FORMAT, example.with_suffix(".root")))
+    parquet = conform(read(jetclass.SECOND, example))
+    root = conform(read(jetclass.SECOND, example.with_suffix(".root")))
     assert parquet.num_rows == 100
     assert root.equals(parquet)
 
@@ -26,7 +26,7 @@ def test_all_feature_sets_are_there(example, feature_sets, suffix):
     if suffix == ".root":
         pytest.importorskip("uproot")
     path = example.with_suffix(suffix)
-    assert feature_sets(jetclass2.FORMAT, path) == ["kin", "kinpid", "full"]
+    assert feature_sets(jetclass.SECOND, path) == ["kin", "kinpid", "full"]
 
 
 def generator_bytes(path):
@@ -51,15 +51,15 @@ def test_generator_columns_are_never_decoded(example, read, tmp_path):
     damaged.write_bytes(content)
     with pytest.raises(OSError, match=r".+"):
         pq.read_table(damaged, columns=["genpart_px"])
-    found = read(jetclass2.FORMAT, damaged)
-    assert found.equals(read(jetclass2.FORMAT, example))
+    found = read(jetclass.SECOND, damaged)
+    assert found.equals(read(jetclass.SECOND, example))
     assert set(found.column_names) == {*PART_COLUMNS, *JET_COLUMNS}
 
 
 @pytest.mark.usefixtures("small_batches")
 def test_batches_are_small_whatever_the_row_group(example):
     assert pq.ParquetFile(example).num_row_groups == 1
-    assert [t.num_rows for t in jetclass2.FORMAT.read(example)] == [7] * 14 + [2]
+    assert [t.num_rows for t in jetclass.SECOND.read(example)] == [7] * 14 + [2]
 
 
 def test_wrong_layouts_are_refused(make_jets, tmp_path, write_root):
@@ -67,16 +67,16 @@ def test_wrong_layouts_are_refused(make_jets, tmp_path, write_root):
     lean = tmp_path / "lean.parquet"
     pq.write_table(table.drop_columns(["part_d0err", "jet_tau4"]), lean)
     with pytest.raises(BadFile, match=r"lean\.parquet: 2 columns missing \(part_d0err, jet_tau4\)"):
-        jetclass2.FORMAT.count(lean)
+        jetclass.SECOND.count(lean)
     text = tmp_path / "text.parquet"
     index = table.column_names.index("jet_label")
     pq.write_table(table.set_column(index, "jet_label", pa.array(["QCD"] * 5)), text)
     with pytest.raises(BadFile, match=r"text\.parquet: column 'jet_label' is string"):
-        jetclass2.FORMAT.count(text)
+        jetclass.SECOND.count(text)
     pytest.importorskip("uproot")
     floats = write_root(tmp_path / "a.root", table)
     with pytest.raises(BadFile, match=r"column 'part_charge' is .*; not a file of JetClass-II"):
-        jetclass2.FORMAT.count(floats)
+        jetclass.SECOND.count(floats)
 
 
 def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
@@ -85,13 +85,13 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(tmp_path), "open", refuse)
     with pytest.raises(BadFile, match=r"a\.parquet: cannot be read: Permission denied"):
-        jetclass2.FORMAT.count(tmp_path / "a.parquet")
+        jetclass.SECOND.count(tmp_path / "a.parquet")
     with pytest.raises(BadFile, match=r"a\.parquet: cannot be read: Permission denied"):
-        list(jetclass2.FORMAT.read(tmp_path / "a.parquet"))
+        list(jetclass.SECOND.read(tmp_path / "a.parquet"))
 
 
 @pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + bytes(99)])
 def test_a_file_that_is_neither(tmp_path, content):
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(BadFile, match=r"a\.parquet: not a readable Parquet file"):
-        jetclass2.FORMAT.count(tmp_path / "a.parquet")
+        jetclass.SECOND.count(tmp_path / "a.parquet")

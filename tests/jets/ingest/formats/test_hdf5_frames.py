@@ -7,7 +7,7 @@ import pytest
 
 from jetscale.errors import DataError
 from jetscale.jets.ingest.formats.files import opened
-from jetscale.jets.ingest.formats.pandas_table import names_in
+from jetscale.jets.ingest.formats.hdf5 import names_in
 
 pytest.importorskip("h5py")
 BLOCKS = [

@@ -3,7 +3,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from jetscale.jets.ingest.formats import quarkgluon
+from jetscale.jets.ingest.formats import tagging
 from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.ingest.formats.particles import MASSES, charge_of
 
@@ -24,7 +24,7 @@ def archive(path, made, labels, compressed=True):
 def test_jets_of_the_published_archives(tmp_path, made_up, read, compressed):
     made, labels = made_up(20, 9), np.arange(20) % 2
     path, codes = archive(tmp_path / "QG_jets.npz", made, labels, compressed)
-    found = read(quarkgluon.FORMAT, path).to_pydict()
+    found = read(tagging.QUARKGLUON, path).to_pydict()
     assert found["jet_label"] == labels.tolist()
     for jet, filled in enumerate(made.filled):
         n, code = filled.sum(), codes[jet, : filled.sum()]
@@ -42,8 +42,8 @@ def test_jets_of_the_published_archives(tmp_path, made_up, read, compressed):
 
 def test_what_the_set_lacks_is_absent(tmp_path, made_up, read, feature_sets):
     path, _ = archive(tmp_path / "a.npz", made_up(3, 4), [0, 1, 1])
-    assert feature_sets(quarkgluon.FORMAT, path) == ["kin", "kinpid"]
-    names = read(quarkgluon.FORMAT, path).column_names
+    assert feature_sets(tagging.QUARKGLUON, path) == ["kin", "kinpid"]
+    names = read(tagging.QUARKGLUON, path).column_names
     assert not {"part_d0val", "part_dzerr", "jet_sdmass", "jet_tau1"} & set(names)
     assert {"part_charge", "part_isMuon", "jet_eta"} < set(names)
 
@@ -53,7 +53,7 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path):
     with pytest.raises(
         BadFile, match=r"a\.npz: column 'X' is object .*; not a file of quark and gluon jets"
     ):
-        quarkgluon.FORMAT.count(tmp_path / "a.npz")
+        tagging.QUARKGLUON.count(tmp_path / "a.npz")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_arrays_of_objects_are_not_unpickled(tmp_path):
 def test_other_arrays_are_refused(tmp_path, arrays, message):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(BadFile, match=message):
-        quarkgluon.FORMAT.count(tmp_path / "a.npz")
+        tagging.QUARKGLUON.count(tmp_path / "a.npz")
 
 
 def test_truncation_is_noticed_whether_the_index_or_the_array_is_cut(tmp_path, made_up):
@@ -78,7 +78,7 @@ def test_truncation_is_noticed_whether_the_index_or_the_array_is_cut(tmp_path, m
     content = path.read_bytes()
     path.write_bytes(content[:-10])
     with pytest.raises(BadFile, match="not a readable NumPy archive"):
-        quarkgluon.FORMAT.count(path)
+        tagging.QUARKGLUON.count(path)
     with (
         zipfile.ZipFile(tmp_path / "b.npz", "w") as cut,
         zipfile.ZipFile(archive(tmp_path / "c.npz", made_up(50, 9), [0] * 50)[0]) as whole,
@@ -86,7 +86,7 @@ def test_truncation_is_noticed_whether_the_index_or_the_array_is_cut(tmp_path, m
         cut.writestr("y.npy", whole.read("y.npy"))
         cut.writestr("X.npy", whole.read("X.npy")[:-100])
     with pytest.raises(BadFile, match=r"b\.npz: .*ends 100 bytes early"):
-        list(quarkgluon.FORMAT.read(tmp_path / "b.npz"))
+        list(tagging.QUARKGLUON.read(tmp_path / "b.npz"))
 
 
 @pytest.mark.parametrize(
@@ -103,5 +103,5 @@ def test_a_damaged_header_is_one_line(tmp_path, header):
         file.writestr("X.npy", content)
         file.writestr("y.npy", content)
     with pytest.raises(BadFile, match=r"a\.npz: not a readable NumPy archive file") as stop:
-        quarkgluon.FORMAT.count(tmp_path / "a.npz")
+        tagging.QUARKGLUON.count(tmp_path / "a.npz")
     assert "\n" not in str(stop.value)

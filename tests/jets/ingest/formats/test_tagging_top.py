@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jetscale.jets.ingest.formats import toptagging
+from jetscale.jets.ingest.formats import tagging
 from jetscale.jets.ingest.formats.arrays import FAULT
 from jetscale.jets.ingest.formats.base import BadFile
 
@@ -28,7 +28,7 @@ def write_top(write_frame):
 @pytest.mark.parametrize("layout", ["table", "fixed"])
 def test_jets_of_the_reference_set(tmp_path, made_up, write_top, read, layout):
     made, labels = made_up(30, 12), np.arange(30) % 2
-    found = read(toptagging.FORMAT, write_top(tmp_path / "test.h5", made, labels, layout))
+    found = read(tagging.TOP, write_top(tmp_path / "test.h5", made, labels, layout))
     assert found["jet_label"].to_pylist() == labels.tolist()
     assert found["jet_nparticles"].to_pylist() == made.filled.sum(axis=1).tolist()
     names = ("jet_pt", "jet_eta", "jet_phi", "jet_energy")
@@ -46,13 +46,13 @@ def test_jets_of_the_reference_set(tmp_path, made_up, write_top, read, layout):
 def test_the_last_jet_of_a_file_is_read(tmp_path, made_up, write_top, read):
     labels = [0, 0, 0, 1]
     path = write_top(tmp_path / "a.h5", made_up(4, 3), labels)
-    assert read(toptagging.FORMAT, path)["jet_label"].to_pylist() == labels
+    assert read(tagging.TOP, path)["jet_label"].to_pylist() == labels
 
 
 def test_what_the_set_lacks_is_absent(tmp_path, made_up, write_top, read, feature_sets):
     path = write_top(tmp_path / "a.h5", made_up(4, 3), [0, 1, 0, 1])
-    assert feature_sets(toptagging.FORMAT, path) == ["kin"]
-    names = read(toptagging.FORMAT, path).column_names
+    assert feature_sets(tagging.TOP, path) == ["kin"]
+    names = read(tagging.TOP, path).column_names
     assert {name for name in names if not name.startswith(FAULT)} == {
         *("part_px", "part_py", "part_pz", "part_energy", "part_deta", "part_dphi"),
         *("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_nparticles", "jet_label"),
@@ -62,8 +62,8 @@ def test_what_the_set_lacks_is_absent(tmp_path, made_up, write_top, read, featur
 def test_hardest_first_whatever_the_file(tmp_path, made_up, write_top, read):
     made = made_up(6, 5)
     turned = type(made)(*(v[:, ::-1] for v in (made.pt, made.eta, made.phi, made.filled)))
-    a = read(toptagging.FORMAT, write_top(tmp_path / "a.h5", made, [0] * 6))
-    b = read(toptagging.FORMAT, write_top(tmp_path / "b.h5", turned, [0] * 6))
+    a = read(tagging.TOP, write_top(tmp_path / "a.h5", made, [0] * 6))
+    b = read(tagging.TOP, write_top(tmp_path / "b.h5", turned, [0] * 6))
     assert a.equals(b)
 
 
@@ -73,4 +73,4 @@ def test_another_frame_is_refused(tmp_path, made_up, write_top):
     with pytest.raises(
         BadFile, match=r"a\.h5: 800 columns missing \(table/E_0, table/E_1, .*\.\.\.\)"
     ):
-        toptagging.FORMAT.count(path)
+        tagging.TOP.count(path)
