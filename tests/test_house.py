@@ -134,7 +134,6 @@ FLOW = {  # a room and what it may import of ours
     "jetscale.models.transformer": {
         "jetscale.models.batch",
         "jetscale.models.inputs",
-        "jetscale.models.parameters",
         "jetscale.models.transformer",
         "jetscale.study",
     },
