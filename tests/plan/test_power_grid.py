@@ -44,7 +44,7 @@ def test_scratch_alone_has_no_trunks():
 def test_a_new_model_size_pays_for_its_pretraining():
     scratch, both = (power_grid(study(mixtures=m)) for m in (("scratch",), ("scratch", "qcd")))
     added = [g.with_cells(2 * g.params.max(), 400).total - g.total for g in (scratch, both)]
-    largest = both.trunk.max()
+    largest = both.pretraining_flops.max()
     assert added[1] - 2 * added[0] > 2 * largest  # two seeds, each dearer than at the largest size
     same = [g.with_cells(g.params.max(), 800).total - g.total for g in (scratch, both)]
     assert same[1] == pytest.approx(2 * same[0])
