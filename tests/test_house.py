@@ -145,7 +145,6 @@ FLOW = {  # a room and what it may import of ours
     "jetscale.models.transformer": {
         "jetscale.models.batch",
         "jetscale.models.inputs",
-        "jetscale.models.parameters",
         "jetscale.models.transformer",
         "jetscale.study",
     },

@@ -1,14 +1,4 @@
-"""Every mistake jetscale reports to a person, as one tree.
-
-    JetscaleError
-    ├── StudyError      a study, mixture, ladder or control cannot mean what it says
-    ├── DataError       a shard, stream or public file is damaged, absent or of the wrong kind
-    ├── TableError      a run table cannot be analysed
-    ├── FitError        the runs do not determine the law that was asked for
-    ├── StorageError    a folder cannot be written, a disk is full, a port is taken
-    ├── SweepError      Ray or MLflow could not do what the sweep needs
-    ├── TrainingError   a run diverged or its checkpoint does not fit
-    └── MissingExtra    an optional dependency is not installed
+"""Every mistake jetscale reports to a person: `JetscaleError` and its leaves.
 
 A message is one line: what, where, the value, the fix. The command line prints it and exits with 2.
 """
@@ -25,35 +15,35 @@ class JetscaleError(Exception):
 
 
 class StudyError(JetscaleError):
-    """Raised when a study or one of its parts fails validation."""
+    """A study, mixture, ladder or recipe cannot mean what it says."""
 
 
 class DataError(JetscaleError):
-    """Raised when jets on disk are damaged, missing or not what they are declared to be."""
+    """A shard, stream or public file is damaged, absent or not what it is declared to be."""
 
 
 class TableError(JetscaleError):
-    """Raised when a run table lacks columns or holds unusable values."""
+    """A run table lacks columns or holds unusable values."""
 
 
 class FitError(JetscaleError):
-    """Raised when a law cannot be fitted to the runs given."""
+    """The runs do not determine the law that was asked for."""
 
 
 class StorageError(JetscaleError):
-    """Raised when files cannot be written or a service cannot get its port."""
+    """A folder cannot be written, a disk is full, a port is taken."""
 
 
 class SweepError(JetscaleError):
-    """Raised when the sweep cannot start or a backing service refuses."""
+    """The sweep cannot start, or Ray or MLflow refuses what it needs."""
 
 
 class TrainingError(JetscaleError):
-    """Raised when a training run cannot start or does not stay finite."""
+    """A training cannot start, does not stay finite, or its trunk does not fit."""
 
 
 class MissingExtra(JetscaleError):
-    """Raised when an optional dependency is needed but not installed."""
+    """An optional dependency is needed but not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(package, extra)  # plain arguments, so that it can be pickled

@@ -15,30 +15,22 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Things of one kind by name.
+    """Things of one kind by name; messages call a thing ``what``, as ``architecture``.
 
     Args:
-        what: What a thing is called in messages, as ``architecture``.
         built_in: Name to reference. A reference is imported when its name is asked for, so that
             planning needs none of the packages behind it.
-        accept: Makes a thing of what a reference names, or raises StudyError; gets the reference
-            and what was found there.
+        accept: Makes a thing of a reference and what was found there, or raises StudyError.
     """
 
     def __init__(
         self, what: str, built_in: Mapping[str, str], accept: Callable[[str, Any], T]
     ) -> None:
-        self.what = what
-        self.built_in = built_in
-        self.accept = accept
+        self.what, self.built_in, self.accept = what, built_in, accept
         self.known: dict[str, T] = {}
 
     def register(self, name: str, thing: T) -> None:
-        """Let ``name`` stand for ``thing``; a name registered before gets the new thing.
-
-        Raises:
-            StudyError: The name is built in, or looks like a reference.
-        """
+        """Let ``name`` stand for ``thing``; StudyError if it is built in or like a reference."""
         if name in self.built_in or ":" in name:
             raise StudyError(
                 f"{self.what} {name!r} cannot be registered: the name is built in or holds a "
@@ -47,32 +39,23 @@ class Registry(Generic[T]):
         self.known[name] = thing
 
     def find(self, name: str) -> T:
-        """The thing that ``name`` stands for.
-
-        Raises:
-            StudyError: The name is not known, or its reference cannot be imported or is of another
-                kind.
-        """
+        """The thing that ``name`` stands for; StudyError if there is none or it is of no use."""
         if name not in self.known:
             reference = self.built_in.get(name, name)
             if ":" not in reference:
                 names = {**self.built_in, **self.known}
                 raise StudyError(f"{unknown(self.what, name, names)}; or package.module:attribute")
-            self.known[name] = self.accept(name, self._import(reference))
+            where, (path, _, attribute) = f"{self.what} {reference!r}", reference.partition(":")
+            try:
+                module = import_module(path)
+            except Exception as error:  # the module is the user's: it can raise anything
+                line = " ".join(str(error).split())
+                raise StudyError(
+                    f"{where}: importing {path!r} failed with {type(error).__name__}: {line}; it "
+                    "must be installed or lie beside the sweep file"
+                ) from error
+            if not hasattr(module, attribute):
+                public = [name for name in vars(module) if not name.startswith("_")]
+                raise StudyError(f"{where}: {unknown('attribute', attribute, public)}")
+            self.known[name] = self.accept(name, getattr(module, attribute))
         return self.known[name]
-
-    def _import(self, reference: str) -> Any:
-        path, _, attribute = reference.partition(":")
-        where = f"{self.what} {reference!r}"
-        try:
-            module = import_module(path)
-        except Exception as error:  # the module is the user's: it can raise anything
-            line = " ".join(str(error).split())
-            raise StudyError(
-                f"{where}: importing {path!r} failed with {type(error).__name__}: {line}; it must "
-                "be installed or lie beside the sweep file"
-            ) from error
-        if not hasattr(module, attribute):
-            names = [name for name in vars(module) if not name.startswith("_")]
-            raise StudyError(f"{where}: {unknown('attribute', attribute, names)}")
-        return getattr(module, attribute)

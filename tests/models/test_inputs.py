@@ -3,7 +3,7 @@ import pytest
 
 from jetscale.errors import StudyError
 from jetscale.jets.schema import FEATURES
-from jetscale.models.inputs import INPUT_SCALE, FeatureInput, feature_inputs, names_of
+from jetscale.models.inputs import INPUT_SCALE, FeatureInput, feature_inputs
 
 
 def test_every_feature_of_jets_has_a_scale():
@@ -12,7 +12,7 @@ def test_every_feature_of_jets_has_a_scale():
 
 def test_inputs_keep_the_order_and_carry_the_table():
     inputs = feature_inputs(["part_dphi", "part_pt_log"])
-    assert names_of(inputs) == ("part_dphi", "part_pt_log")
+    assert [feature.name for feature in inputs] == ["part_dphi", "part_pt_log"]
     assert inputs[1] == FeatureInput(name="part_pt_log", mean=0.14, scale=0.85)
 
 

@@ -69,7 +69,7 @@ def test_parameters_and_gradients_share_the_flat_vectors(batch_jets):
     functional.cross_entropy(model(batch), batch.labels).backward()
     together = torch.cat([p.grad.reshape(-1) for p in model.parameters()])
     assert torch.equal(together, optimiser.gradient[:-1])
-    optimiser.clear()
+    optimiser.gradient.zero_()
     assert not any(p.grad.any() for p in model.parameters())
 
 

@@ -7,7 +7,6 @@ Shape suffixes: N tokens of the batch including padding, F features, B jets of a
 length of a group, J jets of the batch.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,50 +16,38 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from jetscale.mixtures.ragged import Ragged
-from jetscale.models.inputs import FeatureInput
+from jetscale.models.inputs import Features
 from jetscale.models.layout import Layout, arrange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One length group of a batch, as the model needs it.
-
-    Attributes:
-        jets, length: B and L.
-        bias: (B, L) 0 for constituents and minus infinity for padding, or None when nothing is
-            padded.
-        mean: (B, L) 1 / n for the n constituents of a jet and 0 for padding.
-    """
+    """One length group of B jets padded to length L, as the model needs it."""
 
     jets: int
     length: int
     bias: Tensor | None
+    """(B, L) 0 for constituents, minus infinity for padding; None when nothing is padded."""
     mean: Tensor
+    """(B, L) 1 / n for the n constituents of a jet and 0 for padding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Jets ready for the model, ordered by length.
-
-    Attributes:
-        values: (N, F) inputs of all tokens.
-        views: The length groups; their tokens follow one another.
-        labels: (J,) class indices, in the order of the batch.
-    """
+    """Jets ready for the model, ordered by length."""
 
     values: Tensor
+    """(N, F) inputs of all tokens."""
     views: tuple[View, ...]
+    """The length groups; their tokens follow one another."""
     labels: Tensor
+    """(J,) class indices, in the order of the batch."""
 
 
 def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -> Batch:
     """The tensors of one layout, with the device and precision of ``like``.
 
-    Args:
-        data: Where the constituents are.
-        layout: From `jetscale.models.layout.arrange`.
-        labels: (J,) class indices in the order given to `arrange`.
-        like: Any parameter of the model.
+    ``labels`` are (J,) class indices in the order given to `jetscale.models.layout.arrange`.
     """
     where, kind = like.device, like.dtype
     views = []
@@ -71,11 +58,8 @@ def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -
         bias = None if group.is_full else _move(biases[lengths], where)
         views.append(View(jets=len(group.lengths), length=group.length, bias=bias, mean=mean))
     values = torch.from_numpy(data.values.take(layout.index, axis=0)).to(kind)
-    return Batch(
-        values=_move(values, where),
-        views=tuple(views),
-        labels=_move(torch.from_numpy(labels[layout.order]), where),
-    )
+    there = _move(torch.from_numpy(labels[layout.order]), where)
+    return Batch(values=_move(values, where), views=tuple(views), labels=there)
 
 
 def _move(tensor: Tensor, where: torch.device) -> Tensor:
@@ -101,7 +85,7 @@ def batch_of(data: Ragged, like: Tensor, *, pad_to: int | None = None) -> Batch:
     return make_batch(data, layout, data.labels, like)
 
 
-def scaling_of(features: Sequence[FeatureInput]) -> tuple[Tensor, Tensor]:
+def scaling_of(features: Features) -> tuple[Tensor, Tensor]:
     """(F,) shift and (F,) scale of the columns: (value - mean) / scale = shift + value x scale."""
     scale = 1 / torch.tensor([feature.scale for feature in features])
     return -torch.tensor([feature.mean for feature in features]) * scale, scale
@@ -113,17 +97,12 @@ def apply_module(
 ) -> NDArray[np.float64]:
     """(n, K) results of a module that gives K numbers for a jet, in the order of the data.
 
-    Jets are batched by length, which pads almost nothing.
-
-    Args:
-        module: Takes a `Batch`; it is in evaluation mode meanwhile.
-        batch: Jets per call.
-        groups: Length groups per call; None chooses.
+    Jets are batched by length, which pads almost nothing. The module takes a `Batch` of ``batch``
+    jets in ``groups`` length groups (None chooses); it is in evaluation mode meanwhile.
     """
-    like = next(module.parameters())
+    like, out = next(module.parameters()), np.empty((0, 0))
     starts, lengths = data.offsets[:-1], data.lengths
     by_length = np.argsort(lengths, kind="stable")
-    out = np.empty((0, 0))
     was_training = module.training
     module.eval()
     try:

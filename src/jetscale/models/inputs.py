@@ -1,4 +1,4 @@
-"""What a model is told about each of its input columns."""
+"""What a model is told about each of its input columns, and its size in numbers."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +17,9 @@ class FeatureInput:
     scale: float = 1.0
     """Typical spread around it, above 0."""
 
+
+Features = Sequence[FeatureInput]
+"""The input columns, in their order."""
 
 INPUT_SCALE = {
     "part_pt_log": (0.14, 0.85),
@@ -48,24 +51,28 @@ def feature_inputs(names: Iterable[str]) -> tuple[FeatureInput, ...]:
     """The input columns of features, in the order given.
 
     Inputs of other fields than jets are standardised when streams are made, so they have mean 0 and
-    scale 1 (see `jetscale.jets.example.make_schema`).
-
-    Raises:
-        StudyError: A feature of jets has no entry in `INPUT_SCALE`.
+    scale 1 (see `jetscale.jets.example.make_schema`). Raises StudyError for a feature of jets that
+    has no entry in `INPUT_SCALE`.
 
     >>> feature_inputs(["part_charge"])
     (FeatureInput(name='part_charge', mean=0.0, scale=0.7),)
     """
-    chosen = tuple(names)
-    for name in chosen:
+    inputs = []
+    for name in names:
         if name not in INPUT_SCALE and name.startswith("part_"):
             raise StudyError(unknown("feature", name, INPUT_SCALE))
-    known = {name: INPUT_SCALE.get(name, (0.0, 1.0)) for name in chosen}
-    return tuple(
-        FeatureInput(name=name, mean=known[name][0], scale=known[name][1]) for name in chosen
-    )
+        mean, scale = INPUT_SCALE.get(name, (0.0, 1.0))
+        inputs.append(FeatureInput(name=name, mean=mean, scale=scale))
+    return tuple(inputs)
 
 
-def names_of(features: Sequence[FeatureInput]) -> tuple[str, ...]:
-    """Names of the columns."""
-    return tuple(feature.name for feature in features)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """Numbers of trainable parameters."""
+
+    total: int
+    """All of them; the laws are fitted to this N."""
+    non_embedding: int
+    """Those between the embedding of the inputs and the head."""
+    head: int
+    """Those of the head."""

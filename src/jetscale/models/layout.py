@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Ints = NDArray[np.int64]
+
 MAX_GROUPS = 8
 JETS_PER_GROUP = 8
 TOKENS_PER_GROUP = 256
@@ -20,48 +22,36 @@ TOKENS_PER_GROUP = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Jets padded to one length.
-
-    Attributes:
-        length: Padded length L.
-        lengths: (B,) constituents of each jet.
-    """
+    """Jets padded to one length."""
 
     length: int
-    lengths: NDArray[np.int64]
+    """Padded length L."""
+    lengths: Ints
+    """(B,) constituents of each jet."""
 
     @property
     def is_full(self) -> bool:
         """True when no jet is padded."""
         return bool((self.lengths == self.length).all())
 
-    @property
-    def tokens(self) -> int:
-        """Rows of the token matrix, B x L."""
-        return len(self.lengths) * self.length
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """The token matrix of a batch of n jets.
+    """The token matrix of a batch of n jets."""
 
-    Attributes:
-        order: (n,) the jet at each place: positions in the arrays given to `arrange`.
-        index: (N,) the row of ``Ragged.values`` behind each token; a padding token repeats the last
-            constituent of its jet and is masked in the model.
-        groups: Consecutive groups of the jets in ``order``.
-    """
-
-    order: NDArray[np.int64]
-    index: NDArray[np.int64]
+    order: Ints
+    """(n,) the jet at each place: positions in the arrays given to `arrange`."""
+    index: Ints
+    """(N,) the row of ``Ragged.values`` behind each token; a padding token repeats the last
+    constituent of its jet and is masked in the model."""
     groups: tuple[Group, ...]
+    """Consecutive groups of the jets in ``order``."""
 
 
-def choose_groups(ordered: NDArray[np.int64], tokens_per_group: int = TOKENS_PER_GROUP) -> int:
-    """Number of groups with the least padded tokens, each group costing ``tokens_per_group``.
+def choose_groups(ordered: Ints, tokens_per_group: int = TOKENS_PER_GROUP) -> int:
+    """Number of groups of jets with ``ordered`` constituents, ascending, that costs least.
 
-    Args:
-        ordered: (n,) constituents per jet, ascending.
+    The cost is the padded tokens and ``tokens_per_group`` for each group.
     """
     n = len(ordered)
     best, cost = 1, n * int(ordered[-1]) + tokens_per_group
@@ -76,23 +66,16 @@ def choose_groups(ordered: NDArray[np.int64], tokens_per_group: int = TOKENS_PER
 
 
 def arrange(
-    starts: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    *,
-    groups: int | None = None,
-    pad_to: int | None = None,
+    starts: Ints, lengths: Ints, *, groups: int | None = None, pad_to: int | None = None
 ) -> Layout:
-    """Lay out the jets that begin at rows ``starts`` and have ``lengths`` constituents.
+    """Lay out the jets that begin at rows ``starts`` of ``Ragged.values`` and have ``lengths``.
 
     Args:
-        starts, lengths: (n,) first row in ``Ragged.values`` and number of constituents, at least 1,
-            of each jet.
         groups: Number of groups; None chooses it with `choose_groups`.
         pad_to: Pad all jets to this length, in one group: the padded reference.
     """
-    order = np.argsort(lengths, kind="stable")
+    order, n = np.argsort(lengths, kind="stable"), len(lengths)
     starts, lengths = starts[order], lengths[order]
-    n = len(order)
     if pad_to is not None:
         groups = 1
     elif groups is None:

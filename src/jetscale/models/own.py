@@ -22,6 +22,8 @@ version is the module's ``VERSION``, or else the digest of the one source file o
 Training FLOPs come from ``build.flops(size, features, outputs, constituents)`` if there is such a
 function (forward and backward of one jet), else from PyTorch's counter, which knows matrix
 products, convolutions and attention, nothing else.
+
+Shape suffixes: N tokens of the batch, F features, B jets of a group, L its padded length.
 """
 
 import hashlib
@@ -36,19 +38,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from jetscale.errors import StudyError
 from jetscale.mixtures.ragged import Ragged
-from jetscale.models.batch import batch_of
-from jetscale.models.inputs import FeatureInput, names_of
-from jetscale.models.padded import PaddedModel
-from jetscale.models.parameters import Parameters
+from jetscale.models.batch import Batch, batch_of, scaling_of
+from jetscale.models.inputs import Features, Parameters
 from jetscale.study import ModelSize
-
-Features = Sequence[FeatureInput]
 
 _FITTED, _CHECKED = (2, 4, 8), (12, 16)
 """Constituents at which FLOPs are counted to fit a + b n + c n^2, and to check the fit."""
@@ -60,17 +59,12 @@ _SAME = 1e-3
 class OwnModel:
     """`jetscale.models.protocol.Architecture` of a function that builds a torch module.
 
-    Args:
-        name: The reference in the recipe, ``package.module:function``.
-        factory: The function: (size, feature names, outputs) to a module.
-
-    Raises:
-        StudyError: The version cannot be told: no ``VERSION`` and no source file.
+    The function takes size, feature names and outputs; its name is ``package.module:function``.
+    Raises StudyError where it has neither ``VERSION`` nor a source file.
     """
 
     def __init__(self, name: str, factory: Callable[..., Any]) -> None:
-        self.name = name
-        self.factory = factory
+        self.name, self.factory = name, factory
         self.version = _version(name, factory)
         self._counted: dict[Any, Parameters] = {}
         self._flops: dict[Any, tuple[Fraction, Fraction, Fraction]] = {}
@@ -78,20 +72,18 @@ class OwnModel:
     def parameters(self, size: ModelSize, features: Features, outputs: int) -> Parameters:
         """Numbers of parameters, counted in a model that is built and tried once.
 
-        Raises:
-            StudyError: The function does not build a model that can be trained; one line says why.
+        Raises StudyError where the function does not build a model that can be trained.
         """
         shape = (size, tuple(features), outputs)
         if shape not in self._counted:
             model = self.build(size, features, outputs, trunk_seed=0, head_seed=0)
             self._try(model, features, outputs)
             counts = {name: p.numel() for name, p in model.named_parameters()}
-            head = sum(n for name, n in counts.items() if name.startswith("head."))
-            embedding = sum(n for name, n in counts.items() if name.split(".")[:3] == _EMBEDDING)
             total = sum(counts.values())
-            self._counted[shape] = Parameters(
-                total=total, non_embedding=total - head - embedding, head=head
-            )
+            head = sum(n for name, n in counts.items() if name.startswith("head."))
+            rest = total - head
+            rest -= sum(n for name, n in counts.items() if name.split(".")[:3] == _EMBEDDING)
+            self._counted[shape] = Parameters(total=total, non_embedding=rest, head=head)
         return self._counted[shape]
 
     def training_flops(
@@ -106,8 +98,7 @@ class OwnModel:
     ) -> float:
         """FLOPs of one forward and backward pass, from a fit a + b n + c n^2 that is exact.
 
-        Raises:
-            StudyError: The FLOPs of a jet are not quadratic in its constituents.
+        Raises StudyError where the FLOPs of a jet are not quadratic in its constituents.
         """
         shape = (size, tuple(features), outputs)
         if shape not in self._flops:
@@ -121,16 +112,14 @@ class OwnModel:
         """A model with new weights: the trunk of one call of the function, the head of another.
 
         Torch's generator is seeded before each call, so that the trunk depends on its own seed
-        alone and the head on its own.
-
-        Raises:
-            StudyError: The function fails, or what it returns has no trunk and head.
+        alone and the head on its own. Raises StudyError where the function fails or what it returns
+        has no trunk and head.
         """
         modules = []
         for seed in (trunk_seed, head_seed):
             with torch.random.fork_rng(devices=[]), self._blame("building it"):
                 torch.default_generator.manual_seed(seed)
-                modules.append(self.factory(size, names_of(features), outputs))
+                modules.append(self.factory(size, tuple(f.name for f in features), outputs))
             problem = _problem_of(modules[-1])
             if problem:
                 raise StudyError(f"architecture {self.name!r}: {problem}")
@@ -182,12 +171,12 @@ class OwnModel:
     def _fit_flops(
         self, size: ModelSize, features: Features, outputs: int
     ) -> tuple[Fraction, Fraction, Fraction]:
-        formula = getattr(self.factory, "flops", None)
-        counts = {}
+        formula, counts = getattr(self.factory, "flops", None), {}
         if formula is not None:
-            for n in (*_FITTED, *_CHECKED):
-                with self._blame("flops()"):
-                    counts[n] = Fraction(formula(size, names_of(features), outputs, n))
+            names = tuple(feature.name for feature in features)
+            with self._blame("flops()"):
+                for n in (*_FITTED, *_CHECKED):
+                    counts[n] = Fraction(formula(size, names, outputs, n))
         else:
             model = self.build(size, features, outputs, trunk_seed=0, head_seed=0)
             like = next(model.parameters())
@@ -264,6 +253,68 @@ def _jets(lengths: Sequence[int], features: int) -> Ragged:
     """Made-up jets with these numbers of constituents."""
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     values = np.random.default_rng(1).normal(size=(int(offsets[-1]), features))
-    return Ragged(
-        values=values.astype(np.float32), offsets=offsets, labels=np.zeros(len(lengths), np.int64)
-    )
+    labels = np.zeros(len(lengths), np.int64)
+    return Ragged(values=values.astype(np.float32), offsets=offsets, labels=labels)
+
+
+class PaddedModel(nn.Module):
+    """A user's module that takes batches.
+
+    The module takes (J, L, F) inputs and the (J, L) mask, True for constituents; its ``trunk`` and
+    ``head`` hold all its weights between them.
+    """
+
+    padded = True
+
+    def __init__(self, module: Any, features: Features) -> None:
+        super().__init__()
+        self.trunk = PaddedTrunk(module, features)
+        self.head = module.head
+        self.whole = module  # after its parts, whose names its weights keep
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(J, outputs), in the order of the batch."""
+        outputs: Tensor = self.whole(*self.trunk.pad(batch))
+        return outputs
+
+
+class PaddedTrunk(nn.Module):
+    """The user's trunk: takes a batch, gives what reaches the user's head."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, module: Any, features: Features) -> None:
+        super().__init__()
+        shift, scale = scaling_of(features)
+        self.register_buffer("shift", shift, persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
+        self.inner = module.trunk
+        self._whole = (module,)  # in a tuple: as a submodule, its head would be part of the trunk
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(J, P) pooled vectors: what the head gets while the whole module runs.
+
+        So nothing is asked of how the module calls its trunk.
+        """
+        reached: list[Tensor] = []
+        (module,) = self._whole
+        hook = module.head.register_forward_pre_hook(lambda _, inputs: reached.append(inputs[0]))
+        try:
+            module(*self.pad(batch))
+        finally:
+            hook.remove()
+        return reached[0]
+
+    def pad(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """(J, L, F) scaled inputs, zero where padded, and the (J, L) mask; jets in batch order."""
+        longest = max(view.length for view in batch.views)
+        inputs_NF = torch.addcmul(self.shift, batch.values, self.scale)
+        pieces = torch.split(inputs_NF, [view.jets * view.length for view in batch.views])
+        padded, masks = [], []
+        for piece, view in zip(pieces, batch.views, strict=True):
+            mask_BL = view.mean > 0
+            x_BLF = piece.view(view.jets, view.length, -1) * mask_BL[:, :, None]
+            masks.append(functional.pad(mask_BL, (0, longest - view.length)))
+            padded.append(functional.pad(x_BLF, (0, 0, 0, longest - view.length)))
+        return torch.cat(padded), torch.cat(masks)

@@ -8,31 +8,18 @@ the code that registers it has run. Nothing here imports torch: planning needs n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jetscale.errors import StudyError
-from jetscale.models.inputs import FeatureInput
-from jetscale.models.parameters import Parameters
+from jetscale.models.inputs import Features, Parameters
 from jetscale.registry import Registry
 from jetscale.study import ModelSize
 
 if TYPE_CHECKING:
     from torch import nn
-
-__all__ = [
-    "ARCHITECTURES",
-    "Architecture",
-    "FeatureInput",
-    "Parameters",
-    "architecture_named",
-    "cumulative_training_flops",
-    "flops_6nd",
-    "register",
-]
 
 
 @runtime_checkable
@@ -47,15 +34,13 @@ class Architecture(Protocol):
     def version(self) -> int | str:
         """Changes when the same seed and data give other losses; it is part of every run's key."""
 
-    def parameters(
-        self, size: ModelSize, features: Sequence[FeatureInput], outputs: int
-    ) -> Parameters:
+    def parameters(self, size: ModelSize, features: Features, outputs: int) -> Parameters:
         """Numbers of parameters of a model with ``outputs`` numbers per jet."""
 
     def training_flops(
         self,
         size: ModelSize,
-        features: Sequence[FeatureInput],
+        features: Features,
         outputs: int,
         *,
         jets: int,
@@ -69,13 +54,7 @@ class Architecture(Protocol):
         """
 
     def build(
-        self,
-        size: ModelSize,
-        features: Sequence[FeatureInput],
-        outputs: int,
-        *,
-        trunk_seed: int,
-        head_seed: int,
+        self, size: ModelSize, features: Features, outputs: int, *, trunk_seed: int, head_seed: int
     ) -> nn.Module:
         """A model with new weights.
 
@@ -111,10 +90,7 @@ def register(architecture: Architecture) -> None:
 
 
 def architecture_named(name: str) -> Architecture:
-    """The architecture that a recipe names.
-
-    Raises:
-        StudyError: There is none of that name, or what the name refers to is no architecture.
+    """The architecture that a recipe names; StudyError where there is none of that name.
 
     >>> architecture_named("transformer").version
     1
@@ -125,25 +101,18 @@ def architecture_named(name: str) -> Architecture:
 def cumulative_training_flops(
     architecture: Architecture,
     size: ModelSize,
-    features: Sequence[FeatureInput],
+    features: Features,
     outputs: int,
     lengths: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """(k,) training FLOPs of the first 1, 2, ... k jets, which have ``lengths`` constituents."""
-
-    def cost(jets: int, constituents: int, squared: int) -> float:
-        return architecture.training_flops(
-            size,
-            features,
-            outputs,
-            jets=jets,
-            constituents=constituents,
-            constituents_squared=squared,
-        )
-
+    nothing = {"jets": 0, "constituents": 0, "constituents_squared": 0}
+    a, b, c = (
+        architecture.training_flops(size, features, outputs, **nothing | {name: 1})
+        for name in nothing
+    )
     n = lengths.astype(np.float64)
-    total: NDArray[np.float64] = np.cumsum(cost(1, 0, 0) + cost(0, 1, 0) * n + cost(0, 0, 1) * n**2)
-    return total
+    return np.cumsum(a + b * n + c * n**2)
 
 
 def flops_6nd(parameters: Parameters, constituents: int) -> float:

@@ -82,13 +82,10 @@ CLASSIFY = Classify()
 
 
 def auc(p: NDArray[np.float64], labels: NDArray[np.int64]) -> float | None:
-    """Macro one-versus-one area under the ROC curve (Hand and Till 2001).
+    """Macro one-versus-one area under the ROC curve (Hand and Till 2001) of (n, C) probabilities.
 
     The area of a against b, by the score of a, is the chance that a jet of class a scores above one
     of class b, ties counting half. The mean runs over ordered pairs of the classes present.
-
-    Args:
-        p: (n, C) probabilities.
     """
     present, codes = np.unique(labels, return_inverse=True)
     if len(present) < 2:

@@ -85,10 +85,7 @@ def register(objective: Objective) -> None:
 
 
 def objective_named(name: str) -> Objective:
-    """The objective that a recipe names.
-
-    Raises:
-        StudyError: There is none of that name, or what the name refers to is no objective.
+    """The objective that a recipe names; StudyError where there is none of that name.
 
     >>> objective_named("classify").outputs(10)
     10

@@ -5,7 +5,7 @@ from functools import lru_cache
 from math import ceil
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,26 +14,10 @@ from jetscale.errors import StudyError
 from jetscale.jets.schema import JETCLASS2, JETS
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.stream import open_stream
-from jetscale.models.inputs import FeatureInput, feature_inputs
+from jetscale.models.inputs import Features, feature_inputs
 from jetscale.models.protocol import architecture_named, cumulative_training_flops
 from jetscale.objectives.protocol import objective_named
 from jetscale.study import Mixture, ModelSize, Study
-
-
-class Costed(Protocol):
-    """What `seconds` needs to know of a run."""
-
-    @property
-    def size(self) -> ModelSize:
-        """Width, layers and heads."""
-
-    @property
-    def steps(self) -> int:
-        """Optimiser steps."""
-
-    @property
-    def flops(self) -> float:
-        """Training FLOPs."""
 
 
 @lru_cache
@@ -51,39 +35,36 @@ def expected_constituents(
     return float(n.mean()), float((n**2).mean())
 
 
-def typical_lengths(study: Study) -> tuple[float, float]:
-    """Expected mean of n and of n^2 constituents for the examples of a study."""
+def _expected_flops(study: Study, size: ModelSize, classes: int, jets: int) -> float:
+    """Training FLOPs of so many jets of typical lengths."""
     schema, limit = study.schema, study.recipe.data.constituents
-    return expected_constituents(limit, schema.typical_length, schema.length_spread)
+    mean, square = expected_constituents(limit, schema.typical_length, schema.length_spread)
+    return architecture_named(study.recipe.model.architecture).training_flops(
+        *_shape(study, size, classes),
+        jets=jets,
+        constituents=round(jets * mean),
+        constituents_squared=round(jets * square),
+    )
 
 
 def plan_cost(
     study: Study, size: ModelSize, classes: int, examples: int, *, pretraining: bool
 ) -> dict[str, Any]:
-    """Parameters, optimiser steps and expected FLOPs of a run, by field name."""
+    """Epochs, parameters, optimiser steps and expected FLOPs of a run, by field name."""
     schedule = study.recipe.schedule
     epochs = schedule.pretraining_epochs if pretraining else schedule.epochs
     architecture = architecture_named(study.recipe.model.architecture)
-    shape = _shape(study, size, classes)
-    count = architecture.parameters(*shape)
-    mean, mean_square = typical_lengths(study)
-    seen = examples * epochs
+    count = architecture.parameters(*_shape(study, size, classes))
     return {
+        "epochs": epochs,
         "params": count.total,
         "params_non_embedding": count.non_embedding,
         "steps": epochs * ceil(examples / schedule.batch_size),
-        "flops": architecture.training_flops(
-            *shape,
-            jets=seen,
-            constituents=round(seen * mean),
-            constituents_squared=round(seen * mean_square),
-        ),
+        "flops": _expected_flops(study, size, classes, examples * epochs),
     }
 
 
-def _shape(
-    study: Study, size: ModelSize, classes: int
-) -> tuple[ModelSize, tuple[FeatureInput, ...], int]:
+def _shape(study: Study, size: ModelSize, classes: int) -> tuple[ModelSize, Features, int]:
     """What decides the parameters and FLOPs of a model: size, inputs and outputs."""
     features = feature_inputs(feature.name for feature in study.features)
     return size, features, objective_named(study.recipe.model.objective).outputs(classes)
@@ -94,24 +75,15 @@ def pretraining_examples(
 ) -> int:
     """Jets a pretraining run uses of a stream of ``classes`` whose jets have ``lengths`` tokens.
 
-    Raises:
-        StudyError: The FLOPs of the whole stream are fewer than the budget.
+    Raises StudyError where the FLOPs of the whole stream are fewer than the budget.
     """
     data = study.recipe.data
     if data.pretraining_budget == "jets":
         return data.pretraining_jets
-    architecture = architecture_named(study.recipe.model.architecture)
-    mean, mean_square = typical_lengths(study)
-    jets = data.pretraining_jets
     # of a typical jet and the whole corpus, so that no mixture enters its own budget
-    budget = architecture.training_flops(
-        *_shape(study, size, len(JETCLASS2)),
-        jets=jets,
-        constituents=round(jets * mean),
-        constituents_squared=round(jets * mean_square),
-    )
-    shape = _shape(study, size, classes)
-    spent = cumulative_training_flops(architecture, *shape, lengths)
+    budget = _expected_flops(study, size, len(JETCLASS2), data.pretraining_jets)
+    architecture = architecture_named(study.recipe.model.architecture)
+    spent = cumulative_training_flops(architecture, *_shape(study, size, classes), lengths)
     if spent[-1] < budget:
         raise StudyError(
             f"mixture {mixture.name!r}: its {len(lengths)} pretraining jets are small and cost "
@@ -133,13 +105,3 @@ def check_budgets(study: Study, streams: Mapping[str, Path]) -> None:
         lengths = np.concatenate([block.lengths for block in blocks])
         for size in study.ladder:
             pretraining_examples(study, mixture, size, lengths, len(study.labels(mixture)))
-
-
-def seconds(run: Costed) -> float:
-    """Expected seconds of one CPU core, evaluation included; measured constants, good to 30%.
-
-    A step of a tiny model is bound by the number of operations, not by their size, hence a cost
-    per step and layer beside the cost per FLOP.
-    """
-    overhead = run.steps * (1.1e-3 + 0.9e-3 * run.size.layers)
-    return overhead + run.flops / 12e9 + 0.4

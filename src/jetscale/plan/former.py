@@ -5,10 +5,9 @@ today as long as every version below is what it was then.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from jetscale.digests import digest
-from jetscale.plan.identity import pretraining_identity, recipe_of, source_identity
+from jetscale.plan.identity import flatten, pretraining_identity, recipe_of, source_identity
 from jetscale.plan.run import Run
 from jetscale.study import Simulated, Study
 
@@ -27,23 +26,19 @@ _SIMULATED = 3
 
 def former_keys(study: Study, runs: Sequence[Run]) -> dict[str, str]:
     """Key of a run to the key that version 0.1 gave it; empty where results would differ."""
-    recipe = recipe_of(study)
-    source = source_identity(study)
-    same = all(
-        recipe[name.split(".")[0]][name.split(".")[1]] == value for name, value in _VERSIONS.items()
-    )
-    if not same or (isinstance(study.source, Simulated) and source["simulated"] != _SIMULATED):
+    recipe, source = recipe_of(study), source_identity(study)
+    now = flatten(recipe)
+    if any(now[name] != value for name, value in _VERSIONS.items()) or (
+        isinstance(study.source, Simulated) and source["simulated"] != _SIMULATED
+    ):
         return {}
-    fixed = {"architecture": _ARCHITECTURE, "controls": flat_settings(recipe), "source": source}
+    # version 0.1 listed the settings flat and without versions
+    groups = ("data", "optimiser", "schedule", "evaluation")
+    flat = {name: value for group in groups for name, value in recipe[group].items()}
+    flat = {name: value for name, value in flat.items() if name not in ("version", "source")}
+    fixed = {"architecture": _ARCHITECTURE, "controls": flat, "source": source}
     pretraining = {m.name: pretraining_identity(study, m) for m in study.mixtures}
     return {
         run.key: digest(fixed | {"pretraining": pretraining[run.mixture.name]} | run.own_fields())
         for run in runs
     }
-
-
-def flat_settings(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a recorded recipe as version 0.1 listed them, without versions."""
-    groups = ("data", "optimiser", "schedule", "evaluation")
-    flat = {name: value for group in groups for name, value in recipe[group].items()}
-    return {name: value for name, value in flat.items() if name not in ("version", "source")}

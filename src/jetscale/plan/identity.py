@@ -28,18 +28,12 @@ from jetscale.study import Declared, Folders, Mixture, Study
 def recipe_of(study: Study) -> dict[str, Any]:
     """The recipe of a study with versions and downstream jets, as nested plain values.
 
-    Raises:
-        DataError: A shard folder of the study is not there or damaged.
-        StudyError: The architecture or objective is not known.
+    Raises DataError for a damaged shard folder, StudyError for an unknown architecture.
     """
-    settings = study.recipe.to_dict()
-    model = study.recipe.model
+    settings, model = study.recipe.to_dict(), study.recipe.model
     return {
-        "data": {
-            "version": standardise.VERSION,
-            "source": source_identity(study),
-            **settings["data"],
-        },
+        "data": {"version": standardise.VERSION, "source": source_identity(study)}
+        | settings["data"],
         "model": {
             **settings["model"],
             "architecture_version": architecture_named(model.architecture).version,
@@ -52,16 +46,16 @@ def recipe_of(study: Study) -> dict[str, Any]:
     }
 
 
-def flatten(recipe: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: Mapping[str, Any], prefix: str = "", join: str = ".") -> dict[str, Any]:
     """A nested recipe with one name per value, for tables.
 
     >>> flatten({"optimiser": {"clip": 1.0}, "training": {"version": 1}})
     {'optimiser.clip': 1.0, 'training.version': 1}
     """
     out: dict[str, Any] = {}
-    for name, value in recipe.items():
+    for name, value in values.items():
         if isinstance(value, Mapping):
-            out |= flatten(value, f"{prefix}{name}.")
+            out |= flatten(value, f"{prefix}{name}{join}", join)
         else:
             out[f"{prefix}{name}"] = value
     return out
@@ -103,24 +97,15 @@ def study_identity(study: Study) -> str:
 
 
 def check_same_recipe(runs: pd.DataFrame) -> None:
-    """Refuse to compare runs whose recipes or evaluation jets differ.
-
-    Args:
-        runs: Runs with the columns mixture, recipe_digest, recipe and streams (mappings).
-
-    Raises:
-        StudyError: With the differing fields side by side.
-    """
+    """Raise StudyError, the differences side by side, if recipes or evaluation jets differ."""
     first = runs.iloc[0]
     for _, other in runs.drop_duplicates("recipe_digest").iterrows():
         _refuse_difference(first, other, flatten(first["recipe"]), flatten(other["recipe"]))
     evaluated = runs["streams"].map(lambda streams: (streams["validation"], streams["test"]))
     for place in (~evaluated.duplicated()).to_numpy().nonzero()[0]:
-        pair = [
-            {k: row["streams"][k] for k in ("validation", "test")}
-            for row in (first, runs.iloc[place])
-        ]
-        _refuse_difference(first, runs.iloc[place], *pair)
+        other = runs.iloc[place]
+        a, b = ({k: row["streams"][k] for k in ("validation", "test")} for row in (first, other))
+        _refuse_difference(first, other, a, b)
 
 
 def _refuse_difference(first: Any, other: Any, a: dict[str, Any], b: dict[str, Any]) -> None:
@@ -149,15 +134,10 @@ def report_variation(runs: pd.DataFrame) -> list[str]:
         columns[f"version of {name}"] = [versions.get(name, "?") for versions in runs["versions"]]
     lines = []
     for what, values in columns.items():
-        if len(set(values)) > 1:
-            users = {
-                value: dict.fromkeys(
-                    mixture
-                    for mixture, v in zip(runs["mixture"], values, strict=True)
-                    if v == value
-                )
-                for value in dict.fromkeys(values)
-            }
+        users: dict[str, dict[str, None]] = {}
+        for mixture, value in zip(runs["mixture"], values, strict=True):
+            users.setdefault(value, {})[mixture] = None
+        if len(users) > 1:
             listed = ", ".join(f"{value} ({', '.join(names)})" for value, names in users.items())
             lines.append(
                 f"{what} varies between runs: {listed}; differences of mixtures may be due to it"

@@ -6,9 +6,8 @@ from typing import Any
 
 from jetscale.digests import digest
 from jetscale.mixtures.inputs import given_folders
-from jetscale.plan.cost import seconds
 from jetscale.plan.identity import flatten, recipe_of
-from jetscale.plan.run import Run, plan_runs
+from jetscale.plan.run import Run, plan_runs, seconds
 from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.study import Declared, Folders, Study
 
@@ -22,12 +21,8 @@ def overview(study: Study) -> dict[str, Any]:
         given_folders(study, study.source)  # what `run` would refuse is refused now
     runs = plan_runs(study)
     rows = [
-        _row(
-            mixture.name,
-            size.name,
-            [run for run in runs if run.mixture.name == mixture.name and run.size == size],
-        )
-        for mixture in study.mixtures
+        _row(m.name, size.name, [r for r in runs if r.mixture.name == m.name and r.size == size])
+        for m in study.mixtures
         for size in study.ladder
     ]
     return {
@@ -70,7 +65,6 @@ def _warnings(study: Study) -> list[str]:
 
 def _row(mixture: str, size: str, runs: Sequence[Run]) -> dict[str, Any]:
     finetuning = [run for run in runs if run.kind == "finetune"]
-    pretraining = [run for run in runs if run.kind == "pretrain"]
     steps = [run.steps for run in finetuning]
     return {
         "mixture": mixture,
@@ -80,7 +74,7 @@ def _row(mixture: str, size: str, runs: Sequence[Run]) -> dict[str, Any]:
         "runs": len(runs),
         "steps": [min(steps), max(steps)],
         "finetuning_flops": sum(run.flops for run in finetuning),
-        "pretraining_flops": sum(run.flops for run in pretraining),
+        "pretraining_flops": sum(run.flops for run in runs if run.kind == "pretrain"),
         "core_hours": sum(seconds(run) for run in runs) / 3600,
     }
 
@@ -88,10 +82,8 @@ def _row(mixture: str, size: str, runs: Sequence[Run]) -> dict[str, Any]:
 def power_grid(study: Study) -> Grid:
     """The grid of a study as the power analysis sees it: cells, seeds and FLOPs, no jets.
 
-    FLOPs are expected ones, those of pretraining per model size and seed.
-
-    Raises:
-        FitError: The study has too few sizes or cells for a law.
+    FLOPs are expected ones, those of pretraining per model size and seed. Raises FitError where the
+    study has too few sizes or cells for a law.
     """
     once = [run for run in plan_runs(study) if run.seed == study.seeds[0]]
     trunks = [run for run in once if run.kind == "pretrain"]

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from jetscale.digests import digest
-from jetscale.plan.cost import seconds
-from jetscale.plan.run import Run
+from jetscale.plan.run import Run, seconds
 from jetscale.study import ModelSize
 
 
@@ -41,8 +40,7 @@ def pack(
 
     Args:
         todo: Runs to do, trunks before the runs that need them.
-        slots: Trials that can run at the same time; the number of trials is a multiple of it where
-            there are enough chains.
+        slots: Trials at the same time; the number of trials is a multiple of it if chains suffice.
         longest: Target for the length of a trial in seconds of one slot.
     """
     groups = sorted(chains(todo), key=lambda chain: -sum(map(cost, chain)))

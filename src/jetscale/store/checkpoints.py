@@ -65,11 +65,7 @@ def save_trunk(path: Path, trunk: dict[str, Tensor], description: dict[str, Any]
 
 
 def load_trunk(path: Path, description: dict[str, Any]) -> dict[str, Tensor]:
-    """Weights written by `save_trunk`.
-
-    Raises:
-        TrainingError: The file is missing or damaged, or differs from ``description``.
-    """
+    """Weights written by `save_trunk`; TrainingError if damaged or not of this description."""
     value = _read(path)
     if value is None:
         raise TrainingError(

@@ -38,41 +38,31 @@ def upgrade_record(
 
     Version 0.1 computed tokens and dropped them: they stay unknown. Constituents, the peak rate and
     the jets per second follow from what it kept. ``pretraining_examples`` are those of the trunk,
-    whose record is another file.
-
-    Raises:
-        StorageError: A field is missing: the file is damaged.
+    whose record is another file. Raises StorageError where a field is missing.
     """
+    now, recipe = {old: new for new, old in former.keys.items()}, dict(former.recipe)
     try:
-        return _upgrade(values, former, pretraining_examples)
+        pretraining, trunk = values["kind"] == "pretrain", values["trunk"]
+        optimiser, timings = recipe["optimiser"], values["timings"]
+        width_rule = (_REFERENCE_WIDTH / values["width"]) ** optimiser["width_exponent"]
+        return Record(
+            **{name: values[name] for name in _SAME},
+            key=now[values["key"]],
+            trunk=None if trunk is None else now[trunk],
+            epochs=recipe["schedule"]["pretraining_epochs" if pretraining else "epochs"],
+            loss=None if pretraining else values["loss"],
+            training_loss=values["curve"]["training_loss"][-1][1],
+            pretraining_examples=pretraining_examples,
+            constituents=round(values["flops_6nd"] / (6 * values["params_non_embedding"])),
+            tokens=None,
+            validation_scores={},
+            peak_rate=optimiser["learning_rate"] * width_rule,
+            jets_per_second=values["examples_seen"] / (timings["batches"] + timings["steps"]),
+            ranks=1,
+            recipe=recipe,
+            recipe_digest=digest(recipe),
+        )
     except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
         raise StorageError(
             f"{name}: not a record of schema 1 ({type(error).__name__}: {error}); remove the file"
         ) from error
-
-
-def _upgrade(values: Mapping[str, Any], former: Former, pretraining_examples: int) -> Record:
-    now = {old: new for new, old in former.keys.items()}
-    recipe = dict(former.recipe)
-    pretraining = values["kind"] == "pretrain"
-    epochs = recipe["schedule"]["pretraining_epochs" if pretraining else "epochs"]
-    optimiser, timings = recipe["optimiser"], values["timings"]
-    width_rule = (_REFERENCE_WIDTH / values["width"]) ** optimiser["width_exponent"]
-    trunk = values["trunk"]
-    return Record(
-        **{name: values[name] for name in _SAME},
-        key=now[values["key"]],
-        trunk=None if trunk is None else now[trunk],
-        epochs=epochs,
-        loss=None if pretraining else values["loss"],
-        training_loss=values["curve"]["training_loss"][-1][1],
-        pretraining_examples=pretraining_examples,
-        constituents=round(values["flops_6nd"] / (6 * values["params_non_embedding"])),
-        tokens=None,
-        validation_scores={},
-        peak_rate=optimiser["learning_rate"] * width_rule,
-        jets_per_second=values["examples_seen"] / (timings["batches"] + timings["steps"]),
-        ranks=1,
-        recipe=recipe,
-        recipe_digest=digest(recipe),
-    )

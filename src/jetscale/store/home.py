@@ -6,36 +6,32 @@ from pathlib import Path
 from jetscale.study import Study
 
 
+class _Inside:
+    """An attribute that is the path of a name inside the folder at ``path``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: "Home | StudyFolder", kind: type) -> Path:
+        return folder.path / self.name
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """The results folder that ``$JETSCALE_HOME`` names; studies share its jets."""
 
     path: Path
 
-    @property
-    def shards(self) -> Path:
-        """Simulated jets, one folder for each content."""
-        return self.path / "shards"
-
-    @property
-    def streams(self) -> Path:
-        """Model-ready jets, one folder for each content."""
-        return self.path / "streams"
-
-    @property
-    def database(self) -> Path:
-        """MLflow's own file where no tracking server is named."""
-        return self.path / "mlflow.db"
-
-    @property
-    def artifacts(self) -> Path:
-        """Files that MLflow shows for runs in `database`."""
-        return self.path / "artifacts"
-
-    @property
-    def identity(self) -> Path:
-        """What a tracking server knows this folder by."""
-        return self.path / "home.json"
+    shards = _Inside("shards")
+    """Simulated jets, one folder for each content."""
+    streams = _Inside("streams")
+    """Model-ready jets, one folder for each content."""
+    database = _Inside("mlflow.db")
+    """MLflow's own file where no tracking server is named."""
+    artifacts = _Inside("artifacts")
+    """Files that MLflow shows for runs in `database`."""
+    identity = _Inside("home.json")
+    """What a tracking server knows this folder by."""
 
     def study(self, study: Study) -> "StudyFolder":
         """The folder of one study."""
@@ -48,30 +44,16 @@ class StudyFolder:
 
     path: Path
 
-    @property
-    def measures(self) -> Path:
-        """The last measurement of diversity and alignment."""
-        return self.path / "measures.json"
-
-    @property
-    def map(self) -> Path:
-        """The picture of that measurement."""
-        return self.path / "mixtures.png"
-
-    @property
-    def driver_lock(self) -> Path:
-        """Held while a sweep of the study runs."""
-        return self.path / "run.lock"
-
-    @property
-    def mirror_lock(self) -> Path:
-        """Held while MLflow is brought up to date."""
-        return self.path / "mirror.lock"
-
-    @property
-    def ray(self) -> Path:
-        """Ray's own state of a sweep on a cluster; nothing here reads it again."""
-        return self.path / "ray"
+    measures = _Inside("measures.json")
+    """The last measurement of diversity and alignment."""
+    map = _Inside("mixtures.png")
+    """The picture of that measurement."""
+    driver_lock = _Inside("run.lock")
+    """Held while a sweep of the study runs."""
+    mirror_lock = _Inside("mirror.lock")
+    """Held while MLflow is brought up to date."""
+    ray = _Inside(name="ray")
+    """Ray's own state of a sweep on a cluster; nothing here reads it again."""
 
     def checkpoint(self, key: str) -> Path:
         """State of an unfinished run."""

@@ -22,8 +22,6 @@ _REASONS = {
     errno.ENOTDIR: "part of the path is a file, not a folder; choose another folder",
     errno.EEXIST: "a file of that name is in the way; choose another folder",
 }
-
-
 _ROOM = 100_000  # bytes
 
 
@@ -49,10 +47,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that becomes ``path`` when the block ends well.
 
     Works for a file or a folder; a folder replaces an existing one. Whatever fails, ``path`` is
-    either as before or complete.
-
-    Raises:
-        StorageError: The disk is full or the folder cannot be written.
+    either as before or complete. Raises StorageError where the disk or the folder refuses.
     """
     make_folder(path.parent)
     try:
@@ -64,29 +59,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary = scratch / path.name
         yield temporary
         if temporary.is_file():
-            _sync(temporary)
-        _put(temporary, path, replaced)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        try:  # a folder in the way steps aside first, and comes back if the renaming fails
+            if path.is_dir() and temporary.is_dir():
+                path.rename(replaced)
+            temporary.replace(path)
+        finally:
+            if replaced.exists() and not path.exists():
+                replaced.rename(path)
     except OSError as error:
         raise storage_error(path, error) from error
     finally:
         if path.exists() or not replaced.exists():  # else the only copy of the old folder is here
             shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _put(temporary: Path, path: Path, replaced: Path) -> None:
-    """Rename; a folder in the way steps aside first and comes back if that fails."""
-    try:
-        if path.is_dir() and temporary.is_dir():
-            path.rename(replaced)
-        temporary.replace(path)
-    finally:
-        if replaced.exists() and not path.exists():
-            replaced.rename(path)
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -105,9 +91,7 @@ def check_space(folder: Path) -> None:
 def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a file lock for the length of the block; it goes with the process, however that ends.
 
-    Raises:
-        BlockingIOError: Another process holds it and ``wait`` is false.
-        StorageError: The lock file cannot be opened.
+    Raises BlockingIOError where another process holds it and ``wait`` is false.
     """
     make_folder(path.parent)
     try:

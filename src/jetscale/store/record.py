@@ -125,22 +125,18 @@ SCALARS = tuple(
 def parse_record(values: Mapping[str, Any], name: str) -> Record:
     """The record that a mapping of plain values describes.
 
-    Raises:
-        StorageError: The values are of another schema, or a field is missing, unknown or of another
-            type.
+    Raises StorageError for another schema, or a field missing, unknown or of another type.
     """
-    schema = values.get("schema")
-    if schema != SCHEMA:
+    if values.get("schema") != SCHEMA:
         raise StorageError(
-            f"{name}: schema {schema!r}, this version of jetscale reads 1 and {SCHEMA}; use the "
-            "version that wrote it"
+            f"{name}: schema {values.get('schema')!r}, this version of jetscale reads 1 and "
+            f"{SCHEMA}; use the version that wrote it"
         )
     wrong = sorted(values.keys() ^ TYPES.keys())
     if wrong:
         raise StorageError(f"{name}: field {wrong[0]!r} is missing or unknown; remove the file")
     for field, kind in TYPES.items():
-        plain = getattr(kind, "__origin__", kind)
-        value = values[field]
+        plain, value = getattr(kind, "__origin__", kind), values[field]
         good = isinstance(value, plain) and (plain is bool or not isinstance(value, bool))
         if not good and not (plain is float and type(value) is int):
             raise StorageError(f"{name}: {field} is {value!r}, needs {kind}; remove the file")
@@ -156,20 +152,15 @@ def make_table(records: Iterable[Record]) -> pd.DataFrame:
     weights has its own key); then ``recipe``, ``streams`` and ``versions`` as mappings. Rows are
     ordered by mixture, parameters, examples and seed.
     """
+    mappings = ("recipe", "streams", "versions")
     rows = [
-        {name: getattr(record, name) for name in SCALARS}
-        | {
-            "seconds": record.timings["total"],
-            "unique_examples": record.examples,
-            "trunk": record.trunk or record.key,
-            "recipe": record.recipe,
-            "streams": record.streams,
-            "versions": record.versions,
-        }
+        {name: getattr(record, name) for name in (*SCALARS, *mappings)}
+        | {"seconds": record.timings["total"], "unique_examples": record.examples}
+        | {"trunk": record.trunk or record.key}
         for record in records
         if record.kind == "finetune"
     ]
-    more = ("seconds", "unique_examples", "trunk", "recipe", "streams", "versions")
-    frame = pd.DataFrame(rows, columns=[*SCALARS, *more])
+    columns = [*SCALARS, "seconds", "unique_examples", "trunk", *mappings]
+    frame = pd.DataFrame(rows, columns=columns)
     frame = frame.astype({"tokens": "Int64", "loss": float, "validation_loss": float})
     return frame.sort_values(["mixture", "params", "examples", "seed"], ignore_index=True)

@@ -69,10 +69,8 @@ class RunStatus:
 class RecordStore:
     """Records, failures and signs of life of one study.
 
-    Args:
-        folder: The folder of the study; checkpoints and trunks lie there.
-        former: How to find results that version 0.1 left in the folder.
-        storage: Where the small files lie; the folder itself if not given.
+    Checkpoints and trunks lie in its folder; the small files too, if no other ``storage`` is given.
+    ``former`` tells how to find results that version 0.1 left in the folder.
     """
 
     def __init__(
@@ -98,7 +96,8 @@ class RecordStore:
         """Keep a finished run; its failure and sign of life go."""
         self.storage.write(f"records/{record.key}.json", record.to_json())
         self._read.pop(record.key, None)
-        self.forget(record.key)
+        for folder in ("failures", "running"):
+            self.storage.delete(f"{folder}/{record.key}.json")
 
     def write_failure(self, run: Run, failure: Failure) -> None:
         """Keep why a run failed, for `jetscale status`."""
@@ -118,11 +117,6 @@ class RecordStore:
             if beat and Path(name).stem in keys:
                 self._write_json(name, beat | {"evicted": True})
 
-    def forget(self, key: str) -> None:
-        """Remove the failure and the sign of life of a run."""
-        for folder in ("failures", "running"):
-            self.storage.delete(f"{folder}/{key}.json")
-
     def keys(self) -> set[str]:
         """Keys of the runs that have a record file, without reading it."""
         found = {Path(name).stem for name in self.storage.names("records")}
@@ -131,16 +125,12 @@ class RecordStore:
     def read(self, key: str) -> Record | None:
         """The record of a run; None where there is none or its file is damaged.
 
-        Raises:
-            StorageError: The record is of a schema that this version does not know, or cannot be
-                read.
+        Raises StorageError where it is of an unknown schema or cannot be read.
         """
-        if key not in self._read:
-            record = self._read_record(key)
-            if record is None:
-                return None
+        record = self._read.get(key) or self._read_record(key)
+        if record is not None:
             self._read[key] = record
-        return self._read[key]
+        return record
 
     def read_all(self, keys: Iterable[str]) -> dict[str, Record]:
         """The records there are of some runs, by key; raises as `read`."""
@@ -155,11 +145,8 @@ class RecordStore:
 
     def trunk(self, key: str) -> Path:
         """Weights of a pretraining run; the file need not be there."""
-        path = self.folder.trunk(key)
-        if not path.is_file() and key in self.former.keys:
-            before = self.folder.trunk(self.former.keys[key])
-            return before if before.is_file() else path
-        return path
+        path, before = self.folder.trunk(key), self.folder.trunk(self.former.keys.get(key, key))
+        return before if not path.is_file() and before.is_file() else path
 
     def status(self, runs: Iterable[Run]) -> list[RunStatus]:
         """State of every planned run and why."""
@@ -167,27 +154,13 @@ class RecordStore:
         return [self._status_of(run, there) for run in runs]
 
     def _status_of(self, run: Run, there: set[str]) -> RunStatus:
-        status = RunStatus(
-            key=run.key,
-            name=run.name,
-            kind=run.kind,
-            mixture=run.mixture.name,
-            params=run.params,
-            examples=run.examples,
-            seed=run.seed,
-            steps=run.steps,
-            state=RunState.MISSING,
-            why="not started",
-        )
+        same = ("key", "name", "kind", "params", "examples", "seed", "steps")
+        known = {name: getattr(run, name) for name in same} | {"mixture": run.mixture.name}
+        status = RunStatus(**known, state=RunState.MISSING, why="not started")
         record = self.read(run.key) if run.key in there else None
         if record is not None:
-            return replace(
-                status,
-                state=RunState.DONE,
-                why=None,
-                loss=record.loss,
-                training_loss=record.training_loss,
-            )
+            status = replace(status, loss=record.loss, training_loss=record.training_loss)
+            return replace(status, state=RunState.DONE, why=None)
         if run.key in there:
             status = replace(status, why="its record is damaged; `jetscale run` trains it again")
         beat = self._read_json(f"running/{run.key}.json")
@@ -206,12 +179,10 @@ class RecordStore:
 
     def _read_record(self, key: str) -> Record | None:
         name = f"records/{key}.json"
-        values = self._read_json(name)
-        if values is not None:
+        if (values := self._read_json(name)) is not None:
             return parse_record(values, name)
         name = f"records/{self.former.keys.get(key)}.json"
-        values = self._read_json(name)
-        if values is None:
+        if (values := self._read_json(name)) is None:
             return None
         if values.get("schema") != former.SCHEMA:
             raise StorageError(

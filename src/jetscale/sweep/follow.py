@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 
 from jetscale.errors import StorageError, SweepError
 from jetscale.plan import Run
@@ -24,25 +25,19 @@ Progress = Callable[[str, int, int], None]  # what, done, total
 
 
 class LiveMirror:
-    """MLflow's picture of a study, brought up to date by `push`.
-
-    Attributes:
-        behind: Why MLflow does not show all records yet; empty where it does.
-    """
+    """MLflow's picture of a study, brought up to date by `push`."""
 
     def __init__(self, study: Study, home: Home, runs: Sequence[Run], uri: str) -> None:
         self.study, self.home, self.uri = study, home, uri
         self.keys = {run.key for run in runs}
         self.store = RecordStore.open(study, home, runs)
         self.behind = ""
-        self._mirror: Mirror | None = None
+        """Why MLflow does not show all records yet; empty where it does."""
 
-    @property
+    @cached_property
     def mirror(self) -> Mirror:
         """The connection; raises SweepError where there is none to be had."""
-        if self._mirror is None:
-            self._mirror = Mirror(self.uri, self.study.name, self.home)
-        return self._mirror
+        return Mirror(self.uri, self.study.name, self.home)
 
     def push(self, metrics: Mapping[str, float] | None = None) -> None:
         """Mirror what is missing; ``metrics`` of a whole sweep go to the parent run."""
@@ -56,14 +51,14 @@ class LiveMirror:
         except (SweepError, StorageError) as error:
             self.behind = f"{error}; records are kept and mirrored by the next `jetscale run`"
 
-    def attach(self, texts: Mapping[str, str]) -> None:
-        """Keep texts, by file name, with the parent run.
-
-        Raises:
-            SweepError, StorageError: MLflow refuses, or the results folder cannot be written.
-        """
-        with locked(self.store.folder.mirror_lock):
-            self.mirror.attach(self._parent(), texts)
+    def attach(self, texts: Mapping[str, str]) -> str:
+        """Keep texts, by file name, with the parent run; why MLflow did not take them, or empty."""
+        try:
+            with locked(self.store.folder.mirror_lock):
+                self.mirror.attach(self._parent(), texts)
+        except (SweepError, StorageError) as error:
+            return f"{error}; the report is not in MLflow"
+        return ""
 
     def _parent(self) -> str:
         summary = {

@@ -8,8 +8,9 @@ that was killed anywhere goes on with the runs that are missing.
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,7 +25,6 @@ from jetscale.plan.cost import check_budgets
 from jetscale.plan.identity import recipe_of
 from jetscale.store.home import Home, StudyFolder
 from jetscale.store.local import check_space, locked, make_folder
-from jetscale.store.record import Record
 from jetscale.store.records import RunState, find_finished
 from jetscale.study import Study
 from jetscale.sweep.follow import LiveMirror, Progress, following
@@ -63,7 +63,6 @@ def run_study(
 
     Args:
         home: Results folder; on a cluster a path that every node sees.
-        tracking: MLflow tracking URI.
         address: Ray cluster to join; None starts Ray on this machine.
         progress: Called as (what, done, total) from any thread.
 
@@ -97,7 +96,8 @@ def run_study(
                     stop.check()
                     raise error
         records = live.store.read_all(run.key for run in todo)
-        busy = _busy(list(records.values()), sweep)
+        work = sum(r.timings["steps"] + r.timings["evaluation"] for r in records.values())
+        busy = work / (sweep.seconds * sweep.cpus) if sweep.seconds else 0.0
         progress("mirroring to MLflow", 0, 1)
         if records or done:
             live.push({"sweep_seconds": sweep.seconds, "sweep_busy": busy} if todo else None)
@@ -132,11 +132,8 @@ def _train(
     progress: Progress,
 ) -> _Sweep:
     study, home = live.study, Home(live.home.path.resolve())
-    streams = prepare(
-        stream_plans(study, shards),
-        home.streams,
-        lambda done, total: progress("preparing streams", done, total),
-    )
+    report = partial(progress, "preparing streams")
+    streams = prepare(stream_plans(study, shards), home.streams, report)
     check_budgets(study, streams)
     folder = home.study(study)
     job = Job(
@@ -153,34 +150,20 @@ def _train(
     jobs = {trial.name: replace(job, runs=trial.runs) for trial in trials}
     if live.store.keys() & live.keys:
         live.push()
+    # Where Ray keeps its own state. A cluster needs a folder that all nodes share, one machine has
+    # a temporary one, so that results and Ray do not compete for a disk.
+    storage: AbstractContextManager[str] = nullcontext(str(folder.ray))
+    if capacity.local:
+        storage = TemporaryDirectory(prefix="jetscale-", ignore_cleanup_errors=True)
     start = time.time()
-    with _ray_storage(folder, capacity) as storage, following(live, todo, progress):
-        failures = train(study.name, jobs, run_job, storage, capacity)
+    with storage as place, following(live, todo, progress):
+        failures = train(study.name, jobs, run_job, Path(place), capacity)
     for failure in failures:
         if failure.kind == StorageError.__name__:
             live.push()
             check_space(folder.path)
             raise StorageError(failure.reason)
     return _Sweep(seconds=time.time() - start, cpus=capacity.cpus, failures=tuple(failures))
-
-
-@contextmanager
-def _ray_storage(folder: StudyFolder, capacity: Capacity) -> Iterator[Path]:
-    """Where Ray keeps its own state of the trials, which nothing here reads again.
-
-    A cluster needs a folder that all nodes share; on one machine it is a temporary one, so that
-    results and Ray do not compete for a disk.
-    """
-    if capacity.local:
-        with TemporaryDirectory(prefix="jetscale-", ignore_cleanup_errors=True) as temporary:
-            yield Path(temporary)
-    else:
-        yield folder.ray
-
-
-def _busy(trained: list[Record], sweep: _Sweep) -> float:
-    work = sum(r.timings["steps"] + r.timings["evaluation"] for r in trained)
-    return work / (sweep.seconds * sweep.cpus) if sweep.seconds else 0.0
 
 
 @contextmanager

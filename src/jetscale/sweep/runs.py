@@ -77,13 +77,8 @@ def _read(live: LiveMirror, source: RunSource | None) -> tuple[list[Record], lis
 
 
 def attach(study: Study, home: Home, tracking: str, texts: Mapping[str, str]) -> str:
-    """Keep texts, by file name, as artifacts of the study's parent run in MLflow.
+    """Keep texts, by file name, with the study's parent run in MLflow.
 
-    Returns:
-        str: Why MLflow did not take them; empty where it did.
+    Returns why MLflow did not take them; empty where it did.
     """
-    try:
-        LiveMirror(study, home, plan_runs(study), tracking).attach(texts)
-    except (SweepError, StorageError) as error:
-        return f"{error}; the report is not in MLflow"
-    return ""
+    return LiveMirror(study, home, plan_runs(study), tracking).attach(texts)

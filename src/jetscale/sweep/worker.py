@@ -27,11 +27,7 @@ from jetscale.plan import Run, pretraining_examples
 from jetscale.store.former import Former
 from jetscale.store.home import StudyFolder
 from jetscale.store.record import Record
-from jetscale.store.records import (
-    HEARTBEAT_SECONDS,
-    RecordStore,
-    find_finished,
-)
+from jetscale.store.records import HEARTBEAT_SECONDS, RecordStore, find_finished
 from jetscale.study import Study
 from jetscale.training.loop import train_run
 from jetscale.training.ranks import Ranks
@@ -63,7 +59,6 @@ class _Inputs:
     _streams: dict[str, Stream] = field(default_factory=dict)
 
     def open(self, name: str) -> Stream:
-        """A stream, with its features and classes."""
         if name not in self._streams:
             self._streams[name] = open_stream(self.paths[name])
         return self._streams[name]
@@ -79,9 +74,7 @@ def run_job(job: Job) -> dict[str, int]:
     """Train the runs of a job that have no record; returns how many were trained and failed.
 
     Of several data-parallel ranks the first one alone writes records, failures and signs of life.
-
-    Raises:
-        StorageError: A record or checkpoint cannot be written: no run could be kept.
+    Raises StorageError where a record or checkpoint cannot be written: no run could be kept.
     """
     sys.path += [folder for folder in job.imports if folder not in sys.path]
     counts = {"trained": 0, "failed": 0}
@@ -116,17 +109,14 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         # the jets of a mixture that its budget pays for
         classes = len(inputs.open(stream).labels)
         pool = inputs.read(stream, job.study.recipe.data.pretraining_pool)
-        train = pool.head(
-            pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes)
-        )
+        paid = pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes)
+        train = pool.head(paid)
     else:
         train = inputs.read(stream, run.examples)
     # a pretraining run is not scored: it only reports its training loss
-    evaluation = {} if pretraining else asdict(job.study.recipe.evaluation)
-    held_out = {
-        name.removesuffix("_jets"): inputs.read(name.removesuffix("_jets"), jets)
-        for name, jets in evaluation.items()
-    }
+    sizes = job.study.recipe.evaluation
+    wanted = {} if pretraining else {"validation": sizes.validation_jets, "test": sizes.test_jets}
+    held_out = {role: inputs.read(role, jets) for role, jets in wanted.items()}
     started = time.time()
     beat = _heartbeat(store, run) if Ranks.current().rank == 0 else None
     result = train_run(
@@ -148,14 +138,19 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         save_trunk=job.folder.trunk(run.key) if pretraining else None,
         on_step=beat,
     )
+    # what training measured has the same name in a record
+    measured = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)}
     return Record(
+        **{name: getattr(result, name) for name in measured},
+        loss=result.loss,
+        validation_loss=result.validation_loss,
+        scores=dict(result.test or {}),
+        validation_scores=dict(result.validation or {}),
         study=job.study.name,
         kind=run.kind,
         mixture=run.mixture.name,
         parts=dict(run.mixture.parts),
-        width=run.size.width,
-        layers=run.size.layers,
-        heads=run.size.heads,
+        **asdict(run.size),
         seed=run.seed,
         subset=run.subset,
         trunk=run.trunk,
@@ -172,19 +167,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         },
         started=started,
         finished=time.time(),
-        **_measured(result),
     )
-
-
-def _measured(result: RunResult) -> dict[str, Any]:
-    """The fields of a record that training measured, under the names they have there."""
-    shared = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)}
-    return {name: getattr(result, name) for name in shared} | {
-        "loss": result.loss,
-        "validation_loss": result.validation_loss,
-        "scores": dict(result.test or {}),
-        "validation_scores": dict(result.validation or {}),
-    }
 
 
 def _trunk(run: Run, store: RecordStore) -> Record | None:

@@ -7,9 +7,11 @@ and integers up to 2^53. A field that is None is left out.
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from jetscale.plan.identity import flatten
 from jetscale.store.record import TYPES, Record, parse_record
 
 PREFIX = "jetscale."
@@ -58,8 +60,10 @@ def encode(record: Record) -> Encoded:
         for name, curve in record.curve.items()
         for step, value in curve
     ]
-    shown = _flatten({"scores": record.scores, "timings": record.timings})
-    points += [(name, value, record.steps) for name, value in shown.items()]
+    shown = flatten({"scores": record.scores, "timings": record.timings}, join="/")
+    points += [
+        (name, float(v), record.steps) for name, v in shown.items() if isinstance(v, int | float)
+    ]
     return Encoded(
         params={name: str(value) for name, value in params.items() if value is not None},
         metrics={name: float(value) for name, value in metrics.items() if value is not None},
@@ -75,15 +79,10 @@ def decode(
     curve: Mapping[str, list[list[float]]],
     name: str,
 ) -> Record:
-    """The record that `encode` was given.
+    """The record that `encode` was given; messages call it ``name``.
 
-    Args:
-        curve: Points of the curves; MLflow gives them one name at a time, and a run table needs
-            none.
-        name: What to call the run in messages.
-
-    Raises:
-        StorageError: A field is missing or of another type: somebody edited the run.
+    MLflow gives the points of a ``curve`` one name at a time, and a run table needs none. Raises
+    StorageError where a field is missing or of another type: somebody edited the run.
     """
     values: dict[str, Any] = {"curve": dict(curve)}
     for field, kind in TYPES.items():
@@ -91,27 +90,12 @@ def decode(
             parts = [f"{PREFIX}{field}"]
             while f"{PREFIX}{field}.{len(parts)}" in tags:
                 parts.append(f"{PREFIX}{field}.{len(parts)}")
-            values[field] = _parse("".join(tags.get(part, "") for part in parts))
+            values[field] = None
+            with suppress(ValueError):
+                values[field] = json.loads("".join(tags.get(part, "") for part in parts))
         elif field != "curve":
             found: Any = params.get(field) if field in _PARAMS else metrics.get(field)
             # of optional fields the first alternative is the type
             convert = kind if isinstance(kind, type) else kind.__args__[0]
             values[field] = None if found is None else convert(found)
     return parse_record(values, name)
-
-
-def _parse(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    out: dict[str, float] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            out |= _flatten(value, f"{prefix}{name}/")
-        elif isinstance(value, int | float):
-            out[f"{prefix}{name}"] = float(value)
-    return out

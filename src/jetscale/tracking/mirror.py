@@ -114,7 +114,7 @@ class Mirror:
         """Mirror the records that have no finished run yet; returns how many were added."""
         with self._refusals():
             wanted = {record.key: record for record in records}
-            shown = self._shown({key: digest_content(record) for key, record in wanted.items()})
+            shown = self._shown({key: digest(asdict(record)) for key, record in wanted.items()})
             missing = [record for key, record in wanted.items() if key not in shown]
             for record in missing:
                 self._add(record, parent)
@@ -155,12 +155,8 @@ class Mirror:
     def pull(self, keys: Collection[str], *, curves: bool = False) -> list[Record]:
         """The records of finished runs by key, those of this folder before those of others.
 
-        Args:
-            curves: Read the points of the curves too; that is several requests per run.
-
-        Raises:
-            SweepError: MLflow refuses.
-            StorageError: A run was edited by hand and is no record any more.
+        Reading the points of the ``curves`` too takes several requests per run. Raises StorageError
+        for a run that was edited by hand and is no record any more.
         """
         with self._refusals():
             runs = [
@@ -197,7 +193,7 @@ class Mirror:
         tags = {
             **encoded.tags,
             KEY: record.key,
-            CONTENT: digest_content(record),
+            CONTENT: digest(asdict(record)),  # another content makes this run outdated
             HOME: self.identity,
             "mlflow.runName": name_run(record),
             "mlflow.parentRunId": parent,
@@ -224,11 +220,6 @@ class Mirror:
             self.client.log_batch(
                 run_id, metrics=values[i : i + 900], params=texts[:100] if i == 0 else []
             )
-
-
-def digest_content(record: Record) -> str:
-    """Digest of a record: a run that mirrors another content of the same key is outdated."""
-    return digest(asdict(record))
 
 
 def name_run(record: Record) -> str:

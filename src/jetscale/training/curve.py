@@ -12,19 +12,13 @@ POINTS = 32
 
 
 class LossCurve:
-    """Losses of all steps, on the device until the end of a window.
-
-    Args:
-        steps: Optimiser steps of the whole training.
-
-    Attributes:
-        window: Steps between two points of the curve.
-        losses: Losses of the steps up to the last call of `collect`.
-    """
+    """Losses of all ``steps`` of a training, on the device until the end of a window."""
 
     def __init__(self, steps: int) -> None:
         self.window = max(1, steps // POINTS)
+        """Steps between two points of the curve."""
         self.losses: list[float] = []
+        """Losses of the steps up to the last call of `collect`."""
         self._pending: list[Tensor] = []
 
     def add(self, loss: Tensor) -> None:

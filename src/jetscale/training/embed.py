@@ -31,15 +31,9 @@ def pooled_vectors(
 ) -> NDArray[np.float64]:
     """(n, P) outputs of a trunk, in the order of the data; P is 2 width for the transformer.
 
-    Args:
-        features: The columns of the data.
-        seed: Training seed whose first weights to use where ``trunk`` is None.
-        trunk: Weights that a pretraining run has saved.
-        batch: Jets per forward pass.
-
-    Raises:
-        TrainingError: The trunk cannot be read, or is of another size, other features or another
-            architecture.
+    ``trunk`` are weights that a pretraining run has saved; without, the first weights of a run with
+    this training seed. ``features`` are the columns of the data. Raises TrainingError for a trunk
+    that is damaged or of another size, features or architecture.
     """
     seeds = Seeds.of(seed)
     # The head is not used; one output is the least that an architecture can build.

@@ -25,14 +25,8 @@ from jetscale.training.spec import RunSpec
 class Engine:
     """The model of a run and all that changes it.
 
-    Args:
-        spec, train, device: As for `jetscale.training.loop.train_run`.
-        trunk: Weights of a pretrained trunk, or None for random ones.
-
-    Attributes:
-        parameters: Numbers of parameters of the model.
-        outputs: Numbers that the model gives for a jet.
-        tokens: Constituents computed so far by this rank, padding included.
+    Its arguments are those of `jetscale.training.loop.train_run`. ``tokens`` are the constituents
+    computed so far by this rank, padding included.
     """
 
     def __init__(self, spec: RunSpec, train: Ragged, device: str, trunk: Path | None) -> None:
@@ -42,13 +36,8 @@ class Engine:
         self.outputs = self.objective.outputs(len(spec.classes))
         self.train = train
         self.starts, self.lengths = train.offsets[:-1], train.lengths
-        self.ranks = Ranks.current()
-        self.order = Order(
-            seed=seeds.order,
-            jets=len(train),
-            batch_size=spec.recipe.schedule.batch_size,
-            epochs=spec.epochs,
-        )
+        self.ranks, batch = Ranks.current(), spec.recipe.schedule.batch_size
+        self.order = Order(seed=seeds.order, jets=len(train), batch_size=batch, epochs=spec.epochs)
         shape = spec.size, spec.features, self.outputs
         self.parameters = architecture.parameters(*shape)
         self.model = architecture.build(*shape, trunk_seed=seeds.trunk, head_seed=seeds.head)
@@ -76,15 +65,15 @@ class Engine:
             return None, jets
         layout = arrange(self.starts[rows], self.lengths[rows], groups=self.groups)
         self.tokens += len(layout.index)
-        like = self.optimiser.weights
-        return make_batch(self.train, layout, self.train.labels[rows], like), jets
+        labels, like = self.train.labels[rows], self.optimiser.weights
+        return make_batch(self.train, layout, labels, like), jets
 
     def update(self, step: int, batch: Batch | None, jets: int) -> Tensor:
         """Make one optimiser step; returns the mean loss of its jets before it, on the device.
 
         The next step overwrites the number returned.
         """
-        self.optimiser.clear()
+        self.optimiser.gradient.zero_()
         total = self.optimiser.gradient[-1]
         if batch is not None:
             outputs = self.model(batch)
@@ -131,10 +120,6 @@ class Engine:
         if self.device.type == "cuda" and "cuda" in state["random"]:
             torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
 
-    def trunk_weights(self) -> dict[str, Tensor]:
-        """A copy of the trunk's weights in host memory."""
-        return {name: w.cpu().clone() for name, w in self.trunk.state_dict().items()}
-
 
 def parts_of(model: nn.Module, recipe: Recipe) -> tuple[nn.Module, nn.Module]:
     """Trunk and head of a model; raises TrainingError where the architecture made none."""
@@ -147,12 +132,7 @@ def parts_of(model: nn.Module, recipe: Recipe) -> tuple[nn.Module, nn.Module]:
 
 
 def load_into(trunk: nn.Module, path: Path, size: ModelSize, recipe: Recipe) -> None:
-    """Give a trunk the weights in a file.
-
-    Raises:
-        TrainingError: The file cannot be used, or is of another size, other features or another
-            architecture.
-    """
+    """Give a trunk the weights in a file; TrainingError for a file that does not fit."""
     weights = load_trunk(path, describe_trunk(size, recipe))
     try:
         trunk.load_state_dict(weights)

@@ -49,15 +49,12 @@ def train_run(
     Args:
         train, validation, test: Standardised jets with at most ``recipe.data.constituents``
             constituents; all of ``train`` is the data set of size D.
-        device: A torch device, as ``cpu`` or ``cuda:0``.
         trunk: Weights of a pretrained trunk to start from; None starts from random weights.
         checkpoint: File to continue from, and to replace every ``checkpoint_seconds``.
-        save_trunk: Where to write the trained trunk.
         on_step: Called after every step with the steps done and the steps in all.
 
     Raises:
-        TrainingError: The data do not fit the spec, the trunk does not fit the model, or the loss
-            is not finite.
+        TrainingError: The data or the trunk do not fit the spec, or the loss is not finite.
         StudyError: The architecture or the objective of the recipe is not known or is not usable.
         StorageError: A file cannot be written.
     """
@@ -89,8 +86,8 @@ def train_run(
     run.collect()
     final = [None if data is None else run.score(data) for data in (validation, test)]
     if save_trunk is not None and run.engine.ranks.rank == 0:
-        kind = describe_trunk(spec.size, spec.recipe)
-        write_trunk(save_trunk, run.engine.trunk_weights(), kind)
+        weights = {name: w.cpu().clone() for name, w in run.engine.trunk.state_dict().items()}
+        write_trunk(save_trunk, weights, describe_trunk(spec.size, spec.recipe))
     tick()
     return _result(run, *final)
 
@@ -157,7 +154,6 @@ class _Training:
         return scores
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint."""
         self.collect()
         if self.engine.ranks.rank == 0:
             state = {
@@ -170,9 +166,7 @@ class _Training:
             save_checkpoint(path, self.spec.key, state)
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint if there is one of this run."""
-        state = load_checkpoint(path, self.spec.key)
-        if state is None:
+        if (state := load_checkpoint(path, self.spec.key)) is None:
             return
         self.step = state["step"]
         self.engine.restore(state["engine"])
@@ -233,9 +227,8 @@ def _count_flops(spec: RunSpec, engine: Engine) -> dict[str, Any]:
 
 
 def _result(run: _Training, validation: Scores | None, test: Scores | None) -> RunResult:
-    """What the run measured."""
-    engine, device = run.engine, run.engine.device
-    examples, seconds = len(engine.lengths), run.seconds
+    engine, device, seconds = run.engine, run.engine.device, run.seconds
+    examples, seen = len(engine.lengths), run.spec.epochs * len(engine.lengths)
     training, validated = run.losses.points(), run.validation_curve
     if validation is not None:
         # The end replaces a point that validation may have made after the last step.
@@ -246,12 +239,12 @@ def _result(run: _Training, validation: Scores | None, test: Scores | None) -> R
         params=engine.parameters.total,
         params_non_embedding=engine.parameters.non_embedding,
         examples=examples,
-        examples_seen=run.spec.epochs * examples,
+        examples_seen=seen,
         epochs=run.spec.epochs,
         steps=run.step,
         peak_rate=engine.optimiser.peak,
         tokens=engine.tokens,
-        jets_per_second=run.spec.epochs * examples / (seconds["batches"] + seconds["steps"]),
+        jets_per_second=seen / (seconds["batches"] + seconds["steps"]),
         ranks=engine.ranks.world,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         **run.flops,

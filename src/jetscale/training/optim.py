@@ -23,9 +23,8 @@ MIN_WARMUP = 2
 
 def peak_rate(recipe: Recipe, width: int) -> float:
     """Peak learning rate of the trunk, ``learning_rate x (16 / width)^width_exponent``."""
-    return recipe.optimiser.learning_rate * float(
-        (REFERENCE_WIDTH / width) ** recipe.optimiser.width_exponent
-    )
+    optimiser = recipe.optimiser
+    return optimiser.learning_rate * float((REFERENCE_WIDTH / width) ** optimiser.width_exponent)
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:
@@ -44,37 +43,27 @@ def schedule(step: int, steps: int, warmup: float) -> float:
 
 
 class FlatAdamW:
-    """AdamW on a trunk and a head whose parameters it moves into one vector.
+    """AdamW on a trunk and a head of P parameters, for a schedule of ``steps``.
 
-    Args:
-        trunk, head: Their parameters and gradients become views of ``self.weights`` and
-            ``self.gradient``.
-        recipe: Rates, decay, clip, moments and warm-up.
-        width: Width of the model, for the rate.
-        steps: Length of the schedule.
-
-    Attributes:
-        gradient: (P + 1,) gradients of all parameters, then one free place: the loop keeps the loss
-            there, so that data-parallel ranks sum both at once.
+    Their parameters become views of ``weights``, their gradients views of ``gradient``, (P + 1,)
+    with one free place: the loop keeps the loss there, so that ranks sum both at once.
     """
 
     def __init__(
         self, trunk: nn.Module, head: nn.Module, recipe: Recipe, width: int, steps: int
     ) -> None:
-        self.recipe = recipe
-        self.steps = steps
+        self.recipe, self.steps = recipe, steps
         self.peak = peak_rate(recipe, width)
-        own, multiplier = list(trunk.parameters()), recipe.optimiser.head_multiplier
-        parameters = own + list(head.parameters())
-        factors = [1.0] * len(own) + [multiplier] * (len(parameters) - len(own))
-        self.weights = torch.cat([p.detach().reshape(-1) for p in parameters])
+        parameters = [(p, 1.0) for p in trunk.parameters()]
+        parameters += [(p, recipe.optimiser.head_multiplier) for p in head.parameters()]
+        self.weights = torch.cat([p.detach().reshape(-1) for p, _ in parameters])
         self.gradient = self.weights.new_zeros(len(self.weights) + 1)
         self._first = torch.zeros_like(self.weights)
         self._second = torch.zeros_like(self.weights)
         self._scale = torch.empty_like(self.weights)
         self._decay = torch.zeros_like(self.weights)
         start = 0
-        for parameter, factor in zip(parameters, factors, strict=True):
+        for parameter, factor in parameters:
             part = slice(start, start + parameter.numel())
             parameter.data = self.weights[part].view(parameter.shape)
             parameter.grad = self.gradient[part].view(parameter.shape)
@@ -87,10 +76,6 @@ class FlatAdamW:
     def rate(self, step: int) -> float:
         """Learning rate of the trunk at ``step``, counted from 0."""
         return self.peak * schedule(step, self.steps, self.recipe.schedule.warmup)
-
-    def clear(self) -> None:
-        """Set all gradients to zero."""
-        self.gradient.zero_()
 
     @torch.no_grad()
     def step(self, step: int) -> None:

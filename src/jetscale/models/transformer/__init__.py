@@ -5,11 +5,9 @@ Torch is imported where a model is built, not here: planning counts without it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jetscale.models.inputs import FeatureInput
-from jetscale.models.parameters import Parameters
+from jetscale.models.inputs import Features, Parameters
 from jetscale.models.transformer import flops
 from jetscale.study import ModelSize
 
@@ -26,40 +24,18 @@ class Transformer:
     name = "transformer"
     version = VERSION
 
-    def parameters(
-        self, size: ModelSize, features: Sequence[FeatureInput], outputs: int
-    ) -> Parameters:
+    def parameters(self, size: ModelSize, features: Features, outputs: int) -> Parameters:
         """Numbers of parameters; non-embedding are those of the blocks, l (10 d^2 + 2 d)."""
         return flops.parameters(size, len(features), outputs)
 
     def training_flops(
-        self,
-        size: ModelSize,
-        features: Sequence[FeatureInput],
-        outputs: int,
-        *,
-        jets: int,
-        constituents: int,
-        constituents_squared: int,
+        self, size: ModelSize, features: Features, outputs: int, **sums: int
     ) -> float:
-        """FLOPs of one forward and backward pass (see `flops`)."""
-        return flops.training_flops(
-            size,
-            len(features),
-            outputs,
-            jets=jets,
-            constituents=constituents,
-            constituents_squared=constituents_squared,
-        )
+        """FLOPs of one forward and backward pass (see `flops.training_flops`)."""
+        return flops.training_flops(size, len(features), outputs, **sums)
 
     def build(
-        self,
-        size: ModelSize,
-        features: Sequence[FeatureInput],
-        outputs: int,
-        *,
-        trunk_seed: int,
-        head_seed: int,
+        self, size: ModelSize, features: Features, outputs: int, *, trunk_seed: int, head_seed: int
     ) -> nn.Module:
         """A model with new weights."""
         from jetscale.models.transformer.model import JetTransformer

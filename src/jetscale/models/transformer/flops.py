@@ -19,7 +19,7 @@ a data set enters only through its number of jets, sum n and sum n^2; a padded c
 padded length.
 """
 
-from jetscale.models.parameters import Parameters
+from jetscale.models.inputs import Parameters
 from jetscale.study import ModelSize
 
 
@@ -31,12 +31,9 @@ def parameters(size: ModelSize, features: int, outputs: int) -> Parameters:
     """
     d = size.width
     blocks = size.layers * (10 * d * d + 2 * d)
-    embedding = (features + 1) * d
-    norm_and_query = 2 * d
-    head = (2 * d + 1) * outputs
-    return Parameters(
-        total=embedding + blocks + norm_and_query + head, non_embedding=blocks, head=head
-    )
+    embedding, norm_and_query, head = (features + 1) * d, 2 * d, (2 * d + 1) * outputs
+    total = embedding + blocks + norm_and_query + head
+    return Parameters(total=total, non_embedding=blocks, head=head)
 
 
 def training_flops(
@@ -50,9 +47,7 @@ def training_flops(
 ) -> float:
     """FLOPs of one forward and backward pass over a data set.
 
-    Args:
-        features, outputs: Inputs per constituent, and numbers that the head gives for a jet.
-        jets, constituents, constituents_squared: Number of jets, sum of n and sum of n^2 over them.
+    ``constituents`` and ``constituents_squared`` are the sums of n and of n^2 over its jets.
 
     >>> size = ModelSize(width=8, layers=1, heads=1)
     >>> training_flops(size, 13, 10, jets=1, constituents=40, constituents_squared=1600)
@@ -60,8 +55,7 @@ def training_flops(
     """
     d = size.width
     embedding = 2 * features * d * constituents
-    linear = size.layers * 20 * d * d * constituents
-    attention = size.layers * 4 * d * constituents_squared
-    trunk = linear + attention + 6 * d * constituents
+    blocks = size.layers * (20 * d * d * constituents + 4 * d * constituents_squared)
+    trunk = blocks + 6 * d * constituents
     head = 4 * d * outputs * jets
     return float(2 * embedding + 3 * trunk + 3 * head)

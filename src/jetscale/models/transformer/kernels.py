@@ -37,8 +37,8 @@ class _Attention(torch.autograd.Function):
         """(N, D) from (N, 3 D) q, k and v and the (B, L) bias of the keys."""
         split = qkv.view(jets, len(qkv) // jets, 3, heads, -1)
         stack = split.permute(2, 0, 3, 4, 1).contiguous()
-        scale = stack.shape[3] ** -0.5
-        stack[0].mul_(scale)
+        ctx.scale = stack.shape[3] ** -0.5
+        stack[0].mul_(ctx.scale)
         q_AKQ, k_AKL, v_AKL = stack.flatten(1, 2).unbind(0)
         if bias is None:
             scores_ALQ = torch.bmm(k_AKL.transpose(1, 2), q_AKQ)
@@ -48,7 +48,6 @@ class _Attention(torch.autograd.Function):
         weights_ALQ = scores_ALQ.softmax(1)
         mixed_AKQ = torch.bmm(v_AKL, weights_ALQ)
         ctx.save_for_backward(stack, weights_ALQ, mixed_AKQ)
-        ctx.scale = scale
         return mixed_AKQ.view(stack.shape[1:]).permute(0, 3, 1, 2).reshape(len(qkv), -1)
 
     @staticmethod

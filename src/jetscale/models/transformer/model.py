@@ -6,8 +6,6 @@ RMSNorm, pooling, a linear head. A block has exactly 10 d^2 + 2 d parameters: al
 without bias and the hidden width is 2 d. Pooling concatenates the mean over the constituents with a
 softmax-weighted mean whose weights come from one learned query, so the head sees 2 d numbers.
 
-The trunk (everything but the head) and the head are separate modules with separate seeds:
-fine-tuning loads a trunk and makes a new head.
 
 Shape suffixes: N tokens of the batch including padding, F features, D width, B jets of a group,
 L padded length of a group, H heads, K width of a head, J jets of the batch, C outputs.
@@ -21,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jetscale.models.batch import Batch, View, scaling_of
-from jetscale.models.inputs import FeatureInput
+from jetscale.models.inputs import Features
 from jetscale.models.transformer.kernels import attention, suits
 from jetscale.study import ModelSize
 
@@ -86,7 +84,7 @@ class Trunk(nn.Module):
     shift: Tensor
     scale: Tensor
 
-    def __init__(self, size: ModelSize, features: Sequence[FeatureInput], seed: int) -> None:
+    def __init__(self, size: ModelSize, features: Features, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         shift, scale = scaling_of(features)
@@ -134,8 +132,7 @@ class Head(nn.Module):
 
     def __init__(self, size: ModelSize, outputs: int, seed: int) -> None:
         super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        inputs = 2 * size.width
+        generator, inputs = torch.Generator().manual_seed(seed), 2 * size.width
         self.weight = _matrix(outputs, inputs, generator, 1 / math.sqrt(inputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
@@ -145,23 +142,10 @@ class Head(nn.Module):
 
 
 class JetTransformer(nn.Module):
-    """Trunk and head.
-
-    Args:
-        size: Width, layers and heads.
-        features: The input columns, in their order.
-        outputs: Numbers per jet.
-        trunk_seed, head_seed: Seeds of the initial weights.
-    """
+    """Trunk and head, each with initial weights of its own seed."""
 
     def __init__(
-        self,
-        size: ModelSize,
-        features: Sequence[FeatureInput],
-        outputs: int,
-        *,
-        trunk_seed: int,
-        head_seed: int,
+        self, size: ModelSize, features: Features, outputs: int, *, trunk_seed: int, head_seed: int
     ) -> None:
         super().__init__()
         self.trunk = Trunk(size, features, trunk_seed)
