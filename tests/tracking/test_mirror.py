@@ -196,6 +196,10 @@ def test_a_folder_with_an_odd_name_works(records, tmp_path, monkeypatch):
     ("uri", "message"),
     [
         ("sqlite:////proc/nowhere/mlflow.db", "MLflow at sqlite:.* failed: "),
+        (
+            "http://me:secret@127.0.0.1:9",
+            r"MLflow at http://me:\*\*\*@127.0.0.1:9 does not answer$",
+        ),
         ("postgresql+nodriver://me:secret@127.0.0.1/x", r"postgresql\+nodriver://me:\*\*\*@"),
     ],
 )

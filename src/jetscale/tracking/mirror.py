@@ -20,7 +20,7 @@ from jetscale.errors import StorageError, SweepError
 from jetscale.store.home import Home
 from jetscale.store.local import atomic_path
 from jetscale.store.record import Record
-from jetscale.tracking.address import database_of, hide_password, identify_home
+from jetscale.tracking.address import database_of, hide_password, identify_home, is_server
 from jetscale.tracking.codec import CURVE, decode, encode
 from jetscale.words import short
 
@@ -50,8 +50,8 @@ class Mirror:
         for name in ("alembic", "mlflow"):  # after the import, which sets its own levels
             logging.getLogger(name).setLevel(logging.CRITICAL)  # refusals become one line
         self.uri, self.study, self.home = uri, study, home
-        self.in_folder = database_of(uri) is not None
         database = database_of(uri)
+        self.in_folder = database is not None
         with self._refusals():
             self.identity = identify_home(home, uri)
             if database is not None and not database.exists():
@@ -95,6 +95,8 @@ class Mirror:
                 f"MLflow at {where} needs the Python package {error.name!r}: install it"
             ) from error
         except (MlflowException, SQLAlchemyError, StorageError, OSError) as error:
+            if is_server(self.uri) and isinstance(error.__cause__ or error.__context__, OSError):
+                raise SweepError(f"MLflow at {where} does not answer") from error
             line = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise SweepError(f"MLflow at {where} failed: {hide_password(line)[:300]}") from error
 
