@@ -209,6 +209,7 @@ FLOW = {  # a room and what it may import of ours
     "jetscale.tracking": {
         "jetscale.digests",
         "jetscale.errors",
+        "jetscale.plan.identity",
         "jetscale.store",
         "jetscale.tracking",
         "jetscale.words",
