@@ -1,8 +1,7 @@
 """What may be claimed from the intervals and tests of a pair: the verdict, and Holm's correction.
 
-An interval and a test of equal exponents can disagree, and a difference of floors can pass for a
-shift. A shift is claimed only where both laws are identified, the interval and the test agree, and
-the interval with one floor for both mixtures says the same.
+A shift is claimed only where both laws are identified, the interval and the test of equal exponents
+agree, and one floor for both, lest a difference of floors pass for a shift, says the same.
 """
 
 from collections.abc import Sequence
@@ -13,8 +12,7 @@ import numpy as np
 from jetscale.scaling.estimate import Estimate
 
 SIGNIFICANT = 0.05
-NOT_IDENTIFIED = "not identified at this scale"
-"""The words for whatever the runs do not determine."""
+NOT_IDENTIFIED = "not identified at this scale"  # whatever the runs do not determine
 
 
 class Verdict(Enum):
@@ -70,16 +68,13 @@ def side_of_zero(delta: Estimate) -> int:
 def judge(delta: Estimate, one_floor: Estimate, p_value: float) -> Verdict:
     """Return what may be claimed about the exponent of N* of mixture b relative to a.
 
-    The difference b minus a is ``delta`` with a floor for each mixture, ``one_floor`` with one for
-    both; the ``p_value`` is that of equal alpha and beta.
+    ``delta`` is b minus a, ``one_floor`` with one floor for both; ``p_value`` of equal exponents.
     """
     if not delta.identified:
         return Verdict.NOT_IDENTIFIED
     side, test = side_of_zero(delta), p_value < SIGNIFICANT
-    if not side and not test:
-        return Verdict.NO_SHIFT
     if not (side and test):
-        return Verdict.TESTS_DISAGREE
+        return Verdict.TESTS_DISAGREE if side or test else Verdict.NO_SHIFT
     if side_of_zero(one_floor) != side:
         return Verdict.DEPENDS_ON_FLOOR
     return Verdict.LARGER_MODELS if side > 0 else Verdict.MORE_DATA

@@ -1,9 +1,8 @@
 """Do two mixtures scale differently? Differences of frontier exponents, ratios, and tests.
 
-Only cells both mixtures were run on count (`sides`). Beside the differences with their intervals
-stand nested tests of what the laws have in common (`joint`) and a permutation of labels
-(`labels`); what may be claimed from them is decided in `claims`. Mixture weights often change the
-height of the curve alone (arXiv 2302.09650): no shift is the ordinary outcome, not a failure.
+Only cells both mixtures were run on count (`sides`); `claims` decides what may be claimed. Mixture
+weights often change the height of the curve alone (arXiv 2302.09650): no shift is the ordinary
+outcome, not a failure.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,8 +25,7 @@ from jetscale.scaling.fitted import StudyFit
 from jetscale.words import number, with_interval
 
 _REPLICATES = 499  # replicates of a test, where the fits have as many
-_PER_PAIR = 100
-"""At least as many per pair: Holm's correction multiplies the smallest p-value by the pairs."""
+_PER_PAIR = 100  # at least: Holm's correction multiplies the smallest p-value by the pairs
 Test = TypeVar("Test", NestedTest, LabelTest)
 
 
@@ -40,20 +38,16 @@ class PairComparison:
     n_cells: int  # common cells
     delta_params_exponent: Estimate  # b minus a of the exponent of N*
     delta_data_exponent: Estimate  # b minus a of the exponent of D*
-    delta_params_exponent_shared_floor: Estimate | None
-    """The same as the first with one floor E for both mixtures; None where it was not needed."""
-    budget: float = field(metadata=json_key("budget_flops"))
-    """FLOPs at which the following three hold."""
+    delta_params_exponent_shared_floor: Estimate | None  # one floor E for both; None: not needed
+    budget: float = field(metadata=json_key("budget_flops"))  # of the following three
     params_ratio: Estimate  # N* of b over that of a
     examples_ratio: Estimate  # D* of b over that of a
-    compute_multiplier: Estimate
-    """Compute a needs over that which b needs for the loss of a at the budget."""
+    compute_multiplier: Estimate  # compute a needs over b's for the loss of a at the budget
     statistic: float  # relative loss of fit when alpha and beta are shared
     p_value_uncorrected: float
     p_value: float  # of equal (alpha, beta), Holm-corrected over all pairs of the study
     tests: tuple[NestedTest, ...]  # what the laws can have in common, (alpha, beta) included
-    permutation: LabelTest | None
-    """One law for both, from swapped labels; None where it was not asked for."""
+    permutation: LabelTest | None  # one law for both, from swapped labels; None: not asked for
     method: str  # how the p-values of the tests were made
     verdict: Verdict
     json_also: ClassVar[tuple[str, ...]] = ("verdict_text",)
@@ -68,11 +62,8 @@ class PairComparison:
         """The difference and what may be claimed of it, without a stop."""
         if self.verdict is Verdict.NOT_IDENTIFIED:
             return f"{self.b} against {self.a} {NOT_IDENTIFIED}"
-        change = with_interval(self.delta_params_exponent)
-        return (
-            f"{self.b} minus {self.a} is {change}, {self.verdict.text} "
-            f"(p = {number(self.p_value, 2)})"
-        )
+        change = f"{with_interval(self.delta_params_exponent)}, {self.verdict.text}"
+        return f"{self.b} minus {self.a} is {change} (p = {number(self.p_value, 2)})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +71,9 @@ class Comparison:
     """All pairs of fitted mixtures."""
 
     pairs: tuple[PairComparison, ...]
-    not_compared: Mapping[str, str]
-    """Pairs and mixtures left out, and why."""
-    convention: str = field(metadata=json_key("compute"))
-    """The compute convention the exponents refer to."""
-    interval: str
-    """How the intervals were made."""
+    not_compared: Mapping[str, str]  # pairs and mixtures left out, and why
+    convention: str = field(metadata=json_key("compute"))  # that the exponents refer to
+    interval: str  # how the intervals were made
     difference: str = "b minus a"
 
     @property
@@ -113,7 +101,8 @@ def compare(
 
     All is said of b relative to a, on the cells both were run on and with the same draws. Law,
     objective and intervals are those of the fits; a test takes up to 499 of their replicates, or
-    100 per pair, and p-values are corrected over the pairs (Holm).
+    100 per pair, and p-values are corrected over the pairs (Holm). Raises FitError where fewer than
+    two mixtures are fitted, no pair has enough common cells, or the budget cannot be used.
 
     Args:
         fits: What `fit` returned, for a law of N and D alone and without shared parameters.
@@ -123,10 +112,6 @@ def compare(
             always tested. By default all, and swapped labels too. With fewer, the fit with one
             floor is made only where it can withdraw a claim.
         pairs_of_study: Pairs that p-values are corrected for, where more than are here.
-
-    Raises:
-        FitError: Fewer than two mixtures are fitted, no pair has enough common cells, the fits
-            share parameters, the law has further terms, or the budget cannot be used.
     """
     fits.check_comparable()
     at = fits.middle if budget is None else flops_budget(budget).amount
@@ -157,7 +142,7 @@ def compare(
     permutations = _corrected(swapped, pairs_of_study) if thorough else [None] * len(sides)
     by_pair = zip(sides, zip(*by_question, strict=True), permutations, strict=True)
     return Comparison(
-        pairs=tuple(_pair(*found, at, thorough) for found in by_pair),
+        pairs=tuple(_pair(*found, at) for found in by_pair),
         not_compared=not_compared,
         convention=fits.cost.convention,
         interval=f"paired {fits.interval}",
@@ -171,18 +156,14 @@ def _corrected(tests: Collection[Test], hypotheses: int) -> list[Test]:
 
 
 def _pair(
-    sides: Sides,
-    tests: tuple[NestedTest, ...],
-    permutation: LabelTest | None,
-    budget: float,
-    thorough: bool,
+    sides: Sides, tests: tuple[NestedTest, ...], permutation: LabelTest | None, budget: float
 ) -> PairComparison:
     """Return all that is said of a pair, with the verdict."""
     (exponents,) = (test for test in tests if test.shared == EXPONENTS)
     params_ratio, examples_ratio, multiplier = sides.at_budget(budget)
     delta, one_floor = sides.delta("params_exponent"), None
     verdict = judge(delta, delta, exponents.p_value)
-    if thorough or verdict.claims_shift:  # one floor for both can only withdraw a claim
+    if permutation or verdict.claims_shift:  # one floor for both can only withdraw a claim
         one_floor = sides.with_one_floor().delta("params_exponent")
         verdict = judge(delta, one_floor, exponents.p_value)
     first, second = sides.pair

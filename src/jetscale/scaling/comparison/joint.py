@@ -1,14 +1,11 @@
 """Nested tests of what the laws of two mixtures have in common.
 
-What two laws share is tested against a law for each by the relative loss of fit of the summed
-objective, F = (S_shared - S_free) / S_free. Its distribution under a null hypothesis comes from the
-runs themselves, since neither the Huber loss nor deviations from the law follow a textbook one:
-residuals of the shared fit are redrawn, a factor per cell (`wild`), and both laws refitted. With H
-the cell's block of the hat matrix, (1 - H)^-1/2 r restores the variance of the errors (CR2). `wild`
-inflates by (1 - H)^-1 to make intervals safe; that would make the noise, and so F's, too large: one
-law for both mixtures was rejected in 12% of studies of 20 cells instead of 5%. Where runs share
-trunks, effects of trunks, cells and runs are redrawn instead (`components`): everything linked by a
-trunk or a cell would be a handful of clusters.
+The statistic is the relative loss of fit of the summed objective, F = (S_shared - S_free) / S_free.
+Neither the Huber loss nor deviations from the law follow a textbook null, so residuals of the
+shared fit are redrawn, a factor per cell (`wild`), and both laws refitted. With H the cell's block
+of the hat matrix, (1 - H)^-1/2 r restores the variance of the errors (CR2); the (1 - H)^-1 of
+intervals would reject one law in 12% of studies of 20 cells instead of 5%. Where runs share trunks,
+effects of trunks, cells and runs are redrawn (`components`): linked clusters would be a handful.
 """
 
 from dataclasses import dataclass
@@ -23,22 +20,16 @@ from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.wild import WEBB, inflate_residuals
 
-METHOD = (
-    "shared against separate (alpha, beta), wild cluster bootstrap of the null over cells, "
-    "Holm-corrected over pairs"
-)
-METHOD_TRUNKS = (
-    "shared against separate (alpha, beta), null with redrawn effects of trunks, cells and runs, "
-    "Holm-corrected over pairs"
-)
-QUESTIONS: dict[tuple[str, ...], str] = {
+_METHOD = "shared against separate (alpha, beta), {}, Holm-corrected over pairs"
+METHOD = _METHOD.format("wild cluster bootstrap of the null over cells")
+METHOD_TRUNKS = _METHOD.format("null with redrawn effects of trunks, cells and runs")
+QUESTIONS: dict[tuple[str, ...], str] = {  # by the parameters shared under the null hypothesis
     PARAMETERS: "is one law enough for both mixtures?",
     ("alpha", "beta"): "are alpha and beta equal?",
     ("alpha",): "is alpha equal?",
     ("beta",): "is beta equal?",
     ("E",): "is the floor E equal?",
 }
-"""What is tested, by the parameters shared under the null hypothesis."""
 EXPONENTS = ("alpha", "beta")
 _EXACT = 1e-18  # objectives below this are rounding, not noise
 _TOLERANCE = 1e-6  # relative precision of the objectives; statistics that matter are of order 0.1
@@ -77,14 +68,11 @@ class Pair:
 
     def sharing(self, shared: tuple[str, ...]) -> Family:
         """Both mixtures with these parameters in common."""
-        group = self.second.astype(np.intp)
-        return Family(self.law, self.logs, group, check_shared(self.law, shared))
+        common = check_shared(self.law, shared)
+        return Family(self.law, self.logs, self.second.astype(np.intp), common)
 
     def separate(self, targets: Array, starts: tuple[Array, Array] | None = None) -> Array:
-        """Summed objective (R,) of one fit per mixture to log losses (R, n), from a grid or starts.
-
-        ``starts`` are the unknowns (R, P) of either mixture.
-        """
+        """Objective (R,) of a fit per mixture to (R, n), from a grid or (R, P) starts each."""
         total = np.zeros(len(targets))
         for number, (rows, side) in enumerate(self.sides):
             mine = targets[:, rows]
@@ -103,10 +91,7 @@ def questions(law: Law) -> dict[tuple[str, ...], str]:
 
 
 def nested_test(pair: Pair, shared: tuple[str, ...], replicates: int, seed: int) -> NestedTest:
-    """Test the hypothesis that both laws have ``shared``, a key of `QUESTIONS`, in common.
-
-    The p-value is not corrected for several pairs.
-    """
+    """Test a key of `QUESTIONS` on one pair; the p-value is not corrected for several pairs."""
     null = pair.sharing(shared)
     z = pair.logs.z[None]
     found = null.fit(np.ones_like(z), pair.objective, tolerance=_TOLERANCE)
@@ -136,9 +121,8 @@ def redraw_by_cell(
     family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int
 ) -> Array:
     """Return redrawn deviations (replicates, n) from the fit q (1, K): one factor per cell."""
-    cells = np.unique(runs["cell"], return_inverse=True)[1]
-    shape = replicates, int(cells.max()) + 1
-    factors = np.random.default_rng(seed).choice(WEBB, size=shape)
+    numbers, cells = np.unique(runs["cell"], return_inverse=True)
+    factors = np.random.default_rng(seed).choice(WEBB, size=(replicates, len(numbers)))
     return np.asarray(factors[:, cells] * inflate_residuals(family, q, cells, power=0.5))
 
 

@@ -1,11 +1,9 @@
 """Label permutation: do the losses look the same when the mixtures swap names.
 
-If two mixtures follow one law, floor included, and differ by noise alone, then swapping the losses
-of whole cells changes nothing but the draw. The test is exact where cells are independent and
-their two sides exchangeable, and needs no law to be right. Where runs share trunks, all that a
-trunk of either mixture links is swapped, seed by seed; that is exact if what the seeds of a cell
-have in common, both mixtures have in common. It says nothing about exponents alone: mixtures of
-different height or floor fail it too. The statistic is what separate laws leave unexplained.
+If two mixtures follow one law, floor included, then swapping the losses of whole cells changes only
+the draw. The test is exact where cells are independent and their sides exchangeable, with no law
+assumed; where runs share trunks, all that a trunk links is swapped, exact if what the seeds of a
+cell share, both mixtures share. Mixtures of different height or floor fail it too.
 """
 
 from dataclasses import dataclass
@@ -41,8 +39,7 @@ def label_test(pair: Pair, replicates: int, seed: int) -> LabelTest:
     half = len(some.runs) // 2
     swapped = np.roll(some.logs.z, half)
     null = some.sharing(PARAMETERS)
-    one = np.ones((1, 2 * half))
-    pooled = null.fit(one, some.objective).q[:, null.slots[0]]
+    pooled = null.fit(np.ones((1, 2 * half)), some.objective).q[:, null.slots[0]]
     rng = np.random.default_rng(seed)
     count = int(clusters.max()) + 1
     swaps = np.zeros((1 + replicates, count), dtype=bool)  # the first row is as observed
@@ -67,11 +64,7 @@ def _matched(pair: Pair) -> tuple[Pair, NDArray[np.intp]]:
 
 
 def link_by_trunk(runs: pd.DataFrame) -> NDArray[np.intp]:
-    """Cluster of each run (n,) where runs share trunks: linked by a trunk or by a cell.
-
-    The column ``trunk`` names them; without it, runs of one model size and seed share one. Cells
-    keep their seeds together, so a cluster is usually everything run at one model size.
-    """
+    """Cluster of each run (n,): linked by a trunk (else model size and seed) or by a cell."""
     trunk = runs["trunk"] if "trunk" in runs else runs["seed"]
     first = runs.groupby([runs["params"], trunk], sort=False).ngroup().to_numpy()
     second = runs["cell"].to_numpy()

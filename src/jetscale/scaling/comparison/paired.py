@@ -1,13 +1,10 @@
 """What is measured directly, with no law assumed: losses of two mixtures compared cell by cell.
 
-Two runs are a pair when they agree in params, examples and seed. Differences of loss are averaged
-over the seeds of a cell, then over the data sizes of a model size: those start from one pretrained
-trunk and train on nested subsets, so the model sizes alone are the independent values of an
-interval. They are few: the intervals are Student's, and one model size has none.
-
-The *data factor* puts a difference in units of data: at a fixed model size, the number of examples
-at which the baseline reaches the mixture's loss, divided by the mixture's. It is read off the
-baseline's own curve; beyond the measured losses it is a limit and says so.
+Runs of equal params, examples and seed are a pair. Differences of loss are averaged over seeds,
+then over the data sizes of a model size, which share a trunk and nested subsets: model sizes alone
+are the independent values of an interval. They are few: the intervals are Student's.
+The *data factor* is the examples at which the baseline's own curve of that model size reaches the
+mixture's loss, over the mixture's; beyond the measured losses it is a limit and says so.
 """
 
 import math
@@ -35,13 +32,9 @@ FACTOR_INTERVAL = "Student 95% interval of the mean log factor over model sizes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFactor(Estimate):
-    """Effective data of a mixture relative to its baseline at one data size.
+    """Effective data relative to the baseline at one data size: geometric mean over model sizes."""
 
-    The value is the geometric mean over model sizes.
-    """
-
-    bound: str
-    """Empty where every size is measured; ">" or "<" for a limit, "<>" where limits oppose."""
+    bound: str  # empty where every size is measured; ">" or "<": a limit, "<>": limits oppose
     n_sizes: int
     n_censored: int  # model sizes whose loss lies outside the baseline's measured losses
 
@@ -53,8 +46,7 @@ class DataFactor(Estimate):
     @property
     def limit(self) -> str:
         """What is written before a factor that is only known to lie on one side; else nothing."""
-        words = {"": "", ">": "at least ", "<": "at most "}
-        return words.get(self.bound, "limits only: about ")
+        return {"": "", ">": "at least ", "<": "at most "}.get(self.bound, "limits only: about ")
 
     @property
     def informative(self) -> bool:
@@ -89,15 +81,14 @@ class PairedMixtures:
         """The difference of losses and what it is worth in data, without a stop."""
         rows = dict.fromkeys((self.by_examples[0], self.by_examples[-1]))
         worth = [
-            f"{row.data_factor.text} times the data at D = {short(row.examples or 0)}"
+            f"{factor.text} times the data at D = {short(row.examples or 0)}"
             for row in rows
-            if row.data_factor and row.data_factor.informative
+            if (factor := row.data_factor) and factor.informative
         ]
-        overall, sizes = self.overall, counted(self.overall.n_sizes, "model size")
+        whole, sizes = self.overall, counted(self.overall.n_sizes, "model size")
         clause = (
-            f"{self.mixture} has the lower test loss in {overall.n_lower} of {overall.n_pairs} "
-            f"pairs of runs, by a mean difference of {with_interval(overall.difference)} over "
-            f"{sizes}"
+            f"{self.mixture} has the lower test loss in {whole.n_lower} of {whole.n_pairs} pairs "
+            f"of runs, by a mean difference of {with_interval(whole.difference)} over {sizes}"
         )
         return f"{clause}, worth {' and '.join(worth)}" if worth else clause
 
@@ -108,8 +99,7 @@ class PairedStudy:
 
     baseline: str
     pairs: tuple[PairedMixtures, ...]
-    not_paired: Mapping[str, str]
-    """Pairs without a common run, and why."""
+    not_paired: Mapping[str, str]  # pairs without a common run, and why
     interval: str = INTERVAL
     data_factor_interval: str = FACTOR_INTERVAL
 
@@ -128,11 +118,8 @@ class PairedStudy:
 def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     """Compare the losses of all mixtures of a run table on their common runs.
 
-    The ``baseline`` is ``scratch`` by default if there, else the first mixture.
-
-    Raises:
-        TableError: The table is unusable.
-        FitError: There is one mixture only, the baseline is unknown, or nothing can be paired.
+    The ``baseline`` is ``scratch`` by default if there, else the first mixture. Raises TableError
+    for an unusable table, FitError for one mixture, an unknown baseline, or nothing to pair.
     """
     runs = validate(frame)
     groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
@@ -159,9 +146,8 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
         whole = _difference(joined, None)
         pairs.append(PairedMixtures(mixture=name, baseline=base, overall=whole, by_examples=rows))
     if not pairs:
-        raise FitError(
-            "no two mixtures have a run with the same params, examples and seed: nothing to pair"
-        )
+        same = "with the same params, examples and seed"
+        raise FitError(f"no two mixtures have a run {same}: nothing to pair")
     return PairedStudy(baseline=first, pairs=tuple(pairs), not_paired=not_paired)
 
 
@@ -209,10 +195,9 @@ def _invert(log_d: Array, log_loss: Array, wanted: Array) -> tuple[Array, list[s
     falling = isotonic_regression(log_loss, increasing=False).x
     levels, index = np.unique(falling, return_inverse=True)
     places = np.bincount(index, weights=log_d) / np.bincount(index)
+    inside = np.full(len(wanted), places[0])
     if len(levels) > 1:
         inside = PchipInterpolator(levels, places)(np.clip(wanted, levels[0], levels[-1]))
-    else:
-        inside = np.full(len(wanted), places[0])
     bounds = [">" if w < levels[0] else "<" if w > levels[-1] else "" for w in wanted]
     ends = {">": log_d.max(), "<": log_d.min()}
     reached = [ends.get(b, value) for b, value in zip(bounds, inside, strict=True)]

@@ -1,8 +1,7 @@
 """Two mixtures fitted to their common cells, and what differs between them, with intervals.
 
-Both sides of a replicate see the same draw, so what a cell does to both cancels. The fits are made
-twice, with a floor E for each mixture and with one for both, because a floor and the exponents
-trade off against each other.
+Both sides of a replicate see the same draw, so what a cell does to both cancels. They are fitted
+with a floor E each and with one for both, because floor and exponents trade off.
 """
 
 from dataclasses import dataclass, replace
@@ -25,9 +24,7 @@ class Ratios(NamedTuple):
 
     params: Array  # N* of b over N* of a
     examples: Array  # D* of b over D* of a
-    compute_multiplier: Array
-    """FLOPs a needs over FLOPs b needs for the loss that a reaches at the budget; 2 means that b
-    needs half the compute, 0 that no compute suffices."""
+    compute_multiplier: Array  # 2: b needs half the FLOPs for the loss of a, 0: none suffice
 
 
 def ratios(a: Array, b: Array, budget: float, cost: CostModel) -> Ratios:

@@ -1,8 +1,7 @@
 """What a fit fitted, to be fitted again with something changed or to part of the runs.
 
-Mixtures without shared parameters are fitted one by one, others together: a `Batch` is what was
-fitted at once. It is rebuilt from the table and the options a `StudyFit` keeps, and its optimum is
-the one the fit reports.
+A `Batch` is what was fitted at once: one mixture, or all where parameters are shared. It is rebuilt
+from the table and options of a `StudyFit`; its optimum is the one the fit reports.
 """
 
 from dataclasses import dataclass, field, replace
@@ -33,8 +32,7 @@ class Batch:
     objective: Objective
     q: Array  # (1, K) unknowns at the optimum
     value: float  # Huber sum at the optimum, see `solver.huber`
-    cells: NDArray[np.intp] = field(init=False)
-    """(n,) number of each run's mixture and cell, from 0."""
+    cells: NDArray[np.intp] = field(init=False)  # (n,) number of each run's mixture and cell
 
     def __post_init__(self) -> None:
         numbers = self.runs.groupby([self.family.group, self.runs["cell"].to_numpy()]).ngroup()

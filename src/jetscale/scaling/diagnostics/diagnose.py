@@ -1,7 +1,4 @@
-"""All checks of a fit at once, per mixture: what only further fits can say.
-
-The window scan and the forecast without the largest model share their refits.
-"""
+"""All checks of a fit at once, per mixture: what only further fits can say."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,8 +25,7 @@ class MixtureDiagnostics:
 
     mixture: str
     influence: Influence
-    forecasts: tuple[Forecast, ...]
-    """Without the largest model, without the cells of largest compute."""
+    forecasts: tuple[Forecast, ...]  # without the largest model, then the largest compute
     profiles: Mapping[str, Profile]  # alpha and beta
     map: ExponentMap
     residuals: Residuals
@@ -51,7 +47,7 @@ def diagnose(fits: StudyFit) -> Diagnostics:
     Bootstraps of reduced fits make a quarter of its replicates, at least 50. A check that the runs
     of a mixture do not allow carries its reason as text.
     """
-    scan = window_fits(fits)
+    scan = window_fits(fits)  # the forecast without the largest model shares its refit
     reduced = {LARGEST_MODEL: scan[LARGEST_MODEL], LARGEST_COMPUTE: without_largest_compute(fits)}
     found = {}
     for batch in batches(fits):

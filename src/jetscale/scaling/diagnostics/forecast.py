@@ -1,12 +1,12 @@
 """Leave the largest out: whether the law forecasts the runs it is meant to extrapolate to.
 
-The 95% prediction interval of a held-out cell joins the bootstrap of the reduced fit with a normal
-draw of the cell's own mean log loss: the noise of its seeds and the deviations of cells from the
-law, both as they are among the runs fitted (`residuals`). It does not cover a law that bends beyond
-the window: cells outside their intervals, or errors of one sign, say that it does.
+The 95% prediction interval of a held-out cell joins the bootstrap of the reduced fit with the noise
+of its seeds and the deviations of cells from the law (`residuals`). It does not cover a law that
+bends beyond the window: cells outside, or errors of one sign, say that it does.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -51,19 +51,14 @@ class Forecast:
     mean_error: float = math.nan
     rms_error: float = math.nan
     inside: int = 0  # held-out cells inside their prediction intervals
-    decades: float = math.nan
-    """How far the largest held-out cell lies beyond the largest one fitted, in decades of N for
-    the largest model and of compute else."""
+    decades: float = math.nan  # from the largest cell fitted to the largest left out, N or compute
     noise: float = math.nan  # relative scatter of one run about the law that the intervals count in
     reason: str = ""  # why there is no forecast
     json_also: ClassVar[tuple[str, ...]] = ("suspicious", "text")
 
     @property
     def suspicious(self) -> bool:
-        """True without a forecast, and where too few cells lie inside their intervals.
-
-        Too few: 95% intervals would hold so few in less than one study of twenty (binomial).
-        """
+        """True without a forecast, or if 95% intervals hold so few cells in under 5% of studies."""
         return bool(self.reason or binom.cdf(self.inside, len(self.cells), CONFIDENCE) < _RARE)
 
     @property
@@ -95,11 +90,9 @@ def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> 
     runs = fits.runs[fits.runs["mixture"] == name]
     if isinstance(part, str) or name not in part.mixtures:
         return Forecast(left_out=left_out, reason=why_not(part, name))
-    kept = part.runs[part.runs["mixture"] == name]
-    names = identity(runs)
+    kept, names = part.runs[part.runs["mixture"] == name], identity(runs)
     seen = pd.MultiIndex.from_frame(runs[names]).isin(pd.MultiIndex.from_frame(kept[names]))
-    held = runs[~seen]
-    fitted = part.mixtures[name]
+    held, fitted = runs[~seen], part.mixtures[name]
     off = np.log(runs[seen]["loss"].to_numpy() / _losses(fitted, fitted.theta, runs[seen]))
     index = np.unique(runs[seen]["cell"].to_numpy(), return_inverse=True)[1]
     noise = scatter(off, index, fitted.law.free)
@@ -124,20 +117,18 @@ def _losses(fitted: MixtureFit, theta: Array, rows: pd.DataFrame) -> Array:
     return fitted.law.loss(theta, rows["params"].to_numpy(), rows["examples"].to_numpy(), **columns)
 
 
-def _cells(held: pd.DataFrame, fitted: MixtureFit, noise: Scatter, seed: int) -> list[HeldOut]:
+def _cells(held: pd.DataFrame, fitted: MixtureFit, noise: Scatter, seed: int) -> Iterator[HeldOut]:
     numbers, first, index = np.unique(held["cell"], return_index=True, return_inverse=True)
-    mean = index == np.arange(len(numbers))[:, None]
-    runs = mean.sum(axis=1)
-    mean = mean / runs[:, None]
+    runs = np.bincount(index)
+    mean = (index == np.arange(len(numbers))[:, None]) / runs[:, None]
     measured = mean @ held["loss"].to_numpy()
     predicted = mean @ _losses(fitted, fitted.theta, held)
     draws = _losses(fitted, fitted.replicates.theta[:, None, :], held) @ mean.T
     chance = np.random.default_rng(seed).standard_normal(draws.shape)
     draws = draws * np.exp(noise.of_mean(runs) * chance)
-    found = []
     for i, row in enumerate(first):
         low, high = percentile_interval(draws[:, i], len(fitted.replicates.cells))
-        cell = HeldOut(
+        yield HeldOut(
             params=float(held["params"].iloc[row]),
             examples=float(held["examples"].iloc[row]),
             measured=float(measured[i]),
@@ -147,5 +138,3 @@ def _cells(held: pd.DataFrame, fitted: MixtureFit, noise: Scatter, seed: int) ->
             error=float(measured[i] / predicted[i] - 1),
             inside=bool(low <= measured[i] <= high),
         )
-        found.append(cell)
-    return found

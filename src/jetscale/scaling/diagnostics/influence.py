@@ -1,9 +1,8 @@
 """Leave one cell out: whether the exponent rests on a single cell.
 
-The law is refitted without each cell in turn, its seeds together: a row of weights each, in one
-call of the engine. Where mixtures share parameters the cell is left out of its own mixture and all
-are refitted together. A cell that moves the exponent by more than half its 95% interval decides
-the answer and deserves a second look (and a second seed).
+The law is refitted without each cell in turn, its seeds together, with all mixtures that share
+parameters. A cell that moves the exponent by more than half its 95% interval decides the answer and
+deserves a second look (and a second seed).
 """
 
 from dataclasses import dataclass
@@ -25,8 +24,7 @@ class CellInfluence:
     exponent_shift: float  # of the exponent a of N*: without the cell minus with it
     params_log_ratio: float  # log N*(without) - log N*(with) at the budget
     relative_shift: float  # the shift of a in units of half its 95% interval
-    reason: str = ""
-    """Why there is no number: the refit lost a term of the law or did not converge."""
+    reason: str = ""  # why there is no number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

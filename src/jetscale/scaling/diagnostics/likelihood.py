@@ -1,18 +1,15 @@
 """Profile likelihood of alpha and beta: which exponents the runs exclude.
 
-The objective S is minimised over all other parameters with the exponent held. Twice its increase,
-in units of s^2, is compared with the 95% quantile of F with 1 and (cells - free parameters) degrees
-of freedom; both exponents held give a map, against 2 F(2, cells - free parameters).
+The objective S is minimised with the exponent held. Twice its increase over s^2 is compared with
+the 95% quantile of F(1, cells - free parameters); for both exponents, the map, with 2 F(2, ...).
 
-    s^2 = v / h
-    v = mean over cells of (sum of clipped residuals)^2 / n_runs
+    s^2 = v / h,  v = mean over cells of (sum of clipped residuals)^2 / n_runs
     h = P(|r| < delta) for normal r
 
 makes the increase of an M-estimator's objective chi-squared to first order, and lets seeds of a
 cell have an error in common (the tau test, Hampel et al., Robust Statistics, section 7.2). For
 least squares of one run per cell it is the classical profile interval (Bates & Watts, Nonlinear
-Regression Analysis, section 6.1); for Huber and absolute losses it is approximate. All of this
-takes cells as independent and equally noisy; the bootstrap does not need the latter.
+Regression Analysis, section 6.1). It takes cells as independent and equally noisy.
 """
 
 import math
@@ -32,8 +29,7 @@ _COARSE, _FINE, _MAP = 11, 41, 21
 _CLEARLY = 3.0  # a value is clearly excluded where its increase is this many times the threshold
 _PRECISE = 1e-8  # relative precision of the objective: the increase needs no more
 _EXACT = 1e-24  # squared log residuals below this are rounding
-_MAD = 1.4826
-"""Standard deviation of a normal distribution in units of its median absolute deviation."""
+_MAD = 1.4826  # standard deviation of a normal over its median absolute deviation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +109,7 @@ def _profile(batch: Batch, group: int, key: str) -> Profile:
     # that matters; a fine grid over it follows
     lowest, highest = EXPONENT_BOUNDS
     shares = 2.0 ** -np.arange(_COARSE)
-    sides = best - (best - lowest) * shares, best + (highest - best) * shares
-    coarse = np.unique(np.concatenate(sides))
+    coarse = np.unique([best - (best - lowest) * shares, best + (highest - best) * shares])
     excluded = _increase(batch, _along(batch, group, column, coarse)) > _CLEARLY * threshold
     below, above = coarse[(coarse < best) & excluded], coarse[(coarse > best) & excluded]
     ends = below.max(initial=lowest), above.min(initial=highest)

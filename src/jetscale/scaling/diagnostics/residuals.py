@@ -6,11 +6,9 @@ should explain, and their spread about it, which it cannot (pure error):
     within = sum over runs of (r - rbar)^2 / (runs - cells)
     between = sum over cells of m rbar^2 / (cells - p)
 
-What the means vary beyond the seeds is the misfit, which no further seed removes: (between -
-within) / m, or 0, with m averaged as for unequal groups (Searle, Casella & McCulloch, Variance
-Components, section 3.6). The lack-of-fit test is F = between / within (Draper & Smith, Applied
-Regression Analysis, section 2.1), exact for least squares and independent normal noise, close for
-a Huber loss that downweights little.
+The misfit, which no further seed removes, is (between - within) / m or 0 (Searle, Casella &
+McCulloch, Variance Components, section 3.6). The lack-of-fit test is F = between / within (Draper &
+Smith, Applied Regression Analysis, section 2.1), exact for least squares and normal noise.
 """
 
 import math
@@ -39,12 +37,9 @@ class Residuals:
     worst_params: float  # model size of the cell whose mean lies farthest from the law
     worst_examples: float
     worst_residual: float  # its mean relative residual, measured / law - 1
-    seed_spread: float = math.nan
-    """Relative noise of one run, from seeds of the same cell; nan where none repeats."""
-    misfit_spread: float = math.nan
-    """Relative deviation of cells from the law beyond the seeds; nan where none repeats."""
-    misfit_share: float = math.nan
-    """Of the variance of one run about the law, the share that is misfit."""
+    seed_spread: float = math.nan  # relative noise of one run; nan where no cell repeats
+    misfit_spread: float = math.nan  # relative deviation of cells from the law beyond the seeds
+    misfit_share: float = math.nan  # of the variance of one run about the law
     lack_of_fit: float = math.nan  # F statistic of cell means against pure error
     p_value: float = math.nan  # chance of at least this F where the law holds
     trend_params: float  # rank correlation of the cell means with log N

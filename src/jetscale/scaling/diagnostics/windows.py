@@ -1,9 +1,7 @@
 """Refits without an edge of the grid: whether the law holds over the whole window.
 
-Real losses leave the law first at the smallest data and model sizes: on a public sweep dropping
-the smallest data sizes moved the exponent by more than its own interval. Some shift is chance.
-Where the law holds and the fit makes good use of the runs, the variance of the shift is the
-difference of the two variances (Hausman, doi 10.2307/1913827).
+Real losses leave the law first at the smallest data and model sizes. Some shift is chance: where
+the law holds its variance is the difference of the two variances (Hausman, doi 10.2307/1913827).
 """
 
 import math
@@ -24,13 +22,10 @@ class Window:
     params_exponent: Estimate | None = None
     alpha: Estimate | None = None
     beta: Estimate | None = None
-    shift: float = math.nan
-    """Of the exponent a of N*: the window's minus the full one; nan without a fit."""
+    shift: float = math.nan  # of the exponent a of N*: the window's minus the full one
     moved: bool = False  # True where the window's a lies outside the 95% interval of the full fit
-    chance: float = math.nan
-    """Half-width of the shifts that chance allows in 95% of cases where the law holds."""
-    significant: bool = False
-    """True where a moved, by more than chance allows, and both fits identify it."""
+    chance: float = math.nan  # half-width of the shifts that chance allows in 95% of cases
+    significant: bool = False  # True where a moved by more than that, and both fits identify it
     reason: str = ""  # why there is no fit
 
 
@@ -55,7 +50,6 @@ def windows(fits: StudyFit, name: str, refits: Mapping[str, StudyFit | str]) -> 
             continue
         fitted = part.mixtures[name]
         other = fitted.frontier["params_exponent"]
-        # the variance of the shift is the difference of the two variances (Hausman)
         halves = [(e.high - e.low) / 2 for e in (full, other)]
         chance = math.sqrt(max(0.0, halves[1] ** 2 - halves[0] ** 2))
         shift, moved = other.value - full.value, not full.low <= other.value <= full.high

@@ -20,14 +20,12 @@ from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.simulate import Widths, simulate_runs, widths
 from jetscale.scaling.power.truth import Assumed, Truth, assume, shift_law
 
-STUDIES = 32
-"""Made-up studies analysed in full, by default; the standard error of a power of 80% is 7%."""
+STUDIES = 32  # made-up studies by default; the standard error of a power of 80% is then 7%
 _REPLICATES = 200
 _LEAST, _MOST = 10, 10_000
 _NOTABLE = 0.05  # share of the half-width of a below which an addition is not recommended
 
-Progress = Callable[[str, int, int], None]
-"""Told what is simulated, how many studies are done, and how many there are."""
+Progress = Callable[[str, int, int], None]  # what is simulated, studies done, studies in all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,31 +34,25 @@ class Power:
 
     grid: Grid
     assumed: Assumed = field(metadata=HIDDEN)
-    widths: Mapping[str, Widths]
-    """Expected intervals of each mixture."""
-    detection: Detection | None
-    """Which shifts of a between two mixtures are detected; None for one mixture."""
+    widths: Mapping[str, Widths]  # expected intervals of each mixture
+    detection: Detection | None  # which shifts of a are detected; None for one mixture
     half_width: float = field(metadata=json_key("linear_half_width"))
     """Of a for the first mixture, in the linear approximation that ranks the extras."""
-    extras: tuple[Extra, ...]
-    """Additions to the grid, the largest gain per FLOP first."""
+    extras: tuple[Extra, ...]  # additions to the grid, the largest gain per FLOP first
     studies: int = field(metadata=json_key("simulated_studies"))
     replicates: int
     seed: int
     warnings: tuple[str, ...]
-    json_also: ClassVar[tuple[str, ...]] = (
-        *("laws", "source", "noise", "misfit", "helps_most", "conclusion"),
-    )
+    json_also: ClassVar = ("laws", "source", "noise", "misfit", "helps_most", "conclusion")
 
     @property
     def laws(self) -> dict[str, dict[str, float]]:
         """The parameters assumed for each mixture, and their exponent of N*."""
-        named = {
-            name: dict(zip(PARAMETERS, truth.theta.tolist(), strict=True))
-            for name, truth in self.assumed.truths.items()
-        }
-        a = {name: exponent(self.grid, truth) for name, truth in self.assumed.truths.items()}
-        return {name: law | {"params_exponent": a[name]} for name, law in named.items()}
+        found = {}
+        for name, truth in self.assumed.truths.items():
+            named = dict(zip(PARAMETERS, truth.theta.tolist(), strict=True))
+            found[name] = named | {"params_exponent": exponent(self.grid, truth)}
+        return found
 
     @property
     def source(self) -> str:
@@ -95,17 +87,14 @@ class Power:
         groups: dict[int, list[str]] = {}
         for name, width in self.widths.items():  # mixtures of one law have one answer
             groups.setdefault(id(width), []).append(name)
-        if len(groups) == 1:
-            share = next(iter(shares.values()))
-            parts.append(f"exponents would not be identified in {share} of studies")
-        else:
+        share = f"{next(iter(shares.values()))} of studies"
+        if len(groups) > 1:
             listed = ", ".join(f"{' and '.join(g)} {shares[g[0]]}" for g in groups.values())
-            parts.append(f"exponents would not be identified in this share of studies: {listed}")
+            share = f"this share of studies: {listed}"
+        parts.append(f"exponents would not be identified in {share}")
         if extra := self.best_extra:
-            parts.append(
-                f"per FLOP this helps most: {extra.what} (a {extra.reduction:.0%} narrower for "
-                f"{100 * extra.share:.2g}% more compute)"
-            )
+            gain = f"a {extra.reduction:.0%} narrower for {100 * extra.share:.2g}% more compute"
+            parts.append(f"per FLOP this helps most: {extra.what} ({gain})")
         return "; ".join(parts)
 
 
@@ -123,17 +112,14 @@ def power(
 ) -> Power:
     """Simulate a planned grid: interval widths, detectable shift, and which extra runs help most.
 
+    Raises FitError where a number cannot be used or the law would leave its bounds, TableError
+    where the pilot is no run table.
+
     Args:
-        grid: From `make_grid`.
         law, pilot, noise, misfit: What is assumed, see `truth.assume`.
         shift: Of the params exponent a, whose power is measured; by default the smallest one that
             is detected is searched for.
         simulations: Made-up studies that are analysed in full, for every shift.
-        seed, progress: Of all that is random; told how far it is.
-
-    Raises:
-        FitError: A number cannot be used, or the law would leave its bounds.
-        TableError: The pilot is no run table.
     """
     assumed = assume(grid, law, pilot, noise, misfit)
     first, done = assumed.first, Counter[str]()

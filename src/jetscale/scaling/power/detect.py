@@ -1,11 +1,9 @@
 """The smallest shift of the exponent a that the real comparison claims in 80% of studies.
 
-First estimate: the deviation of the difference of two fitted exponents under one law, times
-(z_0.975 + z_0.80). A claim also asks that a test of equal (alpha, beta) agree, so the search starts
-where that test too should have 80% power. There, and at no shift at all, `fit` and `compare` are
-run on made-up studies; the shift is rescaled until the power so measured is 80% within the error
-of the simulation. P-values are multiplied by the number of pairs (Bonferroni), which Holm's
-correction does to the smallest.
+The search starts where the deviation of the difference of two fitted exponents, and the test of
+equal (alpha, beta), give 80% power. There and at no shift, `fit` and `compare` run on made-up
+studies, and the shift is rescaled until the measured power is 80% within its error. P-values are
+multiplied by the number of pairs (Bonferroni), which Holm's correction does to the smallest.
 """
 
 import math
@@ -28,9 +26,7 @@ from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.simulate import Share, central_deviation, quick_fits, simulate_runs
 from jetscale.scaling.power.truth import Truth, shift_law, shift_range
 
-Tick = Callable[[str], None]
-"""Told what was simulated, once per made-up study."""
-
+Tick = Callable[[str], None]  # told what was simulated, once per made-up study
 POWER, LEVEL = 0.80, SIGNIFICANT
 _QUICK = 1000  # quick fits behind the first estimate
 _STEPS = 3  # shifts tried at most; one where even equal laws are too rarely identified for 80%
@@ -60,8 +56,7 @@ class Detection:
     first_estimate: float  # size of the detectable shift by that deviation alone
     pairs: int  # pairs of mixtures the p-values are corrected for
     trials: tuple[Trial, ...]  # no shift, then the shifts tried
-    detectable: float | None = field(metadata=json_key("detectable_shift"))
-    """The shift tried whose measured power is 80% within its error; None where there is none."""
+    detectable: float | None = field(metadata=json_key("detectable_shift"))  # of 80% power
     level: float = LEVEL  # a p-value below this is significant
 
     @property
@@ -94,10 +89,8 @@ def pairs_of_equals(grid: Grid, truth: Truth, setting: Setting) -> list[StudyFit
     """Real fits to made-up studies of two mixtures, ``a`` and ``b``, with one law."""
     made = []
     for number in range(setting.studies):
-        tables = [
-            simulate_runs(grid, truth, name, (setting.seed, number, place))
-            for place, name in enumerate("ab")
-        ]
+        draw = setting.seed, number
+        tables = [simulate_runs(grid, truth, m, (*draw, i)) for i, m in enumerate("ab")]
         runs = pd.concat(tables, ignore_index=True)
         made.append(fit(runs, replicates=setting.replicates, seed=number))
         setting.tick("equal laws")
@@ -108,8 +101,7 @@ def with_shift(
     grid: Grid, truth: Truth, equals: list[StudyFit], shift: float, setting: Setting
 ) -> list[StudyFit]:
     """The same studies with the exponent of ``b`` shifted; ``a`` need not be fitted again."""
-    theta = shift_law(truth.theta, grid.cost, shift, grid.middle)
-    other = Truth(theta, truth.noise, truth.misfit)
+    other = replace(truth, theta=shift_law(truth.theta, grid.cost, shift, grid.middle))
     made = []
     for number, pair in enumerate(equals):
         table = simulate_runs(grid, other, "b", (setting.seed, number, 1))
@@ -167,8 +159,7 @@ def detect(
 
 def _by_test(grid: Grid, truth: Truth, covariance: Array) -> float:
     """Shift that a chi-square test of equal (alpha, beta), of this covariance, detects at 80%."""
-    level = LEVEL / math.comb(len(grid.mixtures), 2)
-    threshold = stats.chi2.ppf(1 - level, 2)
+    threshold = stats.chi2.ppf(1 - LEVEL / math.comb(len(grid.mixtures), 2), 2)
     needed = optimize.brentq(lambda x: stats.ncx2.sf(threshold, 2, x) - POWER, 1e-3, 1e3)
     per_shift = (truth.theta[3] + grid.cost.p * truth.theta[4]) * np.array([-grid.cost.p, 1.0])
     try:

@@ -1,9 +1,8 @@
 """Which further runs sharpen the exponent a most per FLOP.
 
-No refits: near the truth a fit is weighted linear least squares, so the covariance of the
-parameters is (J' W J)^-1 with J the derivatives of log L by the parameters and W one over the
-variance of each cell's mean, noise^2 / seeds + misfit^2. Where exponents are hardly identified the
-linear width means little (bounds keep a between 0 and 1); it is there to rank additions.
+Near the truth a fit is weighted linear least squares: parameters have covariance (J' W J)^-1, J
+the derivatives of log L and W one over each cell mean's variance, noise^2 / seeds + misfit^2. It
+ranks additions; as a width it means little where exponents are hardly identified.
 """
 
 import math
@@ -89,10 +88,10 @@ def rank(grid: Grid, truth: Truth) -> tuple[Extra, ...]:
         after, added = half_width(larger, truth), larger.total - grid.total
         runs = len(grid.mixtures) * int(larger.seeds.sum() - grid.seeds.sum())
         less, share = 1 - after / now if after < now else 0.0, added / grid.total
-        extra = Extra(
+        new = Extra(
             what=what, runs=runs, flops=added, share=share, half_width=after, reduction=less
         )
-        found.append(extra)
+        found.append(new)
     return tuple(sorted(found, key=lambda extra: -extra.gain))
 
 
@@ -101,10 +100,7 @@ def _further(sizes: Array) -> dict[str, float]:
     logs = np.log(sizes)
     steps = np.diff(logs)
     widest = int(steps.argmax())
-    found = {
-        "smaller": math.exp(logs[0] - steps[0]),
-        "in-between": math.exp(logs[widest] + steps[widest] / 2),
-        "larger": math.exp(logs[-1] + steps[-1]),
-    }
-    found = {kind: float(round(size)) for kind, size in found.items()}
-    return {k: v for k, v in found.items() if v >= _SMALLEST and v not in sizes}
+    places = logs[0] - steps[0], logs[widest] + steps[widest] / 2, logs[-1] + steps[-1]
+    rounded = [float(round(math.exp(place))) for place in places]
+    found = zip(("smaller", "in-between", "larger"), rounded, strict=True)
+    return {kind: size for kind, size in found if size >= _SMALLEST and size not in sizes}

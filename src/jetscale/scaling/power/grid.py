@@ -1,8 +1,7 @@
 """The planned grid: which cells, how many seeds, what they cost.
 
-All mixtures of a study are run on the same cells. The FLOPs of a fine-tuning run do not depend on
-the mixture; pretraining happens once per model size and seed and is counted for all mixtures
-together.
+All mixtures of a study are run on the same cells, at the same FLOPs of fine-tuning. Pretraining
+happens once per model size and seed and is counted for all mixtures together.
 """
 
 import math
@@ -27,15 +26,11 @@ class Grid:
 
     params: Array
     examples: Array
-    seeds: NDArray[np.int64]
-    """Runs of each cell."""
-    flops: Array
-    """Of one run, without pretraining."""
-    pretraining_flops: Array
-    """Of the cell's model size: one seed, all mixtures together."""
+    seeds: NDArray[np.int64]  # runs of each cell
+    flops: Array  # of one run, without pretraining
+    pretraining_flops: Array  # of the cell's model size: one seed, all mixtures together
     mixtures: tuple[str, ...]
-    cost: CostModel = field(init=False)
-    """C = k N^p D, fitted to the cells."""
+    cost: CostModel = field(init=False)  # C = k N^p D, fitted to the cells
 
     def __post_init__(self) -> None:
         _check(self)
@@ -92,17 +87,13 @@ class Grid:
         return np.repeat(np.arange(len(self.params)), self.seeds)
 
     def runs(self, log_losses: Array, mixture: str = "m") -> pd.DataFrame:
-        """The run table of one mixture with these log losses (n,).
-
-        Where mixtures are pretrained, the column ``trunk`` says which runs start from the same
-        model, as in the tables jetscale writes: the analysis then takes it into account.
-        """
+        """The run table of one mixture with these log losses (n,)."""
         cell = self.cell_of_run
         first = np.repeat(np.cumsum(self.seeds) - self.seeds, self.seeds)
         table = pd.DataFrame({"params": self.params[cell], "examples": self.examples[cell]})
         table = table.assign(mixture=mixture, seed=np.arange(len(cell)) - first)
         table = table.assign(flops=self.flops[cell], loss=np.exp(log_losses))
-        if self.pretrained:
+        if self.pretrained:  # the analysis allows for runs that start from the same model
             table["trunk"] = table["params"].astype(str) + "/" + table["seed"].astype(str)
         return table
 
@@ -111,10 +102,7 @@ class Grid:
         return replace(self, seeds=self.seeds + 1)
 
     def with_cells(self, params: ArrayLike, examples: ArrayLike) -> "Grid":
-        """The grid with further cells, as often repeated as the median of the others.
-
-        FLOPs of new sizes follow power laws through those of the planned ones.
-        """
+        """The grid with further cells, repeated like the median one, at FLOPs by power laws."""
         sizes = np.asarray(params, dtype=float), np.asarray(examples, dtype=float)
         n, d = (np.atleast_1d(np.round(v)) for v in np.broadcast_arrays(*sizes))
         seeds = np.full(len(n), int(np.median(self.seeds)))
@@ -148,16 +136,13 @@ def make_grid(
 ) -> Grid:
     """Return a grid from one row per cell; each argument is (k,) or one number.
 
+    Raises FitError where the numbers are no grid, or the grid has too few cells for a law.
+
     Args:
-        params, examples: Every cell once.
         seeds: Runs of each cell.
         flops: Of one run of each cell; by default 6 x params x examples.
         pretraining_flops: Of pretraining a model of the cell's size once for each mixture that
             needs it, all mixtures together.
-        mixtures: Their names; all are run on these cells.
-
-    Raises:
-        FitError: The numbers are no grid, or the grid has too few cells for a law.
     """
     try:
         n, d = (np.asarray(sizes, dtype=float).ravel() for sizes in (params, examples))
@@ -185,6 +170,5 @@ def _check(grid: Grid) -> None:
     twice = next((m for i, m in enumerate(grid.mixtures) if m in grid.mixtures[:i]), None)
     if twice is not None:
         raise FitError(f"the planned grid lists mixture {twice!r} twice; keep one")
-    cells = set(zip(grid.params, grid.examples, strict=True))
-    if len(cells) < len(grid.params):
+    if len(set(zip(grid.params, grid.examples, strict=True))) < len(grid.params):
         raise FitError("the planned grid lists a cell twice; raise its seeds instead")

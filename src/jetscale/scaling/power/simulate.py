@@ -1,9 +1,8 @@
 """Made-up studies of a stated law: their run tables, quick fits to many, and intervals to expect.
 
-Quick fits give the sampling distribution of the exponent a without any interval being made: all
-data sets are fitted in one batch, a few tenths of a millisecond each. Intervals are those of the
-real analysis, medians over studies because a study in a few is far off; the share of studies in
-which it calls the exponents not identified stands beside them.
+Quick fits give the sampling distribution of the exponent a, all data sets in one batch. Intervals
+are those of the real analysis: medians, because a study in a few is far off, beside the share of
+studies in which it calls the exponents not identified.
 """
 
 import math
@@ -28,8 +27,7 @@ from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.truth import Truth
 from jetscale.scaling.table import validate
 
-BEYOND = 10.0
-"""The second budget is this many times the largest planned one."""
+BEYOND = 10.0  # the second budget is this many times the largest planned one
 
 
 def log_losses(grid: Grid, truth: Truth, count: int, rng: np.random.Generator) -> Array:
@@ -48,12 +46,11 @@ def simulate_runs(grid: Grid, truth: Truth, mixture: str, random: tuple[int, ...
 
 def quick_fits(grid: Grid, truth: Truth, count: int, seed: int) -> Array:
     """Parameters (count, 5) fitted to made-up studies as `fit` would, without intervals."""
-    rng = np.random.default_rng(seed)
     cell = grid.cell_of_run
     exact = laws.loss(truth.theta, grid.params, grid.examples)
     runs = Centred.of(grid.params[cell], grid.examples[cell], exact[cell])
     family = Family(CHINCHILLA, runs)
-    targets = log_losses(grid, truth, count, rng) - runs.z0
+    targets = log_losses(grid, truth, count, np.random.default_rng(seed)) - runs.z0
     delta = huber_width(validate(grid.runs(targets[0] + runs.z0)))
     fits = family.fit(np.ones_like(targets), Objective("huber", delta), targets)
     return family.theta(fits.q, 0)
@@ -104,8 +101,7 @@ class AtBudget:
 class Widths:
     """Median 95% intervals of one mixture over made-up studies."""
 
-    exponent: float = field(metadata=json_key("params_exponent_half_width"))
-    """Half-width of the interval of the params exponent a."""
+    exponent: float = field(metadata=json_key("params_exponent_half_width"))  # of a
     at: tuple[AtBudget, ...]  # at the largest planned compute and ten times that
     not_identified: Share  # studies whose exponents the analysis calls not identified
     covered: Share  # studies whose interval holds the true a

@@ -1,11 +1,8 @@
 """What is assumed: a law for each mixture, the noise of seeds, and the misfit of the law.
 
-Log losses are simulated as log L(N, D) + misfit of the cell + noise of the run, both normal. The
-noise is what two seeds of a cell differ by. The misfit is what all seeds of a cell have in common,
-because no law is exact and seeds share data; further seeds do not reduce it. It is drawn anew for
-every mixture, which is the careful choice: what mixtures share would cancel in a comparison.
-
-The law is one that is stated, that of a pilot, or a generic one anchored at the grid.
+Log losses are simulated as log L(N, D) + misfit of the cell + noise of the run, both normal. All
+seeds of a cell have the misfit in common, because no law is exact and seeds share data. It is drawn
+anew for every mixture, the careful choice: what mixtures share would cancel in a comparison.
 """
 
 import math
@@ -24,8 +21,7 @@ from jetscale.scaling.fitted import MixtureFit
 from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.table import seed_spread
 
-NOISE = 0.01
-"""Spread between seeds of log loss where nothing else is known."""
+NOISE = 0.01  # spread between seeds of log loss where nothing else is known
 GENERIC_FLOOR, GENERIC_EXPONENT = 0.5, 0.35
 """Half of the loss at the middle of the grid is floor; alpha and beta near the Chinchilla values
 (arXiv 2404.10102: .348 and .366)."""
@@ -99,16 +95,15 @@ def assume(
 ) -> Assumed:
     """Return what to simulate: the stated law, that of a pilot's runs, or the generic one.
 
+    Raises FitError where law and pilot are both given or one of them cannot be used, TableError
+    where the pilot is no run table.
+
     Args:
         law: E, A, B, alpha, beta for all mixtures.
         pilot: A run table; a mixture takes the law of its name there, else the first one.
         noise: Spread between seeds of log loss; by default that of the pilot, else 0.01.
         misfit: Spread of cells about the law, of log loss; by default that of the pilot, else
             equal to the noise.
-
-    Raises:
-        FitError: Law and pilot are both given, or one of them cannot be used.
-        TableError: The pilot is no run table.
     """
     if law is not None and pilot is not None:
         raise FitError("give a law or a pilot's runs, not both")
@@ -141,9 +136,8 @@ def _from_pilot(
         except FitError as error:
             raise FitError(f"the pilot's {other!r}: {error}; state a law instead") from error
     if loose := ", ".join(f.mixture for f in used if not f["a"].identified):
-        warnings.append(
-            f"the pilot does not identify the exponents of {loose}: other laws fit as well"
-        )
+        lost = f"the pilot does not identify the exponents of {loose}: other laws fit as well"
+        warnings.append(lost)
     beyond = []
     for name in ("params", "examples"):
         (low, high), sizes = used[0].window[name], getattr(grid, name)
@@ -169,10 +163,9 @@ def _misfit(runs: pd.DataFrame, noise: float, fitted: MixtureFit) -> float:
 
 
 def shift_law(theta: Array, cost: CostModel, shift: float, middle: tuple[float, float]) -> Array:
-    """Return the law with its params exponent a changed by ``shift``.
+    """Return the law with its params exponent a changed, or raise FitError outside the bounds.
 
-    alpha + p beta and both terms at the middle (N, D) stay as they are. Raises FitError where the
-    shifted alpha or beta is outside its bounds.
+    alpha + p beta and both terms at the middle (N, D) stay as they are.
     """
     E, A, B, alpha, beta = theta
     a, total = float(laws.exponents(theta, cost)[0]), alpha + cost.p * beta
@@ -180,9 +173,8 @@ def shift_law(theta: Array, cost: CostModel, shift: float, middle: tuple[float, 
     low, high = EXPONENT_BOUNDS
     if not (low < new_alpha < high and low < new_beta < high):
         least, most = shift_range(theta, cost)
-        raise FitError(
-            f"a shift of {shift:g} takes the law out of bounds; it can be {least:.3f} to {most:.3f}"
-        )
+        room = f"it can be {least:.3f} to {most:.3f}"
+        raise FitError(f"a shift of {shift:g} takes the law out of bounds; {room}")
     n, d = middle
     heights = A * n ** (new_alpha - alpha), B * d ** (new_beta - beta)
     return np.array([E, *heights, new_alpha, new_beta])

@@ -1,10 +1,8 @@
 """The envelope of the loss curves: budgets at which the next larger model becomes better.
 
-Approach 1 of Hoffmann et al. (arXiv 2203.15556), on curves that join finished runs, not points of
-one training. Its corners, where two neighbouring sizes are equal, lie near the frontier at the
-geometric mean of both; unlike the ends of the first and last stretch they do not depend on which
-sizes and budgets were measured. The exponent is the slope of log N on log C through the corners.
-Noise decides where neighbours cross, so every replicate finds its own.
+Approach 1 of Hoffmann et al. (arXiv 2203.15556), on curves that join finished runs. The exponent is
+the slope of log N on log C through its corners, where two neighbouring sizes, at whose geometric
+mean they lie, are equal. Noise decides where they cross, so every replicate finds its own.
 """
 
 from itertools import pairwise
@@ -15,13 +13,7 @@ import pandas as pd
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.routes.route import (
-    METHOD,
-    FrontierPoint,
-    LossCurves,
-    Route,
-    cell_means,
-)
+from jetscale.scaling.routes.route import METHOD, FrontierPoint, LossCurves, Route, cell_means
 
 NAME = "envelope"
 _BUDGETS = 200
@@ -33,10 +25,7 @@ def envelope(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) ->
     means = cell_means(runs)
     curves = LossCurves(means, means.redrawn(replicates, seed), cost)
     sizes, corners = _corners(curves)
-    points = tuple(
-        _point(log_n, budgets, losses, cost)
-        for log_n, (budgets, losses) in zip(sizes, corners, strict=True)
-    )
+    points = tuple(_point(n, *corner, cost) for n, corner in zip(sizes, corners, strict=True))
     used = [i for i, point in enumerate(points) if not point.flag]
     if len(used) < _CORNERS_NEEDED:
         missing = f"{len(used)} pairs of neighbouring model sizes cross within their runs, needs "
@@ -48,9 +37,8 @@ def envelope(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) ->
 
 def _corners(curves: LossCurves) -> tuple[Array, list[tuple[Array, Array]]]:
     """(c,) log N between neighbours; for each the (R,) log budgets and log losses of the corner."""
-    budgets = curves.budgets(_BUDGETS)
     meetings: dict[tuple[float, float], list[tuple[float, Array, Array]]] = {}
-    for budget in budgets:
+    for budget in curves.budgets(_BUDGETS):
         if curves.sizes_at(budget) < 2:
             continue
         log_n, losses = curves.at(budget)

@@ -1,11 +1,8 @@
 """IsoFLOP profiles: the model size of lowest loss at a fixed budget.
 
-Approach 2 of Hoffmann et al. (arXiv 2203.15556) without its two sources of bias. Losses at a budget
-are read off `route.LossCurves`, so no run is sorted into a rounded budget. And the minimum over
-log N is that of a cubic, not of a parabola, which is off by up to a quarter where the two exponents
-differ. (An Akima curve, as in arXiv 2406.19146, moved the exponent by several percent on four sizes
-a factor of three apart.) A budget counts if its minimum lies between the outer sizes, on a curve
-that falls and then rises; the exponent is a slope with weights from the replicates.
+Approach 2 of Hoffmann et al. (arXiv 2203.15556) with losses read off `route.LossCurves`, so that no
+run is sorted into a rounded budget, and cubics: parabolas over log N are off by up to a quarter
+where the exponents differ, Akima curves (arXiv 2406.19146) by several percent on four sizes.
 """
 
 from itertools import pairwise
@@ -36,10 +33,7 @@ _INSIDE = 0.8  # share of replicates whose minimum must lie inside
 
 
 def isoflop(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) -> Route:
-    """The frontier of one mixture of a clean run table from profiles at fixed budgets.
-
-    Its intervals need repeated cells.
-    """
+    """The frontier of one mixture from profiles at fixed budgets; intervals need repeats."""
     means = cell_means(runs)
     curves = LossCurves(means, means.redrawn(replicates, seed), cost)
     # up to nine budgets, evenly spaced in log, at which enough sizes can be read off
@@ -63,13 +57,10 @@ def isoflop(runs: pd.DataFrame, cost: CostModel, replicates: int, seed: int) -> 
 def minimum(x: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Where curves through (k,) log sizes and (R, k) log losses are lowest.
 
-    Returns:
-        place, value: (R,) log N* and log loss there.
-        good: (R,) whether the minimum is inside and the curve falls before and rises after it.
+    Returns (R,) log N*, log loss there, and whether the curve falls before and rises after it.
     """
-    fine = np.concatenate(
-        [*(np.linspace(a, b, _PER_INTERVAL, endpoint=False) for a, b in pairwise(x)), x[-1:]]
-    )
+    parts = (np.linspace(a, b, _PER_INTERVAL, endpoint=False) for a, b in pairwise(x))
+    fine = np.concatenate([*parts, x[-1:]])
     curve = polynomial(x, y, fine, 3)
     lowest = curve.argmin(axis=1)
     after = np.arange(len(fine) - 1) >= lowest[:, None]
@@ -119,10 +110,8 @@ class _Profile:
                 flag = "minimum at the largest size"
         params = Estimate(value=value, low=low, high=high, reason=flag)
         examples = float(self.budget / cost.k / value**cost.p)
-        loss = float(np.exp(self.value[0]))
-        return FrontierPoint(
-            budget=self.budget, params=params, examples=examples, loss=loss, flag=flag
-        )
+        budget, loss = self.budget, float(np.exp(self.value[0]))
+        return FrontierPoint(budget=budget, params=params, examples=examples, loss=loss, flag=flag)
 
 
 def _slopes(log_budget: Array, minima: Array) -> Array:

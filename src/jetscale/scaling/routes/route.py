@@ -1,11 +1,8 @@
-"""What every route to the compute-optimal frontier starts from and returns.
+"""What every route to the compute-optimal frontier (arXiv 2203.15556) starts from and returns.
 
-There are three (Hoffmann et al., arXiv 2203.15556): the joint law, isoFLOP profiles and the
-envelope of runs; their agreement is evidence and their disagreement a warning. The last two read
-losses between the runs: for a budget C = k N^p D each model size has one data size, and the loss
-there comes from monotone interpolation (PCHIP) of log loss over log D, never from beyond the
-measured data sizes. They cannot lose cells to resampling as a fitted law can: their intervals come
-from redrawing the mean log loss of every cell with the spread between seeds, and nothing else.
+IsoFLOP profiles and the envelope read losses between the runs: for a budget C = k N^p D each model
+size has one data size, and the loss there comes from monotone interpolation (PCHIP) of log loss
+over log D, never from beyond the data. Their intervals redraw cell means with the seed spread.
 """
 
 import math
@@ -40,19 +37,15 @@ class CellMeans:
         if not math.isfinite(self.spread):
             return self.log_loss[None]
         noise = np.random.default_rng(seed).standard_normal((replicates, len(self.params)))
-        return np.concatenate(
-            [self.log_loss[None], self.log_loss + noise * self.spread / np.sqrt(self.runs)]
-        )
+        drawn = self.log_loss + noise * self.spread / np.sqrt(self.runs)
+        return np.concatenate([self.log_loss[None], drawn])
 
     def exponents(self, slopes: Array, cost: CostModel) -> tuple[Estimate, Estimate]:
-        """Exponents of N* and D* from the slopes of log N* (1 + R,): as measured, then replicates.
-
-        On C = k N^p D the exponent of D* is 1 - p times that of N*.
-        """
+        """Exponents of N* and D* from the slopes (1 + R,) of log N*: as measured, then draws."""
         known = math.isfinite(self.spread)
         reason = "" if known else "no cell was run twice, so there is no interval"
         pair = []
-        for values in (slopes, 1 - cost.p * slopes):
+        for values in (slopes, 1 - cost.p * slopes):  # D* follows from C = k N^p D
             low, high = interval(values, len(self.params))
             pair.append(Estimate(value=float(values[0]), low=low, high=high, reason=reason))
         return pair[0], pair[1]

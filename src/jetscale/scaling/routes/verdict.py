@@ -22,8 +22,7 @@ class Routes:
     @property
     def verdict(self) -> str:
         """Whether the exponents of N* agree within their intervals."""
-        found = [(r.name, r.params_exponent) for r in self.routes if r.params_exponent]
-        found = [(name, exponent) for name, exponent in found if exponent.identified]
+        found = [(r.name, a) for r in self.routes if (a := r.params_exponent) and a.identified]
         if len(found) < 2:
             return f"{len(found)} of {len(self.routes)} routes have an exponent: nothing to compare"
         apart = [
