@@ -42,23 +42,17 @@ class Analysis:
     """
 
     runs: pd.DataFrame = field(repr=False, compare=False, metadata=HIDDEN)
-    names: tuple[str, ...]
-    """Mixtures, the baseline first."""
+    names: tuple[str, ...]  # mixtures, the baseline first
     paired: scaling.PairedStudy | None
     fits: StudyFit | None
     comparison: scaling.Comparison | None
-    allocations: tuple[Allocation, ...]
-    """The answer for each budget."""
-    routes: Mapping[str, Routes]
-    """The frontier by other routes, by mixture."""
-    diagnostics: scaling.Diagnostics | None
-    """Checks of the fits."""
+    allocations: tuple[Allocation, ...]  # the answer for each budget
+    routes: Mapping[str, Routes]  # the frontier by other routes, by mixture
+    diagnostics: scaling.Diagnostics | None  # checks of the fits
     conventions: Mapping[str, scaling.MixtureConventions]
     """The frontier under other compute conventions, by mixture."""
-    rate: tuple[float, str]
-    """FLOP/s to turn compute into hours, and where the number is from."""
-    missing: Mapping[str, str]
-    """Why ``paired``, ``fits`` or ``comparison`` is None."""
+    rate: tuple[float, str]  # FLOP/s to turn compute into hours, and where the number is from
+    missing: Mapping[str, str]  # why ``paired``, ``fits`` or ``comparison`` is None
     json_also: ClassVar[tuple[str, ...]] = ("digest", "measured_sentence", "law_sentence")
 
     @property

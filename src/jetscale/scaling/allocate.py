@@ -28,8 +28,7 @@ from jetscale.words import loss, loss_interval, short, size
 
 TOLD_APART = CONFIDENCE
 """A mixture is called the best where it has the lowest loss in this share of the replicates."""
-FAR = 2.0
-"""Decades beyond the measured compute from which an extrapolation is called a guess."""
+FAR = 2.0  # decades beyond the measured compute from which an extrapolation is called a guess
 _NOISE_WIDTHS = 1.96  # standard errors by which two measured losses must differ to be told apart
 _SMALLEST = 1 + 1e-6  # a size of one parameter or one jet is the end of a search, no optimum
 
@@ -37,13 +36,11 @@ _SMALLEST = 1 + 1e-6  # a size of one parameter or one jet is the end of a searc
 class Choice(Enum):
     """Whether a mixture may be called the best at a budget."""
 
-    ALONE = "alone"
-    """One mixture was asked about."""
+    ALONE = "alone"  # one mixture was asked about
     TOLD_APART = "told_apart"
     NOT_TOLD_APART = "not_told_apart"
     """All laws are identified, and no mixture wins in enough replicates."""
-    NOT_IDENTIFIED = "not_identified"
-    """The runs do not determine the laws behind the choice."""
+    NOT_IDENTIFIED = "not_identified"  # the runs do not determine the laws behind the choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,18 +61,14 @@ class MixtureAllocation:
     mixture: str
     params: Estimate
     examples: Estimate
-    loss: Estimate
-    """Expected test loss of that run."""
-    flops: float
-    """Compute of that run."""
-    jets_share: float
-    """Share of the budget spent on jets; 0 where they have no price."""
+    loss: Estimate  # expected test loss of that run
+    flops: float  # compute of that run
+    jets_share: float  # share of the budget spent on jets; 0 where they have no price
     jets_free: Optimum | None
     """N*, D* and L* of the same budget if jets had no price; None where they have none."""
     best_share: float | None
     """Share of the replicates in which no other mixture has a lower loss; None for one alone."""
-    replicates_undefined: int
-    """Replicates without a usable optimum: a size below one or not finite."""
+    replicates_undefined: int  # replicates without a usable optimum: a size below one or not finite
     measured: MeasuredCell | None
     """The measured cell of lowest loss within the budget; None where all cost more."""
     warnings: tuple[str, ...]
@@ -107,12 +100,9 @@ class Allocation:
     """Spread of log loss between seeds; nan where no cell repeats."""
     convention: str = field(metadata=json_key("compute"))
     """The compute convention the budget refers to."""
-    interval: str
-    """How the intervals were made."""
-    not_fitted: Mapping[str, str]
-    """Mixtures left out, and why."""
-    warnings: tuple[str, ...]
-    """What the budget leaves out."""
+    interval: str  # how the intervals were made
+    not_fitted: Mapping[str, str]  # mixtures left out, and why
+    warnings: tuple[str, ...]  # what the budget leaves out
     json_also: ClassVar[tuple[str, ...]] = (
         *("budget_flops", "best", "best_share", "best_identified", "choice", "lowest"),
         *("measured_best", "guess", "answer"),

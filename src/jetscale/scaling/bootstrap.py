@@ -38,8 +38,7 @@ METHODS = {
 }
 """What each kind of uncertainty is called in the outputs. ``cells`` draws cells with replacement,
 ``wild`` multiplies each cell's own residuals by a random number."""
-FEW_CELLS = 40
-"""Up to this many cells, resampling them is too coarse."""
+FEW_CELLS = 40  # up to this many cells, resampling them is too coarse
 _BOUND_SHARE = 0.10
 """A parameter at its bound in more than this share of the replicates is not identified."""
 _AT_BOUND = 1e-6

@@ -42,8 +42,7 @@ class Budget:
     unit: str = "FLOPs"
     per_flop: float = 1.0
     per_example: float = 0.0
-    terms: str = ""
-    """How the prices came about, for every output."""
+    terms: str = ""  # how the prices came about, for every output
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.amount) and self.amount > 0):
@@ -168,12 +167,9 @@ class Terms:
     flops: float | None = None
     gpu_hours: float | None = None
     money: float | None = None
-    rate: float | None = None
-    """Sustained FLOPs per second."""
-    device: str | None = None
-    """A key of `PEAK_FLOPS`."""
-    mfu: float | None = None
-    """Model FLOPs utilisation of the device, between 0 and 1."""
+    rate: float | None = None  # sustained FLOPs per second
+    device: str | None = None  # a key of `PEAK_FLOPS`
+    mfu: float | None = None  # model FLOPs utilisation of the device, between 0 and 1
     price_gpu_hour: float | None = None
     price_jet: float = 0.0
 

@@ -29,8 +29,7 @@ from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution
 from jetscale.scaling.estimate import CONFIDENCE, widening
 
-BETWEEN_SIZES = 3
-"""E, A and alpha: what differences between model sizes determine."""
+BETWEEN_SIZES = 3  # E, A and alpha: what differences between model sizes determine
 _DEPENDENT = 1e-9
 _WIDTHS = 40
 _SIMULATED = 400  # data sets simulated to learn how well the variances are known

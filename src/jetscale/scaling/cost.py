@@ -25,14 +25,11 @@ _USELESS_RESIDUAL = 2.0
 class CostModel:
     """C(N, D) = k N^p D in FLOPs."""
 
-    k: float
-    """FLOPs of one example in a model of one parameter."""
-    p: float
-    """Growth of the cost of one example with the number of parameters."""
+    k: float  # FLOPs of one example in a model of one parameter
+    p: float  # growth of the cost of one example with the number of parameters
     worst_residual: float
     """Largest relative distance of a run's stated FLOPs from the model; 0 where none is stated."""
-    measured: bool
-    """True where k and p come from a flops column."""
+    measured: bool  # True where k and p come from a flops column
     both_counts: bool = False
     """True where the table tells params from params_non_embedding, so that params counts all."""
     json_also: ClassVar[tuple[str, ...]] = ("convention",)

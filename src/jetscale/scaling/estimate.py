@@ -26,8 +26,7 @@ class Estimate:
     value: float
     low: float
     high: float
-    reason: str = ""
-    """Why the data do not determine the value; empty where they do."""
+    reason: str = ""  # why the data do not determine the value; empty where they do
     json_also: ClassVar[tuple[str, ...]] = ("identified",)
 
     @classmethod
