@@ -235,7 +235,6 @@ def allocate(
     gives, and the warnings say it.
 
     Args:
-        fits: What `fit` returned.
         budget: Of one training run: FLOPs in the convention of ``fits.cost``, or a `Budget`.
         mixture: Answer for this mixture alone; by default for all.
         ladder: Model sizes to choose from; by default any.
@@ -296,7 +295,6 @@ def _mixture(
     free: Optimum | None,
     share: float | None,
 ) -> MixtureAllocation:
-    """Return all that is said of one mixture: the optimum of the fit and of its replicates."""
     usable = np.isfinite(draws.params) & np.isfinite(draws.examples)
     usable &= (draws.params >= _SMALLEST) & (draws.examples >= _SMALLEST)
     undefined = int((~usable).sum())

@@ -55,8 +55,9 @@ class Budget:
 
     def spent(self, flops: ArrayLike, examples: ArrayLike) -> Array:
         """What runs of so many FLOPs on so many distinct jets take."""
-        spent = self.per_flop * np.asarray(flops) + self.per_example * np.asarray(examples)
-        return np.asarray(spent)
+        return np.asarray(
+            self.per_flop * np.asarray(flops) + self.per_example * np.asarray(examples)
+        )
 
     def examples(self, params: ArrayLike, cost: CostModel) -> Array:
         """Distinct jets the budget buys for models of these sizes."""
@@ -72,8 +73,7 @@ class Budget:
     ) -> Optimum:
         """Return N*, D* and L* within the budget, one value per row of theta (..., P).
 
-        Raises FitError where jets have a price and the law, with its covariates ``held``, is not
-        one of N and D alone.
+        Raises FitError where jets have a price and the law, at ``held``, is not one of N and D.
         """
         plain = law.plain(theta, **held)
         if not self.per_example:
@@ -146,10 +146,8 @@ def money_budget(
         raise FitError("price per GPU-hour is 0, needs more: free compute has no optimum")
     flops, speed = _speed(rate, source)
     terms = f"{per_hour:g} per GPU-hour at {speed}, {per_example:g} per jet"
-    per_flop = per_hour / flops
-    return Budget(
-        amount=amount, unit="money", per_flop=per_flop, per_example=per_example, terms=terms
-    )
+    price = per_hour / flops
+    return Budget(amount=amount, unit="money", per_flop=price, per_example=per_example, terms=terms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

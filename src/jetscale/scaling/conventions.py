@@ -86,12 +86,8 @@ def conventions(
 ) -> Mapping[str, MixtureConventions]:
     """The frontier of every fitted mixture under every convention its table allows.
 
-    Args:
-        fits: What `fit` returned.
-        uses: Numbers of downstream trainings that share one pretraining.
-
-    Raises:
-        FitError: A number of uses is not a finite number above zero.
+    ``uses`` are numbers of downstream trainings that share one pretraining; raises FitError for one
+    that is not a finite number above zero.
     """
     for count in uses:
         if not (math.isfinite(count) and count > 0):

@@ -50,9 +50,8 @@ def fit(
     reason. ``settings`` are fields of `Options` and override ``options``:
     ``fit(runs, law="no-floor", replicates=200)["qcd"]["alpha"]``
 
-    Raises:
-        TableError: The table is unusable, see `table.validate`.
-        FitError: No mixture has enough cells, or an option cannot be used.
+    Raises TableError for a table that `table.validate` refuses, FitError where no mixture has
+    enough cells or an option cannot be used.
     """
     options = replace(options or Options(), **settings)
     law = law_named(options.law)
@@ -135,8 +134,7 @@ def fit_together(
 def point_fit(family: Family, objective: Objective) -> Solution:
     """Optima reached from the best start in each block of the exponent grid, one row each."""
     q = family.starts()
-    one = np.ones((len(q), len(family.runs.x)))
-    return family.descend(q, one, objective, tolerance=_PRECISE)
+    return family.descend(q, np.ones((len(q), len(family.runs.x))), objective, tolerance=_PRECISE)
 
 
 def _describe(
@@ -222,10 +220,8 @@ def _rough(runs: pd.DataFrame, law: Law, method: str) -> list[str]:
     """What limits the intervals themselves."""
     cells, lines = runs["cell"].nunique(), []
     if (freedom := cells - law.free) <= _FEW_FREEDOM:
-        degrees = (
-            f"{cells} cells for {law.free} parameters: {counted(freedom, 'degree')} of freedom"
-        )
-        lines.append(f"{degrees}, intervals are wide and rough")
+        left = f"{counted(freedom, 'degree')} of freedom, intervals are wide and rough"
+        lines.append(f"{cells} cells for {law.free} parameters: {left}")
     if method == "trunks" and (why := too_few(runs)):
         lines.append(why)
     return lines

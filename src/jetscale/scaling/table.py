@@ -31,11 +31,7 @@ _LARGEST_SEED = 2**53
 
 
 def read_runs(path: Path | str) -> pd.DataFrame:
-    """Read and check a comma-separated run table.
-
-    Raises:
-        TableError: The file cannot be read, is not a table, or `validate` refuses it.
-    """
+    """Read and check a comma-separated run table; raises TableError where it is none."""
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, skipinitialspace=True, strict=True))
@@ -50,7 +46,6 @@ def read_runs(path: Path | str) -> pd.DataFrame:
 
 
 def _frame(lines: list[list[str]]) -> pd.DataFrame:
-    """Header and rows as a table of strings; blank lines are skipped, uneven rows refused."""
     lines = [line for line in lines if len(line) > 1 or "".join(line).strip()]
     if not lines:
         raise TableError(f"the run table is empty; needs {', '.join(REQUIRED)}")
@@ -73,10 +68,9 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     ``mixture`` and ``trunk`` are text, ``seed`` (0 where none is given) and ``cell``, always there,
     whole numbers; all else is float.
 
-    Raises:
-        TableError: A column is missing, a value is not a positive finite number
-            (``pretraining_flops`` and ``pretraining_examples`` may be zero), a seed is not a whole
-            number, a run is listed twice, or there is no row at all.
+    Raises TableError where a column or any row is missing, a value is not a positive finite number
+    (``pretraining_flops`` and ``pretraining_examples`` may be zero), a seed is not a whole number
+    or a run is listed twice.
     """
     _check_columns(frame)
     if frame.empty:
@@ -146,15 +140,10 @@ def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
 def _sizes(frame: pd.DataFrame, column: str) -> np.ndarray:
     """Numbers of a column that must be finite and above zero, or for some not below it."""
     values = _numbers(frame, column)
-    good = np.isfinite(values) & (values >= 0)
-    if column in _POSITIVE:
-        good &= values > 0
-    for row in np.flatnonzero(~good):
-        least = "zero or more"
-        if column in _POSITIVE:
-            least = (
-                "a finite number above zero; leave runs that failed or diverged out of the table"
-            )
+    positive, least = column in _POSITIVE, "zero or more"
+    if positive:
+        least = "a finite number above zero; leave runs that failed or diverged out of the table"
+    for row in np.flatnonzero(~np.isfinite(values) | (values <= 0 if positive else values < 0)):
         raise TableError(f"row {row + 1}: {column} is {values[row]:g}, needs {least}")
     return values
 

@@ -56,11 +56,9 @@ def draw(
     seed: int,
 ) -> Solution:
     """Refits (replicates, K) to redrawn losses; the draw depends on clusters and seed alone."""
-    rng = np.random.default_rng(seed)
     count = int(clusters.max()) + 1
-    flips = rng.choice(WEBB, size=(replicates, count))
-    student = stats.t.ppf((1 + CONFIDENCE) / 2, max(1, count - family.law.free))
-    factor = widening(student, count)
+    flips = np.random.default_rng(seed).choice(WEBB, size=(replicates, count))
+    factor = widening(stats.t.ppf((1 + CONFIDENCE) / 2, max(1, count - family.law.free)), count)
     residuals = factor * inflate_residuals(family, q, clusters)
     targets = family.design.log_loss(q) + flips[:, clusters] * residuals
     return family.fit(np.ones_like(targets), objective, targets)

@@ -137,8 +137,6 @@ _EVERYWHERE = slice(None), slice(None)
 
 
 class _Search:
-    """The grids of a family."""
-
     def __init__(self, family: Family, stride: int) -> None:
         self.family = family
         whole = np.ones(len(family.runs.x), dtype=bool)
@@ -152,14 +150,12 @@ class _Search:
         ]
 
     def surfaces(self, weights: Array, relative: Array | None = None) -> list[Surface]:
-        """The grid of every side."""
         return [
             grid.surface(weights[:, rows], None if relative is None else relative[:, rows])
             for rows, grid in self.sides
         ]
 
     def start(self, weights: Array, relative: Array | None) -> Array:
-        """Unknowns (R, K) at the best grid point of each row."""
         return self.pick(self.surfaces(weights, relative), weights, relative)
 
     def pick(
