@@ -44,8 +44,7 @@ class Analysis:
     allocations: tuple[Allocation, ...]  # the answer for each budget
     routes: Mapping[str, Routes]  # the frontier by other routes, by mixture
     diagnostics: scaling.Diagnostics | None  # checks of the fits
-    conventions: Mapping[str, scaling.MixtureConventions]
-    """The frontier under other compute conventions, by mixture."""
+    conventions: Mapping[str, scaling.MixtureConventions]  # the frontier under others, by mixture
     rate: tuple[float, str]  # FLOP/s to turn compute into hours, and where the number is from
     missing: Mapping[str, str]  # why ``paired``, ``fits`` or ``comparison`` is None
     json_also: ClassVar[tuple[str, ...]] = ("digest", "measured_sentence", "law_sentence")

@@ -65,7 +65,6 @@ class Budget:
         return np.asarray(self.amount / (self.per_flop * cost.k * size**cost.p + self.per_example))
 
     def __str__(self) -> str:
-        """Return ``budget 1e+11 FLOPs``."""
         return f"budget {self.amount:.3g} {self.unit}"
 
     def optimum(

@@ -2,8 +2,7 @@
 
 The objective is the sum of Huber_delta of log residuals. delta separates noise from outliers, so by
 default it is 2.5 times the spread between seeds of the same cell; a table without repeated cells
-cannot tell the two apart and gets the customary 1e-3 (arXiv 2203.15556). The output says which,
-because published values differ by more than their errors with that choice.
+cannot tell the two apart and gets the customary 1e-3 (arXiv 2203.15556).
 """
 
 import math
@@ -148,7 +147,6 @@ def _describe(
     draws: Replicates,
     method: str,
 ) -> MixtureFit:
-    """Return all that is said about one mixture of a fit."""
     # the best of the optima reached, in the mixture's own parameters
     best, places = int(ends.objective.argmin()), family.slots[group]
     theta = family.theta(ends.q[best], group)

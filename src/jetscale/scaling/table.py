@@ -3,8 +3,7 @@
 Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops`` and, as in the
 tables jetscale writes, ``params_non_embedding``, ``pretraining_flops``, ``unique_examples``,
 ``pretraining_examples`` and ``trunk``, the run whose checkpoint several rows share (blank where a
-row shares it with none); others are ignored. Every complaint is one line with the row (data rows
-count from 1), the value and the cure.
+row shares it with none); others are ignored. Complaints count data rows from 1.
 
 A *cell* is a point (mixture, params, examples); its runs differ by seed alone. Cells are numbered
 over all mixtures, so the same number means the same point (params, examples) in each of them.
@@ -26,8 +25,7 @@ COVARIATES = ("unique_examples", "pretraining_examples")
 the examples its model was pretrained on, 0 from scratch. Some laws need them."""
 _POSITIVE = ("params", "examples", "loss", "flops", "params_non_embedding", "unique_examples")
 _NOT_NEGATIVE = ("pretraining_flops", "pretraining_examples")
-_LARGEST_SEED = 2**53
-"""Whole numbers beyond this are not exact as floats: different seeds could become one."""
+_LARGEST_SEED = 2**53  # beyond, floats are not exact: different seeds could become one
 
 
 def read_runs(path: Path | str) -> pd.DataFrame:
@@ -165,9 +163,8 @@ def _check_duplicates(clean: pd.DataFrame, named: bool) -> None:
     row = clean.iloc[again[0]]
     first = int(np.flatnonzero((clean[key] == row[key]).all(axis=1))[0])
     sizes = ", ".join(f"{name} {row[name]:g}" for name in key[1:-1])
-    cure = (
-        f"seed {row['seed']}; keep one" if named else "no seed column; add one to tell them apart"
-    )
+    unnamed = "no seed column; add one to tell them apart"
+    cure = f"seed {row['seed']}; keep one" if named else unnamed
     raise TableError(
         f"rows {first + 1} and {again[0] + 1} are the same run: mixture {row['mixture']!r}, "
         f"{sizes}, {cure}"
@@ -175,10 +172,7 @@ def _check_duplicates(clean: pd.DataFrame, named: bool) -> None:
 
 
 def seed_spread(runs: pd.DataFrame, cell: list[str]) -> float:
-    """Pooled standard deviation of log loss within cells; nan where no cell repeats.
-
-    ``cell`` names the columns that runs of one cell have in common.
-    """
+    """Pooled standard deviation of log loss in runs alike in columns ``cell``; nan if none are."""
     groups = np.log(runs["loss"]).groupby([runs[name] for name in cell])
     freedom = len(runs) - groups.ngroups
     squares = float(((np.log(runs["loss"]) - groups.transform("mean")) ** 2).sum())

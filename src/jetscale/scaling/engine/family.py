@@ -1,20 +1,18 @@
 """Laws of several mixtures fitted together, with some of their parameters in common.
 
-One law for all mixtures and one law for each are the ends of a nested family. Every member, a
-single mixture included, is fitted the same way: the grids of the mixtures are added along what
-they share and searched separately along the rest, which gives the start; `solver.polish` does the
-rest with the shared unknowns in common.
+Every member of the family, a single mixture included, is fitted the same way: the grids of the
+mixtures are added along what they share and searched separately along the rest, which gives the
+start; `solver.polish` does the rest with the shared unknowns in common.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.engine.forms import Law
-from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred
+from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred, Indices
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.profile import Grid, Surface, unknowns
 from jetscale.scaling.engine.solver import Design, Solution, chunks, polish
@@ -44,7 +42,7 @@ class Family:
         self,
         law: Law,
         runs: Centred,
-        group: NDArray[np.intp] | None = None,
+        group: Indices | None = None,
         shared: frozenset[str] = frozenset(),
     ) -> None:
         """Take runs (n,) in common centred logs and the mixture of each, numbered from 0."""
@@ -57,7 +55,7 @@ class Family:
         places = self.slots[:1] if self.count == 1 else self.slots[self.group]
         self.design = Design(law, runs, places)
 
-    def _slots(self) -> NDArray[np.intp]:
+    def _slots(self) -> Indices:
         """(mixtures, P) places of the unknowns of each mixture in q."""
         slots = np.zeros((self.count, len(self.law.parameters)), dtype=np.intp)
         place = 0
@@ -129,8 +127,9 @@ class Family:
         size = -(-count // 5)
         blocks = [slice(first, first + size) for first in range(0, count, size)]
         found = search.surfaces(one)
-        starts = [search.pick(found, one, None, (i, j)) for i in blocks for j in blocks]
-        return np.concatenate(starts)
+        return np.concatenate(
+            [search.pick(found, one, None, (i, j)) for i in blocks for j in blocks]
+        )
 
 
 _EVERYWHERE = slice(None), slice(None)
@@ -184,9 +183,7 @@ class _Search:
         return q
 
 
-def _lowest(
-    squares: list[Array], shared: frozenset[str]
-) -> list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
+def _lowest(squares: list[Array], shared: frozenset[str]) -> list[tuple[Indices, Indices, Indices]]:
     """Where the sum over mixtures is lowest: (floor, alpha, beta) of each row, per mixture."""
     # minimise each mixture over the axes that are its own, add what is left along the common ones,
     # and take the best common point; each mixture's own axes follow from it

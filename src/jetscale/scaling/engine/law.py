@@ -42,15 +42,11 @@ class Law:
     name: ClassVar[str] = "chinchilla"
     formula: ClassVar[str] = laws.FORMULA
     source: ClassVar[str] = "arXiv 2203.15556, equation 2"
-    columns: ClassVar[tuple[str, ...]] = ()
-    """Columns of the run table it needs beside params and examples."""
+    columns: ClassVar[tuple[str, ...]] = ()  # columns it needs beside params and examples
     extras: ClassVar[tuple[Extra, ...]] = ()
-    exponents_tried: ClassVar[Array] = np.geomspace(0.02, EXPONENT_BOUNDS[1], 29)
-    """Values of alpha and of beta tried as starts."""
-    largest_floor: ClassVar[float] = 2.0
-    """Upper bound of e: out of reach, or 0 for a law without floor."""
-    shared: ClassVar[tuple[str, ...]] = ()
-    """Parameters that all mixtures have in common by the meaning of the law."""
+    exponents_tried: ClassVar[Array] = np.geomspace(0.02, EXPONENT_BOUNDS[1], 29)  # starts
+    largest_floor: ClassVar[float] = 2.0  # upper bound of e: out of reach, or 0 for no floor
+    shared: ClassVar[tuple[str, ...]] = ()  # what mixtures share by the meaning of the law
 
     def __json__(self) -> str:
         """Return the name: a law is one of `LAWS`."""

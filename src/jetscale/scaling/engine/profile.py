@@ -62,7 +62,6 @@ class _Normal:
         return np.where((e >= 0) & (a >= 0) & (b >= 0), value, np.inf)
 
     def lowest(self, floor: float | None) -> Array:
-        """Best sum of squares."""
         best = np.full(np.broadcast_shapes(self.ab.shape, self.total.shape), np.inf)
         with np.errstate(divide="ignore", invalid="ignore"):
             for e, a, b in self.candidates(floor):
@@ -136,7 +135,6 @@ class Grid:
     def _normal(
         self, columns: tuple[Array, Array, Array], weights: Array, relative: Array | None
     ) -> _Normal:
-        """Normal equations at all pairs of exponents, through products with the weights alone."""
         inverse, (X, Y, pairs) = self.inverse, columns  # (n, G), (n, G) and their (n, G * G)
         aim = weights if relative is None else weights * relative
         squared = aim if relative is None else aim * relative

@@ -7,6 +7,7 @@ final. `Design` says which unknowns each run depends on, so that groups can shar
 """
 
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,9 +149,7 @@ class _Search:
     stalled: NDArray[np.int64]  # steps in a row that gained next to nothing
 
     @classmethod
-    def start(
-        cls, design: Design, q: Array, targets: Array, weights: Array, delta: float
-    ) -> "_Search":
+    def start(cls, design: Design, q: Array, targets: Array, weights: Array, delta: float) -> Self:
         count, parts = len(q), design.parts(q)
         residuals = np.log(parts[0]) - targets
         shape = count, design.slots.shape[1], residuals.shape[1]
