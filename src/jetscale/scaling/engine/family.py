@@ -127,9 +127,8 @@ class Family:
         size = -(-count // 5)
         blocks = [slice(first, first + size) for first in range(0, count, size)]
         found = search.surfaces(one)
-        return np.concatenate(
-            [search.pick(found, one, None, (i, j)) for i in blocks for j in blocks]
-        )
+        starts = [search.pick(found, one, None, (i, j)) for i in blocks for j in blocks]
+        return np.concatenate(starts)
 
 
 _EVERYWHERE = slice(None), slice(None)
