@@ -3,11 +3,6 @@
 A table that does not allow one analysis still gets the others: mixtures run on different model
 sizes cannot be paired, and two model sizes make no law. What is missing is kept with its reason.
 Commands, report and notebooks render an `Analysis`; what may be said is decided in its values.
-
-    found = analyse(runs)
-    print(found.measured_sentence)      how the losses compare, no law assumed
-    print(found.law_sentence)           what the laws add, or that they add nothing
-    found.missing.get("fits")           why there is no law
 """
 
 import hashlib
@@ -42,23 +37,16 @@ class Analysis:
     """
 
     runs: pd.DataFrame = field(repr=False, compare=False, metadata=HIDDEN)
-    names: tuple[str, ...]
-    """Mixtures, the baseline first."""
+    names: tuple[str, ...]  # mixtures, the baseline first
     paired: scaling.PairedStudy | None
     fits: StudyFit | None
     comparison: scaling.Comparison | None
-    allocations: tuple[Allocation, ...]
-    """The answer for each budget."""
-    routes: Mapping[str, Routes]
-    """The frontier by other routes, by mixture."""
-    diagnostics: scaling.Diagnostics | None
-    """Checks of the fits."""
-    conventions: Mapping[str, scaling.MixtureConventions]
-    """The frontier under other compute conventions, by mixture."""
-    rate: tuple[float, str]
-    """FLOP/s to turn compute into hours, and where the number is from."""
-    missing: Mapping[str, str]
-    """Why ``paired``, ``fits`` or ``comparison`` is None."""
+    allocations: tuple[Allocation, ...]  # the answer for each budget
+    routes: Mapping[str, Routes]  # the frontier by other routes, by mixture
+    diagnostics: scaling.Diagnostics | None  # checks of the fits
+    conventions: Mapping[str, scaling.MixtureConventions]  # the frontier under others, by mixture
+    rate: tuple[float, str]  # FLOP/s to turn compute into hours, and where the number is from
+    missing: Mapping[str, str]  # why ``paired``, ``fits`` or ``comparison`` is None
     json_also: ClassVar[tuple[str, ...]] = ("digest", "measured_sentence", "law_sentence")
 
     @property
@@ -101,8 +89,7 @@ class Analysis:
                 f"is {NOT_IDENTIFIED} ({'; '.join(dict.fromkeys(reasons))}): a difference of "
                 "exponents must not be read off these runs."
             )
-        clauses = "; ".join(pair.clause for pair in pairs)
-        return f"Exponent a of the best model size N* ∝ C^a: {clauses}."
+        return f"Exponent a of the best model size N* ∝ C^a: {'; '.join(p.clause for p in pairs)}."
 
     def __str__(self) -> str:
         return f"{self.measured_sentence}\n{self.law_sentence}"
@@ -116,17 +103,14 @@ def analyse(
     budget: float | None = None,
     budgets: Sequence[float | Budget] | None = None,
 ) -> Analysis:
-    """Run every analysis a run table allows.
+    """Run every analysis a run table allows; raises TableError where the table is unusable.
 
     Args:
         frame: A run table, see `jetscale.scaling.validate`.
         parts: Which of `PARTS` to make; all rest on the fits but ``paired``.
         budget: FLOPs at which frontiers are compared; by default the middle of the measured ones.
-        budgets: Budgets to allocate; by default one per decade measured and one beyond.
-
-    Raises:
-        TableError: The table is unusable.
-        FitError: A budget cannot be.
+        budgets: Budgets to allocate; by default one per decade measured and one beyond. Raises
+            FitError where one cannot be.
     """
     runs, missing = scaling.validate(frame), dict[str, str]()
 

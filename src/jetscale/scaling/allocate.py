@@ -26,10 +26,8 @@ from jetscale.scaling.fitted import MixtureFit, StudyFit
 from jetscale.scaling.table import seed_spread
 from jetscale.words import loss, loss_interval, short, size
 
-TOLD_APART = CONFIDENCE
-"""A mixture is called the best where it has the lowest loss in this share of the replicates."""
-FAR = 2.0
-"""Decades beyond the measured compute from which an extrapolation is called a guess."""
+TOLD_APART = CONFIDENCE  # a mixture is the best where it is lowest in this share of the replicates
+FAR = 2.0  # decades beyond the measured compute from which an extrapolation is called a guess
 _NOISE_WIDTHS = 1.96  # standard errors by which two measured losses must differ to be told apart
 _SMALLEST = 1 + 1e-6  # a size of one parameter or one jet is the end of a search, no optimum
 
@@ -37,13 +35,10 @@ _SMALLEST = 1 + 1e-6  # a size of one parameter or one jet is the end of a searc
 class Choice(Enum):
     """Whether a mixture may be called the best at a budget."""
 
-    ALONE = "alone"
-    """One mixture was asked about."""
+    ALONE = "alone"  # one mixture was asked about
     TOLD_APART = "told_apart"
-    NOT_TOLD_APART = "not_told_apart"
-    """All laws are identified, and no mixture wins in enough replicates."""
-    NOT_IDENTIFIED = "not_identified"
-    """The runs do not determine the laws behind the choice."""
+    NOT_TOLD_APART = "not_told_apart"  # laws identified, and no mixture wins often enough
+    NOT_IDENTIFIED = "not_identified"  # the runs do not determine the laws behind the choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,20 +59,13 @@ class MixtureAllocation:
     mixture: str
     params: Estimate
     examples: Estimate
-    loss: Estimate
-    """Expected test loss of that run."""
-    flops: float
-    """Compute of that run."""
-    jets_share: float
-    """Share of the budget spent on jets; 0 where they have no price."""
-    jets_free: Optimum | None
-    """N*, D* and L* of the same budget if jets had no price; None where they have none."""
-    best_share: float | None
-    """Share of the replicates in which no other mixture has a lower loss; None for one alone."""
-    replicates_undefined: int
-    """Replicates without a usable optimum: a size below one or not finite."""
-    measured: MeasuredCell | None
-    """The measured cell of lowest loss within the budget; None where all cost more."""
+    loss: Estimate  # expected test loss of that run
+    flops: float  # compute of that run
+    jets_share: float  # share of the budget spent on jets; 0 where they have no price
+    jets_free: Optimum | None  # of the same budget if jets had no price; None where they have none
+    best_share: float | None  # share of replicates where it is lowest; None for one alone
+    replicates_undefined: int  # replicates without a usable optimum: a size below one or not finite
+    measured: MeasuredCell | None  # the lowest within the budget; None where all cost more
     warnings: tuple[str, ...]
 
     def advice(self, exact_size: bool) -> str:
@@ -96,23 +84,15 @@ class Allocation:
     """The answer for one budget; ``print(allocation)`` says it."""
 
     budget: Budget
-    ladder: tuple[float, ...] | None
-    """Model sizes the answer was chosen from; None where any size will do."""
+    ladder: tuple[float, ...] | None  # sizes to choose from; None where any size will do
     mixtures: Mapping[str, MixtureAllocation]
-    paired: bool = field(metadata=json_key("replicates_paired"))
-    """True where all mixtures were run on the same cells, so that replicates are paired."""
-    decades_beyond: float
-    """How far the best run lies above the measured compute; below if negative, else 0."""
-    noise: float = field(metadata=HIDDEN)
-    """Spread of log loss between seeds; nan where no cell repeats."""
-    convention: str = field(metadata=json_key("compute"))
-    """The compute convention the budget refers to."""
-    interval: str
-    """How the intervals were made."""
-    not_fitted: Mapping[str, str]
-    """Mixtures left out, and why."""
-    warnings: tuple[str, ...]
-    """What the budget leaves out."""
+    paired: bool = field(metadata=json_key("replicates_paired"))  # all run on the same cells
+    decades_beyond: float  # best run above the measured compute; below if negative, else 0
+    noise: float = field(metadata=HIDDEN)  # spread of log loss between seeds; nan: no cell repeats
+    convention: str = field(metadata=json_key("compute"))  # convention the budget refers to
+    interval: str  # how the intervals were made
+    not_fitted: Mapping[str, str]  # mixtures left out, and why
+    warnings: tuple[str, ...]  # what the budget leaves out
     json_also: ClassVar[tuple[str, ...]] = (
         *("budget_flops", "best", "best_share", "best_identified", "choice", "lowest"),
         *("measured_best", "guess", "answer"),
@@ -245,14 +225,12 @@ def allocate(
     gives, and the warnings say it.
 
     Args:
-        fits: What `fit` returned.
         budget: Of one training run: FLOPs in the convention of ``fits.cost``, or a `Budget`.
         mixture: Answer for this mixture alone; by default for all.
         ladder: Model sizes to choose from; by default any.
 
-    Raises:
-        FitError: The budget is not a finite number above zero, the mixture has no fit, or jets have
-            a price under a law that has no formula for it.
+    Raises FitError where the budget is not a finite number above zero, the mixture has no fit, or
+    jets have a price under a law that has no formula for it.
     """
     budget = budget if isinstance(budget, Budget) else flops_budget(budget)
     sizes = np.array(sorted(ladder), dtype=float)
@@ -306,7 +284,6 @@ def _mixture(
     free: Optimum | None,
     share: float | None,
 ) -> MixtureAllocation:
-    """Return all that is said of one mixture: the optimum of the fit and of its replicates."""
     usable = np.isfinite(draws.params) & np.isfinite(draws.examples)
     usable &= (draws.params >= _SMALLEST) & (draws.examples >= _SMALLEST)
     undefined = int((~usable).sum())

@@ -1,11 +1,9 @@
 """How sure a fit is, and whether the runs determine it at all.
 
-The unit of resampling is the cell: its seeds share data and stay together. Every replicate is
-fitted from its own grid of starts. Draws depend on the numbers of cells, runs and trunks and on the
-seed alone: mixtures run on the same cells get the same draws, and their replicates are paired. All
-cells share one test set and may share training jets: no interval covers what that does. An interval
-can hide that a parameter rests on its bound or could be anything, so each estimate also carries the
-reason where it is not identified.
+The unit of resampling is the cell: its seeds share data and stay together. Draws depend on the
+numbers of cells, runs and trunks and on the seed alone: mixtures run on the same cells get the same
+draws, and their replicates are paired. All cells share one test set and may share training jets: no
+interval covers what that does. Each estimate carries the reason where it is not identified.
 """
 
 import math
@@ -38,15 +36,11 @@ METHODS = {
 }
 """What each kind of uncertainty is called in the outputs. ``cells`` draws cells with replacement,
 ``wild`` multiplies each cell's own residuals by a random number."""
-FEW_CELLS = 40
-"""Up to this many cells, resampling them is too coarse."""
-_BOUND_SHARE = 0.10
-"""A parameter at its bound in more than this share of the replicates is not identified."""
+FEW_CELLS = 40  # up to this many cells, resampling them is too coarse
+_BOUND_SHARE = 0.10  # a parameter at its bound in more of the replicates is not identified
 _AT_BOUND = 1e-6
 _SPAN_SHARE = 0.80  # nor is one whose interval covers more than this share of what is allowed
-
-_COLLINEAR = 1e6
-"""Condition number of the scaled Jacobian beyond which runs leave a direction open; 20 is usual."""
+_COLLINEAR = 1e6  # condition number beyond which runs leave a direction open; 20 is usual
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -42,8 +42,7 @@ class Budget:
     unit: str = "FLOPs"
     per_flop: float = 1.0
     per_example: float = 0.0
-    terms: str = ""
-    """How the prices came about, for every output."""
+    terms: str = ""  # how the prices came about, for every output
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.amount) and self.amount > 0):
@@ -56,8 +55,9 @@ class Budget:
 
     def spent(self, flops: ArrayLike, examples: ArrayLike) -> Array:
         """What runs of so many FLOPs on so many distinct jets take."""
-        spent = self.per_flop * np.asarray(flops) + self.per_example * np.asarray(examples)
-        return np.asarray(spent)
+        return np.asarray(
+            self.per_flop * np.asarray(flops) + self.per_example * np.asarray(examples)
+        )
 
     def examples(self, params: ArrayLike, cost: CostModel) -> Array:
         """Distinct jets the budget buys for models of these sizes."""
@@ -65,7 +65,6 @@ class Budget:
         return np.asarray(self.amount / (self.per_flop * cost.k * size**cost.p + self.per_example))
 
     def __str__(self) -> str:
-        """Return ``budget 1e+11 FLOPs``."""
         return f"budget {self.amount:.3g} {self.unit}"
 
     def optimum(
@@ -73,8 +72,7 @@ class Budget:
     ) -> Optimum:
         """Return N*, D* and L* within the budget, one value per row of theta (..., P).
 
-        Raises FitError where jets have a price and the law, with its covariates ``held``, is not
-        one of N and D alone.
+        Raises FitError where jets have a price and the law, at ``held``, is not one of N and D.
         """
         plain = law.plain(theta, **held)
         if not self.per_example:
@@ -147,10 +145,8 @@ def money_budget(
         raise FitError("price per GPU-hour is 0, needs more: free compute has no optimum")
     flops, speed = _speed(rate, source)
     terms = f"{per_hour:g} per GPU-hour at {speed}, {per_example:g} per jet"
-    per_flop = per_hour / flops
-    return Budget(
-        amount=amount, unit="money", per_flop=per_flop, per_example=per_example, terms=terms
-    )
+    price = per_hour / flops
+    return Budget(amount=amount, unit="money", per_flop=price, per_example=per_example, terms=terms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +164,9 @@ class Terms:
     flops: float | None = None
     gpu_hours: float | None = None
     money: float | None = None
-    rate: float | None = None
-    """Sustained FLOPs per second."""
-    device: str | None = None
-    """A key of `PEAK_FLOPS`."""
-    mfu: float | None = None
-    """Model FLOPs utilisation of the device, between 0 and 1."""
+    rate: float | None = None  # sustained FLOPs per second
+    device: str | None = None  # a key of `PEAK_FLOPS`
+    mfu: float | None = None  # model FLOPs utilisation of the device, between 0 and 1
     price_gpu_hour: float | None = None
     price_jet: float = 0.0
 

@@ -7,9 +7,8 @@ expectation (Henderson's third method, doi 10.2307/3001853). A replicate adds re
 law and refits it: the residual mean of a random unit of the kind, with a random sign, scaled to the
 estimated variance (Carpenter et al., doi 10.1111/1467-9876.00415).
 
-A dozen cells together say how large such effects are; the wild bootstrap asks each cell for its
-own. In return, effects of a kind are taken to be equally large everywhere. Draws are linear in the
-residuals: what those of two mixtures have in common, their replicates have in common.
+Effects of a kind are taken to be equally large everywhere. Draws are linear in the residuals: what
+those of two mixtures have in common, their replicates have in common.
 """
 
 from collections.abc import Sequence
@@ -29,8 +28,7 @@ from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution
 from jetscale.scaling.estimate import CONFIDENCE, widening
 
-BETWEEN_SIZES = 3
-"""E, A and alpha: what differences between model sizes determine."""
+BETWEEN_SIZES = 3  # E, A and alpha: what differences between model sizes determine
 _DEPENDENT = 1e-9
 _WIDTHS = 40
 _SIMULATED = 400  # data sets simulated to learn how well the variances are known
@@ -91,7 +89,6 @@ def kinds(runs: pd.DataFrame, by_trunk: bool) -> list[Kind]:
 
 
 def _codes(columns: Sequence[ArrayLike]) -> NDArray[np.intp]:
-    """One number (n,) for each combination of values of some columns."""
     codes = np.zeros(len(np.asarray(columns[0])), dtype=np.intp)
     for column in columns:
         values = pd.factorize(np.asarray(column))[0]
@@ -216,8 +213,7 @@ def deviations(
         effects = Effects(J[rows], kinds(runs[rows], by_trunk))
         variances = effects.variances(residuals[rows][None])[0]
         drawn[:, rows] = effects.redrawn(residuals[rows], variances, replicates, seed)
-        cells = runs["cell"][rows].nunique()
-        widths[rows] = widening(effects.half_width(variances), cells)
+        widths[rows] = widening(effects.half_width(variances), runs["cell"][rows].nunique())
     return drawn, widths
 
 

@@ -2,13 +2,11 @@
 
 How compute is counted moves the exponents (arXiv 2406.19146). So each mixture is answered under
 
-- the table's own convention: the flops column as C = k N^p D where there is one; downstream
-  training alone, the marginal cost of one more use of a pretrained model;
+- the table's own convention: the flops column as C = k N^p D where there is one;
 - C = 6 N D with N all parameters;
 - C = 6 N' D with N' the parameters without embedding, the law refitted with N' as the size;
 - C = k N^p D + P(N) / uses, P(N) = m N^q being the pretraining of a model of that size, shared by
-  a number of uses and taken as known: its optimum is searched along the budget, and the exponents
-  are local slopes d log N* / d log C there.
+  a number of uses: the exponents are local slopes d log N* / d log C at the optimum.
 """
 
 import math
@@ -52,11 +50,9 @@ class ConventionRow:
 
     name: str  # short, for a table
     convention: str  # the cost model in words
-    params_exponent: Estimate | None = None
-    """a in N* ~ C^a; None where the convention does not apply."""
+    params_exponent: Estimate | None = None  # a in N* ~ C^a; None: does not apply
     data_exponent: Estimate | None = None  # b in D* ~ C^b
-    budget: float = math.nan
-    """Geometric middle of the measured compute, in FLOPs of this convention."""
+    budget: float = math.nan  # middle of the measured compute, in FLOPs of this convention
     params: Estimate | None = None  # N* at the budget, counted as the convention counts parameters
     examples: Estimate | None = None  # D* at the budget
     reason: str = ""  # why there are no numbers
@@ -86,12 +82,8 @@ def conventions(
 ) -> Mapping[str, MixtureConventions]:
     """The frontier of every fitted mixture under every convention its table allows.
 
-    Args:
-        fits: What `fit` returned.
-        uses: Numbers of downstream trainings that share one pretraining.
-
-    Raises:
-        FitError: A number of uses is not a finite number above zero.
+    ``uses`` are numbers of downstream trainings that share one pretraining; raises FitError for one
+    that is not a finite number above zero.
     """
     for count in uses:
         if not (math.isfinite(count) and count > 0):

@@ -17,24 +17,18 @@ from jetscale.errors import FitError
 
 Array = NDArray[np.float64]
 _NOTABLE_RESIDUAL = 0.1
-_USELESS_RESIDUAL = 2.0
-"""A flops column further off than that would decide the frontier by its errors."""
+_USELESS_RESIDUAL = 2.0  # a flops column further off would decide the frontier by its errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostModel:
     """C(N, D) = k N^p D in FLOPs."""
 
-    k: float
-    """FLOPs of one example in a model of one parameter."""
-    p: float
-    """Growth of the cost of one example with the number of parameters."""
-    worst_residual: float
-    """Largest relative distance of a run's stated FLOPs from the model; 0 where none is stated."""
-    measured: bool
-    """True where k and p come from a flops column."""
-    both_counts: bool = False
-    """True where the table tells params from params_non_embedding, so that params counts all."""
+    k: float  # FLOPs of one example in a model of one parameter
+    p: float  # growth of the cost of one example with the number of parameters
+    worst_residual: float  # largest distance of stated FLOPs from the model; 0 where none is
+    measured: bool  # True where k and p come from a flops column
+    both_counts: bool = False  # the table has params_non_embedding too: params counts all
     json_also: ClassVar[tuple[str, ...]] = ("convention",)
 
     def flops(self, params: Array, examples: Array) -> Array:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import ClassVar, SupportsFloat
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
+from jetscale.scaling.cost import Array
 from jetscale.words import starred
 
 CONFIDENCE = 0.95
@@ -26,14 +26,11 @@ class Estimate:
     value: float
     low: float
     high: float
-    reason: str = ""
-    """Why the data do not determine the value; empty where they do."""
+    reason: str = ""  # why the data do not determine the value; empty where they do
     json_also: ClassVar[tuple[str, ...]] = ("identified",)
 
     @classmethod
-    def of(
-        cls, value: SupportsFloat, draws: NDArray[np.float64], cells: int, reason: str = ""
-    ) -> "Estimate":
+    def of(cls, value: SupportsFloat, draws: Array, cells: int, reason: str = "") -> "Estimate":
         """Return a value with the percentile interval of its replicates (R,)."""
         low, high = percentile_interval(draws, cells)
         return cls(value=float(value), low=low, high=high, reason=reason)
@@ -69,7 +66,7 @@ def widening(wanted: float, n: int) -> float:
     return float(wanted / -stats.norm.ppf(expanded_level(max(2, n))))
 
 
-def percentile_interval(values: NDArray[np.float64], n: int) -> tuple[float, float]:
+def percentile_interval(values: Array, n: int) -> tuple[float, float]:
     """95% interval from bootstrap replicates (R,) made by resampling n > 1 cells.
 
     The end at level p is the value of rank p (R + 1), interpolated. Infinite replicates count as
@@ -89,7 +86,7 @@ def percentile_interval(values: NDArray[np.float64], n: int) -> tuple[float, flo
     return ends[0], ends[1]
 
 
-def student_interval(values: NDArray[np.float64]) -> Estimate:
+def student_interval(values: Array) -> Estimate:
     """Mean of independent values (n,) with its Student interval; no interval for n = 1."""
     mean = float(np.mean(values))
     if len(values) < 2:

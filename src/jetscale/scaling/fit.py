@@ -2,8 +2,7 @@
 
 The objective is the sum of Huber_delta of log residuals. delta separates noise from outliers, so by
 default it is 2.5 times the spread between seeds of the same cell; a table without repeated cells
-cannot tell the two apart and gets the customary 1e-3 (arXiv 2203.15556). The output says which,
-because published values differ by more than their errors with that choice.
+cannot tell the two apart and gets the customary 1e-3 (arXiv 2203.15556).
 """
 
 import math
@@ -50,9 +49,8 @@ def fit(
     reason. ``settings`` are fields of `Options` and override ``options``:
     ``fit(runs, law="no-floor", replicates=200)["qcd"]["alpha"]``
 
-    Raises:
-        TableError: The table is unusable, see `table.validate`.
-        FitError: No mixture has enough cells, or an option cannot be used.
+    Raises TableError for a table that `table.validate` refuses, FitError where no mixture has
+    enough cells or an option cannot be used.
     """
     options = replace(options or Options(), **settings)
     law = law_named(options.law)
@@ -135,8 +133,7 @@ def fit_together(
 def point_fit(family: Family, objective: Objective) -> Solution:
     """Optima reached from the best start in each block of the exponent grid, one row each."""
     q = family.starts()
-    one = np.ones((len(q), len(family.runs.x)))
-    return family.descend(q, one, objective, tolerance=_PRECISE)
+    return family.descend(q, np.ones((len(q), len(family.runs.x))), objective, tolerance=_PRECISE)
 
 
 def _describe(
@@ -150,7 +147,6 @@ def _describe(
     draws: Replicates,
     method: str,
 ) -> MixtureFit:
-    """Return all that is said about one mixture of a fit."""
     # the best of the optima reached, in the mixture's own parameters
     best, places = int(ends.objective.argmin()), family.slots[group]
     theta = family.theta(ends.q[best], group)
@@ -222,10 +218,8 @@ def _rough(runs: pd.DataFrame, law: Law, method: str) -> list[str]:
     """What limits the intervals themselves."""
     cells, lines = runs["cell"].nunique(), []
     if (freedom := cells - law.free) <= _FEW_FREEDOM:
-        degrees = (
-            f"{cells} cells for {law.free} parameters: {counted(freedom, 'degree')} of freedom"
-        )
-        lines.append(f"{degrees}, intervals are wide and rough")
+        left = f"{counted(freedom, 'degree')} of freedom, intervals are wide and rough"
+        lines.append(f"{cells} cells for {law.free} parameters: {left}")
     if method == "trunks" and (why := too_few(runs)):
         lines.append(why)
     return lines

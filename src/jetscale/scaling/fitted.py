@@ -44,19 +44,15 @@ class Options:
 
     law: str = CHINCHILLA.name
     """One of `forms.LAWS`: chinchilla, no-floor, repetition, transfer, pretraining."""
-    objective: str = "huber"
-    """One of `objective.NAMES`: huber, squares, absolute."""
+    objective: str = "huber"  # one of `objective.NAMES`: huber, squares, absolute
     uncertainty: str | None = None
     """One of `bootstrap.METHODS`: components, trunks, cells, wild; None: what suits the table."""
     shared: tuple[str, ...] = ()
     """Parameters all mixtures have in common, beside those the law itself shares: some of E, alpha
     and beta, or all. Mixtures that share any are fitted together."""
-    replicates: int = 1000
-    """Bootstrap replicates per mixture, at least 50."""
-    seed: int = 0
-    """Seed of the bootstrap."""
-    delta: float | None = None
-    """Huber width in log loss; None: chosen from the spread between seeds."""
+    replicates: int = 1000  # bootstrap replicates per mixture, at least 50
+    seed: int = 0  # seed of the bootstrap
+    delta: float | None = None  # Huber width in log loss; None: by the spread between seeds
 
     def __post_init__(self) -> None:
         if self.replicates < FEWEST_REPLICATES:
@@ -98,41 +94,27 @@ class MixtureFit:
     mixture: str
     n_runs: int
     n_cells: int
-    objective: str
-    """What was minimised."""
+    objective: str  # what was minimised
     objective_value: float
-    delta: float
-    """Width of the quadratic zone of the Huber loss, in log loss."""
-    parameters: Mapping[str, Estimate]
-    """E, A, B, alpha, beta, and what else the law has."""
-    frontier: Mapping[str, Estimate]
-    """params_exponent (a in N* ~ C^a) and data_exponent (b in D* ~ C^b)."""
-    starts: int
-    """Grid points tried."""
-    starts_polished: int
-    """Of them, how many were followed to an optimum."""
-    starts_at_optimum: int
-    """Of those, how many ended at the best one."""
+    delta: float  # width of the quadratic zone of the Huber loss, in log loss
+    parameters: Mapping[str, Estimate]  # E, A, B, alpha, beta, and what else the law has
+    frontier: Mapping[str, Estimate]  # params_exponent (a in N* ~ C^a), data_exponent
+    starts: int  # grid points tried
+    starts_polished: int  # of them, how many were followed to an optimum
+    starts_at_optimum: int  # of those, how many ended at the best one
     converged: bool
-    gradient_norm: float
-    """Largest derivative of the objective by an unknown that is not at a bound."""
-    condition: float
-    """Condition number of the scaled Jacobian at the optimum; 1e3 and more means collinear."""
-    at_bounds: tuple[str, ...]
-    """Parameters at a bound in the fit itself."""
-    worst_residual: float
-    """Largest relative distance of a run from the law."""
+    gradient_norm: float  # largest derivative of the objective by an unknown that is not at a bound
+    condition: float  # of the scaled Jacobian at the optimum; 1e3 and more means collinear
+    at_bounds: tuple[str, ...]  # parameters at a bound in the fit itself
+    worst_residual: float  # largest relative distance of a run from the law
     replicates_degenerate: int
     """Bootstrap replicates that lost a term of the law or did not converge."""
-    window: Mapping[str, tuple[float, float]]
-    """Smallest and largest params, examples, loss and flops of the runs."""
+    window: Mapping[str, tuple[float, float]]  # ends of params, examples, loss, flops
     warnings: tuple[str, ...]
-    theta: Array = field(repr=False, compare=False, metadata=HIDDEN)
-    """(P,) fitted parameters, in the order of ``law.parameters``."""
+    theta: Array = field(repr=False, compare=False, metadata=HIDDEN)  # (P,) by law.parameters
     replicates: Replicates = field(repr=False, compare=False, metadata=HIDDEN)
     law: Law = CHINCHILLA
-    uncertainty: str = "cells"
-    """How the intervals were made, one of `bootstrap.METHODS`."""
+    uncertainty: str = "cells"  # how the intervals were made, one of `bootstrap.METHODS`
 
     def __getitem__(self, name: str) -> Estimate:
         """Return a parameter or an exponent; raises KeyError with the nearest name."""
@@ -157,15 +139,12 @@ class StudyFit:
     """The laws of all mixtures of a run table; ``laws["qcd"]`` is that of one mixture."""
 
     mixtures: Mapping[str, MixtureFit]
-    not_fitted: Mapping[str, str]
-    """Mixtures left out, and why."""
+    not_fitted: Mapping[str, str]  # mixtures left out, and why
     cost: CostModel = field(metadata=json_key("compute"))
     delta: float
     warnings: tuple[str, ...]
-    runs: pd.DataFrame = field(repr=False, compare=False, metadata=HIDDEN)
-    """The checked run table."""
-    options: Options = field(default_factory=Options, metadata=HIDDEN)
-    """What was fitted and how."""
+    runs: pd.DataFrame = field(repr=False, compare=False, metadata=HIDDEN)  # the checked run table
+    options: Options = field(default_factory=Options, metadata=HIDDEN)  # what was fitted and how
     json_also: ClassVar[tuple[str, ...]] = (
         *("law", "shared", "objective", "interval", "replicates", "seed"),
     )
@@ -243,12 +222,10 @@ class StudyFit:
         return frame.rename_axis(["mixture", "number"])
 
     def __str__(self) -> str:
-        """Return a line per mixture: the exponents of its frontier."""
         lines = [f"{self.law}; frontier N* ~ C^a, D* ~ C^b (* not identified)"]
         lines += [f"{name}: a {f['a']}, b {f['b']}" for name, f in self.mixtures.items()]
         lines += [f"{name}: not fitted: it {why}" for name, why in self.not_fitted.items()]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """Return the table of all numbers for a notebook."""
         return str(self.to_frame().to_html())

@@ -3,8 +3,7 @@
 Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops`` and, as in the
 tables jetscale writes, ``params_non_embedding``, ``pretraining_flops``, ``unique_examples``,
 ``pretraining_examples`` and ``trunk``, the run whose checkpoint several rows share (blank where a
-row shares it with none); others are ignored. Every complaint is one line with the row (data rows
-count from 1), the value and the cure.
+row shares it with none); others are ignored. Complaints count data rows from 1.
 
 A *cell* is a point (mixture, params, examples); its runs differ by seed alone. Cells are numbered
 over all mixtures, so the same number means the same point (params, examples) in each of them.
@@ -26,16 +25,11 @@ COVARIATES = ("unique_examples", "pretraining_examples")
 the examples its model was pretrained on, 0 from scratch. Some laws need them."""
 _POSITIVE = ("params", "examples", "loss", "flops", "params_non_embedding", "unique_examples")
 _NOT_NEGATIVE = ("pretraining_flops", "pretraining_examples")
-_LARGEST_SEED = 2**53
-"""Whole numbers beyond this are not exact as floats: different seeds could become one."""
+_LARGEST_SEED = 2**53  # beyond, floats are not exact: different seeds could become one
 
 
 def read_runs(path: Path | str) -> pd.DataFrame:
-    """Read and check a comma-separated run table.
-
-    Raises:
-        TableError: The file cannot be read, is not a table, or `validate` refuses it.
-    """
+    """Read and check a comma-separated run table; raises TableError where it is none."""
     try:
         with Path(path).open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, skipinitialspace=True, strict=True))
@@ -50,7 +44,6 @@ def read_runs(path: Path | str) -> pd.DataFrame:
 
 
 def _frame(lines: list[list[str]]) -> pd.DataFrame:
-    """Header and rows as a table of strings; blank lines are skipped, uneven rows refused."""
     lines = [line for line in lines if len(line) > 1 or "".join(line).strip()]
     if not lines:
         raise TableError(f"the run table is empty; needs {', '.join(REQUIRED)}")
@@ -73,10 +66,9 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     ``mixture`` and ``trunk`` are text, ``seed`` (0 where none is given) and ``cell``, always there,
     whole numbers; all else is float.
 
-    Raises:
-        TableError: A column is missing, a value is not a positive finite number
-            (``pretraining_flops`` and ``pretraining_examples`` may be zero), a seed is not a whole
-            number, a run is listed twice, or there is no row at all.
+    Raises TableError where a column or any row is missing, a value is not a positive finite number
+    (``pretraining_flops`` and ``pretraining_examples`` may be zero), a seed is not a whole number
+    or a run is listed twice.
     """
     _check_columns(frame)
     if frame.empty:
@@ -146,15 +138,10 @@ def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
 def _sizes(frame: pd.DataFrame, column: str) -> np.ndarray:
     """Numbers of a column that must be finite and above zero, or for some not below it."""
     values = _numbers(frame, column)
-    good = np.isfinite(values) & (values >= 0)
-    if column in _POSITIVE:
-        good &= values > 0
-    for row in np.flatnonzero(~good):
-        least = "zero or more"
-        if column in _POSITIVE:
-            least = (
-                "a finite number above zero; leave runs that failed or diverged out of the table"
-            )
+    positive, least = column in _POSITIVE, "zero or more"
+    if positive:
+        least = "a finite number above zero; leave runs that failed or diverged out of the table"
+    for row in np.flatnonzero(~np.isfinite(values) | (values <= 0 if positive else values < 0)):
         raise TableError(f"row {row + 1}: {column} is {values[row]:g}, needs {least}")
     return values
 
@@ -176,9 +163,8 @@ def _check_duplicates(clean: pd.DataFrame, named: bool) -> None:
     row = clean.iloc[again[0]]
     first = int(np.flatnonzero((clean[key] == row[key]).all(axis=1))[0])
     sizes = ", ".join(f"{name} {row[name]:g}" for name in key[1:-1])
-    cure = (
-        f"seed {row['seed']}; keep one" if named else "no seed column; add one to tell them apart"
-    )
+    unnamed = "no seed column; add one to tell them apart"
+    cure = f"seed {row['seed']}; keep one" if named else unnamed
     raise TableError(
         f"rows {first + 1} and {again[0] + 1} are the same run: mixture {row['mixture']!r}, "
         f"{sizes}, {cure}"
@@ -186,10 +172,7 @@ def _check_duplicates(clean: pd.DataFrame, named: bool) -> None:
 
 
 def seed_spread(runs: pd.DataFrame, cell: list[str]) -> float:
-    """Pooled standard deviation of log loss within cells; nan where no cell repeats.
-
-    ``cell`` names the columns that runs of one cell have in common.
-    """
+    """Pooled standard deviation of log loss in runs alike in columns ``cell``; nan if none are."""
     groups = np.log(runs["loss"]).groupby([runs[name] for name in cell])
     freedom = len(runs) - groups.ngroups
     squares = float(((np.log(runs["loss"]) - groups.transform("mean")) ** 2).sum())

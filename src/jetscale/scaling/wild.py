@@ -9,23 +9,19 @@ doi 10.1002/jae.2969), and the interval is widened to Student's with the cluster
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
 
 from jetscale.scaling.engine.family import Family
-from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.engine.laws import Array, Indices
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution
 from jetscale.scaling.estimate import CONFIDENCE, widening
 
 WEBB = np.concatenate([-np.sqrt([0.5, 1.0, 1.5]), np.sqrt([0.5, 1.0, 1.5])])
-_SATURATED = 1e-6
-"""A direction of a cluster the fit follows to this share leaves no residual to inflate."""
+_SATURATED = 1e-6  # a direction the fit follows to this share leaves no residual to inflate
 
 
-def inflate_residuals(
-    family: Family, q: Array, clusters: NDArray[np.intp], power: float = 1.0
-) -> Array:
+def inflate_residuals(family: Family, q: Array, clusters: Indices, power: float = 1.0) -> Array:
     """(1 - H)^-power r: residuals r (n,) of the fit q (1, K) corrected cluster by cluster.
 
     Power 1 gives them as they are without the run's cluster, to first order (CR3); power 1/2 gives
@@ -48,19 +44,12 @@ def inflate_residuals(
 
 
 def draw(
-    family: Family,
-    q: Array,
-    clusters: NDArray[np.intp],
-    objective: Objective,
-    replicates: int,
-    seed: int,
+    family: Family, q: Array, clusters: Indices, objective: Objective, replicates: int, seed: int
 ) -> Solution:
     """Refits (replicates, K) to redrawn losses; the draw depends on clusters and seed alone."""
-    rng = np.random.default_rng(seed)
     count = int(clusters.max()) + 1
-    flips = rng.choice(WEBB, size=(replicates, count))
-    student = stats.t.ppf((1 + CONFIDENCE) / 2, max(1, count - family.law.free))
-    factor = widening(student, count)
+    flips = np.random.default_rng(seed).choice(WEBB, size=(replicates, count))
+    factor = widening(stats.t.ppf((1 + CONFIDENCE) / 2, max(1, count - family.law.free)), count)
     residuals = factor * inflate_residuals(family, q, clusters)
     targets = family.design.log_loss(q) + flips[:, clusters] * residuals
     return family.fit(np.ones_like(targets), objective, targets)

@@ -1,20 +1,18 @@
 """Laws of several mixtures fitted together, with some of their parameters in common.
 
-One law for all mixtures and one law for each are the ends of a nested family. Every member, a
-single mixture included, is fitted the same way: the grids of the mixtures are added along what
-they share and searched separately along the rest, which gives the start; `solver.polish` does the
-rest with the shared unknowns in common.
+Every member of the family, a single mixture included, is fitted the same way: the grids of the
+mixtures are added along what they share and searched separately along the rest, which gives the
+start; `solver.polish` does the rest with the shared unknowns in common.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.engine.forms import Law
-from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred
+from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred, Indices
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.profile import Grid, Surface, unknowns
 from jetscale.scaling.engine.solver import Design, Solution, chunks, polish
@@ -44,7 +42,7 @@ class Family:
         self,
         law: Law,
         runs: Centred,
-        group: NDArray[np.intp] | None = None,
+        group: Indices | None = None,
         shared: frozenset[str] = frozenset(),
     ) -> None:
         """Take runs (n,) in common centred logs and the mixture of each, numbered from 0."""
@@ -57,7 +55,7 @@ class Family:
         places = self.slots[:1] if self.count == 1 else self.slots[self.group]
         self.design = Design(law, runs, places)
 
-    def _slots(self) -> NDArray[np.intp]:
+    def _slots(self) -> Indices:
         """(mixtures, P) places of the unknowns of each mixture in q."""
         slots = np.zeros((self.count, len(self.law.parameters)), dtype=np.intp)
         place = 0
@@ -137,8 +135,6 @@ _EVERYWHERE = slice(None), slice(None)
 
 
 class _Search:
-    """The grids of a family."""
-
     def __init__(self, family: Family, stride: int) -> None:
         self.family = family
         whole = np.ones(len(family.runs.x), dtype=bool)
@@ -152,14 +148,12 @@ class _Search:
         ]
 
     def surfaces(self, weights: Array, relative: Array | None = None) -> list[Surface]:
-        """The grid of every side."""
         return [
             grid.surface(weights[:, rows], None if relative is None else relative[:, rows])
             for rows, grid in self.sides
         ]
 
     def start(self, weights: Array, relative: Array | None) -> Array:
-        """Unknowns (R, K) at the best grid point of each row."""
         return self.pick(self.surfaces(weights, relative), weights, relative)
 
     def pick(
@@ -188,9 +182,7 @@ class _Search:
         return q
 
 
-def _lowest(
-    squares: list[Array], shared: frozenset[str]
-) -> list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]]:
+def _lowest(squares: list[Array], shared: frozenset[str]) -> list[tuple[Indices, Indices, Indices]]:
     """Where the sum over mixtures is lowest: (floor, alpha, beta) of each row, per mixture."""
     # minimise each mixture over the axes that are its own, add what is left along the common ones,
     # and take the best common point; each mixture's own axes follow from it

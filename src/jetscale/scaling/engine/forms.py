@@ -61,21 +61,17 @@ class Repetition(Law):
         factor = 1 + decay * (1 - gone)
         return distinct + np.log(factor), (decay * (1 - gone) - repeats * gone) / factor
 
-    def loss(
-        self, theta: Array, params: ArrayLike, examples: ArrayLike, **columns: ArrayLike
-    ) -> Array:
+    def loss(self, theta: Array, params: ArrayLike, examples: ArrayLike, **at: ArrayLike) -> Array:
         """Loss; without ``unique_examples`` nothing is repeated."""
-        if "unique_examples" in columns:
-            examples = effective(examples, columns["unique_examples"], theta[..., 5])
+        if "unique_examples" in at:
+            examples = effective(examples, at["unique_examples"], theta[..., 5])
         return laws.loss(theta[..., :5], params, examples)
 
-    def optimum(
-        self, theta: Array, budget: ArrayLike, cost: CostModel, **columns: ArrayLike
-    ) -> Optimum:
+    def optimum(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """N*, D* (repetitions counted) and L* for a supply of ``unique_examples``, or for any."""
-        if "unique_examples" not in columns:
+        if "unique_examples" not in at:
             return laws.optimum(theta[..., :5], budget, cost)
-        return self._search(theta, budget, cost, **columns)
+        return self._search(theta, budget, cost, **at)
 
 
 def effective(size: ArrayLike, distinct: ArrayLike, decay: ArrayLike) -> Array:
@@ -145,9 +141,7 @@ class Transfer(Law):
         plain[..., 5] = np.exp(q[..., 5] + (1 - q[..., 6]) * runs.y0 - q[..., 7] * runs.x0)
         return plain
 
-    def loss(
-        self, theta: Array, params: ArrayLike, examples: ArrayLike, **columns: ArrayLike
-    ) -> Array:
+    def loss(self, theta: Array, params: ArrayLike, examples: ArrayLike, **at: ArrayLike) -> Array:
         """Loss; from scratch where k is 0."""
         n, d = np.asarray(params, dtype=float), np.asarray(examples, dtype=float)
         moved = theta[..., 5] * d ** theta[..., 6] * n ** theta[..., 7]
@@ -159,9 +153,7 @@ class Transfer(Law):
         step = -2 * np.log(0.9)
         return np.log(high.params / low.params) / step, np.log(high.examples / low.examples) / step
 
-    def optimum(
-        self, theta: Array, budget: ArrayLike, cost: CostModel, **columns: ArrayLike
-    ) -> Optimum:
+    def optimum(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """N*, D* and L* of a budget for training after the pretraining."""
         return self._search(theta, budget, cost)
 
@@ -218,19 +210,15 @@ class Pretraining(Law):
         plain[..., 1] *= np.exp(q[..., 5] * runs.y0)
         return plain
 
-    def loss(
-        self, theta: Array, params: ArrayLike, examples: ArrayLike, **columns: ArrayLike
-    ) -> Array:
+    def loss(self, theta: Array, params: ArrayLike, examples: ArrayLike, **at: ArrayLike) -> Array:
         """Loss at ``pretraining_examples``."""
         E, A, B, alpha, beta, gamma = np.moveaxis(theta, -1, 0)
-        n, d, p = (np.asarray(s, float) for s in (params, examples, columns[self.columns[0]]))
+        n, d, p = (np.asarray(s, float) for s in (params, examples, at[self.columns[0]]))
         return np.asarray(E + A * n**-alpha * p**-gamma + B * d**-beta)
 
-    def optimum(
-        self, theta: Array, budget: ArrayLike, cost: CostModel, **columns: ArrayLike
-    ) -> Optimum:
+    def optimum(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """N*, D* and L* at ``pretraining_examples``, in closed form."""
-        return laws.optimum(self.plain(theta, **columns), budget, cost)
+        return laws.optimum(self.plain(theta, **at), budget, cost)
 
 
 LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, Repetition(), Transfer(), Pretraining())}

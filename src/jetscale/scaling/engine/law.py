@@ -1,11 +1,8 @@
 """What a law is to the engine and to the analysis, and the two laws of N and D alone.
 
 Every law here is L(N, D) = E + A / X(N, D) + B / Y(N, D): linear in (E, A, B) once its nonlinear
-parameters are given, alpha and beta and at most three more. A law says what the engine needs
-(names, bounds and grid of its unknowns, the logs of its two terms and their derivatives) and what
-the analysis needs: its loss in plain units and its frontier. Some laws need a *covariate*, a column
-of the run table beside the sizes: ``unique_examples``, the distinct examples a run drew its
-``examples`` from, or ``pretraining_examples``, what its model was pretrained on, 0 from scratch.
+parameters are given, alpha and beta and at most three more. Some laws need a *covariate*, a column
+of the run table beside the sizes, see `jetscale.scaling.table.COVARIATES`.
 
 The unknowns of the engine are q = (e, a, b, alpha, beta, ...) with L / L0 = e + exp(a + u) +
 exp(b + v), in the centred logs of `laws.Centred`; ``theta`` holds the parameters in plain units.
@@ -45,15 +42,11 @@ class Law:
     name: ClassVar[str] = "chinchilla"
     formula: ClassVar[str] = laws.FORMULA
     source: ClassVar[str] = "arXiv 2203.15556, equation 2"
-    columns: ClassVar[tuple[str, ...]] = ()
-    """Columns of the run table it needs beside params and examples."""
+    columns: ClassVar[tuple[str, ...]] = ()  # columns it needs beside params and examples
     extras: ClassVar[tuple[Extra, ...]] = ()
-    exponents_tried: ClassVar[Array] = np.geomspace(0.02, EXPONENT_BOUNDS[1], 29)
-    """Values of alpha and of beta tried as starts."""
-    largest_floor: ClassVar[float] = 2.0
-    """Upper bound of e: out of reach, or 0 for a law without floor."""
-    shared: ClassVar[tuple[str, ...]] = ()
-    """Parameters that all mixtures have in common by the meaning of the law."""
+    exponents_tried: ClassVar[Array] = np.geomspace(0.02, EXPONENT_BOUNDS[1], 29)  # starts
+    largest_floor: ClassVar[float] = 2.0  # upper bound of e: out of reach, or 0 for no floor
+    shared: ClassVar[tuple[str, ...]] = ()  # what mixtures share by the meaning of the law
 
     def __json__(self) -> str:
         """Return the name: a law is one of `LAWS`."""
@@ -137,31 +130,23 @@ class Law:
             plain.append(np.exp(q[..., i]) if extra.log else q[..., i])
         return np.stack(plain, axis=-1)
 
-    def loss(
-        self, theta: Array, params: ArrayLike, examples: ArrayLike, **columns: ArrayLike
-    ) -> Array:
-        """Loss of theta (..., P) at sizes that broadcast with (...)."""
+    def loss(self, theta: Array, params: ArrayLike, examples: ArrayLike, **at: ArrayLike) -> Array:
+        """Loss of theta (..., P) at sizes and covariates that broadcast with (...)."""
         return laws.loss(theta, params, examples)
 
     def exponents(self, theta: Array, cost: CostModel, budget: float) -> tuple[Array, Array]:
         """Exponents (a, b) of the frontier N* ~ C^a, D* ~ C^b at a budget."""
         return laws.exponents(theta[..., :5], cost)
 
-    def optimum(
-        self, theta: Array, budget: ArrayLike, cost: CostModel, **columns: ArrayLike
-    ) -> Optimum:
+    def optimum(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """N*, D* and L* of a budget that broadcasts with theta (..., P)."""
         return laws.optimum(theta, budget, cost)
 
-    def _search(
-        self, theta: Array, budget: ArrayLike, cost: CostModel, **columns: ArrayLike
-    ) -> Optimum:
+    def _search(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """`optimum` by 1-D minimisation at fixed cost."""
         budgets = np.broadcast_to(budget, np.broadcast_shapes(np.shape(budget), theta.shape[:-1]))
-        params, examples = frontier.split(
-            lambda n, d: self.loss(theta, n, d, **columns), budgets, cost
-        )
-        return Optimum(params, examples, self.loss(theta, params, examples, **columns))
+        n, d = frontier.split(lambda n, d: self.loss(theta, n, d, **at), budgets, cost)
+        return Optimum(n, d, self.loss(theta, n, d, **at))
 
 
 class NoFloor(Law):

@@ -20,10 +20,10 @@ from numpy.typing import ArrayLike, NDArray
 from jetscale.scaling.cost import Array as Array
 from jetscale.scaling.cost import CostModel
 
+Indices = NDArray[np.intp]
 PARAMETERS = ("E", "A", "B", "alpha", "beta")
 FORMULA = "L(N, D) = E + A / N^alpha + B / D^beta"
-EXPONENT_BOUNDS = (0.01, 2.0)
-"""Values alpha and beta may take; below, the term is a constant, above, it is a step."""
+EXPONENT_BOUNDS = (0.01, 2.0)  # of alpha and beta; below, a term is a constant, above, it is a step
 
 
 class Optimum(NamedTuple):

@@ -4,9 +4,8 @@ All three are sums over runs of a function of the log residual r = log L - log L
 
 - ``huber``: Huber_delta(r), as in arXiv 2203.15556 (delta = 1e-3 there);
 - ``squares``: r^2 / 2, the limit of a wide delta;
-- ``absolute``: |r|, the limit of a narrow one (the point arXiv 2404.10102 publishes). It is
-  smoothed as Huber_w(r) / w + w / 2, which is |r| beyond w = 1e-7 and at most w / 2 above it
-  within; the engine reaches it through a sequence of narrowing widths.
+- ``absolute``: |r|, the limit of a narrow one (the point arXiv 2404.10102 publishes), smoothed as
+  Huber_w(r) / w + w / 2 with w = 1e-7 and reached through a sequence of narrowing widths.
 
 A sum, not a mean: a mean makes optimisers with absolute tolerances stop early (arXiv 2404.10102).
 """

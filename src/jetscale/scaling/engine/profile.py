@@ -4,7 +4,6 @@ For given exponents a law is linear in E, A and B, and least squares of the rela
 (law - loss) / loss solves it in closed form with E, A, B >= 0. Bootstrap replicates are rows of
 weights, and weights enter through matrix products alone: a thousand cost little more than one.
 Further nonlinear parameters are tried value by value, and the best is kept at each (alpha, beta).
-The floor can be held at given values too, which laws that share it need.
 """
 
 from collections.abc import Iterator, Sequence
@@ -63,7 +62,6 @@ class _Normal:
         return np.where((e >= 0) & (a >= 0) & (b >= 0), value, np.inf)
 
     def lowest(self, floor: float | None) -> Array:
-        """Best sum of squares."""
         best = np.full(np.broadcast_shapes(self.ab.shape, self.total.shape), np.inf)
         with np.errstate(divide="ignore", invalid="ignore"):
             for e, a, b in self.candidates(floor):
@@ -137,24 +135,17 @@ class Grid:
     def _normal(
         self, columns: tuple[Array, Array, Array], weights: Array, relative: Array | None
     ) -> _Normal:
-        """Normal equations at all pairs of exponents, through products with the weights alone."""
         inverse, (X, Y, pairs) = self.inverse, columns  # (n, G), (n, G) and their (n, G * G)
         aim = weights if relative is None else weights * relative
         squared = aim if relative is None else aim * relative
         size = len(self.exponents)
         row, column, one = np.s_[:, :, None], np.s_[:, None, :], np.s_[:, None, None]
-        return _Normal(
-            ee=(weights @ inverse**2)[one],
-            ea=(weights @ (X * inverse[:, None]))[row],
-            eb=(weights @ (Y * inverse[:, None]))[column],
-            aa=(weights @ X**2)[row],
-            ab=(weights @ pairs).reshape(len(weights), size, size),
-            bb=(weights @ Y**2)[column],
-            te=(aim @ inverse)[one],
-            ta=(aim @ X)[row],
-            tb=(aim @ Y)[column],
-            total=squared.sum(axis=1)[one],
-        )
+        by = inverse[:, None]
+        ee, te = (weights @ inverse**2)[one], (aim @ inverse)[one]
+        ea, aa, ta = (weights @ (X * by))[row], (weights @ X**2)[row], (aim @ X)[row]
+        eb, bb, tb = (weights @ (Y * by))[column], (weights @ Y**2)[column], (aim @ Y)[column]
+        ab = (weights @ pairs).reshape(len(weights), size, size)
+        return _Normal(ee, ea, eb, aa, ab, bb, te, ta, tb, squared.sum(axis=1)[one])
 
     def nonlinear(self, found: Surface, at: Sequence[NDArray[np.intp]]) -> Array:
         """Nonlinear unknowns (R, P - 3) at one point (floor, alpha, beta) of each row."""
@@ -185,18 +176,9 @@ def unknowns(
     aim = w if relative is None else w * relative
     squared = aim if relative is None else aim * relative
     wX, wY = w * X, w * Y
-    normal = _Normal(
-        ee=w @ inverse**2,
-        ea=wX @ inverse,
-        eb=wY @ inverse,
-        aa=_dot(wX, X),
-        ab=_dot(wX, Y),
-        bb=_dot(wY, Y),
-        te=aim @ inverse,
-        ta=_dot(aim, X),
-        tb=_dot(aim, Y),
-        total=squared.sum(axis=1),
-    )
+    ee, ea, eb, te = w @ inverse**2, wX @ inverse, wY @ inverse, aim @ inverse
+    aa, ab, bb, ta, tb = _dot(wX, X), _dot(wX, Y), _dot(wY, Y), _dot(aim, X), _dot(aim, Y)
+    normal = _Normal(ee, ea, eb, aa, ab, bb, te, ta, tb, squared.sum(axis=1))
     linear = normal.solution(floor)
     # a term of height 0 has log -inf: the lower bound of q stands for it
     with np.errstate(divide="ignore"):

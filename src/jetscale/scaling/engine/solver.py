@@ -1,20 +1,13 @@
 """Fits a law to many weighted copies of the runs at once: the numerical engine of the analysis.
 
 The objective of each row of weights is the sum over runs of w Huber_delta(log L - log L(N, D)).
-`polish` takes every row from its start to the optimum inside the bounds. One step of its search:
-
-1. Newton's direction from the Gauss-Newton Hessian. Runs beyond delta have no curvature in the
-   Huber loss; they lend a share of what they have in reweighted least squares.
-2. Damping on the diagonal, relative to it, and unknowns pressed against a bound held there.
-3. The step is taken if it lowers the objective. If it gains what the quadratic model promised, the
-   next one is bolder: less damping, less borrowed curvature. If it fails, the next one is shorter.
-
-A row is done after three steps that gain next to nothing, or one that Newton's method makes final.
-
-`Design` says which unknowns each run depends on, so that groups of runs can share some of them.
+`polish` takes every row from its start to the optimum inside the bounds by damped Gauss-Newton
+steps. A row is done after three steps that gain next to nothing, or one that Newton's method makes
+final. `Design` says which unknowns each run depends on, so that groups can share some of them.
 """
 
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +16,8 @@ from jetscale.scaling.engine.forms import CHINCHILLA, Law
 from jetscale.scaling.engine.laws import Array, Centred
 
 _STEPS = 10, 300  # most rows are done after ten steps; the others are put together and go on
-_TOLERANCE = 1e-11
-_ROWS, _VALUES = 250, 30_000
-"""Rows, and values per unknown, handled at once: the working memory stays in the cache."""
+_TINY = 1e-11  # share of the objective
+_ROWS, _VALUES = 250, 30_000  # rows, and values per unknown, at once: they stay in the cache
 _STALLS = 3
 _SQUARED = 10
 _STUCK = 1e8  # damping beyond which no step can gain anything
@@ -43,10 +35,8 @@ class Design:
     slots: NDArray[np.intp]  # (1, P) where all runs share them, else (n, P)
     lower: Array = field(init=False)  # lower bounds of the unknowns, (K,)
     upper: Array = field(init=False)  # upper bounds, (K,)
-    held: tuple[int, ...] = ()
-    """Places in q that stay where a search starts, as a profile likelihood needs."""
-    fixed: NDArray[np.bool_] = field(init=False)
-    """Unknowns no search moves, (K,): those held and those with one value allowed."""
+    held: tuple[int, ...] = ()  # places in q that stay where a search starts
+    fixed: NDArray[np.bool_] = field(init=False)  # (K,): held, or with one value allowed
 
     def __post_init__(self) -> None:
         kinds = np.empty(self.slots.max() + 1, dtype=np.intp)
@@ -152,19 +142,14 @@ class _Search:
     q: Array
     parts: tuple[Array, Array, Array]
     residuals: Array
-    room: tuple[Array, Array]
-    """Memory for two Jacobians: asking for it anew at every step takes longer than the step."""
+    room: tuple[Array, Array]  # two Jacobians: making them anew takes longer than the step
     objective: Array
-    tail: Array
-    """Share of the curvature of reweighted least squares that runs beyond delta lend a step."""
+    tail: Array  # share of the curvature of reweighted least squares lent beyond delta
     damping: Array  # multiple of its diagonal that is added to the Hessian
     stalled: NDArray[np.int64]  # steps in a row that gained next to nothing
 
     @classmethod
-    def start(
-        cls, design: Design, q: Array, targets: Array, weights: Array, delta: float
-    ) -> "_Search":
-        """Return the state of a search that begins at q (R, K)."""
+    def start(cls, design: Design, q: Array, targets: Array, weights: Array, delta: float) -> Self:
         count, parts = len(q), design.parts(q)
         residuals = np.log(parts[0]) - targets
         shape = count, design.slots.shape[1], residuals.shape[1]
@@ -178,7 +163,6 @@ class _Search:
         )
 
     def keep(self, going: NDArray[np.bool_]) -> None:
-        """Drop the rows that are done."""
         for name in ("rows", "weights", "targets", "q", "residuals", "objective", "tail"):
             setattr(self, name, getattr(self, name)[going])
         self.damping, self.stalled = self.damping[going], self.stalled[going]
@@ -277,12 +261,7 @@ def _solve_free(H: Array, g: Array, held: NDArray[np.bool_]) -> Array:
 
 
 def polish(
-    design: Design,
-    q: Array,
-    targets: Array,
-    weights: Array,
-    delta: float,
-    tolerance: float = _TOLERANCE,
+    design: Design, q: Array, targets: Array, weights: Array, delta: float, tolerance: float = _TINY
 ) -> Solution:
     """Return the optimum of the objective from the starts q (R, K).
 
@@ -303,7 +282,6 @@ def polish(
             ends[rows], values[rows], done = search.run(tolerance, steps)
             left.append(rows[~done])
         going = np.concatenate(left) if left else going
-    converged = np.ones(len(q), dtype=bool)
-    converged[going] = False
+    converged = ~np.isin(np.arange(len(q)), going)
     free = ~design.fixed
     return Solution(ends, values, converged, (ends <= low) & free, (ends >= high) & free)
