@@ -125,10 +125,7 @@ class Schema:
         return tuple(dict.fromkeys(c for f in features for c in f.inputs or (f.name,)))
 
     def check_columns(self, present: Collection[str], feature_set: str, where: str) -> None:
-        """Raise DataError if a feature set needs columns that are absent; says which set would do.
-
-        ``where`` is the folder or file, for the message; raises StudyError as `features_of`.
-        """
+        """Raise DataError, of ``where``, if columns are absent; StudyError as `features_of`."""
         absent = [name for name in self.inputs_of(feature_set) if name not in present]
         fix = f"no feature set works with these {self.noun}s"
         for name in self.feature_sets:  # the last one that works has the most features
@@ -140,9 +137,8 @@ class Schema:
 
     def to_dict(self) -> dict[str, Any]:
         """What `schema_from` reads: noun, features and feature sets in plain values."""
-        features = [asdict(feature) for feature in self.features]
-        for feature in features:
-            del feature["inputs"]
+        plain = [asdict(feature) for feature in self.features]
+        features = [{k: v for k, v in f.items() if k != "inputs"} for f in plain]
         sets = {name: list(names) for name, names in self.feature_sets.items()}
         return {"noun": self.noun, "features": features, "feature_sets": sets}
 
@@ -170,15 +166,16 @@ def make_schema(
     for feature in features:
         # jets' columns have their own types, and models know the scales of jets by their names
         if feature.name == "label" or feature.name.startswith(("part_", "jet_")) or feature.inputs:
-            raise DataError(
-                f"feature {feature.name!r}: a feature of a {noun} is a column of its own; the name "
-                "'label', names that begin with part_ or jet_, and inputs are not for them"
+            own = f"feature {feature.name!r}: a feature of a {noun} is a column of its own"
+            why = (
+                "the name 'label', names that begin with part_ or jet_, and inputs are not for them"
             )
+            raise DataError(f"{own}; {why}")
     sets: dict[str, tuple[str, ...]] = {}
     for name, members in (feature_sets or {"all": names}).items():
         sets[name] = check_names(f"feature set {name!r}: feature", members)
-        for member in [member for member in members if member not in names]:
-            raise StudyError(f"feature set {name!r}: {unknown('feature', member, names)}")
+        if other := [member for member in members if member not in names]:
+            raise StudyError(f"feature set {name!r}: {unknown('feature', other[0], names)}")
     return Schema(
         noun=noun,
         lists=dict.fromkeys(names, "float"),

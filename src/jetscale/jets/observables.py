@@ -41,16 +41,10 @@ class Constituents:
 
     @classmethod
     def of_table(cls, table: pa.Table) -> Self:
-        """The constituents of a table with the columns of the schema.
-
-        Raises:
-            DataError: The source of the jets does not have full four-momenta.
-        """
+        """The constituents of a table; DataError if their source lacks full four-momenta."""
         if absent := [name for name in _MOMENTA if name not in table.column_names]:
-            raise DataError(
-                f"jets without {', '.join(absent)} have no observables: their source lacks full "
-                "four-momenta"
-            )
+            what = f"jets without {', '.join(absent)} have no observables"
+            raise DataError(f"{what}: their source lacks full four-momenta")
         lists = [table[name].combine_chunks() for name in _MOMENTA]
         counts = lists[0].value_lengths().to_numpy(zero_copy_only=False)
         px, py, pz, energy = (part.flatten().to_numpy().astype(np.float64) for part in lists)

@@ -15,11 +15,8 @@ from jetscale.jets.example import Feature, Schema, check_names
 
 ROLES = ("pretrain", "train", "validation", "test")
 
-PART_FLOATS = tuple(
-    """
-part_px part_py part_pz part_energy part_deta part_dphi part_d0val part_d0err part_dzval part_dzerr
-    """.split()
-)
+_MEASURED = ("px", "py", "pz", "energy", "deta", "dphi", "d0val", "d0err", "dzval", "dzerr")
+PART_FLOATS = tuple(f"part_{name}" for name in _MEASURED)
 _TYPES = ("ChargedHadron", "NeutralHadron", "Photon", "Electron", "Muon")
 PART_FLAGS = tuple(f"part_is{kind}" for kind in _TYPES)
 PART_COLUMNS = (*PART_FLOATS, "part_charge", *PART_FLAGS)
@@ -81,8 +78,7 @@ _FEATURES = (
     Feature(name="part_d0err", low=0.0, high=1.0),
     Feature(name="part_dz", inputs=("part_dzval",), mean=None),
     Feature(name="part_dzerr", low=0.0, high=1.0),
-    Feature(name="part_deta", mean=None),
-    Feature(name="part_dphi", mean=None),
+    *(Feature(name=name, mean=None) for name in ("part_deta", "part_dphi")),
 )
 FEATURES = {feature.name: feature for feature in _FEATURES}
 """The published model inputs of jets by name, in the published order."""
@@ -151,15 +147,12 @@ def classes_of(corpus: str, given: Sequence[str] | None = None) -> tuple[str, ..
     """
     check_names("corpus", (corpus,))
     if given is None and corpus not in CORPORA:
-        raise DataError(
-            f"{unknown('corpus', corpus, CORPORA)}; a corpus of your own needs classes=(...)"
-        )
+        needs = "a corpus of your own needs classes=(...)"
+        raise DataError(f"{unknown('corpus', corpus, CORPORA)}; {needs}")
     classes = CORPORA[corpus] if given is None else check_names("class", given)
     if classes != CORPORA.get(corpus, classes):
-        first = ", ".join(CORPORA[corpus][:3])
-        raise DataError(
-            f"corpus {corpus!r} has classes of its own, {first}...; give yours another name"
-        )
+        its = f"has classes of its own, {', '.join(CORPORA[corpus][:3])}..."
+        raise DataError(f"corpus {corpus!r} {its}; give yours another name")
     return classes
 
 
@@ -179,17 +172,15 @@ def match(part: str, patterns: Iterable[str], classes: Sequence[str]) -> tuple[s
     ``*`` is any text, ``?`` a letter, ``[bc]`` one of these; StudyError if a pattern has no match.
     """
     found = {pattern: fnmatch.filter(classes, pattern) for pattern in patterns}
-    for pattern in found:
-        if not found[pattern]:
+    for pattern, labels in found.items():
+        if not labels:
             raise StudyError(f"part {part!r}: {unknown('part or label', pattern, classes)}")
     chosen = set().union(*found.values())
     return tuple(label for label in classes if label in chosen)
 
 
 def part_named(name: str) -> Part:
-    """A part of JetClass-II: one of `PARTS`, or labels and shell patterns joined by commas.
-
-    Raises StudyError for what is neither.
+    """A part of JetClass-II: one of `PARTS`, or labels and patterns with commas; else StudyError.
 
     >>> part_named("X_bb,QCD_bc*").labels
     ('X_bb', 'QCD_bccss', 'QCD_bccs', 'QCD_bcc', 'QCD_bcss', 'QCD_bcs', 'QCD_bc')
@@ -202,8 +193,8 @@ def part_named(name: str) -> Part:
             own = f"{pattern!r} is a part of its own"
             raise StudyError(f"part {name!r}: {own}; give it a weight of its own")
         if corpus or not fnmatch.filter(JETCLASS2, pattern):
-            wrong = name if corpus else pattern
-            raise StudyError(unknown("part or label", wrong, (*PARTS, *JETCLASS2)))
+            known = (*PARTS, *JETCLASS2)
+            raise StudyError(unknown("part or label", name if corpus else pattern, known))
     labels = match(name, patterns, JETCLASS2)
     return Part(name=",".join(patterns), corpus="jetclass2", labels=labels)
 

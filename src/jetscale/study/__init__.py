@@ -6,21 +6,3 @@ from jetscale.study.mixture import Mixture, ModelSize
 from jetscale.study.recipe import Controls, Data, Evaluation, Model, Optimiser, Recipe, Schedule
 from jetscale.study.source import Declared, Folders, Simulated
 from jetscale.study.study import Study
-
-__all__ = [
-    "Controls",
-    "Corpus",
-    "Data",
-    "Declared",
-    "Evaluation",
-    "Feature",
-    "Folders",
-    "Mixture",
-    "Model",
-    "ModelSize",
-    "Optimiser",
-    "Recipe",
-    "Schedule",
-    "Simulated",
-    "Study",
-]

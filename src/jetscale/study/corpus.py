@@ -85,11 +85,7 @@ class Corpus:
         }
 
     def make(self, classes: tuple[str, ...], rows: int, seed: int) -> Iterator[pa.Table]:
-        """Tables in storage types with exactly ``rows`` examples of some classes.
-
-        Raises DataError if the simulator fails, or yields no table, too few examples or a class not
-        asked for.
-        """
+        """Tables with exactly ``rows`` examples of some classes; DataError if it fails."""
         owner = f"corpus {self.name!r}: simulate({list(classes)}, {rows}, {seed})"
         wanted, missing = {self.classes.index(name) for name in classes}, rows
         try:

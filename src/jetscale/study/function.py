@@ -1,8 +1,7 @@
 """A user's function as a value: where it lies, so that any process on any node can call it.
 
-A function in a sweep file cannot be pickled by name, because the file is run, not imported. So a
-study carries the file and the name, and a worker runs the file again. A function in an importable
-module is carried as module and name, with the folder that makes the module importable.
+A function in a sweep file cannot be pickled by name, because the file is run, not imported: a
+worker runs it again. Others are carried as module and name, with the folder to import from.
 """
 
 import ast
@@ -21,8 +20,7 @@ from typing import Any
 from jetscale.errors import StudyError
 from jetscale.study.checks import require
 
-SWEEP = "jetscale_sweep"
-"""Name under which a sweep file is run."""
+SWEEP = "jetscale_sweep"  # the name under which a sweep file is run
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,6 @@ class Function:
 
 @lru_cache
 def _load(module: str, place: str, name: str) -> Callable[..., Any]:
-    """The function itself, found in this process."""
     if module and place not in sys.path:
         sys.path.insert(0, place)
     content = vars(importlib.import_module(module)) if module else vars_of(Path(place))

@@ -14,10 +14,9 @@ from jetscale.study.function import vars_of
 
 
 def load_study(path: Path) -> Study:
-    """The Study that ``study()`` in a sweep file returns.
+    """The Study of a sweep file; StudyError, with the line of the file, where it fails.
 
-    What the file prints goes to standard error: standard output is for results. Raises StudyError,
-    with the line of the file, if it is missing, has no ``study``, fails or names an unknown field.
+    What the file prints goes to standard error: standard output is for results.
     """
     if not path.is_file():
         raise StudyError(_missing(path))
@@ -58,7 +57,7 @@ def _explain(error: BaseException) -> str:
     if isinstance(error, StudyError):
         return str(error)
     match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    if isinstance(error, TypeError) and match is not None and match[1] in front.__all__:
+    if isinstance(error, TypeError) and match is not None and hasattr(front, match[1]):
         known = [f.name for f in fields(getattr(front, match[1]))]
         return unknown(f"{match[1]} field", match[2], known)
     return f"{type(error).__name__}: {error}"

@@ -24,11 +24,8 @@ class Mixture:
     def __post_init__(self) -> None:
         check_name("mixture", self.name)
         owner = f"mixture {self.name!r}"
-        weights = {}
-        # in the order of the names as they were given
-        for part, given in sorted(
-            one_spelling(owner, self.parts).items(), key=lambda pair: pair[1]
-        ):
+        weights, spelled = {}, one_spelling(owner, self.parts)
+        for part, given in sorted(spelled.items(), key=lambda pair: pair[1]):  # as they were given
             weight = weights[part] = number(owner, f"weight of {part!r}", self.parts[given])
             require(weight > 0, f"{owner}: weight of {part!r} is {weight}, needs > 0")
         total = sum(weights.values())

@@ -97,8 +97,8 @@ class Schedule:
 
     def __post_init__(self) -> None:
         check_numbers(self, "recipe.schedule")
-        wrong = f"recipe.schedule: warmup is {self.warmup}, needs 0 <= value < 1"
-        require(0 <= self.warmup < 1, wrong)
+        wrong = f"warmup is {self.warmup}, needs 0 <= value < 1"
+        require(0 <= self.warmup < 1, f"recipe.schedule: {wrong}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,9 +154,8 @@ class Recipe:
         return asdict(self)
 
 
-GROUPS: dict[str, Any] = {
-    kind.__name__.lower(): kind for kind in (Data, Model, Optimiser, Schedule, Evaluation)
-}
+_KINDS = (Data, Model, Optimiser, Schedule, Evaluation)
+GROUPS: dict[str, Any] = {kind.__name__.lower(): kind for kind in _KINDS}
 """Field of `Recipe` to the group that it holds."""
 
 
@@ -171,9 +170,7 @@ def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def Controls(**settings: Any) -> Recipe:
-    """The recipe whose groups hold ``settings``, given flat as sweep files of version 0.1 do.
-
-    Raises StudyError for a setting that is unknown or missing.
+    """Recipe of flat ``settings``, as in sweep files of version 0.1; StudyError for a wrong one.
 
     >>> Controls(pretraining_jets=10, validation_jets=5, test_jets=5, epochs=4).schedule.epochs
     4

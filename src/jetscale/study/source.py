@@ -10,21 +10,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import ClassVar
 
+import jetscale.jets.schema as jets
 from jetscale.errors import DataError, unknown
 from jetscale.jets.example import Schema
 from jetscale.jets.generator.conditions import DEFAULT, Conditions
 from jetscale.jets.generator.processes import family_of
-from jetscale.jets.schema import (
-    JETCLASS,
-    JETCLASS2,
-    JETS,
-    PARTS,
-    Part,
-    is_jetclass2,
-    match,
-    part_named,
-    split_own,
-)
+from jetscale.jets.schema import Part, is_jetclass2, match, part_named, split_own
 from jetscale.jets.shards.manifest import Manifest, open_shards
 from jetscale.study.checks import check_numbers, plain, require, sequence
 from jetscale.study.corpus import Corpus
@@ -43,8 +34,8 @@ class Simulated:
     """Pile-up of the downstream jets; their window is that of JetClass."""
     pretraining: Conditions = DEFAULT
     """Window and pile-up of the pretraining jets of all mixtures."""
-    classes: ClassVar[tuple[str, ...]] = JETCLASS
-    schema: ClassVar[Schema] = JETS
+    classes: ClassVar[tuple[str, ...]] = jets.JETCLASS
+    schema: ClassVar[Schema] = jets.JETS
 
     @property
     def pool(self) -> int:
@@ -89,8 +80,7 @@ class Declared:
             other = f"corpus {corpus.name!r} has another noun or other features than {first.name!r}"
             why = "a trunk needs the same inputs before and after"
             require(corpus.schema == first.schema, f"declared source: {other}; {why}")
-        names = [corpus.name for corpus in self.pretraining]
-        for name in names:
+        for name in (names := [corpus.name for corpus in self.pretraining]):
             require(names.count(name) == 1, f"declared source: corpus {name!r} is listed twice")
 
     @property
@@ -110,8 +100,7 @@ class Declared:
 
     def corpus_of(self, part: str) -> Corpus:
         """The corpus a part is from; StudyError if there is none."""
-        own, _ = split_own(part)
-        known = {corpus.name: corpus for corpus in self.pretraining}
+        own, known = split_own(part)[0], {corpus.name: corpus for corpus in self.pretraining}
         require(own in known, unknown("part", part, known))
         return known[own]
 
@@ -159,10 +148,8 @@ class Folders:
         first = manifest if role == "train" else open_shards(Path(self.train))
         for what in ("corpus", "classes", "schema"):
             if getattr(manifest, what) != getattr(first, what):
-                raise DataError(
-                    f"{folder} and {first.folder} differ in {what}: train, validation and test "
-                    "must be one task; use folders of the same corpus"
-                )
+                must = "train, validation and test must be one task; use folders of the same corpus"
+                raise DataError(f"{folder} and {first.folder} differ in {what}: {must}")
         return manifest
 
     @property
@@ -183,7 +170,7 @@ class Folders:
         """The folder of a part: its own, or the smallest with its labels; StudyError if none."""
         if not is_jetclass2(part):
             own, _ = split_own(part)
-            known = (*self.pretrain, *PARTS, *JETCLASS2)
+            known = (*self.pretrain, *jets.PARTS, *jets.JETCLASS2)
             require(own in self.pretrain, unknown("part or label", part, known))
             return self.pretrain[own]
         labels = set(part_named(part).labels)
@@ -193,10 +180,7 @@ class Folders:
         return self.pretrain[min(enough, key=lambda name: len(found[name]))]
 
     def part(self, name: str) -> Part:
-        """What a part of a mixture holds; one of a user's own is told by its manifest.
-
-        Raises StudyError for no folder or no such label in it, DataError for a damaged folder.
-        """
+        """What a part holds, by its manifest; StudyError for no such folder or label."""
         folder = self.folder_of(name)
         if is_jetclass2(name):
             return part_named(name)

@@ -75,8 +75,7 @@ class Study:
         if not isinstance(self.source, Folders):
             _ = self.features
         for mixture in self.mixtures:
-            own = not all(map(is_jetclass2, mixture.parts))
-            if isinstance(self.source, Folders) and own:
+            if isinstance(self.source, Folders) and not all(map(is_jetclass2, mixture.parts)):
                 # what lies in them is looked at when runs are planned
                 self._look_up(mixture, self.source.folder_of)
             else:
@@ -103,16 +102,13 @@ class Study:
     def features(self) -> tuple[Feature, ...]:
         """The model inputs of the recipe's feature set, in order; StudyError for an unknown set."""
         good = self.recipe.data.scale_pt is None or self.schema == JETS
-        none = f"scale_pt is for jets, a {self.noun} has no pT"
-        require(good, f"study {self.name!r}: {none}; leave it out")
+        none = f"scale_pt is for jets, a {self.noun} has no pT; leave it out"
+        require(good, f"study {self.name!r}: {none}")
         return self.schema.features_of(self.recipe.data.features)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names of the downstream task, in label order.
-
-        Raises StudyError if there is one class alone, DataError for a damaged folder of the source.
-        """
+        """Classes of the downstream task, in label order; StudyError if there is one alone."""
         classes = self.source.classes
         what = f"the downstream {self.noun}s have one class, {classes[0]!r}"
         fix = "so there is nothing to tell apart; use labelled ones"
@@ -122,8 +118,7 @@ class Study:
     def parts(self, mixture: Mixture) -> dict[str, Part]:
         """The parts of a mixture by name, with the labels that each matched.
 
-        Raises StudyError for an unknown part, parts that share examples, and a single label where
-        the objective needs two; DataError for a damaged folder of the source.
+        StudyError for an unknown part, parts that share examples, or labels too few for the task.
         """
         owner = f"study {self.name!r}: mixture {mixture.name!r}"
         parts = self._look_up(mixture, self.source.part)
@@ -136,17 +131,12 @@ class Study:
         bare = [part.name for part in parts.values() if part.corpus == "unlabelled"]
         if (bare or len(labels) == 1) and needs_labels(self.recipe.model.objective):
             what = f"part {bare[0]!r} has no labels" if bare else f"its parts hold {labels} alone"
-            raise StudyError(
-                f"{owner}: {what}, so there is nothing to tell apart; use labelled parts with two "
-                "labels or more, or an objective that needs none"
-            )
+            fix = "use labelled parts with two labels or more, or an objective that needs none"
+            raise StudyError(f"{owner}: {what}, so there is nothing to tell apart; {fix}")
         return parts
 
     def labels(self, mixture: Mixture) -> tuple[str, ...]:
-        """Pretraining classes of a mixture: the labels of its parts, in corpus order.
-
-        Classes of one name in two corpora are one class. Raises as `parts`.
-        """
+        """Labels of a mixture's parts, one of a name, in corpus order; raises as `parts`."""
         parts = self.parts(mixture).values()
         chosen = {(part.corpus, label) for part in parts for label in part.labels}
         classes = {part.corpus: part.classes for part in parts}

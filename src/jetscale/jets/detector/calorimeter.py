@@ -1,10 +1,9 @@
 """Calorimeter towers and energy flow, a whole batch of events at once.
 
-A tower's energy is smeared, cut, and compared with the tracks that point at it, as in Delphes
-(arXiv 1307.6346, section 2.3). A significant excess over the tracks becomes a neutral candidate at
-a random place in the tower. Otherwise the tracks are scaled to the tower's energy: the published
-jets have no resolution assigned to their tracks, so that the calorimeter alone counts, and charged
-hadrons below the hadronic tower's 2.25 GeV are missing from them. Energies in GeV.
+A tower's energy is smeared, cut, and compared with its tracks as in Delphes (arXiv 1307.6346,
+section 2.3). A significant excess over them becomes a neutral candidate; otherwise the tracks are
+scaled to the tower's energy, as the published jets have no resolution assigned to their tracks.
+Charged hadrons below the hadronic tower's 2.25 GeV are missing from them too. Energies in GeV.
 """
 
 from collections.abc import Callable
@@ -24,15 +23,12 @@ _FORWARD = np.array([3.125, 3.3, 3.475, 3.65, 3.825, 4.0, 4.175, 4.35, 4.525, 4.
 
 @dataclass(frozen=True, slots=True)
 class Calorimeter:
-    """Edges of the towers in pseudorapidity, how many they are around in phi, and thresholds.
-
-    A tower counts if its energy is above ``threshold`` and above ``significance`` resolutions.
-    """
+    """The towers of a calorimeter."""
 
     eta_edges: Floats
-    around: Ints
-    threshold: float
-    significance: float
+    around: Ints  # towers in phi
+    threshold: float  # GeV, that a tower must have
+    significance: float  # resolutions, that it must have as well
     resolution: Callable[[Floats, Floats], Floats]
 
 

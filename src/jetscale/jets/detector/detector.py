@@ -77,12 +77,10 @@ def detect(particles: Particles, rng: np.random.Generator) -> Candidates:
 
 
 def subtract_pileup(candidates: Candidates) -> Candidates:
-    """The candidates without tracks of other collisions.
+    """The candidates without prompt tracks of other collisions.
 
-    A prompt track (d0 within 3 standard deviations of the beam) is dropped where dz lies more than
-    1 mm and 3 standard deviations from the hard vertex. Displaced tracks are kept, as they may come
-    from b hadrons, and so are neutral candidates: this is charged hadron subtraction, not the PUPPI
-    of the public JetClass-II.
+    Displaced tracks are kept, as they may come from b hadrons, and so are neutral candidates: this
+    is charged hadron subtraction, not the PUPPI of the public JetClass-II.
     """
     prompt = np.abs(candidates.d0) < SIGNIFICANCE * candidates.d0_error
     distance = np.maximum(MIN_DISTANCE, SIGNIFICANCE * candidates.dz_error)
@@ -91,7 +89,6 @@ def subtract_pileup(candidates: Candidates) -> Candidates:
 
 
 def _tracks(p: Particles, eta_out: Floats, scale: Floats, rng: np.random.Generator) -> Candidates:
-    """The candidates of tracked particles, their momenta scaled to what the towers measured."""
     pt, pz, code = np.hypot(p.px, p.py), p.pz, np.abs(p.code)
     electron, muon = code == _ELECTRON, code == _MUON
     d0, dz, cos, sin = perigee(p.charge, (p.px, p.py, pz), (p.vx, p.vy, p.vz))
@@ -117,7 +114,6 @@ def _tracks(p: Particles, eta_out: Floats, scale: Floats, rng: np.random.Generat
 
 
 def _neutrals(flow: Flow, kind: int) -> Candidates:
-    """The massless candidates of one calorimeter's excesses."""
     pt, zero = flow.energy / np.cosh(flow.eta), np.zeros(len(flow.event))
     return Candidates(
         event=flow.event,

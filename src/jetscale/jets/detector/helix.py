@@ -46,10 +46,9 @@ def exit_direction(charge: Floats, momentum: Vectors, vertex: Vectors) -> tuple[
 
 
 def perigee(charge: Floats, momentum: Vectors, vertex: Vectors) -> tuple[Floats, ...]:
-    """d0, dz in mm, and the direction cos phi, sin phi, at the point closest to the beam axis.
+    """d0, dz in mm, and cos phi, sin phi, at the point closest to the beam axis; no charge is 0.
 
-    d0 = sign(R) (|centre| - |R|). dz steps along the track's slope by the difference of the
-    transverse distances from the axis, the convention of the published jets. No charge may be 0.
+    dz steps along the slope by the difference of transverse distances, as in the published jets.
     """
     radius, x, y = _circle(charge, momentum, vertex)
     centre = np.hypot(x, y)
@@ -86,6 +85,5 @@ def _shortened(length: Floats, slope: Floats, z: Floats) -> Floats:
 
 
 def _circle(charge: Floats, momentum: Vectors | Floats, start: Vectors | Floats) -> Vectors:
-    """Signed radius, and the centre's x and y."""
     bend, (px, py, _) = charge / _GEV_PER_MM, momentum
     return bend * np.hypot(px, py), start[0] + bend * py, start[1] - bend * px

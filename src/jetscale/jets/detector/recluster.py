@@ -1,9 +1,7 @@
 """FastJet: candidates to anti-kT jets, their substructure, and the columns of the schema.
 
-Jets are anti-kT with R = 0.8 in a window of pT and eta, by default that of JetClass (arXiv
-2202.03772). Substructure is the soft drop mass (beta 0, z_cut 0.1; arXiv 1402.2657) and
-N-subjettiness tau1 to tau4 (beta 1, R0 0.8; arXiv 1011.2268). FastJet and awkward are the optional
-extra ``simulate``, imported when used.
+Jets have R = 0.8, as in JetClass (arXiv 2202.03772). Substructure is the soft drop mass (beta 0,
+z_cut 0.1; arXiv 1402.2657) and N-subjettiness tau1 to tau4 (beta 1, R0 0.8; arXiv 1011.2268).
 """
 
 from dataclasses import dataclass
@@ -48,10 +46,9 @@ class Jets:
     def take(self, chosen: Ints) -> "Jets":
         """The jets ``chosen``, in that order."""
         counts = self.counts[chosen]
-        names = ("event", "pt", "eta", "phi", "energy")
-        columns = {name: getattr(self, name)[chosen] for name in names}
+        own = {k: getattr(self, k)[chosen] for k in ("event", "pt", "eta", "phi", "energy")}
         rows = self.rows[rows_of(self.start[chosen], counts)]
-        return Jets(**columns, start=edges_of(counts), rows=rows)
+        return Jets(**own, start=edges_of(counts), rows=rows)
 
 
 @lru_cache(maxsize=1)
@@ -63,7 +60,6 @@ def _fastjet() -> Any:
 
 
 def _vectors(candidates: Candidates, rows: Ints | slice, counts: Ints) -> Any:
-    """The four-momenta of the candidates ``rows`` as an awkward array of lists of these lengths."""
     ak, q = require("awkward"), candidates
     momenta = {"px": q.px[rows], "py": q.py[rows], "pz": q.pz[rows], "E": q.energy[rows]}
     return ak.unflatten(ak.zip(momenta), counts)
@@ -132,9 +128,8 @@ def subjettiness(candidates: Candidates, jets: Jets) -> Floats:
 def constituent_columns(candidates: Candidates, jets: Jets) -> dict[str, NDArray[Any]]:
     """Flat constituent columns of the schema, jet after jet; split them at ``jets.start``.
 
-    ``part_deta`` is mirrored where the jet's pseudorapidity is not positive. As in the published
-    files, tracks are listed with the pseudorapidity of their calorimeter hit, at equal pT, azimuth
-    and mass: momenta do not add up to the jet's, and curling tracks may lie far outside of it.
+    As in the published files, tracks have the pseudorapidity of their calorimeter hit: momenta do
+    not add up to the jet's, and curling tracks may lie far outside of it.
     """
     q = candidates.take(jets.rows)
     jet_eta, jet_phi = (np.repeat(axis, jets.counts) for axis in (jets.eta, jets.phi))

@@ -81,10 +81,6 @@ def hcal_resolution(energy: Floats, eta: Floats) -> Floats:
 
 
 def log_normal(mean: Floats, sigma: Floats, rng: np.random.Generator) -> Floats:
-    """(n,) positive values with these means (above 0) and standard deviations.
-
-    The logarithm is normal with variance s2 = ln(1 + (sigma / mean)^2); subtracting s2 / 2 from it
-    makes the mean of the values, and not their median, equal to ``mean``.
-    """
-    s2 = np.log1p((sigma / mean) ** 2)
+    """(n,) positive values with these means (above 0) and standard deviations."""
+    s2 = np.log1p((sigma / mean) ** 2)  # variance of the logarithm; s2 / 2 keeps the mean
     return np.asarray(mean * np.exp(rng.standard_normal(len(mean)) * np.sqrt(s2) - 0.5 * s2))

@@ -85,9 +85,8 @@ def decay_pairs(
             momenta = two_body(x.momentum, x.mass, masses, rng)
             for i, sign in enumerate((1, -1)):
                 code = np.where(charged_y[mode[side]], sign * CHARGED_Y, NEUTRAL_Y)
-                y = Fired(code, momenta[i], masses[i], DECAYED, (row, 0), no_colour)
-                fired.append(y)
-                mothers.append((y, 5 + 2 * side + i, x_leaves[:, 2 * i : 2 * i + 2]))
+                fired.append(Fired(code, momenta[i], masses[i], DECAYED, (row, 0), no_colour))
+                mothers.append((fired[-1], 5 + 2 * side + i, x_leaves[:, 2 * i : 2 * i + 2]))
         elif side == 1:  # a charged X' is the antiparticle of X, and so are its leaves
             charged = np.abs(x.code) == CHARGED_X
             mothers = [(x, row, np.where(charged[:, None], -x_leaves, x_leaves))]

@@ -46,10 +46,7 @@ MAX_PILEUP = 200.0
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """How jets are simulated.
-
-    Raises:
-        DataError: The window is unknown, or the pile-up is not between 0 and 200.
+    """How jets are simulated; DataError for an unknown window or a pile-up beyond 0 to 200.
 
     >>> Conditions(window="jetclass2", pileup=50).range.pt_range
     (200.0, 2500.0)

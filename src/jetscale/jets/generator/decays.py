@@ -1,9 +1,8 @@
 """How the new particles of JetClass-II decay, and which labels each decay can give.
 
-X decays to two leaves (part ``res2p``), or to Y Y' and these to four (``res34p``). Branching ratios
-and the shares of neutral and charged X are those of the public cards (arXiv 2405.12972). A label
-names its leaves by tokens: ``X_YY_bbtauhtaue`` holds b, b, tauh and taue; q stands for u and d, v
-for a neutrino. A tau has three tokens, one per kind of decay.
+X decays to two leaves (part ``res2p``), or to Y Y' and these to four (``res34p``), as in the public
+cards (arXiv 2405.12972). A label names its leaves by tokens: q stands for u and d, v for a
+neutrino; a tau has three tokens, one per kind of decay.
 """
 
 import re
@@ -60,9 +59,7 @@ def tokens_of(name: str) -> Counter[str]:
 
 
 def key_of(tokens: Iterable[str]) -> int:
-    """The number of a multiset of tokens, in whatever order: the sum of ``BASE ** index``.
-
-    Numbers can be summed and looked up for a whole batch of jets at once.
+    """The number of a multiset of tokens, for looking up many jets: the sum of ``BASE ** index``.
 
     >>> key_of(["b", "c", "b"])  # two b and one c
     7
@@ -106,10 +103,7 @@ def all_modes(family: str) -> tuple[Mode, ...]:
 
 
 def modes_for(family: str, labels: tuple[str, ...]) -> tuple[Mode, ...]:
-    """The decays that can give one of the labels, with their weights.
-
-    Labels come as often as the branching ratios say, and few jets are made in vain.
-    """
+    """The decays that can give one of the labels, as often as the branching ratios say."""
     return tuple(mode for mode in all_modes(family) if set(labels) & set(outcomes(mode)))
 
 

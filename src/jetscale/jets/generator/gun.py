@@ -47,8 +47,8 @@ def draw_events(
     code = abs(process.pair[0]) if process.pair else 0
     beams = _incoming(code, x1, x2, rng)
     if process.modes:
-        mode = draw_modes(process.modes, rng, n)
-        outgoing = decay_pairs(process.modes, mode, momentum, mass, rng)
+        drawn = draw_modes(process.modes, rng, n)
+        outgoing = decay_pairs(process.modes, drawn, momentum, mass, rng)
     else:  # Pythia decays them
         colours = [(103, 0), (0, 102)] if code == TOP else [(0, 0), (0, 0)]
         fields = zip(momentum, mass, [np.tile(colour, (n, 1)) for colour in colours], strict=True)

@@ -1,11 +1,9 @@
 """The JetClass-II label of a jet, from the decay leaves or QCD partons inside it.
 
-A resonance label is the multiset of leaves. A jet must hold every visible leaf of one X; of four
-visible leaves of X -> Y Y' three make a three-prong label. Neutrinos count where the table has a
-``v`` and need not lie in the jet. A tau counts as tauh, taue or taum by what it decayed to, and
-lies where its visible decay products do (the published rule takes the tau itself, or for a leptonic
-one its first decay product; the angles between them are small). A QCD label counts b, c and s
-quarks: none, one, or two and more of each. Table and rules are those of arXiv 2405.12972.
+Table and rules are those of arXiv 2405.12972. A jet must hold every visible leaf of one X; of four
+visible leaves three make a three-prong label. Neutrinos count where the table has a ``v`` and need
+not lie in the jet. A tau lies where its visible decay products do (the published rule takes the tau
+or its first product; the angles are small). A QCD label counts b, c and s quarks, up to two each.
 """
 
 from dataclasses import dataclass
@@ -31,9 +29,8 @@ _KEYS = np.array(sorted(decays.LABEL_OF_KEY))
 _LABELS = np.array([JETCLASS2.index(decays.LABEL_OF_KEY[key]) for key in _KEYS.tolist()])
 _QCD = np.zeros((3, 3, 3), dtype=np.int64)  # label by number of b, c and s quarks, each 0 to 2
 for _name in PARTS["qcd"].labels:
-    _QCD[tuple(decays.tokens_of(_name)[flavour] for flavour in QCD_FLAVOURS)] = JETCLASS2.index(
-        _name
-    )
+    _counts = tuple(decays.tokens_of(_name)[flavour] for flavour in QCD_FLAVOURS)
+    _QCD[_counts] = JETCLASS2.index(_name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +120,8 @@ def label_resonances(leaves: Leaves, jets: JetAxes) -> Ints:
     keys = np.full(len(jets.event), _NO_KEY, dtype=np.int64)
     for side in (1, 0):  # X goes before X'
         visible, inside, key_all, key_inside = _count(leaves, side, jets)
-        whole = (visible > 0) & (inside == visible)
-        three = (visible == 4) & (inside == 3)
-        keys = np.where(whole, key_all, np.where(three, key_inside, keys))
+        keys = np.where((visible == 4) & (inside == 3), key_inside, keys)
+        keys = np.where((visible > 0) & (inside == visible), key_all, keys)
     place = np.minimum(np.searchsorted(_KEYS, keys), len(_KEYS) - 1)
     labels = np.where(_KEYS[place] == keys, _LABELS[place], NO_LABEL)
     return np.where(keys == _NO_KEY, UNMATCHED, labels)
@@ -173,8 +169,7 @@ def _count(leaves: Leaves, side: int, jets: JetAxes) -> list[Ints]:
 def _pairs(event: Ints, eta: Floats, phi: Floats, jets: JetAxes) -> tuple[Ints, Ints, Bools]:
     """All (jet, object) pairs of equal event, objects sorted by event; True where within radius."""
     first, last = (np.searchsorted(event, jets.event, side) for side in ("left", "right"))
-    counts = last - first
-    jet = np.repeat(np.arange(len(jets.event)), counts)
-    item = rows_of(first, counts)
+    jet = np.repeat(np.arange(len(jets.event)), last - first)
+    item = rows_of(first, last - first)
     dphi = (phi[item] - jets.phi[jet] + np.pi) % (2 * np.pi) - np.pi
     return jet, item, (eta[item] - jets.eta[jet]) ** 2 + dphi**2 < jets.radius**2

@@ -1,14 +1,10 @@
 """What is simulated: the process behind each class, pretraining part or selection of labels.
 
-A process is a pair of particles a b -> X X' fired by the gun, what they decay to, and the range of
-X's transverse momentum. Pythia decays Standard Model particles with the settings of the process,
-the gun the X of JetClass-II. QCD has no pair: Pythia's own processes make it. Multiparton
-interactions are off; soft overlay events stand in for them. The pT ranges and slopes were fitted so
-that the accepted jets fall like the common target of their window. Settings lines are those of the
-Pythia 8.3 manual (arXiv 2203.11601).
-
-A selection of QCD labels is only a filter: forcing heavy quarks into the hard process would change
-what the jets of a label look like, as most of their quarks come from the shower.
+A process is a pair a b -> X X' fired by the gun, what they decay to, and the range of X's pT. QCD
+has no pair: Pythia's own processes make it. The pT ranges and slopes were fitted so that accepted
+jets fall like the common target of their window. Settings lines are those of the Pythia 8.3 manual
+(arXiv 2203.11601). A selection of QCD labels is only a filter: forcing heavy quarks into the hard
+process would change what its jets look like, as most of their quarks come from the shower.
 """
 
 from dataclasses import dataclass, replace
@@ -200,29 +196,18 @@ QCD_SHARES = {label: _QCD_PER_MILLE.get(label, 0.05) / 1000 for label in PARTS["
 
 
 def family_of(part: str) -> str:
-    """``res2p``, ``res34p`` or ``qcd``, which a part's labels must all belong to.
-
-    Raises:
-        StudyError: Neither a part nor labels.
-        DataError: The labels belong to more than one family.
-    """
+    """``res2p``, ``res34p`` or ``qcd``; DataError for labels of several, StudyError for none."""
     labels = part_named(part).labels
     families = [name for name, whole in PARTS.items() if set(labels) & set(whole.labels)]
     if len(families) > 1:
-        raise DataError(
-            f"part {part!r} has labels of {' and '.join(families)}, which are simulated "
-            "differently: give each a part of its own, with a weight"
-        )
+        several = f"labels of {' and '.join(families)}, which are simulated differently"
+        raise DataError(f"part {part!r} has {several}: give each a part of its own, with a weight")
     return families[0]
 
 
 @lru_cache(maxsize=256)
 def process_named(name: str, window: str = "jetclass") -> Process:
-    """The process of a JetClass class, or of a part of JetClass-II in a window.
-
-    Raises:
-        StudyError, DataError: As `family_of`, for a name that is no class.
-    """
+    """The process of a JetClass class, or of a part in a window; raises as `family_of`."""
     if name in CLASSES:
         return CLASSES[name]
     labels, family = part_named(name).labels, family_of(name)

@@ -1,10 +1,8 @@
 """Pythia 8: hard events with shower and hadrons, as flat NumPy arrays.
 
-The gun of `jetscale.jets.generator.gun` feeds Pythia hard processes through its Les Houches
-interface; QCD comes from Pythia's own HardQCD. Multiparton interactions, which take two thirds of
-the time, are replaced by a pool of soft events that is made once and laid over the hard events at
-random angles. Pythia (pythia8mc) and awkward are the optional extra ``simulate``, imported when
-used.
+Hard processes come from `jetscale.jets.generator.gun`, QCD from Pythia's own. Multiparton
+interactions, which take two thirds of the time, are replaced by a pool of soft events that is made
+once and laid over the hard events at random angles. Pythia and awkward are imported when used.
 """
 
 import importlib
@@ -96,13 +94,8 @@ class Particles(Columns):
 class Generator:
     """One initialised Pythia; equal seeds (1 to 900000000) give equal events.
 
-    Args:
-        process: Drives the gun; None for processes of Pythia's own.
-        window: Decides the gun's masses and rapidities, and which particles can reach a jet.
-
-    Raises:
-        MissingExtra: pythia8mc is not installed.
-        SweepError: Pythia refuses a setting or does not start.
+    ``process`` drives the gun, None is for processes of Pythia's own. Raises MissingExtra without
+    pythia8mc, and SweepError where Pythia refuses a setting or does not start.
     """
 
     def __init__(
@@ -160,8 +153,8 @@ def make_generators(
     The seeds ``seed``, ``seed + 1``, ... must belong to the caller alone: Pythia and the gun make
     equal hard events from equal seeds, whatever the decay settings.
     """
-    gun, variants = process if process.gun else None, enumerate(process.variants, seed)
-    return [Generator(settings, own_seed, gun, window) for own_seed, settings in variants]
+    gun = process if process.gun else None
+    return [Generator(lines, own, gun, window) for own, lines in enumerate(process.variants, seed)]
 
 
 @lru_cache(maxsize=1)
@@ -238,8 +231,7 @@ def overlay(
     angle = rng.uniform(0, 2 * np.pi, len(target))
     flip = rng.choice([-1.0, 1.0], len(target))
     size = pool.start[source + 1] - pool.start[source]
-    rows = rows_of(pool.start[source], size)
-    soft = pool.particles.take(rows)
+    soft = pool.particles.take(rows_of(pool.start[source], size))
     cos, sin, flip = (np.repeat(values, size) for values in (np.cos(angle), np.sin(angle), flip))
     vz = flip * soft.vz
     if spread:

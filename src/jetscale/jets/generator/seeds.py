@@ -1,11 +1,9 @@
 """Seeds of the simulation: no event of a study is made twice.
 
-Each role owns a range of Pythia's seeds, and within it each source (class, part, or the overlay)
-one of its own. A digest of the user's seed chooses where in it a job begins, and its chunks count
-on from there. Ranges never overlap; jobs of one source with different user seeds can: two of 50
-chunks do with a chance of 1 in 20,000. Selections of labels, too many for a range each, share one
-per role, in which their labels and the user's seed choose the place: two jobs of 1000 chunks
-(millions of jets) overlap with a chance of 1 in 14,000.
+Each role owns a range of Pythia's seeds, each source (class, part, or the overlay) one within it. A
+digest of the user's seed chooses where in it the chunks of a job begin. Ranges never overlap; jobs
+of one source with other user seeds can, two of 50 chunks with a chance of 1 in 20,000. Selections
+of labels share one range per role: two jobs of 1000 chunks overlap with a chance of 1 in 14,000.
 """
 
 import hashlib
@@ -22,10 +20,7 @@ SELECTIONS_SPAN = len(SOURCES) * SPAN  # the second half of a role's seeds
 
 
 def chunk_seed(seed: int, role: str, source: str, number: int) -> int:
-    """Pythia's first seed of chunk ``number``, 1 to 900000000.
-
-    The chunk owns this seed and the next three, for the variants of its process; within a job no
-    two chunks own the same seed.
+    """Pythia's first seed of chunk ``number``, 1 to 900000000; it owns the next three too.
 
     >>> [chunk_seed(1, "train", "Hbb", number) for number in (0, 1)]
     [239869337, 239869341]

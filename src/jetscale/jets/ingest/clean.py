@@ -1,14 +1,9 @@
 """Which jets of a file or of arrays are kept: usable ones that pass the cuts.
 
-A jet is unusable if its format says so (see `jetscale.jets.ingest.formats.arrays.FAULT`), if it has
-no constituents, if any of its numbers is not finite in storage precision, if a charge or its number
-of constituents is no integer, if its constituent lists differ in length, if a momentum is
-unphysical (transverse momentum or energy not above zero, for the jet or one of its constituents:
-features take their logarithms), if a value is outside `jetscale.jets.shards.verify.LIMITS`, or if
-its label is not one of the corpus. Every jet is counted once, under the first of these that holds.
-
-Cuts on jet columns are lines of text, compared in double precision. Those of Sophon for JetClass-II
-(arXiv 2405.12972) are ``200 < jet_pt < 2500`` and ``20 < jet_sdmass < 500``.
+A jet is unusable if its format says so (`jetscale.jets.ingest.formats.arrays.FAULT`) or for one of
+the reasons of `_faults`; it is counted once, under the first that holds. Momenta and energies must
+be above zero, as features take their logarithms. Cuts are compared in double precision; those of
+Sophon (arXiv 2405.12972) are ``200 < jet_pt < 2500`` and ``20 < jet_sdmass < 500``.
 """
 
 import re
@@ -43,8 +38,7 @@ class Cleaned(NamedTuple):
 def clean(raw: pa.Table, n_classes: int) -> Cleaned:
     """The usable jets of a table as a format reads it; its integers may be stored as floats.
 
-    Raises DataError for a column that is unknown, of another kind or with nulls: then the table is
-    not what its format says.
+    Raises DataError for a column that is unknown, of another kind or with nulls.
     """
     told = [name for name in raw.column_names if name.startswith(FAULT)]
     flagged = [(name.removeprefix(FAULT), raw[name].to_numpy()) for name in told]
@@ -138,20 +132,15 @@ class Cut(NamedTuple):
 
 
 def cut_from(text: str, known: Sequence[str]) -> Cut:
-    """A cut from text; ``known`` are the jet columns it may use.
-
-    Raises DataError for text that is no cut, a column that is not there, and a cut that no value
-    passes.
+    """A cut from text, on one of the ``known`` jet columns; DataError if no value can pass it.
 
     >>> cut_from("200<jet_pt <= 2500", ["jet_pt"]).conditions
     (('>', 200.0), ('<=', 2500.0))
     """
     match = _CUT.fullmatch(text)
     if match is None or not (match[1] or match[5]):
-        raise DataError(
-            f"cut {text!r}: write LOW < COLUMN < HIGH, COLUMN < HIGH or COLUMN > LOW, as in "
-            "'200 < jet_pt < 2500'; <= and >= are fine too"
-        )
+        forms = "LOW < COLUMN < HIGH, COLUMN < HIGH or COLUMN > LOW, as in '200 < jet_pt < 2500'"
+        raise DataError(f"cut {text!r}: write {forms}; <= and >= are fine too")
     low, above, column, sign, bound = match.groups()
     if column not in known:
         raise DataError(f"cut {text!r}: {unknown('jet column', column, known)}")
@@ -163,13 +152,12 @@ def cut_from(text: str, known: Sequence[str]) -> Cut:
         if sign.startswith(">"):
             raise DataError(f"cut {text!r}: write the lower bound first, with < on both sides")
         if float(low) >= float(bound):
-            between = f"between {float(low):g} and {float(bound):g}"
-            raise DataError(f"cut {text!r}: no value lies {between}")
+            limits = f"{float(low):g} and {float(bound):g}"
+            raise DataError(f"cut {text!r}: no value lies between {limits}")
     return Cut(" ".join(filter(None, match.groups())), column, tuple(conditions))
 
 
-MAX_BAD = 0.01
-"""A file with a larger share of unusable jets is not what its format says."""
+MAX_BAD = 0.01  # a file with a larger share of unusable jets is not what its format says
 
 
 @dataclass
@@ -191,11 +179,7 @@ class Sieve:
         return dict(self.bad + self.cut)
 
     def keep(self, raw: pa.Table) -> pa.Table:
-        """The jets of a batch that stay.
-
-        Raises BadFile if the columns are not those of the schema, DataError for an unusable jet if
-        the policy is to fail.
-        """
+        """The jets that stay; BadFile for other columns, DataError if the policy is to fail."""
         try:
             table, faults = clean(raw, self.n_classes)
         except DataError as error:
@@ -218,8 +202,6 @@ class Sieve:
         total = self.bad.total()
         if total > 1 and total > self.max_bad * self.rows:
             reasons = ", ".join(f"{count} by {why!r}" for why, count in self.bad.most_common())
-            raise BadFile(
-                f"{self.where}: {total} of {self.rows} jets are unusable, more than "
-                f"{100 * self.max_bad:g}%: {reasons}; check the format and its columns, or keep "
-                "the rest with --max-bad 1"
-            )
+            found = f"{total} of {self.rows} jets are unusable, more than {100 * self.max_bad:g}%"
+            fix = "check the format and its columns, or keep the rest with --max-bad 1"
+            raise BadFile(f"{self.where}: {found}: {reasons}; {fix}")

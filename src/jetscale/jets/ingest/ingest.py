@@ -1,9 +1,8 @@
 """Public and own jet files to a shard folder.
 
-Paths and the layout of all files are checked before any jet is read. Each file becomes a part
-(`jetscale.jets.ingest.work`) in a folder beside the one asked for, which takes its place when all
-parts are there; until then finished parts are kept, so that the same call made again goes on. Jets
-that are left out are counted, by file and reason, in the provenance.
+Paths and layouts are checked before any jet is read. Each file becomes a part in a folder beside
+the one asked for, which takes its place when all parts are there; until then finished parts are
+kept, so that the same call made again goes on. Jets left out are counted in the provenance.
 """
 
 import shutil
@@ -22,8 +21,7 @@ from jetscale.jets.ingest.work import Job, Options, Outcome, convert, lost
 from jetscale.jets.shards.manifest import MANIFEST, Manifest, open_shards, write_manifest
 from jetscale.store.local import locked, make_folder, storage_error
 
-Progress = Callable[[int, int], None]
-"""Called with jets read and jets to read."""
+Progress = Callable[[int, int], None]  # called with jets read and jets to read
 
 
 def ingest(
@@ -36,18 +34,15 @@ def ingest(
     executor: Executor = in_process,
     **options: Any,
 ) -> Manifest:
-    """Convert files of jets to one shard folder.
+    """Convert files of jets to one shard folder; the jets keep the order of the files.
 
     Args:
         format, role, options: See `jetscale.jets.ingest.work.Options`.
-        files: Files to read; the jets keep this order.
         out: Shard folder to make: new or empty, and neither the current folder nor a link.
-        progress: Called when jets have been read.
         executor: What converts the files; all nodes of a cluster must see them and ``out``.
 
     Raises:
-        DataError: A wrong argument, no files, a file that does not exist or is given twice, files
-            with the same jets or different columns, no jets left; and what the policies let fail.
+        DataError: A wrong argument or file, no jets left, and what the policies let fail.
         MissingExtra: A package that the format needs is not installed.
         SweepError: A node of a cluster cannot do its part.
         StorageError: ``out`` is not empty, is being made by another call or cannot be written.
@@ -140,8 +135,8 @@ def _only_call(out: Path) -> Iterator[Path]:
                 if not parts.exists():  # nothing to come back to
                     lock.unlink(missing_ok=True)
     except BlockingIOError as error:
-        other = "is being made by another `jetscale ingest`"
-        raise StorageError(f"{out} {other}; wait for it or stop it") from error
+        other = "is being made by another `jetscale ingest`; wait for it or stop it"
+        raise StorageError(f"{out} {other}") from error
 
 
 def _join(
@@ -163,24 +158,20 @@ def _join(
         reasons = sum((Counter(book["dropped"]) for book in books), Counter[str]())
         dropped = ", ".join(f"{count} by {reason!r}" for reason, count in reasons.items())
         why = f" (the first: {skipped[0]['reason']})" if skipped else ""
-        raise DataError(
-            f"no jets are left of {len(jobs)} file(s): {len(skipped)} skipped{why}; dropped "
-            f"jets: {dropped or 'none'}; loosen the cuts or look at the files"
-        )
+        left_out = f"{len(skipped)} skipped{why}; dropped jets: {dropped or 'none'}"
+        fix = "loosen the cuts or look at the files"
+        raise DataError(f"no jets are left of {len(jobs)} file(s): {left_out}; {fix}")
     (first, wanted), *others = filled
     for path, part in others:
         if differing := sorted({*part.columns} ^ {*wanted.columns}):
-            raise DataError(
-                f"{first} and {path}: columns {differing} are in one only; ingest them to folders "
-                "of their own"
-            )
+            fix = "ingest them to folders of their own"
+            raise DataError(f"{first} and {path}: columns {differing} are in one only; {fix}")
     shards = [replace(s, file=f"{p.folder.name}/{s.file}") for _, p in filled for s in p.shards]
     provenance: dict[str, Any] = {"format": options.format, "of": options.of}
     provenance |= {"columns": dict(options.columns), "select": list(options.select)}
     provenance |= {"files": books, "skipped": skipped}
-    source = options.source
-    what = folder, source.corpus, options.role, shards, wanted.columns, provenance
-    write_manifest(*what, classes=source.names)
+    what = folder, options.source.corpus, options.role, shards, wanted.columns, provenance
+    write_manifest(*what, classes=options.source.names)
     _clear(folder, {MANIFEST, *(part.folder.name for _, part in filled)})
 
 
@@ -197,10 +188,7 @@ def _clear(folder: Path, keep: set[str]) -> None:
 
 
 def summary_of(manifest: Manifest) -> dict[str, Any]:
-    """What an ingested folder kept and dropped, for JSON.
-
-    ``dropped`` is reason to jets, ``skipped`` the name and reason of each file left out.
-    """
+    """What an ingested folder kept and dropped, by reason, for JSON."""
     files = manifest.provenance["files"]
     dropped = sum((Counter(file["dropped"]) for file in files), Counter[str]())
     return {

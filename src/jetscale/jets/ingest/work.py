@@ -1,8 +1,7 @@
 """What ingest does with one file: convert it to a part, a shard folder of its own.
 
 A part is named by the content of its file and by all that decides what is kept of it, and appears
-whole or not at all. So a part that is there is done: an interrupted ingest goes on, and jobs may
-run in any order on any machine that sees the files and the parts. Memory holds a few batches.
+whole or not at all: an interrupted ingest goes on, and jobs may run in any order on any machine.
 """
 
 import hashlib
@@ -23,16 +22,12 @@ from jetscale.jets.shards import shard_writer
 from jetscale.jets.shards.manifest import Manifest, open_shards, sha256_of
 
 VERSION = 3  # of the conversion; another one makes parts anew
-Report = Callable[[int], None]
-"""Called with jets read since the last call."""
+Report = Callable[[int], None]  # called with jets read since the last call
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How files are read; all but ``on_bad_file`` decides what a part holds.
-
-    Raises DataError for a value that makes no sense, alone or with the format.
-    """
+    """How files are read; DataError for a value that makes no sense, alone or with the format."""
 
     format: str
     """One of `jetscale.jets.ingest.formats.NAMES`."""
@@ -107,8 +102,7 @@ class Outcome:
 def convert(job: Job, report: Report = lambda rows: None) -> Outcome:
     """Make the part of a file, unless it is there already.
 
-    Raises BadFile and DataError for a bad file or jet if the policy is to fail, and StorageError if
-    the folder of parts is not on this machine or cannot be written.
+    Raises BadFile and DataError if the policy is to fail, StorageError for no folder of parts.
     """
     if not job.parts.is_dir():
         raise StorageError(f"{job.parts} is not on this node; use a folder that all nodes share")
@@ -131,7 +125,6 @@ def lost(job: Job, reason: str) -> Outcome:
 
 
 def _part(job: Job, report: Report) -> Manifest:
-    """The part of a file, made unless it is there."""
     try:
         digest = sha256_of(job.path)
     except OSError as error:

@@ -58,7 +58,6 @@ def write_jets(
 
 
 def _column(values: Any) -> Column | float:
-    """Numbers as a column: one number, an array, or one list per jet."""
     if isinstance(values, int | float | np.number):
         return float(values)
     if isinstance(values, np.ndarray) and values.dtype != object:

@@ -1,8 +1,6 @@
 """One chunk of simulated jets: a number of events of one process, from a seed to a table.
 
-Its jets depend on nothing else, so a job has the same jets whichever workers make its chunks. A
-chunk holds one Pythia (two where a process alternates between decay settings) and runs on one
-thread.
+Its jets depend on nothing else, so a job has the same jets whichever workers make its chunks.
 """
 
 import time
@@ -97,9 +95,8 @@ def simulate_chunk(chunk: Chunk, pool: SoftPool) -> Harvest:
         first_event = (chunk.seed << _EVENT_BITS) + done
         tables.append(_labelled_jets(process, record, candidates, chunk, first_event, counts))
         done += asked
-    return Harvest(
-        table=pa.concat_tables(tables), counts=dict(counts), cpu_seconds=time.process_time() - start
-    )
+    seconds = time.process_time() - start
+    return Harvest(table=pa.concat_tables(tables), counts=dict(counts), cpu_seconds=seconds)
 
 
 def _labelled_jets(

@@ -1,8 +1,7 @@
 """How many events to order: table sizes, chunk sizes, and the stock of each source.
 
-The expected need comes in a few large chunks; small ones follow until every pT bin is full, so that
-little is made in vain, and grow again where the yield turns out lower than expected. A part whose
-jets are too rare is given up with a message. None of it depends on the number of workers.
+The expected need comes in a few large chunks; small ones follow until every pT bin is full, and
+grow where the yield is lower than expected. None of it depends on the number of workers.
 """
 
 from collections import Counter
@@ -76,10 +75,7 @@ class Source:
         return wanted - sum(self.size(number) for number in range(self.used, self.started))
 
     def use_waiting(self) -> None:
-        """Use the chunks that have arrived, in the order of their numbers, until the table is full.
-
-        Otherwise the timing of workers would decide which jets a table holds.
-        """
+        """Use chunks in the order of their numbers: else the timing of workers would decide."""
         while not self.ready and self.used in self.waiting:
             self.use(self.waiting.pop(self.used))
 
@@ -93,24 +89,18 @@ class Source:
         self.stock.add(harvest.table, AHEAD * self.quota)
         events, jets = self.counts["events"], int(self.arrived.sum())
         if events >= PATIENCE and jets < RAREST * events and not self.ready:
-            raise DataError(
-                f"part {self.name!r}: {jets} jets in {events} events, too rare to simulate; "
-                f"a part needs 1 jet in {1 / RAREST:.0f} events: select more labels"
-            )
+            needs = f"a part needs 1 jet in {1 / RAREST:.0f} events: select more labels"
+            found = f"{jets} jets in {events} events, too rare to simulate"
+            raise DataError(f"part {self.name!r}: {found}; {needs}")
 
 
 def batch_sizes(jets: int, sources: int) -> Ints:
-    """(tables, sources) jets of each source in each table, at most 10,000 in all.
-
-    Sources are equal but for the remainder, which goes to the first ones in the last table.
-    """
+    """(tables, sources) jets, at most 10,000 a table; the remainder goes to the first sources."""
     full = BATCH_JETS // sources
     whole, rest = divmod(jets, full * sources)
     sizes = np.full((whole, sources), full, dtype=np.int64)
-    if not rest:
-        return sizes
     last = rest // sources + (np.arange(sources) < rest % sources)
-    return np.concatenate([sizes, last[None]])
+    return np.concatenate([sizes, last[None]]) if rest else sizes
 
 
 def new_source(name: str, wanted: Ints, window: Window = JETCLASS_WINDOW) -> Source:
@@ -122,10 +112,7 @@ def new_source(name: str, wanted: Ints, window: Window = JETCLASS_WINDOW) -> Sou
 
 
 def chunk_sizes(events: float) -> tuple[int, ...]:
-    """Events of the first chunks of a job that probably takes ``events`` in all.
-
-    Equal ones make up the expected need; smaller ones follow, for what luck left out.
-    """
+    """Events of the first chunks of a job that probably takes ``events``; small ones come last."""
     number = max(1, int(np.ceil(events / LARGEST)))
     first = max(SMALLEST, int(np.ceil(events / number)))
     return (*[first] * number, max(SMALLEST, first // 8))

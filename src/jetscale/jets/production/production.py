@@ -1,9 +1,8 @@
 """Simulated data sets: many chunks, made by an executor, joined into balanced tables.
 
-Every table of ``jetclass`` has equally many jets of each class and, in every class, equally many in
-each pT bin (see `jetscale.jets.production.spectrum`); the order is shuffled. The same job gives the
-same bytes again, in one process, in many, or on a cluster: chunks are used in their own order.
-Importing this module needs no optional package; running a job needs the extra ``simulate``.
+Classes have equally many jets and one pT spectrum (`jetscale.jets.production.spectrum`). The same
+job gives the same bytes again, in one process, in many, or on a cluster: chunks are used in their
+own order. Running a job needs the extra ``simulate``.
 """
 
 import hashlib
@@ -32,15 +31,12 @@ from jetscale.jets.schema import JETCLASS, PARTS, ROLES, part_named
 from jetscale.jets.shards import open_shards, shard_writer
 from jetscale.jets.shards.manifest import Manifest
 
-Progress = Callable[[int, int], None]
-"""Called with the jets done and the jets wanted."""
+Progress = Callable[[int, int], None]  # called with the jets done and the jets wanted
 
 CORPORA = ("jetclass", "jetclass2")
 PACKAGES = ("pythia8mc", "fastjet", "awkward")
 
-OverlayKey = tuple[int, str, Window]
-"""Seed, role and window."""
-
+OverlayKey = tuple[int, str, Window]  # seed, role and window
 Overlays = dict[OverlayKey, tuple[SoftPool, float]]
 """Soft events that all chunks of a seed, role and window share, and the CPU seconds they took."""
 
@@ -62,10 +58,7 @@ def _harvest(pool: SoftPool, chunk: chunks.Chunk) -> tuple[chunks.Chunk, chunks.
 class Production:
     """A checked simulation job; nothing runs until its `tables` are read, then ask `provenance`.
 
-    Raises:
-        DataError: A name is unknown, labels belong to more than one family, or a number is not
-            positive.
-        MissingExtra: Pythia, FastJet or awkward is not installed.
+    Raises DataError for a wrong name, part or number, MissingExtra without Pythia or FastJet.
     """
 
     corpus: str
@@ -100,10 +93,9 @@ class Production:
             except StudyError as error:
                 raise DataError(str(error)) from None
         if corpus == "jetclass" and window != "jetclass":
-            raise DataError(
-                f"window {window!r} is for parts of jetclass2: tops of 200 GeV do not fit into one "
-                "jet; simulate corpus 'jetclass' in window 'jetclass'"
-            )
+            why = "is for parts of jetclass2: tops of 200 GeV do not fit into one jet"
+            fix = "simulate corpus 'jetclass' in window 'jetclass'"
+            raise DataError(f"window {window!r} {why}; {fix}")
         for what, number in (("jets", self.jets), ("seed", self.seed)):
             if number < 1:
                 raise DataError(f"simulation: {what} is {number}, needs 1 or more")
@@ -120,10 +112,7 @@ class Production:
         """Tables of at most 10,000 jets, ``jets`` in all.
 
         Soft events in ``overlays`` are shared with other jobs; those of this job are added if they
-        are missing. ``progress`` is called after every chunk and every table.
-
-        Raises:
-            SweepError: A worker died, again and again on the same chunk.
+        are missing. Raises SweepError if a worker died, again and again on the same chunk.
         """
         window = self.conditions.range
         key = (self.seed, self.role, window)
@@ -133,9 +122,8 @@ class Production:
         pool, self.overlay_seconds = overlays[key]
         names = sources_of(self.corpus, self.part)
         sizes = batch_sizes(self.jets, len(names))
-        self._sources = {
-            name: new_source(name, sizes[:, i], window) for i, name in enumerate(names)
-        }
+        found = zip(names, sizes.T, strict=True)
+        self._sources = {name: new_source(name, wanted, window) for name, wanted in found}
         report = progress or (lambda done, wanted: None)
         sources, delivered = list(self._sources.values()), 0
         harvests = executor.map(partial(_harvest, pool), _Orders(self))
@@ -198,10 +186,9 @@ class Production:
 
 
 class _Orders(Iterator[chunks.Chunk]):
-    """The chunks of a job, decided when there is room for one by what has arrived until then.
+    """The chunks of a job, of the source that is furthest from its quota first.
 
-    The source that is furthest from its quota comes first. The iterator runs dry while the chunks
-    under way will probably do, and gives more when they did not (see `Executor.map`).
+    It runs dry while chunks under way will probably do, and gives more when they did not.
     """
 
     def __init__(self, job: Production) -> None:
@@ -244,11 +231,7 @@ def simulate_shards(
 ) -> Manifest:
     """Simulate jets and write them, with their provenance, as one shard folder.
 
-    See `Production` for what the names mean and may be.
-
-    Raises:
-        DataError, MissingExtra, SweepError, StorageError: A name is unknown, a package is missing,
-            a worker died, the folder cannot be written.
+    Names and errors are those of `Production`; StorageError if the folder cannot be written.
     """
     job = Production(
         corpus=corpus, role=role, jets=jets, seed=seed, part=part, conditions=conditions

@@ -1,9 +1,8 @@
 """One jet pT spectrum for every class and part, by exact quotas.
 
-Classes that lose neutrinos have softer jets; left alone, pT would tell the class. So every class
-has the same number of jets in each pT bin of its window: a fixed target, rounded by largest
-remainder. In the window of JetClass the target is a falling exponential with a scale of 130 GeV,
-as published jets fall between 500 and 1000 GeV; in that of JetClass-II all bins are equal.
+Left alone, pT would tell the class. So every class has the same number of jets in each pT bin of
+its window, a target rounded by largest remainder: in JetClass an exponential with a scale of 130
+GeV, as published jets fall; in JetClass-II all bins are equal.
 """
 
 import numpy as np

@@ -39,10 +39,8 @@ def conform(table: pa.Table, schema: Schema = JETS) -> pa.Table:
     """The table with columns in schema order and in storage types.
 
     Types may differ in width and list naming (float64, large lists), not in kind. In a field of
-    your own numbers of any kind, lists of fixed size, and plain numbers (lists of one) will do
-    too. Raises DataError for a column that is unknown, missing, of another kind, out of range or
-    with nulls, for lists of another length than their example's, and in a field of your own for
-    examples without constituents or with a number that is not finite.
+    your own numbers of any kind, lists of fixed size, and plain numbers (lists of one) will do.
+    Raises DataError for whatever does not fit, nulls, and lists of unequal length.
     """
     for name in table.column_names:
         if name not in schema.columns:
@@ -126,10 +124,7 @@ def _check_lengths(table: pa.Table, schema: Schema) -> None:
 def count_labels(
     table: pa.Table, classes: tuple[str, ...], corpus: str, schema: Schema = JETS
 ) -> dict[str, int]:
-    """Class name to examples of a table, classes without examples left out.
-
-    Raises DataError naming the first row whose label is not one of the corpus.
-    """
+    """Class name to its examples, if there are any; DataError for a label not of the corpus."""
     labels: NDArray[Any] = table[schema.label].to_numpy()
     if len(wrong := np.flatnonzero((labels < 0) | (labels >= len(classes)))):
         known = f"0..{len(classes) - 1} of {corpus}"

@@ -1,9 +1,7 @@
 """The manifest of a shard folder: what its examples are and what they may be used for.
 
 ``manifest.json`` names corpus, classes, role and columns, and for each shard its size and SHA-256:
-roles are never confused, damage is found, and a study that needs an absent column is refused before
-any work. Of a field of study other than jets it holds the schema too, so that a folder needs no
-Python file to be read.
+roles are never confused, damage is found. Of a field other than jets it holds the schema too.
 """
 
 import hashlib
@@ -121,11 +119,7 @@ def write_manifest(
 
 
 def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = None) -> Manifest:
-    """The manifest of a shard folder, after the cheap checks.
-
-    Raises DataError for no folder or manifest, another format version, a shard missing or of
-    another size, and a role or corpus other than the one asked for.
-    """
+    """The manifest of a shard folder after cheap checks; DataError for damage or another role."""
     path = folder / MANIFEST
     if not path.is_file():
         what = "has no manifest.json" if folder.is_dir() else "does not exist"
@@ -145,7 +139,6 @@ def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = N
 
 
 def _parse(folder: Path, path: Path) -> Manifest:
-    """The manifest of a folder, with known names and numbers that agree."""
     try:
         content = json.loads(path.read_text())
         version = content.pop("format")
@@ -182,7 +175,5 @@ def check_roles(manifests: Iterable[Manifest]) -> None:
         for digest in [s.sha256 for s in manifest.shards] + [file["sha256"] for file in files]:
             other = owner.setdefault(digest, manifest)
             if other.role != manifest.role:
-                raise DataError(
-                    f"{other.folder} ({other.role}) and {manifest.folder} ({manifest.role}) "
-                    "hold the same jets; roles must not share jets"
-                )
+                both = " and ".join(f"{m.folder} ({m.role})" for m in (other, manifest))
+                raise DataError(f"{both} hold the same jets; roles must not share jets")

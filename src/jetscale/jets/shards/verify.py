@@ -43,11 +43,7 @@ class Report:
 
 
 def verify(folder: Path) -> Report:
-    """Read a shard folder completely and compare it with its manifest.
-
-    Raises DataError for an altered shard, other rows or labels than the manifest says, and values
-    that are not finite or impossible: the file, what was expected and what was found.
-    """
+    """Read a whole shard folder; DataError where it is damaged or not as its manifest says."""
     manifest = open_shards(folder)
     schema, classes, corpus = manifest.schema, manifest.classes, manifest.corpus
     seen: dict[str, list[tuple[float, float, float, int]]] = {}
@@ -73,10 +69,7 @@ def verify(folder: Path) -> Report:
 
 
 def _check_values(manifest: Manifest, table: pa.Table, seen: dict[str, Any]) -> None:
-    """Refuse columns that the manifest does not name, and numbers that cannot be right.
-
-    Adds the smallest, the largest, the sum and the number of values to what was ``seen``.
-    """
+    """Refuse what cannot be right; add smallest, largest, sum and number of values to ``seen``."""
     if tuple(table.column_names) != manifest.columns:
         other = sorted({*table.column_names} ^ {*manifest.columns})
         raise DataError(f"columns {other} are only in the shard or in the manifest")
@@ -95,8 +88,8 @@ def _check_values(manifest: Manifest, table: pa.Table, seen: dict[str, Any]) -> 
         low, high = float(values.min()), float(values.max())
         lowest, highest = LIMITS.get(name, (low, high))
         if low < lowest or high > highest:
-            expected = f"expected {lowest:g} to {highest:g}"
-            raise DataError(f"{name} runs from {low:g} to {high:g}, {expected}")
+            found = f"{name} runs from {low:g} to {high:g}"
+            raise DataError(f"{found}, expected {lowest:g} to {highest:g}")
         if name in manifest.schema.scalars or manifest.schema != JETS:
             total = values.sum(dtype=float)
             seen.setdefault(name, []).append((low, high, total, len(values)))

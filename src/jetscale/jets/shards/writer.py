@@ -27,10 +27,7 @@ ROWS_PER_GROUP = 10_000
 
 @dataclass
 class ShardWriter:
-    """Collects tables of any length into full row groups and shards of one folder.
-
-    Use it through `shard_writer`. ``provenance`` may be filled until the block ends.
-    """
+    """Collects tables into full row groups and shards; made by `shard_writer`."""
 
     folder: Path
     corpus: str
@@ -48,11 +45,7 @@ class ShardWriter:
     _shards: list[Shard] = field(default_factory=list)
 
     def write(self, table: pa.Table) -> None:
-        """Add examples.
-
-        Raises DataError as `columns.conform`, and for a label that is not one of the corpus or
-        columns other than those of earlier tables.
-        """
+        """Add examples; DataError as `columns.conform`, for foreign labels and other columns."""
         table = columns.conform(table, self.schema)
         self._stored = self._stored or table.schema
         if table.schema != self._stored:
@@ -69,8 +62,8 @@ class ShardWriter:
         if self._waiting:
             self._flush(self._waiting)
         if not self._shards and self._parquet is None and not self.may_be_empty:
-            nouns = f"{self.schema.noun}s"
-            raise DataError(f"no {nouns} to write for corpus {self.corpus!r}, role {self.role!r}")
+            asked = f"corpus {self.corpus!r}, role {self.role!r}"
+            raise DataError(f"no {self.schema.noun}s to write for {asked}")
         self._close_shard()
         names = self._stored.names if self._stored else []
         what = self.folder, self.corpus, self.role, self._shards, names, self.provenance
@@ -94,7 +87,6 @@ class ShardWriter:
             self._close_shard()
 
     def _close_shard(self) -> None:
-        """Complete the open shard, if there is one, and describe it."""
         if self._parquet is None:
             return
         self._parquet.close()
@@ -118,9 +110,7 @@ def shard_writer(
 ) -> Iterator[ShardWriter]:
     """A `ShardWriter` whose folder appears when the block ends well; see `write_shards`.
 
-    Raises:
-        DataError: Unknown role, a corpus without classes, or no examples where some are needed.
-        StorageError: The folder already holds something or cannot be written.
+    DataError for a wrong role or corpus, StorageError if the folder holds something already.
     """
     names = classes_of(corpus, classes)
     if role not in ROLES:

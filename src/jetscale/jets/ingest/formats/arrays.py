@@ -1,8 +1,7 @@
 """Constituents as files hold them to tables of the schema.
 
-Files hold them in zero-padded arrays (n jets, M slots) or in lists. `Slots` picks the filled ones,
-hardest first, because everything downstream takes leading constituents; the result is flat, jet
-after jet. Values keep the source's type, so that a non-finite charge or label can still be seen.
+`Slots` picks the filled ones of zero-padded arrays (n jets, M slots) or lists, hardest first, as
+all downstream takes leading constituents. Values keep their type: lost labels can still be seen.
 """
 
 from collections.abc import Mapping
@@ -14,8 +13,9 @@ import pyarrow as pa
 from jetscale.jets.arrays import Bools, Floats, Ints
 from jetscale.jets.ingest.formats.base import Array, Column, Ragged, native
 
-FAULT = "fault: "
-"""Starts the names of flag columns of a table: jets to leave out, for the reason that follows."""
+FAULT = (
+    "fault: "  # starts the names of flag columns: jets to leave out, for the reason that follows
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,8 @@
 weight of each constituent, zero padded; ``jet_kinematics`` (n, 4) pt, eta, phi and soft-drop mass;
 ``jet_tagging`` (n, 13) starts with the number of constituents and tau1 to tau4.
 
-Momenta are taken as stored, without the PUPPI weight. ``jet_energy`` is the sum over constituents,
-the files have none. CMS gives lengths in cm; they become mm. Constituents without charge have
-no track: their impact parameters are 0, as in JetClass.
+Momenta are taken without the PUPPI weight; ``jet_energy`` is the sum over constituents. Lengths in
+cm become mm; impact parameters of constituents without charge are 0, as in JetClass.
 """
 
 from pathlib import Path

@@ -88,9 +88,7 @@ def native(values: Array) -> Array:
 def guarded(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever goes wrong with a file into BadFile, with a reason that fits in one line.
 
-    Our own words stay. An error number of the system, a lock and a missing package are no damage;
-    everything else is: what a library raises depends on the byte that is wrong. Running out of
-    memory is passed on, because the file may be sound.
+    What a library raises depends on the byte that is wrong. Running out of memory is no damage.
     """
     try:
         yield
@@ -102,8 +100,8 @@ def guarded(path: Path, kind: str) -> Iterator[None]:
         number = error.errno if isinstance(error, OSError) else None
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if number in (errno.EAGAIN, errno.EDEADLK) and kind == "HDF5":
-            reason = "is locked by a program that writes it; close that, or set "
-            reason += "HDF5_USE_FILE_LOCKING=FALSE to read it all the same"
+            fix = "close that, or set HDF5_USE_FILE_LOCKING=FALSE to read it all the same"
+            reason = f"is locked by a program that writes it; {fix}"
         elif number is not None:
             reason = f"cannot be read: {os.strerror(number)}"
         elif isinstance(error, ImportError | NotImplementedError):

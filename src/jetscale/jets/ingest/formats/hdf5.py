@@ -1,17 +1,12 @@
 """HDF5 files: every data set, field of a structured data set, and column of a pandas frame.
 
-Names are paths in the file: ``jets/pt`` is the data set ``pt`` of the group ``jets``, the field
-``pt`` of a structured data set ``jets``, or the column ``pt`` of the data frame ``jets``. A data
-set compressed with a filter that HDF5 does not bring along (Blosc, for instance) needs the package
-``hdf5plugin``, which is used if it is there.
+Names are paths: ``jets/pt`` is a data set in a group, a field of a structured data set, or a column
+of a frame ``jets``. Filters such as Blosc need the package ``hdf5plugin``.
 
-Frames that pandas wrote (``DataFrame.to_hdf``) are read without pandas and PyTables, in both
-layouts. ``table``: one structured data set ``KEY/table`` with a field ``index``, fields
-``values_block_N`` that hold the columns of one type side by side, and a field of its own for each
-column that can be searched; the column names of a block are a pickled list in its attribute
-``values_block_N_kind``. ``fixed``: data sets ``blockN_values`` and ``blockN_items``, the latter
-with the names. The pickled list is parsed for strings, never unpickled: unpickling would run
-whatever the file says.
+Frames that pandas wrote are read without pandas and PyTables. Layout ``table``: a structured data
+set ``KEY/table`` whose fields ``values_block_N`` hold columns of one type side by side, with their
+names as a pickled list in an attribute; ``fixed``: ``blockN_values`` and ``blockN_items``, the
+names. The list is parsed for strings, never unpickled: that would run whatever the file says.
 """
 
 import importlib

@@ -1,14 +1,11 @@
 """JetClass and JetClass-II as published.
 
 JetClass: ROOT files of one class each (Zenodo 6619768, arXiv 2202.03772). The class is the one
-label branch that is 1; the ten branches have three different types, float, bool and integer. A jet
-whose labels do not sum to 1 gets the label -1, outside the table. ``part_charge`` and
-``jet_nparticles`` are stored as floats, particle flags as integers. Jets hold all their
-constituents, not only the leading ones. Truth (``aux_*``) is not read.
+label branch that is 1; the ten branches have three different types. ``part_charge`` and
+``jet_nparticles`` are stored as floats, particle flags as integers. Truth (``aux_*``) is not read.
 
-JetClass-II: Parquet files, or the ROOT files they were made from. Of the 54 columns (arXiv
-2405.12972, data card of jet-universe/jetclass2) only constituent and jet columns are decoded;
-generator columns, six tenths of a file, are skipped.
+JetClass-II (arXiv 2405.12972): Parquet files, or the ROOT files they were made from. Generator
+columns, six tenths of a file, are skipped.
 """
 
 from dataclasses import replace

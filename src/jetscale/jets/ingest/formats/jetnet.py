@@ -5,9 +5,7 @@
 q, t, w or z, then 150 for the longer version.
 
 Particles are massless: pT = ptrel jet_pt, eta = etarel + jet_eta. The jet's azimuth is not in the
-files, so ``jet_phi`` is absent and ``part_px`` and ``part_py`` are measured from the jet's axis,
-with phi = phirel; no feature depends on where azimuth is counted from. ``jet_energy`` follows from
-pt, eta and mass of the jet. Particle types, tracks and substructure are absent.
+files: px and py are measured from its axis. Particle types, tracks and substructure are absent.
 """
 
 import re
@@ -27,10 +25,8 @@ from jetscale.jets.schema import JETNET
 def _label(path: Path) -> int:
     match = re.fullmatch(r"([a-z])(30|150)?", path.stem)
     if match is None or match[1] not in JETNET:
-        raise BadFile(
-            f"{path}: the class of JetNet jets is the name of their file, one of "
-            f"{', '.join(JETNET)} as in t.hdf5 or t150.hdf5; rename it as published"
-        )
+        names = f"one of {', '.join(JETNET)} as in t.hdf5 or t150.hdf5; rename it as published"
+        raise BadFile(f"{path}: the class of JetNet jets is the name of their file, {names}")
     return JETNET.index(match[1])
 
 

@@ -1,9 +1,8 @@
 """Kinematics of constituents and jets: what follows from the columns a format has.
 
-GeV, radians, double precision. Jets without constituents have no direction, and what is lost or too
-large is not finite: callers silence NumPy, and such jets are counted later. ``part_deta`` is
-mirrored for jets with negative pseudorapidity and ``part_dphi`` wrapped to [-pi, pi), as in
-JetClass (arXiv 2202.03772): sign(jet_eta) (eta - jet_eta) with sign(0) = -1.
+GeV, radians, double precision. What is lost or too large is not finite: callers silence NumPy, and
+such jets are counted later. As in JetClass (arXiv 2202.03772), ``part_deta`` is sign(jet_eta)
+(eta - jet_eta) with sign(0) = -1, and ``part_dphi`` lies in [-pi, pi).
 """
 
 from collections.abc import Mapping
@@ -15,16 +14,12 @@ from jetscale.jets.arrays import Bools, Floats
 from jetscale.jets.ingest.formats.arrays import Slots
 from jetscale.jets.ingest.formats.base import Array
 
+# jet columns of formats that hold constituents and a label alone
 SUMMED = ("jet_pt", "jet_eta", "jet_phi", "jet_energy", "jet_nparticles", "jet_label")
-"""Jet columns of formats that hold constituents and a label alone."""
 
 
 class Momenta(NamedTuple):
-    """Flat four-momenta, (T,) each.
-
-    A negative transverse momentum would turn a particle round when angles become components; its
-    energy comes back negative instead, so that its jet is counted under unphysical momentum.
-    """
+    """Flat four-momenta, (T,) each; made from a negative pT, the energy is negative and counted."""
 
     px: Floats
     py: Floats

@@ -1,8 +1,7 @@
 """NumPy archives (``np.savez``), read as a stream.
 
-One array of a published file takes 450 MB unpacked, so arrays are read from their start to their
-end, a batch of rows at a time; only an array in Fortran order must be read whole. Arrays of Python
-objects, which would have to be unpickled, are refused.
+A published array takes 450 MB unpacked: rows come in batches, only Fortran order is read whole.
+Arrays of Python objects, which would have to be unpickled, are refused.
 """
 
 import zipfile
@@ -57,8 +56,6 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 def _arrays(
     file: IO[bytes], shape: tuple[int, ...], fortran: bool, dtype: np.dtype[Any]
 ) -> Iterator[Array]:
-    """The rows of an array in batches."""
-
     def take(count: int) -> Array:
         content = file.read(count * dtype.itemsize)
         if len(content) != count * dtype.itemsize:

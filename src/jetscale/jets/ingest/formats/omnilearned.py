@@ -2,16 +2,11 @@
 
 ``data`` (n, M, F) holds deta, dphi, log pT and log E of each particle, zero padded; with F = 5 also
 a particle code, with F = 9 then tanh d0, d0 error, tanh dz and dz error. ``pid`` (n,) is the label,
-counted through all sets, so the first label of the set is subtracted. Which set it is stands in
-no file: it is named by whoever reads it. A slot is filled where log pT is not 0, as its authors
-define it.
+counted through all sets. A slot is filled where log pT is not 0, as its authors define it.
 
 The jet's axis is not in the files: ``jet_eta``, ``jet_phi`` and ``part_pz`` are absent, px and py
-are measured from the axis, ``jet_pt`` and ``jet_energy`` are sums over the particles. ``part_deta``
-is taken as stored. Particle codes are places in the sorted list of -211, -13, -11, 0, 11, 13, 22,
-130 and 211, the authors' recipe; a place that is no whole number becomes NaN, one beyond the list
-is of another layout. tanh of a displacement beyond 9 mm is 1 in single precision: such a
-displacement comes back as 10 mm, which gives the same feature.
+are measured from the axis. Particle codes are places in the authors' list `CODES`. tanh of a
+displacement beyond 9 mm is 1 in single precision: it comes back as 10 mm, of the same feature.
 """
 
 from functools import partial

@@ -53,20 +53,15 @@ def columns_of(text: str) -> dict[str, str]:
 def format_of(
     columns: Mapping[str, str], classes: Sequence[str] = (), corpus: str | None = None
 ) -> Format:
-    """The format of files with the columns of `columns_of`.
-
-    Raises DataError for an unknown quantity, an incomplete momentum, labels without class names or
-    the other way round, a class named twice, and other classes than those of a built-in corpus.
-    """
+    """The format of files with the columns of `columns_of`; DataError where they do not fit."""
     for quantity in columns:
         if quantity not in QUANTITIES:
             raise DataError(unknown("quantity", quantity, QUANTITIES))
     momentum = {*columns} & {*CARTESIAN, *ANGLES, "mass"}
     if momentum not in ({*CARTESIAN}, {*ANGLES, "energy"}, {*ANGLES, "mass"}):
-        raise DataError(
-            "columns: a momentum is px, py, pz and energy, or pt, eta, phi and either energy or "
-            f"mass (mass=0 if massless); given: {', '.join(columns) or 'nothing'}"
-        )
+        angles = "pt, eta, phi and either energy or mass (mass=0 if massless)"
+        given = f"given: {', '.join(columns) or 'nothing'}"
+        raise DataError(f"columns: a momentum is px, py, pz and energy, or {angles}; {given}")
     names, corpus = tuple(classes) or UNLABELLED, corpus or "own"
     if ("label" in columns and not classes) or ("label" not in columns and len(names) > 1):
         raise DataError(
@@ -76,10 +71,8 @@ def format_of(
     if len({*names}) < len(names) or not all(names):
         raise DataError(f"class names {', '.join(names)!r}: one is empty or there twice")
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", corpus) or CORPORA.get(corpus, names) != names:
-        raise DataError(
-            f"corpus {corpus!r}: choose another name, of letters and digits, that is no built-in "
-            "corpus with other classes"
-        )
+        other = "of letters and digits, that is no built-in corpus with other classes"
+        raise DataError(f"corpus {corpus!r}: choose another name, {other}")
     wanted = {column: ("fiub", None) for q, column in columns.items() if not _number(q, column)}
     if "label" in columns:
         wanted[columns["label"]] = ("fiubS", None)
@@ -108,10 +101,7 @@ def _column(name: str) -> tuple[str, int | None]:
 def class_names(
     columns: Mapping[str, str], files: Sequence[Path], skip: bool = False
 ) -> tuple[str, ...]:
-    """The labels of all files in alphabetical order, if they are text; none if they are numbers.
-
-    Raises BadFile for a file that cannot be read, unless such files are to be skipped.
-    """
+    """The labels of all files in alphabetical order, if they are text; BadFile unless ``skip``."""
     found: set[str] = set()
     column = columns.get("label", "")
     for path in files if column else ():
@@ -197,8 +187,8 @@ def _lists(quantity: str, column: Column) -> Ragged:
     if isinstance(column, Ragged):
         return column
     if column.ndim != 2:
-        needs = "constituents are lists or arrays (jets, slots)"
-        raise DataError(f"{quantity} has shape {column.shape}; {needs}")
+        found = f"{quantity} has shape {column.shape}"
+        raise DataError(f"{found}; constituents are lists or arrays (jets, slots)")
     return Ragged(np.full(len(column), column.shape[1]), column.reshape(-1))
 
 

@@ -1,7 +1,6 @@
 """Parquet files: numbers, text, or one list of numbers per jet.
 
-A published file is one row group: Arrow holds the columns wanted of it compressed, about 0.14 GB,
-and decodes them batch by batch. Columns that nobody asks for are never decoded.
+A published file is one row group: Arrow holds its columns compressed and decodes them in batches.
 """
 
 from collections import Counter
@@ -29,9 +28,8 @@ def opened(path: Path) -> Iterator[File]:
             if times[name] > 1:  # which of them is meant?
                 return Layout("", rows, (), f"there {times[name]} times")
             found = schema.field(name).type
-            lists = pa.types.is_nested(found)
-            inner = getattr(found, "value_type", found)
-            return Layout(_kind(inner), rows, (LIST,) if lists else (), str(found))
+            shape = (LIST,) if pa.types.is_nested(found) else ()
+            return Layout(_kind(getattr(found, "value_type", found)), rows, shape, str(found))
 
         def batches(names: Sequence[str]) -> Iterator[dict[str, Column]]:
             size = base.ROWS_PER_BATCH

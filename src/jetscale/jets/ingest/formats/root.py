@@ -1,8 +1,7 @@
 """ROOT files: a TTree or an RNTuple of numbers, or of one list of numbers, per jet.
 
-Lists may be ``std::vector`` branches, as published, or arrays with a counter branch, as uproot
-writes them; uproot reads both alike. It trusts the offsets that a file gives for them, so they are
-checked before anything uses them.
+Lists may be ``std::vector`` branches or arrays with a counter branch. uproot trusts the offsets
+that a file gives for them, so they are checked before anything uses them.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,18 +1,14 @@
 """The two reference sets of four-momenta: top tagging, and quark against gluon.
 
 Top tagging: HDF5 written by pandas (Zenodo 2603256, arXiv 1902.09914). Frame ``table`` with columns
-E_i, PX_i, PY_i, PZ_i for 200 slots, zero padded, and ``is_signal_new`` (1 = top). Every row of a
-file is read, the last one included. The generated top quark (``truth*``) is not read.
+E_i, PX_i, PY_i, PZ_i for 200 slots, zero padded, and ``is_signal_new`` (1 = top).
 
 Quark and gluon jets: NumPy archives (Zenodo 3164691 Pythia, 3066475 Herwig; arXiv 1810.05165).
-``X`` (n, M, 4) holds transverse momentum, rapidity, azimuth and PDG code of each particle, zero
-padded, with an M of its own in every file; ``y`` is 1 for quarks. Rapidity needs a mass to become a
-momentum: it is taken from the PDG code. Arrays whose last feature is no PDG code of a particle that
-reaches a detector are refused jet by jet: EnergyFlow's remapped codes (.2 for a charged pion, 0 for
-a photon) and energies would all pass for neutral hadrons.
+``X`` (n, M, 4) holds pT, rapidity, azimuth and PDG code of each particle, zero padded; ``y`` is 1
+for quarks. The mass that rapidity needs is that of the code. Jets with other codes are refused:
+EnergyFlow's remapped ones (.2, 0) and energies would all pass for neutral hadrons.
 
-Angles and the jet's own momentum follow from the constituents. Tracks, substructure and, for top
-tagging, particle types and charges are not in the files: those columns are absent.
+Angles and the jet's own momentum follow from the constituents; other columns are absent.
 """
 
 from pathlib import Path
