@@ -72,11 +72,7 @@ def check_figure(path: Path) -> None:
 
 
 def draw_axes(axes: Axes, path: Path) -> None:
-    """Write the figure: effective labels across, alignment upwards.
-
-    Raises:
-        StorageError: The kind of file is unknown or it cannot be written.
-    """
+    """Write the figure, or raise StorageError: effective labels across, alignment upwards."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -95,9 +95,8 @@ def check_measurable(study: Study, jets: int) -> None:
             "observables of jets, so `measure` is for jets alone"
         )
     if not study.pretrained:
-        raise StudyError(
-            f"study {study.name!r} has no mixture besides scratch; there is nothing to measure"
-        )
+        why = "has no mixture besides scratch; there is nothing to measure"
+        raise StudyError(f"study {study.name!r} {why}")
     _check_enough(study, min(jets, study.recipe.data.pretraining_jets))
     if isinstance(study.source, Simulated):
         _check_enough(study, study.source.train_jets // 2)
@@ -142,10 +141,7 @@ def _label_counts(plan: StreamPlan) -> dict[str, int]:
 
 
 def _draw(plan: StreamPlan, columns: list[str] | None) -> Iterator[tuple[Pool, pa.Table, Slots]]:
-    """The drawn jets of every source of a plan, and the position of each in the stream.
-
-    One row group is in memory at a time, and only the drawn jets of it stay.
-    """
+    """The drawn jets of every source of a plan with their positions, reading a group at a time."""
     pools = open_pools(plan)
     available = {name: pool.available for name, pool in pools.items()}
     for name, drawn in slots(plan.quotas, available, plan.seed, plan.name):

@@ -44,12 +44,9 @@ class Probe:
 
 
 def probe(vectors: Floats, labels: Ints, seed: int) -> Probe:
-    """Cross-fitted logistic regression on (n, d) frozen vectors.
+    """Cross-fitted logistic regression on (n, d) frozen vectors; MissingExtra without scikit-learn.
 
     Every class has at least as many jets as there are folds.
-
-    Raises:
-        MissingExtra: scikit-learn is not installed.
     """
     try:
         from sklearn.linear_model import LogisticRegression
@@ -164,10 +161,8 @@ def measure_trunks(
     jets = model_inputs(read_stream(study, shards, "validation", wanted), study.recipe)
     fewest = int(np.unique(jets.labels, return_counts=True)[1].min())
     if fewest < FOLDS:
-        remarks.append(
-            f"a class has {fewest} validation jets, a linear probe takes {FOLDS}: not measured"
-        )
-        return {}, remarks
+        few = f"a class has {fewest} validation jets, a linear probe takes {FOLDS}: not measured"
+        return {}, [*remarks, few]
     for (_, size), weights in list(trunks.items()):  # as many untrained trunks of each size
         trunks.setdefault((DOWNSTREAM, size), {}).update(dict.fromkeys(weights))
     remarks.append(

@@ -15,13 +15,12 @@ from jetscale.report.figures.drawing import Style
 from jetscale.scaling import Estimate, StudyFit
 from jetscale.words import interval, number
 
-_MISSING = {
+_MISSING = {  # why there may be no value of a field of `Context`
     "measures": "diversity and alignment were not measured; `jetscale measure` does so before any "
     "training",
     "held_fixed": "the run table does not say what was held fixed, so it cannot show that the data "
     "composition alone varied between mixtures",
 }
-"""Why there may be no value of a field of `Context`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +28,8 @@ class Cell:
     """What one place of a table shows."""
 
     text: str
-    below: str = ""
-    """A second, smaller line, such as the interval of a value."""
-    mark: int = 0
-    """Number of the reason why the runs do not determine the value; 0 where they do."""
+    below: str = ""  # a second, smaller line, such as the interval of a value
+    mark: int = 0  # number of the reason why the runs do not determine the value; 0 where they do
     warns: bool = False
 
 
@@ -92,8 +89,7 @@ class Context:
     held_fixed: Mapping[str, Any] | None
     warnings: tuple[str, ...]
     measures: Mapping[str, Any] | None = None
-    figures: dict[str, Figure] = field(default_factory=dict)
-    """Figures by caption, in the order of their places on the page."""
+    figures: dict[str, Figure] = field(default_factory=dict)  # by caption, in order of the page
 
     @property
     def fits(self) -> StudyFit:

@@ -22,13 +22,10 @@ from jetscale.scaling.engine import laws
 from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.routes.route import LossCurves, Route, cell_means
 
-_SPREAD = 30.0
-"""A frontier figure reaches this factor beyond the measured sizes; bands are cut there."""
-
 Draw = Callable[[MixtureDiagnostics, Style], Figure]
+_SPREAD = 30.0  # a frontier figure reaches so far beyond the measured sizes; bands are cut there
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2)
-_HIGHEST = 3.0
-"""Profiles are drawn up to this many times the limit."""
+_HIGHEST = 3.0  # profiles are drawn up to this many times the limit
 
 
 def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
@@ -56,8 +53,7 @@ def residuals(fitted: MixtureFit, runs: pd.DataFrame, style: Style, limit: float
         x = part["examples"] * drawing.shift(i, len(sizes))
         percent = 100 * (part["loss"] / expected - 1)
         figure.add_trace(run_points(fitted.mixture, style.shade(opacity), part, x, percent))
-    drawing.rule(figure, y=0)
-    return drawing.data_axis(figure, own["examples"])
+    return drawing.data_axis(drawing.rule(figure, y=0), own["examples"])
 
 
 def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:
@@ -78,22 +74,17 @@ def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:
     return figure
 
 
-def isoflop(
-    mixture: str, route: Route, runs: pd.DataFrame, cost: CostModel, style: Style
-) -> Figure:
-    """Loss against model size at the budgets of the route; darker is more compute.
-
-    Minima that count are filled, others open.
-    """
+def isoflop(name: str, route: Route, runs: pd.DataFrame, cost: CostModel, style: Style) -> Figure:
+    """Loss against N at the budgets of the route, darker with compute; minima that count filled."""
     figure = empty("model size N", "test loss")
     figure.update_xaxes(type="log", dtick=1, exponentformat="power")
-    means = cell_means(runs[runs["mixture"] == mixture])
+    means = cell_means(runs[runs["mixture"] == name])
     curves = LossCurves(means, means.log_loss[None], cost)
     shades = np.linspace(0.25, 1, len(route.points))
     for point, opacity in zip(route.points, shades, strict=True):
         faded = style.shade(float(opacity))
         log_n, losses = curves.at(point.budget)
-        trace = line(mixture, faded, np.exp(log_n), np.exp(losses[0]))
+        trace = line(name, faded, np.exp(log_n), np.exp(losses[0]))
         figure.add_trace(trace.update(mode="lines+markers", marker={"size": 4}))
         about = f"C = {point.budget:.3g}<br>N* = %{{x:.3g}}<br>%{{y:.4g}}"
         hover = f"{about}<br>{html.escape(point.flag)}<extra></extra>"
@@ -104,10 +95,7 @@ def isoflop(
 
 
 def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
-    """N*(C) or D*(C) with bands: solid in the measured compute range, dashed beyond.
-
-    ``what`` is ``params`` or ``examples``.
-    """
+    """N*(C) or D*(C), by ``what``, with bands: solid in the measured range, dashed beyond."""
     title = {"params": "best model size N*", "examples": "best number of jets D*"}[what]
     sizes = [fitted.window[what] for fitted in fits.mixtures.values()]
     low, high = min(s[0] for s in sizes) / _SPREAD, max(s[1] for s in sizes) * _SPREAD
@@ -132,10 +120,8 @@ def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
             figure.add_trace(trace.update(line_dash=dash))
     drawing.rule(figure, x=end)
     anchors = {"xanchor": "left", "yref": "paper", "yanchor": "bottom", "text": "extrapolated →"}
-    # at the foot: the tools of the figure cover its head
-    return figure.add_annotation(
-        x=math.log10(end), y=0, showarrow=False, font={"size": 11}, **anchors
-    )
+    place = {"x": math.log10(end), "y": 0}  # at the foot: the tools of the figure cover its head
+    return figure.add_annotation(**place, showarrow=False, font={"size": 11}, **anchors)
 
 
 def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> Figure:
@@ -195,8 +181,7 @@ def influence(one: MixtureDiagnostics, style: Style) -> Figure:
             "%{customdata[1]:+.3f}<extra></extra>",
         )
         figure.add_trace(trace)
-    for edge in (-1, 1):
-        drawing.rule(figure, y=edge)
+    figure = drawing.rule(drawing.rule(figure, y=-1), y=1)
     return drawing.data_axis(figure, [cell.examples for cell in cells])
 
 
