@@ -1,8 +1,4 @@
-"""The `jetscale` command: parsing and printing only.
-
-A user's mistake ends in one line on standard error and exit code 2. Reports print tables that fit a
-terminal, or JSON with ``--json``.
-"""
+"""The `jetscale` command: parsing and printing; a user's mistake is one line and exit code 2."""
 
 import signal
 import sys

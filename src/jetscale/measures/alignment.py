@@ -59,10 +59,7 @@ def cross_fit_auc(scores: Floats, positive: Bools, fold: Ints) -> tuple[float, F
 
 
 def value_of(mean: float, influence: Floats, split_error: float = 0.0) -> Value:
-    """A mean with the interval that its influence values give, within 0 and 1.
-
-    ``split_error`` is the standard error from how the jets were split, added in quadrature.
-    """
+    """A mean within 0 and 1; its interval is from influence values and error of the split."""
     jets = float(np.mean(influence**2)) / len(influence)
     return Value.around(mean, float(np.sqrt(jets + split_error**2))).within(0.0, 1.0)
 

@@ -1,8 +1,7 @@
 """The jets that are measured: equal samples of every mixture and of the downstream task.
 
 A sample takes its jets as the stream of the same name does, with the same seed and quotas, straight
-from the shards: what is measured is a subset of what a model is trained on. The downstream pool
-gives two disjoint samples: the reference that everything is compared with, and a row of its own.
+from the shards: what is measured is a subset of what a model is trained on.
 """
 
 from collections import Counter
@@ -54,9 +53,7 @@ class Samples:
 def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples:
     """Samples of ``jets`` jets, or as many as the pretraining and the downstream pool allow.
 
-    Raises:
-        StudyError: The study has no mixture to measure, or too few jets.
-        DataError: A shard folder is damaged or has too few jets.
+    Raises what `check_measurable` does, and DataError for shards damaged or with too few jets.
     """
     check_measurable(study, jets)
     plans = {plan.name: plan for plan in stream_plans(study, dict(shards))}
@@ -81,12 +78,7 @@ def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples
 
 
 def check_measurable(study: Study, jets: int) -> None:
-    """Refuse what cannot be measured before any jet is made.
-
-    Raises:
-        StudyError: The study has no mixture to measure, or too few jets.
-        MissingExtra: scikit-learn is not installed.
-    """
+    """Raise StudyError for no mixture or too few jets, MissingExtra without scikit-learn."""
     if find_spec("sklearn") is None:
         raise MissingExtra("scikit-learn", "measure")
     if study.schema != JETS:

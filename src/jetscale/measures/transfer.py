@@ -123,11 +123,7 @@ def _evidence(square: Floats, projected: Floats, rest: float, n: int) -> float:
 
 
 def transfer(vectors: list[Floats], labels: Ints, seed: int) -> dict[str, Value]:
-    """LogME, probe accuracy and probe AUC, averaged over the trunks of several training seeds.
-
-    Intervals are over the validation jets, which all trunks share; the spread between training
-    seeds is not in them.
-    """
+    """LogME, probe accuracy and AUC, averaged over training seeds; intervals are over jets."""
     probes = [probe(one, labels, seed) for one in vectors]
 
     def evidence(rows: Ints) -> float:
@@ -146,10 +142,7 @@ def transfer(vectors: list[Floats], labels: Ints, seed: int) -> dict[str, Value]
 def measure_trunks(
     study: Study, home: Home, shards: Mapping[str, Path], progress: Progress
 ) -> tuple[dict[str, dict[str, dict[str, Value]]], list[str]]:
-    """Row to model size to measures, and remarks on what is missing.
-
-    The row of the downstream jets holds the untrained trunks.
-    """
+    """Row to model size to measures, untrained in the downstream row, and remarks on what lacks."""
     trunks = find_trunks(study, home)
     without = [m.name for m in study.pretrained if not any(m.name == name for name, _ in trunks)]
     absent = f"no pretrained trunk of {', '.join(without)} yet: "

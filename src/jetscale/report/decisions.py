@@ -1,7 +1,4 @@
-"""What the report claims, as plain values: sentences, verdicts and the thresholds behind them.
-
-Nothing here knows of pages: sections of the report print these texts and flags as they are.
-"""
+"""What the report claims, as plain values: sentences, verdicts and the thresholds behind them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -129,10 +126,7 @@ def extrapolation(flops: float, low: float, high: float) -> str:
 
 
 def checklist(results: Analysis, held_fixed: Mapping[str, Any] | None) -> list[Finding]:
-    """The items that Li et al., arXiv 2502.18969, found missing in most published fits.
-
-    An item that nobody recorded warns: a reader must not take it for granted.
-    """
+    """The items that Li et al., arXiv 2502.18969, miss in most fits; unrecorded ones warn."""
     sizes = _sizes(results, held_fixed is not None)
     fitted = _analysis(results, results.fits) if results.fits else {}
     trained = _training(results, held_fixed or {})

@@ -158,9 +158,7 @@ def make_report(
         budgets: FLOPs of the allocation table; by default one per decade of the measured range.
         replicates: Bootstrap replicates per mixture, at least 50.
 
-    Raises:
-        TableError: The table is unusable.
-        FitError: A budget or the number of replicates is.
+    Raises TableError for an unusable table, FitError for such a budget or number of replicates.
     """
     results = analyse(frame, Options(replicates=replicates), budgets=budgets)
     context = Context(results, styles(results.names), held_fixed, tuple(warnings), measures)

@@ -1,7 +1,4 @@
-"""What the templates of the report render: tables of cells, placed figures, reasons of a section.
-
-Python fills these plain values, the templates turn them into HTML; nothing here is markup.
-"""
+"""What templates turn into HTML, without markup: tables, placed figures, reasons of a section."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -68,10 +65,7 @@ class Reasons:
         self.texts: list[str] = []
 
     def estimate(self, value: Estimate | None, digits: int = 3, missing: str = "") -> Cell:
-        """A value above its interval, marked where the runs do not determine it.
-
-        Without a value there is a dash, above the reason why it is ``missing``.
-        """
+        """A value above its interval, marked if not determined; or a dash above ``missing``."""
         if value is None:
             return Cell("–", missing)
         if value.reason and value.reason not in self.texts:

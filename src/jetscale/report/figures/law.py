@@ -1,14 +1,12 @@
 """Figures of the fitted laws: fit and residuals, frontier, and the checks of the fits.
 
-Pure functions from results to Plotly figures. A mixture keeps its colour, larger models are darker.
-What the runs do not determine is drawn with its interval and an open symbol; what lies beyond the
-measured compute is dashed.
+A mixture keeps its colour, larger models are darker. What the runs do not determine has an open
+symbol; what lies beyond the measured compute is dashed.
 """
 
 import html
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -138,30 +136,27 @@ def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> 
 
 
 def exponent_maps(found: Diagnostics) -> Draw:
-    """What draws the map of a mixture, on axes that hold the maps of all mixtures."""
+    """What draws the (alpha, beta) that runs allow, 68% and 95%, on axes that hold all maps."""
     maps = [one.map for one in found.mixtures.values()]
     axes = ([one.beta for one in maps], [one.alpha for one in maps])
     ends = [(min(g[0] for g in grids), max(g[-1] for g in grids)) for grids in axes]
-    return partial(exponent_map, ends=ends)
 
+    def draw(one: MixtureDiagnostics, style: Style) -> Figure:
+        figure = empty("beta", "alpha")
+        found = one.map
+        for level, opacity in zip(reversed(found.levels), (0.25, 0.6), strict=True):
+            level_of = {"type": "constraint", "operation": ">", "value": level}
+            look = {"fillcolor": style.faded(opacity), "line": {"color": style.colour, "width": 1}}
+            grid = {"x": found.beta, "y": found.alpha, "z": found.increase, "contours": level_of}
+            figure.add_trace(Contour(**grid, **look, showscale=False, hoverinfo="skip"))
+        best = [one.profiles[name].value for name in ("beta", "alpha")]
+        hover = "beta = %{x:.3f}<br>alpha = %{y:.3f}<extra></extra>"
+        figure.add_trace(dots(best[:1], best[1:], style.colour, style.symbol, hovertemplate=hover))
+        for update, reach in zip((figure.update_xaxes, figure.update_yaxes), ends, strict=True):
+            update(type="log", range=np.log10(reach).tolist(), tickvals=_TICKS)
+        return figure
 
-def exponent_map(
-    one: MixtureDiagnostics, style: Style, ends: Sequence[tuple[float, float]]
-) -> Figure:
-    """Regions of (alpha, beta) the runs allow, 68% and 95%; ``ends`` of beta, then of alpha."""
-    figure = empty("beta", "alpha")
-    found = one.map
-    for level, opacity in zip(reversed(found.levels), (0.25, 0.6), strict=True):
-        level_of = {"type": "constraint", "operation": ">", "value": level}
-        look = {"fillcolor": style.faded(opacity), "line": {"color": style.colour, "width": 1}}
-        grid = {"x": found.beta, "y": found.alpha, "z": found.increase, "contours": level_of}
-        figure.add_trace(Contour(**grid, **look, showscale=False, hoverinfo="skip"))
-    best = [one.profiles[name].value for name in ("beta", "alpha")]
-    hover = "beta = %{x:.3f}<br>alpha = %{y:.3f}<extra></extra>"
-    figure.add_trace(dots(best[:1], best[1:], style.colour, style.symbol, hovertemplate=hover))
-    for update, reach in zip((figure.update_xaxes, figure.update_yaxes), ends, strict=True):
-        update(type="log", range=np.log10(reach).tolist(), tickvals=_TICKS)
-    return figure
+    return draw
 
 
 def influence(one: MixtureDiagnostics, style: Style) -> Figure:
@@ -186,10 +181,7 @@ def influence(one: MixtureDiagnostics, style: Style) -> Figure:
 
 
 def forecast(one: MixtureDiagnostics, style: Style) -> Figure:
-    """Held-out cells against what the law without them predicts, in percent, with intervals.
-
-    Filled symbols: without the largest model; open ones: without the cells of largest compute.
-    """
+    """Held-out cells against forecasts, in percent; open: those of largest compute."""
     figure = empty("training jets D", "loss above forecast (%)")
     made = [found for found in one.forecasts if found.cells]
     for i, found in enumerate(made):
