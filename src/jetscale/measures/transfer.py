@@ -142,7 +142,7 @@ def transfer(vectors: list[Floats], labels: Ints, seed: int) -> dict[str, Value]
 def measure_trunks(
     study: Study, home: Home, shards: Mapping[str, Path], progress: Progress
 ) -> tuple[dict[str, dict[str, dict[str, Value]]], list[str]]:
-    """Row to model size to measures, untrained in the downstream row, and remarks on what lacks."""
+    """Row to model size to measures (downstream: untrained), and remarks on what is missing."""
     trunks = find_trunks(study, home)
     without = [m.name for m in study.pretrained if not any(m.name == name for name, _ in trunks)]
     absent = f"no pretrained trunk of {', '.join(without)} yet: "
