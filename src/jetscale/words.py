@@ -1,7 +1,4 @@
-"""Numbers and intervals as people write them: the only formatter of jetscale.
-
-Every function takes numbers and returns text.
-"""
+"""Numbers and intervals as text that people read: the only formatter of jetscale."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -60,10 +57,8 @@ def number(value: float, digits: int = 3) -> str:
     >>> number(0.0123), number(4000), number(2.1e15, 2), number(float("nan"))
     ('0.0123', '4000', '2.1e15', '–')
     """
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
     size = abs(value)

@@ -12,19 +12,16 @@ _OBJECTIVE = "huber, squares or absolute."
 _RUNS = "Any run table (CSV): mixture, params, examples, loss[, flops]."
 _UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the table]"
 _ANY_LAW = "chinchilla, no-floor, repetition, transfer or pretraining."
-
-
-_source_option = click.option(
-    "--source",
-    type=click.Choice(["mlflow", "records"]),
-    callback=lambda context, _, value: context.meta.update({__name__: value}),
-    expose_value=False,
-    help="Where the runs of a SWEEP are read. [default: mlflow, else records]",
-)
 _analysis = all_of(
     click.argument("sweep", type=PATH, required=False),
     click.option("--runs", type=PATH, help=_RUNS),
-    _source_option,
+    click.option(
+        "--source",
+        type=click.Choice(["mlflow", "records"]),
+        callback=lambda context, _, value: context.meta.update({__name__: value}),
+        expose_value=False,
+        help="Where the runs of a SWEEP are read. [default: mlflow, else records]",
+    ),
     json_option,
 )
 
@@ -75,10 +72,8 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
     from jetscale.scaling import Options
 
     names = tuple(name.strip() for name in shared.split(",") if name.strip())
-    asked, parts = (
-        Options(**options, shared=names),
-        ("paired", "fits", "diagnostics", "conventions"),
-    )
+    asked = Options(**options, shared=names)
+    parts = ("paired", "fits", "diagnostics", "conventions")
     _analyse(sweep, runs, as_json, {"mixtures": {}}, options=asked, parts=parts)
 
 
@@ -112,10 +107,7 @@ def compare(
 def _analyse(
     sweep: Path | None, runs: Path | None, as_json: bool, shown: dict[str, Any], **asked: Any
 ) -> None:
-    """Print the parts ``asked`` for: tables, or JSON that begins as ``shown``.
-
-    Raises FitError where the runs allow neither laws nor pairs.
-    """
+    """Print the parts ``asked`` for: tables, or JSON that begins as ``shown``."""
     from jetscale.analysis import analyse
     from jetscale.display.laws import show_analysis
     from jetscale.errors import FitError

@@ -1,8 +1,4 @@
-"""The `jetscale` command: parsing and printing only.
-
-A user's mistake ends in one line on standard error and exit code 2. Reports print tables that fit a
-terminal, or JSON with ``--json``.
-"""
+"""The `jetscale` command: parsing and printing; a user's mistake is one line and exit code 2."""
 
 import signal
 import sys
@@ -18,6 +14,8 @@ from jetscale.errors import JetscaleError
 __all__ = ["cli", "main", "run_script"]
 
 import jetscale.cli.measure  # its command stands before those of a sweep
+
+_LIKE = "Instead: those of a pilot, a CSV file or a SWEEP that was run."
 
 
 @cli.command()
@@ -43,9 +41,7 @@ def plan(sweep: Path, as_json: bool) -> None:
 @cli.command()
 @sweep_argument
 @click.option("--law", help="Law to assume: E,A,B,alpha,beta. [default: a generic one]")
-@click.option(
-    "--like", type=PATH, help="Instead: those of a pilot, a CSV file or a SWEEP that was run."
-)
+@click.option("--like", type=PATH, help=_LIKE)
 @click.option("--noise", type=float, help="Spread of log loss between seeds. [default: 0.01]")
 @click.option("--misfit", type=float, help="Spread of cells about the law. [default: the noise]")
 @click.option("--shift", type=float, help="Power for this shift of a. [default: search for 80%]")
@@ -86,11 +82,9 @@ def power(sweep: Path, law: str | None, like: Path | None, as_json: bool, **aske
     given = {name: value for name, value in asked.items() if value is not None}
     with progress_bar() as progress:
         found = scaling.power(grid, law=stated, pilot=pilot, progress=progress, **given)
-    return (
-        print_json({"study": study.name} | plain(found))
-        if as_json
-        else show_power(found, study.name)
-    )
+    if as_json:
+        return print_json({"study": study.name} | plain(found))
+    return show_power(found, study.name)
 
 
 @cli.command()
@@ -142,11 +136,9 @@ def status(sweep: Path, as_json: bool) -> None:
     runs = plan_runs(study)
     store = RecordStore.open(study, home(), runs)
     rows, others = store.status(runs), store.count_others([run.key for run in runs])
-    return (
-        print_json({**count_states(rows), "others": others, "runs": rows})
-        if as_json
-        else show_status(rows, study.name, others)
-    )
+    if as_json:
+        return print_json({**count_states(rows), "others": others, "runs": rows})
+    return show_status(rows, study.name, others)
 
 
 @cli.command()

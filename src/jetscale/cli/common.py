@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,13 +25,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 def all_of(*parts: Callable[[F], F]) -> Callable[[F], F]:
     """Return what gives a command several arguments and options, in this order in its help."""
-
-    def decorate(command: F) -> F:
-        for part in reversed(parts):
-            command = part(command)
-        return command
-
-    return decorate
+    return lambda command: reduce(lambda made, part: part(made), reversed(parts), command)
 
 
 def home() -> "Home":

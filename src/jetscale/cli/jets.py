@@ -2,6 +2,7 @@
 
 import os
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +52,12 @@ def simulate(
     from jetscale.jets.production.production import simulate_shards
     from jetscale.sweep.stop import stopping
 
+    role = role or ("pretrain" if part else "train")
     conditions = Conditions(window=asked.pop("window"), pileup=asked.pop("pileup"))
     with stopping(), progress_bar() as progress, executor(None, home().path, workers) as chosen:
+        tell = partial(progress, "simulating jets")
         manifest = simulate_shards(
-            out,
-            chosen,
-            part=part,
-            role=role or ("pretrain" if part else "train"),
-            conditions=conditions,
-            progress=lambda done, total: progress("simulating jets", done, total),
-            **asked,
+            out, chosen, part=part, role=role, conditions=conditions, progress=tell, **asked
         )
     click.echo(f"{manifest.rows} jets in {out}; look with: jetscale inspect {out}")
 
@@ -109,18 +106,10 @@ def ingest(
     workers = workers or min(os.cpu_count() or 1, len(files))
     pool = nullcontext(in_process) if workers == 1 else executor(None, home().path, workers)
     with stopping(), progress_bar() as bar, pool as chosen:
-        manifest = read_files(
-            format_name,
-            role,
-            files,
-            out,
-            lambda done, total: bar("reading jets", done, total),
-            executor=chosen,
-            **options,
-        )
-    return (
-        print_json(summary_of(manifest)) if as_json else show_ingest(summary_of(manifest), str(out))
-    )
+        tell = partial(bar, "reading jets")
+        manifest = read_files(format_name, role, files, out, tell, executor=chosen, **options)
+    summary = summary_of(manifest)
+    return print_json(summary) if as_json else show_ingest(summary, str(out))
 
 
 @cli.command()

@@ -41,7 +41,6 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     measures.draw_axes(found.axes, figure)
     measures.save_measures(found, study, home())
     if as_json:
-        print_json(plain(found) | {"figure": str(figure)})
-        return
+        return print_json(plain(found) | {"figure": str(figure)})
     show_measures(found)
     click.echo(f"figure written to {figure}")

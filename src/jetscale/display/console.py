@@ -52,11 +52,10 @@ def table(title: str, *columns: str, left: int = 1) -> Table:
     """An empty table whose first ``left`` columns hold text and the others numbers."""
     out = Table(title=escape(title), title_justify="left", title_style="bold", pad_edge=False)
     out.box = box.SIMPLE_HEAD
-    for i, column in enumerate(columns):
-        if i < left:  # names fold before a number is cut
-            out.add_column(column, justify="left", overflow="fold")
-        else:
-            out.add_column(column, justify="right", no_wrap=True)
+    for column in columns[:left]:  # names fold before a number is cut
+        out.add_column(column, justify="left", overflow="fold")
+    for column in columns[left:]:
+        out.add_column(column, justify="right", no_wrap=True)
     return out
 
 

@@ -1,9 +1,7 @@
 """Tables of what the analysis found; measured things first, fitted laws after them.
 
-Everything fits 80 columns for mixtures named in up to 12 characters. Warnings of one mixture share
-a line, and so do mixtures or pairs left out for the same reason. What may be said is decided in the
-values shown; nothing is decided here. The whole of every check, cell by cell, is in the JSON and in
-the report.
+Everything fits 80 columns for mixtures named in up to 12 characters. What may be said is decided in
+the values shown, not here. The whole of every check, cell by cell, is in the JSON and the report.
 """
 
 from collections.abc import Iterable, Mapping
@@ -57,14 +55,9 @@ def show_paired(study: scaling.PairedStudy) -> None:
 def show_fit(fits: StudyFit) -> None:
     """Show frontier exponents and law of every mixture, and whatever is not identified."""
     fitted, first = fits.mixtures.items(), next(iter(fits.mixtures.values()))
-    show_table(
-        "Frontier: N* ~ C^a, D* ~ C^b",
-        ("mixture", "a (params)", "b (data)", "cells"),
-        (
-            (name, words.starred(one["a"]), words.starred(one["b"]), str(one.n_cells))
-            for name, one in fitted
-        ),
-    )
+    ends = [(name, *map(words.starred, (one["a"], one["b"])), one.n_cells) for name, one in fitted]
+    columns = ("mixture", "a (params)", "b (data)", "cells")
+    show_table("Frontier: N* ~ C^a, D* ~ C^b", columns, ends)
     # under a law about pretraining, mixtures from scratch have fewer parameters than the others
     names = dict.fromkeys(parameter for _, one in fitted for parameter in one.parameters)
     shown = [name for name in names if name not in ("A", "B")]

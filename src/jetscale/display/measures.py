@@ -1,8 +1,4 @@
-"""Tables of what `jetscale measure` found: diversity, alignment, transfer, and the two axes.
-
-Each table has one row per mixture and one for the downstream jets. The sentences below a table say
-what its columns mean.
-"""
+"""Tables of what `jetscale measure` found: diversity, alignment, transfer, and the two axes."""
 
 from collections.abc import Mapping
 

@@ -1,8 +1,4 @@
-"""Diversity of every mixture, and its alignment with the downstream task, before any training.
-
-With pretrained trunks in the results folder `measure_study` also measures how well they transfer.
-Gradient boosting and the linear probe come from scikit-learn, the optional extra ``measure``.
-"""
+"""Diversity and alignment of mixtures, transfer of trunks; needs the optional extra ``measure``."""
 
 from jetscale.measures.figure import check_figure, draw_axes
 from jetscale.measures.measure import JETS, measure_study

@@ -59,10 +59,7 @@ def cross_fit_auc(scores: Floats, positive: Bools, fold: Ints) -> tuple[float, F
 
 
 def value_of(mean: float, influence: Floats, split_error: float = 0.0) -> Value:
-    """A mean with the interval that its influence values give, within 0 and 1.
-
-    ``split_error`` is the standard error from how the jets were split, added in quadrature.
-    """
+    """A mean within 0 and 1; its interval is from influence values and error of the split."""
     jets = float(np.mean(influence**2)) / len(influence)
     return Value.around(mean, float(np.sqrt(jets + split_error**2))).within(0.0, 1.0)
 
@@ -71,10 +68,8 @@ def domain_auc(sample: Floats, reference: Floats, seed: int) -> Value:
     """AUC of gradient boosting asked which of (n, f) and (m, f) jets are downstream jets.
 
     Where little tells the samples apart, what the trees find depends on the split into folds:
-    several are averaged, and the spread between them is in the interval.
-
-    Raises:
-        MissingExtra: scikit-learn is not installed.
+    several are averaged, and the spread between them is in the interval. Raises MissingExtra
+    without scikit-learn.
     """
     try:
         from sklearn.ensemble import HistGradientBoostingClassifier
@@ -82,7 +77,7 @@ def domain_auc(sample: Floats, reference: Floats, seed: int) -> Value:
         raise MissingExtra("scikit-learn", "measure") from error
     points = np.concatenate([reference, sample])
     positive = np.arange(len(points)) < len(reference)
-    aucs, influences = [], []
+    found = []
     for split in range(SPLITS):
         a, b = (fold_of(n, [seed, split, n]) for n in (len(reference), len(sample)))
         # counted backwards, so that the larger folds of one sample meet the smaller of the other
@@ -95,9 +90,8 @@ def domain_auc(sample: Floats, reference: Floats, seed: int) -> Value:
             )
             model.fit(points[seen], positive[seen])
             scores[~seen] = model.decision_function(points[~seen])
-        auc, influence = cross_fit_auc(scores, positive, fold)
-        aucs.append(auc)
-        influences.append(influence)
+        found.append(cross_fit_auc(scores, positive, fold))
+    aucs, influences = zip(*found, strict=True)
     spread = float(np.std(aucs, ddof=1)) / np.sqrt(SPLITS)
     return value_of(float(np.mean(aucs)), np.mean(influences, axis=0), spread)
 
@@ -129,10 +123,7 @@ def mmd(sample: Floats, reference: Floats, bandwidth: float, seed: int) -> Value
 def _mmds(
     kernel: NDArray[np.float32], left: NDArray[np.float32], right: NDArray[np.float32]
 ) -> Floats:
-    """(k,) unbiased MMD^2 of k pairs of sets, given as (n, k) zeros and ones.
-
-    ``kernel`` has zeros on its diagonal, so that no jet is compared with itself.
-    """
+    """(k,) unbiased MMD^2 of k pairs of sets, (n, k) zeros and ones; 0 on the kernel's diagonal."""
     to_left, to_right = kernel @ left, kernel @ right
     n, m = left.sum(axis=0, dtype=np.float64), right.sum(axis=0, dtype=np.float64)
     pairs = ((left, to_left), (right, to_right), (left, to_right))

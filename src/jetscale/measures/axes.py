@@ -3,8 +3,7 @@
 Diversity is the effective number of labels exp(H), alignment is 2 (1 - AUC) of the domain
 classifier: 1 where nothing tells the mixture from the downstream jets, 0 where everything does. If
 both rise together over the mixtures of a study, no fit can say which of them changed a loss. The
-correlation is over the mixtures chosen, not an estimate for mixtures at large. Mixtures can be
-apart in labels and still collinear in how different their jets are.
+correlation is over the mixtures chosen, not an estimate for mixtures at large.
 """
 
 from collections.abc import Mapping
@@ -53,10 +52,7 @@ def axes_of(rows: Mapping[str, Row]) -> Axes:
 
 
 def correlation(points: Mapping[str, Values]) -> Value:
-    """Pearson correlation of log diversity and alignment over three or more mixtures.
-
-    The interval moves every point within its own intervals.
-    """
+    """Pearson correlation of log diversity and alignment; its interval moves points in theirs."""
     x, y = (_positions(points, axis) for axis in AXES)
     rng = np.random.default_rng(0)
     moved = [a[:, 0] + a[:, 1] * rng.normal(size=(_DRAWS, len(a))) for a in (x, y)]

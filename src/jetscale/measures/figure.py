@@ -1,7 +1,4 @@
-"""The mixtures of a study as points of diversity and alignment, with error bars and names.
-
-The report draws the same `MixtureMap` with the colours of its page.
-"""
+"""The mixtures of a study as points of diversity and alignment, with error bars and names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +31,7 @@ class MapPoint:
 
 @dataclass(frozen=True, slots=True)
 class MixtureMap:
-    """What a picture of mixtures shows, however it is drawn; diversity is logarithmic."""
+    """What a picture of mixtures shows, here and in the report; diversity is logarithmic."""
 
     points: Mapping[str, MapPoint]
     x_range: tuple[float, float]
@@ -72,11 +69,7 @@ def check_figure(path: Path) -> None:
 
 
 def draw_axes(axes: Axes, path: Path) -> None:
-    """Write the figure: effective labels across, alignment upwards.
-
-    Raises:
-        StorageError: The kind of file is unknown or it cannot be written.
-    """
+    """Write the figure, or raise StorageError: effective labels across, alignment upwards."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,7 +1,4 @@
-"""The whole table of a study: every mixture in every space, and its trunks if there are any.
-
-All seeds are fixed: the same study on the same shards gives the same table.
-"""
+"""The whole table of a study, from fixed seeds: every mixture in every space, and its trunks."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,10 +32,7 @@ def measure_study(
         shards: Shard folder per role and part, from `jetscale.mixtures.inputs.ensure_shards`.
         jets: Jets per sample; fewer where the study has fewer.
 
-    Raises:
-        StudyError: Nothing but scratch, or too few jets.
-        DataError: The shards are damaged or have too few jets.
-        MissingExtra: scikit-learn is not installed.
+    Raises what `read_samples` does.
     """
     samples = read_samples(study, shards, jets)
     sets = {DOWNSTREAM: samples.downstream, **samples.mixtures}

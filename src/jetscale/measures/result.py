@@ -91,11 +91,7 @@ def save_measures(found: MeasureTable, study: Study, home: Home) -> Path:
 
 
 def load_measures(study: Study, home: Home) -> dict[str, Any] | None:
-    """The last table of a study as JSON has it, or None.
-
-    The file names the parts of every mixture. Where a mixture has changed since, or one is new, the
-    table is not that of this study.
-    """
+    """The last table of a study as JSON has it; None without one, or where mixtures changed."""
     try:
         found: dict[str, Any] = json.loads(home.study(study).measures.read_text(encoding="utf-8"))
     except (OSError, ValueError):

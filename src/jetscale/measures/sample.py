@@ -1,8 +1,7 @@
 """The jets that are measured: equal samples of every mixture and of the downstream task.
 
 A sample takes its jets as the stream of the same name does, with the same seed and quotas, straight
-from the shards: what is measured is a subset of what a model is trained on. The downstream pool
-gives two disjoint samples: the reference that everything is compared with, and a row of its own.
+from the shards: what is measured is a subset of what a model is trained on.
 """
 
 from collections import Counter
@@ -54,9 +53,7 @@ class Samples:
 def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples:
     """Samples of ``jets`` jets, or as many as the pretraining and the downstream pool allow.
 
-    Raises:
-        StudyError: The study has no mixture to measure, or too few jets.
-        DataError: A shard folder is damaged or has too few jets.
+    Raises what `check_measurable` does, and DataError for shards damaged or with too few jets.
     """
     check_measurable(study, jets)
     plans = {plan.name: plan for plan in stream_plans(study, dict(shards))}
@@ -81,12 +78,7 @@ def read_samples(study: Study, shards: Mapping[str, Path], jets: int) -> Samples
 
 
 def check_measurable(study: Study, jets: int) -> None:
-    """Refuse what cannot be measured before any jet is made.
-
-    Raises:
-        StudyError: The study has no mixture to measure, or too few jets.
-        MissingExtra: scikit-learn is not installed.
-    """
+    """Raise StudyError for no mixture or too few jets, MissingExtra without scikit-learn."""
     if find_spec("sklearn") is None:
         raise MissingExtra("scikit-learn", "measure")
     if study.schema != JETS:
@@ -95,9 +87,8 @@ def check_measurable(study: Study, jets: int) -> None:
             "observables of jets, so `measure` is for jets alone"
         )
     if not study.pretrained:
-        raise StudyError(
-            f"study {study.name!r} has no mixture besides scratch; there is nothing to measure"
-        )
+        why = "has no mixture besides scratch; there is nothing to measure"
+        raise StudyError(f"study {study.name!r} {why}")
     _check_enough(study, min(jets, study.recipe.data.pretraining_jets))
     if isinstance(study.source, Simulated):
         _check_enough(study, study.source.train_jets // 2)
@@ -142,10 +133,7 @@ def _label_counts(plan: StreamPlan) -> dict[str, int]:
 
 
 def _draw(plan: StreamPlan, columns: list[str] | None) -> Iterator[tuple[Pool, pa.Table, Slots]]:
-    """The drawn jets of every source of a plan, and the position of each in the stream.
-
-    One row group is in memory at a time, and only the drawn jets of it stay.
-    """
+    """The drawn jets of every source of a plan with their positions, reading a group at a time."""
     pools = open_pools(plan)
     available = {name: pool.available for name, pool in pools.items()}
     for name, drawn in slots(plan.quotas, available, plan.seed, plan.name):

@@ -23,10 +23,7 @@ SENTENCES = {
     "labels_q0": "Hill number q=0: labels that occur at all in the jets of the stream.",
     "labels_q1": "Hill number q=1, exp(entropy): equally common labels with the same entropy.",
     "labels_q2": "Hill number q=2: one over the chance that two jets share a label.",
-    **{
-        f"{kind}_{space}": _IN_SPACE[kind].format(space=NAMES[space])
-        for kind, space in product(_IN_SPACE, SPACES)
-    },
+    **{f"{k}_{s}": _IN_SPACE[k].format(space=NAMES[s]) for k, s in product(_IN_SPACE, SPACES)},
     "logme": "LogME: log evidence per jet of a linear model on the frozen trunk; higher predicts "
     "better fine-tuning.",
     "probe_accuracy": "Linear probe: share of downstream validation jets that a logistic "

@@ -1,11 +1,9 @@
 """Where jets are compared: two feature spaces, fixed before any mixture is seen.
 
-``observables`` are those of `jetscale.jets.observables`. ``constituents`` are sums over the
-constituents as the model sees them: random Fourier features (Rahimi and Recht 2007) of each are
-averaged with two weights, pT share and one over n, as in an energy flow network (arXiv 1810.05165)
-with random weights. Both are scaled with the median and quartiles of the downstream reference:
-scaling each mixture by itself would hide the differences that are to be measured. pT and direction
-of the jet stay out, because a simulation fixes them by construction.
+``constituents`` are random Fourier features (Rahimi and Recht 2007) of what models see, averaged
+with two weights, pT share and one over n, as in an energy flow network (arXiv 1810.05165). Both
+spaces are scaled with the downstream reference: scaling each mixture by itself would hide what is
+to be measured. pT and direction of the jet stay out: a simulation fixes them by construction.
 """
 
 from collections.abc import Sequence
@@ -51,10 +49,7 @@ class Scale:
 
 
 def observables(tables: Sequence[pa.Table]) -> list[Floats]:
-    """(n, k) observables of each table: those that all can give.
-
-    Filled with some value, those that one table lacks would tell it from the others.
-    """
+    """(n, k) observables of each table: those that all can give, as a gap would tell one apart."""
     found = [jet_observables(table) for table in tables]
     shared = [name for name in found[0][0] if all(name in names for names, _ in found)]
     return [values[:, [names.index(name) for name in shared]] for names, values in found]

@@ -44,12 +44,9 @@ class Probe:
 
 
 def probe(vectors: Floats, labels: Ints, seed: int) -> Probe:
-    """Cross-fitted logistic regression on (n, d) frozen vectors.
+    """Cross-fitted logistic regression on (n, d) frozen vectors; MissingExtra without scikit-learn.
 
     Every class has at least as many jets as there are folds.
-
-    Raises:
-        MissingExtra: scikit-learn is not installed.
     """
     try:
         from sklearn.linear_model import LogisticRegression
@@ -126,11 +123,7 @@ def _evidence(square: Floats, projected: Floats, rest: float, n: int) -> float:
 
 
 def transfer(vectors: list[Floats], labels: Ints, seed: int) -> dict[str, Value]:
-    """LogME, probe accuracy and probe AUC, averaged over the trunks of several training seeds.
-
-    Intervals are over the validation jets, which all trunks share; the spread between training
-    seeds is not in them.
-    """
+    """LogME, probe accuracy and AUC, averaged over training seeds; intervals are over jets."""
     probes = [probe(one, labels, seed) for one in vectors]
 
     def evidence(rows: Ints) -> float:
@@ -149,10 +142,7 @@ def transfer(vectors: list[Floats], labels: Ints, seed: int) -> dict[str, Value]
 def measure_trunks(
     study: Study, home: Home, shards: Mapping[str, Path], progress: Progress
 ) -> tuple[dict[str, dict[str, dict[str, Value]]], list[str]]:
-    """Row to model size to measures, and remarks on what is missing.
-
-    The row of the downstream jets holds the untrained trunks.
-    """
+    """Row to model size to measures (downstream: untrained), and remarks on what is missing."""
     trunks = find_trunks(study, home)
     without = [m.name for m in study.pretrained if not any(m.name == name for name, _ in trunks)]
     absent = f"no pretrained trunk of {', '.join(without)} yet: "
@@ -164,10 +154,8 @@ def measure_trunks(
     jets = model_inputs(read_stream(study, shards, "validation", wanted), study.recipe)
     fewest = int(np.unique(jets.labels, return_counts=True)[1].min())
     if fewest < FOLDS:
-        remarks.append(
-            f"a class has {fewest} validation jets, a linear probe takes {FOLDS}: not measured"
-        )
-        return {}, remarks
+        few = f"a class has {fewest} validation jets, a linear probe takes {FOLDS}: not measured"
+        return {}, [*remarks, few]
     for (_, size), weights in list(trunks.items()):  # as many untrained trunks of each size
         trunks.setdefault((DOWNSTREAM, size), {}).update(dict.fromkeys(weights))
     remarks.append(

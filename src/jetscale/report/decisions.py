@@ -1,11 +1,9 @@
-"""What the report claims, as plain values: sentences, verdicts and the thresholds behind them.
-
-Nothing here knows of pages: sections of the report print these texts and flags as they are.
-"""
+"""What the report claims, as plain values: sentences, verdicts and the thresholds behind them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import Any
 
 from jetscale.analysis import Analysis
@@ -18,12 +16,11 @@ from jetscale.scaling.engine.forms import law_named
 from jetscale.words import counted, number, short, with_interval
 
 _MISSING = "not recorded with these runs"
-_OURS = {
+_OURS = {  # how `jetscale.training` does what the numbers of a recipe leave open
     "schedule": "linear warm-up, then a cosine to zero at the run's own end",
     "optimiser": "AdamW, decoupled weight decay on matrices, one gradient norm",
     "evaluation set": "after the last step, every validation and test jet",
 }
-"""How `jetscale.training` does what the numbers of a recipe leave open."""
 _ASKED = {
     "schedule": ("schedule", "epochs", "batch_size", "warmup"),
     "learning rate": ("learning_rate", "width_exponent"),
@@ -129,18 +126,11 @@ def extrapolation(flops: float, low: float, high: float) -> str:
 
 
 def checklist(results: Analysis, held_fixed: Mapping[str, Any] | None) -> list[Finding]:
-    """The items that Li et al., arXiv 2502.18969, found missing in most published fits.
-
-    An item that nobody recorded warns: a reader must not take it for granted.
-    """
-    fits = results.fits
-    plain = _sizes(results, held_fixed is not None)
-    fitted = _analysis(results, fits) if fits else {}
-    return [
-        *(Finding(name, text) for name, text in plain.items()),
-        *_training(results, held_fixed or {}),
-        *(Finding(name, text) for name, text in fitted.items()),
-    ]
+    """The items that Li et al., arXiv 2502.18969, miss in most fits; unrecorded ones warn."""
+    sizes = _sizes(results, held_fixed is not None)
+    fitted = _analysis(results, results.fits) if results.fits else {}
+    trained = _training(results, held_fixed or {})
+    return [*starmap(Finding, sizes.items()), *trained, *starmap(Finding, fitted.items())]
 
 
 def _sizes(results: Analysis, ours: bool) -> dict[str, str]:
@@ -165,10 +155,8 @@ def _sizes(results: Analysis, ours: bool) -> dict[str, str]:
 
 
 def _training(results: Analysis, held_fixed: Mapping[str, Any]) -> Iterator[Finding]:
-    """How the runs were trained, as far as the recipe says it.
-
-    A value of the recipe is found by the last part of its name: ``optimiser.clip`` as ``clip``.
-    """
+    """How the runs were trained, as far as the recipe says it."""
+    # by the last part of its name: ``optimiser.clip`` as ``clip``
     values = {name.rpartition(".")[2]: value for name, value in held_fixed.items()}
     for item, names in _ASKED.items():
         found = [f"{name}: {values[name]}" for name in names if name in values]

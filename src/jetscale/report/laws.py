@@ -1,9 +1,8 @@
 """The sections of the fitted laws: parameters, checks, frontier, budgets, and the budget slider.
 
-A prediction never stands alone: beside it is the best cell that was run within the budget, and a
-mixture is only called the best where the laws behind the choice are identified. The answers of the
-slider are computed here, at ten budgets per decade; the script of the page looks them up. Its
-prices are the reader's own and change the shown cost, not the optimum.
+A prediction never stands alone: beside it is the best cell that was run within the budget. The
+answers of the slider are computed here, at ten budgets per decade; the script of the page looks
+them up. Its prices are the reader's own and change the shown cost, not the optimum.
 """
 
 import math
@@ -23,8 +22,7 @@ from jetscale.scaling.estimate import percentile_interval
 from jetscale.words import number, short, size
 
 _A, _B = "a (N* ∝ C^a)", "b (D* ∝ C^b)"
-_ONE_LAW = 3
-"""Laws that share more parameters than this share all of them."""
+_ONE_LAW = 3  # laws that share more parameters than this share all of them
 _PER_DECADE = 10
 _BEYOND = 1.0  # decades on either side of the measured compute
 _NO_OPTIMUM = [["–", ""], ["–", ""], ["no usable optimum", ""]]
@@ -235,11 +233,7 @@ def slider(context: Context, reasons: Reasons) -> dict[str, Any]:
 
 
 def answers(fits: StudyFit) -> dict[str, Any]:
-    """Every answer as text, by budget and mixture.
-
-    ``rows`` hold, per budget and mixture, the texts of N*, D* and loss, and the number of D* (None
-    without a usable optimum).
-    """
+    """Per budget and mixture the texts of N*, D* and loss, and D* (None: no usable optimum)."""
     low, high = (math.log10(end) for end in fits.flops)
     first = math.floor((low - _BEYOND) * _PER_DECADE)
     last = math.ceil((high + _BEYOND) * _PER_DECADE)

@@ -40,8 +40,7 @@ def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
 
 def held_fixed(context: Context, reasons: Reasons) -> dict[str, Any]:
     """The table of controls."""
-    held = context.held_fixed or {}
-    rows = [{"control": name, "value": value} for name, value in held.items()]
+    rows = [{"control": n, "value": value} for n, value in (context.held_fixed or {}).items()]
     return {"table": table("What was held fixed", rows, text=2)}
 
 
@@ -98,8 +97,7 @@ class Section(NamedTuple):
     anchor: str
     title: str
     fill: Callable[[Context, Reasons], dict[str, Any]]
-    needs: str = ""
-    """What the section cannot do without, a key of `Context.missing`."""
+    needs: str = ""  # what the section cannot do without, a key of `Context.missing`
 
 
 SECTIONS = (
@@ -122,10 +120,8 @@ SECTIONS = (
 class Report:
     """A finished page and the figures in it."""
 
-    text: str
-    """The HTML file."""
-    figures: Mapping[str, Figure]
-    """By caption."""
+    text: str  # the HTML file
+    figures: Mapping[str, Figure]  # by caption
 
     def texts(self) -> dict[str, str]:
         """The page and every figure as Plotly JSON, by file name."""
@@ -162,9 +158,7 @@ def make_report(
         budgets: FLOPs of the allocation table; by default one per decade of the measured range.
         replicates: Bootstrap replicates per mixture, at least 50.
 
-    Raises:
-        TableError: The table is unusable.
-        FitError: A budget or the number of replicates is.
+    Raises TableError for an unusable table, FitError for such a budget or number of replicates.
     """
     results = analyse(frame, Options(replicates=replicates), budgets=budgets)
     context = Context(results, styles(results.names), held_fixed, tuple(warnings), measures)

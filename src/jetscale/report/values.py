@@ -1,7 +1,4 @@
-"""What the templates of the report render: tables of cells, placed figures, reasons of a section.
-
-Python fills these plain values, the templates turn them into HTML; nothing here is markup.
-"""
+"""What templates turn into HTML, without markup: tables, placed figures, reasons of a section."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +12,12 @@ from jetscale.report.figures.drawing import Style
 from jetscale.scaling import Estimate, StudyFit
 from jetscale.words import interval, number
 
-_MISSING = {
+_MISSING = {  # why there may be no value of a field of `Context`
     "measures": "diversity and alignment were not measured; `jetscale measure` does so before any "
     "training",
     "held_fixed": "the run table does not say what was held fixed, so it cannot show that the data "
     "composition alone varied between mixtures",
 }
-"""Why there may be no value of a field of `Context`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +25,8 @@ class Cell:
     """What one place of a table shows."""
 
     text: str
-    below: str = ""
-    """A second, smaller line, such as the interval of a value."""
-    mark: int = 0
-    """Number of the reason why the runs do not determine the value; 0 where they do."""
+    below: str = ""  # a second, smaller line, such as the interval of a value
+    mark: int = 0  # number of the reason why the runs do not determine the value; 0 where they do
     warns: bool = False
 
 
@@ -71,10 +65,7 @@ class Reasons:
         self.texts: list[str] = []
 
     def estimate(self, value: Estimate | None, digits: int = 3, missing: str = "") -> Cell:
-        """A value above its interval, marked where the runs do not determine it.
-
-        Without a value there is a dash, above the reason why it is ``missing``.
-        """
+        """A value above its interval, marked if not determined; or a dash above ``missing``."""
         if value is None:
             return Cell("–", missing)
         if value.reason and value.reason not in self.texts:
@@ -92,8 +83,7 @@ class Context:
     held_fixed: Mapping[str, Any] | None
     warnings: tuple[str, ...]
     measures: Mapping[str, Any] | None = None
-    figures: dict[str, Figure] = field(default_factory=dict)
-    """Figures by caption, in the order of their places on the page."""
+    figures: dict[str, Figure] = field(default_factory=dict)  # by caption, in order of the page
 
     @property
     def fits(self) -> StudyFit:

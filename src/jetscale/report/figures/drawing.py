@@ -1,8 +1,7 @@
 """The look of the report's figures: colours, symbols, axes and the traces that all of them share.
 
-A mixture has one colour and one symbol throughout (colours of Okabe and Ito, distinguishable with
-every common kind of colour blindness), so figures carry no legends of their own. Points at the same
-data size are set slightly apart; the exact size is in ``customdata`` and in the hover text.
+A mixture has one colour and one symbol throughout, so figures carry no legends of their own. Points
+at the same data size are set slightly apart; the exact size is in the hover text.
 """
 
 import html

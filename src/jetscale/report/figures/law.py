@@ -1,14 +1,12 @@
 """Figures of the fitted laws: fit and residuals, frontier, and the checks of the fits.
 
-Pure functions from results to Plotly figures. A mixture keeps its colour, larger models are darker.
-What the runs do not determine is drawn with its interval and an open symbol; what lies beyond the
-measured compute is dashed.
+A mixture keeps its colour, larger models are darker. What the runs do not determine has an open
+symbol; what lies beyond the measured compute is dashed.
 """
 
 import html
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,13 +20,10 @@ from jetscale.scaling.engine import laws
 from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.routes.route import LossCurves, Route, cell_means
 
-_SPREAD = 30.0
-"""A frontier figure reaches this factor beyond the measured sizes; bands are cut there."""
-
 Draw = Callable[[MixtureDiagnostics, Style], Figure]
+_SPREAD = 30.0  # a frontier figure reaches so far beyond the measured sizes; bands are cut there
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2)
-_HIGHEST = 3.0
-"""Profiles are drawn up to this many times the limit."""
+_HIGHEST = 3.0  # profiles are drawn up to this many times the limit
 
 
 def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
@@ -56,8 +51,7 @@ def residuals(fitted: MixtureFit, runs: pd.DataFrame, style: Style, limit: float
         x = part["examples"] * drawing.shift(i, len(sizes))
         percent = 100 * (part["loss"] / expected - 1)
         figure.add_trace(run_points(fitted.mixture, style.shade(opacity), part, x, percent))
-    drawing.rule(figure, y=0)
-    return drawing.data_axis(figure, own["examples"])
+    return drawing.data_axis(drawing.rule(figure, y=0), own["examples"])
 
 
 def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:
@@ -78,22 +72,17 @@ def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:
     return figure
 
 
-def isoflop(
-    mixture: str, route: Route, runs: pd.DataFrame, cost: CostModel, style: Style
-) -> Figure:
-    """Loss against model size at the budgets of the route; darker is more compute.
-
-    Minima that count are filled, others open.
-    """
+def isoflop(name: str, route: Route, runs: pd.DataFrame, cost: CostModel, style: Style) -> Figure:
+    """Loss against N at the budgets of the route, darker with compute; minima that count filled."""
     figure = empty("model size N", "test loss")
     figure.update_xaxes(type="log", dtick=1, exponentformat="power")
-    means = cell_means(runs[runs["mixture"] == mixture])
+    means = cell_means(runs[runs["mixture"] == name])
     curves = LossCurves(means, means.log_loss[None], cost)
     shades = np.linspace(0.25, 1, len(route.points))
     for point, opacity in zip(route.points, shades, strict=True):
         faded = style.shade(float(opacity))
         log_n, losses = curves.at(point.budget)
-        trace = line(mixture, faded, np.exp(log_n), np.exp(losses[0]))
+        trace = line(name, faded, np.exp(log_n), np.exp(losses[0]))
         figure.add_trace(trace.update(mode="lines+markers", marker={"size": 4}))
         about = f"C = {point.budget:.3g}<br>N* = %{{x:.3g}}<br>%{{y:.4g}}"
         hover = f"{about}<br>{html.escape(point.flag)}<extra></extra>"
@@ -104,10 +93,7 @@ def isoflop(
 
 
 def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
-    """N*(C) or D*(C) with bands: solid in the measured compute range, dashed beyond.
-
-    ``what`` is ``params`` or ``examples``.
-    """
+    """N*(C) or D*(C), by ``what``, with bands: solid in the measured range, dashed beyond."""
     title = {"params": "best model size N*", "examples": "best number of jets D*"}[what]
     sizes = [fitted.window[what] for fitted in fits.mixtures.values()]
     low, high = min(s[0] for s in sizes) / _SPREAD, max(s[1] for s in sizes) * _SPREAD
@@ -132,10 +118,8 @@ def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
             figure.add_trace(trace.update(line_dash=dash))
     drawing.rule(figure, x=end)
     anchors = {"xanchor": "left", "yref": "paper", "yanchor": "bottom", "text": "extrapolated →"}
-    # at the foot: the tools of the figure cover its head
-    return figure.add_annotation(
-        x=math.log10(end), y=0, showarrow=False, font={"size": 11}, **anchors
-    )
+    place = {"x": math.log10(end), "y": 0}  # at the foot: the tools of the figure cover its head
+    return figure.add_annotation(**place, showarrow=False, font={"size": 11}, **anchors)
 
 
 def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> Figure:
@@ -152,30 +136,27 @@ def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> 
 
 
 def exponent_maps(found: Diagnostics) -> Draw:
-    """What draws the map of a mixture, on axes that hold the maps of all mixtures."""
+    """What draws the (alpha, beta) that runs allow, 68% and 95%, on axes that hold all maps."""
     maps = [one.map for one in found.mixtures.values()]
     axes = ([one.beta for one in maps], [one.alpha for one in maps])
     ends = [(min(g[0] for g in grids), max(g[-1] for g in grids)) for grids in axes]
-    return partial(exponent_map, ends=ends)
 
+    def draw(one: MixtureDiagnostics, style: Style) -> Figure:
+        figure = empty("beta", "alpha")
+        found = one.map
+        for level, opacity in zip(reversed(found.levels), (0.25, 0.6), strict=True):
+            level_of = {"type": "constraint", "operation": ">", "value": level}
+            look = {"fillcolor": style.faded(opacity), "line": {"color": style.colour, "width": 1}}
+            grid = {"x": found.beta, "y": found.alpha, "z": found.increase, "contours": level_of}
+            figure.add_trace(Contour(**grid, **look, showscale=False, hoverinfo="skip"))
+        best = [one.profiles[name].value for name in ("beta", "alpha")]
+        hover = "beta = %{x:.3f}<br>alpha = %{y:.3f}<extra></extra>"
+        figure.add_trace(dots(best[:1], best[1:], style.colour, style.symbol, hovertemplate=hover))
+        for update, reach in zip((figure.update_xaxes, figure.update_yaxes), ends, strict=True):
+            update(type="log", range=np.log10(reach).tolist(), tickvals=_TICKS)
+        return figure
 
-def exponent_map(
-    one: MixtureDiagnostics, style: Style, ends: Sequence[tuple[float, float]]
-) -> Figure:
-    """Regions of (alpha, beta) the runs allow, 68% and 95%; ``ends`` of beta, then of alpha."""
-    figure = empty("beta", "alpha")
-    found = one.map
-    for level, opacity in zip(reversed(found.levels), (0.25, 0.6), strict=True):
-        level_of = {"type": "constraint", "operation": ">", "value": level}
-        look = {"fillcolor": style.faded(opacity), "line": {"color": style.colour, "width": 1}}
-        grid = {"x": found.beta, "y": found.alpha, "z": found.increase, "contours": level_of}
-        figure.add_trace(Contour(**grid, **look, showscale=False, hoverinfo="skip"))
-    best = [one.profiles[name].value for name in ("beta", "alpha")]
-    hover = "beta = %{x:.3f}<br>alpha = %{y:.3f}<extra></extra>"
-    figure.add_trace(dots(best[:1], best[1:], style.colour, style.symbol, hovertemplate=hover))
-    for update, reach in zip((figure.update_xaxes, figure.update_yaxes), ends, strict=True):
-        update(type="log", range=np.log10(reach).tolist(), tickvals=_TICKS)
-    return figure
+    return draw
 
 
 def influence(one: MixtureDiagnostics, style: Style) -> Figure:
@@ -195,16 +176,12 @@ def influence(one: MixtureDiagnostics, style: Style) -> Figure:
             "%{customdata[1]:+.3f}<extra></extra>",
         )
         figure.add_trace(trace)
-    for edge in (-1, 1):
-        drawing.rule(figure, y=edge)
+    figure = drawing.rule(drawing.rule(figure, y=-1), y=1)
     return drawing.data_axis(figure, [cell.examples for cell in cells])
 
 
 def forecast(one: MixtureDiagnostics, style: Style) -> Figure:
-    """Held-out cells against what the law without them predicts, in percent, with intervals.
-
-    Filled symbols: without the largest model; open ones: without the cells of largest compute.
-    """
+    """Held-out cells against forecasts, in percent; open: those of largest compute."""
     figure = empty("training jets D", "loss above forecast (%)")
     made = [found for found in one.forecasts if found.cells]
     for i, found in enumerate(made):

@@ -1,8 +1,4 @@
-"""Figures of what is measured: the mixtures, loss differences, effective data, and the losses.
-
-Pure functions from results to Plotly figures. An effective-data factor that is a limit is an open
-triangle, pointing to where the factor may be.
-"""
+"""Figures of what is measured: the mixtures, loss differences, effective data, and the losses."""
 
 import html
 import math
@@ -47,7 +43,7 @@ def differences(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
 
 
 def data_factors(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
-    """Effective-data factor relative to the baseline against D; limits as open triangles."""
+    """Effective-data factor against D; a limit is a triangle pointing to where it may be."""
     figure = drawing.rule(_estimates("effective-data factor", study, "data_factor", styles), y=1)
     ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
     return figure.update_yaxes(type="log", tickvals=ticks, tickformat="~g")
