@@ -1,10 +1,7 @@
 """One way to call a function with many items: in this process, in a pool of processes, or on Ray.
 
-Simulation, ingest and the making of streams take an `Executor` and do not know whether it is
-`in_process`, a `process_pool` or `jetscale.compute.tasks.RayExecutor`. All give the same results,
-and raise what the function raises. A process that dies (killed, out of memory, a segmentation fault
-in a native library) takes its item with it. The item is tried again in a new process, at most
-`RETRIES` times, and is then given up with a line that names it.
+All executors give the same results. The item of a process that dies (killed, out of memory, a fault
+in a native library) is tried again in a new one, `RETRIES` times, then given up with a line.
 """
 
 import multiprocessing
@@ -29,11 +26,9 @@ from jetscale.errors import JetscaleError, SweepError
 I = TypeVar("I")  # noqa: E741 (an item)
 R = TypeVar("R")
 
-RETRIES = 2
-"""How often an item is tried again after the process that had it died."""
+RETRIES = 2  # how often an item is tried again after the process that had it died
 
-GRACE = 3.0
-"""Seconds a process gets to end by itself before it is killed."""
+GRACE = 3.0  # seconds a process gets to end by itself before it is killed
 
 Lost = Callable[[I, str], R]
 """Given an item whose processes all died and the reason: what stands for its result, or raises."""
@@ -47,7 +42,8 @@ class Executor(Protocol):
     ) -> Generator[R, None, None]:
         """The results of ``function(item)`` for all items, in the order in which they arrive.
 
-        Nothing more is started once the generator is closed or has raised.
+        Nothing more is started once the generator is closed or has raised. Raises what ``function``
+        raised, as it is, and SweepError where `RETRIES` + 1 processes died at the same item.
 
         Args:
             function: Importable by its name, or a `functools.partial` of such a function; data that
@@ -55,10 +51,6 @@ class Executor(Protocol):
             items: Taken one by one, when there is room. After every result more are asked for, even
                 if there were none before, so an iterator may decide by what has arrived.
             lost: Called for an item whose process died again and again; None raises SweepError.
-
-        Raises:
-            Exception: Whatever ``function`` raised, as it is.
-            SweepError: A process died `RETRIES` + 1 times while it worked on the same item.
         """
 
 

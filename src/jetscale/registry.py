@@ -17,10 +17,8 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Things of one kind by name; messages call a thing ``what``, as ``architecture``.
 
-    Args:
-        built_in: Name to reference. A reference is imported when its name is asked for, so that
-            planning needs none of the packages behind it.
-        accept: Makes a thing of a reference and what was found there, or raises StudyError.
+    ``built_in`` is name to reference, imported when asked for. ``accept`` makes a thing of a
+    reference and what was found there, or raises StudyError.
     """
 
     def __init__(

@@ -1,8 +1,4 @@
-"""Starting Ray on this machine, or joining a cluster, and counting what it offers.
-
-Ray must work wherever Python does: it gets a private temporary folder where the usual one cannot
-hold its sockets or its token. It stays silent, since what goes wrong is reported in one line.
-"""
+"""Starting Ray on this machine, or joining a cluster, silently, and counting what it offers."""
 
 import os
 import re
@@ -41,10 +37,8 @@ class Capacity:
 
     cpus: int
     gpus: int
-    slots: int
-    """Trials that fit at the same time."""
-    local: bool
-    """True where Ray runs on this machine alone."""
+    slots: int  # trials that fit at the same time
+    local: bool  # True where Ray runs on this machine alone
 
     @property
     def device(self) -> str:
@@ -57,11 +51,8 @@ def connection(address: str | None, home: Path) -> Iterator[Capacity]:
     """A connection to Ray for the length of the block.
 
     ``address`` is the cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this
-    machine. All nodes must see the results folder ``home``.
-
-    Raises:
-        SweepError: The address does not answer, Ray cannot start, the cluster is too small, or a
-            node does not see ``home``.
+    machine. All nodes must see the results folder ``home``. Raises SweepError where the address
+    does not answer, Ray cannot start, the cluster is too small, or a node does not see ``home``.
     """
     address = named_cluster(address)
     for name, value in _ENVIRONMENT.items():
@@ -99,9 +90,9 @@ def connection(address: str | None, home: Path) -> Iterator[Capacity]:
 
 @contextmanager
 def executor(address: str | None, home: Path, workers: int | None = None) -> Iterator[Executor]:
-    """The executor of a command: the cluster if one is named, else processes of this machine.
+    """The cluster if one is named, else processes of this machine; raises as `connection`.
 
-    Most calls at the same time are ``workers``; None uses every core. Raises as `connection`.
+    ``workers`` calls run at the same time, one for every core if it is None.
     """
     if named_cluster(address) is None:
         with process_pool(workers or cores()) as pool:

@@ -11,15 +11,13 @@ from numpy.typing import NDArray
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
-Read = Callable[[], pa.Table]
-"""Reads one block of a stream: columns ``label`` and ``constituents``."""
+Read = Callable[[], pa.Table]  # reads one block of a stream: columns ``label`` and ``constituents``
 
 
 def dataset_of(reads: Sequence[Read], rows: Sequence[int], size: int, pad_to: int | None) -> Any:
-    """The blocks of a stream as one data set whose rows keep their order.
+    """The blocks of a stream as one data set whose rows keep their order, padded to ``pad_to``.
 
-    ``reads`` and ``rows`` say how to read each block, wherever that happens, and how many jets it
-    gives; ``size`` is about the bytes of one. Jets are padded to ``pad_to`` constituents or not.
+    ``reads`` and ``rows`` are how to read each block and its jets; ``size`` is about its bytes.
     """
     dataset = ray.data.read_datasource(_Blocks(reads, rows, size), override_num_blocks=len(reads))
     dataset.context.execution_options.preserve_order = True
@@ -29,8 +27,6 @@ def dataset_of(reads: Sequence[Read], rows: Sequence[int], size: int, pad_to: in
 
 
 class _Blocks(Datasource):  # type: ignore[misc]
-    """One read task per block."""
-
     def __init__(self, reads: Sequence[Read], rows: Sequence[int], size: int) -> None:
         super().__init__()
         self._reads, self._rows, self._size = reads, rows, size
@@ -53,8 +49,5 @@ def _padded(length: int, table: pa.Table) -> dict[str, NDArray[Any]]:
     values = column.flatten().flatten().to_numpy().reshape(-1, column.type.value_type.list_size)
     constituents = np.zeros((len(lengths), length, values.shape[1]), np.float32)
     constituents[np.arange(length) < lengths[:, None]] = values
-    return {
-        "label": table["label"].to_numpy(),
-        "constituents": constituents,
-        "length": lengths.astype(np.int64),
-    }
+    labels, real = table["label"].to_numpy(), lengths.astype(np.int64)
+    return {"label": labels, "constituents": constituents, "length": real}

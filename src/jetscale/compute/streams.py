@@ -1,9 +1,8 @@
 """Streams made with Ray Data: it reads the shards and standardises their jets.
 
-`ray.data.read_parquet` reads, and ``map_batches`` standardises in the same tasks, one shard to a
-task. The jets are put in order through files in the folder of the stream, which all nodes must see,
-and not through Ray's object store: ``benchmarks/shuffle.md`` has the measurements of both. So
-memory is that of the running tasks, and the driver holds no jets.
+A task reads one shard and standardises it. The jets are put in order through files in the folder of
+the stream, which all nodes must see, and not through Ray's object store (measured in
+``benchmarks/shuffle.md``), so the driver holds no jets.
 """
 
 import logging
@@ -68,7 +67,6 @@ def read_shards(readings: Sequence[Reading]) -> Iterator[int]:
 
 
 def _write_runs(by_path: dict[str, Reading], table: pa.Table) -> pa.Table:
-    """Standardise the rows of one shard and leave them as runs."""
     path = table["path"][0].as_py()
     return pa.table({"path": [path], "jets": [write_runs_from(by_path[path], [table])]})
 

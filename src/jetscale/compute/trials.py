@@ -23,8 +23,7 @@ Work = Callable[[J], Mapping[str, int]]
 """What a worker does with a job; returns how many runs were trained and failed."""
 
 DRIVER_CPU = 0.01
-LOST_NODES = 2
-"""How often a trial starts again on another node after its driver's node was lost."""
+LOST_NODES = 2  # how often a trial starts again on another node after its driver's node was lost
 
 
 def train(
@@ -33,14 +32,11 @@ def train(
     """Call ``work`` with the job of every trial; returns the failure of each that did not finish.
 
     A failure travels as a value: the worker returns it to Train, the driver reports it to Tune.
-
-    Raises:
-        KeyboardInterrupt: The user stopped the sweep; finished runs are kept.
+    Raises KeyboardInterrupt where the user stopped the sweep; finished runs are kept.
     """
     from ray import tune
 
     resources = {"CPU": 1.0, "GPU": 1.0} if capacity.gpus else {"CPU": 1.0}
-    sweep = f"{name}-{time.time():.0f}"  # a finished name would silently resume
 
     def drive(config: dict[str, str]) -> None:
         trial = config["trial"]
@@ -51,7 +47,7 @@ def train(
         param_space={"trial": tune.grid_search(list(jobs))},
         tune_config=tune.TuneConfig(max_concurrent_trials=capacity.slots),
         run_config=tune.RunConfig(
-            name=sweep,
+            name=f"{name}-{time.time():.0f}",  # a finished name would silently resume
             storage_path=str(storage.resolve()),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=LOST_NODES),
@@ -66,10 +62,7 @@ def train(
 def train_on_workers(
     job: J, work: Work[J], trial: str, storage: Path, resources: dict[str, float]
 ) -> dict[str, Any]:
-    """Train in one Ray Train worker group; a killed worker is replaced and goes on.
-
-    Returns what `train_trial` did, or ``failure`` if no worker came to its end.
-    """
+    """What `train_trial` did in a worker group, or ``failure``; a killed worker is replaced."""
     import ray.train
     from ray.train import ControllerError, WorkerGroupError
     from ray.train.torch import TorchTrainer
@@ -95,10 +88,7 @@ def train_on_workers(
 
 
 def train_trial(config: dict[str, Any]) -> dict[str, Any]:
-    """What Ray Train runs in the worker: the runs of its job; records tell of single runs.
-
-    Returns how many were trained and failed; or ``failure`` where trying again would not help.
-    """
+    """How many runs of its job a worker trained, or ``failure`` where a retry would not help."""
     import torch
 
     torch.set_num_threads(1)

@@ -1,7 +1,6 @@
 """From stream plans to stream folders: check the sources, reuse what is there, make the rest.
 
-The work is done in this process, by another executor, or by Ray Data (`jetscale.compute.streams`),
-with the same bytes. Until a stream is complete its folder takes twice the space, for the runs.
+Until a stream is complete its folder takes twice the space, for the runs.
 """
 
 import shutil
@@ -34,9 +33,8 @@ _Wanted = tuple[StreamPlan, Mapping[str, Pool], Mapping[str, Any]]  # plan, pool
 def open_pools(plan: StreamPlan) -> dict[str, Pool]:
     """The sources that give jets to a plan, opened and checked, by name.
 
-    Raises:
-        DataError: A folder is missing or damaged, its corpus lacks a class of the source or its
-            jets a column of the feature set, two sources give the same jets, or their roles differ.
+    Raises DataError where a folder is missing or damaged, its corpus lacks a class of the source or
+    its jets a column, or two sources give the same jets or have different roles.
     """
     pools = {}
     for name in sorted(plan.quotas):
@@ -76,7 +74,6 @@ def _schema_of(pools: Mapping[str, Pool]) -> Schema:
 
 def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
     """Everything that decides the content of a stream, and no path."""
-    scaling = {} if plan.scale_pt is None else {"scale_pt": plan.scale_pt}
     schema = _schema_of(pools)
     # what columns of jets become is fixed by FORMAT; other fields say it themselves
     inputs = {} if schema == JETS else {"inputs": schema.to_dict()}
@@ -97,7 +94,7 @@ def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
             }
             for name, pool in pools.items()
         },
-        **scaling,
+        **({} if plan.scale_pt is None else {"scale_pt": plan.scale_pt}),
         **inputs,
     }
 
@@ -115,10 +112,8 @@ def assemble(
     that is there is the right one and is reused. On a cluster all nodes must see ``root``. Shards
     are read and standardised by ``read``; None leaves that to the executor, too.
 
-    Raises:
-        DataError: A source cannot give what a plan asks for, two roles share jets, or a stream that
-            is there is damaged.
-        StorageError: The streams cannot be written.
+    Raises DataError where a source cannot give what a plan asks for, two roles share jets, or a
+    stream that is there is damaged; StorageError where the streams cannot be written.
     """
     missing: dict[Path, _Wanted] = {}
     folders: dict[str, Path] = {}

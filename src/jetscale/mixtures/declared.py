@@ -1,8 +1,7 @@
 """Shards of declared corpora: calls of users' functions, here or in other processes.
 
-A request is one shard folder. It is cut into calls of a fixed number of examples, each with a seed
-of its own, so the examples do not depend on how many processes make them. A folder is named by what
-decides its content, and a finished one is never made again.
+A request, one shard folder, is cut into calls of a fixed number of examples, each with a seed of
+its own, so the examples do not depend on how many processes make them.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -22,11 +21,10 @@ from jetscale.study import Corpus, Declared, Study
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and how much in all."""
 
-ROWS_PER_CALL = 5_000
-"""Examples that a simulator makes in one call."""
+ROWS_PER_CALL = 5_000  # examples that a simulator makes in one call
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Call:
     """One call of a simulator, and its place among all."""
 
@@ -44,8 +42,7 @@ class Call:
 class DeclaredRequest:
     """One shard folder to be made by a declared simulator."""
 
-    name: str
-    """``train`` or ``pretrain-PART``."""
+    name: str  # ``train`` or ``pretrain-PART``
     role: str
     corpus: Corpus
     classes: tuple[str, ...]
@@ -59,8 +56,8 @@ class DeclaredRequest:
 
     def folder(self, home: Path) -> Path:
         """Where the shards live: named by content."""
-        content = digest([self.identity, self.rows])
-        return home / "shards" / f"{self.role}-{self.corpus.name}-{content}"
+        name = f"{self.role}-{self.corpus.name}-{digest([self.identity, self.rows])}"
+        return home / "shards" / name
 
     def calls(self) -> Iterator[Call]:
         """The calls of the simulator."""
@@ -68,9 +65,7 @@ class DeclaredRequest:
             rows = min(ROWS_PER_CALL, self.rows - first)
             # no seed serves two roles, parts or calls: they must not share examples
             seed = int(digest([self.identity, number])[:15], 16)
-            yield Call(
-                corpus=self.corpus, classes=self.classes, rows=rows, seed=seed, number=number
-            )
+            yield Call(self.corpus, self.classes, rows, seed, number)
 
 
 def declared_requests(study: Study, source: Declared) -> list[DeclaredRequest]:
@@ -93,9 +88,7 @@ def call_simulators(
 ) -> None:
     """Make shards by calling users' functions.
 
-    Raises:
-        DataError: A simulator fails or does not make what it should.
-        SweepError: A process died.
+    Raises DataError where one does not make what it should, SweepError where a process died.
     """
     calls = [call for request in requests for call in request.calls()]
     total, made = sum(request.rows for request in requests), 0

@@ -1,7 +1,6 @@
 """The examples a study reads: shard folders made or checked, and the streams planned from them.
 
-Simulated shards are named by what decides their content, so two studies with the same source share
-them and a finished folder is never made again.
+Simulated shards are named by their content: studies share them and none is made twice.
 """
 
 from dataclasses import asdict, dataclass
@@ -64,11 +63,9 @@ def ensure_shards(
 ) -> dict[str, Path]:
     """Shard folder of every role (``train``...) and pretraining part (``pretrain-qcd``...).
 
-    Raises:
-        DataError: A folder has another role or corpus than the study uses it for, too few examples,
-            or is damaged; or a declared simulator fails.
-        MissingExtra: Jets must be simulated and the simulation packages are not installed.
-        SweepError: A process died.
+    Raises DataError where a folder has another role or corpus, too few examples or damage, or a
+    declared simulator fails; MissingExtra without the packages to simulate with; SweepError where a
+    process died.
     """
     requests: list[ShardRequest] | list[DeclaredRequest]
     if isinstance(study.source, Folders):
@@ -116,9 +113,7 @@ def _simulate(
 def given_folders(study: Study, source: Folders) -> dict[str, Path]:
     """Folders of a study by role and part, checked for role, corpus, columns and number.
 
-    Raises:
-        DataError: One of them does not fit the study, or is damaged.
-        StudyError: A part is unknown or has nothing to tell apart.
+    Raises DataError for one that does not fit or is damaged, StudyError for an unknown part.
     """
     parts = {name: part for m in study.pretrained for name, part in study.parts(m).items()}
     schema, folders = source.schema, {}
@@ -153,11 +148,7 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
 
 
 def stream_plans(study: Study, shards: dict[str, Path]) -> list[StreamPlan]:
-    """The streams of a study: train orders, validation, test, and one per pretrained mixture.
-
-    Raises:
-        DataError: A shard folder holds fewer jets than a stream takes.
-    """
+    """The streams of a study: train orders, validation, test, and one per pretrained mixture."""
     data, evaluation = study.recipe.data, study.recipe.evaluation
 
     def plan(

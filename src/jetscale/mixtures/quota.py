@@ -19,8 +19,7 @@ from jetscale.study import Study
 _POSITIONS, _ROWS = 1, 2  # independent branches of one seed
 _CHUNK = 1 << 18
 
-NOT_DRAWN = np.uint32(0xFFFFFFFF)
-"""The slot of an eligible jet that the stream does not take."""
+NOT_DRAWN = np.uint32(0xFFFFFFFF)  # the slot of an eligible jet that the stream does not take
 
 
 def quotas(weights: Mapping[str, float], rows: int) -> dict[str, int]:
@@ -53,12 +52,8 @@ def shards_wanted(study: Study, train: int) -> list[tuple[str, str, str | None, 
     """Name, role, part and examples of every shard folder of a study; ``train`` are to train on."""
     evaluation = study.recipe.evaluation
     roles = {"train": train, "validation": evaluation.validation_jets, "test": evaluation.test_jets}
-    wanted: list[tuple[str, str, str | None, int]] = [
-        (role, role, None, rows) for role, rows in roles.items()
-    ]
-    return wanted + [
-        (f"pretrain-{p}", "pretrain", p, rows) for p, rows in part_pools(study).items()
-    ]
+    parts = [(f"pretrain-{p}", "pretrain", p, rows) for p, rows in part_pools(study).items()]
+    return [*((role, role, None, rows) for role, rows in roles.items()), *parts]
 
 
 def slots(
@@ -67,10 +62,8 @@ def slots(
     """Where the jets of every source go, one source after another by name.
 
     Yields the name and, for each of its ``available`` eligible jets, the position in the stream
-    (uint32) or `NOT_DRAWN`. The jets of a source lie in the order of its permutation.
-
-    Raises:
-        DataError: A source has fewer jets than its quota; no jet is ever repeated.
+    (uint32) or `NOT_DRAWN`. The jets of a source lie in the order of its permutation. Raises
+    DataError where a source has fewer jets than its quota; no jet is ever repeated.
     """
     for name, wanted in quota.items():
         if wanted > available[name]:

@@ -36,11 +36,9 @@ from jetscale.store.local import storage_error
 
 BLOCKS_PER_BUCKET = 4
 PIECE = 10_000  # jets standardised at a time
-RUN_BYTES = 64 << 20
-"""Constituents held before a run is written."""
+RUN_BYTES = 64 << 20  # constituents held before a run is written
 
-SCRATCH = "scratch"
-"""Folder of slots and runs within the folder of an unfinished stream."""
+SCRATCH = "scratch"  # folder of slots and runs within the folder of an unfinished stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +77,9 @@ class Share:
     plan: StreamPlan
     labels: NDArray[np.int64]
     """Class index of the corpus to that of the stream, -1 for jets that are not eligible."""
-    slots: Path
-    """File with the position of every eligible jet of the pool."""
-    eligible: range
-    """Which of them lie in this shard."""
-    runs: str
-    """How the names of the runs written for this share begin."""
+    slots: Path  # file with the position of every eligible jet of the pool
+    eligible: range  # which of them lie in this shard
+    runs: str  # how the names of the runs written for this share begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +110,8 @@ class Bucket:
     """Step 2: consecutive blocks of one stream."""
 
     folder: Path
-    first: int
-    """Number of the first block."""
-    edges: tuple[int, ...]
-    """Positions where the blocks begin, and where the last one ends."""
+    first: int  # number of the first block
+    edges: tuple[int, ...]  # positions where the blocks begin, and where the last one ends
     n_features: int
 
     def __str__(self) -> str:
@@ -127,11 +120,7 @@ class Bucket:
 
 
 def readings_of(draws: Iterable[tuple[StreamPlan, Mapping[str, Pool], Path]]) -> list[Reading]:
-    """Draw the jets of all streams into their folders, and list the shards to be read.
-
-    Raises:
-        DataError: A pool has fewer jets than its quota.
-    """
+    """Draw the jets of all streams into their folders, list the shards to read. See `slots`."""
     shares: dict[tuple[Path, str], tuple[Manifest, Shard, list[Share]]] = {}
     for plan, pools, folder in draws:
         scratch = folder / SCRATCH
@@ -175,9 +164,8 @@ def buckets_of(plan: StreamPlan, n_features: int, folder: Path) -> list[Bucket]:
 def write_runs(reading: Reading) -> int:
     """Do step 1 for one shard, row group by row group; returns the number of jets drawn from it.
 
-    Raises:
-        DataError: The shard is damaged or is not the one of its manifest.
-        StorageError: The folder of a stream is not on this machine, or cannot be written.
+    Raises DataError for a shard that is damaged or not that of its manifest, StorageError where the
+    folder of a stream is not on this machine or cannot be written.
     """
     return write_runs_from(reading, _row_groups(reading))
 
@@ -226,15 +214,13 @@ class _Runs:
 
     share: Share
     schema: Schema
-    seen: int = 0
-    """Eligible jets met so far, drawn or not."""
+    seen: int = 0  # eligible jets met so far, drawn or not
     jets: int = 0
     files: int = 0
     positions: list[NDArray[np.uint32]] = field(default_factory=list)
     parts: list[Ragged] = field(default_factory=list)
 
     def add(self, table: pa.Table) -> None:
-        """Take the drawn jets of the next rows of the shard, with the labels of the stream."""
         share, plan = self.share, self.share.plan
         eligible = np.flatnonzero(share.labels[table[self.schema.label].to_numpy()] >= 0)
         first = share.eligible.start + self.seen
@@ -258,11 +244,7 @@ class _Runs:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits as one sorted run.
-
-        Renaming a complete file into place lets two workers write the same run: a task may be
-        repeated while its first worker, thought dead, is still at it.
-        """
+        """Write what waits as one sorted run."""
         if not self.parts:
             return
         positions = np.concatenate(self.positions)
@@ -270,7 +252,7 @@ class _Runs:
         self.positions, self.parts = [], []
         scratch = self.share.slots.parent
         stem, temporary = f"{self.share.runs}-{self.files:03d}", scratch / f"{uuid4().hex}.npy"
-        try:
+        try:  # renamed when complete: a first worker, thought dead, may still write the same run
             write_jets(temporary, jets.take(order))
             temporary.replace(scratch / f"{stem}.arrow")
             np.save(temporary, positions[order])
@@ -283,8 +265,7 @@ class _Runs:
 def write_blocks(bucket: Bucket) -> tuple[Bucket, list[Block]]:
     """Do step 2 for one bucket; returns it with its blocks.
 
-    Raises:
-        StorageError: The runs are not here or not complete, or a block cannot be written.
+    Raises StorageError where runs are not here or not complete, or a block cannot be written.
     """
     positions, parts = [np.empty(0, np.uint32)], []
     start, stop = bucket.edges[0], bucket.edges[-1]

@@ -19,8 +19,7 @@ from jetscale.jets.example import Schema
 from jetscale.jets.schema import JETS
 from jetscale.mixtures.ragged import Ragged
 
-VERSION = 1
-"""Raised when the same jets become other inputs."""
+VERSION = 1  # raised when the same jets become other inputs
 
 Float = NDArray[np.float32]
 _PT = "pT"  # shared by two features, computed once

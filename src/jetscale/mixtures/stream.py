@@ -1,11 +1,9 @@
 """Streams on disk: model-ready jets in one fixed order, read without Ray.
 
-A stream folder holds ``block-00000.arrow``, ... and ``stream.json``. A block is an uncompressed
-Arrow IPC file with one record batch of up to 16,384 jets: ``label`` (int64) and ``constituents``
-(list of fixed-size lists of float32 features), so a memory-mapped block is a `Ragged` without a
-copy. ``stream.json`` is written last; it carries the recipe, the blocks' sizes and SHA-256, and the
-digest that names the content. Every block is hashed when it is read. The first n jets are the
-size-n data set.
+A folder holds ``block-00000.arrow``, ... and, written last, ``stream.json``: the recipe, sizes and
+SHA-256 of the blocks, and the digest that names the content. A block is an uncompressed Arrow IPC
+file with one record batch of up to 16,384 jets: ``label`` (int64) and ``constituents`` (list of
+fixed-size lists of float32 features), so a memory-mapped block is a `Ragged` without a copy.
 """
 
 import hashlib
@@ -37,8 +35,7 @@ class Source:
     """The jets of some classes in one shard folder, and their weight in a stream."""
 
     folder: Path
-    labels: tuple[str, ...]
-    """Classes taken; jets of others are left alone."""
+    labels: tuple[str, ...]  # classes taken; jets of others are left alone
     weight: float
 
 
@@ -50,12 +47,9 @@ class StreamPlan:
     sources: Mapping[str, Source]
     """By part or role; a source's draw depends on its name and the seed, not on its neighbours."""
     rows: int
-    labels: tuple[str, ...]
-    """Classes of the stream; label i of a jet means ``labels[i]``."""
-    features: str
-    """Feature set of the schema of the sources."""
-    constituents: int
-    """Leading constituents kept per jet."""
+    labels: tuple[str, ...]  # classes of the stream; label i of a jet means ``labels[i]``
+    features: str  # feature set of the schema of the sources
+    constituents: int  # leading constituents kept per jet
     seed: int
     scale_pt: float | None = None
     """Jet pT in GeV to which 4-vectors are scaled for the logarithms of pT and energy; 500 is the
@@ -89,10 +83,8 @@ class Block:
 
     file: str
     rows: int
-    size: int
-    """Bytes of the file."""
-    sha256: str
-    """Of the offsets, labels and values, whatever Arrow version wrote them."""
+    size: int  # bytes of the file
+    sha256: str  # of the offsets, labels and values, whatever Arrow version wrote them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,23 +94,17 @@ class Stream:
     folder: Path
     rows: int
     features: tuple[str, ...]
-    constituents: int
-    """Most constituents per jet."""
-    labels: tuple[str, ...]
-    """Class names; label i of a jet means ``labels[i]``."""
-    digest: str
-    """Names the content: features, labels and every jet in order."""
-    recipe: Mapping[str, Any]
-    """Seed, quotas, source shards and the rest of the plan."""
-    plan: str
-    """Digest of the recipe."""
+    constituents: int  # most constituents per jet
+    labels: tuple[str, ...]  # class names; label i of a jet means ``labels[i]``
+    digest: str  # names the content: features, labels and every jet in order
+    recipe: Mapping[str, Any]  # seed, quotas, source shards and the rest of the plan
+    plan: str  # digest of the recipe
     blocks: tuple[Block, ...]
 
     def iter_blocks(self, n: int | None = None) -> Iterator[Ragged]:
         """The first n jets (all by default) block by block, memory-mapped and not copied.
 
-        Raises:
-            DataError: n is larger than the stream, or a block is damaged: every one is hashed.
+        Raises DataError where n is larger than the stream or a block is damaged; all are hashed.
         """
         for block, rows in self._parts(n):
             yield _checked(self.folder / block.file, block, len(self.features)).head(rows)
@@ -130,18 +116,11 @@ class Stream:
     def to_ray(self, n: int | None = None, *, padded: bool = False) -> Any:
         """The first n jets (all by default) as a `ray.data.Dataset`, in the order of the stream.
 
-        For training code that takes Ray data sets; ours reads blocks with less ado. Ray must be
-        connected, and all nodes must see the folder.
-
-        Args:
-            padded: False gives the columns ``label`` (int64, index into `labels`) and
-                ``constituents`` (list of lists of F float32, F and their order being `features`):
-                read it in batches of format ``pyarrow``. True gives arrays, as PyTorch wants them:
-                ``constituents`` (`constituents`, F) with zeros behind the last one, and ``length``,
-                how many are real.
-
-        Raises:
-            DataError: n is larger than the stream; when it is read, a block is damaged.
+        Ray must be connected, and all nodes must see the folder. Columns are ``label`` (int64,
+        index into `labels`) and ``constituents`` (list of lists of F float32, in the order of
+        `features`): read it in batches of format ``pyarrow``. ``padded`` gives arrays, as PyTorch
+        wants them: ``constituents`` (`constituents`, F) with zeros behind the last one, and
+        ``length``, how many are real. Raises as `iter_blocks`, for a damaged block when it is read.
         """
         from jetscale.compute.dataset import dataset_of
 
@@ -229,9 +208,8 @@ def write_block(path: Path, jets: Ragged) -> Block:
     """Write one block file and describe it."""
     with atomic_path(path) as temporary:
         write_jets(temporary, jets)
-    return Block(
-        file=path.name, rows=len(jets), size=path.stat().st_size, sha256=content_sha256(jets)
-    )
+    size, sha256 = path.stat().st_size, content_sha256(jets)
+    return Block(file=path.name, rows=len(jets), size=size, sha256=sha256)
 
 
 def read_block(path: Path, n_features: int, start: int = 0, stop: int | None = None) -> Ragged:
@@ -282,18 +260,13 @@ def write_index(
 
 
 def open_stream(folder: Path) -> Stream:
-    """A stream for reading, after the cheap checks.
-
-    Raises:
-        DataError: No such stream, another format version, or a block missing or of another size.
-    """
+    """A stream for reading; DataError if missing, or of another format or sizes of blocks."""
     path = folder / INDEX
     if not path.is_file():
         raise DataError(f"no stream at {folder}; it is made by `jetscale run`")
     try:
         content = json.loads(path.read_text())
-        version = content.pop("format")
-        if version != FORMAT:
+        if (version := content.pop("format")) != FORMAT:
             raise DataError(f"{path}: format {version!r}, this version reads {FORMAT}")
         blocks = tuple(Block(**block) for block in content.pop("blocks"))
         for key in ("features", "labels"):

@@ -1,7 +1,4 @@
-"""The jets of a batch as tensors, and a module applied to many jets.
-
-Every architecture gets the same `Batch`: one token matrix whose jets lie in length groups, as
-`jetscale.models.layout` arranged them.
+"""The jets of a batch as tensors, for every architecture, and a module applied to many jets.
 
 Shape suffixes: N tokens of the batch including padding, F features, B jets of a group, L padded
 length of a group, J jets of the batch.
@@ -28,27 +25,20 @@ class View:
     length: int
     bias: Tensor | None
     """(B, L) 0 for constituents, minus infinity for padding; None when nothing is padded."""
-    mean: Tensor
-    """(B, L) 1 / n for the n constituents of a jet and 0 for padding."""
+    mean: Tensor  # (B, L) 1 / n for the n constituents of a jet and 0 for padding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Jets ready for the model, ordered by length."""
 
-    values: Tensor
-    """(N, F) inputs of all tokens."""
-    views: tuple[View, ...]
-    """The length groups; their tokens follow one another."""
-    labels: Tensor
-    """(J,) class indices, in the order of the batch."""
+    values: Tensor  # (N, F) inputs of all tokens
+    views: tuple[View, ...]  # the length groups; their tokens follow one another
+    labels: Tensor  # (J,) class indices, in the order of the batch
 
 
 def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -> Batch:
-    """The tensors of one layout, with the device and precision of ``like``.
-
-    ``labels`` are (J,) class indices in the order given to `jetscale.models.layout.arrange`.
-    """
+    """The tensors of one layout, as ``like``; (J,) class ``labels`` in the order `arrange` got."""
     where, kind = like.device, like.dtype
     views = []
     for group in layout.groups:
@@ -56,7 +46,7 @@ def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -
         lengths = torch.from_numpy(group.lengths)
         mean = _move(weights[lengths], where)
         bias = None if group.is_full else _move(biases[lengths], where)
-        views.append(View(jets=len(group.lengths), length=group.length, bias=bias, mean=mean))
+        views.append(View(jets=len(lengths), length=group.length, bias=bias, mean=mean))
     values = torch.from_numpy(data.values.take(layout.index, axis=0)).to(kind)
     there = _move(torch.from_numpy(labels[layout.order]), where)
     return Batch(values=_move(values, where), views=tuple(views), labels=there)
@@ -67,12 +57,9 @@ def _move(tensor: Tensor, where: torch.device) -> Tensor:
     return tensor.pin_memory().to(where, non_blocking=True) if where.type == "cuda" else tensor
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256)  # computing them for every batch takes far longer
 def _masks(length: int, kind: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Pooling weights and attention bias of jets of 0 to ``length`` constituents, a row for each.
-
-    Looking them up takes a fraction of the time of computing them for every batch.
-    """
+    """Pooling weights and attention bias of jets of 0 to ``length`` constituents, a row each."""
     jets = np.arange(length + 1)[:, None]
     valid = np.arange(length) < jets
     weights, bias = valid / np.maximum(jets, 1), np.where(valid, 0.0, -np.inf)

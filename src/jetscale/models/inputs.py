@@ -10,16 +10,12 @@ from jetscale.errors import StudyError, unknown
 class FeatureInput:
     """One input column: a model sees (value - mean) / scale, about 0 with a spread of about 1."""
 
-    name: str
-    """Name of the feature."""
-    mean: float = 0.0
-    """Typical mean of the standardised feature."""
-    scale: float = 1.0
-    """Typical spread around it, above 0."""
+    name: str  # name of the feature
+    mean: float = 0.0  # typical mean of the standardised feature
+    scale: float = 1.0  # typical spread around it, above 0
 
 
-Features = Sequence[FeatureInput]
-"""The input columns, in their order."""
+Features = Sequence[FeatureInput]  # the input columns, in their order
 
 INPUT_SCALE = {
     "part_pt_log": (0.14, 0.85),
@@ -70,9 +66,6 @@ def feature_inputs(names: Iterable[str]) -> tuple[FeatureInput, ...]:
 class Parameters:
     """Numbers of trainable parameters."""
 
-    total: int
-    """All of them; the laws are fitted to this N."""
-    non_embedding: int
-    """Those between the embedding of the inputs and the head."""
-    head: int
-    """Those of the head."""
+    total: int  # all of them; the laws are fitted to this N
+    non_embedding: int  # those between the embedding of the inputs and the head
+    head: int  # those of the head

@@ -24,10 +24,8 @@ TOKENS_PER_GROUP = 256
 class Group:
     """Jets padded to one length."""
 
-    length: int
-    """Padded length L."""
-    lengths: Ints
-    """(B,) constituents of each jet."""
+    length: int  # padded length L
+    lengths: Ints  # (B,) constituents of each jet
 
     @property
     def is_full(self) -> bool:
@@ -39,20 +37,15 @@ class Group:
 class Layout:
     """The token matrix of a batch of n jets."""
 
-    order: Ints
-    """(n,) the jet at each place: positions in the arrays given to `arrange`."""
+    order: Ints  # (n,) the jet at each place: positions in the arrays given to `arrange`
     index: Ints
     """(N,) the row of ``Ragged.values`` behind each token; a padding token repeats the last
     constituent of its jet and is masked in the model."""
-    groups: tuple[Group, ...]
-    """Consecutive groups of the jets in ``order``."""
+    groups: tuple[Group, ...]  # consecutive groups of the jets in ``order``
 
 
 def choose_groups(ordered: Ints, tokens_per_group: int = TOKENS_PER_GROUP) -> int:
-    """Number of groups of jets with ``ordered`` constituents, ascending, that costs least.
-
-    The cost is the padded tokens and ``tokens_per_group`` for each group.
-    """
+    """Number of groups that costs least for jets of ``ordered`` lengths, ascending, in tokens."""
     n = len(ordered)
     best, cost = 1, n * int(ordered[-1]) + tokens_per_group
     groups = 2
@@ -70,9 +63,7 @@ def arrange(
 ) -> Layout:
     """Lay out the jets that begin at rows ``starts`` of ``Ragged.values`` and have ``lengths``.
 
-    Args:
-        groups: Number of groups; None chooses it with `choose_groups`.
-        pad_to: Pad all jets to this length, in one group: the padded reference.
+    ``groups`` None chooses their number; ``pad_to`` pads all jets to this length, in one group.
     """
     order, n = np.argsort(lengths, kind="stable"), len(lengths)
     starts, lengths = starts[order], lengths[order]

@@ -81,8 +81,8 @@ class OwnModel:
             counts = {name: p.numel() for name, p in model.named_parameters()}
             total = sum(counts.values())
             head = sum(n for name, n in counts.items() if name.startswith("head."))
-            rest = total - head
-            rest -= sum(n for name, n in counts.items() if name.split(".")[:3] == _EMBEDDING)
+            inputs = sum(n for name, n in counts.items() if name.split(".")[:3] == _EMBEDDING)
+            rest = total - head - inputs
             self._counted[shape] = Parameters(total=total, non_embedding=rest, head=head)
         return self._counted[shape]
 
@@ -96,10 +96,7 @@ class OwnModel:
         constituents: int,
         constituents_squared: int,
     ) -> float:
-        """FLOPs of one forward and backward pass, from a fit a + b n + c n^2 that is exact.
-
-        Raises StudyError where the FLOPs of a jet are not quadratic in its constituents.
-        """
+        """FLOPs of a pass forward and back, a + b n + c n^2; StudyError where they are not that."""
         shape = (size, tuple(features), outputs)
         if shape not in self._flops:
             self._flops[shape] = self._fit_flops(size, features, outputs)
@@ -120,8 +117,7 @@ class OwnModel:
             with torch.random.fork_rng(devices=[]), self._blame("building it"):
                 torch.default_generator.manual_seed(seed)
                 modules.append(self.factory(size, tuple(f.name for f in features), outputs))
-            problem = _problem_of(modules[-1])
-            if problem:
+            if problem := _problem_of(modules[-1]):
                 raise StudyError(f"architecture {self.name!r}: {problem}")
         trunk, head = modules
         trunk.head.load_state_dict(head.head.state_dict())
@@ -129,7 +125,6 @@ class OwnModel:
 
     @contextmanager
     def _blame(self, what: str) -> Iterator[None]:
-        """Turn any error of the user's code into one line that names it."""
         try:
             yield
         except StudyError:
@@ -152,8 +147,7 @@ class OwnModel:
                     f"{tuple(found.shape)}, needs (3, {outputs})"
                 )
             found.square().sum().backward()
-        idle = [name for name, p in model.named_parameters() if p.grad is None]
-        if idle:
+        if idle := [name for name, p in model.named_parameters() if p.grad is None]:
             listed = ", ".join(name.replace(".inner.", ".") for name in idle[:3])
             raise StudyError(
                 f"architecture {self.name!r}: {len(idle)} weights get no gradient, as {listed}; "
@@ -250,7 +244,6 @@ def _problem_of(module: Any) -> str | None:
 
 
 def _jets(lengths: Sequence[int], features: int) -> Ragged:
-    """Made-up jets with these numbers of constituents."""
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     values = np.random.default_rng(1).normal(size=(int(offsets[-1]), features))
     labels = np.zeros(len(lengths), np.int64)
@@ -258,11 +251,7 @@ def _jets(lengths: Sequence[int], features: int) -> Ragged:
 
 
 class PaddedModel(nn.Module):
-    """A user's module that takes batches.
-
-    The module takes (J, L, F) inputs and the (J, L) mask, True for constituents; its ``trunk`` and
-    ``head`` hold all its weights between them.
-    """
+    """A user's module that takes batches; its trunk and head hold all weights between them."""
 
     padded = True
 
@@ -293,10 +282,7 @@ class PaddedTrunk(nn.Module):
         self._whole = (module,)  # in a tuple: as a submodule, its head would be part of the trunk
 
     def forward(self, batch: Batch) -> Tensor:
-        """(J, P) pooled vectors: what the head gets while the whole module runs.
-
-        So nothing is asked of how the module calls its trunk.
-        """
+        """(J, P) pooled vectors: what the head gets, however the module calls its trunk."""
         reached: list[Tensor] = []
         (module,) = self._whole
         hook = module.head.register_forward_pre_hook(lambda _, inputs: reached.append(inputs[0]))

@@ -1,9 +1,8 @@
 """What an architecture is: the protocol, and the names under which recipes find one.
 
-``recipe.model.architecture`` is ``transformer``, or a name given to `register`, or a reference
-``package.module:NAME``. ``NAME`` is an `Architecture`, or a function that builds a model of your
-own (see `jetscale.models.own`). A reference works in every process; a registered name works where
-the code that registers it has run. Nothing here imports torch: planning needs none.
+``recipe.model.architecture`` is ``transformer``, a name given to `register`, which works where that
+code has run, or a reference ``package.module:NAME`` to an `Architecture` or to a function (see
+`jetscale.models.own`), which works in every process. Planning needs no torch: none is imported.
 """
 
 from __future__ import annotations

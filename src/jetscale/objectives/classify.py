@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from jetscale.models.batch import Batch
 
-VERSION = 1
-"""Raised when the loss or a score is another number for the same outputs."""
+VERSION = 1  # raised when the loss or a score is another number for the same outputs
 
 BACKGROUND = "QCD"
 EFFICIENCIES = {"Hqql": 0.99, "Tbl": 0.995}
@@ -32,12 +31,9 @@ DEFAULT_EFFICIENCY = 0.5
 class ClassifierScores(TypedDict):
     """Scores of one model on one set of jets."""
 
-    jets: int
-    """Jets scored."""
-    loss: float
-    """Mean cross-entropy in nats."""
-    accuracy: float
-    """Share of jets whose largest output is that of their class."""
+    jets: int  # jets scored
+    loss: float  # mean cross-entropy in nats
+    accuracy: float  # share of jets whose largest output is that of their class
     auc: float | None
     """One-versus-one, macro average over pairs of classes; None with fewer than two classes."""
     rejections: dict[str, float | None]
@@ -77,8 +73,7 @@ class Classify:
         )
 
 
-CLASSIFY = Classify()
-"""What the recipe name ``classify`` stands for."""
+CLASSIFY = Classify()  # what the recipe name ``classify`` stands for
 
 
 def auc(p: NDArray[np.float64], labels: NDArray[np.int64]) -> float | None:

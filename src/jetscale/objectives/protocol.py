@@ -1,8 +1,7 @@
 """What an objective is: the protocol, and the names under which recipes find one.
 
-``recipe.model.objective`` is ``classify``, or a name given to `register`, or a reference
-``package.module:NAME`` of an `Objective`. A reference works in every process; a registered name
-works where the code that registers it has run. Nothing here imports torch: planning needs none.
+``recipe.model.objective`` is ``classify``, a name given to `register`, which works where that code
+has run, or a reference ``package.module:NAME`` of an `Objective`, which works in every process.
 """
 
 from __future__ import annotations
@@ -47,8 +46,7 @@ class Objective(Protocol):
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """The scalar loss summed over the J jets of a batch.
 
-        ``outputs`` is (J, outputs) in the order of the batch. The loop divides by the number of
-        jets, which may be shared by several processes.
+        ``outputs`` is (J, outputs) in the order of the batch; the loop divides by the jets.
         """
 
     def scores(

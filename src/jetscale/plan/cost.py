@@ -36,7 +36,6 @@ def expected_constituents(
 
 
 def _expected_flops(study: Study, size: ModelSize, classes: int, jets: int) -> float:
-    """Training FLOPs of so many jets of typical lengths."""
     schema, limit = study.schema, study.recipe.data.constituents
     mean, square = expected_constituents(limit, schema.typical_length, schema.length_spread)
     return architecture_named(study.recipe.model.architecture).training_flops(
@@ -93,11 +92,7 @@ def pretraining_examples(
 
 
 def check_budgets(study: Study, streams: Mapping[str, Path]) -> None:
-    """Refuse an equal-FLOPs budget that some mixture cannot spend, before any model is trained.
-
-    Raises:
-        StudyError: The jets of a mixture are too small.
-    """
+    """Raise StudyError if an equal-FLOPs budget is more than the jets of some mixture can spend."""
     if study.recipe.data.pretraining_budget == "jets":
         return
     for mixture in study.pretrained:

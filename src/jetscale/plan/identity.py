@@ -39,9 +39,7 @@ def recipe_of(study: Study) -> dict[str, Any]:
             "architecture_version": architecture_named(model.architecture).version,
             "objective_version": objective_named(model.objective).version,
         },
-        "optimiser": settings["optimiser"],
-        "schedule": settings["schedule"],
-        "evaluation": settings["evaluation"],
+        **{name: settings[name] for name in ("optimiser", "schedule", "evaluation")},
         "training": {"version": training.VERSION, "precision": study.recipe.precision},
     }
 

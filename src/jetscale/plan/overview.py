@@ -45,7 +45,6 @@ def overview(study: Study) -> dict[str, Any]:
 
 
 def _pretraining(study: Study) -> dict[str, Any]:
-    """Where the pretraining jets come from: in the keys of pretrained runs, not in the recipe."""
     source = study.source
     if isinstance(source, Declared):
         return {corpus.name: digest(corpus.identity) for corpus in source.pretraining}
@@ -53,7 +52,6 @@ def _pretraining(study: Study) -> dict[str, Any]:
 
 
 def _warnings(study: Study) -> list[str]:
-    """What the planned grid cannot answer, said before anything is spent."""
     lines = []
     for what, values in (("model sizes", study.ladder), ("data sizes", study.data_sizes)):
         if len(values) < 3:

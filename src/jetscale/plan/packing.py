@@ -38,10 +38,8 @@ def pack(
 ) -> tuple[Trial, ...]:
     """Trials of similar length: longest chain first, each to the shortest trial so far.
 
-    Args:
-        todo: Runs to do, trunks before the runs that need them.
-        slots: Trials at the same time; the number of trials is a multiple of it if chains suffice.
-        longest: Target for the length of a trial in seconds of one slot.
+    ``todo`` has trunks before the runs that need them. The number of trials is a multiple of
+    ``slots`` if chains suffice, each of about ``longest`` seconds.
     """
     groups = sorted(chains(todo), key=lambda chain: -sum(map(cost, chain)))
     if not groups:

@@ -55,9 +55,8 @@ class Run:
     @property
     def name(self) -> str:
         """For people, never parsed: ``qcd+bsm N=20.6k D=4000 seed 1``."""
-        kind = "pretrain " if self.kind == "pretrain" else ""
-        grid = f"N={short(self.params)} D={self.examples} seed {self.seed}"
-        return f"{kind}{self.mixture.name} {grid}"
+        what = ("pretrain " if self.kind == "pretrain" else "") + self.mixture.name
+        return f"{what} N={short(self.params)} D={self.examples} seed {self.seed}"
 
     def own_fields(self) -> dict[str, Any]:
         """What tells this run from others of its recipe; costs are derived and stay out."""

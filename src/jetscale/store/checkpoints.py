@@ -1,9 +1,8 @@
 """Training state and trunks on disk: written atomically, read without running code.
 
-A file holds tensors and plain values only and is read with ``weights_only``. A checkpoint carries
-the identity of its run. One that cannot be read, or is of another run, counts as absent: the run
-starts again, which is always right. A trunk that cannot be used is an error, since fine-tuning from
-random weights instead would be wrong without a sign.
+A file holds tensors and plain values only. A checkpoint that cannot be read, or is of another run,
+counts as absent: the run starts again, which is always right. A trunk that cannot be used is an
+error, since fine-tuning from random weights instead would be wrong without a sign.
 """
 
 import io
@@ -18,8 +17,7 @@ from torch import Tensor
 from jetscale.errors import TrainingError
 from jetscale.store.local import atomic_path
 
-FORMAT = 2
-"""Changes with the content of a checkpoint; another format counts as absent."""
+FORMAT = 2  # changes with the content of a checkpoint; another format counts as absent
 
 _UNREADABLE = (
     OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError,

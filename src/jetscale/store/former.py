@@ -25,8 +25,7 @@ _SAME = (
 class Former:
     """What it takes to read the results of version 0.1 as those of a study of today."""
 
-    keys: Mapping[str, str] = field(default_factory=dict)
-    """Key of a run to the one it had."""
+    keys: Mapping[str, str] = field(default_factory=dict)  # key of a run to the one it had
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """The recipe of the study: equal keys mean equal settings."""
 
@@ -36,8 +35,7 @@ def upgrade_record(
 ) -> Record:
     """The record of today that a record of schema 1 describes.
 
-    Version 0.1 computed tokens and dropped them: they stay unknown. Constituents, the peak rate and
-    the jets per second follow from what it kept. ``pretraining_examples`` are those of the trunk,
+    Version 0.1 dropped the tokens it computed. ``pretraining_examples`` are those of the trunk,
     whose record is another file. Raises StorageError where a field is missing.
     """
     now, recipe = {old: new for new, old in former.keys.items()}, dict(former.recipe)

@@ -22,16 +22,11 @@ class Home:
 
     path: Path
 
-    shards = _Inside("shards")
-    """Simulated jets, one folder for each content."""
-    streams = _Inside("streams")
-    """Model-ready jets, one folder for each content."""
-    database = _Inside("mlflow.db")
-    """MLflow's own file where no tracking server is named."""
-    artifacts = _Inside("artifacts")
-    """Files that MLflow shows for runs in `database`."""
-    identity = _Inside("home.json")
-    """What a tracking server knows this folder by."""
+    shards = _Inside("shards")  # simulated jets, one folder for each content
+    streams = _Inside("streams")  # model-ready jets, one folder for each content
+    database = _Inside("mlflow.db")  # MLflow's own file where no tracking server is named
+    artifacts = _Inside("artifacts")  # files that MLflow shows for runs in `database`
+    identity = _Inside("home.json")  # what a tracking server knows this folder by
 
     def study(self, study: Study) -> "StudyFolder":
         """The folder of one study."""
@@ -44,14 +39,10 @@ class StudyFolder:
 
     path: Path
 
-    measures = _Inside("measures.json")
-    """The last measurement of diversity and alignment."""
-    map = _Inside("mixtures.png")
-    """The picture of that measurement."""
-    driver_lock = _Inside("run.lock")
-    """Held while a sweep of the study runs."""
-    mirror_lock = _Inside("mirror.lock")
-    """Held while MLflow is brought up to date."""
+    measures = _Inside("measures.json")  # the last measurement of diversity and alignment
+    map = _Inside("mixtures.png")  # the picture of that measurement
+    driver_lock = _Inside("run.lock")  # held while a sweep of the study runs
+    mirror_lock = _Inside("mirror.lock")  # held while MLflow is brought up to date
     ray = _Inside(name="ray")
     """Ray's own state of a sweep on a cluster; nothing here reads it again."""
 

@@ -56,8 +56,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise storage_error(path, error) from error
     replaced = scratch / "replaced"
     try:
-        temporary = scratch / path.name
-        yield temporary
+        yield (temporary := scratch / path.name)
         if temporary.is_file():
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())

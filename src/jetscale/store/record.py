@@ -1,8 +1,7 @@
 """The record of a run: what was asked, what came out, what it cost.
 
-A record is written by the worker that trained the run, before anything else is told. It is the
-truth about the run: MLflow mirrors it without loss, the analysis can be redone from it, and a run
-with a record is never trained again.
+The worker that trained the run writes it before anything else is told. It is the truth: MLflow
+mirrors it, the analysis can be redone from it, and its run is never trained again.
 """
 
 import json
@@ -14,8 +13,7 @@ import pandas as pd
 
 from jetscale.errors import StorageError
 
-SCHEMA = 2
-"""Raised when the fields change; `jetscale.store.former` reads schema 1."""
+SCHEMA = 2  # raised when the fields change; `jetscale.store.former` reads schema 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,11 +113,9 @@ class Record:
         return (json.dumps(asdict(self), indent=2, allow_nan=False) + "\n").encode()
 
 
-TYPES: Mapping[str, Any] = get_type_hints(Record)
-"""Field of `Record` to its type."""
-SCALARS = tuple(
-    name for name, kind in TYPES.items() if kind in (str, int, float, int | None, float | None)
-)
+TYPES: Mapping[str, Any] = get_type_hints(Record)  # field of `Record` to its type
+_PLAIN = (str, int, float, int | None, float | None)
+SCALARS = tuple(name for name, kind in TYPES.items() if kind in _PLAIN)
 
 
 def parse_record(values: Mapping[str, Any], name: str) -> Record:

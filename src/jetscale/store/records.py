@@ -1,7 +1,6 @@
-"""The records, failures and signs of life of one study.
+"""The records, failures and signs of life of one study: JSON files named by the run's key.
 
-One JSON file per run, named by the run's key. A record is never changed; a failure or a sign of
-life goes when the run has a record.
+A record is never changed; a failure or a sign of life goes when the run has a record.
 """
 
 import json
@@ -27,8 +26,7 @@ from jetscale.store.storage import LocalStorage, Storage
 from jetscale.study import Study
 
 HEARTBEAT_SECONDS = 5.0
-SILENT_SECONDS = 60.0
-"""A run without a sign of life for this long is not being trained any more."""
+SILENT_SECONDS = 60.0  # a run without a sign of life for this long is not being trained any more
 
 
 class RunState(StrEnum):
@@ -36,8 +34,7 @@ class RunState(StrEnum):
 
     DONE = "done"
     RUNNING = "running"
-    EVICTED = "evicted"
-    """Its sweep was told to stop; it goes on from its checkpoint."""
+    EVICTED = "evicted"  # its sweep was told to stop; it goes on from its checkpoint
     FAILED = "failed"
     MISSING = "missing"
 
@@ -54,22 +51,17 @@ class RunStatus:
     examples: int
     seed: int
     state: RunState
-    loss: float | None = None
-    """Test loss of a finished fine-tuning run."""
-    training_loss: float | None = None
-    """Last training loss of a finished run."""
-    step: int | None = None
-    """Steps done of a run that is not finished, where it is known."""
+    loss: float | None = None  # test loss of a finished fine-tuning run
+    training_loss: float | None = None  # last training loss of a finished run
+    step: int | None = None  # steps done of a run that is not finished, where it is known
     steps: int
     failure: Failure | None = None
-    why: str | None = None
-    """One line for people; None for a finished run."""
+    why: str | None = None  # one line for people; None for a finished run
 
 
 class RecordStore:
-    """Records, failures and signs of life of one study.
+    """Records, failures and signs of life of one study, in its folder or another ``storage``.
 
-    Checkpoints and trunks lie in its folder; the small files too, if no other ``storage`` is given.
     ``former`` tells how to find results that version 0.1 left in the folder.
     """
 
@@ -113,8 +105,7 @@ class RecordStore:
     def evict(self, keys: Collection[str]) -> None:
         """Say of the runs that are being trained that their sweep was told to stop."""
         for name in self.storage.names("running"):
-            beat = self._read_json(name)
-            if beat and Path(name).stem in keys:
+            if Path(name).stem in keys and (beat := self._read_json(name)):
                 self._write_json(name, beat | {"evicted": True})
 
     def keys(self) -> set[str]:
@@ -123,10 +114,7 @@ class RecordStore:
         return found | {new for new, old in self.former.keys.items() if old in found}
 
     def read(self, key: str) -> Record | None:
-        """The record of a run; None where there is none or its file is damaged.
-
-        Raises StorageError where it is of an unknown schema or cannot be read.
-        """
+        """The record of a run, None if missing or damaged; StorageError for an unknown schema."""
         record = self._read.get(key) or self._read_record(key)
         if record is not None:
             self._read[key] = record
@@ -163,16 +151,14 @@ class RecordStore:
             return replace(status, state=RunState.DONE, why=None)
         if run.key in there:
             status = replace(status, why="its record is damaged; `jetscale run` trains it again")
-        beat = self._read_json(f"running/{run.key}.json")
-        if beat:
+        if beat := self._read_json(f"running/{run.key}.json"):
             place = f"step {beat['step']} of {beat['steps']}"
             status = replace(status, step=beat["step"], why=f"interrupted at {place}")
             if beat.get("evicted"):
                 return replace(status, state=RunState.EVICTED, why=f"evicted at {place}")
             if time.time() - beat["time"] < SILENT_SECONDS:
                 return replace(status, state=RunState.RUNNING, why=place)
-        failed = self._read_json(f"failures/{run.key}.json")
-        if failed:
+        if failed := self._read_json(f"failures/{run.key}.json"):
             failure = Failure(kind=failed.get("kind", "JetscaleError"), reason=failed["reason"])
             return replace(status, state=RunState.FAILED, failure=failure, why=failure.reason)
         return status

@@ -1,7 +1,6 @@
 """Storage: the small files of a study by name, wherever they lie.
 
-Records, failures and signs of life are read and written through this protocol alone, so that
-another place needs another class and nothing else.
+Records, failures and signs of life are read and written through this protocol alone.
 """
 
 from pathlib import Path
@@ -27,13 +26,13 @@ class Storage(Protocol):
 
 
 class LocalStorage:
-    """A folder of this machine, or one that all nodes of a cluster share."""
+    """`Storage` in a folder of this machine, or one that all nodes of a cluster share."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def read(self, name: str) -> bytes | None:
-        """Content of a file; None where there is none."""
+        """See `Storage.read`."""
         try:
             return (self.folder / name).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -42,12 +41,12 @@ class LocalStorage:
             raise storage_error(self.folder / name, error, verb="read") from error
 
     def write(self, name: str, content: bytes) -> None:
-        """Put a file in place, at once and durably; raises StorageError where that is refused."""
+        """See `Storage.write`."""
         with atomic_path(self.folder / name) as temporary:
             temporary.write_bytes(content)
 
     def delete(self, name: str) -> None:
-        """Remove a file if it is there."""
+        """See `Storage.delete`."""
         (self.folder / name).unlink(missing_ok=True)
 
     def names(self, folder: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Telling a person and MLflow how a sweep goes, while Ray holds the main thread.
 
-MLflow may be down for a while or for good: what it could not take is offered again later, training
-does not wait, and the last refusal is kept as one line.
+Where MLflow is down, what it could not take is offered again later, and training does not wait.
 """
 
 import threading
@@ -31,8 +30,7 @@ class LiveMirror:
         self.study, self.home, self.uri = study, home, uri
         self.keys = {run.key for run in runs}
         self.store = RecordStore.open(study, home, runs)
-        self.behind = ""
-        """Why MLflow does not show all records yet; empty where it does."""
+        self.behind = ""  # why MLflow does not show all records yet; empty where it does
 
     @cached_property
     def mirror(self) -> Mirror:

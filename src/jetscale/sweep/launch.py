@@ -1,6 +1,5 @@
 """Run a study on Ray: prepare the jets, train what is missing, mirror it to MLflow.
 
-Ray Tune schedules trials; each trial starts one Ray Train worker group that does its runs in turn.
 Tune's own state is not relied on: what is done is decided by the record store alone, so a study
 that was killed anywhere goes on with the runs that are missing.
 """
@@ -38,17 +37,13 @@ class Outcome:
 
     done: int
     planned: int
-    trained: int
-    """Runs trained by this call."""
+    trained: int  # runs trained by this call
     failed: int
     seconds: float
     """Wall time of the sweep: from the first trial's submission to the last one's end."""
-    busy: float
-    """Share of sweep wall time x cores spent in optimiser steps and evaluation."""
-    failures: tuple[Failure, ...]
-    """One for each trial that did not finish."""
-    behind: str
-    """Why MLflow does not show all records yet; empty where it does."""
+    busy: float  # share of sweep wall time x cores spent in optimiser steps and evaluation
+    failures: tuple[Failure, ...]  # one for each trial that did not finish
+    behind: str  # why MLflow does not show all records yet; empty where it does
 
 
 def run_study(
@@ -61,17 +56,14 @@ def run_study(
 ) -> Outcome:
     """Everything from jets to mirrored records; trains only what is missing.
 
-    Args:
-        home: Results folder; on a cluster a path that every node sees.
-        address: Ray cluster to join; None starts Ray on this machine.
-        progress: Called as (what, done, total) from any thread.
+    On a cluster every node must see ``home``; ``address`` None starts Ray on this machine.
+    ``progress`` is called as (what, done, total) from any thread.
 
     Raises:
         SweepError: Another process runs this study, or Ray fails.
         StorageError: A worker could not write its results.
         KeyboardInterrupt: The sweep was stopped (`jetscale.sweep.stop.Stopped` says by which
-            signal); finished runs are kept and mirrored, runs in progress go on from their
-            checkpoints.
+            signal); finished runs are kept and mirrored, the others go on from their checkpoints.
     """
     folder = home.study(study)
     make_folder(folder.path)
@@ -132,10 +124,9 @@ def _train(
     progress: Progress,
 ) -> _Sweep:
     study, home = live.study, Home(live.home.path.resolve())
-    report = partial(progress, "preparing streams")
+    report, folder = partial(progress, "preparing streams"), home.study(study)
     streams = prepare(stream_plans(study, shards), home.streams, report)
     check_budgets(study, streams)
-    folder = home.study(study)
     job = Job(
         study=study,
         folder=folder,
@@ -168,7 +159,6 @@ def _train(
 
 @contextmanager
 def _only_driver(folder: StudyFolder) -> Iterator[None]:
-    """Hold the lock of a study; it goes with the process, however that ends."""
     try:
         with locked(folder.driver_lock, wait=False):
             yield

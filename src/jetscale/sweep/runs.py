@@ -1,8 +1,7 @@
 """The finished runs of a study as the table that the analysis works on.
 
-The table comes from MLflow, and from the record files where MLflow does not answer; both give the
-same one. Only runs of the study as it is now are in it: runs with other settings stay in MLflow and
-in the record store, but are not mixed in.
+It comes from MLflow, or from the record files where MLflow does not answer; both give the same one.
+Only runs of the study as it is now are in it: runs with other settings are not mixed in.
 """
 
 from collections.abc import Mapping
@@ -32,13 +31,9 @@ def load_runs(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Run table of a study (see `jetscale.store.record.make_table`) and warnings about it.
 
-    Args:
-        source: Where to read the runs. If not given: MLflow, after mirroring records it does not
-            have yet, and the record files with a warning where MLflow does not answer.
-
-    Raises:
-        StudyError: No run of this study has finished, or the runs were made with different recipes.
-        SweepError: MLflow was asked for and does not answer.
+    Without ``source`` the runs are those of MLflow, after mirroring records it does not have yet,
+    or of the record files, with a warning, where it does not answer. Raises StudyError where no run
+    has finished or recipes differ, SweepError where MLflow was asked for and does not answer.
     """
     planned = plan_runs(study)
     keys = {run.key for run in planned if run.kind == "finetune"}
@@ -77,8 +72,5 @@ def _read(live: LiveMirror, source: RunSource | None) -> tuple[list[Record], lis
 
 
 def attach(study: Study, home: Home, tracking: str, texts: Mapping[str, str]) -> str:
-    """Keep texts, by file name, with the study's parent run in MLflow.
-
-    Returns why MLflow did not take them; empty where it did.
-    """
+    """Keep texts, by file name, with the study's parent run; why MLflow refused them, or empty."""
     return LiveMirror(study, home, plan_runs(study), tracking).attach(texts)

@@ -11,11 +11,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
-    """Raised in the main thread when the process is told to stop.
-
-    Attributes:
-        number: The signal; the exit code of the process is 128 + number.
-    """
+    """Raised in the main thread when signal ``number`` ends the process, with code 128 + number."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

@@ -1,8 +1,7 @@
 """What a worker does with a trial: its runs one after another, a record for each.
 
-A run with a record is skipped, a run with a checkpoint goes on from it, and a run that diverges
-leaves a failure with its reason while the others go on. So a trial can be started any number of
-times, by this driver or the next, and trains only what is missing.
+A run with a record is skipped and one with a checkpoint goes on from it, so a trial can be started
+any number of times. A run that diverges leaves a failure while the others go on.
 """
 
 import platform
@@ -39,8 +38,7 @@ class Job:
     """A trial as it travels to a worker: no open file, no tensor, nothing of Ray."""
 
     study: Study
-    folder: StudyFolder
-    """Results folder of the study, visible on every node."""
+    folder: StudyFolder  # results folder of the study, visible on every node
     streams: Mapping[str, Path]
     recipe: Mapping[str, Any]
     runs: tuple[Run, ...]
@@ -64,7 +62,6 @@ class _Inputs:
         return self._streams[name]
 
     def read(self, name: str, jets: int) -> Ragged:
-        """The first ``jets`` jets of a stream."""
         if (name, jets) not in self._jets:
             self._jets[name, jets] = self.open(name).read(jets)
         return self._jets[name, jets]
@@ -79,12 +76,9 @@ def run_job(job: Job) -> dict[str, int]:
     sys.path += [folder for folder in job.imports if folder not in sys.path]
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder, job.former)
-    inputs = _Inputs(job.streams)
+    inputs, leads = _Inputs(job.streams), Ranks.current().rank == 0
     done = find_finished(store, job.runs)
-    leads = Ranks.current().rank == 0
-    for run in job.runs:
-        if run.key in done:
-            continue
+    for run in (run for run in job.runs if run.key not in done):
         try:
             record = _train(job, run, store, inputs)
         except StorageError:
@@ -171,7 +165,6 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
 
 
 def _trunk(run: Run, store: RecordStore) -> Record | None:
-    """The record of the pretraining run that a run starts from."""
     if run.trunk is None:
         return None
     record = store.read(run.trunk)

@@ -7,18 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-POINTS = 32
-"""Points of a training curve, or as many as there are steps; up to twice as many."""
+POINTS = 32  # points of a training curve, or as many as there are steps; up to twice as many
 
 
 class LossCurve:
     """Losses of all ``steps`` of a training, on the device until the end of a window."""
 
     def __init__(self, steps: int) -> None:
-        self.window = max(1, steps // POINTS)
-        """Steps between two points of the curve."""
-        self.losses: list[float] = []
-        """Losses of the steps up to the last call of `collect`."""
+        self.window = max(1, steps // POINTS)  # steps between two points of the curve
+        self.losses: list[float] = []  # losses of the steps up to the last call of `collect`
         self._pending: list[Tensor] = []
 
     def add(self, loss: Tensor) -> None:

@@ -1,8 +1,4 @@
-"""Pooled vectors of a frozen trunk: what a linear head would see.
-
-Reads a trunk that pretraining left behind, or makes one with its first random weights, and runs
-jets through it. Nothing is trained.
-"""
+"""Pooled vectors of a frozen trunk, pretrained or random: what a linear head would see."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -23,10 +23,9 @@ from jetscale.training.spec import RunSpec
 
 
 class Engine:
-    """The model of a run and all that changes it.
+    """The model of a run and all that changes it, from the arguments of `train_run`.
 
-    Its arguments are those of `jetscale.training.loop.train_run`. ``tokens`` are the constituents
-    computed so far by this rank, padding included.
+    ``tokens`` are the constituents computed so far by this rank, padding included.
     """
 
     def __init__(self, spec: RunSpec, train: Ragged, device: str, trunk: Path | None) -> None:
@@ -69,10 +68,7 @@ class Engine:
         return make_batch(self.train, layout, labels, like), jets
 
     def update(self, step: int, batch: Batch | None, jets: int) -> Tensor:
-        """Make one optimiser step; returns the mean loss of its jets before it, on the device.
-
-        The next step overwrites the number returned.
-        """
+        """Make one step; returns the mean loss before it, which the next step overwrites."""
         self.optimiser.gradient.zero_()
         total = self.optimiser.gradient[-1]
         if batch is not None:
@@ -103,12 +99,8 @@ class Engine:
         random = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
-        return {
-            "tokens": self.tokens,
-            "optimiser": self.optimiser.state(),
-            "buffers": dict(self.model.named_buffers()),
-            "random": random,
-        }
+        state = {"tokens": self.tokens, "optimiser": self.optimiser.state(), "random": random}
+        return state | {"buffers": dict(self.model.named_buffers())}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
@@ -145,8 +137,5 @@ def load_into(trunk: nn.Module, path: Path, size: ModelSize, recipe: Recipe) -> 
 
 def describe_trunk(size: ModelSize, recipe: Recipe) -> dict[str, str]:
     """What two runs must share for one to start from the trunk of the other."""
-    return {
-        "size": size.name,
-        "features": recipe.data.features,
-        "architecture": recipe.model.architecture,
-    }
+    architecture, features = recipe.model.architecture, recipe.data.features
+    return {"size": size.name, "features": features, "architecture": architecture}

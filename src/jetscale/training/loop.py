@@ -27,8 +27,7 @@ from jetscale.training.engine import Engine, describe_trunk
 from jetscale.training.spec import Curve, RunResult, RunSpec
 
 VALIDATION_POINTS = 4
-VALIDATION_SHARE = 0.1
-"""Largest cost of validation before the end, as a share of the training cost."""
+VALIDATION_SHARE = 0.1  # largest cost of validation before the end, as a share of the training cost
 
 
 def train_run(

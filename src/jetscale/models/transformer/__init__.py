@@ -1,7 +1,4 @@
-"""The jet transformer: the architecture ``transformer``.
-
-Torch is imported where a model is built, not here: planning counts without it.
-"""
+"""The architecture ``transformer``; torch is imported only where a model is built."""
 
 from __future__ import annotations
 
@@ -43,5 +40,4 @@ class Transformer:
         return JetTransformer(size, features, outputs, trunk_seed=trunk_seed, head_seed=head_seed)
 
 
-TRANSFORMER = Transformer()
-"""What the recipe name ``transformer`` stands for."""
+TRANSFORMER = Transformer()  # what the recipe name ``transformer`` stands for

@@ -2,9 +2,7 @@
 
 Heads of 8 numbers are narrow matrices: laid out (width, constituents) instead of (constituents,
 width), the batched products run two to three times faster, and the backward pass reuses the weights
-of the forward pass. That makes it 1.1 to 1.8 times as fast as PyTorch's attention, forward and
-backward, as long as the calls are not too small to matter and the weights, which it keeps in
-memory, not too large for the cache; `suits` holds the measured limits.
+of the forward pass: 1.1 to 1.8 times as fast as PyTorch's attention within the limits in `suits`.
 
 Shape suffixes as in `jetscale.models.transformer.model`; A is jets x heads, Q and L are the queries
 and the keys of a group.

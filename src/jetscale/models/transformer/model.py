@@ -6,7 +6,6 @@ RMSNorm, pooling, a linear head. A block has exactly 10 d^2 + 2 d parameters: al
 without bias and the hidden width is 2 d. Pooling concatenates the mean over the constituents with a
 softmax-weighted mean whose weights come from one learned query, so the head sees 2 d numbers.
 
-
 Shape suffixes: N tokens of the batch including padding, F features, D width, B jets of a group,
 L padded length of a group, H heads, K width of a head, J jets of the batch, C outputs.
 """
