@@ -119,7 +119,7 @@ def _losses(fitted: MixtureFit, theta: Array, rows: pd.DataFrame) -> Array:
 
 def _cells(held: pd.DataFrame, fitted: MixtureFit, noise: Scatter, seed: int) -> Iterator[HeldOut]:
     numbers, first, index = np.unique(held["cell"], return_index=True, return_inverse=True)
-    runs = np.bincount(index)
+    runs = np.bincount(index).astype(float)
     mean = (index == np.arange(len(numbers))[:, None]) / runs[:, None]
     measured = mean @ held["loss"].to_numpy()
     predicted = mean @ _losses(fitted, fitted.theta, held)
