@@ -167,6 +167,23 @@ def test_the_database_holds_no_absolute_path(records, tmp_path):
     assert str(tmp_path) not in dump
 
 
+def test_mirrors_that_meet_no_database_make_one(records, tmp_path):
+    uri, found = f"sqlite:///{tmp_path / 'mlflow.db'}", []
+
+    def mirror(study):
+        made = Mirror(uri, study, Home(tmp_path))
+        made.sync(records, made.parent("identity", {}))
+        found.append(made)
+
+    threads = [threading.Thread(target=mirror, args=(f"study{i}",)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    again = [Mirror(uri, each.study, Home(tmp_path)) for each in found]
+    assert [len(each.pull(keys(records))) for each in again] == [len(records)] * 3
+
+
 def test_an_experiment_of_version_0_1_is_set_aside(records, tmp_path):
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = Mirror(uri, "another", Home(tmp_path)).client
@@ -183,13 +200,13 @@ def test_a_folder_with_an_odd_name_works(records, tmp_path, monkeypatch):
     from jetscale.tracking.address import tracking_uri
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    home = Home(tmp_path / "my%20 runs #1")
-    home.path.mkdir()
+    home = Home(tmp_path / "my%20 runs #1" / "home")
+    home.path.mkdir(parents=True)
     mirror = Mirror(tracking_uri(home), "study", home)
     mirror.sync(records, mirror.parent("identity", {}))
     assert home.database.is_file()
     assert keys(mirror.pull(keys(records))) == keys(records)
-    assert [path.name for path in tmp_path.iterdir()] == [home.path.name]
+    assert list(tmp_path.iterdir()) == [home.path.parent]
 
 
 @pytest.mark.parametrize(

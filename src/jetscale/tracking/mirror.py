@@ -18,7 +18,7 @@ from urllib.parse import quote
 from jetscale.digests import digest
 from jetscale.errors import StorageError, SweepError
 from jetscale.store.home import Home
-from jetscale.store.local import atomic_path
+from jetscale.store.local import atomic_path, locked
 from jetscale.store.record import Record
 from jetscale.tracking.address import database_of, hide_password, identify_home, is_server
 from jetscale.tracking.codec import CURVE, decode, encode
@@ -55,9 +55,8 @@ class Mirror:
         with self._refusals():
             self.identity = identify_home(home, uri)
             if database is not None and not database.exists():
-                # MLflow makes its tables one by one and never mends what a kill left half made
-                with atomic_path(database) as whole:
-                    MlflowClient(f"sqlite:///{quote(str(whole))}").search_experiments()
+                with locked(database.with_name(f"{database.name}.lock")):
+                    _make_database(database)
             self.client = MlflowClient(uri)
             self.experiment = self._experiment()
 
@@ -75,10 +74,7 @@ class Mirror:
         made = self.client.create_experiment(self.study, artifact_location=location, tags=kind)
         database = database_of(self.uri)
         if database is not None:
-            with suppress(OSError):  # MLflow leaves a folder named by the quoted address
-                stray = Path(self.uri.removeprefix("sqlite:///")).parent
-                if stray != database.parent:
-                    stray.rmdir()
+            _remove_stray(Path(self.uri.removeprefix("sqlite:///")), database)
         return str(made)
 
     @contextmanager
@@ -222,6 +218,29 @@ class Mirror:
             self.client.log_batch(
                 run_id, metrics=values[i : i + 900], params=texts[:100] if i == 0 else []
             )
+
+
+def _make_database(database: Path) -> None:
+    """Make an empty MLflow database in one step.
+
+    MLflow makes its tables one by one and never mends what a kill left half made.
+    """
+    from mlflow.tracking import MlflowClient
+
+    if not database.exists():  # another process may have been faster
+        with atomic_path(database) as whole:
+            address = quote(str(whole))
+            MlflowClient(f"sqlite:///{address}").search_experiments()
+            _remove_stray(Path(address), whole)
+
+
+def _remove_stray(address: Path, database: Path) -> None:
+    """Remove the empty folders that MLflow leaves, named by the quoted address of a database."""
+    with suppress(OSError):
+        for stray in address.parents:
+            if stray in database.parents:
+                return
+            stray.rmdir()
 
 
 def name_run(record: Record) -> str:
