@@ -18,6 +18,7 @@ import torch
 
 from jetscale.executor import in_process
 from jetscale.jets.schema import FEATURE_SETS, JETCLASS
+from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
 from jetscale.models.inputs import feature_inputs
@@ -51,14 +52,13 @@ def validation_loss(study: Study, run: Run, rate: float, streams: dict[str, Path
 
 
 def home() -> Path:
-    return Path(os.environ.get("JETSCALE_HOME", "runs"))
+    return Path(os.environ.get("JETSCALE_HOME") or "runs")
 
 
 def prepared(study: Study) -> dict[str, Path]:
     """Folders of the streams that `jetscale run` made."""
     shards = ensure_shards(study, home(), in_process, lambda what, done, total: None)
-    names = [plan.name for plan in stream_plans(study, shards)]
-    return {name: next((home() / "streams").glob(f"{name}-????????????????")) for name in names}
+    return prepare_in_process(stream_plans(study, shards), home() / "streams")
 
 
 def row(study: Study, group: Sequence[Run], streams: dict[str, Path]) -> str:

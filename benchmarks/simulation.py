@@ -142,7 +142,7 @@ def profile(jets: int) -> None:
         (chunks, "make_generators", "start of Pythia"),
         (simulate.Generator, "events", "events"),
         (simulate, "draw_events", "gun"),
-        (simulate, "_flatten", "read-out"),
+        (simulate.EventRecord, "from_batch", "read-out"),
         (simulate.Generator, "particles", "particles, overlay"),
         (chunks, "overlay", "particles, overlay"),
         (chunks, "detect", "detector"),

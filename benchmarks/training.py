@@ -64,7 +64,7 @@ def stepper(
         rows = random.integers(0, len(data), batch)
         layout = arrange(starts[rows], lengths[rows], groups=groups, pad_to=pad_to)
         made = make_batch(data, layout, data.labels[rows], optimiser.weights)
-        optimiser.clear()
+        optimiser.gradient.zero_()
         torch.autograd.backward(functional.cross_entropy(model(made), made.labels))
         optimiser.step(1)
 

@@ -6,7 +6,7 @@
 #
 # Adapt the #SBATCH lines to the site. The job needs the environment of `make venv` and a home directory
 # that the nodes share (the Ray token lies there). Out of time or evicted: submit the same line again,
-# finished cells are not repeated.
+# finished runs are not repeated.
 #SBATCH --job-name=jetscale
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1

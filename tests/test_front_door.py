@@ -38,6 +38,11 @@ def test_a_study_is_planned_watched_and_read(study, records, tmp_path, monkeypat
     assert {row.state for row in jetscale.status(study, home=tmp_path / "no")} == {RunState.MISSING}
 
 
+def test_an_unknown_source_is_answered_with_the_nearest(study):
+    with pytest.raises(StudyError, match="unknown source 'record'; did you mean 'records'"):
+        jetscale.runs(study, source="record")
+
+
 def test_a_sweep_file_is_loaded_by_its_name(tmp_path):
     with pytest.raises(StudyError, match="sweep file"):
         jetscale.load_study(str(tmp_path / "none.py"))

@@ -102,8 +102,11 @@ def runs(
     ``source`` is ``mlflow`` or ``records``; if not given MLflow, and the records where it does not
     answer.
     """
+    from jetscale.errors import StudyError, unknown
     from jetscale.sweep.runs import RunSource, load_runs
     from jetscale.tracking.address import tracking_uri
 
+    if source and source not in [*RunSource]:
+        raise StudyError(unknown("source", source, RunSource))
     folder, chosen = _home(home), RunSource(source) if source else None
     return load_runs(study, folder, tracking_uri(folder), chosen)[0]

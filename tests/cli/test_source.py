@@ -45,6 +45,11 @@ def test_mlflow_that_was_asked_for_must_answer(capsys, monkeypatch):
     assert json.loads(out)["paired"]["pairs"]
 
 
+def test_a_table_of_its_own_has_no_source(capsys, tmp_path):
+    code, _, err = call(capsys, "fit", "--runs", str(tmp_path / "x.csv"), "--source", "mlflow")
+    assert (code, "--source goes with a SWEEP" in err) == (2, True)
+
+
 def test_another_source_is_answered_with_those_there_are(capsys):
     code, _, err = call(capsys, "fit", SWEEP, "--source", "record")
     assert code == 2

@@ -44,10 +44,12 @@ def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
 
     if (sweep is None) == (runs is None):
         raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
+    chosen = click.get_current_context().meta.get(__name__)
     if runs is not None:
+        if chosen:
+            raise click.UsageError("--source goes with a SWEEP; --runs names its own file")
         return read_runs(runs), []
     assert sweep is not None
-    chosen = click.get_current_context().meta.get(__name__)
     source = RunSource(chosen) if chosen else None
     frame, warnings = load_runs(load_study(sweep), home(), tracking_uri(home()), source)
     warn(warnings)

@@ -3,7 +3,7 @@
 `decisions` says what may be claimed, the sections fill plain values, `figures` draws, and
 ``templates/`` holds all of the HTML.
 
-    make_report(runs, title="Quickstart", held_fixed=controls).write(Path("report.html"))
+    make_report(runs, title="Quickstart", held_fixed=recipe).write(Path("report.html"))
 """
 
 from jetscale.report.page import SECTIONS, Report, make_report

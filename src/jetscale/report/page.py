@@ -39,7 +39,7 @@ def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
 
 
 def held_fixed(context: Context, reasons: Reasons) -> dict[str, Any]:
-    """The table of controls."""
+    """The table of the recipe."""
     rows = [{"control": n, "value": value} for n, value in (context.held_fixed or {}).items()]
     return {"table": table("What was held fixed", rows, text=2)}
 
@@ -154,7 +154,7 @@ def make_report(
         frame: A run table, see `jetscale.scaling.validate`.
         held_fixed: What did not vary between mixtures, by name; None where nobody recorded it.
         warnings: What is known about the runs beforehand, e.g. runs that are not done yet.
-        measures: As `jetscale.measures.MeasureTable.to_dict`; None where nothing was measured.
+        measures: As `jetscale.measures.load_measures` has it; None where nothing was measured.
         budgets: FLOPs of the allocation table; by default one per decade of the measured range.
         replicates: Bootstrap replicates per mixture, at least 50.
 

@@ -151,7 +151,8 @@ def cut_from(text: str, known: Sequence[str]) -> Cut:
     if len(conditions) == 2:
         if sign.startswith(">"):
             raise DataError(f"cut {text!r}: write the lower bound first, with < on both sides")
-        if float(low) >= float(bound):
+        strict = "<" in (above, sign)
+        if float(low) > float(bound) or (strict and float(low) == float(bound)):
             limits = f"{float(low):g} and {float(bound):g}"
             raise DataError(f"cut {text!r}: no value lies between {limits}")
     return Cut(" ".join(filter(None, match.groups())), column, tuple(conditions))

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from jetscale.errors import DataError, StorageError, unknown
 from jetscale.jets.ingest.clean import MAX_BAD, Cut, Sieve, cut_from
@@ -66,10 +65,6 @@ class Options:
     def source(self) -> Format:
         """The format with its functions, which are not to be pickled with the options."""
         return format_named(self.format, self.of, self.columns, self.classes, self.corpus)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The values alone: functions of a format do not travel, each process has its own."""
-        return {name: value for name, value in vars(self).items() if name != "source"}
 
     def cuts(self) -> list[Cut]:
         """The cuts that jets must pass."""
