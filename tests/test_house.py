@@ -199,6 +199,8 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.errors",
         "jetscale.mixtures",
         "jetscale.models.inputs",
+        "jetscale.models.protocol",
+        "jetscale.objectives.protocol",
         "jetscale.plan",
         "jetscale.store",
         "jetscale.study",

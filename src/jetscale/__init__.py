@@ -53,7 +53,6 @@ def __dir__() -> list[str]:
 
 
 def _home(home: str | Path | None) -> "Home":
-    """The results folder: the one given, $JETSCALE_HOME, or ./runs."""
     from jetscale.store.home import Home
 
     return Home(Path(home or os.environ.get("JETSCALE_HOME") or "runs"))
@@ -106,7 +105,7 @@ def runs(
     from jetscale.sweep.runs import RunSource, load_runs
     from jetscale.tracking.address import tracking_uri
 
-    if source and source not in [*RunSource]:
-        raise StudyError(unknown("source", source, RunSource))
+    if source and source not in (known := [each.value for each in RunSource]):
+        raise StudyError(unknown("source", source, known))
     folder, chosen = _home(home), RunSource(source) if source else None
     return load_runs(study, folder, tracking_uri(folder), chosen)[0]

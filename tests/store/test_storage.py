@@ -65,6 +65,19 @@ def test_half_written_files_are_not_listed(tmp_path):
     assert LocalStorage(tmp_path).names("records") == []
 
 
+def test_refusals_of_the_system_are_one_line(tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    storage = LocalStorage(tmp_path)
+    monkeypatch.setattr("jetscale.store.storage.Path.iterdir", refuse)
+    monkeypatch.setattr("jetscale.store.storage.Path.unlink", refuse)
+    with pytest.raises(StorageError, match=r"cannot read .*records: Permission denied"):
+        storage.names("records")
+    with pytest.raises(StorageError, match="no permission to write there"):
+        storage.delete("records/a.json")
+
+
 def test_what_cannot_be_read_is_one_line(tmp_path):
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "a.json").mkdir()

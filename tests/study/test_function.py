@@ -15,6 +15,16 @@ import numpy as np
 from beside import add
 
 SCALE = 2
+ARRAY = np.array([1.0])
+
+class Seven:
+    def get(self):
+        return 7
+
+def tabled(x):
+    return x
+
+TABLE = {'a': tabled}
 
 def helper(x):
     return SCALE * x
@@ -23,7 +33,7 @@ def inner(x):
     return sum(helper(y) for y in range(x))
 
 def function(x):  # a comment
-    return add(inner(x), 1)
+    return add(inner(x), 1 + 0 * (len(ARRAY) + Seven().get() + len(TABLE)))
 """
 
 
@@ -58,6 +68,19 @@ def test_it_works_where_nothing_but_the_package_is_known(sweep, tmp_path):
     assert result.stdout.strip() == "13"
 
 
+def test_the_source_is_the_same_in_every_process(sweep):
+    code = (
+        "import sys, pathlib; from jetscale.study.function import Function, vars_of; "
+        "print(Function.of('s', vars_of(pathlib.Path(sys.argv[1]))['function']).source)"
+    )
+    command = [sys.executable, "-c", code, str(sweep)]
+    texts = {
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)
+    }
+    assert texts == {of(sweep).source + "\n"}
+    assert " at 0x" not in texts.pop()
+
+
 def test_a_function_of_a_module_is_imported(sweep, tmp_path, monkeypatch):
     package = tmp_path / "mypackage"
     package.mkdir()
@@ -78,11 +101,14 @@ def test_a_function_of_a_module_is_imported(sweep, tmp_path, monkeypatch):
     ("change", "same"),
     [
         (("# a comment", "# another one"), True),
+        (("ARRAY = np.array([1.0])", "ARRAY = np.array([2.0])"), False),
+        (("return 7", "return 8"), False),
+        (("TABLE = {'a': tabled}", "TABLE = {'b': tabled}"), False),
         (("    return SCALE * x", "\n    return (SCALE\n            * x)"), True),
         (("SCALE = 2", "OTHER = 1\nSCALE = 2"), True),
         (("SCALE = 2", "SCALE = 3"), False),
         (("SCALE * x", "SCALE + x"), False),
-        (("add(inner(x), 1)", "add(inner(x), 2)"), False),
+        (("add(inner(x), 1", "add(inner(x), 2"), False),
     ],
 )
 def test_equal_are_functions_that_do_the_same(sweep, change, same):

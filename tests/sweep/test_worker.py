@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jetscale.errors import StorageError, TrainingError
+from jetscale.errors import StorageError, StudyError, TrainingError
 from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
@@ -129,6 +129,27 @@ def test_the_first_rank_alone_writes(job, monkeypatch):
     assert sorted(job.folder.path.rglob("*")) == before
     monkeypatch.undo()
     assert run_job(replace(job, runs=scratch)) == {"trained": 1, "failed": 0}
+
+
+def test_a_fault_of_a_user_s_model_leaves_the_other_runs_alone(job, monkeypatch):
+    first, train = job.runs[0].key, worker.train_run
+
+    def faulty(spec, *arguments, **options):
+        if spec.key == first:
+            raise IndexError("index 64 is out of range")
+        return train(spec, *arguments, **options)
+
+    monkeypatch.setattr(worker, "train_run", faulty)
+    assert run_job(job) == {"trained": 2, "failed": 1}
+    row = RecordStore(job.folder).status(job.runs[:1])[0]
+    assert (row.failure.kind, row.why) == ("IndexError", "index 64 is out of range")
+
+
+def test_code_that_was_edited_since_the_start_trains_nothing(job):
+    model = job.recipe["model"] | {"architecture_version": "of yesterday"}
+    with pytest.raises(StudyError, match="was edited since the sweep started; start it again"):
+        run_job(replace(job, recipe=job.recipe | {"model": model}))
+    assert RecordStore(job.folder).keys() == set()
 
 
 def test_a_full_disk_stops_the_job(job, monkeypatch):

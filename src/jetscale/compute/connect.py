@@ -71,7 +71,7 @@ def connection(address: str | None, home: Path) -> Iterator[Capacity]:
         try:
             with quiet_start():
                 ray.init(**init_arguments(address, folder))
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
             raise SweepError(
                 f"Ray on {address or 'this machine'} does not answer: {reason}"

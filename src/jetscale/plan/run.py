@@ -20,7 +20,7 @@ Kind = Literal["pretrain", "finetune"]
 class Run:
     """One planned training, with everything that decides its result and what it will cost.
 
-    Its names are those of `jetscale.training.spec.RunResult` and `jetscale.store.records.Record`.
+    Its names are those of `jetscale.training.spec.RunResult` and `jetscale.store.record.Record`.
     """
 
     key: str

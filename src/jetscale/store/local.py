@@ -98,5 +98,10 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     except OSError as error:
         raise storage_error(path, error) from error
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError as error:  # some shared file systems have no locks
+            raise storage_error(path, error, verb="lock") from error
         yield

@@ -142,7 +142,7 @@ def parse_record(values: Mapping[str, Any], name: str) -> Record:
 def make_table(records: Iterable[Record]) -> pd.DataFrame:
     """Fine-tuning records as the run table of `jetscale.scaling`, one row per run.
 
-    Columns: every scalar field of `Record` but the test loss of runs without one; ``seconds``, the
+    Columns: every number and string of `Record`; ``seconds``, the
     wall seconds of the run; ``unique_examples``, the distinct jets D under the name that the law of
     repetition wants; ``trunk``, shared by runs that start from one pretraining (a run from random
     weights has its own key); then ``recipe``, ``streams`` and ``versions`` as mappings. Rows are

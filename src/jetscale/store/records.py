@@ -108,6 +108,10 @@ class RecordStore:
             if Path(name).stem in keys and (beat := self._read_json(name)):
                 self._write_json(name, beat | {"evicted": True})
 
+    def refresh(self) -> None:
+        """Read every record again: another process may have trained a lost trunk anew."""
+        self._read.clear()
+
     def keys(self) -> set[str]:
         """Keys of the runs that have a record file, without reading it."""
         found = {Path(name).stem for name in self.storage.names("records")}

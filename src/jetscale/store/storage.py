@@ -47,11 +47,17 @@ class LocalStorage:
 
     def delete(self, name: str) -> None:
         """See `Storage.delete`."""
-        (self.folder / name).unlink(missing_ok=True)
+        try:
+            (self.folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(self.folder / name, error) from error
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted; none where there is no folder."""
-        found = self.folder / folder
-        if not found.is_dir():
+        try:
+            found = [path.name for path in (self.folder / folder).iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(f"{folder}/{p.name}" for p in found.iterdir() if not p.name.startswith("."))
+        except OSError as error:
+            raise storage_error(self.folder / folder, error, verb="read") from error
+        return sorted(f"{folder}/{name}" for name in found if not name.startswith("."))

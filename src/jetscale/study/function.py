@@ -72,12 +72,14 @@ def vars_of(file: Path) -> dict[str, Any]:
 
 
 def source_of(function: FunctionType) -> str:
-    """The text of a function, then of the functions and plain values of its file that it uses.
+    """The text of a function, then of all that its file defines and it uses.
 
-    A comment or another line width makes no other simulator; a changed constant does.
+    A comment or another line width makes no other simulator; a changed constant does. Values are
+    taken by the statements that make them: the text of a value may hold an address in memory.
     """
     texts: dict[str, str] = {}
     waiting: dict[str, Any] = {function.__name__: function}
+    made = _statements(Path(function.__code__.co_filename))
     while waiting:
         name, value = waiting.popitem()
         if isinstance(value, FunctionType):
@@ -89,9 +91,28 @@ def source_of(function: FunctionType) -> str:
                 raise StudyError(f"the source of {name!r} cannot be read: {error}") from error
             used = {n: value.__globals__.get(n) for n in _names(value.__code__)}
             waiting |= {n: found for n, found in used.items() if n not in texts}
-        elif isinstance(value, bool | int | float | str | tuple | dict | list):
+        elif name in made:
+            texts[name] = "\n".join(map(ast.unparse, made[name]))
+            nodes = [node for statement in made[name] for node in ast.walk(statement)]
+            names = {node.id for node in nodes if isinstance(node, ast.Name)} - texts.keys()
+            waiting |= {n: function.__globals__.get(n) for n in names & made.keys()}
+        elif isinstance(value, bool | int | float | str):  # from another file
             texts[name] = f"{name} = {value!r}"
     return "\n".join(texts[name] for name in sorted(texts))
+
+
+def _statements(file: Path) -> dict[str, list[ast.stmt]]:
+    """Name to the statements at the top level of a file that bind it, imports aside."""
+    found: dict[str, list[ast.stmt]] = {}
+    for statement in ast.parse(file.read_text()).body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            names = [statement.name]
+        else:
+            nodes = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
+            names = [node.id for node in nodes if isinstance(node.ctx, ast.Store)]
+        for name in names:
+            found.setdefault(name, []).append(statement)
+    return found
 
 
 def _names(code: CodeType) -> set[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
-from jetscale.errors import StorageError, SweepError
+from jetscale.errors import JetscaleError
 from jetscale.plan import Run
 from jetscale.plan.identity import flatten, recipe_of, study_identity
 from jetscale.store.home import Home
@@ -46,7 +46,7 @@ class LiveMirror:
                 if metrics:
                     self.mirror.set_metrics(parent, metrics)
             self.behind = ""
-        except (SweepError, StorageError) as error:
+        except JetscaleError as error:
             self.behind = f"{error}; records are kept and mirrored by the next `jetscale run`"
 
     def attach(self, texts: Mapping[str, str]) -> str:
@@ -54,7 +54,7 @@ class LiveMirror:
         try:
             with locked(self.store.folder.mirror_lock):
                 self.mirror.attach(self._parent(), texts)
-        except (SweepError, StorageError) as error:
+        except JetscaleError as error:
             return f"{error}; the report is not in MLflow"
         return ""
 

@@ -7,7 +7,7 @@ that was killed anywhere goes on with the runs that are missing.
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -68,26 +68,29 @@ def run_study(
     folder = home.study(study)
     make_folder(folder.path)
     with _only_driver(folder):
-        planned = plan_runs(study)
+        planned, begun = plan_runs(study), time.time()
         live = LiveMirror(study, home, planned, tracking)
         live.store.prepare()
         done = find_finished(live.store, planned)
         todo = [run for run in planned if run.key not in done]
         sweep = _Sweep()
         if todo:
-            with connection(address, home.path) as capacity, stopping() as stop:
-                # a cluster may grow meanwhile; this machine keeps a core for Ray
-                executor = RayExecutor(capacity.cpus if capacity.local else None)
-                try:
-                    shards = ensure_shards(study, home.path, executor, progress)
-                    sweep = _train(live, shards, todo, capacity, progress)
-                    stop.check()  # Ray may have swallowed the exception
-                except KeyboardInterrupt as error:
-                    live.store.evict({run.key for run in todo})
-                    live.push()
-                    stop.check()
-                    raise error
+            try:
+                with connection(address, home.path) as capacity, stopping() as stop:
+                    # a cluster may grow meanwhile; this machine keeps a core for Ray
+                    executor = RayExecutor(capacity.cpus if capacity.local else None)
+                    try:
+                        shards = ensure_shards(study, home.path, executor, progress)
+                        sweep = _train(live, shards, todo, capacity, progress)
+                    finally:
+                        stop.check()  # Ray may have swallowed the exception, or lost its number
+            except KeyboardInterrupt:  # the workers are gone: nobody overwrites what is said now
+                live.store.evict({run.key for run in todo} - live.store.keys())
+                live.push()
+                raise
+        live.store.refresh()  # a trunk that was lost has a new record
         records = live.store.read_all(run.key for run in todo)
+        records = {key: r for key, r in records.items() if r.finished >= begun}
         work = sum(r.timings["steps"] + r.timings["evaluation"] for r in records.values())
         busy = work / (sweep.seconds * sweep.cpus) if sweep.seconds else 0.0
         progress("mirroring to MLflow", 0, 1)
@@ -159,11 +162,12 @@ def _train(
 
 @contextmanager
 def _only_driver(folder: StudyFolder) -> Iterator[None]:
-    try:
-        with locked(folder.driver_lock, wait=False):
-            yield
-    except BlockingIOError as error:
-        raise SweepError(
-            f"study folder {folder.path} is in use by another `jetscale run`; wait for it or stop "
-            "it"
-        ) from error
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder.driver_lock, wait=False))
+        except BlockingIOError as error:
+            raise SweepError(
+                f"study folder {folder.path} is in use by another `jetscale run`; wait for it or "
+                "stop it"
+            ) from error
+        yield

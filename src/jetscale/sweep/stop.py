@@ -46,7 +46,9 @@ def stopping() -> Iterator[Stop]:
         stop.number = number
         raise Stopped(number)
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    # nohup asks to outlive the terminal
+    heard = [n for n in _SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield stop
     finally:

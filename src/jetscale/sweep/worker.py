@@ -17,11 +17,13 @@ import numpy as np
 import torch
 
 from jetscale.digests import digest
-from jetscale.errors import Failure, JetscaleError, StorageError, TrainingError
+from jetscale.errors import Failure, StorageError, StudyError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import Stream, open_stream
 from jetscale.models.inputs import feature_inputs
+from jetscale.models.protocol import architecture_named
+from jetscale.objectives.protocol import objective_named
 from jetscale.plan import Run, pretraining_examples
 from jetscale.store.former import Former
 from jetscale.store.home import StudyFolder
@@ -74,6 +76,7 @@ def run_job(job: Job) -> dict[str, int]:
     Raises StorageError where a record or checkpoint cannot be written: no run could be kept.
     """
     sys.path += [folder for folder in job.imports if folder not in sys.path]
+    _check_code(job)
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder, job.former)
     inputs, leads = _Inputs(job.streams), Ranks.current().rank == 0
@@ -83,7 +86,7 @@ def run_job(job: Job) -> dict[str, int]:
             record = _train(job, run, store, inputs)
         except StorageError:
             raise
-        except (JetscaleError, torch.OutOfMemoryError) as error:
+        except Exception as error:  # a model or objective of a user's can raise anything
             if leads:
                 store.write_failure(run, Failure.of(error))
             counts["failed"] += 1
@@ -93,6 +96,17 @@ def run_job(job: Job) -> dict[str, int]:
             job.folder.checkpoint(run.key).unlink(missing_ok=True)
         counts["trained"] += 1
     return counts
+
+
+def _check_code(job: Job) -> None:
+    """Raise StudyError where a model or objective is not the one the sweep was started with."""
+    model, told = job.study.recipe.model, job.recipe["model"]
+    found = architecture_named(model.architecture).version, objective_named(model.objective).version
+    if found != (told["architecture_version"], told["objective_version"]):
+        raise StudyError(
+            f"{model.architecture} or {model.objective} was edited since the sweep started; start "
+            "it again"
+        )
 
 
 def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:

@@ -97,5 +97,8 @@ def decode(
             found: Any = params.get(field) if field in _PARAMS else metrics.get(field)
             # of optional fields the first alternative is the type
             convert = kind if isinstance(kind, type) else kind.__args__[0]
-            values[field] = None if found is None else convert(found)
+            values[field] = found
+            if found is not None:
+                with suppress(ValueError, OverflowError):  # what was edited is refused below
+                    values[field] = convert(found)
     return parse_record(values, name)

@@ -63,7 +63,7 @@ class Mirror:
     def _experiment(self) -> str:
         """Id of the experiment; one of version 0.1, which holds absolute paths, is set aside."""
         found = self.client.get_experiment_by_name(self.study)
-        if found and self.in_folder and not found.artifact_location.startswith(_SCHEME):
+        if found and self.identity == "own" and not found.artifact_location.startswith(_SCHEME):
             aside = f"{self.study} (version 0.1, {found.experiment_id})"
             self.client.rename_experiment(found.experiment_id, aside)
             found = None
@@ -143,7 +143,8 @@ class Mirror:
         with self._refusals():
             location = self.client.get_run(parent).info.artifact_uri
             for name, text in texts.items():
-                if self.in_folder:  # the address is relative to the folder that the UI serves
+                # addresses of that scheme are relative to the folder that the UI serves
+                if self.in_folder and location.startswith(_SCHEME):
                     path = self.home.artifacts / location.removeprefix(_SCHEME) / name
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(text, encoding="utf-8")
@@ -153,8 +154,8 @@ class Mirror:
     def pull(self, keys: Collection[str], *, curves: bool = False) -> list[Record]:
         """The records of finished runs by key, those of this folder before those of others.
 
-        Reading the points of the ``curves`` too takes several requests per run. Raises StorageError
-        for a run that was edited by hand and is no record any more.
+        Reading the points of the ``curves`` too takes several requests per run. Raises SweepError
+        too for a run that was edited by hand and is no record any more.
         """
         with self._refusals():
             runs = [

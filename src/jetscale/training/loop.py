@@ -7,6 +7,7 @@ whoever stores the result deletes it. Several processes can train one model toge
 `jetscale.training.ranks`).
 """
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +149,13 @@ class _Training:
                 f"run {self.spec.key}: objective {self.spec.recipe.model.objective!r} scores "
                 f"{len(data)} jets with the loss {loss!r}, needs a finite float called 'loss'"
             )
+        try:
+            json.dumps(dict(scores), allow_nan=False)  # or the record could not be written
+        except (TypeError, ValueError) as error:
+            raise TrainingError(
+                f"run {self.spec.key}: objective {self.spec.recipe.model.objective!r} gives scores "
+                f"that are not plain finite values ({error})"
+            ) from error
         self.seconds["steps"] += ready - begin
         self.seconds["evaluation"] += perf_counter() - ready
         return scores
