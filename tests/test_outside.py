@@ -121,8 +121,8 @@ def write(tmp_path, monkeypatch):
     """A function that writes the sweep with the names of an architecture and an objective."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "outside_model.py").write_text(MODEL)
-    (tmp_path / "outside_objective.py").write_text(OBJECTIVE)
+    (tmp_path / "clouds_model.py").write_text(MODEL)
+    (tmp_path / "clouds_objective.py").write_text(OBJECTIVE)
 
     def sweep(architecture: str, objective: str) -> Path:
         names = f"ARCHITECTURE, OBJECTIVE = {architecture!r}, {objective!r}\n"
@@ -213,7 +213,7 @@ def test_registered_names_plan_train_record_and_fit(write, tmp_path):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_references_travel_to_ray_workers(write, tmp_path):
-    path = write("outside_model:build", "outside_objective:SMOOTH")
+    path = write("clouds_model:build", "clouds_objective:SMOOTH")
     study = load_study(path)
     home = Home(tmp_path / "runs")
     outcome = run_study(study, home, tracking=tracking_uri(home))
@@ -223,7 +223,7 @@ def test_references_travel_to_ray_workers(write, tmp_path):
     assert np.isfinite(losses).all()
     assert len(set(losses)) == len(losses)
     before = {run.key for run in plan_runs(study)}
-    (tmp_path / "outside_model.py").write_text(MODEL.replace('"first"', '"second"'))
+    (tmp_path / "clouds_model.py").write_text(MODEL.replace('"first"', '"second"'))
     code = (
         "import sys, jetscale\nfrom jetscale.plan import plan_runs\n"
         "print(*[run.key for run in plan_runs(jetscale.load_study(sys.argv[1]))])"
