@@ -6,7 +6,7 @@ Prints two Markdown tables from the runs in MLflow: mean losses, and the effects
 minus few labels), of alignment (near minus far jets) and of both together. Results are read from
 $JETSCALE_HOME (default ./runs).
 
-Every effect is taken cell by cell, at the same N, D and seed. Intervals are Student's over the
+Every effect is taken pair by pair, at the same N, D and seed. Intervals are Student's over the
 pairs of model size and seed, each with trunks of its own; all share one test set.
 """
 
@@ -32,12 +32,12 @@ def runs() -> pd.DataFrame:
 
 def by_mixture(frame: pd.DataFrame) -> pd.DataFrame:
     """Losses with a row per (params, examples, seed) and a column per mixture, complete rows."""
-    cells = ["params", "examples", "seed"]
-    return frame.pivot_table(index=cells, columns="mixture", values="loss").dropna()
+    pairs = ["params", "examples", "seed"]
+    return frame.pivot_table(index=pairs, columns="mixture", values="loss").dropna()
 
 
 def effect(losses: pd.DataFrame, name: str) -> pd.Series:
-    """An effect in every cell."""
+    """An effect in every pair of runs at the same N, D and seed."""
     weights = pd.Series(EFFECTS[name])
     return (losses[weights.index] * weights).sum(axis=1)
 
@@ -48,7 +48,7 @@ def mean_effect(values: pd.Series) -> Estimate:
 
 
 def rows(losses: pd.DataFrame) -> list[tuple[str, str, Estimate, int, int]]:
-    """Effect, data size, mean, cells in which it is negative, cells."""
+    """Effect, data size, mean, pairs in which it is negative, pairs."""
     found = []
     for name in EFFECTS:
         values = effect(losses, name)
@@ -67,9 +67,9 @@ def main() -> None:
     for size, line in means.iterrows():
         print(f"| {size:,} | " + " | ".join(f"{value:.3f}" for value in line) + " |")
     print("\n| effect on the loss | D | mean [95 %] | lower in |\n|---|---|---|---|")
-    for name, label, value, lower, cells in rows(losses):
+    for name, label, value, lower, pairs in rows(losses):
         interval = f"{value.value:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
-        print(f"| {name} | {label} | {interval} | {lower} of {cells} |")
+        print(f"| {name} | {label} | {interval} | {lower} of {pairs} |")
 
 
 if __name__ == "__main__":
