@@ -12,7 +12,6 @@
 Everything is imported when it is first used.
 """
 
-import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from jetscale.store.home import Home
     from jetscale.store.records import RunStatus
     from jetscale.study import Study
     from jetscale.sweep.launch import Outcome
@@ -30,6 +28,8 @@ __version__ = "0.2.0"
 _ELSEWHERE = {
     "analyse": "jetscale.analysis",
     "as_json": "jetscale.jsonable",
+    "load_study": "jetscale.study.load",
+    "overview": "jetscale.plan.overview",
     "measure_study": "jetscale.measures",
     "make_report": "jetscale.report",
     "write_shards": "jetscale.jets.shards",
@@ -52,45 +52,27 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_ELSEWHERE])
 
 
-def _home(home: str | Path | None) -> "Home":
-    from jetscale.store.home import Home
-
-    return Home(Path(home or os.environ.get("JETSCALE_HOME") or "runs"))
-
-
-def load_study(path: str | Path) -> "Study":
-    """The study that a sweep file describes; raises StudyError for a bad one."""
-    from jetscale.study.load import load_study
-
-    return load_study(Path(path))
-
-
-def overview(study: "Study") -> dict[str, Any]:
-    """What a study trains and costs, and its recipe, in plain values."""
-    from jetscale.plan.overview import overview
-
-    return overview(study)
-
-
 def run(study: "Study", *, home: str | Path | None = None, address: str | None = None) -> "Outcome":
     """Train what is missing (see `jetscale.sweep.launch.run_study`).
 
     ``home`` is the results folder, ``address`` a Ray cluster to join.
     """
+    from jetscale.store.home import Home
     from jetscale.sweep.launch import run_study
     from jetscale.tracking.address import tracking_uri
 
-    folder = _home(home)
+    folder = Home.at(home)
     return run_study(study, folder, tracking=tracking_uri(folder), address=address)
 
 
 def status(study: "Study", *, home: str | Path | None = None) -> "list[RunStatus]":
     """State of every planned run, and why it is not done."""
     from jetscale.plan import plan_runs
+    from jetscale.store.home import Home
     from jetscale.store.records import RecordStore
 
     planned = plan_runs(study)
-    return RecordStore.open(study, _home(home), planned).status(planned)
+    return RecordStore.open(study, Home.at(home), planned).status(planned)
 
 
 def runs(
@@ -102,10 +84,11 @@ def runs(
     answer.
     """
     from jetscale.errors import StudyError, unknown
+    from jetscale.store.home import Home
     from jetscale.sweep.runs import RunSource, load_runs
     from jetscale.tracking.address import tracking_uri
 
     if source and source not in (known := [each.value for each in RunSource]):
         raise StudyError(unknown("source", source, known))
-    folder, chosen = _home(home), RunSource(source) if source else None
+    folder, chosen = Home.at(home), RunSource(source) if source else None
     return load_runs(study, folder, tracking_uri(folder), chosen)[0]

@@ -260,7 +260,7 @@ def test_a_budget_in_money_pays_for_jets_too(capsys, runs):
     speed = ("--rate", "1e9", "--price-gpu-hour", "1")
     answers = []
     for price in ("0", "1e-4"):
-        options = ("--money", "1", *speed, "--price-jet", price)
+        options = ("--money", "1", *speed, "--price-example", price)
         code, out, _ = call(capsys, "allocate", "--runs", runs, *options, "--json")
         assert code == 0
         answers.append(json.loads(out))
@@ -270,12 +270,12 @@ def test_a_budget_in_money_pays_for_jets_too(capsys, runs):
     assert priced["examples"]["value"] < free["examples"]["value"]
     spent = priced["flops"] / 1e9 / 3600 + 1e-4 * priced["examples"]["value"]
     assert spent == pytest.approx(1.0)
-    assert free["jets_free"] is None
-    assert priced["jets_free"]["params"] == pytest.approx(free["params"]["value"])
-    assert priced["jets_share"] == pytest.approx(1e-4 * priced["examples"]["value"])
+    assert free["data_free"] is None
+    assert priced["data_free"]["params"] == pytest.approx(free["params"]["value"])
+    assert priced["data_share"] == pytest.approx(1e-4 * priced["examples"]["value"])
     code, out, _ = call(capsys, "allocate", "--runs", runs, *options)
-    assert "0.0001 per jet" in out
-    assert "of the budget pays for jets; if they were free, N*" in " ".join(out.split())
+    assert "0.0001 per example" in out
+    assert "of the budget pays for examples; were they free, N*" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -312,7 +312,7 @@ def test_the_ladder_offers_measured_sizes(capsys, runs):
         (("--gpu-hours", "3"), "the speed is unknown: give --rate"),
         (("--gpu-hours", "3", "--device", "H20", "--mfu", "0.3"), "did you mean 'H200'"),
         (("--money", "3", "--rate", "1e9"), "--money needs --price-gpu-hour"),
-        (("--budget", "1e9", "--price-jet", "1"), "prices need a budget in --money"),
+        (("--budget", "1e9", "--price-example", "1"), "prices need a budget in --money"),
     ],
 )
 def test_half_a_budget_is_one_line(capsys, runs, options, message):

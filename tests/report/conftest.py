@@ -126,7 +126,7 @@ def report(tmp_path_factory) -> Callable[..., tuple[str, Page]]:
 @pytest.fixture(scope="session")
 def full(study, report) -> tuple[str, Page]:
     """The report of the three mixtures."""
-    controls = {"optimiser": "AdamW", "epochs": 4}
+    controls = {"optimiser.clip": 1.0, "schedule.epochs": 4}
     return report(study, held_fixed=controls, warnings=["3 cells are missing"])
 
 

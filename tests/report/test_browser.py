@@ -68,9 +68,9 @@ def test_the_prices_are_the_readers(page):
         [10 * x for x in before], rel=0.01
     )
     for nonsense in ("not a number", "-3"):
-        drag(page, "price-jet", nonsense)
+        drag(page, "price-example", nonsense)
         assert {row[5] for row in rows(page)} == {"–"}
-    drag(page, "price-jet", "0")
+    drag(page, "price-example", "0")
     assert "–" not in {row[5] for row in rows(page)}
 
 

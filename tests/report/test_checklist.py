@@ -19,7 +19,7 @@ def test_items_are_filled_from_runs_fits_and_controls(full):
     assert found["model sizes"] == "4, from 10k to 1M"
     assert found["seeds"] == "2 per cell"
     assert found["runs left out of the fits"] == "none"
-    assert found["optimiser"] == "optimiser: AdamW"
+    assert found["optimiser"] == "clip: 1.0"
     assert found["schedule"] == "epochs: 4"
     assert "Huber" in found["objective"]
     assert "of the starts followed reach the optimum" in found["starts"]

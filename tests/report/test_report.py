@@ -67,7 +67,7 @@ def test_every_figure_has_its_place(full):
 def test_facts_controls_and_warnings_are_printed(full):
     text, page = full
     assert "120 runs: 3 mixtures, 20 cells (N 10k to 1M, D 10k to 1M), 2 seeds" in text
-    assert ["optimiser ", "AdamW "] in page.rows["held-fixed"]
+    assert ["optimiser.clip ", "1.0 "] in page.rows["held-fixed"]
     assert "3 cells are missing" in page.text["method"]
 
 

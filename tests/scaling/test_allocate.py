@@ -29,6 +29,14 @@ def test_the_true_optimum_is_covered(fits, truth):
     assert answer.replicates_undefined == 0
 
 
+def test_an_example_is_called_as_the_table_says(grid, truth):
+    runs = grid({"scratch": truth})
+    assert " examples, expect loss" in allocate(fit(runs, replicates=50), 1e21).answer
+    named = fit(runs.assign(noun="shower"), replicates=50)
+    assert " showers, expect loss" in allocate(named, 1e21).answer
+    assert "showers reached loss" in allocate(named, 1e18)._measured_sentence()
+
+
 def test_the_better_mixture_wins(fits):
     answer = allocate(fits, 1e21)
     assert answer.best == "qcd"
@@ -190,8 +198,8 @@ def test_a_law_of_the_pretraining_answers_at_its_middle(grid, truth):
     assert ladder.params.value in (1e8, 1e9, 1e10)
     assert ladder.loss.value >= answer.loss.value
     money = allocate(fits, money_budget(1e3, 1e14, 2.0, 1e-6)).mixtures["m"]
-    assert money.jets_free is not None
-    assert 0 < money.jets_share < 1
+    assert money.data_free is not None
+    assert 0 < money.data_share < 1
 
 
 def test_transfer_answers_in_flops_and_refuses_a_price_of_jets(grid, truth):
@@ -208,7 +216,7 @@ def test_transfer_answers_in_flops_and_refuses_a_price_of_jets(grid, truth):
     assert found["scratch"].params.low < float(exact.params) < found["scratch"].params.high
     assert found["near"].loss.value < found["scratch"].loss.value
     assert found["near"].params.value > found["scratch"].params.value, "data it need not see"
-    with pytest.raises(FitError, match="the law 'transfer' has no formula where jets have a price"):
+    with pytest.raises(FitError, match="'transfer' has no formula where examples have a price"):
         allocate(fits, money_budget(1e3, 1e14, 2.0, 1e-6))
 
 

@@ -112,7 +112,7 @@ def test_devices():
         (lambda: gpu_hours_budget(float("nan"), 1e14), "budget is nan GPU-hours"),
         (lambda: money_budget(1.0, 1e14, -1.0, 0.0), "price per GPU-hour is -1.0"),
         (lambda: money_budget(1.0, 1e14, 0.0, 0.0), "free compute has no optimum"),
-        (lambda: money_budget(1.0, 1e14, 1.0, float("inf")), "price per jet is inf"),
+        (lambda: money_budget(1.0, 1e14, 1.0, float("inf")), "price per example is inf"),
     ],
 )
 def test_what_cannot_be_spent_is_refused(make, message):
@@ -145,7 +145,7 @@ def test_terms_become_the_budget_they_describe():
     rate = device_rate("H100", 0.3)
     by_device = {"device": "H100", "mfu": 0.3}
     assert Terms(gpu_hours=5, **by_device).budget() == gpu_hours_budget(5, rate, source)
-    paid = Terms(money=500, price_gpu_hour=2.0, price_jet=1e-6, rate=1e14)
+    paid = Terms(money=500, price_gpu_hour=2.0, price_example=1e-6, rate=1e14)
     assert paid.budget() == money_budget(500, 1e14, 2.0, 1e-6, "given")
     runs = pd.DataFrame({"flops": [1e9], "seconds": [2.0], "device": "cpu"})
     assert Terms(gpu_hours=1).budget(runs) == gpu_hours_budget(1, *measured_rate(runs))
@@ -161,7 +161,7 @@ def test_terms_become_the_budget_they_describe():
         ({"flops": -1.0}, "budget is -1.0 FLOPs, needs a finite number above zero"),
         ({"gpu_hours": math.inf}, "budget is inf GPU-hours"),
         ({"money": 1.0}, "--money needs --price-gpu-hour"),
-        ({"flops": 1e9, "price_jet": 1.0}, "prices need a budget in --money"),
+        ({"flops": 1e9, "price_example": 1.0}, "prices need a budget in --money"),
         ({"gpu_hours": 1.0, "device": "H100"}, "give the speed as --rate, or as --device NAME"),
         ({"gpu_hours": 1.0, "mfu": 0.3}, "give the speed as --rate"),
         ({"flops": 1e9, "rate": 1e9}, "a budget in FLOPs needs no speed"),

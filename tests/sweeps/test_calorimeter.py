@@ -113,6 +113,7 @@ def test_a_smaller_one_runs_on_ray_and_finds_the_aligned_mixture(study, tmp_path
     outcome = run_study(small, home, tracking=tracking)
     assert (outcome.trained, outcome.failed) == (16, 0)
     runs, _ = load_runs(small, home, tracking, RunSource.RECORDS)
+    assert set(runs["noun"]) == {"shower"}
     loss = runs.groupby("mixture")["loss"].mean()
     assert loss["near"] < loss["scratch"]
     assert loss["near"] < loss["far"]

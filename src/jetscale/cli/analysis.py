@@ -9,6 +9,7 @@ import click
 from jetscale.cli.common import PATH, F, all_of, cli, home, json_option, print_json, warn
 
 _OBJECTIVE = "huber, squares or absolute."
+_PRICE = "Money per distinct example. [default: 0]"
 _RUNS = "Any run table (CSV): mixture, params, examples, loss[, flops]."
 _UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the table]"
 _ANY_LAW = "chinchilla, no-floor, repetition, transfer or pretraining."
@@ -138,7 +139,7 @@ def _analyse(
 @click.option("--device", help="Or H200, H100, A100, L40S, V100 or T4, with --mfu.")
 @click.option("--mfu", type=float, help="Measured share of the device's peak, e.g. 0.3.")
 @click.option("--price-gpu-hour", type=float, help="Money per hour of the device.")
-@click.option("--price-jet", type=float, default=0.0, help="Money per simulated jet. [default: 0]")
+@click.option("--price-example", "--price-jet", type=float, default=0.0, help=_PRICE)
 @click.option("--ladder", is_flag=True, help="Choose among the measured model sizes.")
 @click.option("--mixture", help="Answer for this mixture alone.")
 def allocate(
@@ -146,15 +147,14 @@ def allocate(
 ) -> None:
     """Spend a budget: size, data, mixture, loss.
 
-    How many parameters, how many jets, which mixture, what loss, how sure. The budget is that of
-    one training run in FLOPs, GPU-hours or money; with --price-jet data are not free either, and
-    the optimum moves.
+    How many parameters, how much data, which mixture, what loss, how sure. The budget is that of
+    one training run in FLOPs, GPU-hours or money; --price-example makes data cost money too.
 
     \b
     Example:
       jetscale allocate sweeps/quickstart.py --budget 1e11
       jetscale allocate --runs runs.csv --gpu-hours 100 --device H100 --mfu 0.3
-      jetscale allocate --runs runs.csv --money 500 --price-gpu-hour 2 --price-jet 1e-6 \\
+      jetscale allocate --runs runs.csv --money 500 --price-gpu-hour 2 --price-example 1e-6 \\
         --device H100 --mfu 0.3 --ladder
     """
     from jetscale import scaling

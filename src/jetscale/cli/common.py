@@ -1,7 +1,6 @@
 """What all commands share: the group, the arguments, printing JSON."""
 
 import json
-import os
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
@@ -32,7 +31,7 @@ def home() -> "Home":
     """The results folder: $JETSCALE_HOME if it is set and not empty, else ./runs."""
     from jetscale.store.home import Home
 
-    return Home(Path(os.environ.get("JETSCALE_HOME") or "runs"))
+    return Home.at()
 
 
 class _Group(click.Group):

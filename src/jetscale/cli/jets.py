@@ -1,6 +1,5 @@
 """The commands about jets: simulate, ingest, inspect; parsing and printing only."""
 
-import os
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -92,7 +91,7 @@ def ingest(
       jetscale ingest --format jetclass2 --role pretrain --out jets/res2p \\
         --select '200 < jet_pt < 2500' --select '20 < jet_sdmass < 500' Res2P_*.parquet
     """
-    from jetscale.compute.connect import executor
+    from jetscale.compute.connect import cores, executor, named_cluster
     from jetscale.display.console import progress_bar, show_ingest
     from jetscale.executor import in_process
     from jetscale.jets.ingest.formats.own import columns_of
@@ -103,7 +102,8 @@ def ingest(
     role, out, columns, classes = map(options.pop, ("role", "out", "columns", "classes"))
     options["columns"] = columns_of(columns) if columns else {}
     options["classes"] = [name.strip() for name in classes.split(",")] if classes else ()
-    workers = workers or min(os.cpu_count() or 1, len(files))
+    if workers is None and named_cluster(None) is None:
+        workers = min(cores(), len(files))
     pool = nullcontext(in_process) if workers == 1 else executor(None, home().path, workers)
     with stopping(), progress_bar() as bar, pool as chosen:
         tell = partial(bar, "reading jets")

@@ -46,7 +46,7 @@ def show_paired(study: scaling.PairedStudy) -> None:
     note(
         "95% intervals over model sizes (all: D averaged within each); the test set and training "
         "subsets that all sizes share are not covered. Effective data: by which factor the "
-        "baseline would need more jets to reach the same loss; < and > are limits, where a loss "
+        "baseline would need more data to reach the same loss; < and > are limits, where a loss "
         "lies beyond its curve."
     )
     _lines(words.grouped("not paired", study.not_paired))
@@ -134,7 +134,8 @@ def show_allocation(allocation: scaling.Allocation) -> None:
         )
         for name, found in allocation.mixtures.items()
     )
-    columns = ("mixture", "N* params", "D* jets", "loss", *(("best",) if several else ()))
+    nouns = f"{allocation.noun}s"
+    columns = ("mixture", "N* params", f"D* {nouns}", "loss", *(("best",) if several else ()))
     show_table(title, columns, rows)
     if allocation.budget.terms:
         note(f"Prices: {allocation.budget.terms}.")
@@ -142,9 +143,9 @@ def show_allocation(allocation: scaling.Allocation) -> None:
         runs = ", ".join(f"{name} {found.flops:.2g}" for name, found in allocation.mixtures.items())
         note(f"FLOPs of these runs: {runs}.")
     for name, found in allocation.mixtures.items():
-        if (free := found.jets_free) is not None:
+        if (free := found.data_free) is not None:
             say(
-                f"- {name}: {found.jets_share:.0%} of the budget pays for jets; if they were free, "
+                f"- {name}: {found.data_share:.0%} of the budget pays for {nouns}; were they free, "
                 f"N* {words.size(float(free.params))}, D* {words.size(float(free.examples))}, loss "
                 f"{words.loss(float(free.loss))}"
             )

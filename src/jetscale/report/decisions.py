@@ -22,11 +22,11 @@ _OURS = {  # how `jetscale.training` does what the numbers of a recipe leave ope
     "evaluation set": "after the last step, every validation and test jet",
 }
 _ASKED = {
-    "schedule": ("schedule", "epochs", "batch_size", "warmup"),
+    "schedule": ("epochs", "batch_size", "warmup"),
     "learning rate": ("learning_rate", "width_exponent"),
-    "optimiser": ("optimiser", "beta1", "beta2", "weight_decay", "clip"),
+    "optimiser": ("beta1", "beta2", "weight_decay", "clip"),
     "architecture": ("architecture", "architecture_version"),
-    "evaluation set": ("evaluation", "test_jets"),
+    "evaluation set": ("test_jets",),
 }
 
 
@@ -136,7 +136,7 @@ def checklist(results: Analysis, held_fixed: Mapping[str, Any] | None) -> list[F
 def _sizes(results: Analysis, ours: bool) -> dict[str, str]:
     """What was fitted to which sizes; the units are known of runs of ``ours``, with a recipe."""
     runs, fits = results.runs, results.fits
-    known = "N parameters, D distinct training jets, L test cross-entropy in nats"
+    known = "N parameters, D distinct training examples, L test cross-entropy in nats"
     seeds = runs.groupby(["mixture", "params", "examples"])["seed"].nunique()
     counts = dict.fromkeys((int(seeds.min()), int(seeds.max())))
     sizes = {

@@ -109,7 +109,7 @@ def frontier(context: Context, reasons: Reasons) -> dict[str, Any]:
     results, fits, styles = context.results, context.fits, context.styles
     drawn = {
         "Best model size against compute": figures.frontier(fits, styles, "params"),
-        "Best number of jets against compute": figures.frontier(fits, styles, "examples"),
+        "Best number of examples against compute": figures.frontier(fits, styles, "examples"),
         "Exponent a with its interval; open: not identified": figures.exponents(fits, styles),
     }
     isoflop = {
@@ -227,7 +227,7 @@ def slider(context: Context, reasons: Reasons) -> dict[str, Any]:
     prices = (
         ("rate", "training FLOP/s", number(rate)),
         ("hour", "price of a GPU-hour", "2"),
-        ("jet", "price of a distinct jet", "0"),
+        ("example", "price of a distinct example", "0"),
     )
     return {"data": answers(context.fits), "prices": prices, "rate_source": source}
 
@@ -258,7 +258,7 @@ def _column(fitted: MixtureFit, flops: Array, cost: CostModel) -> list[dict[str,
     for i in range(len(flops)):
         params, examples, loss = (float(values[i]) for values in best)
         n, d, ends = (percentile_interval(values[:, i], fitted.n_cells) for values in draws)
-        # Without a whole parameter and a whole jet there is nothing to train.
+        # Without a whole parameter and a whole example there is nothing to train.
         usable = params >= 1 and examples >= 1 and math.isfinite(examples)
         limits = ["[{}, {}]".format(*(size(end, 3) for end in interval)) for interval in (n, d)]
         shown = [number(loss, 4), "[{}, {}]".format(*(number(end, 4) for end in ends))]

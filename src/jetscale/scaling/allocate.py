@@ -23,13 +23,13 @@ from jetscale.scaling.cost import CostModel, pretraining
 from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import CONFIDENCE, Estimate
 from jetscale.scaling.fitted import MixtureFit, StudyFit
-from jetscale.scaling.table import seed_spread
+from jetscale.scaling.table import noun_of, seed_spread
 from jetscale.words import loss, loss_interval, short, size
 
 TOLD_APART = CONFIDENCE  # a mixture is the best where it is lowest in this share of the replicates
 FAR = 2.0  # decades beyond the measured compute from which an extrapolation is called a guess
 _NOISE_WIDTHS = 1.96  # standard errors by which two measured losses must differ to be told apart
-_SMALLEST = 1 + 1e-6  # a size of one parameter or one jet is the end of a search, no optimum
+_SMALLEST = 1 + 1e-6  # a size of one parameter or one example is the end of a search, no optimum
 
 
 class Choice(Enum):
@@ -61,20 +61,20 @@ class MixtureAllocation:
     examples: Estimate
     loss: Estimate  # expected test loss of that run
     flops: float  # compute of that run
-    jets_share: float  # share of the budget spent on jets; 0 where they have no price
-    jets_free: Optimum | None  # of the same budget if jets had no price; None where they have none
+    data_share: float  # share of the budget spent on examples; 0 where they have no price
+    data_free: Optimum | None  # of the same budget if they had no price; None where they have none
     best_share: float | None  # share of replicates where it is lowest; None for one alone
     replicates_undefined: int  # replicates without a usable optimum: a size below one or not finite
     measured: MeasuredCell | None  # the lowest within the budget; None where all cost more
     warnings: tuple[str, ...]
 
-    def advice(self, exact_size: bool) -> str:
+    def advice(self, exact_size: bool, noun: str) -> str:
         """Return the run to make, in words; sizes of a ladder are exact."""
         if min(self.params.value, self.examples.value) < _SMALLEST:
-            return "no usable optimum, less than one parameter or jet"
+            return f"no usable optimum, less than one parameter or {noun}"
         params = (short if exact_size else size)(self.params.value)
         return (
-            f"train {params} parameters on {size(self.examples.value)} jets, "
+            f"train {params} parameters on {size(self.examples.value)} {noun}s, "
             f"expect loss {loss_interval(self.loss)}"
         )
 
@@ -91,6 +91,7 @@ class Allocation:
     noise: float = field(metadata=HIDDEN)  # spread of log loss between seeds; nan: no cell repeats
     convention: str = field(metadata=json_key("compute"))  # convention the budget refers to
     interval: str  # how the intervals were made
+    noun: str  # what one example is called
     not_fitted: Mapping[str, str]  # mixtures left out, and why
     warnings: tuple[str, ...]  # what the budget leaves out
     json_also: ClassVar[tuple[str, ...]] = (
@@ -100,7 +101,7 @@ class Allocation:
 
     @property
     def budget_flops(self) -> float:
-        """FLOPs the budget buys where no jet is paid for."""
+        """FLOPs the budget buys where no example is paid for."""
         return self.budget.flops
 
     @property
@@ -152,7 +153,7 @@ class Allocation:
     def answer(self) -> str:
         """The answer in words: the law's where it is identified, else what was measured first."""
         found = self.mixtures[self.lowest]
-        advice = found.advice(self.ladder is not None)
+        advice = found.advice(self.ladder is not None, self.noun)
         if self.choice is Choice.NOT_TOLD_APART:
             shown = ", ".join(f"{n} {m.best_share:.0%}" for n, m in self.mixtures.items())
             lead = (
@@ -190,12 +191,12 @@ class Allocation:
         name = self.measured_best
         if name is not None:
             cell, rank = cells[name], ", the lowest of all mixtures" if len(cells) > 1 else ""
-            return (
-                f"For mixture {name} and {self.budget}: {short(cell.params)} parameters on "
-                f"{short(cell.examples)} jets reached loss {loss(cell.loss)}, measured{rank}."
-            )
+            sizes = f"{short(cell.params)} parameters on {short(cell.examples)} {self.noun}s"
+            reached = f"{sizes} reached loss {loss(cell.loss)}, measured{rank}"
+            return f"For mixture {name} and {self.budget}: {reached}."
         reached = ", ".join(
-            f"{loss(cell.loss)} ({n}: {short(cell.params)} parameters, {short(cell.examples)} jets)"
+            f"{loss(cell.loss)} ({n}: {short(cell.params)} parameters, {short(cell.examples)} "
+            f"{self.noun}s)"
             for n, cell in cells.items()
         )
         return (
@@ -220,7 +221,7 @@ def allocate(
 ) -> Allocation:
     """Return the best model size, data size and loss within a budget.
 
-    N* and D* minimise L(N, D) at C(N, D) = C, or where jets have a price at u C(N, D) + v D = the
+    N* and D* minimise L(N, D) at C(N, D) = C, or where data have a price at u C(N, D) + v D = the
     budget, see `jetscale.scaling.budget`. Laws with a covariate answer at the value that `Law.held`
     gives, and the warnings say it.
 
@@ -230,7 +231,7 @@ def allocate(
         ladder: Model sizes to choose from; by default any.
 
     Raises FitError where the budget is not a finite number above zero, the mixture has no fit, or
-    jets have a price under a law that has no formula for it.
+    examples have a price under a law that has no formula for it.
     """
     budget = budget if isinstance(budget, Budget) else flops_budget(budget)
     sizes = np.array(sorted(ladder), dtype=float)
@@ -253,7 +254,7 @@ def allocate(
     found = {}
     for number, (name, fitted) in enumerate(chosen.items()):
         point = best(name, fitted.theta, price)
-        # what the price of jets moves the optimum away from
+        # what the price of examples moves the optimum away from
         free = best(name, fitted.theta, 0.0) if price else None
         share = float(np.mean(winners == number)) if len(chosen) > 1 else None
         found[name] = _mixture(fitted, of[name], budget, fits.cost, point, draws[name], free, share)
@@ -269,6 +270,7 @@ def allocate(
         noise=seed_spread(fits.runs, ["mixture", "cell"]),
         convention=fits.cost.convention,
         interval=fits.interval,
+        noun=noun_of(fits.runs),
         not_fitted=fits.not_fitted,
         warnings=tuple(line for name, line in pretraining(fits.runs).items() if name in chosen),
     )
@@ -316,8 +318,8 @@ def _mixture(
         examples=examples,
         loss=expected,
         flops=flops,
-        jets_share=budget.per_example * float(point.examples) / budget.amount,
-        jets_free=free,
+        data_share=budget.per_example * float(point.examples) / budget.amount,
+        data_free=free,
         best_share=share,
         replicates_undefined=undefined,
         measured=_measured_cell(runs, budget, cost),

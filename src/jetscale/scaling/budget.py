@@ -1,8 +1,8 @@
 """What there is to spend: FLOPs, GPU-hours or money, and what a run takes of it.
 
-A run of N parameters on D distinct jets costs u C(N, D) + v D in the unit of the budget: u is the
-price of a FLOP, v that of a jet. With C = k N^p D the budget M buys D(N) = M / (u k N^p + v) jets;
-setting the derivative of A N^-alpha + B D(N)^-beta to zero gives, for s = log N,
+N parameters trained on D distinct examples take u C(N, D) + v D of the budget M: u is the price of
+a FLOP, v that of an example. With C = k N^p D it buys D(N) = M / (u k N^p + v); where the
+derivative of A N^-alpha + B D(N)^-beta is zero, s = log N solves
 
     (alpha + p) s + (beta - 1) log(u k e^(p s) + v) = log(alpha A) - log(p beta B u k) + beta log M
 
@@ -36,7 +36,7 @@ _NEWTON_STEPS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """An amount, and the prices of a FLOP and of a distinct jet in its unit."""
+    """An amount, and the prices of a FLOP and of a distinct example in its unit."""
 
     amount: float
     unit: str = "FLOPs"
@@ -50,17 +50,16 @@ class Budget:
 
     @property
     def flops(self) -> float:
-        """FLOPs the budget buys where no jet is paid for."""
+        """FLOPs the budget buys where no example is paid for."""
         return self.amount / self.per_flop
 
     def spent(self, flops: ArrayLike, examples: ArrayLike) -> Array:
-        """What runs of so many FLOPs on so many distinct jets take."""
-        return np.asarray(
-            self.per_flop * np.asarray(flops) + self.per_example * np.asarray(examples)
-        )
+        """What runs of so many FLOPs on so many distinct examples take."""
+        compute, data = np.asarray(flops), np.asarray(examples)
+        return np.asarray(self.per_flop * compute + self.per_example * data)
 
     def examples(self, params: ArrayLike, cost: CostModel) -> Array:
-        """Distinct jets the budget buys for models of these sizes."""
+        """Distinct examples the budget buys for models of these sizes."""
         size = np.asarray(params, dtype=float)
         return np.asarray(self.amount / (self.per_flop * cost.k * size**cost.p + self.per_example))
 
@@ -72,15 +71,15 @@ class Budget:
     ) -> Optimum:
         """Return N*, D* and L* within the budget, one value per row of theta (..., P).
 
-        Raises FitError where jets have a price and the law, at ``held``, is not one of N and D.
+        Raises FitError where examples have a price and the law, at ``held``, is not one of N and D.
         """
         plain = law.plain(theta, **held)
         if not self.per_example:
             return law.optimum(theta, self.flops, cost, **held)
         if plain is None:
             raise FitError(
-                f"the optimum of the law {law.name!r} has no formula where jets have a price: give "
-                "the budget in FLOPs or GPU-hours, or fit 'chinchilla'"
+                f"the optimum of the law {law.name!r} has no formula where examples have a "
+                "price: give the budget in FLOPs or GPU-hours, or fit 'chinchilla'"
             )
         free = laws.optimum(plain, self.flops, cost)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
@@ -137,14 +136,14 @@ def _speed(rate: float, source: str) -> tuple[float, str]:
 def money_budget(
     amount: float, rate: float, per_hour: float, per_example: float, source: str = ""
 ) -> Budget:
-    """Return a budget of money with prices of a device hour and a jet; raises FitError."""
-    for name, price in (("GPU-hour", per_hour), ("jet", per_example)):
+    """Return a budget of money with prices of a device hour and an example; raises FitError."""
+    for name, price in (("GPU-hour", per_hour), ("example", per_example)):
         if not (math.isfinite(price) and price >= 0):
             raise FitError(f"price per {name} is {price}, needs a number of zero or more")
     if per_hour == 0:
         raise FitError("price per GPU-hour is 0, needs more: free compute has no optimum")
     flops, speed = _speed(rate, source)
-    terms = f"{per_hour:g} per GPU-hour at {speed}, {per_example:g} per jet"
+    terms = f"{per_hour:g} per GPU-hour at {speed}, {per_example:g} per example"
     price = per_hour / flops
     return Budget(amount=amount, unit="money", per_flop=price, per_example=per_example, terms=terms)
 
@@ -168,7 +167,7 @@ class Terms:
     device: str | None = None  # a key of `PEAK_FLOPS`
     mfu: float | None = None  # model FLOPs utilisation of the device, between 0 and 1
     price_gpu_hour: float | None = None
-    price_jet: float = 0.0
+    price_example: float = 0.0
 
     def __post_init__(self) -> None:
         amounts = [a for a in (self.flops, self.gpu_hours, self.money) if a is not None]
@@ -176,7 +175,7 @@ class Terms:
         if len(amounts) != 1:
             raise FitError("give one of --budget FLOPS, --gpu-hours HOURS and --money AMOUNT")
         Budget(amount=amounts[0], unit=self.unit)  # refuses an amount that is none
-        if self.money is None and (self.price_gpu_hour is not None or self.price_jet):
+        if self.money is None and (self.price_gpu_hour is not None or self.price_example):
             raise FitError("prices need a budget in --money")
         if self.money is not None and self.price_gpu_hour is None:
             raise FitError("--money needs --price-gpu-hour")
@@ -207,7 +206,7 @@ class Terms:
             rate, source = measured_rate(pd.DataFrame() if runs is None else runs)
         if self.gpu_hours is not None:
             return gpu_hours_budget(self.gpu_hours, rate, source)
-        prices = self.price_gpu_hour or 0.0, self.price_jet
+        prices = self.price_gpu_hour or 0.0, self.price_example
         return money_budget(self.money or 0.0, rate, *prices, source)
 
 

@@ -2,8 +2,9 @@
 
 Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops`` and, as in the
 tables jetscale writes, ``params_non_embedding``, ``pretraining_flops``, ``unique_examples``,
-``pretraining_examples`` and ``trunk``, the run whose checkpoint several rows share (blank where a
-row shares it with none); others are ignored. Complaints count data rows from 1.
+``pretraining_examples``, ``noun``, what one example is called, and ``trunk``, the run whose
+checkpoint several rows share (blank where a row shares it with none); others are ignored.
+Complaints count data rows from 1.
 
 A *cell* is a point (mixture, params, examples); its runs differ by seed alone. Cells are numbered
 over all mixtures, so the same number means the same point (params, examples) in each of them.
@@ -80,10 +81,17 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     if "trunk" in frame:  # a run without one has its own
         names = frame["trunk"].fillna("").astype(str).tolist()
         clean["trunk"] = [name if name.strip() else f"(row {i})" for i, name in enumerate(names, 1)]
+    if "noun" in frame:
+        clean["noun"] = frame["noun"].fillna("").astype(str).str.strip().tolist()
     clean["seed"] = _seeds(frame) if "seed" in frame else 0
     _check_duplicates(clean, named="seed" in frame)
     clean["cell"] = _cells(clean)
     return clean
+
+
+def noun_of(runs: pd.DataFrame) -> str:
+    """Return what one example of a clean table is called: that of its first row, or ``example``."""
+    return (runs["noun"].iloc[0] if "noun" in runs else "") or "example"
 
 
 def identity(runs: pd.DataFrame) -> list[str]:

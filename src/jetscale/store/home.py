@@ -1,5 +1,6 @@
 """The results folder: the name of every file and folder in it."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,11 @@ class Home:
     database = _Inside("mlflow.db")  # MLflow's own file where no tracking server is named
     artifacts = _Inside("artifacts")  # files that MLflow shows for runs in `database`
     identity = _Inside("home.json")  # what a tracking server knows this folder by
+
+    @classmethod
+    def at(cls, path: str | Path | None = None) -> "Home":
+        """The results folder at ``path``, else at $JETSCALE_HOME, else ./runs; empty is not set."""
+        return cls(Path(path or os.environ.get("JETSCALE_HOME") or "runs"))
 
     def study(self, study: Study) -> "StudyFolder":
         """The folder of one study."""

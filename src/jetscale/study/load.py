@@ -13,12 +13,12 @@ from jetscale.study import Study
 from jetscale.study.function import vars_of
 
 
-def load_study(path: Path) -> Study:
+def load_study(path: str | Path) -> Study:
     """The Study of a sweep file; StudyError, with the line of the file, where it fails.
 
     What the file prints goes to standard error: standard output is for results.
     """
-    if not path.is_file():
+    if not (path := Path(path)).is_file():
         raise StudyError(_missing(path))
     if path.suffix != ".py":
         raise StudyError(f"{path} is not a Python file; a run table is given by --runs {path}")

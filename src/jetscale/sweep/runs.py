@@ -49,6 +49,7 @@ def load_runs(
             f"study {study.name!r} has no finished runs{hint}: start it with `jetscale run`"
         )
     check_same_recipe(frame)
+    frame["noun"] = study.noun
     warnings += report_variation(frame)
     if len(frame) < len(keys):
         warnings.append(f"{len(keys) - len(frame)} of {len(keys)} runs are not done yet")

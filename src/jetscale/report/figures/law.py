@@ -28,7 +28,7 @@ _HIGHEST = 3.0  # profiles are drawn up to this many times the limit
 
 def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
     """Runs of one mixture and its law, a curve per model size; darker is larger."""
-    figure = empty("training jets D", "test loss", range=drawing.loss_range(runs["loss"]))
+    figure = empty("training examples D", "test loss", range=drawing.loss_range(runs["loss"]))
     own = runs[runs["mixture"] == fitted.mixture]
     examples = np.geomspace(own["examples"].min(), own["examples"].max(), 40)
     for params, opacity in drawing.shades(own["params"]):
@@ -42,7 +42,7 @@ def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
 
 def residuals(fitted: MixtureFit, runs: pd.DataFrame, style: Style, limit: float) -> Figure:
     """Distance of the runs of one mixture from its law in percent; darker is larger N."""
-    figure = empty("training jets D", "loss above law (%)", range=[-limit, limit])
+    figure = empty("training examples D", "loss above law (%)", range=[-limit, limit])
     own = runs[runs["mixture"] == fitted.mixture]
     sizes = drawing.shades(own["params"])
     for i, (params, opacity) in enumerate(sizes):
@@ -94,7 +94,7 @@ def isoflop(name: str, route: Route, runs: pd.DataFrame, cost: CostModel, style:
 
 def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
     """N*(C) or D*(C), by ``what``, with bands: solid in the measured range, dashed beyond."""
-    title = {"params": "best model size N*", "examples": "best number of jets D*"}[what]
+    title = {"params": "best model size N*", "examples": "best number of examples D*"}[what]
     sizes = [fitted.window[what] for fitted in fits.mixtures.values()]
     low, high = min(s[0] for s in sizes) / _SPREAD, max(s[1] for s in sizes) * _SPREAD
     figure = empty("compute C (FLOPs)", title, range=[math.log10(low), math.log10(high)])
@@ -163,7 +163,7 @@ def influence(one: MixtureDiagnostics, style: Style) -> Figure:
     """Shift of the exponent a without each cell, in half widths of its interval."""
     cells = [cell for cell in one.influence.cells if not cell.reason]
     limit = 1.1 * max([1.0, *(abs(cell.relative_shift) for cell in cells)])
-    figure = empty("training jets D", "shift of a / half interval", range=[-limit, limit])
+    figure = empty("training examples D", "shift of a / half interval", range=[-limit, limit])
     for params, opacity in drawing.shades([cell.params for cell in cells]):
         part = [cell for cell in cells if cell.params == params]
         x, y = [cell.examples for cell in part], [cell.relative_shift for cell in part]
@@ -182,7 +182,7 @@ def influence(one: MixtureDiagnostics, style: Style) -> Figure:
 
 def forecast(one: MixtureDiagnostics, style: Style) -> Figure:
     """Held-out cells against forecasts, in percent; open: those of largest compute."""
-    figure = empty("training jets D", "loss above forecast (%)")
+    figure = empty("training examples D", "loss above forecast (%)")
     made = [found for found in one.forecasts if found.cells]
     for i, found in enumerate(made):
         x = [cell.examples * drawing.shift(i, len(made)) for cell in found.cells]

@@ -51,7 +51,7 @@ def data_factors(study: PairedStudy, styles: Mapping[str, Style]) -> Figure:
 
 def _estimates(title: str, study: PairedStudy, what: str, styles: Mapping[str, Style]) -> Figure:
     """Estimates by mixture against D with their intervals; an end that is unknown gets no bar."""
-    figure, sizes = empty("training jets D", title), []
+    figure, sizes = empty("training examples D", title), []
     pairs = [pair for pair in study.pairs if pair.baseline == study.baseline]
     for i, pair in enumerate(pairs):
         style, apart = styles[pair.mixture], drawing.shift(i, len(pairs))
@@ -80,7 +80,7 @@ def losses(runs: pd.DataFrame, styles: Mapping[str, Style]) -> dict[str, Figure]
     ends = drawing.loss_range(runs["loss"])
     found: dict[str, Figure] = {}
     for params, part in runs.groupby("params", sort=True):
-        figure = empty("training jets D", "test loss", range=ends)
+        figure = empty("training examples D", "test loss", range=ends)
         for i, (name, style) in enumerate(styles.items()):
             own = part[part["mixture"] == name]
             means = own.groupby("examples", sort=True)["loss"].mean()

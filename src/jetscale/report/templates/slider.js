@@ -16,11 +16,11 @@ if (answers) {
     data.rows[i].forEach((row, k) => {
       const cells = at("budget-table").tBodies[0].rows[k].cells;
       row.cells.forEach((cell, j) => fill(cells[j + 1], cell, row.open));
-      const cost = row.examples === null ? null : hours * price("hour") + row.examples * price("jet");
+      const cost = row.examples === null ? null : hours * price("hour") + row.examples * price("example");
       fill(cells[4], [shown(hours), ""], false);
       fill(cells[5], [shown(cost), ""], false);
     });
   };
-  for (const id of ["budget", "price-rate", "price-hour", "price-jet"]) at(id).addEventListener("input", update);
+  for (const id of ["budget", "price-rate", "price-hour", "price-example"]) at(id).addEventListener("input", update);
   update();
 }
