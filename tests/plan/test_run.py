@@ -1,9 +1,12 @@
 from dataclasses import replace
 
+import pytest
+
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.plan import plan_runs
 from jetscale.plan.identity import study_identity
-from jetscale.study import Mixture, Simulated
+from jetscale.study import Mixture, RateLaw, Rates, Simulated
+from jetscale.study.rates import STARTS
 
 
 def test_the_grid_is_complete_and_trunks_come_first(study):
@@ -51,3 +54,45 @@ def test_pretraining_conditions_change_pretrained_runs_alone(study):
     assert same == [run.mixture.is_scratch for run in before]
     piled = replace(study.source, downstream=Conditions(pileup=20))
     assert not {c.key for c in before} & {c.key for c in plan_runs(replace(study, source=piled))}
+
+
+def laws(**changes):
+    """The rates of a plain recipe, one law per start, with some changed."""
+    same = {start: RateLaw(learning_rate=0.01) for start in STARTS}
+    return Rates(**same | {s: RateLaw(learning_rate=rate) for s, rate in changes.items()})
+
+
+def keys_by_start(study):
+    found = {start: set() for start in STARTS}
+    for run in plan_runs(study):
+        found[run.start].add(run.key)
+    return found
+
+
+def test_one_law_for_all_starts_is_the_same_recipe_as_none(study):
+    tuned = replace(study, recipe=study.recipe.change(rates=laws()))
+    assert keys_by_start(tuned) == keys_by_start(study)
+    assert study_identity(tuned) != study_identity(study)
+
+
+@pytest.mark.parametrize(
+    ("changed", "new"),
+    [
+        ("scratch", {"scratch"}),
+        ("pretrained", {"pretrained"}),
+        ("pretraining", {"pretraining", "pretrained"}),
+    ],
+)
+def test_a_rate_of_one_start_changes_the_keys_of_what_it_decides(study, changed, new):
+    before = keys_by_start(study)
+    tuned = replace(study, recipe=study.recipe.change(rates=laws(**{changed: 0.02})))
+    after = keys_by_start(tuned)
+    assert {start for start in STARTS if not before[start] & after[start]} == new
+    assert all(before[start] == after[start] for start in set(STARTS) - new)
+
+
+def test_a_run_knows_its_peak_rate(study):
+    tuned = replace(study, recipe=study.recipe.change(rates=laws(scratch=0.03)))
+    for run in plan_runs(tuned):
+        base = 0.03 if run.start == "scratch" else 0.01
+        assert run.peak_rate == base * (16 / run.size.width) ** 0.75

@@ -12,7 +12,6 @@ from jetscale.models.transformer.flops import parameters, training_flops
 from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import ModelSize
 from jetscale.training.loop import train_run
-from jetscale.training.optim import peak_rate
 from jetscale.training.order import Seeds
 
 JETS = 45  # 6 batches of 8 an epoch, the last one of 5
@@ -38,7 +37,7 @@ def test_result_counts_what_was_done(spec_of, data):
     result = train_run(spec, *data)
     assert (result.examples, result.examples_seen, result.steps) == (JETS, 2 * JETS, 12)
     assert (result.key, result.epochs, result.ranks, result.device) == ("run-a", 2, 1, "cpu")
-    assert result.peak_rate == peak_rate(spec.recipe, 8)
+    assert result.peak_rate == spec.recipe.optimiser.law("scratch").at(8, result.steps)
     counts = parameters(spec.size, 7, 3)
     assert (result.params, result.params_non_embedding) == (counts.total, counts.non_embedding)
     assert result.flops_6nd == 6 * counts.non_embedding * result.constituents

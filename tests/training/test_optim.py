@@ -11,7 +11,7 @@ from jetscale.models.batch import batch_of
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import Controls, ModelSize
-from jetscale.training.optim import FlatAdamW, peak_rate, schedule
+from jetscale.training.optim import FlatAdamW, schedule
 
 CONTROLS = Controls(pretraining_jets=1, validation_jets=1, test_jets=1, clip=0.1, weight_decay=0.3)
 SIZE = ModelSize(width=8, layers=2, heads=2)
@@ -98,10 +98,8 @@ def test_restored_state_continues_alike():
     assert all(map(torch.equal, first.parameters(), second.parameters()))
 
 
-def test_width_rule():
-    assert peak_rate(CONTROLS, 16) == CONTROLS.optimiser.learning_rate
-    assert peak_rate(CONTROLS, 256) == pytest.approx(CONTROLS.optimiser.learning_rate / 8)
-    assert peak_rate(CONTROLS.change(width_exponent=0.0), 8) == CONTROLS.optimiser.learning_rate
+def test_the_peak_rate_follows_the_law_of_the_recipe():
+    assert optimise(build()).peak == CONTROLS.optimiser.law("scratch").at(SIZE.width, STEPS)
 
 
 @settings(deadline=None, max_examples=50)

@@ -41,4 +41,5 @@ def former_keys(study: Study, runs: Sequence[Run]) -> dict[str, str]:
     return {
         run.key: digest(fixed | {"pretraining": pretraining[run.mixture.name]} | run.own_fields())
         for run in runs
+        if run.recipe == study.recipe  # a search has runs of other recipes beside
     }

@@ -22,7 +22,7 @@ from jetscale.mixtures import standardise
 from jetscale.mixtures.quota import part_pools
 from jetscale.models.protocol import architecture_named
 from jetscale.objectives.protocol import objective_named
-from jetscale.study import Declared, Folders, Mixture, Study
+from jetscale.study import Declared, Folders, Mixture, Recipe, Study
 
 
 def recipe_of(study: Study) -> dict[str, Any]:
@@ -30,18 +30,29 @@ def recipe_of(study: Study) -> dict[str, Any]:
 
     Raises DataError for a damaged shard folder, StudyError for an unknown architecture.
     """
-    settings, model = study.recipe.to_dict(), study.recipe.model
-    return {
-        "data": {"version": standardise.VERSION, "source": source_identity(study)}
-        | settings["data"],
+    model = study.recipe.model
+    versions = {
+        "data": {"version": standardise.VERSION, "source": source_identity(study)},
         "model": {
-            **settings["model"],
             "architecture_version": architecture_named(model.architecture).version,
             "objective_version": objective_named(model.objective).version,
         },
-        **{name: settings[name] for name in ("optimiser", "schedule", "evaluation")},
-        "training": {"version": training.VERSION, "precision": study.recipe.precision},
+        "training": {"version": training.VERSION},
     }
+    return follow(versions, study.recipe)
+
+
+_BESIDE = ("version", "source", "architecture_version", "objective_version")
+
+
+def follow(recipe: Mapping[str, Any], settings: Recipe) -> dict[str, Any]:
+    """A recorded recipe under other settings: what is not a setting in it stays."""
+    plain = settings.to_dict()
+    plain["training"] = {"precision": plain.pop("precision")}
+    kept = {
+        group: {k: v for k, v in recipe.get(group, {}).items() if k in _BESIDE} for group in plain
+    }
+    return {group: kept[group] | values for group, values in plain.items()}
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "", join: str = ".") -> dict[str, Any]:

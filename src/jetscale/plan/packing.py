@@ -1,7 +1,7 @@
 """Trials: which runs one Ray Train worker group executes.
 
 Starting a worker group takes half a minute and a small run takes seconds, so a trial packs many
-runs. Runs of one chain (mixture, size and seed) stay together: fine-tuning needs the trunk.
+runs. Runs of one chain stay together: fine-tuning needs the trunk.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,7 +10,6 @@ from math import ceil
 
 from jetscale.digests import digest
 from jetscale.plan.run import Run, seconds
-from jetscale.study import ModelSize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,10 +21,14 @@ class Trial:
 
 
 def chains(todo: Iterable[Run]) -> list[list[Run]]:
-    """Runs grouped by what must happen in order: mixture, size and seed."""
-    groups: dict[tuple[str, ModelSize, int], list[Run]] = {}
+    """Runs grouped by what must happen in order: a trunk and what starts from it.
+
+    Of runs from random weights those of one size, seed and recipe stay together.
+    """
+    groups: dict[object, list[Run]] = {}
     for run in todo:
-        groups.setdefault((run.mixture.name, run.size, run.seed), []).append(run)
+        trunk = run.key if run.kind == "pretrain" else run.trunk
+        groups.setdefault(trunk or (run.size, run.seed, run.recipe), []).append(run)
     return list(groups.values())
 
 

@@ -4,13 +4,14 @@ Pretraining runs come first: a fine-tuning run starts from the trunk of the pret
 the same mixture, size and seed. Neither torch nor Ray is needed to plan.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from jetscale.digests import digest
 from jetscale.plan.cost import plan_cost
-from jetscale.plan.identity import pretraining_identity, recipe_of
-from jetscale.study import Mixture, ModelSize, Study
+from jetscale.plan.identity import follow, pretraining_identity, recipe_of
+from jetscale.study import Mixture, ModelSize, Recipe, Study
+from jetscale.study.rates import Start
 from jetscale.words import short
 
 Kind = Literal["pretrain", "finetune"]
@@ -31,6 +32,8 @@ class Run:
     """What the trunk is pretrained on."""
     size: ModelSize
     """Width, layers and heads."""
+    recipe: Recipe = field(repr=False)
+    """The recipe as this run follows it: with the rate law of its own start."""
     examples: int
     """Distinct jets D."""
     epochs: int
@@ -51,6 +54,18 @@ class Run:
     """Optimiser steps."""
     flops: float
     """Expected training FLOPs; the record holds the exact number."""
+
+    @property
+    def start(self) -> Start:
+        """What it starts from, which decides its rate law."""
+        if self.kind == "pretrain":
+            return "pretraining"
+        return "scratch" if self.mixture.is_scratch else "pretrained"
+
+    @property
+    def peak_rate(self) -> float:
+        """Largest learning rate of the trunk."""
+        return self.recipe.optimiser.law(self.start).at(self.size.width, self.steps)
 
     @property
     def name(self) -> str:
@@ -112,10 +127,16 @@ def _plan_run(
         examples=examples,
         seed=seed,
         subset=subset,
+        recipe=study.recipe,
         trunk=trunk.key if trunk else None,
         pretraining_examples=trunk.examples if trunk else 0,
         **plan_cost(study, size, classes, examples, pretraining=pretraining),
     )
+    run = replace(run, recipe=study.recipe.at(run.start))
+    fixed = fixed | {"recipe": follow(fixed["recipe"], run.recipe)}
+    if trunk is not None and trunk.recipe != run.recipe:
+        # the weights that it starts from depend on a recipe that is not its own
+        fixed |= {"trunk": trunk.key}
     return replace(run, key=digest(fixed | run.own_fields()))
 
 

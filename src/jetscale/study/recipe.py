@@ -5,13 +5,17 @@ A record carries it with the versions of the code; runs of different recipes are
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, cast
 
 from jetscale.errors import unknown
 from jetscale.study.checks import check_numbers, number, plain, require
+from jetscale.study.rates import RateLaw, Rates, Start
 
 BUDGETS = ("jets", "flops")
 PRECISIONS = ("float32",)
+_LATER = {"later": True}
+"""Marks a setting that came later: at its default it is not part of a recipe's identity, so that
+runs made before keep their keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +67,12 @@ class Optimiser:
     """AdamW with decoupled weight decay on matrices and one gradient norm over all parameters."""
 
     learning_rate: float = 1e-2
-    """Peak rate at width 16; others get learning_rate x (16 / width)^width_exponent."""
+    """Peak rate at width 16 and 1000 steps (see `jetscale.study.rates.RateLaw`)."""
     width_exponent: float = 0.75
+    steps_exponent: float = field(default=0.0, metadata=_LATER)
+    rates: Rates | None = field(default=None, metadata=_LATER)
+    """Laws of their own for scratch, fine-tuning and pretraining, in place of the three above; what
+    `jetscale tune` finds."""
     head_multiplier: float = 5.0
     """Rate of the output head relative to the trunk."""
     beta1: float = 0.9
@@ -81,6 +89,19 @@ class Optimiser:
         for name in ("beta1", "beta2", "weight_decay"):
             value = getattr(self, name)
             require(0 <= value < 1, f"recipe.optimiser: {name} is {value}, needs 0 <= value < 1")
+        good = self.rates is None or isinstance(self.rates, Rates)
+        require(good, f"recipe.optimiser: rates is {self.rates!r}, needs Rates")
+
+    def law(self, start: Start) -> RateLaw:
+        """The rate law of a run with this start."""
+        if self.rates is not None:
+            return cast(RateLaw, getattr(self.rates, start))
+        names = ("learning_rate", "width_exponent", "steps_exponent")
+        return RateLaw(**{name: getattr(self, name) for name in names})
+
+    def at(self, start: Start) -> "Optimiser":
+        """The optimiser of a run with this start: its law in place of ``rates``."""
+        return replace(self, rates=None, **asdict(self.law(start)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,14 +170,25 @@ class Recipe:
         groups = _by_group(settings).items()
         return replace(self, **{name: replace(getattr(self, name), **v) for name, v in groups})
 
+    def at(self, start: Start) -> "Recipe":
+        """The recipe as a run with this start follows it."""
+        return replace(self, optimiser=self.optimiser.at(start))
+
     def to_dict(self) -> dict[str, Any]:
-        """The recipe as nested plain values."""
-        return asdict(self)
+        """The recipe as nested plain values; later settings at their defaults are left out."""
+        return {name: _plain(getattr(self, name)) for name in GROUPS} | {
+            "precision": self.precision
+        }
 
 
 _KINDS = (Data, Model, Optimiser, Schedule, Evaluation)
 GROUPS: dict[str, Any] = {kind.__name__.lower(): kind for kind in _KINDS}
 """Field of `Recipe` to the group that it holds."""
+
+
+def _plain(group: Any) -> dict[str, Any]:
+    left_out = {f.name for f in fields(group) if f.metadata and getattr(group, f.name) == f.default}
+    return {name: value for name, value in asdict(group).items() if name not in left_out}
 
 
 def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -9,9 +9,10 @@ from enum import StrEnum
 
 import pandas as pd
 
+from jetscale.digests import digest
 from jetscale.errors import StorageError, StudyError, SweepError
 from jetscale.plan import plan_runs
-from jetscale.plan.identity import check_same_recipe, report_variation
+from jetscale.plan.identity import check_same_recipe, follow, recipe_of, report_variation
 from jetscale.store.home import Home
 from jetscale.store.record import Record, make_table
 from jetscale.study import Study
@@ -48,6 +49,14 @@ def load_runs(
         raise StudyError(
             f"study {study.name!r} has no finished runs{hint}: start it with `jetscale run`"
         )
+    whole, by_key = recipe_of(study), {run.key: run.recipe for run in planned}
+    followed = [
+        recipe == follow(whole, by_key[key])
+        for recipe, key in zip(frame["recipe"], frame["key"], strict=True)
+    ]
+    # a run is told the law of its own start; held fixed are the laws of all starts
+    frame["recipe"] = frame["recipe"].where(~pd.Series(followed), [whole] * len(frame))
+    frame["recipe_digest"] = [digest(recipe) for recipe in frame["recipe"]]
     check_same_recipe(frame)
     frame["noun"] = study.noun
     warnings += report_variation(frame)

@@ -25,6 +25,7 @@ from jetscale.models.inputs import feature_inputs
 from jetscale.models.protocol import architecture_named
 from jetscale.objectives.protocol import objective_named
 from jetscale.plan import Run, pretraining_examples
+from jetscale.plan.identity import follow
 from jetscale.store.former import Former
 from jetscale.store.home import StudyFolder
 from jetscale.store.record import Record
@@ -127,13 +128,14 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
     held_out = {role: inputs.read(role, jets) for role, jets in wanted.items()}
     started = time.time()
     beat = _heartbeat(store, run) if Ranks.current().rank == 0 else None
+    recipe = follow(job.recipe, run.recipe)
     result = train_run(
         RunSpec(
             key=run.key,
             size=run.size,
             features=feature_inputs(inputs.open(stream).features),
             classes=inputs.open(stream).labels,
-            recipe=job.study.recipe,
+            recipe=run.recipe,
             epochs=run.epochs,
             seed=run.seed,
         ),
@@ -164,8 +166,8 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         trunk=run.trunk,
         pretraining_examples=trunk.examples if trunk else 0,
         pretraining_flops=trunk.flops if trunk else 0.0,
-        recipe=dict(job.recipe),
-        recipe_digest=digest(dict(job.recipe)),
+        recipe=recipe,
+        recipe_digest=digest(recipe),
         streams={name: inputs.open(name).digest for name in (stream, *held_out)},
         host=socket.gethostname(),
         versions={

@@ -3,8 +3,9 @@
 All parameters become views of one vector, all gradients views of another, so that a step is a dozen
 vector operations whatever the number of layers: the calls, not the arithmetic, are what a small
 model pays for. The update is AdamW (arXiv 1711.05101) and equals ``torch.optim.AdamW`` after
-``clip_grad_norm_``. Only matrices decay. The peak rate falls with the width, since a fixed rate
-across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the run's end.
+``clip_grad_norm_``. Only matrices decay. The peak rate follows a law of width and steps, since a
+fixed rate across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the
+run's end.
 """
 
 import math
@@ -17,14 +18,7 @@ from jetscale.study import Recipe
 
 EPSILON = 1e-8
 CLIP_EPSILON = 1e-6
-REFERENCE_WIDTH = 16
 MIN_WARMUP = 2
-
-
-def peak_rate(recipe: Recipe, width: int) -> float:
-    """Peak learning rate of the trunk, ``learning_rate x (16 / width)^width_exponent``."""
-    optimiser = recipe.optimiser
-    return optimiser.learning_rate * float((REFERENCE_WIDTH / width) ** optimiser.width_exponent)
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:
@@ -53,7 +47,8 @@ class FlatAdamW:
         self, trunk: nn.Module, head: nn.Module, recipe: Recipe, width: int, steps: int
     ) -> None:
         self.recipe, self.steps = recipe, steps
-        self.peak = peak_rate(recipe, width)
+        # a recipe that a run follows has the law of that run alone, whatever start is named
+        self.peak = recipe.optimiser.law("scratch").at(width, steps)
         parameters = [(p, 1.0) for p in trunk.parameters()]
         parameters += [(p, recipe.optimiser.head_multiplier) for p in head.parameters()]
         self.weights = torch.cat([p.detach().reshape(-1) for p, _ in parameters])

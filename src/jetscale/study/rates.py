@@ -1,0 +1,58 @@
+"""The peak learning rate by width and steps: one law for each kind of start."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from jetscale.study.checks import check_numbers, require
+
+REFERENCE_WIDTH = 16
+REFERENCE_STEPS = 1000
+Start = Literal["scratch", "pretrained", "pretraining"]
+"""What a run starts from: random weights, a pretrained trunk, or random weights of a trunk."""
+STARTS: tuple[Start, ...] = get_args(Start)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLaw:
+    """Peak rate = learning_rate x (16 / width)^width_exponent x (1000 / steps)^steps_exponent.
+
+    >>> law = RateLaw(learning_rate=0.01, width_exponent=0.75, steps_exponent=0.5)
+    >>> round(law.at(width=256, steps=4000), 6)
+    0.000625
+    """
+
+    learning_rate: float
+    """Peak rate of the trunk at width 16 and 1000 optimiser steps."""
+    width_exponent: float = 0.75
+    steps_exponent: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_numbers(self, "rate law")
+        rate = self.learning_rate
+        require(rate > 0, f"rate law: learning_rate is {rate}, needs > 0")
+
+    def at(self, width: int, steps: int) -> float:
+        """The peak rate of a run."""
+        by_width = float((REFERENCE_WIDTH / width) ** self.width_exponent)
+        return (
+            self.learning_rate * by_width * float((REFERENCE_STEPS / steps) ** self.steps_exponent)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """A rate law for each kind of start, and the search they came from."""
+
+    scratch: RateLaw
+    pretrained: RateLaw
+    pretraining: RateLaw
+    search: str = ""
+    """Digest of the search; empty for rates that were stated."""
+    arms: tuple[str, ...] = ()
+    """Mixtures that were searched with the same points, seeds and cells."""
+
+    def __post_init__(self) -> None:
+        for start in STARTS:
+            good = isinstance(getattr(self, start), RateLaw)
+            require(good, f"rates: {start} must be a RateLaw")
+        object.__setattr__(self, "arms", tuple(self.arms))
