@@ -127,6 +127,13 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.scaling",
         "jetscale.words",
     },
+    "jetscale.tuning": {
+        "jetscale.jsonable",
+        "jetscale.errors",
+        "jetscale.scaling",
+        "jetscale.study",
+        "jetscale.words",
+    },
     "jetscale.scaling": {
         "jetscale.jsonable",
         "jetscale.errors",
@@ -202,6 +209,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.models.protocol",
         "jetscale.objectives.protocol",
         "jetscale.plan",
+        "jetscale.scaling.searched",
         "jetscale.store",
         "jetscale.study",
         "jetscale.sweep",
@@ -224,6 +232,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.scaling",
         "jetscale.store.records",
         "jetscale.tracking.address",
+        "jetscale.tuning",
         "jetscale.words",
     },
 }

@@ -47,7 +47,9 @@ class Analysis:
     conventions: Mapping[str, scaling.MixtureConventions]  # the frontier under others, by mixture
     rate: tuple[float, str]  # FLOP/s to turn compute into hours, and where the number is from
     missing: Mapping[str, str]  # why ``paired``, ``fits`` or ``comparison`` is None
-    json_also: ClassVar[tuple[str, ...]] = ("digest", "measured_sentence", "law_sentence")
+    json_also: ClassVar[tuple[str, ...]] = (
+        *("digest", "unlike", "measured_sentence", "law_sentence"),
+    )
 
     @property
     def digest(self) -> str:
@@ -55,6 +57,11 @@ class Analysis:
         columns = ["mixture", "params", "examples", "seed", "loss"]
         text = self.runs[columns].sort_values(columns).to_csv(index=False, float_format="%.17g")
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def unlike(self) -> str:
+        """Which mixtures were not searched alike for their learning rates; empty for none."""
+        return scaling.unlike(self.runs)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -102,6 +109,7 @@ def analyse(
     parts: Collection[str] = PARTS,
     budget: float | None = None,
     budgets: Sequence[float | Budget] | None = None,
+    unlike_search: bool = False,
 ) -> Analysis:
     """Run every analysis a run table allows; raises TableError where the table is unusable.
 
@@ -111,6 +119,7 @@ def analyse(
         budget: FLOPs at which frontiers are compared; by default the middle of the measured ones.
         budgets: Budgets to allocate; by default one per decade measured and one beyond. Raises
             FitError where one cannot be.
+        unlike_search: Compare mixtures that were not searched alike for their learning rates.
     """
     runs, missing = scaling.validate(frame), dict[str, str]()
 
@@ -134,7 +143,8 @@ def analyse(
     if fits is None and "comparison" in asked:
         missing["comparison"] = missing["fits"]
     elif fits is not None and "comparison" in asked:
-        comparison = attempt("comparison", partial(scaling.compare, fits, budget))
+        how = partial(scaling.compare, fits, budget, unlike_search=unlike_search)
+        comparison = attempt("comparison", how)
     if fits is not None and "allocations" in asked:
         chosen = decades(fits) if budgets is None else budgets
     return Analysis(

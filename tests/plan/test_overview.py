@@ -11,6 +11,7 @@ from jetscale.plan.overview import overview
 from jetscale.study import Folders
 from jetscale.study.load import load_study
 
+RATES = "learning rates were not searched"
 QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.py"
 
 
@@ -41,10 +42,14 @@ def test_the_mixtures_are_spelled_out_and_small_grids_are_warned_of(real_sweep):
     study = load_study(real_sweep)
     plan = overview(study)
     assert plan["mixtures"] == {m.name: dict(m.parts) for m in study.mixtures}
-    assert plan["warnings"] == []
+    if study.recipe.optimiser.rates is None:
+        assert [line.split(":")[0] for line in plan.pop("warnings")] == [RATES]
+    else:
+        assert plan["warnings"] == []
     small = replace(study, ladder=study.ladder[:2], seeds=study.seeds[:1])
     assert [line.split(":")[0] for line in overview(small)["warnings"]] == [
         "2 model sizes",
+        *([RATES] if study.recipe.optimiser.rates is None else []),
         "1 seed",
     ]
 

@@ -14,6 +14,7 @@ import pytest
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs
+from jetscale.scaling import UNSEARCHED
 from jetscale.store.home import Home
 from jetscale.store.record import Record
 from jetscale.store.records import RecordStore, RunState
@@ -137,7 +138,7 @@ def test_killed_resumed_complete_and_never_twice(sweep, home):
     assert store.read_all(store.keys()) == after
 
     frame, warnings = load_runs(study, home, tracking_uri(home))
-    assert warnings == []
+    assert warnings == [UNSEARCHED]
     assert len(frame) == 16
     assert list(dict.fromkeys(frame["mixture"])) == ["scratch", "qcd"]
     for row in frame.itertuples():

@@ -7,6 +7,7 @@ import pytest
 from jetscale.digests import digest
 from jetscale.errors import StudyError, SweepError
 from jetscale.plan import plan_runs
+from jetscale.scaling import UNSEARCHED
 from jetscale.store.home import Home
 from jetscale.store.local import storage_error
 from jetscale.store.records import RecordStore
@@ -36,7 +37,7 @@ def test_mlflow_and_the_records_give_the_same_table(study, store, home):
     tables = []
     for source in (None, RunSource.MLFLOW, RunSource.RECORDS):
         frame, warnings = load_runs(study, home, uri, source)
-        assert warnings == []
+        assert warnings == [UNSEARCHED]
         tables.append(frame)
     assert list(tables[0]["mixture"].unique()) == ["scratch", "qcd"]
     assert len(tables[0]) == 8
@@ -50,7 +51,7 @@ def test_mlflow_alone_is_enough(study, store, home, tmp_path):
     expected, _ = load_runs(study, home, uri)
     shutil.rmtree(home.path / study.name)
     frame, warnings = load_runs(study, Home(tmp_path / "new"), uri, RunSource.MLFLOW)
-    assert warnings == []
+    assert warnings == [UNSEARCHED]
     pd.testing.assert_frame_equal(frame, expected)
 
 
@@ -62,7 +63,7 @@ def test_runs_of_an_older_sweep_file_are_left_out(study, store, home):
     more = replace(study, seeds=(1, 2, 3))
     frame, warnings = load_runs(more, home, uri)
     assert len(frame) == 8
-    assert warnings == ["4 of 12 runs are not done yet"]
+    assert warnings == ["4 of 12 runs are not done yet", UNSEARCHED]
     other = replace(study, recipe=study.recipe.change(epochs=5))
     with pytest.raises(StudyError, match=r"has no finished runs \(10 with other settings"):
         load_runs(other, home, uri)
@@ -83,7 +84,7 @@ def test_a_moved_folder_is_read_where_it_lies(study, store, home, tmp_path):
     moved.path.parent.mkdir()
     shutil.move(home.path, moved.path)
     after, warnings = load_runs(study, moved, tracking_uri(moved), RunSource.MLFLOW)
-    assert warnings == []
+    assert warnings == [UNSEARCHED]
     pd.testing.assert_frame_equal(before, after)
     assert attach(study, moved, tracking_uri(moved), {"report.html": "<p>two</p>"}) == ""
     kept = list(moved.artifacts.rglob("report.html"))
@@ -111,7 +112,7 @@ def test_a_folder_that_may_only_be_read_answers_from_its_records(study, store, h
     monkeypatch.setattr("jetscale.sweep.follow.locked", refuse)
     frame, warnings = load_runs(study, home, tracking_uri(home))
     assert len(frame) == 8
-    assert len(warnings) == 1
+    assert len(warnings) == 2
     assert "no permission to write there" in warnings[0]
     assert warnings[0].endswith("using the record files instead")
 
@@ -120,7 +121,7 @@ def test_without_mlflow_the_records_answer(study, store, home):
     frame, warnings = load_runs(study, home, NOWHERE)
     assert len(frame) == 8
     assert "using the record files instead" in warnings[0]
-    assert load_runs(study, home, NOWHERE, RunSource.RECORDS)[1] == []
+    assert load_runs(study, home, NOWHERE, RunSource.RECORDS)[1] == [UNSEARCHED]
     with pytest.raises(SweepError, match="MLflow at sqlite:"):
         load_runs(study, home, NOWHERE, RunSource.MLFLOW)
 
@@ -142,7 +143,10 @@ def test_runs_with_another_recipe_are_refused(study, store, home, records):
 def test_a_device_that_varies_is_a_warning(study, store, home, records):
     store.write(replace(records[-1], device="NVIDIA H200"))
     warnings = load_runs(study, home, NOWHERE, RunSource.RECORDS)[1]
-    assert [line.split(":")[0] for line in warnings] == ["device varies between runs"]
+    assert [line.split(":")[0] for line in warnings] == [
+        "device varies between runs",
+        "learning rates were not searched",
+    ]
 
 
 @pytest.mark.integration

@@ -9,6 +9,7 @@ import click
 from jetscale.cli.common import PATH, F, all_of, cli, home, json_option, print_json, warn
 
 _OBJECTIVE = "huber, squares or absolute."
+_UNLIKE = "Compare mixtures whose learning rates were not searched alike."
 _PRICE = "Money per distinct example. [default: 0]"
 _RUNS = "Any run table (CSV): mixture, params, examples, loss[, flops]."
 _UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the table]"
@@ -84,8 +85,14 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
 @_analysis
 @_fitted("chinchilla or no-floor: laws of params and examples alone.")
 @click.option("--budget", type=float, help="FLOPs for N*, D* and compute ratios. [default: middle]")
+@click.option("--unlike", is_flag=True, help=_UNLIKE)
 def compare(
-    sweep: Path | None, runs: Path | None, as_json: bool, budget: float | None, **options: Any
+    sweep: Path | None,
+    runs: Path | None,
+    as_json: bool,
+    budget: float | None,
+    unlike: bool,
+    **options: Any,
 ) -> None:
     """Tell whether two mixtures scale differently.
 
@@ -103,8 +110,8 @@ def compare(
     asked.check_comparable()
     if budget is not None:
         flops_budget(budget)  # a bad one is refused before any work
-    parts = ("paired", "comparison")
-    _analyse(sweep, runs, as_json, {"pairs": []}, options=asked, parts=parts, budget=budget)
+    how: dict[str, Any] = {"parts": ("paired", "comparison"), "unlike_search": unlike}
+    _analyse(sweep, runs, as_json, {"pairs": []}, options=asked, budget=budget, **how)
 
 
 def _analyse(

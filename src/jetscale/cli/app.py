@@ -14,6 +14,7 @@ from jetscale.errors import JetscaleError
 __all__ = ["cli", "main", "run_script"]
 
 import jetscale.cli.measure  # its command stands before those of a sweep
+import jetscale.cli.tune  # before the sweep that it is for
 
 _LIKE = "Instead: those of a pilot, a CSV file or a SWEEP that was run."
 

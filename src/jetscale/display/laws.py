@@ -17,6 +17,8 @@ _SHORT = {"6ND without embedding": "no embedding"}
 
 def show_analysis(found: Analysis) -> None:
     """Show the measured part, the part with laws, and a line for what is missing."""
+    if found.unlike:
+        say(f"Beware: {found.unlike}.")
     if found.paired is not None:
         show_paired(found.paired)
     if found.comparison is not None:
@@ -31,7 +33,7 @@ def show_analysis(found: Analysis) -> None:
 def show_paired(study: scaling.PairedStudy) -> None:
     """Show loss differences and effective data of every pair of mixtures, by data size."""
     for pair in study.pairs:
-        rows = []
+        rows, searched = [], pair.overall.recipe is not None
         for row in (*pair.by_examples, pair.overall):
             size = "all" if row.examples is None else words.short(row.examples)
             factor, shown = row.data_factor, ""
@@ -40,9 +42,13 @@ def show_paired(study: scaling.PairedStudy) -> None:
                 ends = f" [{factor.low:.2g}, {factor.high:.2g}]" if known else ""
                 shown = f"{factor.bound} x{factor.value:.2g}{ends}".strip()
             lower = f"{row.n_lower} of {row.n_pairs}"
-            rows.append((size, words.difference(row.difference), lower, shown))
+            rate = ("–" if row.recipe is None else f"± {row.recipe:.3f}",) if searched else ()
+            rows.append((size, words.difference(row.difference), *rate, lower, shown))
         title = f"Measured: loss of {pair.mixture} minus {pair.baseline}, same N, D and seed"
-        show_table(title, ("D", "difference", "lower in", "effective data"), rows)
+        rate = ("rates",) if searched else ()
+        show_table(title, ("D", "difference", *rate, "lower in", "effective data"), rows)
+    if any(pair.overall.recipe is not None for pair in study.pairs):
+        note("Rates: how much of a difference may be the learning rates, from their search.")
     note(
         "95% intervals over model sizes (all: D averaged within each); the test set and training "
         "subsets that all sizes share are not covered. Effective data: by which factor the "

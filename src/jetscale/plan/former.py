@@ -38,8 +38,10 @@ def former_keys(study: Study, runs: Sequence[Run]) -> dict[str, str]:
     flat = {name: value for name, value in flat.items() if name not in ("version", "source")}
     fixed = {"architecture": _ARCHITECTURE, "controls": flat, "source": source}
     pretraining = {m.name: pretraining_identity(study, m) for m in study.mixtures}
-    return {
-        run.key: digest(fixed | {"pretraining": pretraining[run.mixture.name]} | run.own_fields())
-        for run in runs
-        if run.recipe == study.recipe  # a search has runs of other recipes beside
-    }
+    found: dict[str, str] = {}
+    for run in runs:
+        # a search has runs of other recipes beside, and runs that start from their trunks
+        if run.recipe == study.recipe and (run.trunk is None or run.trunk in found):
+            own = {"pretraining": pretraining[run.mixture.name]} | run.own_fields()
+            found[run.key] = digest(fixed | own)
+    return found

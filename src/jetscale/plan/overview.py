@@ -56,8 +56,31 @@ def _warnings(study: Study) -> list[str]:
     for what, values in (("model sizes", study.ladder), ("data sizes", study.data_sizes)):
         if len(values) < 3:
             lines.append(f"{len(values)} {what}: a law needs at least 3; losses can be compared")
+    lines += _unsearched(study)
     if len(study.seeds) < 2:
         lines.append("1 seed: the noise between seeds stays unknown")
+    return lines
+
+
+def _unsearched(study: Study) -> list[str]:
+    """Where the learning rates of a study rest on no search, or leave the range of theirs."""
+    rates = study.recipe.optimiser.rates
+    if rates is None or not rates.search:
+        return ["learning rates were not searched: `jetscale tune` does it alike for all mixtures"]
+    lines = [
+        f"mixture {mixture.name} was not searched for its learning rate; tune again"
+        for mixture in study.mixtures
+        if mixture.name not in rates.arms
+    ]
+    for what, ours, searched in (
+        ("width", [size.width for size in study.ladder], [r.width for r in rates.regrets]),
+        ("data size", study.data_sizes, [r.examples for r in rates.regrets]),
+    ):
+        beyond = [v for v in ours if searched and not min(searched) <= v <= max(searched)]
+        if beyond:
+            ends = f"{min(searched)} to {max(searched)}"
+            listed = ", ".join(map(str, beyond))
+            lines.append(f"{what} {listed} lies outside of the search of rates ({ends})")
     return lines
 
 

@@ -51,4 +51,5 @@ from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
 from jetscale.scaling.power.answer import Power, power
 from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.scaling.routes.verdict import Routes, all_routes
+from jetscale.scaling.searched import UNSEARCHED, unlike
 from jetscale.scaling.table import read_runs, validate

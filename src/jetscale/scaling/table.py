@@ -2,8 +2,9 @@
 
 Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops`` and, as in the
 tables jetscale writes, ``params_non_embedding``, ``pretraining_flops``, ``unique_examples``,
-``pretraining_examples``, ``noun``, what one example is called, and ``trunk``, the run whose
-checkpoint several rows share (blank where a row shares it with none); others are ignored.
+``pretraining_examples``, ``noun``, what one example is called, ``search``, ``regret`` and
+``regret_error`` (see `jetscale.scaling.searched`), and ``trunk``, the run whose checkpoint several
+rows share (blank where a row shares it with none); others are ignored.
 Complaints count data rows from 1.
 
 A *cell* is a point (mixture, params, examples); its runs differ by seed alone. Cells are numbered
@@ -81,8 +82,11 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     if "trunk" in frame:  # a run without one has its own
         names = frame["trunk"].fillna("").astype(str).tolist()
         clean["trunk"] = [name if name.strip() else f"(row {i})" for i, name in enumerate(names, 1)]
-    if "noun" in frame:
-        clean["noun"] = frame["noun"].fillna("").astype(str).str.strip().tolist()
+    for column in {"noun", "search"} & set(frame.columns):
+        clean[column] = frame[column].fillna("").astype(str).str.strip().tolist()
+    for column in {"regret", "regret_error"} & set(frame.columns):  # blank where there is none
+        values = pd.to_numeric(frame[column], errors="coerce")
+        clean[column] = values.to_numpy(dtype=float, na_value=np.nan)
     clean["seed"] = _seeds(frame) if "seed" in frame else 0
     _check_duplicates(clean, named="seed" in frame)
     clean["cell"] = _cells(clean)

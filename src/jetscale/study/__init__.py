@@ -3,7 +3,8 @@
 from jetscale.jets.example import Feature
 from jetscale.study.corpus import Corpus
 from jetscale.study.mixture import Mixture, ModelSize
-from jetscale.study.rates import RateLaw, Rates
+from jetscale.study.rates import RateLaw, Rates, Regret
 from jetscale.study.recipe import Controls, Data, Evaluation, Model, Optimiser, Recipe, Schedule
 from jetscale.study.source import Declared, Folders, Simulated
 from jetscale.study.study import Study
+from jetscale.study.tuned import load_optimiser, load_schedule

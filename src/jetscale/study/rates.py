@@ -1,6 +1,7 @@
 """The peak learning rate by width and steps: one law for each kind of start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import log
 from typing import Literal, get_args
 
 from jetscale.study.checks import check_numbers, require
@@ -40,6 +41,19 @@ class RateLaw:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Regret:
+    """What the rate of the law costs one mixture at one cell, against the best rate searched."""
+
+    mixture: str
+    width: int
+    examples: int
+    regret: float
+    """Validation loss at the law's rate minus the lowest found."""
+    error: float
+    """Its standard error, over seeds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
     """A rate law for each kind of start, and the search they came from."""
 
@@ -50,9 +64,19 @@ class Rates:
     """Digest of the search; empty for rates that were stated."""
     arms: tuple[str, ...] = ()
     """Mixtures that were searched with the same points, seeds and cells."""
+    regrets: tuple[Regret, ...] = field(default=(), compare=False, repr=False)
+    """What the laws cost each of them; known about the recipe, no part of it."""
 
     def __post_init__(self) -> None:
         for start in STARTS:
             good = isinstance(getattr(self, start), RateLaw)
             require(good, f"rates: {start} must be a RateLaw")
         object.__setattr__(self, "arms", tuple(self.arms))
+
+    def regret_at(self, mixture: str, width: int, examples: int) -> Regret | None:
+        """The regret of the searched cell nearest to a run; None for a mixture without one."""
+
+        def distance(found: Regret) -> float:
+            return abs(log(found.width / width)) + abs(log(found.examples / examples))
+
+        return min((r for r in self.regrets if r.mixture == mixture), key=distance, default=None)

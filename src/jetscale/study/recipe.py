@@ -188,7 +188,10 @@ GROUPS: dict[str, Any] = {kind.__name__.lower(): kind for kind in _KINDS}
 
 def _plain(group: Any) -> dict[str, Any]:
     left_out = {f.name for f in fields(group) if f.metadata and getattr(group, f.name) == f.default}
-    return {name: value for name, value in asdict(group).items() if name not in left_out}
+    plain = {name: value for name, value in asdict(group).items() if name not in left_out}
+    if "rates" in plain:
+        del plain["rates"]["regrets"]
+    return plain
 
 
 def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 
+from jetscale.digests import digest
 from jetscale.errors import JetscaleError
 from jetscale.plan import Run
 from jetscale.plan.identity import flatten, recipe_of, study_identity
@@ -16,6 +17,7 @@ from jetscale.store.home import Home
 from jetscale.store.local import locked
 from jetscale.store.records import RecordStore
 from jetscale.study import Study
+from jetscale.study.search import Search
 from jetscale.tracking.mirror import Mirror
 
 LOOK_SECONDS = 1.0
@@ -24,10 +26,18 @@ Progress = Callable[[str, int, int], None]  # what, done, total
 
 
 class LiveMirror:
-    """MLflow's picture of a study, brought up to date by `push`."""
+    """MLflow's picture of the runs of a study or of its search, brought up to date by `push`."""
 
-    def __init__(self, study: Study, home: Home, runs: Sequence[Run], uri: str) -> None:
+    def __init__(
+        self,
+        study: Study,
+        home: Home,
+        runs: Sequence[Run],
+        uri: str,
+        search: Search | None = None,
+    ) -> None:
         self.study, self.home, self.uri = study, home, uri
+        self.search = search
         self.keys = {run.key for run in runs}
         self.store = RecordStore.open(study, home, runs)
         self.behind = ""  # why MLflow does not show all records yet; empty where it does
@@ -66,7 +76,12 @@ class LiveMirror:
             "seeds": list(self.study.seeds),
             **{f"recipe.{name}": v for name, v in flatten(recipe_of(self.study)).items()},
         }
-        return self.mirror.parent(study_identity(self.study), summary)
+        if self.search is None:
+            return self.mirror.parent(study_identity(self.study), summary)
+        told = {"search.digest": self.search.digest, "search.rates": list(self.search.rates)}
+        told["search.data_sizes"] = list(self.search.data_sizes)
+        identity = digest([study_identity(self.study), self.search.digest])
+        return self.mirror.parent(identity, summary | told, f"tune {self.study.name}")
 
 
 @contextmanager

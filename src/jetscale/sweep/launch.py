@@ -22,10 +22,12 @@ from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.plan import Run, pack, plan_runs
 from jetscale.plan.cost import check_budgets
 from jetscale.plan.identity import recipe_of
+from jetscale.plan.search import plan_search
 from jetscale.store.home import Home, StudyFolder
 from jetscale.store.local import check_space, locked, make_folder
 from jetscale.store.records import RunState, find_finished
 from jetscale.study import Study
+from jetscale.study.search import Search
 from jetscale.sweep.follow import LiveMirror, Progress, following
 from jetscale.sweep.stop import stopping
 from jetscale.sweep.worker import Job, run_job
@@ -53,10 +55,12 @@ def run_study(
     tracking: str,
     address: str | None = None,
     progress: Progress = lambda what, done, total: None,
+    search: Search | None = None,
 ) -> Outcome:
     """Everything from jets to mirrored records; trains only what is missing.
 
-    On a cluster every node must see ``home``; ``address`` None starts Ray on this machine.
+    With a ``search`` its runs are trained instead of those of the study. On a cluster every node
+    must see ``home``; ``address`` None starts Ray on this machine.
     ``progress`` is called as (what, done, total) from any thread.
 
     Raises:
@@ -68,8 +72,11 @@ def run_study(
     folder = home.study(study)
     make_folder(folder.path)
     with _only_driver(folder):
-        planned, begun = plan_runs(study), time.time()
-        live = LiveMirror(study, home, planned, tracking)
+        if search is None:
+            planned = plan_runs(study)
+        else:
+            planned = tuple(tried.run for tried in plan_search(study, search))
+        begun, live = time.time(), LiveMirror(study, home, planned, tracking, search)
         live.store.prepare()
         done = find_finished(live.store, planned)
         todo = [run for run in planned if run.key not in done]

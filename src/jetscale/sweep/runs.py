@@ -4,6 +4,7 @@ It comes from MLflow, or from the record files where MLflow does not answer; bot
 Only runs of the study as it is now are in it: runs with other settings are not mixed in.
 """
 
+import math
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -13,6 +14,7 @@ from jetscale.digests import digest
 from jetscale.errors import StorageError, StudyError, SweepError
 from jetscale.plan import plan_runs
 from jetscale.plan.identity import check_same_recipe, follow, recipe_of, report_variation
+from jetscale.scaling.searched import UNSEARCHED
 from jetscale.store.home import Home
 from jetscale.store.record import Record, make_table
 from jetscale.study import Study
@@ -59,9 +61,18 @@ def load_runs(
     frame["recipe_digest"] = [digest(recipe) for recipe in frame["recipe"]]
     check_same_recipe(frame)
     frame["noun"] = study.noun
+    rates = study.recipe.optimiser.rates
+    if rates is not None:
+        frame["search"] = [rates.search * (name in rates.arms) for name in frame["mixture"]]
+        places = zip(frame["mixture"], frame["width"], frame["examples"], strict=True)
+        near = [rates.regret_at(*place) for place in places]
+        frame["regret"] = [one.regret if one else math.nan for one in near]
+        frame["regret_error"] = [one.error if one else math.nan for one in near]
     warnings += report_variation(frame)
     if len(frame) < len(keys):
         warnings.append(f"{len(keys) - len(frame)} of {len(keys)} runs are not done yet")
+    if rates is None:
+        warnings.append(UNSEARCHED)
     return frame, warnings
 
 

@@ -96,13 +96,14 @@ class Mirror:
             line = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise SweepError(f"MLflow at {where} failed: {hide_password(line)[:300]}") from error
 
-    def parent(self, identity: str, summary: Mapping[str, Any]) -> str:
-        """Id of this folder's parent run of a study, made if it is not there."""
+    def parent(self, identity: str, summary: Mapping[str, Any], name: str = "") -> str:
+        """Id of this folder's parent run of a study or search, made if it is not there."""
         query = f"tags.`{PARENT}` = '{identity}' and tags.`{HOME}` = '{self.identity}'"
         with self._refusals():
             for run in self._search(query):
                 return str(run.info.run_id)
-            tags = {PARENT: identity, HOME: self.identity, "mlflow.runName": f"study {self.study}"}
+            name = name or f"study {self.study}"
+            tags = {PARENT: identity, HOME: self.identity, "mlflow.runName": name}
             made = str(self.client.create_run(self.experiment, tags=tags).info.run_id)
             self._log(made, params={name: str(value)[:500] for name, value in summary.items()})
             self.client.set_terminated(made)

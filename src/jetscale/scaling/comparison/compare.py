@@ -22,6 +22,7 @@ from jetscale.scaling.engine.forms import law_named
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import StudyFit
+from jetscale.scaling.searched import unlike
 from jetscale.words import number, with_interval
 
 _REPLICATES = 499  # replicates of a test, where the fits have as many
@@ -96,6 +97,7 @@ def compare(
     *,
     questions: Collection[tuple[str, ...]] | None = None,
     pairs_of_study: int = 0,
+    unlike_search: bool = False,
 ) -> Comparison:
     """Compare the exponents of every pair of fitted mixtures, and their frontiers at a budget.
 
@@ -112,8 +114,11 @@ def compare(
             always tested. By default all, and swapped labels too. With fewer, the fit with one
             floor is made only where it can withdraw a claim.
         pairs_of_study: Pairs that p-values are corrected for, where more than are here.
+        unlike_search: Compare mixtures that were not searched alike for their learning rates.
     """
     fits.check_comparable()
+    if (why := unlike(fits.runs)) and not unlike_search:
+        raise FitError(f"{why}; run `jetscale tune` for all of them, or ask for it (--unlike)")
     at = fits.middle if budget is None else flops_budget(budget).amount
     thorough, law = questions is None, law_named(fits.options.law)
     asked = [q for q in joint.questions(law) if questions is None or q in (EXPONENTS, *questions)]

@@ -20,6 +20,7 @@ from scipy.optimize import isotonic_regression
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate, student_interval
+from jetscale.scaling.searched import recipe_error
 from jetscale.scaling.table import validate
 from jetscale.words import counted, number, short, with_interval
 
@@ -60,6 +61,7 @@ class Difference:
 
     examples: float | None  # data size, or None for all cells together
     difference: Estimate  # mean over model sizes; for a single one the ends are nan
+    recipe: float | None  # how much of it may be the learning rates; None where it is not known
     n_sizes: int  # model sizes: the independent values of the interval
     n_cells: int
     n_pairs: int  # pairs of runs: cells times common seeds
@@ -90,6 +92,8 @@ class PairedMixtures:
             f"{self.mixture} has the lower test loss in {whole.n_lower} of {whole.n_pairs} pairs "
             f"of runs, by a mean difference of {with_interval(whole.difference)} over {sizes}"
         )
+        if whole.recipe is not None:
+            clause += f" (the learning rates may make ± {number(whole.recipe, 2)} of it)"
         return f"{clause}, worth {' and '.join(worth)}" if worth else clause
 
 
@@ -159,6 +163,7 @@ def _difference(
     return Difference(
         examples=examples,
         difference=student_interval(sizes),
+        recipe=recipe_error(joined),
         n_sizes=len(sizes),
         n_cells=len(cells),
         n_pairs=len(joined),

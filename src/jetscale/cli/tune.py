@@ -1,0 +1,103 @@
+"""The tune command: parsing and printing only."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jetscale.cli.common import cli, home, json_option, print_json, sweep_argument
+
+_RATES = "Factors on the study's peak rates. [default: 0.25,0.5,1,2,4]"
+_PRETRAINING = "Factors on those of pretraining. [default: as --rates]"
+_TRY = "Also try other values of a setting, e.g. weight_decay=0,0.1; may be repeated."
+_WIDTHS = "Widths of the ladder. [default: smallest, middle, largest]"
+_SIZES = "Data sizes of the study. [default: smallest, middle, largest]"
+
+
+def _numbers(context: click.Context, option: click.Parameter, text: str | None) -> list[float]:
+    """The numbers of a comma-separated option."""
+    try:
+        values = [float(part) for part in (text or "").split(",") if part.strip()]
+    except ValueError as error:
+        name = option.opts[0]
+        raise click.UsageError(f"{name} is {text!r}, needs numbers such as 0.5,1,2") from error
+    whole = option.name in ("widths", "data_sizes")
+    if whole and any(value != int(value) for value in values):
+        raise click.UsageError(f"{option.opts[0]} is {text!r}, needs whole numbers")
+    return [int(value) for value in values] if whole else values
+
+
+def _settings(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> Any:
+    """Settings to values: ``weight_decay=0,0.1`` as {"weight_decay": (0.0, 0.1)}."""
+    tried: dict[str, tuple[float, ...]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        try:
+            numbers = [float(value) for value in values.split(",")]
+        except ValueError:
+            numbers = []
+        if not (name and equals and numbers):
+            raise click.UsageError(f"--try is {text!r}, needs NAME=VALUE,VALUE")
+        tried[name.strip()] = tuple(int(n) if n == int(n) and n >= 1 else n for n in numbers)
+    return tried
+
+
+@cli.command()
+@sweep_argument
+@click.option("--rates", callback=_numbers, help=_RATES)
+@click.option("--pretraining-rates", callback=_numbers, help=_PRETRAINING)
+@click.option("--try", "tried", multiple=True, callback=_settings, help=_TRY)
+@click.option("--widths", callback=_numbers, help=_WIDTHS)
+@click.option("--data-sizes", callback=_numbers, help=_SIZES)
+@click.option("--seeds", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--address", help="Ray cluster to join, e.g. auto. [default: this machine]")
+@click.option("--status", "only_status", is_flag=True, help="Only say how far the search is.")
+@json_option
+def tune(sweep: Path, address: str | None, only_status: bool, as_json: bool, **asked: Any) -> None:
+    """Find the learning rates, alike for every mixture.
+
+    The same rates are tried for scratch, for fine-tuning and for pretraining, at several widths and
+    data sizes, on validation jets. What is found is a law of width and steps, written beside SWEEP
+    as a recipe file. A second call trains only what is missing. No run is stopped early: its rate
+    falls to zero at its own end, so losses on the way cannot be compared.
+
+    \b
+    Example:
+      jetscale tune sweeps/quickstart.py
+      jetscale tune sweeps/quickstart.py --rates 0.25,0.5,1,2,4,8 --try weight_decay=0,0.1
+    """
+    from jetscale.display.console import progress_bar, show_outcome, show_status
+    from jetscale.display.tuning import show_tuning
+    from jetscale.plan.search import plan_search
+    from jetscale.store.records import RecordStore, count_states
+    from jetscale.study.load import load_study
+    from jetscale.study.search import make_search
+    from jetscale.study.tuned import recipe_path
+    from jetscale.sweep.launch import run_study
+    from jetscale.sweep.tune import load_search
+    from jetscale.tracking.address import tracking_uri
+    from jetscale.tuning import tuned
+
+    study, uri = load_study(sweep), tracking_uri(home())
+    search = make_search(study, **{name: value for name, value in asked.items() if value})
+    if only_status:
+        runs = [tried.run for tried in plan_search(study, search)]
+        rows = RecordStore.open(study, home(), runs).status(runs)
+        if as_json:
+            return print_json({**count_states(rows), "runs": rows})
+        return show_status(rows, f"{study.name}, search", 0)
+    with progress_bar() as progress:
+        outcome = run_study(
+            study, home(), tracking=uri, address=address, progress=progress, search=search
+        )
+    if outcome.failures or not as_json:
+        show_outcome(outcome, f"{study.name}, search", str(sweep), uri)
+    if outcome.failures:
+        sys.exit(1)
+    found, path = tuned(study, search, load_search(study, search, home())), recipe_path(sweep)
+    digest = found.write(path)
+    found.table.to_csv(home().study(study).search, index=False)
+    if as_json:
+        return print_json({"recipe_file": str(path), "digest": digest, "tuning": found})
+    return show_tuning(found, str(sweep), path)

@@ -1,0 +1,83 @@
+"""What a search found: the rate laws, what they cost per cell, and where to search on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jetscale.scaling.tuning as rates
+from jetscale.display.console import note, say, show_table
+from jetscale.scaling.estimate import Estimate
+from jetscale.tuning import Tuning
+from jetscale.words import short
+
+
+def show_tuning(found: Tuning, sweep: str, path: Path) -> None:
+    """Show the laws, the regret of every cell, settings tried beside, and the recipe file."""
+    say(found.sentence)
+    say(str(found.equal))
+    rows = [_law(start, law, found) for start, law in found.laws.laws.items()]
+    rows += [(f"{start} *", "as before", "", "", "") for start in found.kept]
+    columns = ("start", "rate", "by width", "by steps", "cells")
+    show_table("Rate laws, at width 16 and 1000 steps", columns, rows)
+    note(
+        "rate = c (16/width)^a (1000/steps)^b with 95% intervals. = is not searched, but kept. "
+        f"{found.laws.test}"
+    )
+    for start, why in found.kept.items():
+        note(f"* {start}: {why}")
+    cells = ("start", "mixture", "width", "D", "best rate", "law", "regret", "")
+    show_table("What the law costs", cells, _regrets(found), left=2)
+    note(
+        "Best rate: minimum of the curve through the rates searched. Regret: validation loss at "
+        "the law's rate minus the lowest of the search, ± its error over seeds. low, high: the "
+        "best rate lies at that end of the search."
+    )
+    if found.settings:
+        _show_settings(found)
+    if found.diverged:
+        say(f"{found.diverged} of {len(found.table)} runs diverged")
+    if found.widening:
+        say(f"Open ends: jetscale tune {sweep} {found.widening}", wrap=False)
+    say(f"recipe file: {path}; load it in {sweep} with", wrap=False)
+    say("  recipe=Recipe(optimiser=load_optimiser(__file__), ...)", wrap=False)
+
+
+def _law(start: str, law: rates.FittedLaw, found: Tuning) -> tuple[str, ...]:
+    """A row: a law with the intervals of what was fitted."""
+    rate = law.estimate(law.reference_width, law.reference_steps)
+    shared = found.laws.shared and start != "pretraining"
+
+    def exponent(axis: str, value: Estimate) -> str:
+        if axis in law.fixed:
+            return f"= {-value.value:.2g}"
+        return f"{-value.value:.2f} [{-value.high:.2f}, {-value.low:.2f}]"
+
+    return (
+        f"{start} (shared)" if shared else start,
+        f"{rate.value:.3g} [{rate.low:.3g}, {rate.high:.3g}]",
+        exponent("width", law.width),
+        exponent("steps", law.steps),
+        str(law.n_cells),
+    )
+
+
+def _regrets(found: Tuning) -> Iterator[tuple[str, ...]]:
+    optima = {(o.start, o.mixture, o.width, o.examples): o for o in found.optima}
+    for r in found.regrets:
+        best = optima[r.start, r.mixture, r.width, r.examples]
+        known = f"{best.rate:.3g}" if best.identified else "?"
+        cost = f"{r.regret:+.3f} ± {r.error:.3f}" if r.within else "outside"
+        cells = (str(r.width), short(r.examples), known, f"{r.rate:.3g}", cost, best.edge)
+        yield (r.start, r.mixture, *cells)
+
+
+def _show_settings(found: Tuning) -> None:
+    rows = (
+        (
+            one.setting,
+            f"{one.effect:+.2%} ± {one.error:.2%}",
+            str(one.pairs),
+            "taken" if one.chosen else "",
+        )
+        for one in found.settings
+    )
+    show_table("Other settings against the study's own", ("setting", "loss", "pairs", ""), rows)

@@ -1,0 +1,76 @@
+"""The runs of a search as a table: what `jetscale.tuning` finds the rates from."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from jetscale.errors import StudyError
+from jetscale.plan import Run
+from jetscale.plan.search import Tried, plan_search
+from jetscale.store.home import Home
+from jetscale.store.record import Record
+from jetscale.store.records import RecordStore, RunStatus
+from jetscale.study import Study
+from jetscale.study.search import Search
+
+_DIVERGED = "TrainingError"
+COLUMNS = (
+    *("start", "mixture", "width", "params", "examples", "steps", "rate", "seed", "loss"),
+    *("factor", "setting", "test_loss", "key"),
+)
+
+
+def load_search(study: Study, search: Search, home: Home) -> pd.DataFrame:
+    """The table of a finished search; raises StudyError while runs are missing."""
+    tried = plan_search(study, search)
+    store = RecordStore.open(study, home, [one.run for one in tried])
+    states = {row.key: row for row in store.status([one.run for one in tried])}
+    open_runs = [row for row in states.values() if row.loss is None and not _diverged(row)]
+    missing = sum(row.kind == "finetune" for row in open_runs)
+    if missing:
+        raise StudyError(
+            f"study {study.name!r}: {missing} of {len(states)} runs of its search are not done: "
+            "go on with `jetscale tune`"
+        )
+    return search_table(tried, store.read_all(states))
+
+
+def search_table(tried: Sequence[Tried], records: Mapping[str, Record]) -> pd.DataFrame:
+    """One row per run of a search and rate that it tries; ``loss`` is the validation loss.
+
+    A run without a record diverged and has an infinite loss. The runs that rates of pretraining are
+    judged by are there twice: as ``pretrained`` where their own rate is tried, and as
+    ``pretraining``, with the rate and steps of their trunk. ``factor`` is the rate over that of the
+    study, ``setting``
+    what else was changed, ``test_loss`` is for looking back alone: nothing is chosen by it.
+    """
+    trunks = {one.run.key: one.run for one in tried if one.run.kind == "pretrain"}
+    rows = []
+    for one in (one for one in tried if one.run.kind == "finetune"):
+        run, point, record = one.run, one.point, records.get(one.run.key)
+        told = {
+            "mixture": run.mixture.name,
+            "width": run.size.width,
+            "params": run.params,
+            "examples": run.examples,
+            "seed": run.seed,
+            "loss": math.inf if record is None else record.validation_loss,
+            "setting": ", ".join(f"{name}={value}" for name, value in point.settings),
+            "test_loss": math.nan if record is None else record.loss,
+            "key": run.key,
+        }
+        if point.pretraining_rate == 1:
+            rows.append(told | _rate(run, point.rate))
+        if run.trunk is not None and point.rate == 1 and not point.settings:
+            rows.append(told | _rate(trunks[run.trunk], point.pretraining_rate))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rate(run: Run, factor: float) -> dict[str, object]:
+    """What a row says of the training whose rate is tried."""
+    return {"start": run.start, "steps": run.steps, "rate": run.peak_rate, "factor": factor}
+
+
+def _diverged(row: RunStatus) -> bool:
+    return row.failure is not None and row.failure.kind == _DIVERGED

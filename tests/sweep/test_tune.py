@@ -1,0 +1,132 @@
+"""The table of a search from its records, and a whole search on Ray, killed and taken up again."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from jetscale.errors import Failure, StudyError
+from jetscale.plan import plan_runs
+from jetscale.plan.search import plan_search
+from jetscale.store.home import Home
+from jetscale.store.records import RecordStore
+from jetscale.study import ModelSize
+from jetscale.study.search import make_search
+from jetscale.sweep.launch import run_study
+from jetscale.sweep.tune import load_search, search_table
+from jetscale.tracking.address import tracking_uri
+from jetscale.tracking.mirror import Mirror
+
+
+@pytest.fixture
+def store(tmp_path, wide):
+    store = RecordStore(Home(tmp_path / "runs").study(wide))
+    store.prepare()
+    return store
+
+
+def test_a_row_per_run_and_rate_that_it_tries(tried, searched):
+    table = search_table(tried, {record.key: record for record in searched})
+    counts = table.groupby("start").size().to_dict()
+    assert counts == {"scratch": 5 * 18, "pretrained": 5 * 18, "pretraining": 5 * 18}
+    rates = {one.run.key: one.run.peak_rate for one in tried}
+    downstream = table[table["start"] != "pretraining"]
+    assert downstream["rate"].tolist() == [rates[key] for key in downstream["key"]]
+    trunks = table[table["start"] == "pretraining"]
+    assert trunks.groupby("width")["steps"].nunique().eq(1).all()
+    bases = (trunks["rate"] / trunks["factor"]).round(12)
+    assert bases.groupby(trunks["width"]).nunique().eq(1).all()
+
+
+def test_the_test_jets_choose_nothing(tried, searched):
+    worse = [replace(r, loss=None if r.loss is None else 99.0) for r in searched]
+    a, b = (search_table(tried, {r.key: r for r in rs}) for rs in (searched, worse))
+    assert a["loss"].equals(b["loss"])
+    assert not a["test_loss"].equals(b["test_loss"])
+
+
+def test_missing_runs_are_counted_and_diverged_ones_are_worst(
+    wide, search, tried, searched, store, tmp_path
+):
+    lost = [one.run for one in tried if one.run.start == "scratch"][:2]
+    for record in searched:
+        if record.key not in {run.key for run in lost}:
+            store.write(record)
+    home = Home(tmp_path / "runs")
+    with pytest.raises(StudyError, match=r"2 of \d+ runs of its search are not done"):
+        load_search(wide, search, home)
+    for run in lost:
+        store.write_failure(run, Failure(kind="TrainingError", reason="loss is nan"))
+    table = load_search(wide, search, home).set_index("key")
+    assert table.loc[[run.key for run in lost], "loss"].tolist() == [math.inf, math.inf]
+
+
+@pytest.fixture
+def small(given):
+    sizes = (ModelSize(width=4, layers=1, heads=1), ModelSize(width=8, layers=1, heads=1))
+    return replace(given, ladder=sizes, data_sizes=(10, 20, 40), seeds=(1, 2))
+
+
+SWEEP = """
+from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
+
+def study():
+    root = {root!r}
+    return Study(
+        name="tiny",
+        source=Folders(train=root + "/train", validation=root + "/validation",
+                       test=root + "/test", pretrain={{"qcd": root + "/qcd"}}),
+        mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={{"qcd": 1}})),
+        ladder=(ModelSize(width=4, layers=1, heads=1), ModelSize(width=8, layers=1, heads=1)),
+        data_sizes=(10, 20, 40), seeds=(1, 2),
+        controls=Controls(pretraining_jets=50, validation_jets=10, test_jets=10, constituents=16),
+    )
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_a_killed_search_goes_on_and_its_study_trains_nothing_twice(small, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    home, search = Home(tmp_path / "runs"), make_search(small, rates=(0.5, 1, 2))
+    tried = plan_search(small, search)
+    store = RecordStore(home.study(small))
+    sweep = tmp_path / "tiny.py"
+    sweep.write_text(SWEEP.format(root=str(tmp_path)))
+    command = [sys.executable, "-m", "jetscale", "tune", str(sweep), "--rates", "0.5,1,2"]
+    environment = os.environ | {"JETSCALE_HOME": str(home.path)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as driver:
+        deadline = time.monotonic() + 600
+        while len(store.keys()) < 4 and driver.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        driver.send_signal(signal.SIGKILL)
+    time.sleep(5)  # let Ray notice that its driver is gone
+    before = store.read_all(store.keys())
+    assert 4 <= len(before) < len(tried)
+
+    outcome = run_study(small, home, tracking=tracking_uri(home), search=search)
+    assert (outcome.done, outcome.failed) == (len(tried), 0)
+    assert outcome.trained == len(tried) - len(before)
+    after = store.read_all(store.keys())
+    assert {key: after[key] for key in before} == before
+    table = load_search(small, search, home)
+    assert len(table) == 3 * 12 + 3 * 12 + 3 * 12
+    assert table["loss"].gt(0).all()
+
+    mirror = Mirror(tracking_uri(home), small.name, home)
+    names = [r.data.tags["mlflow.runName"] for r in mirror.client.search_runs([mirror.experiment])]
+    assert names.count("tune tiny") == 1
+
+    study = run_study(small, home, tracking=tracking_uri(home))
+    own = plan_runs(small)
+    assert (study.done, study.trained) == (len(own), 0)  # the search had trained them all
