@@ -77,6 +77,7 @@ def _differences(title: str, pairs: Iterable[PairedMixtures], reasons: Reasons) 
                     "against": pair.baseline,
                     "D": "all" if row.examples is None else f"{row.examples:.0f}",
                     "loss difference": reasons.estimate(row.difference),
+                    **({} if row.recipe is None else {"of it rates": f"± {row.recipe:.3f}"}),
                     "lower in": f"{row.n_lower} of {row.n_pairs} pairs",
                     "sizes N": row.n_sizes,
                     "cells": row.n_cells,
