@@ -89,8 +89,8 @@ def draw_laws(optima: tuple[CellOptimum, ...], laws: RateLaws, path: Path) -> No
     widths = sorted({o.width for o in optima})
     for axes, start in zip(row[0], starts, strict=True):
         found = [o for o in optima if o.start == start]
-        ends = [min(o.steps for o in found) / 1.5, 1.5 * max(o.steps for o in found)]
-        steps = np.geomspace(*ends, 30)
+        low, high = (end(o.steps for o in found) for end in (min, max))
+        steps = np.geomspace(low / 1.5, 1.5 * high, 30)
         for width, colour in zip(widths, COLOURS[1:], strict=False):
             rates = [laws.rate(start, width, s) for s in steps]
             axes.plot(steps, rates, color=colour, linewidth=1.2, label=f"width {width}")
@@ -128,10 +128,10 @@ def markdown(table: pd.DataFrame, laws: RateLaws) -> str:
     best = {(o.start, o.mixture, o.width, o.examples): o for o in laws.optima}
     for r in regrets(table[table["start"].isin(laws.laws)], laws):
         o = best[r.start, r.mixture, r.width, r.examples]
-        rate = f"{o.rate:.4f}" if o.identified else f"not determined {o.edge}".strip()
+        known = f"{o.rate:.4f}" if o.identified else f"not determined {o.edge}".strip()
         cost = f"{r.regret:+.4f} ± {r.error:.4f}" if r.within else "outside of the search"
-        cells = (r.start, r.mixture, str(r.width), f"{r.examples:.0f}", rate, f"{r.rate:.4f}", cost)
-        lines.append(f"| {' | '.join(cells)} |")
+        size = f"{r.width} | {r.examples:.0f}"
+        lines.append(f"| {r.start} | {r.mixture} | {size} | {known} | {r.rate:.4f} | {cost} |")
     return "\n".join(lines)
 
 

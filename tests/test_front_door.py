@@ -46,3 +46,18 @@ def test_an_unknown_source_is_answered_with_the_nearest(study):
 def test_a_sweep_file_is_loaded_by_its_name(tmp_path):
     with pytest.raises(StudyError, match="sweep file"):
         jetscale.load_study(str(tmp_path / "none.py"))
+
+
+def test_a_search_is_made_and_written(wide, searched, search, tmp_path, monkeypatch):
+    monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "runs"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    store = RecordStore(Home(tmp_path / "runs").study(wide))
+    store.prepare()
+    for record in searched:
+        store.write(record)
+    found = jetscale.tune(wide)
+    assert found.search == search
+    assert str(found).startswith("Peak rates: scratch ")
+    found.write(tmp_path / "wide.recipe.json")
+    assert (tmp_path / "wide.recipe.json").is_file()
+    assert jetscale.as_json(found)["sentence"] == found.sentence

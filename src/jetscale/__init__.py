@@ -4,6 +4,7 @@
 
     study = js.load_study("sweeps/quickstart.py")
     js.overview(study)                what it trains and costs
+    js.tune(study)                    learning rates, searched alike for every mixture
     js.run(study)                     train what is missing
     runs = js.runs(study)             the finished runs, a DataFrame
     laws = js.fit(runs)               L(N, D) and the frontier of each mixture
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from jetscale.store.records import RunStatus
     from jetscale.study import Study
     from jetscale.sweep.launch import Outcome
+    from jetscale.tuning import Tuning
 
 __version__ = "0.2.0"
 
@@ -63,6 +65,26 @@ def run(study: "Study", *, home: str | Path | None = None, address: str | None =
 
     folder = Home.at(home)
     return run_study(study, folder, tracking=tracking_uri(folder), address=address)
+
+
+def tune(
+    study: "Study", *, home: str | Path | None = None, address: str | None = None, **search: Any
+) -> "Tuning":
+    """Search the learning rates of a study, alike for every mixture, training what is missing.
+
+    ``search`` are the arguments of `jetscale.study.search.make_search`; the answer writes the
+    recipe file that a sweep file loads: ``js.tune(study).write("mine.recipe.json")``.
+    """
+    from jetscale.store.home import Home
+    from jetscale.study.search import make_search
+    from jetscale.sweep.launch import run_study
+    from jetscale.sweep.tune import load_search
+    from jetscale.tracking.address import tracking_uri
+    from jetscale.tuning import tuned
+
+    folder, asked = Home.at(home), make_search(study, **search)
+    run_study(study, folder, tracking=tracking_uri(folder), address=address, search=asked)
+    return tuned(study, asked, load_search(study, asked, folder))
 
 
 def status(study: "Study", *, home: str | Path | None = None) -> "list[RunStatus]":

@@ -74,11 +74,11 @@ class Tuning:
     def __str__(self) -> str:
         return self.sentence
 
-    def write(self, path: Path) -> str:
+    def write(self, path: str | Path) -> str:
         """Write the recipe file that a sweep file loads; returns its digest."""
         plain = self.recipe.to_dict()
         return write_recipe(
-            path,
+            Path(path),
             {
                 "about": self.sentence,
                 "study": self.study,

@@ -15,11 +15,12 @@ def show_tuning(found: Tuning, sweep: str, path: Path) -> None:
     say(found.sentence)
     say(str(found.equal))
     rows = [_law(start, law, found) for start, law in found.laws.laws.items()]
-    rows += [(f"{start} *", "as before", "", "", "") for start in found.kept]
-    columns = ("start", "rate", "by width", "by steps", "cells")
+    rows += [(f"{start} *", "as before", "", "") for start in found.kept]
+    columns = ("start", "rate", "falls with width", "with steps")
     show_table("Rate laws, at width 16 and 1000 steps", columns, rows)
     note(
-        "rate = c (16/width)^a (1000/steps)^b with 95% intervals. = is not searched, but kept. "
+        "rate = c (16/width)^a (1000/steps)^b with 95% intervals. = a number: not searched, but "
+        "kept; = a start: shares its law. "
         f"{found.laws.test}"
     )
     for start, why in found.kept.items():
@@ -52,11 +53,10 @@ def _law(start: str, law: rates.FittedLaw, found: Tuning) -> tuple[str, ...]:
         return f"{-value.value:.2f} [{-value.high:.2f}, {-value.low:.2f}]"
 
     return (
-        f"{start} (shared)" if shared else start,
-        f"{rate.value:.3g} [{rate.low:.3g}, {rate.high:.3g}]",
+        f"{start} =" if shared else start,
+        f"{rate.value:.2g} [{rate.low:.2g}, {rate.high:.2g}]",
         exponent("width", law.width),
         exponent("steps", law.steps),
-        str(law.n_cells),
     )
 
 
