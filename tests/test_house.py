@@ -210,6 +210,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.objectives.protocol",
         "jetscale.plan",
         "jetscale.scaling.searched",
+        "jetscale.scaling.tuning",
         "jetscale.store",
         "jetscale.study",
         "jetscale.sweep",

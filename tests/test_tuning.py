@@ -76,15 +76,18 @@ def test_a_setting_is_taken_only_where_it_is_clearly_better(wide, search, table)
     base = table[(table["factor"] == 1) & (table["start"] != "pretraining")]
     random = np.random.default_rng(2)
     parts = [table]
+    tried = {"weight_decay": (0.1, 0.3), "warmup": (0.2,)}
+    search = make_search(wide, tried=tried)
     for setting, gain in (("weight_decay=0.1", 0.98), ("weight_decay=0.3", 1.0), ("warmup=0.2", 1)):
         noise = random.normal(0, 0.005, len(base))
         parts.append(base.assign(setting=setting, loss=base["loss"] * gain * np.exp(noise)))
     found = tuned(wide, search, pd.concat(parts, ignore_index=True))
-    assert {one.setting: one.chosen for one in found.settings} == {
-        "weight_decay=0.1": True,
-        "weight_decay=0.3": False,
-        "warmup=0.2": False,
-    }
+    assert found.taken == {"weight_decay": 0.1}
+    assert [one.setting for one in found.settings] == [
+        "weight_decay=0.1",
+        "weight_decay=0.3",
+        "warmup=0.2",
+    ]
     assert found.recipe.optimiser.weight_decay == 0.1
     assert found.recipe.schedule.warmup == wide.recipe.schedule.warmup
 

@@ -4,8 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from itertools import groupby
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,20 +19,7 @@ from jetscale.study.rates import REFERENCE_STEPS, REFERENCE_WIDTH, STARTS
 from jetscale.study.search import Search
 from jetscale.study.tuned import write_recipe
 
-_PRE = "pretraining"
-_CELL = ["start", "mixture", "width", "examples", "seed"]
 _CLEAR = 2.0  # standard errors by which a setting must be better than the study's own to be taken
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SettingEffect:
-    """A setting that was tried by itself, against the study's own."""
-
-    setting: str  # ``weight_decay=0.1``
-    effect: float  # mean change of log validation loss over the same cells and seeds
-    error: float  # its standard error over cells
-    pairs: int
-    chosen: bool  # the best of its kind, and better by more than `_CLEAR` errors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +34,8 @@ class Tuning:
     kept: Mapping[str, str]  # start to why the study's own law stays
     regrets: tuple[rates.CellRegret, ...]
     equal: rates.SearchEquality
-    settings: tuple[SettingEffect, ...]
+    settings: tuple[rates.SettingEffect, ...]  # against the study's own, in the same cells
+    taken: Mapping[str, Any]  # settings that are clearly better than the study's own
     recipe: Recipe = field(metadata=HIDDEN)  # that of the study, with what was found
     diverged: int  # runs
     json_also: ClassVar[tuple[str, ...]] = ("sentence", "widening")
@@ -132,14 +119,8 @@ def tuned(study: Study, search: Search, table: pd.DataFrame) -> Tuning:
         wider = _wider(search, rates.find_optima(plain))
         hint = f"; search on with {wider}" if wider else ""
         raise FitError(f"{error}{hint}") from error
-    effects = _effects(table)
-    chosen = {}
-    for effect in effects:
-        name, _, text = effect.setting.partition("=")
-        if effect.chosen:
-            own = getattr(study.recipe.schedule, name, None)
-            own = getattr(study.recipe.optimiser, name) if own is None else own
-            chosen[name] = type(own)(float(text))
+    effects = rates.setting_effects(table)
+    chosen = _choose(search, effects)
     own_law = study.recipe.optimiser.law
     found = {start: own_law(start) for start in STARTS}
     found |= {start: _rounded_law(law) for start, law in laws.laws.items() if start in STARTS}
@@ -166,6 +147,7 @@ def tuned(study: Study, search: Search, table: pd.DataFrame) -> Tuning:
         regrets=rates.regrets(plain[plain["start"].isin(laws.laws)], laws),
         equal=equal,
         settings=effects,
+        taken=chosen,
         recipe=recipe,
         diverged=int((~np.isfinite(table["loss"])).sum()),
     )
@@ -208,36 +190,23 @@ def _laws(study: Study, table: pd.DataFrame) -> tuple[rates.RateLaws, dict[str, 
         return rates.fit_rate_laws(downstream, **asked), {"pretraining": str(error)}
 
 
-def _effects(table: pd.DataFrame) -> tuple[SettingEffect, ...]:
-    """Every setting that was tried, against the study's own in the same cells and seeds."""
-    base = table[(table["setting"] == "") & (table["factor"] == 1) & (table["start"] != _PRE)]
-    logs = base.set_index(_CELL)["loss"].map(np.log)
-    effects = []
-    for setting, part in table[table["setting"] != ""].groupby("setting", sort=False):
-        change = (part.set_index(_CELL)["loss"].map(np.log) - logs).dropna()
-        change = change[np.isfinite(change)]
-        # runs of one cell share its data; cells are what varies
-        cells = change.groupby(_CELL[:-1]).mean()
-        error = float(cells.std(ddof=1) / np.sqrt(len(cells))) if len(cells) > 1 else np.inf
-        one = SettingEffect(
-            setting=str(setting),
-            effect=float(cells.mean()) if len(cells) else 0.0,
-            error=error,
-            pairs=len(change),
-            chosen=False,
-        )
-        effects.append(one)
-    return tuple(_choose(effects))
+def _choose(search: Search, effects: Sequence[rates.SettingEffect]) -> dict[str, Any]:
+    """The settings to take: of each kind the best that is clearly better than the study's own.
 
-
-def _choose(effects: Sequence[SettingEffect]) -> list[SettingEffect]:
-    """The effects with the best value of each setting chosen, where it is clearly better."""
-    chosen = []
-    for _, group in groupby(effects, key=lambda effect: effect.setting.partition("=")[0]):
-        values = list(group)
-        best = min(values, key=lambda effect: effect.effect)
-        clear = best.effect < -_CLEAR * best.error
-        chosen += [replace(one, chosen=clear and one is best) for one in values]
+    A point that changes several things at once is a kind with all others of its sort; its rates are
+    not taken, the laws give them.
+    """
+    points = {point.told: point for point in search.points}
+    kinds: dict[tuple[str, ...], list[rates.SettingEffect]] = {}
+    for effect in effects:
+        point = points[effect.setting]
+        joint = len(point.settings) != 1 or (point.rate, point.pretraining_rate) != (1, 1)
+        kinds.setdefault(("",) if joint else (point.settings[0][0],), []).append(effect)
+    chosen: dict[str, Any] = {}
+    for group in kinds.values():
+        best = min(group, key=lambda effect: effect.effect)
+        if best.effect < -_CLEAR * best.error:
+            chosen |= dict(points[best.setting].settings)
     return chosen
 
 

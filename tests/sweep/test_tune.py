@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from jetscale.errors import Failure, StudyError
@@ -18,7 +19,7 @@ from jetscale.store.records import RecordStore
 from jetscale.study import ModelSize
 from jetscale.study.search import make_search
 from jetscale.sweep.launch import run_study
-from jetscale.sweep.tune import load_search, search_table
+from jetscale.sweep.tune import extend_search, load_search, search_table
 from jetscale.tracking.address import tracking_uri
 from jetscale.tracking.mirror import Mirror
 
@@ -130,3 +131,30 @@ def test_a_killed_search_goes_on_and_its_study_trains_nothing_twice(small, tmp_p
     study = run_study(small, home, tracking=tracking_uri(home))
     own = plan_runs(small)
     assert (study.done, study.trained) == (len(own), 0)  # the search had trained them all
+
+
+def test_proposed_points_are_the_same_for_every_mixture(wide, search, monkeypatch, tmp_path):
+    """The runs of a proposed point: all arms, cells and seeds; judged by the loss they have."""
+    from fixtures.searches import make_searched
+
+    home, random = Home(tmp_path / "runs"), np.random.default_rng(1)
+    store = RecordStore(home.study(wide))
+    store.prepare()
+    trained = []
+
+    def train(longer):
+        for record in make_searched(wide, plan_search(wide, longer), random):
+            if store.read(record.key) is None:
+                store.write(record)
+        trained.append(len(longer.points))
+
+    train(search)
+    space = {"rate": (0.5, 2.0), "weight_decay": (0.0, 0.1)}
+    longer = extend_search(wide, search, space, "random", 6, home, train)
+    assert trained == [len(search.points) + n for n in (0, 4, 6)]
+    assert longer.rates == search.rates  # they are no rates of the law
+    table = load_search(wide, longer, home)
+    joint = table[table["setting"].str.contains("rate=")]
+    counts = joint.groupby(["setting", "mixture"]).size().unstack()
+    assert (counts["scratch"] == counts["qcd"]).all()
+    assert len(counts) == 6

@@ -2,12 +2,18 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jetscale.cli.common import cli, home, json_option, print_json, sweep_argument
 
+if TYPE_CHECKING:
+    from jetscale.study.search import Search
+
+HOW = ("grid", "random", "optuna")
+_HOW = "Beside the grid, points that change everything at once."
+_POINTS = "How many of them, for every mixture the same."
 _RATES = "Factors on the study's peak rates. [default: 0.25,0.5,1,2,4]"
 _PRETRAINING = "Factors on those of pretraining. [default: as --rates]"
 _TRY = "Also try other values of a setting, e.g. weight_decay=0,0.1; may be repeated."
@@ -51,10 +57,22 @@ def _settings(context: click.Context, option: click.Parameter, texts: tuple[str,
 @click.option("--widths", callback=_numbers, help=_WIDTHS)
 @click.option("--data-sizes", callback=_numbers, help=_SIZES)
 @click.option("--seeds", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--search", "how", type=click.Choice(HOW), default=HOW[0], show_default=True, help=_HOW
+)
+@click.option("--points", type=click.IntRange(min=1), default=12, show_default=True, help=_POINTS)
 @click.option("--address", help="Ray cluster to join, e.g. auto. [default: this machine]")
 @click.option("--status", "only_status", is_flag=True, help="Only say how far the search is.")
 @json_option
-def tune(sweep: Path, address: str | None, only_status: bool, as_json: bool, **asked: Any) -> None:
+def tune(
+    sweep: Path,
+    how: str,
+    points: int,
+    address: str | None,
+    only_status: bool,
+    as_json: bool,
+    **asked: Any,
+) -> None:
     """Find the learning rates, alike for every mixture.
 
     The same rates are tried for scratch, for fine-tuning and for pretraining, at several widths and
@@ -66,6 +84,7 @@ def tune(sweep: Path, address: str | None, only_status: bool, as_json: bool, **a
     Example:
       jetscale tune sweeps/quickstart.py
       jetscale tune sweeps/quickstart.py --rates 0.25,0.5,1,2,4,8 --try weight_decay=0,0.1
+      jetscale tune sweeps/quickstart.py --search optuna --try warmup=0.05,0.1,0.2 --points 16
     """
     from jetscale.display.console import progress_bar, show_outcome, show_status
     from jetscale.display.tuning import show_tuning
@@ -75,7 +94,7 @@ def tune(sweep: Path, address: str | None, only_status: bool, as_json: bool, **a
     from jetscale.study.search import make_search
     from jetscale.study.tuned import recipe_path
     from jetscale.sweep.launch import run_study
-    from jetscale.sweep.tune import load_search
+    from jetscale.sweep.tune import extend_search, load_search
     from jetscale.tracking.address import tracking_uri
     from jetscale.tuning import tuned
 
@@ -87,14 +106,23 @@ def tune(sweep: Path, address: str | None, only_status: bool, as_json: bool, **a
         if as_json:
             return print_json({**count_states(rows), "runs": rows})
         return show_status(rows, f"{study.name}, search", 0)
-    with progress_bar() as progress:
-        outcome = run_study(
-            study, home(), tracking=uri, address=address, progress=progress, search=search
-        )
-    if outcome.failures or not as_json:
-        show_outcome(outcome, f"{study.name}, search", str(sweep), uri)
-    if outcome.failures:
-        sys.exit(1)
+
+    def train(search: "Search") -> None:
+        """Train what is missing of a search; leave where Ray lost a trial."""
+        with progress_bar() as progress:
+            outcome = run_study(
+                study, home(), tracking=uri, address=address, progress=progress, search=search
+            )
+        if outcome.failures or not as_json:
+            show_outcome(outcome, f"{study.name}, search", str(sweep), uri)
+        if outcome.failures:
+            sys.exit(1)
+
+    train(search)
+    if how != "grid":
+        space = {"rate": search.rates, "pretraining_rate": search.pretraining_rates}
+        space |= asked["tried"]
+        search = extend_search(study, search, space, how, points, home(), train)
     found, path = tuned(study, search, load_search(study, search, home())), recipe_path(sweep)
     digest = found.write(path)
     found.table.to_csv(home().study(study).search, index=False)

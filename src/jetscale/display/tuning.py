@@ -71,13 +71,11 @@ def _regrets(found: Tuning) -> Iterator[tuple[str, ...]]:
 
 
 def _show_settings(found: Tuning) -> None:
+    """Show every setting that was tried, and which are taken."""
     rows = (
-        (
-            one.setting,
-            f"{one.effect:+.2%} ± {one.error:.2%}",
-            str(one.pairs),
-            "taken" if one.chosen else "",
-        )
+        (one.setting, f"{one.effect:+.2%} ± {one.error:.2%}", str(one.pairs))
         for one in found.settings
     )
-    show_table("Other settings against the study's own", ("setting", "loss", "pairs", ""), rows)
+    show_table("Other settings against the study's own", ("setting", "loss", "pairs"), rows)
+    taken = ", ".join(f"{name} = {value}" for name, value in found.taken.items())
+    say(f"Clearly better, taken: {taken}" if taken else "None is clearly better than its own.")

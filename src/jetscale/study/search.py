@@ -12,6 +12,7 @@ from jetscale.study.rates import RateLaw, Rates, Start
 from jetscale.study.recipe import Recipe
 from jetscale.study.study import Study
 
+RATE_NAMES = ("rate", "pretraining_rate")
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
 PRETRAINING_RATES = RATES
 SEARCHED = (
@@ -31,6 +32,15 @@ class Point:
     """Factor on the peak rate of pretraining runs."""
     settings: tuple[tuple[str, Any], ...] = ()
     """Other settings of the recipe by name."""
+
+    @property
+    def told(self) -> str:
+        """What it changes beside one rate alone: ``weight_decay=0.1``; empty for nothing."""
+        rates = {"rate": self.rate, "pretraining_rate": self.pretraining_rate}
+        changed = [f"{name}={value:g}" for name, value in rates.items() if value != 1]
+        if len(changed) == 1 and not self.settings:
+            return ""
+        return ", ".join([*changed, *(f"{name}={value}" for name, value in self.settings)])
 
     def apply(self, recipe: Recipe) -> Recipe:
         """The recipe with this choice; the recipe itself where nothing is changed."""
@@ -62,13 +72,23 @@ class Search:
     @property
     def rates(self) -> tuple[float, ...]:
         """The factors on the peak rate that are tried alone, in order."""
-        alone = (p.rate for p in self.points if p.pretraining_rate == 1 and not p.settings)
-        return tuple(sorted(set(alone)))
+        return tuple(
+            sorted({p.rate for p in self.points if not p.told and p.pretraining_rate == 1})
+        )
 
     @property
     def pretraining_rates(self) -> tuple[float, ...]:
         """The factors on the peak rate of pretraining, in order."""
-        return tuple(sorted({p.pretraining_rate for p in self.points}))
+        return tuple(sorted({p.pretraining_rate for p in self.points if not p.told}))
+
+    def extend(self, values: Sequence[Mapping[str, Any]]) -> "Search":
+        """The search with further points, each given by its rates and settings."""
+        points = []
+        for one in values:
+            settings = {name: value for name, value in one.items() if name not in RATE_NAMES}
+            rates = {name: value for name, value in one.items() if name in RATE_NAMES}
+            points.append(Point(**rates, settings=tuple(settings.items())))
+        return replace(self, points=(*self.points, *points))
 
     def on(self, study: Study, point: Point) -> Study:
         """The study at one point, on the cells and seeds of the search."""

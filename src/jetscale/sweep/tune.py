@@ -1,13 +1,16 @@
 """The runs of a search as a table: what `jetscale.tuning` finds the rates from."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
+from jetscale.compute.searchers import Space, propose
 from jetscale.errors import StudyError
 from jetscale.plan import Run
 from jetscale.plan.search import Tried, plan_search
+from jetscale.scaling.tuning import setting_effects
 from jetscale.store.home import Home
 from jetscale.store.record import Record
 from jetscale.store.records import RecordStore, RunStatus
@@ -56,15 +59,40 @@ def search_table(tried: Sequence[Tried], records: Mapping[str, Record]) -> pd.Da
             "examples": run.examples,
             "seed": run.seed,
             "loss": math.inf if record is None else record.validation_loss,
-            "setting": ", ".join(f"{name}={value}" for name, value in point.settings),
+            "setting": point.told,
             "test_loss": math.nan if record is None else record.loss,
             "key": run.key,
         }
-        if point.pretraining_rate == 1:
+        if point.told or point.pretraining_rate == 1:
             rows.append(told | _rate(run, point.rate))
-        if run.trunk is not None and point.rate == 1 and not point.settings:
+        if run.trunk is not None and point.rate == 1 and not point.told:
             rows.append(told | _rate(trunks[run.trunk], point.pretraining_rate))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def extend_search(
+    study: Study,
+    search: Search,
+    space: Space,
+    how: str,
+    count: int,
+    home: Home,
+    train: Callable[[Search], None],
+) -> Search:
+    """The search with ``count`` points of a space, proposed by how good those before them were.
+
+    Every point is trained by ``train`` for every mixture, so all are searched alike. Raises what
+    `jetscale.compute.searchers.propose` raises, SweepError where runs could not be trained.
+    """
+
+    def judge(points: list[dict[str, Any]]) -> list[float]:
+        longer = search.extend(points)
+        train(longer)
+        table = load_search(study, longer, home)
+        effects = {one.setting: one.effect for one in setting_effects(table)}
+        return [effects[point.told] for point in longer.points[len(search.points) :]]
+
+    return search.extend(propose(how, space, count, judge))
 
 
 def _rate(run: Run, factor: float) -> dict[str, object]:

@@ -15,6 +15,7 @@ from jetscale.scaling.tuning.laws import FittedLaw, LawTest, RateLaws, fit_rate_
 from jetscale.scaling.tuning.optima import CellOptimum, Widening, find_optima, widen
 from jetscale.scaling.tuning.regret import CellRegret, regrets
 from jetscale.scaling.tuning.search import check_search
+from jetscale.scaling.tuning.settings import SettingEffect, setting_effects
 
 __all__ = [
     "ArmSearch",
@@ -26,6 +27,7 @@ __all__ = [
     "RateLaws",
     "Rung",
     "SearchEquality",
+    "SettingEffect",
     "TrainingCurve",
     "Widening",
     "check_search",
@@ -34,5 +36,6 @@ __all__ = [
     "find_optima",
     "fit_rate_laws",
     "regrets",
+    "setting_effects",
     "widen",
 ]
