@@ -24,7 +24,7 @@ _OURS = {  # how `jetscale.training` does what the numbers of a recipe leave ope
 _ASKED = {
     "schedule": ("epochs", "batch_size", "warmup"),
     "learning rate": ("learning_rate", "width_exponent"),
-    "optimiser": ("beta1", "beta2", "weight_decay", "clip"),
+    "optimiser": ("beta1", "beta2", "weight_decay", "clip", "average"),
     "architecture": ("architecture", "architecture_version"),
     "evaluation set": ("test_jets",),
 }

@@ -80,13 +80,16 @@ class Optimiser:
     weight_decay: float = 0.01
     clip: float = 1.0
     """Largest gradient norm."""
+    average: float = field(default=0.0, metadata=_LATER)
+    """Time constant of a moving average of the weights, as a share of the run's steps; the average
+    is evaluated and saved as trunk. 0 takes the weights of the last step."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "recipe.optimiser")
         for name in ("learning_rate", "head_multiplier", "clip"):
             value = getattr(self, name)
             require(value > 0, f"recipe.optimiser: {name} is {value}, needs > 0")
-        for name in ("beta1", "beta2", "weight_decay"):
+        for name in ("beta1", "beta2", "weight_decay", "average"):
             value = getattr(self, name)
             require(0 <= value < 1, f"recipe.optimiser: {name} is {value}, needs 0 <= value < 1")
         good = self.rates is None or isinstance(self.rates, Rates)

@@ -86,8 +86,18 @@ class Engine:
         return total
 
     def apply(self, data: Ragged) -> NDArray[np.float64]:
-        """(n, outputs) of the model as it is, in the order of the data."""
-        return apply_module(self.model, data, groups=self.groups)
+        """(n, outputs) of the model with its averaged weights, in the order of the data."""
+        with self.optimiser.averaged():
+            return apply_module(self.model, data, groups=self.groups)
+
+    def trunk_weights(self) -> dict[str, Tensor]:
+        """Copies of the trunk's weights as they are evaluated, which is what is handed on.
+
+        A trunk is judged by the score of its model, and fine-tuning starts at the same place: with
+        averaging that is the average, not the last and noisier point of the path.
+        """
+        with self.optimiser.averaged():
+            return {name: w.cpu().clone() for name, w in self.trunk.state_dict().items()}
 
     def wait(self) -> None:
         """Return when the device has done all it was told to do."""

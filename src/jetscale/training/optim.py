@@ -5,10 +5,12 @@ vector operations whatever the number of layers: the calls, not the arithmetic, 
 model pays for. The update is AdamW (arXiv 1711.05101) and equals ``torch.optim.AdamW`` after
 ``clip_grad_norm_``. Only matrices decay. The peak rate follows a law of width and steps, since a
 fixed rate across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the
-run's end.
+run's end. Beside the weights there may be their moving average, one more operation a step.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -34,6 +36,20 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     if step < rising:
         return (step + 1) / rising
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
+
+
+def average_weight(step: int, steps: int, average: float) -> float:
+    """Share of the newest weights in their moving average at ``step``, counted from 0.
+
+    The average forgets with the decay b = 1 - 1 / (average x steps). Its share of the newest is
+    (1 - b) / (1 - b^(step + 1)): as Adam's own correction, so that after k steps it is a weighted
+    mean of k weights, without the random ones that the run started from.
+
+    >>> [round(average_weight(step, 40, 0.1), 2) for step in (0, 1, 2, 39)]
+    [1.0, 0.57, 0.43, 0.25]
+    """
+    decay = 1 - 1 / max(1.0, average * steps)  # a time constant below a step is no averaging
+    return float((1 - decay) / (1 - decay ** (step + 1)))
 
 
 class FlatAdamW:
@@ -67,6 +83,7 @@ class FlatAdamW:
                 self._decay[part] = recipe.optimiser.weight_decay
             start = part.stop
         self._decay *= self._scale
+        self._average = self.weights.clone() if recipe.optimiser.average else None
 
     def rate(self, step: int) -> float:
         """Learning rate of the trunk at ``step``, counted from 0."""
@@ -85,10 +102,31 @@ class FlatAdamW:
         self.weights.addcmul_(self.weights, self._decay, value=-rate)
         direction = (self._first * self._scale).div_(root)
         self.weights.add_(direction, alpha=-rate / (1 - beta1 ** (step + 1)))
+        if self._average is not None:
+            share = average_weight(step, self.steps, self.recipe.optimiser.average)
+            self._average.lerp_(self.weights, share)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Give the model its averaged weights within the block; the trained ones come back after.
+
+        Without averaging they are the trained ones. Buffers, such as the running means of a batch
+        norm, are those of training.
+        """
+        if self._average is None:
+            yield
+            return
+        trained = self.weights.clone()
+        self.weights.copy_(self._average)  # parameters are views: they follow
+        try:
+            yield
+        finally:
+            self.weights.copy_(trained)
 
     def state(self) -> dict[str, Tensor]:
-        """Weights and moments, for a checkpoint."""
-        return {"weights": self.weights, "first": self._first, "second": self._second}
+        """Weights, moments and, where there is one, the average, for a checkpoint."""
+        state = {"weights": self.weights, "first": self._first, "second": self._second}
+        return state if self._average is None else state | {"average": self._average}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""
