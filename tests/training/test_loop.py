@@ -166,6 +166,14 @@ def test_fine_tuning_starts_from_the_trunk_with_a_new_head(spec_of, data, tmp_pa
         train_run(spec_of(size=ModelSize(width=16, layers=1, heads=2)), data[0], trunk=path)
 
 
+def test_a_trunk_of_another_parametrization_is_refused(spec_of, data, tmp_path):
+    path, complete = tmp_path / "trunk.pt", {"parametrization": "complete", "width_exponent": 0.0}
+    train_run(spec_of(**complete), data[0], save_trunk=path)
+    assert train_run(spec_of(**complete), *data, trunk=path).loss < 2
+    with pytest.raises(TrainingError, match="its parametrization is 'complete', this run needs"):
+        train_run(spec_of(), data[0], trunk=path)
+
+
 def test_validation_before_the_end_stays_cheap(spec_of, jets_of):
     result = train_run(spec_of(epochs=4), jets_of(100), jets_of(50, seed=1))
     assert [step for step, _ in result.curve["validation_loss"]] == [17, 35, 52]

@@ -9,6 +9,7 @@ from torch.nn import functional
 from jetscale.jets.schema import FEATURE_SETS
 from jetscale.models.batch import batch_of
 from jetscale.models.inputs import feature_inputs
+from jetscale.models.parametrization import Factors
 from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import Controls, ModelSize
 from jetscale.training.optim import FlatAdamW, average_weight, schedule
@@ -27,22 +28,31 @@ def optimise(model, **changes):
     return FlatAdamW(model.trunk, model.head, CONTROLS.change(**changes), SIZE.width, STEPS)
 
 
-def torch_adamw(model):
+def torch_adamw(model, factors):
     """PyTorch's AdamW with the same groups, as oracle."""
     groups = []
     for name, parameter in model.named_parameters():
         factor = CONTROLS.optimiser.head_multiplier if name.startswith("head.") else 1.0
         decay = CONTROLS.optimiser.weight_decay if parameter.ndim > 1 else 0.0
-        groups.append({"params": [parameter], "weight_decay": decay, "factor": factor})
-    return torch.optim.AdamW(
-        groups, betas=(CONTROLS.optimiser.beta1, CONTROLS.optimiser.beta2), eps=1e-8
-    )
+        own = factors.get(name, Factors())
+        group = {"params": [parameter], "weight_decay": decay / own.rate, "eps": 1e-8 * own.epsilon}
+        groups.append(group | {"factor": factor * own.rate})
+    return torch.optim.AdamW(groups, betas=(CONTROLS.optimiser.beta1, CONTROLS.optimiser.beta2))
 
 
-def test_equals_torch_adamw_with_clipping(batch_jets):
+# an epsilon that counts beside the gradients shows that each weight has its own
+FACTORS = {
+    "trunk.blocks.0.qkv": Factors(rate=0.25, epsilon=1e6),
+    "trunk.query": Factors(epsilon=3e5),
+    "head.weight": Factors(rate=2.0),
+}
+
+
+@pytest.mark.parametrize("factors", [{}, FACTORS], ids=["none", "factors"])
+def test_equals_torch_adamw_with_clipping(batch_jets, factors):
     ours, theirs = build(), build()
-    optimiser = optimise(ours)
-    oracle = torch_adamw(theirs)
+    optimiser = FlatAdamW(ours.trunk, ours.head, CONTROLS, SIZE.width, STEPS, factors)
+    oracle = torch_adamw(theirs, factors)
     batch = batch_of(batch_jets([3, 5, 4, 6]), ours.head.bias)
     norms = []
     for step in range(STEPS):

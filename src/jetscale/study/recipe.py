@@ -9,10 +9,11 @@ from typing import Any, cast
 
 from jetscale.errors import unknown
 from jetscale.study.checks import check_numbers, number, plain, require
-from jetscale.study.rates import RateLaw, Rates, Start
+from jetscale.study.rates import STARTS, RateLaw, Rates, Start
 
 BUDGETS = ("jets", "flops")
 PRECISIONS = ("float32",)
+PARAMETRIZATIONS = ("standard", "complete")
 _LATER = {"later": True}
 """Marks a setting that came later: at its default it is not part of a recipe's identity, so that
 runs made before keep their keys."""
@@ -60,6 +61,14 @@ class Model:
     `jetscale.models.protocol`)."""
     objective: str = "classify"
     """A registered objective (see `jetscale.objectives.protocol`)."""
+    parametrization: str = field(default="standard", metadata=_LATER)
+    """How weights and rates follow width and depth: ``standard``, or ``complete``, whose best rate
+    is that of every size (see `jetscale.models.parametrization`); it needs width_exponent 0."""
+
+    def __post_init__(self) -> None:
+        good = self.parametrization in PARAMETRIZATIONS
+        wrong = unknown("parametrization", self.parametrization, PARAMETRIZATIONS)
+        require(good, f"recipe.model: {wrong}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +171,13 @@ class Recipe:
             require(good, f"recipe: {name} must be a {kind.__name__}")
         good = self.precision in PRECISIONS
         require(good, f"recipe: {unknown('precision', self.precision, PRECISIONS)}")
+        if self.model.parametrization == "complete":
+            for exponent in {self.optimiser.law(start).width_exponent for start in STARTS}:
+                require(
+                    exponent == 0,
+                    f"recipe: parametrization 'complete' scales rates with the width itself, and "
+                    f"width_exponent {exponent} would do it twice; set it to 0",
+                )
 
     def change(self, **settings: Any) -> "Recipe":
         """The recipe with some settings of its groups replaced, whichever group they are in.

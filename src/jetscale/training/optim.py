@@ -9,13 +9,14 @@ run's end. Beside the weights there may be their moving average, one more operat
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from jetscale.models.parametrization import Factors
 from jetscale.study import Recipe
 
 EPSILON = 1e-8
@@ -55,35 +56,53 @@ def average_weight(step: int, steps: int, average: float) -> float:
 class FlatAdamW:
     """AdamW on a trunk and a head of P parameters, for a schedule of ``steps``.
 
+    ``factors`` are those of the parameters by name, such as ``trunk.query``; none change nothing.
+
     Their parameters become views of ``weights``, their gradients views of ``gradient``, (P + 1,)
     with one free place: the loop keeps the loss there, so that ranks sum both at once.
     """
 
     def __init__(
-        self, trunk: nn.Module, head: nn.Module, recipe: Recipe, width: int, steps: int
+        self,
+        trunk: nn.Module,
+        head: nn.Module,
+        recipe: Recipe,
+        width: int,
+        steps: int,
+        factors: Mapping[str, Factors] | None = None,
     ) -> None:
         self.recipe, self.steps = recipe, steps
         # a recipe that a run follows has the law of that run alone, whatever start is named
         self.peak = recipe.optimiser.law("scratch").at(width, steps)
-        parameters = [(p, 1.0) for p in trunk.parameters()]
-        parameters += [(p, recipe.optimiser.head_multiplier) for p in head.parameters()]
-        self.weights = torch.cat([p.detach().reshape(-1) for p, _ in parameters])
+        named = {f"trunk.{name}": p for name, p in trunk.named_parameters()}
+        named |= {f"head.{name}": p for name, p in head.named_parameters()}
+        self.weights = torch.cat([p.detach().reshape(-1) for p in named.values()])
         self.gradient = self.weights.new_zeros(len(self.weights) + 1)
         self._first = torch.zeros_like(self.weights)
         self._second = torch.zeros_like(self.weights)
         self._scale = torch.empty_like(self.weights)
         self._decay = torch.zeros_like(self.weights)
+        # one number is faster to add than a vector, and all that ``standard`` needs
+        self._epsilon = torch.empty_like(self.weights) if factors else EPSILON
         start = 0
-        for parameter, factor in parameters:
+        for name, parameter in named.items():
             part = slice(start, start + parameter.numel())
             parameter.data = self.weights[part].view(parameter.shape)
             parameter.grad = self.gradient[part].view(parameter.shape)
-            self._scale[part] = factor
-            if parameter.ndim > 1:
-                self._decay[part] = recipe.optimiser.weight_decay
+            self._set(part, name, parameter.ndim, (factors or {}).get(name, Factors()))
             start = part.stop
         self._decay *= self._scale
         self._average = self.weights.clone() if recipe.optimiser.average else None
+
+    def _set(self, part: slice, name: str, ndim: int, factors: Factors) -> None:
+        """Set the rate, decay and epsilon of one parameter relative to those of the trunk."""
+        optimiser = self.recipe.optimiser
+        multiplier = optimiser.head_multiplier if name.startswith("head.") else 1.0
+        self._scale[part] = multiplier * factors.rate
+        if ndim > 1:
+            self._decay[part] = optimiser.weight_decay / factors.rate  # for rate x decay as it was
+        if isinstance(self._epsilon, Tensor):
+            self._epsilon[part] = EPSILON * factors.epsilon
 
     def rate(self, step: int) -> float:
         """Learning rate of the trunk at ``step``, counted from 0."""
@@ -98,7 +117,7 @@ class FlatAdamW:
         gradient.mul_((self.recipe.optimiser.clip / (norm + CLIP_EPSILON)).clamp_(max=1.0))
         self._first.lerp_(gradient, 1 - beta1)
         self._second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        root = self._second.sqrt().div_(math.sqrt(1 - beta2 ** (step + 1))).add_(EPSILON)
+        root = self._second.sqrt().div_(math.sqrt(1 - beta2 ** (step + 1))).add_(self._epsilon)
         self.weights.addcmul_(self.weights, self._decay, value=-rate)
         direction = (self._first * self._scale).div_(root)
         self.weights.add_(direction, alpha=-rate / (1 - beta1 ** (step + 1)))
