@@ -17,6 +17,7 @@ from jetscale.training.optim import FlatAdamW
 KIN = feature_inputs(FEATURE_SETS["kin"])
 BASE = ModelSize(width=16, layers=1, heads=2)
 WIDTHS = [ModelSize(width=width, layers=2, heads=width // 8) for width in (8, 16, 64, 256)]
+CORNER = ModelSize(width=128, layers=8, heads=16)
 DEPTHS = [ModelSize(width=16, layers=layers, heads=2) for layers in (1, 2, 4, 8)]
 
 
@@ -66,13 +67,13 @@ def spread(parametrization, sizes, batch_jets):
 
 
 def test_changes_keep_their_size_at_every_width_and_depth(batch_jets):
-    # measured: see benchmarks/parametrization.md
-    assert spread("complete", [*WIDTHS, *DEPTHS], batch_jets).max() < 2
+    # measured 1.29 at most here, and over more sizes in benchmarks/parametrization.md
+    assert spread("complete", [*WIDTHS, *DEPTHS, CORNER], batch_jets).max() < 1.6
 
 
 def test_without_the_rules_changes_grow_with_width_and_depth(batch_jets):
-    assert spread("standard", WIDTHS, batch_jets).min() > 3
-    assert spread("standard", DEPTHS, batch_jets)[0] > 2
+    assert spread("standard", WIDTHS, batch_jets).min() > 2.5  # measured 4.0 to 23
+    assert spread("standard", DEPTHS, batch_jets)[0] > 2  # features after a step, measured 3.1
 
 
 def test_the_base_shape_is_the_same_in_both(batch_jets):

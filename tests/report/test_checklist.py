@@ -7,7 +7,7 @@ from jetscale.plan.identity import flatten
 from jetscale.report.decisions import checklist
 from jetscale.scaling import Options
 from jetscale.study.rates import STARTS, RateLaw, Rates
-from jetscale.study.recipe import Data, Evaluation, Model, Optimiser, Recipe
+from jetscale.study.recipe import Data, Evaluation, Model, Optimiser, Recipe, Schedule
 
 
 def answers(page):
@@ -60,10 +60,12 @@ def test_settings_that_came_later_are_told_where_they_are_set(study):
         evaluation=Evaluation(validation_jets=10, test_jets=20),
         model=Model(parametrization="complete"),
         optimiser=Optimiser(average=0.1, rates=Rates(**laws)),
+        schedule=Schedule(batch_exponent=0.5),
     )
     results = analyse(study[study["mixture"] == "qcd"], Options(replicates=50))
     found = {item.name: item.text for item in checklist(results, flatten(recipe.to_dict()))}
     assert "average: 0.1" in found["optimiser"]
+    assert "batch_exponent: 0.5" in found["schedule"]
     assert "parametrization: complete" in found["architecture"]
     # laws of their own are in place of the one of the recipe
     assert found["learning rate"].startswith("rates.scratch.learning_rate: 0.02; rates.scratch.")

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from math import ceil
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -59,7 +58,7 @@ def plan_cost(
         "epochs": epochs,
         "params": count.total,
         "params_non_embedding": count.non_embedding,
-        "steps": epochs * ceil(examples / schedule.batch_size),
+        "steps": schedule.steps(examples, epochs),
         "flops": _expected_flops(study, size, classes, examples * epochs),
     }
 

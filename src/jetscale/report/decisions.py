@@ -23,7 +23,7 @@ _OURS = {  # how `jetscale.training` does what the numbers of a recipe leave ope
 }
 _LAW = ("learning_rate", "width_exponent", "steps_exponent")
 _ASKED = {
-    "schedule": ("epochs", "batch_size", "warmup"),
+    "schedule": ("epochs", "batch_size", "batch_exponent", "warmup"),
     "learning rate": (*_LAW, "rates"),
     "optimiser": ("beta1", "beta2", "weight_decay", "clip", "average"),
     "architecture": ("architecture", "architecture_version", "parametrization"),

@@ -36,8 +36,9 @@ class Engine:
         self.outputs = self.objective.outputs(len(spec.classes))
         self.train = train
         self.starts, self.lengths = train.offsets[:-1], train.lengths
-        self.ranks, batch = Ranks.current(), spec.recipe.schedule.batch_size
-        self.order = Order(seed=seeds.order, jets=len(train), batch_size=batch, epochs=spec.epochs)
+        self.ranks, jets = Ranks.current(), len(train)
+        batch = spec.recipe.schedule.batch(jets, spec.epochs)
+        self.order = Order(seed=seeds.order, jets=jets, batch_size=batch, epochs=spec.epochs)
         shape = spec.size, spec.features, self.outputs
         self.parameters = architecture_named(settings.architecture).parameters(*shape)
         self.model, factors = build_model(
