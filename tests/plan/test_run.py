@@ -2,7 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from jetscale.errors import StudyError
 from jetscale.jets.generator.conditions import Conditions
+from jetscale.models.protocol import ARCHITECTURES
+from jetscale.models.transformer import Transformer
 from jetscale.plan import plan_runs
 from jetscale.plan.identity import study_identity
 from jetscale.study import Mixture, RateLaw, Rates, Simulated
@@ -96,3 +99,26 @@ def test_a_run_knows_its_peak_rate(study):
     for run in plan_runs(tuned):
         base = 0.03 if run.start == "scratch" else 0.01
         assert run.peak_rate == base * (16 / run.size.width) ** 0.75
+
+
+def test_another_parametrization_makes_other_runs_of_the_same_cost(study):
+    flat = replace(study, recipe=study.recipe.change(width_exponent=0.0))
+    complete = replace(study, recipe=flat.recipe.change(parametrization="complete"))
+    pairs = list(zip(plan_runs(flat), plan_runs(complete), strict=True))
+    assert all(a.key != b.key for a, b in pairs)
+    assert all((a.params, a.flops, a.steps) == (b.params, b.flops, b.steps) for a, b in pairs)
+
+
+def test_a_parametrization_that_the_architecture_lacks_is_refused_in_the_plan(study, monkeypatch):
+    class Plain(Transformer):
+        name = "plain"
+
+        def build(self, size, features, outputs, *, trunk_seed, head_seed):
+            return object()
+
+    monkeypatch.setattr(ARCHITECTURES, "known", {**ARCHITECTURES.known, "plain": Plain()})
+    recipe = study.recipe.change(architecture="plain", width_exponent=0.0)
+    plan_runs(replace(study, recipe=recipe))
+    recipe = recipe.change(parametrization="complete")
+    with pytest.raises(StudyError, match="'plain': parametrization 'complete' needs models with"):
+        plan_runs(replace(study, recipe=recipe))

@@ -6,7 +6,8 @@ from jetscale.analysis import analyse
 from jetscale.plan.identity import flatten
 from jetscale.report.decisions import checklist
 from jetscale.scaling import Options
-from jetscale.study.recipe import Data, Evaluation, Recipe
+from jetscale.study.rates import STARTS, RateLaw, Rates
+from jetscale.study.recipe import Data, Evaluation, Model, Optimiser, Recipe, Schedule
 
 
 def answers(page):
@@ -50,6 +51,25 @@ def test_the_rule_for_the_width_stands_beside_the_learning_rate(study):
     unknown = {item.name: item for item in checklist(results, None)}
     assert unknown["units"].text.startswith("those of the run table")
     assert unknown["learning rate"].warns
+
+
+def test_settings_that_came_later_are_told_where_they_are_set(study):
+    laws = {start: RateLaw(learning_rate=0.02, width_exponent=0.0) for start in STARTS}
+    recipe = Recipe(
+        data=Data(pretraining_jets=50),
+        evaluation=Evaluation(validation_jets=10, test_jets=20),
+        model=Model(parametrization="complete"),
+        optimiser=Optimiser(average=0.1, rates=Rates(**laws)),
+        schedule=Schedule(batch_exponent=0.5),
+    )
+    results = analyse(study[study["mixture"] == "qcd"], Options(replicates=50))
+    found = {item.name: item.text for item in checklist(results, flatten(recipe.to_dict()))}
+    assert "average: 0.1" in found["optimiser"]
+    assert "batch_exponent: 0.5" in found["schedule"]
+    assert "parametrization: complete" in found["architecture"]
+    # laws of their own are in place of the one of the recipe
+    assert found["learning rate"].startswith("rates.scratch.learning_rate: 0.02; rates.scratch.")
+    assert "0.01" not in found["learning rate"]
 
 
 def test_what_nobody_recorded_is_marked(study, report):

@@ -74,5 +74,8 @@ def test_trunk_must_fit(tmp_path):
     assert torch.equal(load_trunk(path, KIND)["norm"], torch.ones(8))
     with pytest.raises(TrainingError, match=r"trunk.pt: its features is 'kin'.*'full'"):
         load_trunk(path, KIND | {"features": "full"})
+    load_trunk(path, KIND | {"parametrization": "standard"})  # written before there was another
+    with pytest.raises(TrainingError, match="its parametrization is 'standard'"):
+        load_trunk(path, KIND | {"parametrization": "complete"})
     with pytest.raises(TrainingError, match="missing or damaged"):
         load_trunk(tmp_path / "none.pt", KIND)

@@ -8,9 +8,11 @@ import torch
 
 from jetscale.errors import TrainingError
 from jetscale.mixtures.ragged import Ragged
+from jetscale.models.batch import apply_module
 from jetscale.models.transformer.flops import parameters, training_flops
 from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import ModelSize
+from jetscale.training.engine import Engine
 from jetscale.training.loop import train_run
 from jetscale.training.order import Seeds
 
@@ -70,13 +72,15 @@ def test_training_learns_and_repeats(spec_of, jets_of):
     assert len(runs[0].curve["training_loss"]) >= 32
 
 
-@pytest.mark.parametrize("stop", [1, 6, 7, 11, 12])
-def test_resumed_equals_uninterrupted_bit_for_bit(spec_of, data, tmp_path, stop):
+@pytest.mark.parametrize(
+    ("stop", "average"), [(1, 0.0), (6, 0.0), (7, 0.0), (11, 0.0), (12, 0.0), (1, 0.3), (7, 0.3)]
+)
+def test_resumed_equals_uninterrupted_bit_for_bit(spec_of, data, tmp_path, stop, average):
     def interrupt(step, _):
         if step == stop:
             raise StopError
 
-    spec, files = spec_of(), [tmp_path / "whole.pt", tmp_path / "resumed.pt"]
+    spec, files = spec_of(average=average), [tmp_path / "whole.pt", tmp_path / "resumed.pt"]
     whole = train_run(spec, *data, save_trunk=files[0])
     checkpoint = tmp_path / "checkpoint.pt"
     with pytest.raises(StopError):
@@ -95,6 +99,30 @@ def test_resumed_equals_uninterrupted_bit_for_bit(spec_of, data, tmp_path, stop)
     first, second = (torch.load(file, weights_only=True)["trunk"] for file in files)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_averaged_weights_are_scored_and_handed_on(spec_of, data, tmp_path):
+    """The last step of a run whose rate is spent moves little: an average over it all differs."""
+    raw, averaged = (
+        train_run(spec_of(average=average), *data, save_trunk=tmp_path / f"{average}.pt")
+        for average in (0.0, 0.5)
+    )
+    assert averaged.curve["training_loss"] == raw.curve["training_loss"]
+    assert averaged.loss != raw.loss
+    assert averaged.validation_loss != raw.validation_loss
+    engine = Engine(spec_of(average=0.5), data[0], "cpu", None)
+    for step in range(12):
+        engine.update(step, *engine.assemble(step))
+    with engine.optimiser.averaged():
+        expected = {name: weight.clone() for name, weight in engine.trunk.state_dict().items()}
+        outputs = apply_module(engine.model, data[2])
+    scores = engine.objective.scores(outputs, data[2].labels, spec_of().classes)
+    assert averaged.loss == scores["loss"]
+    stored, last = (
+        torch.load(tmp_path / f"{average}.pt", weights_only=True)["trunk"] for average in (0.5, 0.0)
+    )
+    assert all(torch.equal(stored[name], expected[name]) for name in expected)
+    assert not torch.equal(stored["embedding"], last["embedding"])
 
 
 def test_checkpoint_of_another_run_or_torn_is_ignored(spec_of, data, tmp_path):
@@ -136,6 +164,14 @@ def test_fine_tuning_starts_from_the_trunk_with_a_new_head(spec_of, data, tmp_pa
     assert torch.equal(started[0]["head.weight"], fresh.head.weight)
     with pytest.raises(TrainingError, match="its size is 'd8-l1-h2', this run needs 'd16-l1-h2'"):
         train_run(spec_of(size=ModelSize(width=16, layers=1, heads=2)), data[0], trunk=path)
+
+
+def test_a_trunk_of_another_parametrization_is_refused(spec_of, data, tmp_path):
+    path, complete = tmp_path / "trunk.pt", {"parametrization": "complete", "width_exponent": 0.0}
+    train_run(spec_of(**complete), data[0], save_trunk=path)
+    assert train_run(spec_of(**complete), *data, trunk=path).loss < 2
+    with pytest.raises(TrainingError, match="its parametrization is 'complete', this run needs"):
+        train_run(spec_of(), data[0], trunk=path)
 
 
 def test_validation_before_the_end_stays_cheap(spec_of, jets_of):

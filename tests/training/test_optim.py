@@ -9,9 +9,10 @@ from torch.nn import functional
 from jetscale.jets.schema import FEATURE_SETS
 from jetscale.models.batch import batch_of
 from jetscale.models.inputs import feature_inputs
+from jetscale.models.parametrization import Factors
 from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import Controls, ModelSize
-from jetscale.training.optim import FlatAdamW, schedule
+from jetscale.training.optim import FlatAdamW, average_weight, schedule
 
 CONTROLS = Controls(pretraining_jets=1, validation_jets=1, test_jets=1, clip=0.1, weight_decay=0.3)
 SIZE = ModelSize(width=8, layers=2, heads=2)
@@ -23,26 +24,35 @@ def build():
     return JetTransformer(SIZE, features, 3, trunk_seed=1, head_seed=2).double()
 
 
-def optimise(model):
-    return FlatAdamW(model.trunk, model.head, CONTROLS, SIZE.width, STEPS)
+def optimise(model, **changes):
+    return FlatAdamW(model.trunk, model.head, CONTROLS.change(**changes), SIZE.width, STEPS)
 
 
-def torch_adamw(model):
+def torch_adamw(model, factors):
     """PyTorch's AdamW with the same groups, as oracle."""
     groups = []
     for name, parameter in model.named_parameters():
         factor = CONTROLS.optimiser.head_multiplier if name.startswith("head.") else 1.0
         decay = CONTROLS.optimiser.weight_decay if parameter.ndim > 1 else 0.0
-        groups.append({"params": [parameter], "weight_decay": decay, "factor": factor})
-    return torch.optim.AdamW(
-        groups, betas=(CONTROLS.optimiser.beta1, CONTROLS.optimiser.beta2), eps=1e-8
-    )
+        own = factors.get(name, Factors())
+        group = {"params": [parameter], "weight_decay": decay / own.rate, "eps": 1e-8 * own.epsilon}
+        groups.append(group | {"factor": factor * own.rate})
+    return torch.optim.AdamW(groups, betas=(CONTROLS.optimiser.beta1, CONTROLS.optimiser.beta2))
 
 
-def test_equals_torch_adamw_with_clipping(batch_jets):
+# an epsilon that counts beside the gradients shows that each weight has its own
+FACTORS = {
+    "trunk.blocks.0.qkv": Factors(rate=0.25, epsilon=1e6),
+    "trunk.query": Factors(epsilon=3e5),
+    "head.weight": Factors(rate=2.0),
+}
+
+
+@pytest.mark.parametrize("factors", [{}, FACTORS], ids=["none", "factors"])
+def test_equals_torch_adamw_with_clipping(batch_jets, factors):
     ours, theirs = build(), build()
-    optimiser = optimise(ours)
-    oracle = torch_adamw(theirs)
+    optimiser = FlatAdamW(ours.trunk, ours.head, CONTROLS, SIZE.width, STEPS, factors)
+    oracle = torch_adamw(theirs, factors)
     batch = batch_of(batch_jets([3, 5, 4, 6]), ours.head.bias)
     norms = []
     for step in range(STEPS):
@@ -84,22 +94,70 @@ def test_only_matrices_decay():
         torch.testing.assert_close(p.detach(), before[name] * kept, rtol=1e-12, atol=0)
 
 
-def test_restored_state_continues_alike():
+@pytest.mark.parametrize("average", [0.0, 0.3])
+def test_restored_state_continues_alike(average):
     first, second = build(), build()
-    a = optimise(first)
+    a = optimise(first, average=average)
     a.gradient.normal_(generator=torch.Generator().manual_seed(1))
     a.step(0)
-    b = optimise(second)
+    b = optimise(second, average=average)
     b.restore({name: tensor.clone() for name, tensor in a.state().items()})
     for optimiser in (a, b):
         optimiser.gradient.fill_(0.5)
         optimiser.step(1)
-    assert torch.equal(a.weights, b.weights)
+    assert all(torch.equal(a.state()[name], b.state()[name]) for name in a.state())
     assert all(map(torch.equal, first.parameters(), second.parameters()))
 
 
 def test_the_peak_rate_follows_the_law_of_the_recipe():
     assert optimise(build()).peak == CONTROLS.optimiser.law("scratch").at(SIZE.width, STEPS)
+
+
+def drift(optimiser, first=0, last=STEPS):
+    """The weights after each of some steps with random gradients of their own."""
+    path = []
+    for step in range(first, last):
+        optimiser.gradient.normal_(generator=torch.Generator().manual_seed(step))
+        optimiser.step(step)
+        path.append(optimiser.weights.clone())
+    return path
+
+
+@pytest.mark.parametrize("average", [0.02, 0.1, 0.5])
+def test_the_average_is_the_weighted_mean_of_the_path(average):
+    optimiser = optimise(build(), average=average)
+    path = torch.stack(drift(optimiser))
+    decay = 1 - 1 / max(1, average * STEPS)
+    shares = torch.tensor([decay ** (STEPS - 1 - step) for step in range(STEPS)]).double()
+    expected = (shares[:, None] * path).sum(0) / shares.sum()
+    with optimiser.averaged():
+        torch.testing.assert_close(optimiser.weights, expected, rtol=1e-6, atol=1e-7)
+    assert torch.equal(optimiser.weights, path[-1])
+
+
+def test_averaging_leaves_the_trained_weights_alone():
+    plain, averaged = optimise(build()), optimise(build(), average=0.3)
+    assert all(map(torch.equal, drift(plain), drift(averaged)))
+    assert "average" not in plain.state()
+    with plain.averaged():
+        assert torch.equal(plain.weights, averaged.weights)
+
+
+def test_the_model_has_the_average_within_the_block_alone():
+    model = build()
+    optimiser = optimise(model, average=0.3)
+    trained = drift(optimiser)[-1]
+    with optimiser.averaged():
+        seen = torch.cat([p.detach().reshape(-1) for p in model.parameters()])
+    assert torch.equal(seen, optimiser.state()["average"])
+    assert torch.equal(torch.cat([p.detach().reshape(-1) for p in model.parameters()]), trained)
+
+
+@given(st.integers(1, 2000), st.floats(0.001, 0.99))
+def test_the_first_step_is_all_of_the_average_and_later_ones_ever_less(steps, average):
+    shares = [average_weight(step, steps, average) for step in range(min(steps, 50))]
+    assert shares[0] == 1
+    assert shares == sorted(shares, reverse=True)
 
 
 @settings(deadline=None, max_examples=50)

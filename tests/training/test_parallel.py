@@ -52,8 +52,12 @@ distributed.destroy_process_group()
 
 
 @pytest.mark.integration
-def test_two_ranks_equal_one(spec_of, jets_of, tmp_path):
-    spec, data = spec_of(), jets_of(41)  # the last batch of an epoch has 1 jet for 2 ranks
+@pytest.mark.parametrize("average", [0.0, 0.3])
+def test_two_ranks_equal_one(spec_of, jets_of, tmp_path, average):
+    spec, data = (
+        spec_of(average=average),
+        jets_of(41),
+    )  # the last batch of an epoch has 1 jet for 2 ranks
     alone = dataclasses.asdict(train_run(spec, data, data))
     np.savez(tmp_path / "jets.npz", values=data.values, offsets=data.offsets, labels=data.labels)
     (tmp_path / "spec.json").write_text(json.dumps(dataclasses.asdict(spec)))

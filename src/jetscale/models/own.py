@@ -23,6 +23,9 @@ Training FLOPs come from ``build.flops(size, features, outputs, constituents)`` 
 function (forward and backward of one jet), else from PyTorch's counter, which knows matrix
 products, convolutions and attention, nothing else.
 
+The parametrization ``complete`` needs a method ``complete()`` of the module, which scales a new
+model and returns the role of each weight by name (see `jetscale.models.parametrization`).
+
 Shape suffixes: N tokens of the batch, F features, B jets of a group, L its padded length.
 """
 
@@ -47,6 +50,7 @@ from jetscale.errors import StudyError
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.batch import Batch, batch_of, scaling_of
 from jetscale.models.inputs import Features, Parameters
+from jetscale.models.parametrization import Role
 from jetscale.study import ModelSize
 
 _FITTED, _CHECKED = (2, 4, 8), (12, 16)
@@ -260,6 +264,12 @@ class PaddedModel(nn.Module):
         self.trunk = PaddedTrunk(module, features)
         self.head = module.head
         self.whole = module  # after its parts, whose names its weights keep
+        if hasattr(module, "complete"):  # a model that cannot is known by having no such method
+            self.complete = self._complete
+
+    def _complete(self) -> dict[str, Role]:
+        roles = self.whole.complete().items()
+        return {name.replace("trunk.", "trunk.inner.", 1): role for name, role in roles}
 
     def forward(self, batch: Batch) -> Tensor:
         """(J, outputs), in the order of the batch."""

@@ -61,7 +61,8 @@ class Architecture(Protocol):
         pooled vectors; ``model.head`` takes these; ``model(batch)`` gives (J, outputs), in the
         order of the batch. All parameters are in trunk or head. The trunk depends on ``trunk_seed``
         alone and the head on ``head_seed`` alone: fine-tuning loads a trunk and keeps the new head.
-        A model whose attribute ``padded`` is True gets batches of one length group.
+        A model whose attribute ``padded`` is True gets batches of one length group. The
+        parametrization ``complete`` needs a method of that name: `jetscale.models.parametrization`.
         """
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from math import ceil
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -14,6 +13,7 @@ from jetscale.errors import StudyError
 from jetscale.jets.schema import JETCLASS2, JETS
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.stream import open_stream
+from jetscale.models.build import build_model
 from jetscale.models.inputs import Features, feature_inputs
 from jetscale.models.protocol import architecture_named, cumulative_training_flops
 from jetscale.objectives.protocol import objective_named
@@ -58,9 +58,19 @@ def plan_cost(
         "epochs": epochs,
         "params": count.total,
         "params_non_embedding": count.non_embedding,
-        "steps": epochs * ceil(examples / schedule.batch_size),
+        "steps": schedule.steps(examples, epochs),
         "flops": _expected_flops(study, size, classes, examples * epochs),
     }
+
+
+def check_parametrization(study: Study) -> None:
+    """Raise StudyError where the architecture cannot be trained in the parametrization asked for.
+
+    Its smallest model is built to find out, as runs would fail one by one.
+    """
+    if study.recipe.model.parametrization != "standard":
+        shape = _shape(study, study.ladder[0], len(study.classes))
+        build_model(study.recipe.model, *shape, trunk_seed=0, head_seed=0)
 
 
 def _shape(study: Study, size: ModelSize, classes: int) -> tuple[ModelSize, Features, int]:

@@ -28,8 +28,11 @@ def former_keys(study: Study, runs: Sequence[Run]) -> dict[str, str]:
     """Key of a run to the key that version 0.1 gave it; empty where results would differ."""
     recipe, source = recipe_of(study), source_identity(study)
     now = flatten(recipe)
-    if any(now[name] != value for name, value in _VERSIONS.items()) or (
-        isinstance(study.source, Simulated) and source["simulated"] != _SIMULATED
+    later = {name for name in now if name.startswith("model.")} - _VERSIONS.keys()
+    if (
+        later  # a setting of the model that version 0.1 did not have
+        or any(now[name] != value for name, value in _VERSIONS.items())
+        or (isinstance(study.source, Simulated) and source["simulated"] != _SIMULATED)
     ):
         return {}
     # version 0.1 listed the settings flat and without versions

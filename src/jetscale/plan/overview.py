@@ -10,6 +10,8 @@ from jetscale.plan.identity import flatten, recipe_of
 from jetscale.plan.run import Run, plan_runs, seconds
 from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.study import Declared, Folders, Study
+from jetscale.study.recipe import MINIMUM_STEPS
+from jetscale.words import counted
 
 
 def overview(study: Study) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def overview(study: Study) -> dict[str, Any]:
         "study": study.name,
         "mixtures": {mixture.name: dict(mixture.parts) for mixture in study.mixtures},
         "labels": {mixture.name: list(study.labels(mixture)) for mixture in study.mixtures},
-        "warnings": _warnings(study),
+        "warnings": _warnings(study, runs),
         "data_sizes": list(study.data_sizes),
         "seeds": list(study.seeds),
         "runs": len(runs),
@@ -51,7 +53,7 @@ def _pretraining(study: Study) -> dict[str, Any]:
     return dict(source.pretrain) if isinstance(source, Folders) else asdict(source.pretraining)
 
 
-def _warnings(study: Study) -> list[str]:
+def _warnings(study: Study, runs: Sequence[Run]) -> list[str]:
     lines = []
     for what, values in (("model sizes", study.ladder), ("data sizes", study.data_sizes)):
         if len(values) < 3:
@@ -59,6 +61,15 @@ def _warnings(study: Study) -> list[str]:
     lines += _unsearched(study)
     if len(study.seeds) < 2:
         lines.append("1 seed: the noise between seeds stays unknown")
+    trained = {(run.kind == "pretrain", run.examples, run.epochs, run.steps) for run in runs}
+    for pretraining, examples, epochs, steps in sorted(trained):
+        if steps < MINIMUM_STEPS:
+            batch = study.recipe.schedule.batch(examples, epochs)
+            lines.append(
+                f"{'pretraining, ' if pretraining else ''}D={examples}, "
+                f"{counted(epochs, 'epoch')}, batch {batch}: {steps} optimiser steps, fewer than "
+                f"{MINIMUM_STEPS}; Adam has not settled, take more epochs or a smaller batch"
+            )
     return lines
 
 

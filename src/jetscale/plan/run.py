@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from jetscale.digests import digest
-from jetscale.plan.cost import plan_cost
+from jetscale.plan.cost import check_parametrization, plan_cost
 from jetscale.plan.identity import follow, pretraining_identity, recipe_of
 from jetscale.study import Mixture, ModelSize, Recipe, Study
 from jetscale.study.rates import Start
@@ -88,8 +88,10 @@ class Run:
 def plan_runs(study: Study) -> tuple[Run, ...]:
     """All runs of a study: pretraining first within each chain, then data sizes in order.
 
-    Raises what `jetscale.plan.identity.recipe_of` raises.
+    Raises what `jetscale.plan.identity.recipe_of` raises, and StudyError for a parametrization that
+    the architecture does not have.
     """
+    check_parametrization(study)
     recipe, jets = recipe_of(study), study.recipe.data.pretraining_jets
     out: list[Run] = []
     for mixture in study.mixtures:

@@ -21,11 +21,12 @@ _OURS = {  # how `jetscale.training` does what the numbers of a recipe leave ope
     "optimiser": "AdamW, decoupled weight decay on matrices, one gradient norm",
     "evaluation set": "after the last step, every validation and test jet",
 }
+_LAW = ("learning_rate", "width_exponent", "steps_exponent")
 _ASKED = {
-    "schedule": ("epochs", "batch_size", "warmup"),
-    "learning rate": ("learning_rate", "width_exponent"),
-    "optimiser": ("beta1", "beta2", "weight_decay", "clip"),
-    "architecture": ("architecture", "architecture_version"),
+    "schedule": ("epochs", "batch_size", "batch_exponent", "warmup"),
+    "learning rate": (*_LAW, "rates"),
+    "optimiser": ("beta1", "beta2", "weight_decay", "clip", "average"),
+    "architecture": ("architecture", "architecture_version", "parametrization"),
     "evaluation set": ("test_jets",),
 }
 
@@ -156,10 +157,17 @@ def _sizes(results: Analysis, ours: bool) -> dict[str, str]:
 
 def _training(results: Analysis, held_fixed: Mapping[str, Any]) -> Iterator[Finding]:
     """How the runs were trained, as far as the recipe says it."""
-    # by the last part of its name: ``optimiser.clip`` as ``clip``
-    values = {name.rpartition(".")[2]: value for name, value in held_fixed.items()}
+    # by its name within the group: ``optimiser.clip`` as ``clip``
+    values = {name.partition(".")[2] or name: value for name, value in held_fixed.items()}
+    if any(name.startswith("rates.") for name in values):  # they are in place of the one law
+        values = {name: value for name, value in values.items() if name not in _LAW}
     for item, names in _ASKED.items():
-        found = [f"{name}: {values[name]}" for name in names if name in values]
+        found = [
+            f"{name}: {value}"
+            for asked in names
+            for name, value in values.items()
+            if name == asked or name.startswith(f"{asked}.")
+        ]
         if item in _OURS and "training.version" in held_fixed:
             found.insert(0, _OURS[item])
         yield Finding(item, "; ".join(found) or _MISSING, warns=not found)

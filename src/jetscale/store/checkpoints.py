@@ -69,8 +69,9 @@ def load_trunk(path: Path, description: dict[str, Any]) -> dict[str, Tensor]:
         raise TrainingError(
             f"trunk {path}: missing or damaged; delete it and run the pretraining again"
         )
-    # Version 0.1 knew one architecture and did not name it.
-    stored = {"architecture": "transformer", **value.get("description", {})}
+    # Files say what there was to choose when they were written, at first the size and features.
+    first = {"architecture": "transformer", "parametrization": "standard"}
+    stored = first | value.get("description", {})
     for name, mine in description.items():
         if stored.get(name) != mine:
             raise TrainingError(

@@ -5,14 +5,22 @@ A record carries it with the versions of the code; runs of different recipes are
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from math import ceil
 from typing import Any, cast
 
 from jetscale.errors import unknown
 from jetscale.study.checks import check_numbers, number, plain, require
-from jetscale.study.rates import RateLaw, Rates, Start
+from jetscale.study.rates import STARTS, RateLaw, Rates, Start
 
 BUDGETS = ("jets", "flops")
 PRECISIONS = ("float32",)
+PARAMETRIZATIONS = ("standard", "complete")
+REFERENCE_EXAMPLES = 16_000
+"""Examples seen, D x epochs, at which a run has the batch size of its recipe at any exponent."""
+MINIMUM_STEPS = 50
+"""Optimiser steps below which a run measures its start rather than its data: warm-up takes at least
+2 steps, which must be a small part, and the second moment of Adam, with beta2 = 0.98, averages over
+about 50 steps, so that fewer are one long correction of an average that has just begun."""
 _LATER = {"later": True}
 """Marks a setting that came later: at its default it is not part of a recipe's identity, so that
 runs made before keep their keys."""
@@ -60,6 +68,14 @@ class Model:
     `jetscale.models.protocol`)."""
     objective: str = "classify"
     """A registered objective (see `jetscale.objectives.protocol`)."""
+    parametrization: str = field(default="standard", metadata=_LATER)
+    """How weights and rates follow width and depth: ``standard``, or ``complete``, whose best rate
+    is that of every size (see `jetscale.models.parametrization`); it needs width_exponent 0."""
+
+    def __post_init__(self) -> None:
+        good = self.parametrization in PARAMETRIZATIONS
+        wrong = unknown("parametrization", self.parametrization, PARAMETRIZATIONS)
+        require(good, f"recipe.model: {wrong}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +96,16 @@ class Optimiser:
     weight_decay: float = 0.01
     clip: float = 1.0
     """Largest gradient norm."""
+    average: float = field(default=0.0, metadata=_LATER)
+    """Time constant of a moving average of the weights, as a share of the run's steps; the average
+    is evaluated and saved as trunk. 0 takes the weights of the last step."""
 
     def __post_init__(self) -> None:
         check_numbers(self, "recipe.optimiser")
         for name in ("learning_rate", "head_multiplier", "clip"):
             value = getattr(self, name)
             require(value > 0, f"recipe.optimiser: {name} is {value}, needs > 0")
-        for name in ("beta1", "beta2", "weight_decay"):
+        for name in ("beta1", "beta2", "weight_decay", "average"):
             value = getattr(self, name)
             require(0 <= value < 1, f"recipe.optimiser: {name} is {value}, needs 0 <= value < 1")
         good = self.rates is None or isinstance(self.rates, Rates)
@@ -109,9 +128,11 @@ class Schedule:
     """Batches, passes and the course of the rate: linear warm-up, then cosine to zero."""
 
     batch_size: int = 16
-    """Jets per optimiser step."""
+    """Jets per optimiser step; see ``batch_exponent``."""
+    batch_exponent: float = field(default=0.0, metadata=_LATER)
+    """Growth of the batch with the jets a run sees: batch_size x (D x epochs / 16,000)^exponent."""
     epochs: int = 2
-    """Passes over the D jets of a run; optimiser steps = epochs x ceil(D / batch_size)."""
+    """Passes over the D jets of a run; optimiser steps = epochs x ceil(D / batch)."""
     pretraining_epochs: int = 2
     warmup: float = 0.1
     """Share of the steps with linearly rising rate, at least 2 steps."""
@@ -120,6 +141,25 @@ class Schedule:
         check_numbers(self, "recipe.schedule")
         wrong = f"warmup is {self.warmup}, needs 0 <= value < 1"
         require(0 <= self.warmup < 1, f"recipe.schedule: {wrong}")
+        exponent = self.batch_exponent
+        wrong = (
+            f"batch_exponent is {exponent}, needs 0 <= value <= 1; above, more jets take less steps"
+        )
+        require(0 <= exponent <= 1, f"recipe.schedule: {wrong}")
+
+    def batch(self, examples: int, epochs: int) -> int:
+        """Jets per optimiser step of a run of D ``examples``, a whole number of at least 1.
+
+        >>> schedule = Schedule(batch_size=16, batch_exponent=0.5)
+        >>> [schedule.batch(examples, epochs=4) for examples in (500, 4_000, 16_000)]
+        [6, 16, 32]
+        """
+        growth = float((examples * epochs / REFERENCE_EXAMPLES) ** self.batch_exponent)
+        return max(1, round(self.batch_size * growth))
+
+    def steps(self, examples: int, epochs: int) -> int:
+        """Optimiser steps of a run: every epoch ends with the jets that are left over."""
+        return epochs * ceil(examples / self.batch(examples, epochs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +199,13 @@ class Recipe:
             require(good, f"recipe: {name} must be a {kind.__name__}")
         good = self.precision in PRECISIONS
         require(good, f"recipe: {unknown('precision', self.precision, PRECISIONS)}")
+        if self.model.parametrization == "complete":
+            for exponent in {self.optimiser.law(start).width_exponent for start in STARTS}:
+                require(
+                    exponent == 0,
+                    f"recipe: parametrization 'complete' scales rates with the width itself, and "
+                    f"width_exponent {exponent} would do it twice; set it to 0",
+                )
 
     def change(self, **settings: Any) -> "Recipe":
         """The recipe with some settings of its groups replaced, whichever group they are in.

@@ -17,7 +17,7 @@ RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
 PRETRAINING_RATES = RATES
 SEARCHED = (
     *("batch_size", "epochs", "pretraining_epochs", "warmup"),
-    *("weight_decay", "head_multiplier", "beta2", "clip"),
+    *("weight_decay", "head_multiplier", "beta2", "clip", "average"),
 )
 """Settings that a search may vary beside the rates."""
 

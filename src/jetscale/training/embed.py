@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.batch import apply_module
+from jetscale.models.build import build_model
 from jetscale.models.inputs import FeatureInput
-from jetscale.models.protocol import architecture_named
 from jetscale.study import ModelSize, Recipe
 from jetscale.training.engine import load_into, parts_of
 from jetscale.training.order import Seeds
@@ -33,8 +33,8 @@ def pooled_vectors(
     """
     seeds = Seeds.of(seed)
     # The head is not used; one output is the least that an architecture can build.
-    model = architecture_named(recipe.model.architecture).build(
-        size, features, 1, trunk_seed=seeds.trunk, head_seed=seeds.head
+    model, _ = build_model(
+        recipe.model, size, features, 1, trunk_seed=seeds.trunk, head_seed=seeds.head
     )
     body, _ = parts_of(model, recipe)
     if trunk is not None:

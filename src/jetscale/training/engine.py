@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from jetscale.errors import TrainingError
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.batch import Batch, apply_module, make_batch
+from jetscale.models.build import build_model
 from jetscale.models.layout import arrange
 from jetscale.models.protocol import architecture_named
 from jetscale.objectives.protocol import objective_named
@@ -30,25 +31,29 @@ class Engine:
 
     def __init__(self, spec: RunSpec, train: Ragged, device: str, trunk: Path | None) -> None:
         seeds = Seeds.of(spec.seed)
-        architecture = architecture_named(spec.recipe.model.architecture)
-        self.objective = objective_named(spec.recipe.model.objective)
+        settings = spec.recipe.model
+        self.objective = objective_named(settings.objective)
         self.outputs = self.objective.outputs(len(spec.classes))
         self.train = train
         self.starts, self.lengths = train.offsets[:-1], train.lengths
-        self.ranks, batch = Ranks.current(), spec.recipe.schedule.batch_size
-        self.order = Order(seed=seeds.order, jets=len(train), batch_size=batch, epochs=spec.epochs)
+        self.ranks, jets = Ranks.current(), len(train)
+        batch = spec.recipe.schedule.batch(jets, spec.epochs)
+        self.order = Order(seed=seeds.order, jets=jets, batch_size=batch, epochs=spec.epochs)
         shape = spec.size, spec.features, self.outputs
-        self.parameters = architecture.parameters(*shape)
-        self.model = architecture.build(*shape, trunk_seed=seeds.trunk, head_seed=seeds.head)
+        self.parameters = architecture_named(settings.architecture).parameters(*shape)
+        self.model, factors = build_model(
+            settings, *shape, trunk_seed=seeds.trunk, head_seed=seeds.head
+        )
         self.trunk, head = parts_of(self.model, spec.recipe)
         if trunk is not None:
             load_into(self.trunk, trunk, spec.size, spec.recipe)
         self.groups = 1 if getattr(self.model, "padded", False) else None
         self.model.to(device)
-        self.optimiser = FlatAdamW(self.trunk, head, spec.recipe, spec.size.width, self.order.steps)
+        width, steps = spec.size.width, self.order.steps
+        self.optimiser = FlatAdamW(self.trunk, head, spec.recipe, width, steps, factors)
         if len(self.optimiser.weights) != self.parameters.total:
             raise TrainingError(
-                f"architecture {spec.recipe.model.architecture!r} counts {self.parameters.total} "
+                f"architecture {settings.architecture!r} counts {self.parameters.total} "
                 f"parameters, trunk and head of its model have {len(self.optimiser.weights)}"
             )
         self.device = self.optimiser.weights.device
@@ -86,8 +91,18 @@ class Engine:
         return total
 
     def apply(self, data: Ragged) -> NDArray[np.float64]:
-        """(n, outputs) of the model as it is, in the order of the data."""
-        return apply_module(self.model, data, groups=self.groups)
+        """(n, outputs) of the model with its averaged weights, in the order of the data."""
+        with self.optimiser.averaged():
+            return apply_module(self.model, data, groups=self.groups)
+
+    def trunk_weights(self) -> dict[str, Tensor]:
+        """Copies of the trunk's weights as they are evaluated, which is what is handed on.
+
+        A trunk is judged by the score of its model, and fine-tuning starts at the same place: with
+        averaging that is the average, not the last and noisier point of the path.
+        """
+        with self.optimiser.averaged():
+            return {name: w.cpu().clone() for name, w in self.trunk.state_dict().items()}
 
     def wait(self) -> None:
         """Return when the device has done all it was told to do."""
@@ -137,5 +152,10 @@ def load_into(trunk: nn.Module, path: Path, size: ModelSize, recipe: Recipe) -> 
 
 def describe_trunk(size: ModelSize, recipe: Recipe) -> dict[str, str]:
     """What two runs must share for one to start from the trunk of the other."""
-    architecture, features = recipe.model.architecture, recipe.data.features
-    return {"size": size.name, "features": features, "architecture": architecture}
+    return {
+        "size": size.name,
+        "features": recipe.data.features,
+        "architecture": recipe.model.architecture,
+        # the same weights are another function where branches are divided by the depth
+        "parametrization": recipe.model.parametrization,
+    }

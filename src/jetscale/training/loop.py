@@ -86,8 +86,8 @@ def train_run(
     run.collect()
     final = [None if data is None else run.score(data) for data in (validation, test)]
     if save_trunk is not None and run.engine.ranks.rank == 0:
-        weights = {name: w.cpu().clone() for name, w in run.engine.trunk.state_dict().items()}
-        write_trunk(save_trunk, weights, describe_trunk(spec.size, spec.recipe))
+        description = describe_trunk(spec.size, spec.recipe)
+        write_trunk(save_trunk, run.engine.trunk_weights(), description)
     tick()
     return _result(run, *final)
 
@@ -135,7 +135,7 @@ class _Training:
         )
 
     def score(self, data: Ragged) -> Scores:
-        """Scores of the model as it is; raises TrainingError when its output is not finite."""
+        """Scores of the model so far; raises TrainingError when its output is not finite."""
         begin = perf_counter()
         self.engine.wait()  # for steps that are still under way
         ready = perf_counter()

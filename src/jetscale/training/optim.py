@@ -5,15 +5,18 @@ vector operations whatever the number of layers: the calls, not the arithmetic, 
 model pays for. The update is AdamW (arXiv 1711.05101) and equals ``torch.optim.AdamW`` after
 ``clip_grad_norm_``. Only matrices decay. The peak rate follows a law of width and steps, since a
 fixed rate across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the
-run's end.
+run's end. Beside the weights there may be their moving average, one more operation a step.
 """
 
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from jetscale.models.parametrization import Factors
 from jetscale.study import Recipe
 
 EPSILON = 1e-8
@@ -36,37 +39,70 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
 
 
+def average_weight(step: int, steps: int, average: float) -> float:
+    """Share of the newest weights in their moving average at ``step``, counted from 0.
+
+    The average forgets with the decay b = 1 - 1 / (average x steps). Its share of the newest is
+    (1 - b) / (1 - b^(step + 1)): as Adam's own correction, so that after k steps it is a weighted
+    mean of k weights, without the random ones that the run started from.
+
+    >>> [round(average_weight(step, 40, 0.1), 2) for step in (0, 1, 2, 39)]
+    [1.0, 0.57, 0.43, 0.25]
+    """
+    decay = 1 - 1 / max(1.0, average * steps)  # a time constant below a step is no averaging
+    return float((1 - decay) / (1 - decay ** (step + 1)))
+
+
 class FlatAdamW:
     """AdamW on a trunk and a head of P parameters, for a schedule of ``steps``.
+
+    ``factors`` are those of the parameters by name, such as ``trunk.query``; none change nothing.
 
     Their parameters become views of ``weights``, their gradients views of ``gradient``, (P + 1,)
     with one free place: the loop keeps the loss there, so that ranks sum both at once.
     """
 
     def __init__(
-        self, trunk: nn.Module, head: nn.Module, recipe: Recipe, width: int, steps: int
+        self,
+        trunk: nn.Module,
+        head: nn.Module,
+        recipe: Recipe,
+        width: int,
+        steps: int,
+        factors: Mapping[str, Factors] | None = None,
     ) -> None:
         self.recipe, self.steps = recipe, steps
         # a recipe that a run follows has the law of that run alone, whatever start is named
         self.peak = recipe.optimiser.law("scratch").at(width, steps)
-        parameters = [(p, 1.0) for p in trunk.parameters()]
-        parameters += [(p, recipe.optimiser.head_multiplier) for p in head.parameters()]
-        self.weights = torch.cat([p.detach().reshape(-1) for p, _ in parameters])
+        named = {f"trunk.{name}": p for name, p in trunk.named_parameters()}
+        named |= {f"head.{name}": p for name, p in head.named_parameters()}
+        self.weights = torch.cat([p.detach().reshape(-1) for p in named.values()])
         self.gradient = self.weights.new_zeros(len(self.weights) + 1)
         self._first = torch.zeros_like(self.weights)
         self._second = torch.zeros_like(self.weights)
         self._scale = torch.empty_like(self.weights)
         self._decay = torch.zeros_like(self.weights)
+        # one number is faster to add than a vector, and all that ``standard`` needs
+        self._epsilon = torch.empty_like(self.weights) if factors else EPSILON
         start = 0
-        for parameter, factor in parameters:
+        for name, parameter in named.items():
             part = slice(start, start + parameter.numel())
             parameter.data = self.weights[part].view(parameter.shape)
             parameter.grad = self.gradient[part].view(parameter.shape)
-            self._scale[part] = factor
-            if parameter.ndim > 1:
-                self._decay[part] = recipe.optimiser.weight_decay
+            self._set(part, name, parameter.ndim, (factors or {}).get(name, Factors()))
             start = part.stop
         self._decay *= self._scale
+        self._average = self.weights.clone() if recipe.optimiser.average else None
+
+    def _set(self, part: slice, name: str, ndim: int, factors: Factors) -> None:
+        """Set the rate, decay and epsilon of one parameter relative to those of the trunk."""
+        optimiser = self.recipe.optimiser
+        multiplier = optimiser.head_multiplier if name.startswith("head.") else 1.0
+        self._scale[part] = multiplier * factors.rate
+        if ndim > 1:
+            self._decay[part] = optimiser.weight_decay / factors.rate  # for rate x decay as it was
+        if isinstance(self._epsilon, Tensor):
+            self._epsilon[part] = EPSILON * factors.epsilon
 
     def rate(self, step: int) -> float:
         """Learning rate of the trunk at ``step``, counted from 0."""
@@ -81,14 +117,35 @@ class FlatAdamW:
         gradient.mul_((self.recipe.optimiser.clip / (norm + CLIP_EPSILON)).clamp_(max=1.0))
         self._first.lerp_(gradient, 1 - beta1)
         self._second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        root = self._second.sqrt().div_(math.sqrt(1 - beta2 ** (step + 1))).add_(EPSILON)
+        root = self._second.sqrt().div_(math.sqrt(1 - beta2 ** (step + 1))).add_(self._epsilon)
         self.weights.addcmul_(self.weights, self._decay, value=-rate)
         direction = (self._first * self._scale).div_(root)
         self.weights.add_(direction, alpha=-rate / (1 - beta1 ** (step + 1)))
+        if self._average is not None:
+            share = average_weight(step, self.steps, self.recipe.optimiser.average)
+            self._average.lerp_(self.weights, share)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Give the model its averaged weights within the block; the trained ones come back after.
+
+        Without averaging they are the trained ones. Buffers, such as the running means of a batch
+        norm, are those of training.
+        """
+        if self._average is None:
+            yield
+            return
+        trained = self.weights.clone()
+        self.weights.copy_(self._average)  # parameters are views: they follow
+        try:
+            yield
+        finally:
+            self.weights.copy_(trained)
 
     def state(self) -> dict[str, Tensor]:
-        """Weights and moments, for a checkpoint."""
-        return {"weights": self.weights, "first": self._first, "second": self._second}
+        """Weights, moments and, where there is one, the average, for a checkpoint."""
+        state = {"weights": self.weights, "first": self._first, "second": self._second}
+        return state if self._average is None else state | {"average": self._average}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what `state` returned."""

@@ -6,6 +6,9 @@ RMSNorm, pooling, a linear head. A block has exactly 10 d^2 + 2 d parameters: al
 without bias and the hidden width is 2 d. Pooling concatenates the mean over the constituents with a
 softmax-weighted mean whose weights come from one learned query, so the head sees 2 d numbers.
 
+A new model is in the parametrization ``standard``; its method ``complete`` turns it to the other
+one (see `jetscale.models.parametrization`).
+
 Shape suffixes: N tokens of the batch including padding, F features, D width, B jets of a group,
 L padded length of a group, H heads, K width of a head, J jets of the batch, C outputs.
 """
@@ -19,8 +22,10 @@ from torch.nn import functional
 
 from jetscale.models.batch import Batch, View, scaling_of
 from jetscale.models.inputs import Features
+from jetscale.models.parametrization import REFERENCE_HEAD, Role
 from jetscale.models.transformer.kernels import attention, suits
 from jetscale.study import ModelSize
+from jetscale.study.rates import REFERENCE_WIDTH
 
 EPSILON = 1e-6
 
@@ -43,7 +48,9 @@ class Block(nn.Module):
     def __init__(self, size: ModelSize, generator: torch.Generator) -> None:
         super().__init__()
         d, residual = size.width, 1 / math.sqrt(2 * size.layers)
-        self.heads = size.heads
+        self.heads, self.layers = size.heads, size.layers
+        self.branch = 1.0
+        self.attention_scale: float | None = None  # 1 / sqrt(width of a head)
         self.attention_norm = nn.Parameter(torch.ones(d))
         self.qkv = _matrix(3 * d, d, generator)
         self.output = _matrix(d, d, generator, residual)
@@ -55,17 +62,30 @@ class Block(nn.Module):
         """The residual stream after this block."""
         qkv_N3D = functional.linear(_norm(x_ND, self.attention_norm), self.qkv)
         mixed_ND = _by_group(self._attend, views, qkv_N3D)
-        x_ND = x_ND + functional.linear(mixed_ND, self.output)
+        x_ND = torch.add(x_ND, functional.linear(mixed_ND, self.output), alpha=self.branch)
         gate, up = functional.linear(_norm(x_ND, self.mlp_norm), self.gate_up).chunk(2, dim=-1)
-        return x_ND + functional.linear(functional.silu(gate) * up, self.down)
+        down_ND = functional.linear(functional.silu(gate) * up, self.down)
+        return torch.add(x_ND, down_ND, alpha=self.branch)
+
+    @torch.no_grad()
+    def complete(self) -> None:
+        """Divide the branches by the depth, whose start no longer is smaller in deeper models."""
+        self.branch = 1 / self.layers
+        for weights in (self.output, self.down):
+            weights.mul_(math.sqrt(self.layers))
+        head = len(self.mlp_norm) // self.heads
+        if head != REFERENCE_HEAD:
+            self.attention_scale = math.sqrt(REFERENCE_HEAD) / head
 
     def _attend(self, qkv: Tensor, view: View) -> Tensor:
-        if suits(qkv, self.heads, view.jets):
+        if self.attention_scale is None and suits(qkv, self.heads, view.jets):
             return attention(qkv, self.heads, view.jets, view.bias)
         split = qkv.view(view.jets, view.length, 3, self.heads, -1)
         q_BHLK, k_BHLK, v_BHLK = split.permute(2, 0, 3, 1, 4).unbind(0)
         mask = None if view.bias is None else view.bias[:, None, None, :]
-        mixed_BHLK = functional.scaled_dot_product_attention(q_BHLK, k_BHLK, v_BHLK, attn_mask=mask)
+        mixed_BHLK = functional.scaled_dot_product_attention(
+            q_BHLK, k_BHLK, v_BHLK, attn_mask=mask, scale=self.attention_scale
+        )
         return mixed_BHLK.transpose(1, 2).reshape(len(qkv), -1)
 
 
@@ -94,6 +114,7 @@ class Trunk(nn.Module):
         self.blocks = nn.ModuleList([Block(size, generator) for _ in range(size.layers)])
         self.norm = nn.Parameter(torch.ones(size.width))
         self.query = nn.Parameter(torch.zeros(size.width))
+        self.score_scale = 1.0
 
     def forward(self, batch: Batch) -> Tensor:
         """(J, 2 d) pooled vectors."""
@@ -102,7 +123,8 @@ class Trunk(nn.Module):
         for block in self.blocks:
             x_ND = block(x_ND, batch.views)
         x_ND = _norm(x_ND, self.norm)
-        scores_N1 = functional.linear(x_ND, self.query[None, :])
+        query = self.query if self.score_scale == 1 else self.query * self.score_scale
+        scores_N1 = functional.linear(x_ND, query[None, :])
         return _by_group(_pool, batch.views, x_ND, scores_N1)
 
 
@@ -134,10 +156,12 @@ class Head(nn.Module):
         generator, inputs = torch.Generator().manual_seed(seed), 2 * size.width
         self.weight = _matrix(outputs, inputs, generator, 1 / math.sqrt(inputs))
         self.bias = nn.Parameter(torch.zeros(outputs))
+        self.scale = 1.0
 
     def forward(self, pooled_JD: Tensor) -> Tensor:
         """(J, C) outputs."""
-        return functional.linear(pooled_JD, self.weight, self.bias)
+        weight = self.weight if self.scale == 1 else self.weight * self.scale
+        return functional.linear(pooled_JD, weight, self.bias)
 
 
 class JetTransformer(nn.Module):
@@ -154,3 +178,22 @@ class JetTransformer(nn.Module):
         """(J, C) outputs, in the order of the batch."""
         outputs: Tensor = self.head(self.trunk(batch))
         return outputs
+
+    @torch.no_grad()
+    def complete(self) -> dict[str, Role]:
+        """Turn a new model to the parametrization ``complete``; the role of each weight by name."""
+        narrower = REFERENCE_WIDTH / len(self.trunk.query)
+        for module in self.modules():
+            if isinstance(module, Block):
+                module.complete()
+        self.trunk.score_scale = self.head.scale = narrower
+        self.head.weight.div_(narrower)  # outputs start as before, their weights at one size
+        return {name: _role(name) for name, _ in self.named_parameters()}
+
+
+def _role(name: str) -> Role:
+    """What the weight of this name is."""
+    if name.startswith("trunk.blocks."):
+        return "norm" if name.endswith("_norm") else "hidden"
+    roles: dict[str, Role] = {"trunk.query": "output", "head.weight": "output", "head.bias": "bias"}
+    return roles.get(name, "input")

@@ -1,0 +1,98 @@
+"""What averaged weights do to the test loss and to its spread over seeds, from scratch.
+
+    JETSCALE_HOME=runs python benchmarks/averaging.py sweeps/quickstart.py
+
+Simulates the downstream jets of the sweep, or finds them, and trains its second model size from
+random weights at two data sizes: all seeds at every time constant, the settings else those of the
+sweep. The raw weights of a seed follow the same path at every time constant, so that a line differs
+from the one above by what is evaluated alone.
+"""
+
+import argparse
+import datetime
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from jetscale.executor import in_process
+from jetscale.mixtures.assemble import prepare_in_process
+from jetscale.mixtures.inputs import ensure_shards, stream_plans
+from jetscale.mixtures.stream import open_stream
+from jetscale.models.inputs import feature_inputs
+from jetscale.plan import Run, plan_runs
+from jetscale.study import Study
+from jetscale.study.load import load_study
+from jetscale.training.loop import train_run
+from jetscale.training.spec import RunSpec
+
+AVERAGES = (0.0, 0.05, 0.1, 0.2)
+SIZES = (500, 2000)
+SEEDS = tuple(range(1, 7))
+
+
+def scratch_study(sweep: Path) -> Study:
+    """The study without its pretraining mixtures, at one model size and with one order of jets."""
+    study = load_study(sweep)
+    scratch = next(mixture for mixture in study.mixtures if mixture.is_scratch)
+    return replace(
+        study,
+        mixtures=(scratch,),
+        ladder=(study.ladder[1],),
+        data_sizes=SIZES,
+        seeds=SEEDS,
+        subsets=1,
+    )
+
+
+def test_loss(study: Study, run: Run, average: float, streams: dict[str, Path]) -> float:
+    """Final test loss of a run with this time constant."""
+    spec = RunSpec(
+        key=f"{run.key}-{average}",
+        size=run.size,
+        features=feature_inputs(feature.name for feature in study.features),
+        classes=study.classes,
+        recipe=run.recipe.change(average=average),
+        epochs=run.epochs,
+        seed=run.seed,
+    )
+    train = open_stream(streams[f"train-{run.subset}"]).read(run.examples)
+    test = open_stream(streams["test"]).read(study.recipe.evaluation.test_jets)
+    loss = train_run(spec, train, test=test).loss
+    assert loss is not None
+    return loss
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sweep", type=Path)
+    study = scratch_study(parser.parse_args().sweep)
+    home = Path(os.environ.get("JETSCALE_HOME") or "runs")
+    torch.set_num_threads(1)
+    shards = ensure_shards(study, home, in_process, lambda what, done, total: None)
+    streams = prepare_in_process(stream_plans(study, shards), home / "streams")
+    print(
+        f"{study.name}, scratch, {study.ladder[0].name}, {len(SEEDS)} seeds, torch "
+        f"{torch.__version__}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}\n"
+    )
+    print("| D | steps | average | mean test loss | spread over seeds | change, paired by seed |")
+    print("|---|---|---|---|---|---|")
+    for examples in SIZES:
+        runs = [run for run in plan_runs(study) if run.examples == examples]
+        raw = np.array([])
+        for average in AVERAGES:
+            losses = np.array([test_loss(study, run, average, streams) for run in runs])
+            raw = losses if average == 0 else raw
+            change = losses - raw
+            error = change.std(ddof=1) / np.sqrt(len(change))
+            print(
+                f"| {examples} | {runs[0].steps} | {average:g} | {losses.mean():.4f} | "
+                f"{losses.std(ddof=1):.4f} | {change.mean():+.4f} ± {error:.4f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
