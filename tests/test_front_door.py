@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,13 @@ def test_a_study_is_planned_watched_and_read(study, records, tmp_path, monkeypat
     frame = jetscale.runs(study, source="records")
     assert len(frame) == 7
     assert {row.state for row in jetscale.status(study, home=tmp_path / "no")} == {RunState.MISSING}
+
+
+def test_a_study_may_be_given_as_its_sweep_file(tmp_path):
+    sweep = Path(__file__).parents[1] / "sweeps" / "quickstart.py"
+    assert jetscale.overview(sweep)["runs"] == len(jetscale.status(str(sweep), home=tmp_path))
+    with pytest.raises(StudyError, match=r"sweep file '?x"):
+        jetscale.status("x")
 
 
 def test_an_unknown_source_is_answered_with_the_nearest(study):

@@ -31,7 +31,6 @@ _ELSEWHERE = {
     "analyse": "jetscale.analysis",
     "as_json": "jetscale.jsonable",
     "load_study": "jetscale.study.load",
-    "overview": "jetscale.plan.overview",
     "measure_study": "jetscale.measures",
     "make_report": "jetscale.report",
     "write_shards": "jetscale.jets.shards",
@@ -54,8 +53,24 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_ELSEWHERE])
 
 
-def run(study: "Study", *, home: str | Path | None = None, address: str | None = None) -> "Outcome":
-    """Train what is missing (see `jetscale.sweep.launch.run_study`).
+def _study_of(study: "Study | str | Path") -> "Study":
+    """The study itself, or that of a sweep file."""
+    from jetscale.study.load import load_study
+
+    return load_study(study) if isinstance(study, str | Path) else study
+
+
+def overview(study: "Study | str | Path") -> dict[str, Any]:
+    """What a study or sweep file trains and costs (see `jetscale.plan.overview.overview`)."""
+    from jetscale.plan.overview import overview
+
+    return overview(_study_of(study))
+
+
+def run(
+    study: "Study | str | Path", *, home: str | Path | None = None, address: str | None = None
+) -> "Outcome":
+    """Train what is missing of a study or sweep file (see `jetscale.sweep.launch.run_study`).
 
     ``home`` is the results folder, ``address`` a Ray cluster to join.
     """
@@ -64,11 +79,15 @@ def run(study: "Study", *, home: str | Path | None = None, address: str | None =
     from jetscale.tracking.address import tracking_uri
 
     folder = Home.at(home)
-    return run_study(study, folder, tracking=tracking_uri(folder), address=address)
+    return run_study(_study_of(study), folder, tracking=tracking_uri(folder), address=address)
 
 
 def tune(
-    study: "Study", *, home: str | Path | None = None, address: str | None = None, **search: Any
+    study: "Study | str | Path",
+    *,
+    home: str | Path | None = None,
+    address: str | None = None,
+    **search: Any,
 ) -> "Tuning":
     """Search the learning rates of a study, alike for every mixture, training what is missing.
 
@@ -82,23 +101,24 @@ def tune(
     from jetscale.tracking.address import tracking_uri
     from jetscale.tuning import tuned
 
-    folder, asked = Home.at(home), make_search(study, **search)
+    folder, study = Home.at(home), _study_of(study)
+    asked = make_search(study, **search)
     run_study(study, folder, tracking=tracking_uri(folder), address=address, search=asked)
     return tuned(study, asked, load_search(study, asked, folder))
 
 
-def status(study: "Study", *, home: str | Path | None = None) -> "list[RunStatus]":
-    """State of every planned run, and why it is not done."""
+def status(study: "Study | str | Path", *, home: str | Path | None = None) -> "list[RunStatus]":
+    """State of every planned run of a study or sweep file, and why it is not done."""
     from jetscale.plan import plan_runs
     from jetscale.store.home import Home
     from jetscale.store.records import RecordStore
 
-    planned = plan_runs(study)
+    planned = plan_runs(study := _study_of(study))
     return RecordStore.open(study, Home.at(home), planned).status(planned)
 
 
 def runs(
-    study: "Study", *, home: str | Path | None = None, source: str | None = None
+    study: "Study | str | Path", *, home: str | Path | None = None, source: str | None = None
 ) -> "pd.DataFrame":
     """The finished runs of a study as a table (see `jetscale.sweep.runs.load_runs`).
 
@@ -113,4 +133,4 @@ def runs(
     if source and source not in (known := [each.value for each in RunSource]):
         raise StudyError(unknown("source", source, known))
     folder, chosen = Home.at(home), RunSource(source) if source else None
-    return load_runs(study, folder, tracking_uri(folder), chosen)[0]
+    return load_runs(_study_of(study), folder, tracking_uri(folder), chosen)[0]

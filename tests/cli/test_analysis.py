@@ -243,6 +243,18 @@ def test_alone_a_mixture_is_not_called_the_best(capsys, runs):
     assert "best: share of bootstrap replicates" in " ".join(both.split())
 
 
+def test_ratios_that_nothing_is_known_of_are_not_printed(capsys, edited):
+    def flat(frame):
+        rng = np.random.default_rng(0)
+        return frame.assign(
+            loss=2 + 30 / frame["examples"] ** 0.4 + rng.normal(0, 0.05, len(frame))
+        )
+
+    _, out, _ = call(capsys, "compare", "--runs", edited(flat))
+    assert "- pretrained over scratch: not identified at this scale" in out
+    assert "x>1000" not in out
+
+
 @pytest.mark.parametrize("arguments", [("--budget", "0"), ("--budget", "1", "--mixture", "x")])
 def test_a_bad_question_costs_no_fit(capsys, runs, arguments, monkeypatch):
     monkeypatch.setattr("jetscale.scaling.fit", lambda frame: pytest.fail("fitted first"))
@@ -275,6 +287,7 @@ def test_a_budget_in_money_pays_for_jets_too(capsys, runs):
     assert priced["data_share"] == pytest.approx(1e-4 * priced["examples"]["value"])
     code, out, _ = call(capsys, "allocate", "--runs", runs, *options)
     assert "0.0001 per example" in out
+    assert "1 (money)" in out
     assert "of the budget pays for examples; were they free, N*" in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
 
@@ -390,6 +403,7 @@ def test_far_beyond_the_runs_the_first_sentence_says_so(capsys, runs):
         (("--gpu-hours", "1", "--rate", "-1"), "rate is -1.0 FLOP/s"),
         (("--gpu-hours", "1", "--device", "H100"), "--device NAME with --mfu SHARE"),
         (("--budget", "1e9", "--rate", "1e9"), "needs no speed"),
+        (("--budget", "1e9", "--device", "H1000"), "needs no speed: drop --rate, --device, --mfu"),
     ],
 )
 def test_a_speed_must_be_known_and_wanted(capsys, runs, options, complaint):

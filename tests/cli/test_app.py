@@ -51,6 +51,13 @@ def test_help_lists_the_commands_of_the_contract(capsys):
     assert all(name in out for name in contract.split())
 
 
+def test_without_arguments_the_help_is_shown(capsys):
+    code, out, err = call(capsys)
+    assert (code, err) == (0, "")
+    assert out == call(capsys, "--help")[1]
+    assert out.count("\n") > 15
+
+
 def test_the_plan_of_the_quickstart(capsys):
     code, out, _ = call(capsys, "plan", QUICKSTART, "--json")
     plan = json.loads(out)
@@ -89,6 +96,11 @@ def test_status_before_the_first_run(capsys):
             "did you mean 'jetclass'",
         ),
         (["simulate", "--corpus", "jetclass", "--jets", "0", "--out", "x"], "'--jets'"),
+        (
+            ["simulate", "--corpus", "jetclass2", "--jets", "5", "--out", "x"],
+            "'jetclass2' needs a part: give --part qcd, res2p or res34p",
+        ),
+        (["inspect", "nowhere"], "or restore it: results made from it are found by its content"),
         (["measure", QUICKSTART, "--out", "x.gif"], "its ending is '.gif'"),
         (["inspect", "nowhere"], "shard folder nowhere does not exist"),
         (["fit"], "give either a SWEEP file or --runs FILE.csv"),

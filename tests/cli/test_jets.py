@@ -63,7 +63,8 @@ def test_json_for_programs(capsys, tmp_path, files):
     assert code == 0
     assert summary["jets_read"] == 100
     assert summary["jets_kept"] + sum(summary["dropped"].values()) == 100
-    assert set(summary) == {"files", "jets_read", "jets_kept", "dropped", "skipped"}
+    names = {"files", "jets_read", "jets_kept", "unlabelled", "dropped", "skipped"}
+    assert set(summary) == names
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,11 @@ def test_own_jets_by_the_names_of_their_columns(capsys, tmp_path):
     code, out, _ = call(capsys, "ingest", *own, "--columns", columns, tmp_path / "mine.npz")
     assert (code, "300 of 300 jets from 1 file in" in out) == (0, True)
     assert call(capsys, "inspect", tmp_path / "s")[0] == 0
+    bare = ["--columns", columns.removesuffix(",label=y"), "--rows", "0:0.5"]
+    bare += ["--role", "pretrain", "--out", tmp_path / "bare", "--workers", 1]
+    code, out, _ = call(capsys, "ingest", "--format", "arrays", *bare, tmp_path / "mine.npz")
+    assert (code, "150 of 150 jets from 1 file in" in out) == (0, True)
+    assert "no label column: jets are unlabelled" in out
     wrong = columns.replace("y", "Y")
     code, _, err = call(capsys, "ingest", *own, "--columns", wrong, tmp_path / "mine.npz")
     assert (code, err.count("\n")) == (2, 1)

@@ -10,6 +10,7 @@ SUMMARY = {
     "jets_kept": 78,
     "dropped": {"jet_pt < 140": 20, "label -1 is not in 0..187": 2},
     "skipped": [],
+    "unlabelled": False,
 }
 
 
@@ -25,6 +26,10 @@ def test_what_was_left_out_and_why(capsys):
     assert "78 of 100 jets from 2 files in jets/s; look with: jetscale inspect jets/s" in (
         " ".join(row) for row in rows
     )
+
+
+def test_jets_without_labels_are_called_so(capsys):
+    assert "no label column: jets are unlabelled\n" in shown(capsys, unlabelled=True)
 
 
 def test_nothing_left_out_needs_no_table(capsys):

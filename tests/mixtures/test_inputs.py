@@ -56,7 +56,7 @@ def test_given_folders_must_have_the_role_they_are_used_for(given, tmp_path):
 
 
 def test_a_size_larger_than_the_folder_is_refused_before_anything_starts(given, tmp_path):
-    with pytest.raises(DataError, match=r"takes 61 train jets, .*train has 60; lower the size"):
+    with pytest.raises(DataError, match=r"takes 61 train jets, .*train has 60; lower data_sizes"):
         ensure_shards(replace(given, data_sizes=(61,)), tmp_path, in_process, silent)
     hungry = replace(given, recipe=given.recipe.change(pretraining_jets=61))
     with pytest.raises(DataError, match=r"takes 61 qcd jets, .*qcd has 60"):

@@ -1,6 +1,8 @@
 """Allocation: the known optimum, honest intervals, warnings, and refusals."""
 
 import json
+import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,9 @@ import pytest
 from jetscale.errors import FitError
 from jetscale.jsonable import as_json
 from jetscale.scaling import LAWS, Choice, allocate, check_mixture, compare, fit, money_budget
+from jetscale.scaling.comparison.paired import Difference, PairedMixtures
 from jetscale.scaling.engine import laws
+from jetscale.scaling.estimate import Estimate
 
 
 @pytest.fixture(scope="module")
@@ -259,10 +263,41 @@ def test_no_measured_mixture_is_crowned_inside_the_noise(grid, factor, spread, s
     assert f"Their best guess is {found.lowest}, in " in said
     if best is None:
         assert said.startswith("Measured within budget 1e+20 FLOPs: loss ")
-        assert "No mixture is better by more than seeds differ." in said
+        assert "No mixture is better by more than seeds differ in these cells alone." in said
+        paired = "Over pairs of runs of equal N, D and seed b is lower than a by "
+        assert (paired in said) == (factor == 0.9), "the pairs may know what two cells do not"
+        assert as_json(found)["answer"] == said
     else:
         assert said.startswith("For mixture b and budget 1e+20 FLOPs: ")
         assert "measured, the lowest of all mixtures." in said
+
+
+def test_pairs_are_told_apart_at_the_data_size_of_the_cell_or_else_over_all():
+    counts = dict.fromkeys(("n_sizes", "n_cells", "n_pairs", "n_lower"), 3)
+    pair = SimpleNamespace(**counts, recipe=None, data_factor=None)
+
+    def row(examples, low, high):
+        estimate = Estimate(value=(low + high) / 2, low=low, high=high)
+        return Difference(examples=examples, difference=estimate, **vars(pair))
+
+    def said(*ends, examples=900.0):
+        rows = [row(d, *end) for d, end in zip((None, 100.0, 1000.0), ends, strict=True)]
+        pairs = PairedMixtures(mixture="b", baseline="a", overall=rows[0], by_examples=rows[1:])
+        return pairs.told_apart(examples)
+
+    assert said((-3, -1), (-1, 1), (-4, -2)) == ("b", "lower than a by 3.00 [2.00, 4.00] at D = 1k")
+    assert said((-3, -1), (2, 4), (-4, -2), examples=99.0)[0] == "a"
+    assert said((1, 3), (-1, 1), (-1, 1)) == (
+        "a",
+        "lower than b by 2.00 [1.00, 3.00] over all D (not told apart at D = 1k alone)",
+    )
+    assert said((-1, 1), (1, 2), (-1, 1)) is None
+    assert said((-1, 1), (1, 2), (math.nan, math.nan)) is None
+
+
+def test_an_unknown_mixture_is_answered_with_the_nearest(fits):
+    with pytest.raises(KeyError, match="unknown mixture 'qd'; did you mean 'qcd'"):
+        allocate(fits, 1e21).mixtures["qd"]
 
 
 def test_nothing_measured_is_that_cheap(grid):

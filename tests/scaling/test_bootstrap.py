@@ -69,7 +69,7 @@ def test_no_effect_of_size_means_alpha_is_not_identified(grid):
 
 def test_what_the_intervals_do_not_cover_is_said(grid, truth):
     said = as_json(fit(grid({"m": truth}), replicates=50))["interval"]
-    assert "cells that share a pretrained trunk or training jets count as independent" in said
+    assert "cells that share a pretrained trunk or training examples count as independent" in said
 
 
 def test_no_floor_in_reach_means_e_is_not_identified(grid):

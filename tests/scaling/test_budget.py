@@ -176,3 +176,9 @@ def test_terms_that_do_not_go_together(terms, message):
 def test_budgets_say_themselves():
     assert str(flops_budget(1e11)) == "budget 1e+11 FLOPs"
     assert str(gpu_hours_budget(2.0, 1e14)) == "budget 2 GPU-hours"
+
+
+def test_a_budget_in_words():
+    assert str(gpu_hours_budget(1, 1e14)) == "budget 1 GPU-hour"
+    assert str(gpu_hours_budget(2.5, 1e14)) == "budget 2.5 GPU-hours"
+    assert str(money_budget(5, 1e14, 2.0, 0)) == "budget 5 (money)"

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from jetscale.errors import StudyError
-from jetscale.study import Recipe
+from jetscale.study import Folders, Recipe
 from jetscale.study.load import load_study
 
 
@@ -47,6 +47,14 @@ def test_a_run_table_is_not_executed(tmp_path):
         ("x = 1", r"no function 'study'"),
         ("def study(): return 3", r"study\(\) returned int, needs a Study"),
         ("def study(: pass", r"SyntaxError"),
+        (
+            "from jetscale.study import *\ndef study(): return Data(constituents=32)",
+            r"s\.py:2: Data lacks pretraining_jets; write Data\(pretraining_jets=\.\.\., \.\.\.\)",
+        ),
+        (
+            "from jetscale.study import Condition",
+            r"unknown name of jetscale\.study 'Condition'; did you mean 'Conditions'",
+        ),
         ("import does_not_exist", r"ModuleNotFoundError: No module named 'does_not_exist'"),
         ("def study(): return {}['rate']", r"KeyError: 'rate'"),
         ("def study(): raise SystemExit(3)", r"SystemExit: 3"),
@@ -74,6 +82,12 @@ def test_a_missing_sweep_file_is_answered_with_the_nearest(tmp_path, monkeypatch
         load_study(Path("sweep/mine.py"))
 
 
+def test_a_sweep_file_can_give_the_conditions_of_simulated_jets(tmp_path):
+    path, with_pileup = tmp_path / "s.py", "train_jets=10, pretraining=Conditions(pileup=5)"
+    path.write_text(SWEEP.replace("train_jets=10", with_pileup).format(extra=""))
+    assert load_study(path).source.pretraining.pileup == 5
+
+
 def test_an_error_names_the_line_of_the_sweep_file(tmp_path):
     path = tmp_path / "s.py"
     path.write_text("def rate():\n    return [][1]\n\n\ndef study():\n    return rate()\n")
@@ -90,6 +104,20 @@ def test_a_module_beside_the_sweep_file_can_be_used(tmp_path):
     text = "from beside_the_sweep import EPOCHS\n" + SWEEP.format(extra=", epochs=EPOCHS")
     path.write_text(text)
     assert load_study(path).recipe.schedule.epochs == 7
+
+
+def test_relative_folders_are_beside_the_sweep_file_or_else_where_one_works(tmp_path, monkeypatch):
+    text = SWEEP.replace("Simulated(train_jets=10)", "Folders(train='a', validation='b', test='c')")
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "s.py").write_text(text.format(extra=""))
+    for folder in ("sweeps/a", "a", "b"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+    source = load_study("sweeps/s.py").source
+    assert source.train == str(tmp_path / "sweeps" / "a")  # both are there: beside the file
+    assert source.validation == str(tmp_path / "b")  # only in the working directory
+    assert source.test == str(tmp_path / "sweeps" / "c")  # neither
+    assert Folders(train="a", validation="b", test="c").train == str(tmp_path / "a")
 
 
 def test_what_a_sweep_file_prints_is_not_in_the_results(tmp_path, capsys):

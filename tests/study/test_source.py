@@ -194,7 +194,7 @@ def test_a_declared_corpus_is_a_part_and_a_task():
         ),
         (
             lambda: make(replace(DECLARED, train_examples=15), mixture("curves"), features="all"),
-            "data size 20 is larger than the training pool of 15",
+            "data size 20 is larger than the training pool of 15; raise source.train_examples or",
         ),
         (lambda: replace(DECLARED, train_examples=0), "train_examples is 0"),
         (lambda: replace(DECLARED, pretraining=("curves",)), "'curves' is not a Corpus"),

@@ -45,7 +45,7 @@ def test_shares_sum_to_one_whatever_the_weights(parts):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data_sizes": (20, 200)}, r"data size 200 is larger than the training pool of 100"),
+        ({"data_sizes": (20, 200)}, r"pool of 100; raise source.train_jets or drop"),
         ({"data_sizes": (20, 20)}, r"data size 20 is listed twice"),
         ({"data_sizes": (0,)}, r"a data size is 0, needs a whole number above zero"),
         ({"seeds": ()}, r"needs at least one seed"),

@@ -163,7 +163,8 @@ import jetscale.cli.analysis  # noqa: E402, F401  its commands come last in --he
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: one line and exit code 2 for a user's mistake."""
     try:
-        code = cli.main(args=arguments, prog_name="jetscale", standalone_mode=False)
+        given = sys.argv[1:] if arguments is None else arguments
+        code = cli.main(args=given or ["--help"], prog_name="jetscale", standalone_mode=False)
     except (click.ClickException, JetscaleError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"jetscale: {' '.join(message.split())}", err=True)

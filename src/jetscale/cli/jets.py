@@ -17,6 +17,7 @@ _FORMATS = (
 )
 _COLUMNS = "For arrays: what its columns are, e.g. 'px=X[0],py=X[1],pz=X[2],energy=X[3],label=y'."
 _SELECT = "Keep jets that pass, e.g. '200 < jet_pt < 2500'; may be given several times."
+_ROWS = "Share of each file in file order, to split it into roles, e.g. 0:0.6 and 0.6:1."
 _BAD_FILE = "Truncated, damaged or foreign files: fail or skip."
 _BAD_JET = "Non-finite, unphysical, empty or wrongly labelled jets: drop or fail."
 _MAX_BAD = "Largest share of such jets in a file; one with more is a bad file."
@@ -70,6 +71,7 @@ def simulate(
 @click.option("--role", required=True, help="pretrain, train, validation or test.")
 @click.option("--out", type=PATH, required=True, help="New shard folder.")
 @click.option("--select", multiple=True, help=_SELECT)
+@click.option("--rows", default="0:1", show_default=True, help=_ROWS)
 @click.option("--on-bad-file", default="fail", show_default=True, help=_BAD_FILE)
 @click.option("--on-bad-jet", default="drop", show_default=True, help=_BAD_JET)
 @click.option("--max-bad", type=float, default=0.01, show_default=True, help=_MAX_BAD)

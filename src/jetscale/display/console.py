@@ -89,6 +89,8 @@ def show_ingest(summary: dict[str, Any], out: str) -> None:
     read = f"{summary['jets_kept']} of {summary['jets_read']} jets"
     files = counted(summary["files"], "file")
     say(f"{read} from {files} in {out}; look with: jetscale inspect {out}", wrap=False)
+    if summary["unlabelled"]:
+        say("no label column: jets are unlabelled")
 
 
 def show_shards(report: Report) -> None:

@@ -10,6 +10,7 @@ from jetscale import scaling, words
 from jetscale.analysis import Analysis
 from jetscale.display.console import note, say, show_table
 from jetscale.scaling import Diagnostics, MixtureConventions, StudyFit
+from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.comparison.joint import EXPONENTS
 
 _SHORT = {"6ND without embedding": "no embedding"}
@@ -112,22 +113,22 @@ def show_comparison(comparison: scaling.Comparison) -> None:
     )
     budget = comparison.pairs[0].budget
     note(f"At {budget:.2g} FLOPs, b over a; compute x2: the loss of a takes b half the FLOPs.")
-    _lines(
-        f"{pair.b} over {pair.a}: N* {_ratio(pair.params_ratio)}, "
-        f"D* {_ratio(pair.examples_ratio)}, compute {_ratio(pair.compute_multiplier)}"
-        for pair in comparison.pairs
-    )
+    _lines(f"{pair.b} over {pair.a}: {_ratios(pair)}" for pair in comparison.pairs)
     _lines(words.grouped("not compared", comparison.not_compared))
 
 
-def _ratio(estimate: scaling.Estimate) -> str:
-    return f"x{words.ranged(estimate, words.times)}{'' if estimate.identified else ' *'}"
+def _ratios(pair: scaling.PairComparison) -> str:
+    """The frontiers of a pair at the budget, or that nothing of them is identified."""
+    ratios = pair.params_ratio, pair.examples_ratio, pair.compute_multiplier
+    shown = (f"x{words.ranged(r, words.times)}{'' if r.identified else ' *'}" for r in ratios)
+    known = any(ratio.identified for ratio in ratios)
+    return "N* {}, D* {}, compute {}".format(*shown) if known else NOT_IDENTIFIED
 
 
 def show_allocation(allocation: scaling.Allocation) -> None:
     """Show the answer for one budget: a sentence, the predictions, what was measured within it."""
     say(allocation.answer)
-    title = f"Predicted by the laws at {allocation.budget.amount:.3g} {allocation.budget.unit}"
+    title = f"Predicted by the laws at {allocation.budget.text}"
     title += ", measured model sizes" if allocation.ladder else ""
     several = len(allocation.mixtures) > 1
     rows = (

@@ -122,7 +122,9 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
         open_shards(Path(source.folder_of(part)), role=role) if part else source.open(role)
         for _, role, part, _ in wanted
     ]
-    for (name, _, part, need), manifest in zip(wanted, manifests, strict=True):
+    sizes = {"train": "data_sizes", "pretrain": "pretraining_jets or the weight of the part"}
+    sizes |= {role: f"{role}_jets" for role in ("validation", "test")}
+    for (name, role, part, need), manifest in zip(wanted, manifests, strict=True):
         where, rows = manifest.folder, manifest.rows
         if manifest.schema != schema:
             raise DataError(
@@ -141,7 +143,7 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
         if rows < need:
             raise DataError(
                 f"study {study.name!r} takes {need} {part or name} {schema.noun}s, {where} has "
-                f"{rows}; lower the size in the sweep file or add {schema.noun}s"
+                f"{rows}; lower {sizes[role]} in the sweep file or add {schema.noun}s"
             )
         folders[name] = where
     return folders

@@ -19,7 +19,7 @@ _MISSING = "not recorded with these runs"
 _OURS = {  # how `jetscale.training` does what the numbers of a recipe leave open
     "schedule": "linear warm-up, then a cosine to zero at the run's own end",
     "optimiser": "AdamW, decoupled weight decay on matrices, one gradient norm",
-    "evaluation set": "after the last step, every validation and test jet",
+    "evaluation set": "after the last step, every validation and test example",
 }
 _LAW = ("learning_rate", "width_exponent", "steps_exponent")
 _ASKED = {

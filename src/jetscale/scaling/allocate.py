@@ -7,7 +7,9 @@ decided here, once: `Allocation.choice` says whether a mixture may be called the
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import ClassVar
@@ -19,6 +21,7 @@ from jetscale.errors import FitError, unknown
 from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling import bootstrap
 from jetscale.scaling.budget import Budget, flops_budget
+from jetscale.scaling.comparison.paired import PairedMixtures, pair_runs
 from jetscale.scaling.cost import CostModel, pretraining
 from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import CONFIDENCE, Estimate
@@ -79,6 +82,11 @@ class MixtureAllocation:
         )
 
 
+class _ByMixture(dict[str, MixtureAllocation]):
+    def __missing__(self, name: str) -> MixtureAllocation:
+        raise KeyError(unknown("mixture", name, self))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
     """The answer for one budget; ``print(allocation)`` says it."""
@@ -88,6 +96,7 @@ class Allocation:
     mixtures: Mapping[str, MixtureAllocation]
     paired: bool = field(metadata=json_key("replicates_paired"))  # all run on the same cells
     decades_beyond: float  # best run above the measured compute; below if negative, else 0
+    pairs: tuple[PairedMixtures, ...] = field(metadata=HIDDEN)  # none for a mixture alone
     noise: float = field(metadata=HIDDEN)  # spread of log loss between seeds; nan: no cell repeats
     convention: str = field(metadata=json_key("compute"))  # convention the budget refers to
     interval: str  # how the intervals were made
@@ -201,8 +210,19 @@ class Allocation:
         )
         return (
             f"Measured within {self.budget}: loss {reached}. No mixture is better by more than "
-            "seeds differ."
+            f"seeds differ in these cells alone.{self._over_pairs()}"
         )
+
+    def _over_pairs(self) -> str:
+        """Return what the mixture that wins most pairs is better than; empty if none is."""
+        cells = self._measured()
+        examples = min(cells.values(), key=lambda cell: cell.loss).examples
+        pairs = [pair for pair in self.pairs if {pair.mixture, pair.baseline} <= cells.keys()]
+        told = [found for pair in pairs if (found := pair.told_apart(examples))]
+        first = Counter(name for name, _ in told).most_common(1)
+        won = [clause for name, clause in told if name == first[0][0]]
+        start = " Over pairs of runs of equal N, D and seed"
+        return f"{start} {first[0][0]} is {', '.join(won)}." if won else ""
 
 
 def check_mixture(mixture: str | None, names: Iterable[str]) -> None:
@@ -258,13 +278,18 @@ def allocate(
         free = best(name, fitted.theta, 0.0) if price else None
         share = float(np.mean(winners == number)) if len(chosen) > 1 else None
         found[name] = _mixture(fitted, of[name], budget, fits.cost, point, draws[name], free, share)
+    pairs: tuple[PairedMixtures, ...] = ()
+    if len(chosen) > 1:
+        with suppress(FitError):  # no common runs
+            pairs = pair_runs(fits.runs).pairs
     lowest = min(found.values(), key=lambda one: one.loss.value)
     low, high = fits.flops
     beyond = max(0.0, math.log10(lowest.flops / high)) + min(0.0, math.log10(lowest.flops / low))
     return Allocation(
         budget=budget,
         ladder=tuple(sizes.tolist()) or None,
-        mixtures=found,
+        mixtures=_ByMixture(found),
+        pairs=pairs,
         paired=len({tuple(fitted.replicates.cells) for fitted in chosen.values()}) == 1,
         decades_beyond=beyond,
         noise=seed_spread(fits.runs, ["mixture", "cell"]),

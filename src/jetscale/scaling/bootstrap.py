@@ -2,7 +2,7 @@
 
 The unit of resampling is the cell: its seeds share data and stay together. Draws depend on the
 numbers of cells, runs and trunks and on the seed alone: mixtures run on the same cells get the same
-draws, and their replicates are paired. All cells share one test set and may share training jets: no
+draws, and their replicates are paired. All cells share one test set and may share training data: no
 interval covers what that does. Each estimate carries the reason where it is not identified.
 """
 
@@ -24,8 +24,8 @@ from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate, percentile_interval
 
-_SHARED = "cells that share training jets count as independent"
-_TRUNKS = "cells that share a pretrained trunk or training jets count as independent"
+_SHARED = "cells that share training examples count as independent"
+_TRUNKS = "cells that share a pretrained trunk or training examples count as independent"
 _EFFECTS = f"with variances estimated from the residuals ({_SHARED}), Student percentiles, 95%"
 _TOGETHER = f"over cells with their seeds kept together ({_TRUNKS})"
 METHODS = {

@@ -63,8 +63,14 @@ class Budget:
         size = np.asarray(params, dtype=float)
         return np.asarray(self.amount / (self.per_flop * cost.k * size**cost.p + self.per_example))
 
+    @property
+    def text(self) -> str:
+        """Amount and unit: 1e+11 FLOPs, 1 GPU-hour, 5 (money)."""
+        unit = self.unit.removesuffix("s") if self.amount == 1 else self.unit
+        return f"{self.amount:.3g} {'(money)' if unit == 'money' else unit}"
+
     def __str__(self) -> str:
-        return f"budget {self.amount:.3g} {self.unit}"
+        return f"budget {self.text}"
 
     def optimum(
         self, theta: Array, cost: CostModel, law: Law = CHINCHILLA, **held: ArrayLike
@@ -107,7 +113,7 @@ class Budget:
     def best_of(
         self, theta: Array, cost: CostModel, sizes: Array, law: Law = CHINCHILLA, **held: ArrayLike
     ) -> Optimum:
-        """Return the best of some model sizes (m,), each on all the jets the budget buys for it."""
+        """Return the best of some model sizes (m,), each on all the data the budget buys for it."""
         examples = self.examples(sizes, cost)
         losses = law.loss(np.asarray(theta)[..., None, :], sizes, examples, **held)
         best = losses.argmin(axis=-1)
@@ -179,10 +185,10 @@ class Terms:
             raise FitError("prices need a budget in --money")
         if self.money is not None and self.price_gpu_hour is None:
             raise FitError("--money needs --price-gpu-hour")
+        if self.flops is not None and {self.device, self.mfu, self.rate} != {None}:
+            raise FitError("a budget in FLOPs needs no speed: drop --rate, --device, --mfu")
         if by_device != (self.mfu is not None) or (by_device and self.rate is not None):
             raise FitError("give the speed as --rate, or as --device NAME with --mfu SHARE")
-        if self.flops is not None and (by_device or self.rate is not None):
-            raise FitError("a budget in FLOPs needs no speed: drop --rate, --device, --mfu")
         if self.device is not None:
             device_rate(self.device, self.mfu or 0.0)
 

@@ -1,6 +1,7 @@
 """What is asked: a study, its mixtures, ladder, source and recipe."""
 
 from jetscale.jets.example import Feature
+from jetscale.jets.generator.conditions import Conditions
 from jetscale.study.corpus import Corpus
 from jetscale.study.mixture import Mixture, ModelSize
 from jetscale.study.rates import RateLaw, Rates, Regret

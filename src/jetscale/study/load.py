@@ -3,14 +3,16 @@
 import re
 import sys
 import traceback
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 
 from jetscale import study as front
 from jetscale.errors import StudyError, unknown
 from jetscale.study import Study
 from jetscale.study.function import vars_of
+from jetscale.study.source import SWEEP_FOLDER
 
 
 def load_study(path: str | Path) -> Study:
@@ -23,7 +25,8 @@ def load_study(path: str | Path) -> Study:
     if path.suffix != ".py":
         raise StudyError(f"{path} is not a Python file; a run table is given by --runs {path}")
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), ExitStack() as stack:
+            stack.callback(SWEEP_FOLDER.reset, SWEEP_FOLDER.set(path.absolute().parent))
             content = vars_of(path)
             if not callable(content.get("study")):
                 raise StudyError("no function 'study' that returns a Study")
@@ -53,11 +56,21 @@ def _place(path: Path, error: BaseException) -> str:
 
 
 def _explain(error: BaseException) -> str:
-    """What went wrong; for a field that a value does not have, the nearest one it has."""
+    """What went wrong; for a field or a name that is not there the nearest one."""
+    text = str(error)
     if isinstance(error, StudyError):
-        return str(error)
-    match = re.match(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
+        return text
+    match = re.match(r"(\w+)\.__init__\(\) (got an unexpected|missing) .*?('.*')", text)
     if isinstance(error, TypeError) and match is not None and hasattr(front, match[1]):
+        names = re.findall(r"'(\w+)'", match[3])
+        if match[2] == "missing":
+            return f"{match[1]} lacks {' and '.join(names)}; write {match[1]}({names[0]}=..., ...)"
         known = [f.name for f in fields(getattr(front, match[1]))]
-        return unknown(f"{match[1]} field", match[2], known)
-    return f"{type(error).__name__}: {error}"
+        return unknown(f"{match[1]} field", names[0], known)
+    match = re.match(r"cannot import name '(\w+)' from '([\w.]+)'", text)
+    if isinstance(error, ImportError) and match is not None and match[2] in sys.modules:
+        place = sys.modules[match[2]]
+        hidden = {name for name, value in vars(place).items() if isinstance(value, ModuleType)}
+        public = [n for n in dir(place) if n not in hidden and not n.startswith("_")]
+        return unknown(f"name of {match[2]}", match[1], public)
+    return f"{type(error).__name__}: {text}"

@@ -5,6 +5,7 @@ the ``pool`` from which data sizes are drawn, and tells what a ``part`` of a mix
 """
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +21,14 @@ from jetscale.jets.shards.manifest import Manifest, open_shards
 from jetscale.study.checks import check_numbers, plain, require, sequence
 from jetscale.study.corpus import Corpus
 from jetscale.study.mixture import one_spelling
+
+SWEEP_FOLDER: ContextVar[Path] = ContextVar("that of the sweep file that is being loaded")
+
+
+def _found(folder: str) -> str:
+    """The whole path of a folder: a worker on another node starts in another working directory."""
+    here, beside = Path(folder).absolute(), SWEEP_FOLDER.get(Path()).absolute() / folder
+    return str(here if here.exists() and not beside.exists() else beside)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +122,8 @@ class Declared:
 class Folders:
     """Examples already on disk as shard folders, which `jetscale ingest` or `write_shards` made.
 
-    Class names and columns are those of their manifests, which are read when they are asked for.
+    Relative folders are those beside the sweep file, else those in the working directory. Class
+    names and columns are those of their manifests, which are read when they are asked for.
     """
 
     train: str
@@ -130,16 +140,14 @@ class Folders:
         for a, b in combinations(filter(is_jetclass2, self.pretrain), 2):
             same = part_named(a).labels == part_named(b).labels
             require(not same, f"folders: {a!r} and {b!r} are the same labels; keep one")
+        for role in ("train", "validation", "test"):
+            plain(self, role, _found(getattr(self, role)))
+        plain(self, "pretrain", {part: _found(folder) for part, folder in self.pretrain.items()})
         roles = [("train", self.train), ("validation", self.validation), ("test", self.test)]
         roles += [(f"pretrain {part}", folder) for part, folder in self.pretrain.items()]
         for (role_a, a), (role_b, b) in combinations(roles, 2):
             good, used = Path(a).resolve() != Path(b).resolve(), f"as {role_a} and as {role_b}"
             require(good, f"folders: {a} is used {used}; roles must not share jets")
-        # a worker on another node starts in another folder
-        for role in ("train", "validation", "test"):
-            plain(self, role, str(Path(getattr(self, role)).absolute()))
-        whole = {part: str(Path(folder).absolute()) for part, folder in self.pretrain.items()}
-        plain(self, "pretrain", whole)
 
     def open(self, role: str) -> Manifest:
         """The manifest of a downstream role; DataError if it does not fit the training folder."""

@@ -16,7 +16,7 @@ from jetscale.objectives.protocol import needs_labels
 from jetscale.study.checks import check_name, check_numbers, plain, positive_int, require, sequence
 from jetscale.study.mixture import Mixture, ModelSize
 from jetscale.study.recipe import Recipe
-from jetscale.study.source import SOURCES, Folders, Source
+from jetscale.study.source import SOURCES, Folders, Simulated, Source
 
 T = TypeVar("T")
 RESERVED = ("shards", "streams", "artifacts")  # folders beside those of the studies
@@ -70,8 +70,10 @@ class Study:
             names = " or ".join(kind.__name__ for kind in kinds)
             require(isinstance(getattr(self, name), kinds), f"{owner}: {name} must be a {names}")
         largest, pool = max(self.data_sizes), self.source.pool
+        size = "train_jets" if isinstance(self.source, Simulated) else "train_examples"
         large = f"data size {largest} is larger than the training pool of {pool}"
-        require(pool is None or largest <= pool, f"{owner}: {large}; raise it or drop the size")
+        fix = f"raise source.{size} or drop the size from data_sizes"
+        require(pool is None or largest <= pool, f"{owner}: {large}; {fix}")
         if not isinstance(self.source, Folders):
             _ = self.features
         for mixture in self.mixtures:

@@ -13,7 +13,7 @@ from jetscale.jets.ingest.ingest import ingest, summary_of
 from jetscale.jets.schema import JET_COLUMNS, PART_COLUMNS
 from jetscale.jets.shards import verify
 from jetscale.jets.shards.columns import conform
-from jetscale.jets.shards.manifest import sha256_of
+from jetscale.jets.shards.manifest import check_roles, sha256_of
 
 EXAMPLE_SHA256 = "0a442e0393ef36458304810e850657270eed43e67b564c33223b38e9a48ea395"
 
@@ -115,6 +115,7 @@ def test_unusable_jets_are_left_out_and_counted(make_jets, tmp_path, monkeypatch
             "label -1 is not in 0..187": 1,
             "no constituents": 1,
         },
+        "unlabelled": False,
         "skipped": [],
     }
     eta = table["jet_eta"].to_pylist()
@@ -352,9 +353,43 @@ def test_wrong_calls(files, tmp_path):
     refused(DataError, "unknown policy for bad jets 'keep'", on_bad_jet="keep")
     refused(DataError, "unknown jet column 'jet_mass'", select=["jet_mass > 3"])
     refused(DataError, "knows its corpus", of="top")
+    for rows in ("0.6", "0.6:0.2", "0:2", "nan:1", "a:b"):
+        refused(DataError, f"rows is '{rows}'; needs two fractions of each file", rows=rows)
     missing = [tmp_path / "nofile.parquet"]
     refused(DataError, r"nofile.parquet does not exist; check the path", files=missing)
     refused(DataError, r"s0 is a folder; give the files in it", files=[folder(tmp_path / "s0")])
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     refused(StorageError, "is not empty", out=tmp_path / "full")
+
+
+def test_a_file_is_split_into_roles_by_rows(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "ROWS_PER_BATCH", 7)
+    made, progress = {}, []
+    for role, rows in (("train", "0:0.55"), ("validation", "0.55:0.8"), ("test", "0.8:1")):
+        made[role] = ingest(
+            "jetclass2", role, files, tmp_path / role, lambda *x: progress.append(x), rows=rows
+        )
+        assert progress[-1] == (made[role].rows, made[role].rows)
+    assert [manifest.rows for manifest in made.values()] == [44, 20, 16]
+    assert made["test"].provenance["share"] == [0.8, 1.0]
+    parts = [read(manifest).to_pylist() for manifest in made.values()]
+    tables = [pq.read_table(path).drop_columns(["genjet_pt"]) for path in files]
+    for i, table in enumerate(tables):  # each file in its own order
+        cuts = zip(parts, (22, 10, 8), strict=True)
+        rows = [row for part, n in cuts for row in part[i * n : (i + 1) * n]]
+        assert rows == conform(table).to_pylist()
+    check_roles(made.values())
+    late = ingest("jetclass2", "test", files, tmp_path / "late", rows="0.5:1")
+    message = (
+        r"train \(train\) and .*late \(test\) were read from the same file QCD_1\.parquet; .*--"
+    )
+    with pytest.raises(DataError, match=message):
+        check_roles([made["train"], late])
+
+
+def test_cuts_do_not_split_a_file(files, tmp_path):
+    cuts = {"train": ["jet_pt < 1"], "test": ["jet_pt > 1"]}
+    made = [ingest("jetclass2", r, files, tmp_path / r, select=cut) for r, cut in cuts.items()]
+    with pytest.raises(DataError, match=r"same file QCD_1\.parquet; .*: take other files, or disj"):
+        check_roles(made)

@@ -18,6 +18,7 @@ from jetscale.executor import Executor, in_process
 from jetscale.jets.ingest.formats import own
 from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.ingest.work import Job, Options, Outcome, convert, lost
+from jetscale.jets.schema import UNLABELLED
 from jetscale.jets.shards.manifest import MANIFEST, Manifest, open_shards, write_manifest
 from jetscale.store.local import locked, make_folder, storage_error
 
@@ -56,7 +57,7 @@ def ingest(
     total, read = 0, 0
     for path in files:
         with suppress(*[BadFile] * (asked.on_bad_file == "skip")):
-            total += asked.source.count(path)
+            total += len(asked.rows_of(path))
 
     def report(rows: int) -> None:
         nonlocal read
@@ -169,7 +170,7 @@ def _join(
     shards = [replace(s, file=f"{p.folder.name}/{s.file}") for _, p in filled for s in p.shards]
     provenance: dict[str, Any] = {"format": options.format, "of": options.of}
     provenance |= {"columns": dict(options.columns), "select": list(options.select)}
-    provenance |= {"files": books, "skipped": skipped}
+    provenance |= {"share": options.share, "files": books, "skipped": skipped}
     what = folder, options.source.corpus, options.role, shards, wanted.columns, provenance
     write_manifest(*what, classes=options.source.names)
     _clear(folder, {MANIFEST, *(part.folder.name for _, part in filled)})
@@ -195,6 +196,7 @@ def summary_of(manifest: Manifest) -> dict[str, Any]:
         "files": len(files),
         "jets_read": sum(file["rows"] for file in files),
         "jets_kept": manifest.rows,
+        "unlabelled": manifest.classes == UNLABELLED,
         "dropped": dict(dropped.most_common()),
         "skipped": list(manifest.provenance["skipped"]),
     }

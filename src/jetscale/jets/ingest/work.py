@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -31,7 +32,7 @@ class Options:
     format: str
     """One of `jetscale.jets.ingest.formats.NAMES`."""
     role: str
-    """What the jets may be used for; take it from published file numbers, never split a file."""
+    """What the jets may be used for; use published file numbers, or split files by ``rows``."""
     of: str | None = None
     """The set that OmniLearned files are of; other formats know theirs."""
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +43,8 @@ class Options:
     """For own jets: a name for all of their kind, ``own`` if none is given."""
     select: Sequence[str] = ()
     """Cuts such as ``200 < jet_pt < 2500``; jets that fail one are left out and counted."""
+    rows: str = "0:1"
+    """Share of each file's jets, in file order: ``0:0.6`` and ``0.6:1`` have none in common."""
     on_bad_file: str = "fail"
     """``fail``, or ``skip`` to leave out files that are truncated, damaged or of another layout."""
     on_bad_jet: str = "drop"
@@ -60,6 +63,21 @@ class Options:
         if not 0 <= self.max_bad <= 1:
             raise DataError(f"max_bad is {self.max_bad}; a share of jets lies between 0 and 1")
         self.cuts()
+        _ = self.share
+
+    @property
+    def share(self) -> tuple[float, float]:
+        """The ends of ``rows``; DataError for what is no share."""
+        low, _, high = self.rows.partition(":")
+        with suppress(ValueError):
+            if 0 <= (start := float(low)) < (end := float(high)) <= 1:
+                return start, end
+        raise DataError(f"rows is {self.rows!r}; needs two fractions of each file, as in 0:0.6")
+
+    def rows_of(self, path: Path) -> range:
+        """The rows of a file that are read; raises BadFile."""
+        total = self.source.count(path)
+        return range(*(round(end * total) for end in self.share))
 
     @property
     def source(self) -> Format:
@@ -136,11 +154,15 @@ def _part(job: Job, report: Report) -> Manifest:
             shutil.rmtree(folder)
     options, source = job.options, job.options.source
     policy = options.cuts(), options.on_bad_jet, options.max_bad
-    sieve = Sieve(str(job.path), len(source.names), *policy)
+    where = str(job.path) + ("" if options.rows == "0:1" else f", rows {options.rows}")
+    sieve = Sieve(where, len(source.names), *policy)
     with shard_writer(
         folder, corpus=source.corpus, role=options.role, may_be_empty=True, classes=source.names
     ) as writer:
-        for raw in source.read(job.path):
+        rows, start = options.rows_of(job.path), 0
+        for table in source.read(job.path):
+            raw = table[max(0, rows.start - start) : max(0, rows.stop - start)]
+            start += table.num_rows
             kept = sieve.keep(raw)
             if kept.num_rows:
                 writer.write(kept)

@@ -87,7 +87,8 @@ class Production:
         if corpus == "jetclass2":
             if part is None:
                 *names, last = sorted(PARTS)
-                raise DataError(f"corpus {corpus!r} needs a part: {', '.join(names)} or {last}")
+                parts = f"{', '.join(names)} or {last}"
+                raise DataError(f"corpus {corpus!r} needs a part: give --part {parts}, or labels")
             try:
                 family_of(part)
             except StudyError as error:

@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +124,9 @@ def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = N
     path = folder / MANIFEST
     if not path.is_file():
         what = "has no manifest.json" if folder.is_dir() else "does not exist"
-        fix = "make one with `jetscale simulate` or ingest"
-        raise DataError(f"shard folder {folder} {what}; {fix}")
+        fix = "make one with `jetscale simulate` or ingest, or restore it: results made from it are"
+        where = "found by its content (`jetscale ui` shows them without it)"
+        raise DataError(f"shard folder {folder} {what}; {fix} {where}")
     manifest = _parse(folder, path)
     for what, asked, found in (("role", role, manifest.role), ("corpus", corpus, manifest.corpus)):
         if asked is not None and asked != found:
@@ -168,12 +170,20 @@ def _parse(folder: Path, path: Path) -> Manifest:
 
 
 def check_roles(manifests: Iterable[Manifest]) -> None:
-    """Raise DataError if a shard or an ingested file (by SHA-256) occurs under two roles."""
-    owner: dict[str, Manifest] = {}
-    for manifest in manifests:
-        files = manifest.provenance.get("files", [])
-        for digest in [s.sha256 for s in manifest.shards] + [file["sha256"] for file in files]:
-            other = owner.setdefault(digest, manifest)
-            if other.role != manifest.role:
-                both = " and ".join(f"{m.folder} ({m.role})" for m in (other, manifest))
-                raise DataError(f"{both} hold the same jets; roles must not share jets")
+    """Raise DataError if a shard or an ingested file (by SHA-256) occurs under two roles.
+
+    A file may serve two roles by shares of its rows that have none in common.
+    """
+    for a, b in combinations(manifests, 2):
+        if a.role == b.role:
+            continue
+        both = " and ".join(f"{m.folder} ({m.role})" for m in (a, b))
+        if not {s.sha256 for s in a.shards}.isdisjoint(s.sha256 for s in b.shards):
+            raise DataError(f"{both} hold the same jets; roles must not share jets")
+        first, second = ({f["sha256"]: f for f in m.provenance.get("files", [])} for m in (a, b))
+        (low_a, high_a), (low_b, high_b) = (m.provenance.get("share", (0, 1)) for m in (a, b))
+        if first.keys() & second.keys() and low_a < high_b and low_b < high_a:
+            name = next(file.get("name") for digest, file in first.items() if digest in second)
+            what = f"{both} were read from the same file {name}; roles must not share jets"
+            fix = "take other files, or disjoint shares of each with --rows 0:0.8 and --rows 0.8:1"
+            raise DataError(f"{what}: {fix}")

@@ -96,6 +96,20 @@ class PairedMixtures:
             clause += f" (the learning rates may make ± {number(whole.recipe, 2)} of it)"
         return f"{clause}, worth {' and '.join(worth)}" if worth else clause
 
+    def told_apart(self, examples: float) -> tuple[str, str] | None:
+        """The mixture with the lower loss, and a clause: at the nearest D, else over all pairs."""
+        near = min(self.by_examples, key=lambda row: abs(math.log((row.examples or 1) / examples)))
+        at = f"at D = {short(near.examples or 0)}"
+        pair = self.mixture, self.baseline
+        for row, where in (near, at), (self.overall, f"over all D (not told apart {at} alone)"):
+            found = row.difference
+            if found.low > 0 or found.high < 0:
+                first, second = pair if found.high < 0 else pair[::-1]
+                ends = sorted(abs(end) for end in (found.low, found.value, found.high))
+                low, value, high = map(number, ends)
+                return first, f"lower than {second} by {value} [{low}, {high}] {where}"
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairedStudy:
