@@ -86,6 +86,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.jets.schema",
         "jetscale.jets.shards",
         "jetscale.objectives.protocol",
+        "jetscale.sources",
         "jetscale.study",
     },
     "jetscale.report": {
@@ -140,6 +141,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.mixtures.ragged",
         "jetscale.models",
         "jetscale.registry",
+        "jetscale.sources",
         "jetscale.study",
     },
     "jetscale.models.transformer": {

@@ -20,8 +20,8 @@ from jetscale.jets import generator
 from jetscale.jets.shards import open_shards
 from jetscale.mixtures import standardise
 from jetscale.mixtures.quota import part_pools
-from jetscale.models.protocol import architecture_named
-from jetscale.objectives.protocol import objective_named
+from jetscale.models.protocol import ARCHITECTURES
+from jetscale.objectives.protocol import OBJECTIVES
 from jetscale.study import Declared, Folders, Mixture, Recipe, Study
 
 
@@ -34,8 +34,8 @@ def recipe_of(study: Study) -> dict[str, Any]:
     versions = {
         "data": {"version": standardise.VERSION, "source": source_identity(study)},
         "model": {
-            "architecture_version": architecture_named(model.architecture).version,
-            "objective_version": objective_named(model.objective).version,
+            "architecture_version": ARCHITECTURES.version(model.architecture),
+            "objective_version": OBJECTIVES.version(model.objective),
         },
         "training": {"version": training.VERSION},
     }
