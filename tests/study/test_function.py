@@ -167,7 +167,7 @@ def test_modules_beside_the_file_count(tmp_path, name, old, new, same):
         "own/sub/deep.py": "from ..near import *\nK = 3",  # a folder without __init__.py
         "unused.py": "K = 3",
         "own/unused.py": "K = 3",
-        "sweep.py": "import beside, own.near\nimport jetscale.study\ndef function(x):\n    return x",
+        "sweep.py": "import beside, own.near\nimport jetscale.study\ndef f(x):\n    return x",
     }
     for file, text in files.items():
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ def test_installed_packages_do_not_count_and_a_file_must_be_python(tmp_path):
     (folder / "mine" / "layers.py").write_text("K = 4")
     assert source_digest(folder / "mine" / "model.py", "mine.model") != before
     (folder / "mine" / "layers.py").write_text("K = ")
-    with pytest.raises(StudyError, match=r"layers\.py cannot be read: .*; mend the file"):
+    with pytest.raises(StudyError, match=r"layers\.py cannot be read: .*; mend it"):
         source_digest(folder / "mine" / "model.py", "mine.model")
 
 
@@ -201,7 +201,9 @@ def test_a_decorated_function_is_that_of_its_own_file(sweep, tmp_path):
         "import functools\ndef twice(f):\n    @functools.wraps(f)\n"
         "    def wrapper(x):\n        return 2 * f(x)\n    return wrapper\n"
     )
-    text = FILE.replace("def function(x)", "from decorators import twice\n\n@twice\ndef function(x)")
+    text = FILE.replace(
+        "def function(x)", "from decorators import twice\n\n@twice\ndef function(x)"
+    )
     function = of(sweep, text)
     assert function.place == str(sweep)
     assert function(4) == 26

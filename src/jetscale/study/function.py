@@ -73,4 +73,3 @@ def vars_of(file: Path) -> dict[str, Any]:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     return runpy.run_path(str(file), run_name=SWEEP)
-

@@ -8,7 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any, cast
 
 from jetscale.errors import unknown
-from jetscale.study.checks import check_numbers, number, plain, require
+from jetscale.study.checks import check_fields, number, plain, require
 from jetscale.study.rates import RateLaw, Rates, Start
 
 BUDGETS = ("jets", "flops")
@@ -38,7 +38,7 @@ class Data:
     """Seed of the order of all streams; independent of the training seeds."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "recipe.data")
+        check_fields(self, "recipe.data")
         budget = self.pretraining_budget
         require(budget in BUDGETS, f"recipe.data: {unknown('pretraining_budget', budget, BUDGETS)}")
         if self.scale_pt is not None:
@@ -61,6 +61,9 @@ class Model:
     objective: str = "classify"
     """A registered objective (see `jetscale.objectives.protocol`)."""
 
+    def __post_init__(self) -> None:
+        check_fields(self, "recipe.model")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimiser:
@@ -82,7 +85,7 @@ class Optimiser:
     """Largest gradient norm."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "recipe.optimiser")
+        check_fields(self, "recipe.optimiser")
         for name in ("learning_rate", "head_multiplier", "clip"):
             value = getattr(self, name)
             require(value > 0, f"recipe.optimiser: {name} is {value}, needs > 0")
@@ -117,7 +120,7 @@ class Schedule:
     """Share of the steps with linearly rising rate, at least 2 steps."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "recipe.schedule")
+        check_fields(self, "recipe.schedule")
         wrong = f"warmup is {self.warmup}, needs 0 <= value < 1"
         require(0 <= self.warmup < 1, f"recipe.schedule: {wrong}")
 
@@ -132,7 +135,7 @@ class Evaluation:
     """Downstream jets for the reported scores."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "recipe.evaluation")
+        check_fields(self, "recipe.evaluation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +160,7 @@ class Recipe:
         for name, kind in GROUPS.items():
             good = isinstance(getattr(self, name), kind)
             require(good, f"recipe: {name} must be a {kind.__name__}")
+        check_fields(self, "recipe")
         good = self.precision in PRECISIONS
         require(good, f"recipe: {unknown('precision', self.precision, PRECISIONS)}")
 

@@ -17,7 +17,7 @@ from jetscale.jets.generator.conditions import DEFAULT, Conditions
 from jetscale.jets.generator.processes import family_of
 from jetscale.jets.schema import Part, is_jetclass2, match, part_named, split_own
 from jetscale.jets.shards.manifest import Manifest, open_shards
-from jetscale.study.checks import check_numbers, plain, require, sequence
+from jetscale.study.checks import check_fields, plain, require, sequence
 from jetscale.study.corpus import Corpus
 from jetscale.study.mixture import one_spelling
 
@@ -48,7 +48,7 @@ class Simulated:
         return part_named(name)
 
     def __post_init__(self) -> None:
-        check_numbers(self, "simulated source")
+        check_fields(self, "simulated source")
         for name in ("downstream", "pretraining"):
             good = isinstance(getattr(self, name), Conditions)
             require(good, f"simulated source: {name} must be Conditions")
@@ -72,7 +72,7 @@ class Declared:
     """Seed of the simulators; every role, part and chunk gets its own seed derived from it."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "declared source")
+        check_fields(self, "declared source")
         plain(self, "pretraining", sequence("declared source", "pretraining", self.pretraining))
         first = self.downstream
         for corpus in (first, *self.pretraining):
@@ -132,6 +132,8 @@ class Folders:
             require(not same, f"folders: {a!r} and {b!r} are the same labels; keep one")
         roles = [("train", self.train), ("validation", self.validation), ("test", self.test)]
         roles += [(f"pretrain {part}", folder) for part, folder in self.pretrain.items()]
+        for role, folder in roles:
+            require(isinstance(folder, str | Path), f"folders: {role} is {folder!r}, needs a path")
         for (role_a, a), (role_b, b) in combinations(roles, 2):
             good, used = Path(a).resolve() != Path(b).resolve(), f"as {role_a} and as {role_b}"
             require(good, f"folders: {a} is used {used}; roles must not share jets")
