@@ -60,6 +60,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.executor",
         "jetscale.jets",
         "jetscale.mixtures",
+        "jetscale.objectives.protocol",
         "jetscale.store.local",
         "jetscale.study",
     },

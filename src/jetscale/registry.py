@@ -7,7 +7,7 @@ reference is the form that travels: a worker process on another machine resolves
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from jetscale.errors import StudyError, unknown
 from jetscale.sources import digest_of
@@ -64,13 +64,13 @@ class Registry(Generic[T]):
 
         A class of a user's that has that of jetscale's class adds the digest of its own source.
         """
-        thing = self.find(name)
-        version, kind = getattr(thing, "version", None), type(thing)
+        thing: Any = self.find(name)
+        version: Any = getattr(thing, "version", None)
         if type(version) not in (int, str):
-            wrong = f"{self.what} {name!r}: version is {version!r}"
-            raise StudyError(f"{wrong}, needs a whole number or a text")
-        stated = [k for k in (thing, *kind.__mro__) if "version" in getattr(k, "__dict__", ())]
-        if stated and stated[0].__module__.split(".")[0] == "jetscale":
-            own = None if kind.__module__.startswith("jetscale.") else digest_of(name, thing)
-            return f"{version}+{own}" if own else version
-        return version
+            needs = "needs a whole number or a text"
+            raise StudyError(f"{self.what} {name!r}: version is {version!r}, {needs}")
+        kinds = (thing, *type(thing).__mro__)
+        owner = next((k for k in kinds if "version" in getattr(k, "__dict__", ())), thing)
+        ours = [kind.__module__.startswith("jetscale.") for kind in (owner, type(thing))]
+        inherited = digest_of(name, thing) if ours == [True, False] else None
+        return f"{version}+{inherited}" if inherited else cast("int | str", version)

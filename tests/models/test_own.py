@@ -429,7 +429,10 @@ def leaves(model):
         (listed, r"forward uses 2 trainable tensors that are no parameters of it, as one of shape"),
         (plain_tensor, r"forward uses 1 trainable tensors .* shape \(8,\); make them nn.Parameter"),
         (looks_around, "its output changes with the other jets of a batch, by up to"),
-        (normalised, "a pass of padded or single jets failed with ValueError: Expected more than 1 value"),
+        (
+            normalised,
+            "a pass of padded or single jets failed with ValueError: Expected more than 1 value",
+        ),
         (not_finite, "its output is not finite for jets of 1, 3 and 5 constituents"),
         (spread_of_one, "its output is not finite for jets of 1, 3 and 5 constituents"),
         (lazy, r"weights trunk.mix.weight, trunk.mix.bias have no shape yet"),

@@ -137,18 +137,14 @@ class OwnModel:
         data, like = _jets((3, 1, 5), len(features)), next(model.parameters())
         with torch.random.fork_rng(devices=[]), self._blame("a pass of 3 jets"):
             found = model(batch_of(data, like))
-            if tuple(found.shape) != (3, outputs):
-                raise self._wrong(
-                    f"forward of 3 jets gives shape {tuple(found.shape)}, needs (3, {outputs})"
-                )
+            if (shape := tuple(found.shape)) != (3, outputs):
+                raise self._wrong(f"forward of 3 jets gives shape {shape}, needs (3, {outputs})")
             found.square().sum().backward()
         named = dict(model.named_parameters())
         if stray := [leaf for leaf in _leaves(found) if all(leaf is not p for p in named.values())]:
-            raise self._wrong(
-                f"forward uses {len(stray)} trainable tensors that are no parameters of it, as one "
-                f"of shape {tuple(stray[0].shape)}; make them nn.Parameter, keep layers in an "
-                "nn.ModuleList"
-            )
+            what = f"{len(stray)} trainable tensors that are no parameters of it, as one of shape"
+            fix = "make them nn.Parameter, keep layers in an nn.ModuleList"
+            raise self._wrong(f"forward uses {what} {tuple(stray[0].shape)}; {fix}")
         if idle := [name for name, p in named.items() if p.grad is None]:
             listed = ", ".join(name.replace(".inner.", ".") for name in idle[:3])
             raise self._wrong(
@@ -206,9 +202,8 @@ class OwnModel:
         if wrong or counts[n1] <= 0:
             listed = ", ".join(f"{float(count):.6g} at {n}" for n, count in counts.items())
             raise self._wrong(
-                f"training FLOPs of a jet are {listed} constituents, "
-                "not a + b n + c n^2; give the function an attribute flops(size, features, "
-                "outputs, constituents) that is"
+                f"training FLOPs of a jet are {listed} constituents, not a + b n + c n^2; give the "
+                "function an attribute flops(size, features, outputs, constituents) that is"
             )
         return a, b, c
 

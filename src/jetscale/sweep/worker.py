@@ -20,7 +20,7 @@ from jetscale.digests import digest
 from jetscale.errors import Failure, StorageError, StudyError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
-from jetscale.mixtures.stream import Stream, open_stream
+from jetscale.mixtures.stream import Stream, content_sha256, open_stream
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.protocol import ARCHITECTURES
 from jetscale.objectives.protocol import OBJECTIVES
@@ -168,7 +168,10 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         pretraining_flops=trunk.flops if trunk else 0.0,
         recipe=recipe,
         recipe_digest=digest(recipe),
-        streams={name: inputs.open(name).digest for name in (stream, *held_out)},
+        streams={name: inputs.open(name).digest for name in (stream, *held_out)}
+        # what was used of it: more data sizes make the stream another one with the same beginning
+        | {f"{stream}:{len(train)}": content_sha256(train)[:16]}
+        | (trunk.streams if trunk else {}),
         host=socket.gethostname(),
         versions={
             "python": platform.python_version(),

@@ -13,7 +13,7 @@ from jetscale.mixtures.ragged import Ragged
 from jetscale.models.batch import Batch, apply_module, make_batch
 from jetscale.models.layout import arrange
 from jetscale.models.protocol import architecture_named
-from jetscale.objectives.protocol import objective_named
+from jetscale.objectives.protocol import objective_named, outputs_of
 from jetscale.store.checkpoints import load_trunk
 from jetscale.study import ModelSize, Recipe
 from jetscale.training.optim import FlatAdamW
@@ -32,7 +32,7 @@ class Engine:
         seeds = Seeds.of(spec.seed)
         architecture = architecture_named(spec.recipe.model.architecture)
         self.objective = objective_named(spec.recipe.model.objective)
-        self.outputs = self.objective.outputs(len(spec.classes))
+        self.outputs = outputs_of(spec.recipe.model.objective, len(spec.classes))
         self.train = train
         self.starts, self.lengths = train.offsets[:-1], train.lengths
         self.ranks, batch = Ranks.current(), spec.recipe.schedule.batch_size
