@@ -62,6 +62,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.executor",
         "jetscale.jets",
         "jetscale.mixtures",
+        "jetscale.objectives.protocol",
         "jetscale.store.local",
         "jetscale.study",
     },
@@ -88,6 +89,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.jets.schema",
         "jetscale.jets.shards",
         "jetscale.objectives.protocol",
+        "jetscale.sources",
         "jetscale.study",
     },
     "jetscale.report": {
@@ -149,6 +151,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.mixtures.ragged",
         "jetscale.models",
         "jetscale.registry",
+        "jetscale.sources",
         "jetscale.study",
     },
     "jetscale.models.transformer": {

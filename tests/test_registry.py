@@ -76,3 +76,44 @@ def test_errors_of_a_reference_are_one_line(registry, module):
         registry.find("mine_text:TXT")
     with pytest.raises(StudyError, match="mine_text:TEXT is 'x'"):
         registry.find("mine_text:TEXT")
+
+
+class Theirs:
+    def __init__(self, version):
+        self.version = version
+
+
+@pytest.mark.parametrize("version", [None, 1.5, float("nan"), b"1", object(), True])
+def test_a_version_must_be_able_to_stand_in_a_key(version):
+    registry = Registry("thing", {}, lambda name, found: found)
+    registry.register("mine", Theirs(version))
+    with pytest.raises(StudyError, match=r"thing 'mine': version is .*, needs a whole number"):
+        registry.version("mine")
+    registry.register("mine", Theirs("second"))
+    assert registry.version("mine") == "second"
+
+
+def test_what_inherits_a_version_of_ours_has_the_digest_of_its_own_source(tmp_path, monkeypatch):
+    text = "from jetscale.objectives.classify import Classify\nclass Mine(Classify):\n    K = 3\n"
+    (tmp_path / "mine_inherits.py").write_text(text + "MINE = Mine()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def version():
+        built_in = {"classify": "jetscale.objectives.classify:CLASSIFY"}
+        registry = Registry("objective", built_in, lambda name, found: found)
+        assert registry.version("classify") == 1
+        return registry.version("mine_inherits:MINE")
+
+    first = version()
+    assert first.startswith("1+")
+    (tmp_path / "mine_inherits.py").write_text(text.replace("3", "4") + "MINE = Mine()\n")
+    assert version() != first
+    (tmp_path / "mine_inherits.py").write_text(text + "    version = 7\nMINE = Mine()\n")
+    sys.modules.pop("mine_inherits")
+    assert version() == 7
+
+
+def test_an_import_that_exits_is_one_line(registry, module):
+    module("mine_exits", "import sys\nsys.exit('no licence')\n")
+    with pytest.raises(StudyError, match="failed with SystemExit: no licence"):
+        registry.find("mine_exits:x")

@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -250,7 +249,6 @@ def _work(pipe: Connection) -> None:
     # Ctrl-C reaches all processes of a terminal; the pool decides what it means. SIGTERM comes from
     # the pool and ends the call as an exception does, so that files half written are removed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
     def end_with_parent() -> None:  # even if that one was killed
         if parent := multiprocessing.parent_process():
@@ -258,7 +256,9 @@ def _work(pipe: Connection) -> None:
             os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
-    with suppress(EOFError):
+    with suppress(EOFError, KeyboardInterrupt):
+        # not a SystemExit, which would be taken for one of the code that is called
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         while True:
             new, item = pipe.recv()
             if new is not None:

@@ -7,9 +7,10 @@ reference is the form that travels: a worker process on another machine resolves
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from jetscale.errors import StudyError, unknown
+from jetscale.sources import digest_of
 
 T = TypeVar("T")
 
@@ -29,12 +30,12 @@ class Registry(Generic[T]):
 
     def register(self, name: str, thing: T) -> None:
         """Let ``name`` stand for ``thing``; StudyError if it is built in or like a reference."""
-        if name in self.built_in or ":" in name:
+        if not isinstance(name, str) or name in self.built_in or ":" in name:
             raise StudyError(
-                f"{self.what} {name!r} cannot be registered: the name is built in or holds a "
-                "colon; choose another name"
+                f"{self.what} {name!r} cannot be registered: the name is built in, no text or "
+                "holds a colon; choose another name"
             )
-        self.known[name] = thing
+        self.known[name] = self.accept(name, thing)
 
     def find(self, name: str) -> T:
         """The thing that ``name`` stands for; StudyError if there is none or it is of no use."""
@@ -46,7 +47,7 @@ class Registry(Generic[T]):
             where, (path, _, attribute) = f"{self.what} {reference!r}", reference.partition(":")
             try:
                 module = import_module(path)
-            except Exception as error:  # the module is the user's: it can raise anything
+            except (Exception, SystemExit) as error:  # the module is the user's
                 line = " ".join(str(error).split())
                 raise StudyError(
                     f"{where}: importing {path!r} failed with {type(error).__name__}: {line}; it "
@@ -57,3 +58,19 @@ class Registry(Generic[T]):
                 raise StudyError(f"{where}: {unknown('attribute', attribute, public)}")
             self.known[name] = self.accept(name, getattr(module, attribute))
         return self.known[name]
+
+    def version(self, name: str) -> int | str:
+        """The ``version`` of a thing, as it enters keys; StudyError where it is no number or text.
+
+        A class of a user's that has that of jetscale's class adds the digest of its own source.
+        """
+        thing: Any = self.find(name)
+        version: Any = getattr(thing, "version", None)
+        if type(version) not in (int, str):
+            needs = "needs a whole number or a text"
+            raise StudyError(f"{self.what} {name!r}: version is {version!r}, {needs}")
+        kinds = (thing, *type(thing).__mro__)
+        owner = next((k for k in kinds if "version" in getattr(k, "__dict__", ())), thing)
+        ours = [kind.__module__.startswith("jetscale.") for kind in (owner, type(thing))]
+        inherited = digest_of(name, thing) if ours == [True, False] else None
+        return f"{version}+{inherited}" if inherited else cast("int | str", version)

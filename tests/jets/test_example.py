@@ -93,3 +93,38 @@ def test_a_feature_set_with_an_unknown_feature():
 def test_names_that_a_part_could_not_spell(names):
     with pytest.raises(DataError, match="class"):
         check_names("class", names)
+
+
+def test_equal_numbers_of_a_feature_are_equal_in_its_digest():
+    written = Feature(name="f", mean=0, scale=np.float32(1), low=-5, high=np.int64(5))
+    assert repr(written) == repr(Feature(name="f")) == repr(Feature(name="f", mean=-0.0))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"mean": "0"}, {"scale": None}, {"low": True}, {"scale": 10**400}, {"high": np.ones(2)}],
+)
+def test_what_is_no_number_is_refused(change):
+    with pytest.raises(StudyError, match=r"feature 'f': .*needs finite numbers"):
+        Feature(name="f", **change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        *(
+            ({"features": bad}, "features are .*needs several of type Feature")
+            for bad in ("e", ("e",), None, Feature(name="e"))
+        ),
+        *(
+            ({"typical_length": bad}, "typical_length is .*needs a number above zero")
+            for bad in (float("nan"), 0, -1.0, "3", None)
+        ),
+        ({"feature_sets": 3}, "feature_sets is 3, needs names"),
+        ({"feature_sets": {3: ("a",)}}, "feature_sets is {3: .*needs names"),
+        ({"feature_sets": {"s": 3}}, "feature set 's': feature names are 3"),
+    ],
+)
+def test_values_of_another_type_are_one_line(change, message):
+    with pytest.raises(DataError, match=message):
+        make_schema(**({"noun": "star", "features": (Feature(name="a"),)} | change))

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +17,7 @@ from jetscale.jets.shards import open_shards, verify
 from jetscale.mixtures import declared
 from jetscale.mixtures.declared import declared_requests
 from jetscale.mixtures.inputs import ensure_shards
-from jetscale.plan import plan_runs
+from jetscale.plan import plan_runs, pretraining_examples
 from jetscale.study import Controls, Declared, Mixture, ModelSize, Study
 
 
@@ -145,3 +146,54 @@ def test_a_process_that_dies_is_one_line(study, tmp_path):
         SweepError, match=r"simulation of 'catalogue', call \d: the process .* died 3 times"
     ):
         make(study, tmp_path, 2)
+
+
+def exits(classes: tuple[str, ...], rows: int, seed: int) -> Iterator[pa.Table]:
+    """A simulator that ends the program."""
+    raise SystemExit("no licence")
+    yield
+
+
+def flares(classes: tuple[str, ...], rows: int, seed: int) -> Iterator[pa.Table]:
+    """Stars of one class whatever is asked for."""
+    yield from stars.two_numbers(("flare",), rows, seed)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_simulator_that_exits_is_named(study, tmp_path, workers):
+    bad = stars.corpus("catalogue", simulate=exits)
+    study = replace(study, source=replace(study.source, downstream=bad))
+    with pytest.raises(DataError, match=r"corpus 'catalogue': .* SystemExit: no licence"):
+        make(study, tmp_path, workers)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"downstream": stars.corpus("catalogue", simulate=flares)}, "training pool"),
+        ({"pretraining": (stars.corpus("curves", simulate=flares),)}, "mixture 'all'"),
+    ],
+)
+def test_examples_that_are_all_of_one_class_are_refused(study, tmp_path, change, what):
+    study = replace(study, source=replace(study.source, **change))
+    with pytest.raises(DataError, match=f"of its {what} are all of {{'flare'}}, so there"):
+        make(study, tmp_path)
+
+
+def test_what_decides_an_equal_flops_budget_is_in_the_keys(study):
+    def runs(budget, **changes):
+        source = replace(study.source, downstream=stars.corpus("catalogue", **changes))
+        recipe = study.recipe.change(pretraining_budget=budget)
+        return plan_runs(replace(study, source=source, recipe=recipe))
+
+    for budget in ("jets", "flops"):
+        pairs = zip(*(runs(budget, typical_length=n) for n in (3, 5)), strict=True)
+        same = budget == "jets"
+        assert all((a.key == b.key) == (same or a.mixture.is_scratch) for a, b in pairs)
+
+
+def test_a_budget_of_another_field_is_that_of_a_model_of_its_task(study):
+    study = replace(study, recipe=study.recipe.change(pretraining_budget="flops"))
+    mixture, size = study.mixtures[1], study.ladder[0]
+    paid = pretraining_examples(study, mixture, size, np.full(80, 6), 3)
+    assert paid == 40  # as many as typical ones, which have all six points

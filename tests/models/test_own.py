@@ -265,7 +265,14 @@ def test_the_version_follows_the_source_or_is_given(package):
 
     ARCHITECTURES.known.pop(REFERENCE)
     package.write_text(package.read_text() + "\n# edited\n")
-    assert architecture_named(REFERENCE).version != first
+    assert architecture_named(REFERENCE).version == first
+    for name, text in (("model", "\nfrom . import layers\n"), ("layers", "WIDTH = 3\n")):
+        ARCHITECTURES.known.pop(REFERENCE)
+        before = architecture_named(REFERENCE).version
+        ARCHITECTURES.known.pop(REFERENCE)
+        file = package.with_name(f"{name}.py")
+        file.write_text((file.read_text() if file.exists() else "") + text)
+        assert architecture_named(REFERENCE).version != before
 
     def given(size, features, outputs):
         return build(size, features, outputs)
@@ -292,7 +299,7 @@ print(found.version, found.parameters(size, features, 3).total)
 """
     result = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(package.parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=True,
@@ -370,9 +377,66 @@ def broken(model):
     model.trunk = Broken(8, 7)
 
 
+class Listed(Trunk):
+    """Keeps a layer where torch does not see it."""
+
+    def __init__(self, width, inputs):
+        super().__init__(width, inputs)
+        self.more = [nn.Linear(width, width)]
+
+    def forward(self, x, mask):
+        return self.more[0](super().forward(x, mask))
+
+
+def listed(model):
+    model.trunk = Listed(8, 7)
+
+
+def plain_tensor(model):
+    shift = torch.ones(8, requires_grad=True)
+    model.trunk.register_forward_hook(lambda _, inputs, output: output + shift)
+
+
+def looks_around(model):
+    model.trunk.register_forward_hook(lambda _, inputs, output: output - output.mean(0))
+
+
+def normalised(model):
+    model.head = nn.Sequential(nn.BatchNorm1d(8, track_running_stats=False), model.head)
+
+
+def not_finite(model):
+    model.trunk.register_forward_hook(lambda _, inputs, output: output / 0 * 0)
+
+
+def spread_of_one(model):
+    model.trunk.register_forward_hook(
+        lambda _, inputs, output: output.where(inputs[1].sum(1, keepdim=True) > 1, torch.nan)
+    )
+
+
+def lazy(model):
+    model.trunk.mix = nn.LazyLinear(8)
+
+
+def leaves(model):
+    raise SystemExit("no licence")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (listed, r"forward uses 2 trainable tensors that are no parameters of it, as one of shape"),
+        (plain_tensor, r"forward uses 1 trainable tensors .* shape \(8,\); make them nn.Parameter"),
+        (looks_around, "its output changes with the other jets of a batch, by up to"),
+        (
+            normalised,
+            "a pass of padded or single jets failed with ValueError: Expected more than 1 value",
+        ),
+        (not_finite, "its output is not finite for jets of 1, 3 and 5 constituents"),
+        (spread_of_one, "its output is not finite for jets of 1, 3 and 5 constituents"),
+        (lazy, r"weights trunk.mix.weight, trunk.mix.bias have no shape yet"),
+        (leaves, "building it failed with SystemExit: no licence"),
         (remove_head, "its Deep needs two modules called trunk and head"),
         (stray_weights, "weights extra.weight, extra.bias are in neither trunk nor head"),
         (stray_buffer, "buffers table are in neither trunk nor head"),

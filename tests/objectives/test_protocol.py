@@ -8,7 +8,9 @@ from jetscale.objectives.protocol import (
     Objective,
     needs_labels,
     objective_named,
+    outputs_of,
     register,
+    try_scores,
 )
 from jetscale.training.loop import train_run
 
@@ -80,3 +82,50 @@ def test_references_are_instances(tmp_path, monkeypatch):
         objective_named("outside_objective:Mine")
     with pytest.raises(StudyError, match="unknown objective 'clasify'; did you mean 'classify'"):
         objective_named("clasify")
+
+
+def test_numbers_of_numpy_become_plain_ones(spec_of, jets_of):
+    objective = Regress()
+    objective.scores = lambda *_: {"loss": np.float32(0.5), "n": np.int64(2), "of": np.ones(2)}
+    register(objective)
+    result = train_run(spec_of(objective="regress"), jets_of(20), jets_of(9))
+    assert repr(result.validation) == "{'loss': 0.5, 'n': 2, 'of': [1.0, 1.0]}"
+
+
+@pytest.mark.parametrize("outputs", [None, "x", 2.5, 0, -1, True])
+def test_outputs_must_be_a_number_of_them(outputs):
+    objective = Regress()
+    objective.outputs = lambda classes: outputs
+    register(objective)
+    with pytest.raises(StudyError, match=r"'regress': outputs\(3\) is .*, needs a whole number"):
+        outputs_of("regress", 3)
+
+
+def quits(*_):
+    raise SystemExit("no licence")
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        (lambda *_: None, "TypeError"),
+        (lambda *_: {"loss": 1.0, "side": float("nan")}, "a score that is not finite in"),
+        (lambda *_: {"loss": 1.0, "side": {1, 2}}, "'set' object"),
+        (lambda *_: {"side": 1.0}, "the loss None, needs a finite float"),
+        (lambda outputs, *_: {"loss": outputs.no_such}, "'no_such'"),
+        (quits, "SystemExit: no licence"),
+    ],
+)
+def test_scores_are_tried_before_a_sweep(scores, message):
+    objective = Regress()
+    register(objective)
+    try_scores("regress", ("a", "b", "c"))
+    objective.scores = scores
+    with pytest.raises(StudyError, match=f"'regress': scores of 12 made-up jets .*{message}"):
+        try_scores("regress", ("a", "b", "c"))
+
+
+def test_what_is_registered_must_be_an_objective():
+    nothing = type("Nothing", (), {"name": "nothing"})()
+    with pytest.raises(StudyError, match=r"'nothing' is .*; name an object with name, version"):
+        register(nothing)

@@ -93,3 +93,18 @@ def test_devices_and_versions_that_vary_are_reported(records):
     assert "NVIDIA H200 (qcd)" in device
     assert "cpu (scratch)" in device
     assert torch.startswith("version of torch varies between runs: ")
+
+
+def test_other_jets_to_train_on_are_refused_and_a_longer_stream_is_not(records):
+    def with_streams(i, **streams):
+        changed = replace(records[i], streams=records[i].streams | streams)
+        return make_table([*records[:i], changed, *records[i + 1 :]])
+
+    used = [r.streams | {f"train-0:{r.examples}": f"first {r.examples}"} for r in records]
+    records[:] = [replace(r, streams=s) for r, s in zip(records, used, strict=True)]
+    check_same_recipe(make_table(records))
+    check_same_recipe(with_streams(-1, **{"train-0": "a longer one"}))
+    last = next(i for i, r in reversed([*enumerate(records)]) if r.kind == "finetune")
+    name = f"train-0:{records[last].examples}"
+    with pytest.raises(StudyError, match=rf"{name}: 'first \d+' against 'remade'|'remade' against"):
+        check_same_recipe(with_streams(last, **{name: "remade"}))

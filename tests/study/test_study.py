@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jetscale.digests import digest
 from jetscale.errors import DataError, StudyError
 from jetscale.jets.generator.conditions import Conditions
-from jetscale.study import Controls, Folders, Mixture, ModelSize, Simulated, Study
+from jetscale.study import Controls, Data, Folders, Mixture, Model, ModelSize, Simulated, Study
 
 
 def make(**changes):
@@ -200,3 +200,26 @@ def test_equal_conditions_have_equal_digests():
     for bad in (True, "20", None):
         with pytest.raises(DataError, match="needs a number"):
             Conditions(pileup=bad)
+
+
+@pytest.mark.parametrize("bad", [None, 3, ["a"]])
+def test_a_name_in_a_recipe_is_a_text(bad):
+    for name in ("architecture", "objective"):
+        with pytest.raises(StudyError, match=f"recipe.model: {name} is .*, needs a text"):
+            Model(**{name: bad})
+    for name in ("features", "pretraining_budget"):
+        with pytest.raises(StudyError, match=f"recipe.data: {name} is .*, needs a text"):
+            Data(pretraining_jets=3, **{name: bad})
+    with pytest.raises(StudyError, match=r"recipe: precision is .*, needs a text"):
+        replace(make().recipe, precision=bad)
+    with pytest.raises(StudyError, match=r"mixture 'm': parts are .*, needs names of parts"):
+        Mixture(name="m", parts=bad)
+    with pytest.raises(StudyError, match=r"folders: train is .*, needs a path"):
+        Folders(train=bad, validation="v", test="t")
+
+
+def test_numbers_that_are_equal_have_equal_digests():
+    a, b = (replace(make().recipe.optimiser, width_exponent=zero) for zero in (0.0, -0.0))
+    assert digest(asdict(a)) == digest(asdict(b))
+    with pytest.raises(StudyError, match=r"pretraining_jets is array.*needs a whole number"):
+        Data(pretraining_jets=np.array([1, 2]))

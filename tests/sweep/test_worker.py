@@ -66,8 +66,10 @@ def test_every_run_gets_a_complete_record(job):
     pretrained = next(r for r in records.values() if r.trunk)
     assert pretrained.pretraining_examples == records[pretrained.trunk].examples
     assert pretrained.pretraining_flops == records[pretrained.trunk].flops
-    assert set(pretrained.streams) == {"train-0", "validation", "test"}
-    assert set(records[pretrained.trunk].streams) == {"pretrain-qcd"}
+    used = {"train-0", f"train-0:{pretrained.examples}", "validation", "test"}
+    before = {"pretrain-qcd", f"pretrain-qcd:{pretrained.pretraining_examples}"}
+    assert set(pretrained.streams) == used | before
+    assert set(records[pretrained.trunk].streams) == before
     assert records[pretrained.trunk].validation_loss is None
     assert not list((job.folder.path / "checkpoints").glob("*.pt"))
 

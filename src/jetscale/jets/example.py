@@ -5,10 +5,11 @@ An example is a list of constituents, of any length, with a class label. Jets ha
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from math import inf
-from typing import Any, Literal
+from math import inf, isfinite, nan
+from typing import Any, Literal, SupportsFloat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,20 +22,29 @@ Kind = Literal["float", "int", "int64", "flag"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 
 
+def plain_number(value: object) -> float:
+    """The value as a plain float, without -0; nan where it is no number, an array or too large."""
+    with suppress(TypeError, OverflowError):
+        if isinstance(value, SupportsFloat) and not isinstance(value, bool):
+            return float(value) + 0.0
+    return nan
+
+
 def check_names(what: str, names: Sequence[str]) -> tuple[str, ...]:
     """The names as a tuple; DataError for none, one twice, or one that a part could not name.
 
     >>> check_names("class", ["muon", "electron"])
     ('muon', 'electron')
     """
-    if isinstance(names, str) or not names:
+    listed = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else ()
+    if not listed:
         raise DataError(f"{what} names are {names!r}; give at least one, as in ('a', 'b')")
-    for name in names:
+    for name in listed:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise DataError(f"{what} {name!r}: use letters, digits and + . _ - only")
-        if list(names).count(name) > 1:
+        if listed.count(name) > 1:
             raise DataError(f"{what} {name!r} is listed twice; names must differ")
-    return tuple(names)
+    return listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +68,16 @@ class Feature:
     """Columns it is made from; none given means the column of its own name."""
 
     def __post_init__(self) -> None:
-        numbers = (0.0 if self.mean is None else self.mean, self.scale, self.low, self.high)
-        if not np.isfinite(numbers).all() or self.scale <= 0 or self.low >= self.high:
-            raise StudyError(
-                f"feature {self.name!r}: mean {self.mean}, scale {self.scale}, low {self.low}, "
-                f"high {self.high}; needs finite numbers, scale > 0 and low < high"
-            )
+        given = {name: getattr(self, name) for name in ("mean", "scale", "low", "high")}
+        numbers = {name: plain_number(value) for name, value in given.items()}
+        if self.mean is None:
+            del numbers["mean"]
+        for name, value in numbers.items():  # equal features have equal digests
+            object.__setattr__(self, name, value)
+        if not all(map(isfinite, numbers.values())) or self.scale <= 0 or self.low >= self.high:
+            listed = ", ".join(f"{name} {value!r}" for name, value in given.items())
+            needs = "needs finite numbers, scale > 0 and low < high"
+            raise StudyError(f"feature {self.name!r}: {listed}; {needs}")
 
     @property
     def factor(self) -> float:
@@ -161,7 +175,15 @@ def make_schema(
     (('time', 'strain', 'label'), ('time', 'strain'))
     """
     check_names("noun", (noun,))
-    features = tuple(features)
+    listed = list(features) if isinstance(features, Iterable) else [None]
+    if not all(isinstance(feature, Feature) for feature in listed):
+        raise DataError(f"features are {features!r}, needs several of type Feature, as in (x, y)")
+    features = tuple(listed)
+    if not plain_number(typical_length) > 0:
+        raise DataError(f"typical_length is {typical_length!r}, needs a number above zero")
+    good = isinstance(feature_sets, Mapping) and all(isinstance(k, str) for k in feature_sets)
+    if not (good or feature_sets is None):
+        raise DataError(f"feature_sets is {feature_sets!r}, needs names of sets to names in them")
     names = check_names("feature", [feature.name for feature in features])
     for feature in features:
         # jets' columns have their own types, and models know the scales of jets by their names
@@ -184,7 +206,7 @@ def make_schema(
         label="label",
         features=features,
         feature_sets=sets,
-        typical_length=typical_length,
+        typical_length=plain_number(typical_length),
     )
 
 

@@ -18,6 +18,7 @@ from jetscale.mixtures import declared
 from jetscale.mixtures.declared import DeclaredRequest, Progress
 from jetscale.mixtures.quota import shards_wanted
 from jetscale.mixtures.stream import Source, StreamPlan
+from jetscale.objectives.protocol import needs_labels
 from jetscale.study import Declared, Folders, Mixture, Simulated, Study
 
 
@@ -80,7 +81,7 @@ def ensure_shards(
             _simulate(absent, home, executor, progress)
     for request in requests:
         open_shards(request.folder(home), role=request.role)
-    return {request.name: request.folder(home) for request in requests}
+    return _told_apart(study, {request.name: request.folder(home) for request in requests})
 
 
 def _simulate(
@@ -146,6 +147,22 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
                 f"{rows}; lower {sizes[role]} in the sweep file or add {schema.noun}s"
             )
         folders[name] = where
+    return _told_apart(study, folders)
+
+
+def _told_apart(study: Study, folders: dict[str, Path]) -> dict[str, Path]:
+    """The folders; DataError where the examples that are trained on turn out to be of one class."""
+    present = {name: set(open_shards(folder).present) for name, folder in folders.items()}
+    found = {"training pool": present["train"]}
+    for mixture in study.pretrained if needs_labels(study.recipe.model.objective) else ():
+        parts = study.parts(mixture).values()
+        labels = (present.get(f"pretrain-{part.name}", set()) & set(part.labels) for part in parts)
+        found[f"mixture {mixture.name!r}"] = set().union(*labels)
+    for what in (name for name, classes in found.items() if len(classes) < 2):
+        raise DataError(
+            f"study {study.name!r}: the {study.noun}s of its {what} are all of {found[what]}, so "
+            "there is nothing to tell apart; take two classes or more"
+        )
     return folders
 
 

@@ -17,7 +17,8 @@
 Row x[j, i] holds the scaled features of constituent i of jet j where mask[j, i] is True, and zeros
 where it is False. The mask must be used: the output may not depend on how far jets are padded.
 Parameters called ``trunk.embedding`` count as embedding, all others of the trunk do not. The
-version is the module's ``VERSION``, or else the digest of the one source file of the function.
+version is the module's ``VERSION``, or else the digest of its source file and of the modules that
+this imports from beside it or from its package.
 
 Training FLOPs come from ``build.flops(size, features, outputs, constituents)`` if there is such a
 function (forward and backward of one jet), else from PyTorch's counter, which knows matrix
@@ -29,14 +30,10 @@ model and returns the role of each weight by name (see `jetscale.models.parametr
 Shape suffixes: N tokens of the batch, F features, B jets of a group, L its padded length.
 """
 
-import hashlib
-import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +41,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import FlopCounterMode
 
 from jetscale.errors import StudyError
@@ -51,6 +49,7 @@ from jetscale.mixtures.ragged import Ragged
 from jetscale.models.batch import Batch, batch_of, scaling_of
 from jetscale.models.inputs import Features, Parameters
 from jetscale.models.parametrization import Role
+from jetscale.sources import digest_of
 from jetscale.study import ModelSize
 
 _FITTED, _CHECKED = (2, 4, 8), (12, 16)
@@ -122,7 +121,7 @@ class OwnModel:
                 torch.default_generator.manual_seed(seed)
                 modules.append(self.factory(size, tuple(f.name for f in features), outputs))
             if problem := _problem_of(modules[-1]):
-                raise StudyError(f"architecture {self.name!r}: {problem}")
+                raise self._wrong(problem)
         trunk, head = modules
         trunk.head.load_state_dict(head.head.state_dict())
         return PaddedModel(trunk, features)
@@ -133,38 +132,46 @@ class OwnModel:
             yield
         except StudyError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             line = " ".join(str(error).split())[:300]
-            raise StudyError(
-                f"architecture {self.name!r}: {what} failed with {type(error).__name__}: {line}"
-            ) from error
+            raise self._wrong(f"{what} failed with {type(error).__name__}: {line}") from error
 
     def _try(self, model: nn.Module, features: Features, outputs: int) -> None:
         """Raise StudyError for a model that three made-up jets show to be wrong."""
-        model, data = deepcopy(model), _jets((3, 1, 5), len(features))
-        like = next(model.parameters())
+        data, like = _jets((3, 1, 5), len(features)), next(model.parameters())
         with torch.random.fork_rng(devices=[]), self._blame("a pass of 3 jets"):
             found = model(batch_of(data, like))
-            if tuple(found.shape) != (3, outputs):
-                raise StudyError(
-                    f"architecture {self.name!r}: forward of 3 jets gives shape "
-                    f"{tuple(found.shape)}, needs (3, {outputs})"
-                )
+            if (shape := tuple(found.shape)) != (3, outputs):
+                raise self._wrong(f"forward of 3 jets gives shape {shape}, needs (3, {outputs})")
             found.square().sum().backward()
-        if idle := [name for name, p in model.named_parameters() if p.grad is None]:
+        named = dict(model.named_parameters())
+        if stray := [leaf for leaf in _leaves(found) if all(leaf is not p for p in named.values())]:
+            what = f"{len(stray)} trainable tensors that are no parameters of it, as one of shape"
+            fix = "make them nn.Parameter, keep layers in an nn.ModuleList"
+            raise self._wrong(f"forward uses {what} {tuple(stray[0].shape)}; {fix}")
+        if idle := [name for name, p in named.items() if p.grad is None]:
             listed = ", ".join(name.replace(".inner.", ".") for name in idle[:3])
-            raise StudyError(
-                f"architecture {self.name!r}: {len(idle)} weights get no gradient, as {listed}; "
-                "use them in forward, let them require a gradient, or remove them"
+            raise self._wrong(
+                f"{len(idle)} weights get no gradient, as {listed}; use them in forward, let them "
+                "require a gradient, or remove them"
             )
         model.eval()
-        with torch.no_grad(), self._blame("a pass of padded jets"):
+        order = np.argsort(data.lengths)  # that of a batch
+        with torch.no_grad(), self._blame("a pass of padded or single jets"):
             first, second = (model(batch_of(data, like, pad_to=n)) for n in (5, 9))
-        if not torch.allclose(first, second, rtol=_SAME, atol=_SAME):
-            raise StudyError(
-                f"architecture {self.name!r}: its output changes when jets are padded further, by "
-                f"up to {float((first - second).abs().max()):.2g}; use the mask in forward"
-            )
+            alone = [model(batch_of(data.take(order[[i]]), like, pad_to=5)) for i in range(3)]
+            if not all(output.isfinite().all() for output in (found, first, second, *alone)):
+                raise self._wrong("its output is not finite for jets of 1, 3 and 5 constituents")
+            for other, changes, fix in (
+                (second, "when jets are padded further", "use the mask in forward"),
+                (torch.cat(alone), "with the other jets of a batch", "let none see another"),
+            ):
+                if not torch.allclose(first, other, rtol=_SAME, atol=_SAME):
+                    most = float((first - other).abs().max())
+                    raise self._wrong(f"its output changes {changes}, by up to {most:.2g}; {fix}")
+
+    def _wrong(self, what: str) -> StudyError:
+        return StudyError(f"architecture {self.name!r}: {what}")
 
     def _fit_flops(
         self, size: ModelSize, features: Features, outputs: int
@@ -198,29 +205,23 @@ class OwnModel:
         wrong = [n for n in _CHECKED if abs(a + b * n + c * n * n - counts[n]) > counts[n] / 10**9]
         if wrong or counts[n1] <= 0:
             listed = ", ".join(f"{float(count):.6g} at {n}" for n, count in counts.items())
-            raise StudyError(
-                f"architecture {self.name!r}: training FLOPs of a jet are {listed} constituents, "
-                "not a + b n + c n^2; give the function an attribute flops(size, features, "
-                "outputs, constituents) that is"
+            raise self._wrong(
+                f"training FLOPs of a jet are {listed} constituents, not a + b n + c n^2; give the "
+                "function an attribute flops(size, features, outputs, constituents) that is"
             )
         return a, b, c
 
 
 def _version(name: str, factory: Callable[..., Any]) -> int | str:
-    # The module that defines a function may be another than the one it is imported from; a partial
-    # or another callable object does not know where it was made.
-    plain = inspect.isfunction(factory) or inspect.isclass(factory)
-    module = sys.modules.get(factory.__module__ if plain else name.partition(":")[0])
-    version = getattr(module, "VERSION", None)
-    if isinstance(version, int | str):
-        return version
-    try:
-        source = Path(str(getattr(module, "__file__", None))).read_bytes()
-    except OSError as error:
+    for module in (factory.__module__, name.partition(":")[0]):
+        version = getattr(sys.modules.get(module), "VERSION", None)
+        if isinstance(version, int | str):
+            return version
+    if (found := digest_of(name, factory)) is None:
         raise StudyError(
             f"architecture {name!r}: its module has no source file; set VERSION in the module"
-        ) from error
-    return hashlib.sha256(source).hexdigest()[:16]
+        )
+    return found
 
 
 def _problem_of(module: Any) -> str | None:
@@ -231,6 +232,8 @@ def _problem_of(module: Any) -> str | None:
     parts = [part for part in found if isinstance(part, nn.Module)]
     if len(parts) < 2:
         return f"its {type(module).__name__} needs two modules called trunk and head"
+    if lazy := [name for name, p in module.named_parameters() if is_lazy(p)]:
+        return f"weights {', '.join(lazy[:3])} have no shape yet; use layers that are not lazy"
     trunk, head = (list(part.parameters()) for part in parts)
     inside = {id(p) for p in (*trunk, *head)}
     outside = [name for name, p in module.named_parameters() if id(p) not in inside]
@@ -245,6 +248,18 @@ def _problem_of(module: Any) -> str | None:
     if stray:
         return f"buffers {', '.join(stray[:3])} are in neither trunk nor head; move them"
     return None
+
+
+def _leaves(output: Tensor) -> Iterator[Tensor]:
+    """The tensors that a backward pass of an output gives gradients to."""
+    waiting, seen = [output.grad_fn], set[Any]()
+    while waiting:
+        if (node := waiting.pop()) is None or node in seen:
+            continue
+        seen.add(node)
+        waiting += [inner for inner, _ in node.next_functions]
+        if (leaf := getattr(node, "variable", None)) is not None:
+            yield leaf
 
 
 def _jets(lengths: Sequence[int], features: int) -> Ragged:

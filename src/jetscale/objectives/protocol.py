@@ -6,8 +6,11 @@ has run, or a reference ``package.module:NAME`` of an `Objective`, which works i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from math import isfinite
+from operator import index
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from jetscale.models.batch import Batch
 
 Scores = Mapping[str, Any]
-"""Name to score, plain JSON values; ``loss`` is there always, and is the number that laws fit."""
+"""Name to score, values of JSON; ``loss`` is there always, and is the number that laws fit."""
 
 
 @runtime_checkable
@@ -89,3 +92,43 @@ def objective_named(name: str) -> Objective:
     10
     """
     return OBJECTIVES.find(name)
+
+
+def outputs_of(name: str, classes: int) -> int:
+    """Numbers that the head gives for a jet; StudyError where the objective tells none."""
+    found: Any = objective_named(name).outputs(classes)
+    if isinstance(found, bool) or not isinstance(found, SupportsIndex) or index(found) < 1:
+        needs = "needs a whole number above zero"
+        raise StudyError(f"objective {name!r}: outputs({classes}) is {found!r}, {needs}")
+    return index(found)
+
+
+def try_scores(name: str, classes: Sequence[str]) -> None:
+    """Raise StudyError where an objective cannot score made-up jets, four of each class."""
+    labels = np.arange(4 * len(classes)) % len(classes)
+    try:
+        shape = len(labels), outputs_of(name, len(classes))
+        outputs = np.random.default_rng(1).normal(size=shape)
+        plain_scores(objective_named(name).scores(outputs, labels, tuple(classes)))
+    except StudyError:
+        raise
+    except (Exception, SystemExit) as error:  # the objective is the user's
+        line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        what = f"scores of {len(labels)} made-up jets failed with {line}"
+        raise StudyError(f"objective {name!r}: {what}") from error
+
+
+def plain_scores(scores: Scores) -> dict[str, Any]:
+    """Scores as a record holds them, numpy's numbers as plain ones.
+
+    ValueError for one that is not finite or no value of JSON, and without a loss.
+    """
+    plain: dict[str, Any] = json.loads(json.dumps(dict(scores), default=lambda v: v.tolist()))
+    loss = plain.get("loss")
+    if not isinstance(loss, float) or not isfinite(loss):
+        raise ValueError(f"the loss {loss!r}, needs a finite float called 'loss'")
+    try:
+        json.dumps(plain, allow_nan=False)
+    except ValueError:
+        raise ValueError(f"a score that is not finite in {plain}; give None") from None
+    return plain

@@ -16,7 +16,7 @@ from jetscale.mixtures.stream import open_stream
 from jetscale.models.build import build_model
 from jetscale.models.inputs import Features, feature_inputs
 from jetscale.models.protocol import architecture_named, cumulative_training_flops
-from jetscale.objectives.protocol import objective_named
+from jetscale.objectives.protocol import outputs_of
 from jetscale.study import Mixture, ModelSize, Study
 
 
@@ -44,6 +44,14 @@ def _expected_flops(study: Study, size: ModelSize, classes: int, jets: int) -> f
         constituents=round(jets * mean),
         constituents_squared=round(jets * square),
     )
+
+
+def budget_of(study: Study) -> dict[str, Any]:
+    """What an equal-FLOPs budget depends on beside the recipe, for keys; that of jets is fixed."""
+    if study.recipe.data.pretraining_budget == "jets" or study.schema == JETS:
+        return {}
+    length, spread = str(study.schema.typical_length), study.schema.length_spread  # may be infinite
+    return {"budget": {"length": length, "spread": spread, "classes": len(study.classes)}}
 
 
 def plan_cost(
@@ -76,7 +84,7 @@ def check_parametrization(study: Study) -> None:
 def _shape(study: Study, size: ModelSize, classes: int) -> tuple[ModelSize, Features, int]:
     """What decides the parameters and FLOPs of a model: size, inputs and outputs."""
     features = feature_inputs(feature.name for feature in study.features)
-    return size, features, objective_named(study.recipe.model.objective).outputs(classes)
+    return size, features, outputs_of(study.recipe.model.objective, classes)
 
 
 def pretraining_examples(
@@ -89,8 +97,9 @@ def pretraining_examples(
     data = study.recipe.data
     if data.pretraining_budget == "jets":
         return data.pretraining_jets
-    # of a typical jet and the whole corpus, so that no mixture enters its own budget
-    budget = _expected_flops(study, size, len(JETCLASS2), data.pretraining_jets)
+    # of a typical jet and the whole corpus (elsewhere: the task), so that no mixture enters its own
+    whole = len(JETCLASS2 if study.schema == JETS else study.classes)
+    budget = _expected_flops(study, size, whole, data.pretraining_jets)
     architecture = architecture_named(study.recipe.model.architecture)
     spent = cumulative_training_flops(architecture, *_shape(study, size, classes), lengths)
     if spent[-1] < budget:

@@ -20,8 +20,8 @@ from jetscale.jets import generator
 from jetscale.jets.shards import open_shards
 from jetscale.mixtures import standardise
 from jetscale.mixtures.quota import part_pools
-from jetscale.models.protocol import architecture_named
-from jetscale.objectives.protocol import objective_named
+from jetscale.models.protocol import ARCHITECTURES
+from jetscale.objectives.protocol import OBJECTIVES
 from jetscale.study import Declared, Folders, Mixture, Recipe, Study
 
 
@@ -34,8 +34,8 @@ def recipe_of(study: Study) -> dict[str, Any]:
     versions = {
         "data": {"version": standardise.VERSION, "source": source_identity(study)},
         "model": {
-            "architecture_version": architecture_named(model.architecture).version,
-            "objective_version": objective_named(model.objective).version,
+            "architecture_version": ARCHITECTURES.version(model.architecture),
+            "objective_version": OBJECTIVES.version(model.objective),
         },
         "training": {"version": training.VERSION},
     }
@@ -106,15 +106,20 @@ def study_identity(study: Study) -> str:
 
 
 def check_same_recipe(runs: pd.DataFrame) -> None:
-    """Raise StudyError, the differences side by side, if recipes or evaluation jets differ."""
+    """Raise StudyError, the differences side by side, if recipes or jets differ.
+
+    The jets are those of validation and test, and the first D of each stream to train on.
+    """
     first = runs.iloc[0]
     for _, other in runs.drop_duplicates("recipe_digest").iterrows():
         _refuse_difference(first, other, flatten(first["recipe"]), flatten(other["recipe"]))
-    evaluated = runs["streams"].map(lambda streams: (streams["validation"], streams["test"]))
-    for place in (~evaluated.duplicated()).to_numpy().nonzero()[0]:
-        other = runs.iloc[place]
-        a, b = ({k: row["streams"][k] for k in ("validation", "test")} for row in (first, other))
-        _refuse_difference(first, other, a, b)
+    known: dict[str, tuple[Any, str]] = {}  # stream to a run that has it, and its digest
+    for _, other in runs.iterrows():
+        for name, found in other["streams"].items():
+            # a stream to train on grows with the data sizes: what a run used of it is named apart
+            if ":" in name or not name.startswith("train-"):
+                earlier, told = known.setdefault(name, (other, found))
+                _refuse_difference(earlier, other, {name: told}, {name: found})
 
 
 def _refuse_difference(first: Any, other: Any, a: dict[str, Any], b: dict[str, Any]) -> None:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from jetscale.digests import digest
-from jetscale.plan.cost import check_parametrization, plan_cost
+from jetscale.objectives.protocol import try_scores
+from jetscale.plan.cost import budget_of, check_parametrization, plan_cost
 from jetscale.plan.identity import follow, pretraining_identity, recipe_of
 from jetscale.study import Mixture, ModelSize, Recipe, Study
 from jetscale.study.rates import Start
@@ -88,14 +89,17 @@ class Run:
 def plan_runs(study: Study) -> tuple[Run, ...]:
     """All runs of a study: pretraining first within each chain, then data sizes in order.
 
-    Raises what `jetscale.plan.identity.recipe_of` raises, and StudyError for a parametrization that
-    the architecture does not have.
+    Raises what `jetscale.plan.identity.recipe_of` raises, and StudyError where the architecture or
+    the objective does not work on made-up jets, or the architecture lacks the parametrization.
     """
     check_parametrization(study)
+    try_scores(study.recipe.model.objective, study.classes)
     recipe, jets = recipe_of(study), study.recipe.data.pretraining_jets
     out: list[Run] = []
     for mixture in study.mixtures:
         fixed = {"recipe": recipe, "pretraining": pretraining_identity(study, mixture)}
+        if not mixture.is_scratch:
+            fixed |= budget_of(study)
         for size in study.ladder:
             for seed, subset in study.replicates():
                 trunk = None

@@ -4,13 +4,14 @@ Numbers become plain ints and floats: studies written with numpy's numbers have 
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import fields
-from math import isfinite, nan
+from math import isfinite
 from operator import index
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import Any, SupportsIndex
 
 from jetscale.errors import StudyError
-from jetscale.jets.example import NAME
+from jetscale.jets.example import NAME, plain_number
 
 
 def check_name(what: str, name: object) -> None:
@@ -27,15 +28,15 @@ def require(condition: bool, message: str) -> None:
 
 def positive_int(owner: str, name: str, value: object) -> int:
     """The value as a plain int; numpy's whole numbers are accepted."""
-    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and index(value) > 0:
-        return index(value)
+    with suppress(TypeError):  # an array has an index if it is a single number
+        if isinstance(value, SupportsIndex) and not isinstance(value, bool) and index(value) > 0:
+            return index(value)
     raise StudyError(f"{owner}: {name} is {value!r}, needs a whole number above zero")
 
 
 def number(owner: str, name: str, value: object) -> float:
     """The value as a plain finite float."""
-    good = isinstance(value, SupportsFloat) and not isinstance(value, str | bool)
-    number = float(value) if isinstance(value, SupportsFloat) and good else nan
+    number = plain_number(value)
     require(isfinite(number), f"{owner}: {name} is {value!r}, needs a finite number")
     return number
 
@@ -45,12 +46,15 @@ def plain(owner: object, name: str, value: object) -> None:
     object.__setattr__(owner, name, value)
 
 
-def check_numbers(value: Any, owner: str) -> None:
-    """Replace the int and float fields of a frozen value by checked plain numbers."""
+def check_fields(value: Any, owner: str) -> None:
+    """Check the int, float and str fields of a frozen value; numbers become plain ones."""
     for f in fields(value):
+        given = getattr(value, f.name)
         if f.type is int or f.type is float:
             check = positive_int if f.type is int else number
-            plain(value, f.name, check(owner, f.name, getattr(value, f.name)))
+            plain(value, f.name, check(owner, f.name, given))
+        good = f.type is not str or isinstance(given, str)
+        require(good, f"{owner}: {f.name} is {given!r}, needs a text")
 
 
 def sequence(owner: str, name: str, value: object) -> tuple[object, ...]:

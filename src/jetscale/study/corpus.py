@@ -47,8 +47,8 @@ class Corpus:
     typical_length: float = inf
     """Typical number of constituents, for estimates of cost; by default as many as are kept."""
     version: int = 1
-    """Raise it when other files that the simulator uses make other examples: they are made anew.
-    Changes of the function, and of what it uses in its own file, are noticed."""
+    """Raise it when data files or packages that the simulator uses make other examples: they are
+    made anew. Changes of its file, ``study()`` aside, and of modules beside it are noticed."""
     schema: Schema = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,11 +76,12 @@ class Corpus:
     @property
     def identity(self) -> dict[str, Any]:
         """What decides the examples of a seed, in plain values."""
+        simulate = Function.of(self.name, self.simulate)
         return {
             "corpus": self.name,
             "classes": list(self.classes),
             "schema": self.schema.to_dict(),
-            "simulate": digest(Function.of(self.name, self.simulate).source),
+            "simulate": digest([simulate.name, simulate.source]),
             "version": self.version,
         }
 
@@ -100,7 +101,7 @@ class Corpus:
                 if not missing:
                     return
             require(False, f"yields {rows - missing} of {rows} examples")
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # the function is the user's
             kind = "" if isinstance(error, StudyError | DataError) else f"{type(error).__name__}: "
             line = (str(error).splitlines() or [""])[0]
             raise DataError(f"{owner} {kind}{line}") from error

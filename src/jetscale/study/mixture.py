@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from jetscale.jets.schema import spell
-from jetscale.study.checks import check_name, check_numbers, number, plain, require
+from jetscale.study.checks import check_fields, check_name, number, plain, require
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,8 @@ def one_spelling(owner: str, parts: Mapping[str, object]) -> dict[str, str]:
     {'X_bb,X_cc': 'X_cc, X_bb', 'mysim:tau*': 'mysim: tau*'}
     """
     found: dict[str, str] = {}
+    good = isinstance(parts, Mapping) and all(isinstance(part, str) for part in parts)
+    require(good, f"{owner}: parts are {parts!r}, needs names of parts, as in {{'qcd': ...}}")
     for given in parts:
         corpus, patterns = spell(given)
         name = f"{corpus}:{','.join(patterns)}" if corpus else ",".join(patterns)
@@ -61,7 +63,7 @@ class ModelSize:
     heads: int
 
     def __post_init__(self) -> None:
-        check_numbers(self, "model size")
+        check_fields(self, "model size")
         good, width = self.width % self.heads == 0, self.width
         require(good, f"model size: width {width} is not a multiple of {self.heads} heads")
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from math import log
 from typing import Literal, get_args
 
-from jetscale.study.checks import check_numbers, require
+from jetscale.study.checks import check_fields, require
 
 REFERENCE_WIDTH = 16
 REFERENCE_STEPS = 1000
@@ -28,7 +28,7 @@ class RateLaw:
     steps_exponent: float = 0.0
 
     def __post_init__(self) -> None:
-        check_numbers(self, "rate law")
+        check_fields(self, "rate law")
         rate = self.learning_rate
         require(rate > 0, f"rate law: learning_rate is {rate}, needs > 0")
 

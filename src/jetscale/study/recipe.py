@@ -9,7 +9,7 @@ from math import ceil
 from typing import Any, cast
 
 from jetscale.errors import unknown
-from jetscale.study.checks import check_numbers, number, plain, require
+from jetscale.study.checks import check_fields, number, plain, require
 from jetscale.study.rates import STARTS, RateLaw, Rates, Start
 
 BUDGETS = ("jets", "flops")
@@ -46,7 +46,7 @@ class Data:
     """Seed of the order of all streams; independent of the training seeds."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "recipe.data")
+        check_fields(self, "recipe.data")
         budget = self.pretraining_budget
         require(budget in BUDGETS, f"recipe.data: {unknown('pretraining_budget', budget, BUDGETS)}")
         if self.scale_pt is not None:
@@ -73,6 +73,7 @@ class Model:
     is that of every size (see `jetscale.models.parametrization`); it needs width_exponent 0."""
 
     def __post_init__(self) -> None:
+        check_fields(self, "recipe.model")
         good = self.parametrization in PARAMETRIZATIONS
         wrong = unknown("parametrization", self.parametrization, PARAMETRIZATIONS)
         require(good, f"recipe.model: {wrong}")
@@ -101,7 +102,7 @@ class Optimiser:
     is evaluated and saved as trunk. 0 takes the weights of the last step."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "recipe.optimiser")
+        check_fields(self, "recipe.optimiser")
         for name in ("learning_rate", "head_multiplier", "clip"):
             value = getattr(self, name)
             require(value > 0, f"recipe.optimiser: {name} is {value}, needs > 0")
@@ -138,7 +139,7 @@ class Schedule:
     """Share of the steps with linearly rising rate, at least 2 steps."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "recipe.schedule")
+        check_fields(self, "recipe.schedule")
         wrong = f"warmup is {self.warmup}, needs 0 <= value < 1"
         require(0 <= self.warmup < 1, f"recipe.schedule: {wrong}")
         exponent = self.batch_exponent
@@ -172,7 +173,7 @@ class Evaluation:
     """Downstream jets for the reported scores."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "recipe.evaluation")
+        check_fields(self, "recipe.evaluation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +198,7 @@ class Recipe:
         for name, kind in GROUPS.items():
             good = isinstance(getattr(self, name), kind)
             require(good, f"recipe: {name} must be a {kind.__name__}")
+        check_fields(self, "recipe")
         good = self.precision in PRECISIONS
         require(good, f"recipe: {unknown('precision', self.precision, PRECISIONS)}")
         if self.model.parametrization == "complete":

@@ -18,7 +18,7 @@ from jetscale.jets.generator.conditions import DEFAULT, Conditions
 from jetscale.jets.generator.processes import family_of
 from jetscale.jets.schema import Part, is_jetclass2, match, part_named, split_own
 from jetscale.jets.shards.manifest import Manifest, open_shards
-from jetscale.study.checks import check_numbers, plain, require, sequence
+from jetscale.study.checks import check_fields, plain, require, sequence
 from jetscale.study.corpus import Corpus
 from jetscale.study.mixture import one_spelling
 
@@ -57,7 +57,7 @@ class Simulated:
         return part_named(name)
 
     def __post_init__(self) -> None:
-        check_numbers(self, "simulated source")
+        check_fields(self, "simulated source")
         for name in ("downstream", "pretraining"):
             good = isinstance(getattr(self, name), Conditions)
             require(good, f"simulated source: {name} must be Conditions")
@@ -81,7 +81,7 @@ class Declared:
     """Seed of the simulators; every role, part and chunk gets its own seed derived from it."""
 
     def __post_init__(self) -> None:
-        check_numbers(self, "declared source")
+        check_fields(self, "declared source")
         plain(self, "pretraining", sequence("declared source", "pretraining", self.pretraining))
         first = self.downstream
         for corpus in (first, *self.pretraining):
@@ -140,10 +140,13 @@ class Folders:
         for a, b in combinations(filter(is_jetclass2, self.pretrain), 2):
             same = part_named(a).labels == part_named(b).labels
             require(not same, f"folders: {a!r} and {b!r} are the same labels; keep one")
-        for role in ("train", "validation", "test"):
-            plain(self, role, _found(getattr(self, role)))
+        downstream = {role: getattr(self, role) for role in ("train", "validation", "test")}
+        for role, folder in [*downstream.items(), *self.pretrain.items()]:
+            require(isinstance(folder, str | Path), f"folders: {role} is {folder!r}, needs a path")
+        for role, folder in downstream.items():
+            plain(self, role, _found(folder))
         plain(self, "pretrain", {part: _found(folder) for part, folder in self.pretrain.items()})
-        roles = [("train", self.train), ("validation", self.validation), ("test", self.test)]
+        roles = [(role, getattr(self, role)) for role in downstream]
         roles += [(f"pretrain {part}", folder) for part, folder in self.pretrain.items()]
         for (role_a, a), (role_b, b) in combinations(roles, 2):
             good, used = Path(a).resolve() != Path(b).resolve(), f"as {role_a} and as {role_b}"

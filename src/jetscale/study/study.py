@@ -13,7 +13,7 @@ from jetscale.errors import StudyError
 from jetscale.jets.example import Feature, Schema
 from jetscale.jets.schema import JETS, Part, is_jetclass2
 from jetscale.objectives.protocol import needs_labels
-from jetscale.study.checks import check_name, check_numbers, plain, positive_int, require, sequence
+from jetscale.study.checks import check_fields, check_name, plain, positive_int, require, sequence
 from jetscale.study.mixture import Mixture, ModelSize
 from jetscale.study.recipe import Recipe
 from jetscale.study.source import SOURCES, Folders, Simulated, Source
@@ -52,7 +52,7 @@ class Study:
         for name, what in (("data_sizes", "a data size"), ("seeds", "a seed")):
             values = sequence(owner, name, getattr(self, name))
             plain(self, name, tuple(positive_int(owner, what, value) for value in values))
-        check_numbers(self, owner)
+        check_fields(self, owner)
         for what, entries in (
             ("mixture", [mixture.name for mixture in self.mixtures]),
             ("model size", [size.name for size in self.ladder]),

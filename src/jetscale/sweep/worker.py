@@ -20,10 +20,10 @@ from jetscale.digests import digest
 from jetscale.errors import Failure, StorageError, StudyError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
-from jetscale.mixtures.stream import Stream, open_stream
+from jetscale.mixtures.stream import Stream, content_sha256, open_stream
 from jetscale.models.inputs import feature_inputs
-from jetscale.models.protocol import architecture_named
-from jetscale.objectives.protocol import objective_named
+from jetscale.models.protocol import ARCHITECTURES
+from jetscale.objectives.protocol import OBJECTIVES
 from jetscale.plan import Run, pretraining_examples
 from jetscale.plan.identity import follow
 from jetscale.store.former import Former
@@ -102,7 +102,7 @@ def run_job(job: Job) -> dict[str, int]:
 def _check_code(job: Job) -> None:
     """Raise StudyError where a model or objective is not the one the sweep was started with."""
     model, told = job.study.recipe.model, job.recipe["model"]
-    found = architecture_named(model.architecture).version, objective_named(model.objective).version
+    found = ARCHITECTURES.version(model.architecture), OBJECTIVES.version(model.objective)
     if found != (told["architecture_version"], told["objective_version"]):
         raise StudyError(
             f"{model.architecture} or {model.objective} was edited since the sweep started; start "
@@ -168,7 +168,10 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         pretraining_flops=trunk.flops if trunk else 0.0,
         recipe=recipe,
         recipe_digest=digest(recipe),
-        streams={name: inputs.open(name).digest for name in (stream, *held_out)},
+        streams={name: inputs.open(name).digest for name in (stream, *held_out)}
+        # what was used of it: more data sizes make the stream another one with the same beginning
+        | {f"{stream}:{len(train)}": content_sha256(train)[:16]}
+        | (trunk.streams if trunk else {}),
         host=socket.gethostname(),
         versions={
             "python": platform.python_version(),

@@ -14,7 +14,7 @@ from jetscale.models.batch import Batch, apply_module, make_batch
 from jetscale.models.build import build_model
 from jetscale.models.layout import arrange
 from jetscale.models.protocol import architecture_named
-from jetscale.objectives.protocol import objective_named
+from jetscale.objectives.protocol import objective_named, outputs_of
 from jetscale.store.checkpoints import load_trunk
 from jetscale.study import ModelSize, Recipe
 from jetscale.training.optim import FlatAdamW
@@ -33,7 +33,7 @@ class Engine:
         seeds = Seeds.of(spec.seed)
         settings = spec.recipe.model
         self.objective = objective_named(settings.objective)
-        self.outputs = self.objective.outputs(len(spec.classes))
+        self.outputs = outputs_of(settings.objective, len(spec.classes))
         self.train = train
         self.starts, self.lengths = train.offsets[:-1], train.lengths
         self.ranks, jets = Ranks.current(), len(train)

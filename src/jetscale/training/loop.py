@@ -7,8 +7,6 @@ whoever stores the result deletes it. Several processes can train one model toge
 `jetscale.training.ranks`).
 """
 
-import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, process_time
@@ -20,7 +18,7 @@ import torch
 from jetscale.errors import TrainingError
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.protocol import architecture_named, flops_6nd
-from jetscale.objectives.protocol import Scores
+from jetscale.objectives.protocol import Scores, plain_scores
 from jetscale.store.checkpoints import load_checkpoint, save_checkpoint
 from jetscale.store.checkpoints import save_trunk as write_trunk
 from jetscale.training.curve import LossCurve
@@ -142,19 +140,13 @@ class _Training:
         outputs = self.engine.apply(data)
         if not np.isfinite(outputs).all():
             self._fail("the output is not finite", self.step - 1)
-        scores = self.engine.objective.scores(outputs, data.labels, self.spec.classes)
-        loss = scores.get("loss")
-        if not isinstance(loss, float) or not math.isfinite(loss):
+        found = self.engine.objective.scores(outputs, data.labels, self.spec.classes)
+        try:
+            scores = plain_scores(found)  # or the record could not be written
+        except (TypeError, ValueError, AttributeError) as error:
             raise TrainingError(
                 f"run {self.spec.key}: objective {self.spec.recipe.model.objective!r} scores "
-                f"{len(data)} jets with the loss {loss!r}, needs a finite float called 'loss'"
-            )
-        try:
-            json.dumps(dict(scores), allow_nan=False)  # or the record could not be written
-        except (TypeError, ValueError) as error:
-            raise TrainingError(
-                f"run {self.spec.key}: objective {self.spec.recipe.model.objective!r} gives scores "
-                f"that are not plain finite values ({error})"
+                f"{len(data)} jets with {error}"
             ) from error
         self.seconds["steps"] += ready - begin
         self.seconds["evaluation"] += perf_counter() - ready

@@ -200,7 +200,7 @@ def test_provenance_states_the_selection(fake):
         ({"corpus": "jetclass2", "part": "res3p"}, "did you mean 'res2p'|did you mean 'res34p'"),
         ({"corpus": "jetclass2", "part": "X_bb,QCD_b"}, "give each a part of its own"),
         ({"conditions": Conditions("jetclass2")}, "simulate corpus 'jetclass' in window"),
-        ({"corpus": "jetclass2"}, "'jetclass2' needs a part: qcd, res2p or res34p"),
+        ({"corpus": "jetclass2"}, "'jetclass2' needs a part: give --part qcd, res2p or res34p"),
         ({"jets": 0}, "jets is 0, needs 1 or more"),
         ({"seed": 0}, "seed is 0"),
     ],
