@@ -260,6 +260,8 @@ def allocate(
         found[name] = _mixture(fitted, of[name], budget, fits.cost, point, draws[name], free, share)
     lowest = min(found.values(), key=lambda one: one.loss.value)
     low, high = fits.flops
+    if not 0 < lowest.flops / high < math.inf:
+        raise FitError(f"{budget} buys no run: {lowest.flops:g} FLOPs; check amount and prices")
     beyond = max(0.0, math.log10(lowest.flops / high)) + min(0.0, math.log10(lowest.flops / low))
     return Allocation(
         budget=budget,
