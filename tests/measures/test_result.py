@@ -80,7 +80,9 @@ def test_nothing_or_damage_is_nothing(tmp_path):
     assert load_measures(STUDY, Home(tmp_path)) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"[" * 100_000, b'{"parts": {"qcd": {}}}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[]", b"[" * 100_000, b'{"parts": {"qcd": {}}}']
+)
 def test_a_damaged_file_is_no_measurement(tmp_path, content):
     path = save_measures(FOUND, STUDY, Home(tmp_path))
     whole = json.loads(path.read_text())

@@ -184,7 +184,7 @@ def test_a_damaged_record_is_named_and_the_others_are_read(study, store, home, r
     path.write_text(json.dumps(json.loads(path.read_text()) | {"examples": 77}))
     frame, warnings = load_runs(study, home, tracking_uri(home), source)
     assert len(frame) == 7
-    assert warnings == [f"{path}: examples is 77, needs 40; remove the file"]
+    assert warnings == [f"{path}: examples is 77, needs 40; remove the file", UNSEARCHED]
 
 
 def test_where_all_records_are_damaged_one_is_named(study, store, home, records):
@@ -202,13 +202,13 @@ def test_mlflow_that_is_behind_is_not_taken_for_all_there_is(
     monkeypatch.setattr(Mirror, "sync", refuse)
     frame, warnings = load_runs(study, home, uri, RunSource.MLFLOW)  # it shows all there is
     pd.testing.assert_frame_equal(frame, whole)
-    assert warnings == []
+    assert warnings == [UNSEARCHED]
     store.write(replace(records[-1], loss=9.0))
     with pytest.raises(SweepError, match="MLflow is behind: no room; records are kept"):
         load_runs(study, home, uri, RunSource.MLFLOW)
     frame, warnings = load_runs(study, home, uri)
     assert frame["loss"].max() == 9.0
-    assert warnings == [f"{BEHIND}; using the record files instead"]
+    assert warnings == [f"{BEHIND}; using the record files instead", UNSEARCHED]
 
 
 BEHIND = "no room; records are kept and mirrored by the next `jetscale run`"
