@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ import jetscale.scaling.tuning as rates
 from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN
 from jetscale.study import RateLaw, Rates, Recipe, Regret, Study
-from jetscale.study.rates import REFERENCE_STEPS, REFERENCE_WIDTH, STARTS
+from jetscale.study.rates import REFERENCE_STEPS, REFERENCE_WIDTH, STARTS, Start
 from jetscale.study.search import Search
 from jetscale.study.tuned import write_recipe
 
@@ -174,20 +174,36 @@ def _arms(equal: rates.SearchEquality) -> tuple[str, ...]:
 
 def _laws(study: Study, table: pd.DataFrame) -> tuple[rates.RateLaws, dict[str, str]]:
     """The laws of the starts that determine one, and why the law of pretraining may be missing."""
-    own = study.recipe.optimiser.law("scratch")
-    asked: dict[str, Any] = {
-        "reference_width": REFERENCE_WIDTH,
-        "reference_steps": REFERENCE_STEPS,
-        "fixed": {"width": -own.width_exponent, "steps": -own.steps_exponent},
-    }
-    downstream = table[table["start"] != "pretraining"]
-    if len(downstream) == len(table):
-        return rates.fit_rate_laws(table, **asked), {}
+
+    def fitted(start: Start, part: pd.DataFrame) -> rates.RateLaws:
+        """The laws of some runs; what they do not vary stays as the study has it."""
+        own = study.recipe.optimiser.law(start)
+        return rates.fit_rate_laws(
+            part,
+            reference_width=REFERENCE_WIDTH,
+            reference_steps=REFERENCE_STEPS,
+            fixed={"width": -own.width_exponent, "steps": -own.steps_exponent},
+        )
+
+    apart = table["start"] == "pretraining"
+    laws = fitted(
+        "pretrained" if "scratch" not in set(table["start"]) else "scratch", table[~apart]
+    )
+    if not apart.any():
+        return laws, {}
     try:
-        return rates.fit_rate_laws(table, **asked), {}
+        more = fitted("pretraining", table[apart])
     except FitError as error:
         # what a trunk is pretrained with moves the loss little: its best rate may stay unknown
-        return rates.fit_rate_laws(downstream, **asked), {"pretraining": str(error)}
+        return laws, {"pretraining": str(error)}
+    both = replace(
+        laws,
+        laws={**laws.laws, **more.laws},
+        separate={**laws.separate, **more.separate},
+        arms={**laws.arms, **more.arms},
+        optima=(*laws.optima, *more.optima),
+    )
+    return both, {}
 
 
 def _choose(search: Search, effects: Sequence[rates.SettingEffect]) -> dict[str, Any]:

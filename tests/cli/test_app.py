@@ -171,3 +171,59 @@ def test_a_full_disk_leaves_nothing_behind(capsys, tmp_path, real_data):
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", LONG),
+        ("status", LONG),
+        ("inspect", LONG),
+        ("inspect", f"{LONG}/a"),
+        ("fit", "--runs", LONG),
+        ("simulate", "--corpus", "jetclass", "--jets", "1", "--out", LONG),
+        ("ingest", "--format", "jetclass", "--role", "train", "--out", LONG, QUICKSTART),
+        ("ingest", "--format", "jetclass", "--role", "train", "--out", "new", LONG),
+    ],
+)
+def test_a_name_that_no_file_can_have_is_one_line(capsys, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert "ile name too long" in refused(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("odd"), FileNotFoundError(2, "No such file", "a"), RuntimeError("bug")]
+)
+def test_an_error_that_only_a_bug_can_cause_stays_a_traceback(monkeypatch, shards, error):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("jetscale.display.console.show_shards", fail)
+    with pytest.raises(type(error)):
+        main(["inspect", str(shards)])
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "/dev/null"])
+def test_a_file_is_no_results_folder(capsys, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs.csv").write_text("a,b")
+    monkeypatch.setenv("JETSCALE_HOME", name)
+    for command in ("status", "fit", "run"):
+        assert "is a file, not a folder" in refused(capsys, command, QUICKSTART)
+
+
+def test_status_names_a_damaged_record(capsys, tmp_path):
+    _, out, _ = call(capsys, "status", QUICKSTART, "--json")
+    run = json.loads(out)["runs"][0]
+    path = tmp_path / "runs" / "quickstart" / "records" / f"{run['key']}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema": 2}')
+    code, out, _ = call(capsys, "status", QUICKSTART, "--json")
+    status = json.loads(out)
+    assert (code, status["damaged"], status["missing"]) == (0, 1, 135)
+    assert status["runs"][0]["why"].startswith(f"{path}: field ")
+    assert "damaged" in call(capsys, "status", QUICKSTART)[1]

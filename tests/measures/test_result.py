@@ -78,3 +78,15 @@ def test_nothing_or_damage_is_nothing(tmp_path):
     damaged.parent.mkdir()
     damaged.write_text("{half")
     assert load_measures(STUDY, Home(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[]", b"[" * 100_000, b'{"parts": {"qcd": {}}}']
+)
+def test_a_damaged_file_is_no_measurement(tmp_path, content):
+    path = save_measures(FOUND, STUDY, Home(tmp_path))
+    whole = json.loads(path.read_text())
+    path.write_bytes(content)
+    assert load_measures(STUDY, Home(tmp_path)) is None
+    path.write_text(json.dumps({"parts": whole["parts"]}))
+    assert load_measures(STUDY, Home(tmp_path)) is None

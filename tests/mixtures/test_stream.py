@@ -173,9 +173,20 @@ def test_a_folder_without_index_is_no_stream(tmp_path):
         open_stream(tmp_path)
 
 
+BLOCK = {"file": "block-00000.arrow", "rows": 1, "size": 1, "sha256": ""}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"format": 99}, "format 99"), ({"blocks": [{}]}, "TypeError"), ({"rows": None}, "damaged")],
+    [
+        ({"format": 99}, "format 99"),
+        ({"blocks": [{}]}, "TypeError"),
+        ({"rows": None}, "damaged"),
+        ({"rows": "9"}, "TypeError: rows is '9'"),
+        ({"labels": "ab"}, "TypeError: labels is 'ab'"),
+        ({"blocks": [BLOCK | {"file": 3}]}, "TypeError: file is 3"),
+        ({"blocks": [BLOCK | {"file": "x" * 300}]}, "expected 1 bytes, the file is missing"),
+    ],
 )
 def test_a_foreign_index_is_refused(made, change, message):
     path = made.folder / "stream.json"

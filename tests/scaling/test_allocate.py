@@ -328,3 +328,22 @@ def test_a_law_without_a_floor_still_answers(grid, truth):
     answer = allocate(fit(frame, replicates=50, law="no-floor"), 1e20).mixtures["a"]
     exact = laws.optimum(truth * np.array([0, 1, 1, 1, 1]), 1e20, fit(frame, replicates=50).cost)
     assert answer.params.value == pytest.approx(float(exact.params), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("amount", "rate", "hour", "example"),
+    [
+        (1e-300, 1e9, 1.0, 1e300),
+        (1e-300, 1e9, 1.0, 0.0),
+        (1.0, 1e9, 1.0, 1e300),
+        (1e300, 1e300, 1e-300, 0.0),
+        (1.0, 1e300, 1e-300, 1.0),
+        (1e-300, 1e9, 1e300, 0.0),
+    ],
+)
+def test_an_amount_or_price_beyond_all_measure_is_one_line(fits, amount, rate, hour, example):
+    try:
+        answer = allocate(fits, money_budget(amount, rate, hour, example)).answer
+    except FitError as error:
+        answer = str(error)
+    assert "check amount" in answer or "no usable optimum" in answer

@@ -1,6 +1,8 @@
 """Results of version 0.1 are read as they are, and nothing is trained again."""
 
 import json
+import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -98,5 +100,25 @@ def test_a_damaged_old_record_is_one_line(former_study, store, runs, field):
 def test_an_old_key_with_an_unknown_schema_is_refused(store, runs):
     path = store.folder.path / "records" / f"{store.former.keys[runs[0].key]}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 7}))
-    with pytest.raises(StorageError, match="schema 7, expected 1"):
+    with pytest.raises(StorageError, match="schema 7, this version of jetscale reads 1 and 2"):
         store.read(runs[0].key)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"examples": 77}, "examples is 77, needs "),
+        ({"loss": math.nan}, "loss is nan, needs float"),
+        ({"flops_6nd": math.inf}, r"not a record of schema 1 \(OverflowError"),
+        ({"curve": {"training_loss": [[1, "x"]]}}, "training_loss is 'x', needs float"),
+        ({"trunk": "../../etc"}, r"not a record of schema 1 \(KeyError"),
+        ({"trunk": ["a"]}, r"not a record of schema 1 \(TypeError"),
+    ],
+)
+def test_a_damaged_old_record_stops_no_other(store, runs, change, message):
+    run = next(run for run in runs if run.kind == "finetune")
+    path = store.folder.path / "records" / f"{store.former.keys[run.key]}.json"
+    path.write_text(json.dumps(old_record(store, run) | change))
+    assert len(store.read_all(run.key for run in runs)) == len(runs) - 1
+    assert re.search(message, store.damaged[run.key])
+    assert store.damaged[run.key].startswith(f"{path}: ")

@@ -1,12 +1,21 @@
 import errno
 import json
+import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jetscale.errors import StorageError
-from jetscale.store.local import atomic_path, check_space, make_folder, write_json
+from jetscale.store.local import (
+    atomic_path,
+    check_space,
+    fits,
+    make_folder,
+    read_json,
+    write_json,
+)
 
 
 def test_a_finished_file_appears_under_its_name(tmp_path):
@@ -105,3 +114,43 @@ def test_json_refuses_what_other_programs_cannot_read(tmp_path):
     assert not (tmp_path / "x.json").exists()
     write_json(tmp_path / "x.json", {"loss": None})
     assert json.loads((tmp_path / "x.json").read_text()) == {"loss": None}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b"3", b"\xff", b'{"a": ' + b"[" * 100_000, b"9" * 5000]
+)
+def test_what_is_no_json_object_is_none(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    assert read_json(tmp_path / "a.json") is None
+    assert read_json(content) is None
+
+
+def test_no_file_is_no_json(tmp_path):
+    assert read_json(tmp_path) is None
+    assert read_json(tmp_path / ("x" * 300)) is None
+    write_json(tmp_path / "a.json", {"a": [1, None]})
+    assert read_json(tmp_path / "a.json") == {"a": [1, None]}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "good"),
+    [
+        (1, int, True),
+        (True, int, False),
+        (1, float, True),
+        (1.0, int, False),
+        (math.nan, float, False),
+        (2**63, float, False),
+        (None, int | None, True),
+        ("1", int | None, False),
+        ({"a": [[1, 2.5]]}, dict[str, list[list[float]]], True),
+        ({"a": [[1, "2"]]}, dict[str, list[list[float]]], False),
+        (["a"], tuple[str, ...], True),
+        ("a", tuple[str, ...], False),
+        ({"a": {"b": [math.inf]}}, dict[str, Any], False),
+        ({"a": {"b": [True, None, "x"]}}, dict[str, Any], True),
+        ([], dict[str, int], False),
+    ],
+)
+def test_types_of_values_from_json(value, kind, good):
+    assert fits(value, kind) is good

@@ -1,8 +1,12 @@
 import json
+import math
+import re
 import time
+from dataclasses import replace
 
 import pytest
 
+from jetscale.digests import digest
 from jetscale.errors import Failure, StorageError, TrainingError
 from jetscale.store import records as module
 from jetscale.store.home import StudyFolder
@@ -14,6 +18,17 @@ def store(tmp_path):
     store = RecordStore(StudyFolder(tmp_path))
     store.prepare()
     return store
+
+
+DEEP = "@" * 20  # stands for lists in lists, deeper than json reads
+
+
+def put(store, record, **change):
+    """Write a record with other fields, as somebody's editor would; returns its file."""
+    path = store.folder.path / "records" / f"{record.key}.json"
+    text = json.dumps(json.loads(record.to_json()) | change)
+    path.write_text(text.replace(f'"{DEEP}"', "[" * 100_000 + "]" * 100_000))
+    return path
 
 
 def test_a_record_comes_back_as_it_was(store, records):
@@ -40,8 +55,8 @@ def test_a_truncated_record_is_trained_again_and_status_says_why(store, planned,
     path.write_text(path.read_text()[:100])
     assert find_finished(store, planned) == {records[1].key}
     row = store.status(planned[:1])[0]
-    assert row.state is RunState.MISSING
-    assert row.why == "its record is damaged; `jetscale run` trains it again"
+    assert row.state is RunState.DAMAGED
+    assert row.why == f"{path}: not a JSON object; remove the file"
 
 
 def test_a_record_of_a_later_version_is_refused_not_trained_again(store, planned, records):
@@ -143,3 +158,98 @@ def test_records_may_lie_in_another_storage(planned, records, tmp_path):
         store.write(record)
     assert find_finished(store, planned[:4]) == {run.key for run in planned[:4]}
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"key": "0123"}, "key is '0123', needs '"),
+        ({"mixture": "../../etc"}, "mixture is '../../etc', needs 'qcd'"),
+        ({"parts": {"qcd": 0.5}}, "parts is {'qcd': 0.5}, needs {'qcd': 1.0}"),
+        ({"examples": 77}, "examples is 77, needs 40"),
+        ({"width": 9}, "width is 9, needs 8"),
+        ({"seed": 3}, "seed is 3, needs 2"),
+        ({"subset": 1}, "subset is 1, needs 0"),
+        ({"params": 7}, "params is 7, needs 9"),
+        ({"params": 10**400}, "params is 1000"),
+        ({"steps": 99}, "steps is 99, needs "),
+        ({"kind": "pretrain"}, "loss is 1.025, needs one, and of a fine-tuning run alone"),
+        ({"trunk": None}, "trunk is None, needs '"),
+        ({"recipe": {}}, "recipe is {}, needs its digest"),
+        ({"recipe": {}, "recipe_digest": digest({})}, "recipe is {}, needs {"),
+        ({"recipe": {"data": 3}, "recipe_digest": digest({"data": 3})}, "needs its digest"),
+        ({"loss": math.nan}, "loss is nan, needs float"),
+        ({"training_loss": math.inf}, "training_loss is inf, needs float"),
+        ({"loss": None}, "loss is None, needs one"),
+        ({"flops": -1.0}, "flops is -1.0, needs more than zero"),
+        ({"timings": {}}, "timings is {}, needs "),
+        ({"timings": {"total": math.nan}}, "timings is {'total': nan}, needs dict"),
+        ({"streams": {}}, "streams is {}, needs "),
+        ({"streams": {"validation": 1, "test": 2}}, "streams is {.*}, needs dict"),
+        ({"versions": {"torch": [1, 2]}}, "versions is {'torch': .*, needs dict"),
+        ({"curve": {"training_loss": "x"}}, "curve is {'training_loss': 'x'}, needs dict"),
+        ({"curve": {"training_loss": [[1]]}}, r"needs points \[steps, loss\]"),
+        ({"curve": {"..": []}}, "needs (training|validation)_loss or"),
+        ({"scores": {"auc": 10**400}}, "scores is {'auc': 1000"),
+        ({"scores": DEEP}, "not a JSON object"),
+        ({"scores": {"a": json.loads("[" * 99 + "]" * 99)}}, "scores is {'a': "),
+    ],
+)
+def test_a_record_that_is_not_of_its_run_is_one_line_and_stops_no_other(
+    tmp_path, planned, records, change, message
+):
+    store = RecordStore(StudyFolder(tmp_path), runs=planned)
+    for record in records:
+        store.write(record)
+    path = put(store, records[-1], **change)
+    rows = store.status(planned)
+    assert [row.state for row in rows[:-1]] == [RunState.DONE] * (len(rows) - 1)
+    assert rows[-1].state is RunState.DAMAGED
+    assert re.match(f"{re.escape(str(path))}: .*; remove the file$", rows[-1].why)
+    assert re.search(message, rows[-1].why)
+    assert store.damaged == {records[-1].key: rows[-1].why}
+    assert records[-1].key not in find_finished(store, planned)
+
+
+def test_a_copied_record_is_not_that_of_another_run(store, records):
+    path = put(store, records[0])
+    path.with_name(f"{records[1].key}.json").write_bytes(path.read_bytes())
+    assert list(store.read_all(store.keys())) == [records[0].key]
+    assert f"key is '{records[0].key}'" in store.damaged[records[1].key]
+
+
+def test_training_a_damaged_run_again_keeps_the_file(store, records):
+    path = put(store, records[0], loss="low")
+    content = path.read_bytes()
+    assert store.read(records[0].key) is None
+    store.write(records[0])
+    assert store.read(records[0].key) == records[0]
+    assert store.damaged == {}
+    assert (store.folder.path / "damaged" / path.name).read_bytes() == content
+
+
+def test_pretraining_on_equal_flops_may_have_taken_other_jets(tmp_path, planned, records):
+    store = RecordStore(StudyFolder(tmp_path), runs=planned)
+    trunk = next(record for record in records if record.kind == "pretrain")
+    store.write(replace(trunk, examples=trunk.examples + 1, steps=trunk.steps + 1))
+    assert store.read(trunk.key) is not None
+
+
+@pytest.mark.parametrize("text", ['{"step": 1}', '{"step": "a", "steps": 1, "time": 0}', "[]", "x"])
+@pytest.mark.parametrize("folder", ["running", "failures"])
+def test_a_damaged_sign_of_life_or_failure_is_none(store, planned, folder, text):
+    (store.folder.path / folder / f"{planned[0].key}.json").write_text(text)
+    (store.folder.path / folder / f"{planned[1].key}.json").write_text('{"kind": 1}')
+    (store.folder.path / folder / f"{planned[2].key}.json").write_bytes(b"\xff")
+    assert {row.why for row in store.status(planned[:3])} == {"not started"}
+    store.evict({planned[0].key})
+
+
+@pytest.mark.parametrize("place", ["home", "study", "records"])
+def test_a_file_where_a_folder_should_be_is_one_line(tmp_path, planned, place):
+    folder = StudyFolder(tmp_path / "home" / "tiny")
+    file = {"home": folder.path.parent, "study": folder.path}.get(place, folder.path / "records")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("runs")
+    with pytest.raises(StorageError, match="part of the path is a file, not a folder"):
+        RecordStore(folder).status(planned)

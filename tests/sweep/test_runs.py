@@ -1,3 +1,4 @@
+import json
 import shutil
 from dataclasses import replace
 
@@ -5,7 +6,7 @@ import pandas as pd
 import pytest
 
 from jetscale.digests import digest
-from jetscale.errors import StudyError, SweepError
+from jetscale.errors import StorageError, StudyError, SweepError
 from jetscale.plan import plan_runs
 from jetscale.scaling import UNSEARCHED
 from jetscale.store.home import Home
@@ -13,6 +14,7 @@ from jetscale.store.local import storage_error
 from jetscale.store.records import RecordStore
 from jetscale.sweep.runs import RunSource, attach, load_runs
 from jetscale.tracking.address import tracking_uri
+from jetscale.tracking.mirror import KEY, Mirror
 
 NOWHERE = "sqlite:////proc/nowhere/mlflow.db"
 
@@ -53,6 +55,22 @@ def test_mlflow_alone_is_enough(study, store, home, tmp_path):
     frame, warnings = load_runs(study, Home(tmp_path / "new"), uri, RunSource.MLFLOW)
     assert warnings == [UNSEARCHED]
     pd.testing.assert_frame_equal(frame, expected)
+    with pytest.raises(StudyError, match="has no finished runs"):
+        load_runs(study, Home(tmp_path / "new"), uri)
+
+
+@pytest.mark.integration
+def test_two_folders_on_one_store_have_tables_of_their_own(study, store, home, tmp_path, records):
+    uri, others = tracking_uri(home), (Home(tmp_path / "theirs"), Home(tmp_path / "copy"))
+    few = [record for record in records if record.seed == 1]
+    for other in others:  # the second is a copy, whose runs MLflow shows as those of the first
+        for record in few:
+            RecordStore(other.study(study)).write(replace(record, host="there"))
+    for each, host, runs in ((home, "here", 8), *((other, "there", 4) for other in others)):
+        tables = [load_runs(study, each, uri, source)[0] for source in (None, *RunSource)]
+        assert tables[0]["host"].tolist() == [host] * runs
+        for table in tables[1:]:
+            pd.testing.assert_frame_equal(tables[0], table, check_exact=True)
 
 
 @pytest.mark.integration
@@ -133,10 +151,10 @@ def test_without_mlflow_a_report_is_a_warning(study, store, home):
 
 
 def test_runs_with_another_recipe_are_refused(study, store, home, records):
-    other = records[-1].recipe | {"schedule": records[-1].recipe["schedule"] | {"epochs": 9}}
+    other = records[-1].recipe | {"data": records[-1].recipe["data"] | {"version": 9}}
     store.write(replace(records[-1], recipe=other, recipe_digest=digest(other)))
     assert records[-1].key == plan_runs(study)[-1].key
-    with pytest.raises(StudyError, match=r"schedule.epochs: .* against"):
+    with pytest.raises(StudyError, match=r"data.version: .* against"):
         load_runs(study, home, NOWHERE)
 
 
@@ -157,3 +175,57 @@ def test_results_of_version_0_1_are_mirrored_and_read(former_study, former_home,
     kept, _ = load_runs(former_study, former_home, uri, RunSource.RECORDS)
     assert len(pulled) == 8
     pd.testing.assert_frame_equal(pulled, kept, check_exact=True)
+
+
+@pytest.mark.parametrize("source", [None, *RunSource])
+@pytest.mark.integration
+def test_a_damaged_record_is_named_and_the_others_are_read(study, store, home, records, source):
+    path = store.folder.path / "records" / f"{records[-1].key}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"examples": 77}))
+    frame, warnings = load_runs(study, home, tracking_uri(home), source)
+    assert len(frame) == 7
+    assert warnings == [f"{path}: examples is 77, needs 40; remove the file", UNSEARCHED]
+
+
+def test_where_all_records_are_damaged_one_is_named(study, store, home, records):
+    for record in records:
+        (store.folder.path / "records" / f"{record.key}.json").write_text("{}")
+    with pytest.raises(StudyError, match=r"start it with `jetscale run`; .*\.json: schema None"):
+        load_runs(study, home, NOWHERE)
+
+
+@pytest.mark.integration
+def test_mlflow_that_is_behind_is_not_taken_for_all_there_is(
+    study, store, home, records, monkeypatch
+):
+    uri, whole = tracking_uri(home), load_runs(study, home, tracking_uri(home))[0]
+    monkeypatch.setattr(Mirror, "sync", refuse)
+    frame, warnings = load_runs(study, home, uri, RunSource.MLFLOW)  # it shows all there is
+    pd.testing.assert_frame_equal(frame, whole)
+    assert warnings == [UNSEARCHED]
+    store.write(replace(records[-1], loss=9.0))
+    with pytest.raises(SweepError, match="MLflow is behind: no room; records are kept"):
+        load_runs(study, home, uri, RunSource.MLFLOW)
+    frame, warnings = load_runs(study, home, uri)
+    assert frame["loss"].max() == 9.0
+    assert warnings == [f"{BEHIND}; using the record files instead", UNSEARCHED]
+
+
+BEHIND = "no room; records are kept and mirrored by the next `jetscale run`"
+
+
+def refuse(*arguments):
+    raise SweepError("no room")
+
+
+@pytest.mark.integration
+def test_a_run_edited_in_mlflow_is_not_believed(study, store, home, records):
+    uri = tracking_uri(home)
+    load_runs(study, home, uri)
+    client = Mirror(uri, study.name, home).client
+    [experiment] = [e for e in client.search_experiments() if e.name == study.name]
+    query = f"tags.`{KEY}` = '{records[-1].key}'"
+    [run] = client.search_runs([experiment.experiment_id], filter_string=query)
+    client.set_tag(run.info.run_id, "jetscale.timings", "{}")
+    with pytest.raises(StorageError, match=r"MLflow run .*: timings is {}, needs "):
+        load_runs(study, home, uri, RunSource.MLFLOW)

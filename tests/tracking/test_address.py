@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,24 @@ def test_the_database_of_a_folder_needs_no_name(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
     elsewhere = f"sqlite:///{Path('/tmp/elsewhere.db')}"
     assert identify_home(home, elsewhere) != "own"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "3", '{"place": 1}', "{", "[" * 100_000])
+def test_a_damaged_name_is_drawn_again(tmp_path, content):
+    home, server = Home(tmp_path), "http://127.0.0.1:5000"
+    home.identity.write_text(content)
+    name = identify_home(home, server)
+    assert identify_home(home, server) == name
+    kept = json.loads(home.identity.read_text())
+    home.identity.write_text(json.dumps(kept | {"id": [1]}))
+    assert len(identify_home(home, server)) == 32
+
+
+def test_a_moved_folder_keeps_its_name_and_a_copy_in_its_place_does_not(tmp_path):
+    home, server = Home(tmp_path / "a"), "http://127.0.0.1:5000"
+    name = identify_home(home, server)
+    shutil.copytree(home.path, tmp_path / "copy")
+    home.path.rename(tmp_path / "b")
+    (tmp_path / "copy").rename(home.path)
+    assert identify_home(Home(tmp_path / "b"), server) == name
+    assert identify_home(home, server) != name

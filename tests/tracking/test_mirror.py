@@ -1,3 +1,4 @@
+import shutil
 import sqlite3
 import threading
 from dataclasses import replace
@@ -225,3 +226,60 @@ def test_mlflow_that_does_not_answer_is_one_line_without_passwords(tmp_path, uri
         Mirror(uri, "s", Home(tmp_path))
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["acc@1%", "..", "", "/", "a//b", ".", "x" * 300, "ä", "a\nb"])
+def test_a_score_may_have_any_name(mirror, records, name):
+    odd = replace(records[-1], scores={name: 0.5, "deep": {name: 1, "fine": 0.25}})
+    mirror.sync([odd, *records[:-1]], mirror.parent("identity", {}))
+    found = {record.key: record for record in mirror.pull(keys(records), curves=True)}
+    assert found[odd.key] == odd
+    assert len(found) == len(records)
+    [run] = [run for run in runs_of(mirror) if run.data.tags.get(KEY) == odd.key]
+    assert run.data.metrics["scores/deep/fine"] == 0.25
+
+
+def test_a_record_that_mlflow_refuses_stops_no_other(mirror, records):
+    from mlflow.exceptions import MlflowException
+
+    log, parent = mirror.client.log_batch, mirror.parent("identity", {})
+
+    def refuse(run, metrics, params):
+        if any(param.value == records[0].key for param in params):
+            raise MlflowException.invalid_parameter_value("no such thing")
+        log(run, metrics=metrics, params=params)
+
+    mirror.client.log_batch = refuse
+    for _ in range(2):
+        with pytest.raises(
+            SweepError, match=rf"1 records, the first: {records[0].key} \(.*no such"
+        ):
+            mirror.sync(records, parent)
+        assert {run.info.status for run in runs_of(mirror)} == {"FINISHED"}
+        assert keys(mirror.pull(keys(records))) == keys(records[1:])
+    mirror.client.log_batch = log
+    assert mirror.sync(records, parent) == 1
+
+
+def test_a_copy_at_the_same_place_leaves_the_runs_of_the_first(database, records, tmp_path):
+    first = Home(tmp_path / "runs")
+    mine = Mirror(database, "same place", first)
+    mine.sync(records, mine.parent("identity", {}))
+    shutil.copytree(first.path, tmp_path / "copy")
+    first.path.rename(tmp_path / "moved")
+    (tmp_path / "copy").rename(first.path)
+    copy = Mirror(database, "same place", first)
+    theirs = [replace(record, host="there") for record in records]
+    copy.sync(theirs, copy.parent("identity", {}))
+    moved = Mirror(database, "same place", Home(tmp_path / "moved"))
+    assert moved.identity == mine.identity != copy.identity
+    assert {record.host for record in moved.pull(keys(records))} == {"here"}
+    assert {record.host for record in copy.pull(keys(records))} == {"there"}
+
+
+@pytest.mark.parametrize("uri", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_database_in_memory_is_refused(tmp_path, monkeypatch, uri):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SweepError, match="a database in memory keeps nothing; name a file"):
+        Mirror(uri, "s", Home(tmp_path))
+    assert list(tmp_path.iterdir()) == []

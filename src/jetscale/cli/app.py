@@ -1,5 +1,6 @@
 """The `jetscale` command: parsing and printing; a user's mistake is one line and exit code 2."""
 
+import errno
 import signal
 import sys
 from pathlib import Path
@@ -17,6 +18,10 @@ import jetscale.cli.measure  # its command stands before those of a sweep
 import jetscale.cli.tune  # before the sweep that it is for
 
 _LIKE = "Instead: those of a pilot, a CSV file or a SWEEP that was run."
+_NO_SUCH_NAME = (  # what a name that a person gave can lead to
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+)
 
 
 @cli.command()
@@ -176,4 +181,9 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None or error.errno not in _NO_SUCH_NAME:
+            raise
+        click.echo(f"jetscale: {error.filename}: {error.strerror}; use another name", err=True)
+        sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

@@ -4,15 +4,14 @@ The downstream jets have a row of their own: it shows what a perfectly aligned m
 The last table of a study lies in its results folder, where the report finds it.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from jetscale.jsonable import as_json
 from jetscale.store.home import Home
-from jetscale.store.local import write_json
+from jetscale.store.local import read_json, write_json
 from jetscale.study import Study
 
 Z95 = 1.959964
@@ -92,11 +91,9 @@ def save_measures(found: MeasureTable, study: Study, home: Home) -> Path:
 
 def load_measures(study: Study, home: Home) -> dict[str, Any] | None:
     """The last table of a study as JSON has it; None without one, or where mixtures changed."""
-    try:
-        found: dict[str, Any] = json.loads(home.study(study).measures.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if found.get("parts") == _parts(study) else None
+    found = read_json(home.study(study).measures) or {}
+    whole = {f.name for f in fields(MeasureTable)} <= found.keys()
+    return found if whole and found.get("parts") == _parts(study) else None
 
 
 def _parts(study: Study) -> dict[str, dict[str, float]]:

@@ -8,12 +8,13 @@ fixed-size lists of float32 features), so a memory-mapped block is a `Ragged` wi
 
 import hashlib
 import json
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +24,7 @@ from jetscale.errors import DataError, StudyError
 from jetscale.jets.arrays import edges_of
 from jetscale.mixtures.quota import quotas
 from jetscale.mixtures.ragged import Ragged
-from jetscale.store.local import atomic_path
+from jetscale.store.local import atomic_path, fits, read_json, size_of
 
 FORMAT = 2
 INDEX = "stream.json"
@@ -265,18 +266,24 @@ def open_stream(folder: Path) -> Stream:
     if not path.is_file():
         raise DataError(f"no stream at {folder}; it is made by `jetscale run`")
     try:
-        content = json.loads(path.read_text())
+        if (content := read_json(path.read_bytes())) is None:
+            raise ValueError("not a JSON object")
         if (version := content.pop("format")) != FORMAT:
             raise DataError(f"{path}: format {version!r}, this version reads {FORMAT}")
-        blocks = tuple(Block(**block) for block in content.pop("blocks"))
+        listed = content.pop("blocks")
+        for of, values in [(Stream, content), *((Block, block) for block in listed)]:
+            kinds = get_type_hints(of) | {"recipe": dict}
+            if wrong := [k for k, value in values.items() if not fits(value, kinds[k])]:
+                raise TypeError(f"{wrong[0]} is {reprlib.repr(values[wrong[0]])}")
+        blocks = tuple(Block(**block) for block in listed)
         for key in ("features", "labels"):
             content[key] = tuple(content[key])
         stream = Stream(folder=folder, blocks=blocks, **content)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     for block in blocks:
         file = folder / block.file
-        found = f"found {file.stat().st_size}" if file.is_file() else "the file is missing"
-        if found != f"found {block.size}":
+        if (size := size_of(file)) != block.size:
+            found = "the file is missing" if size is None else f"found {size}"
             raise _damaged(file, f"expected {block.size} bytes, {found}")
     return stream

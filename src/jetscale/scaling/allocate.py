@@ -284,6 +284,8 @@ def allocate(
             pairs = pair_runs(fits.runs).pairs
     lowest = min(found.values(), key=lambda one: one.loss.value)
     low, high = fits.flops
+    if not 0 < lowest.flops / high < math.inf:
+        raise FitError(f"{budget} buys no run: {lowest.flops:g} FLOPs; check amount and prices")
     beyond = max(0.0, math.log10(lowest.flops / high)) + min(0.0, math.log10(lowest.flops / low))
     return Allocation(
         budget=budget,

@@ -47,6 +47,11 @@ class Budget:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.amount) and self.amount > 0):
             raise FitError(f"budget is {self.amount} {self.unit}, needs a finite number above zero")
+        if not (0 < self.per_flop < math.inf and 0 < self.flops < math.inf):
+            raise FitError(
+                f"budget is {self.amount} {self.unit} at {self.per_flop:g} per FLOP: no number of "
+                "FLOPs; check amount, speed and prices"
+            )
 
     @property
     def flops(self) -> float:
@@ -56,7 +61,8 @@ class Budget:
     def spent(self, flops: ArrayLike, examples: ArrayLike) -> Array:
         """What runs of so many FLOPs on so many distinct examples take."""
         compute, data = np.asarray(flops), np.asarray(examples)
-        return np.asarray(self.per_flop * compute + self.per_example * data)
+        with np.errstate(over="ignore"):  # what is too dear for a number is too dear
+            return np.asarray(self.per_flop * compute + self.per_example * data)
 
     def examples(self, params: ArrayLike, cost: CostModel) -> Array:
         """Distinct examples the budget buys for models of these sizes."""

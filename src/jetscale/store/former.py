@@ -4,12 +4,11 @@ Nothing is written: the old files stay as they are, under the keys they had.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from jetscale.digests import digest
-from jetscale.errors import StorageError
-from jetscale.store.record import Record
+from jetscale.store.record import BadRecord, Record, parse_record
 
 SCHEMA = 1
 _REFERENCE_WIDTH = 16
@@ -36,14 +35,14 @@ def upgrade_record(
     """The record of today that a record of schema 1 describes.
 
     Version 0.1 dropped the tokens it computed. ``pretraining_examples`` are those of the trunk,
-    whose record is another file. Raises StorageError where a field is missing.
+    whose record is another file. Raises BadRecord as `jetscale.store.record.parse_record`.
     """
     now, recipe = {old: new for new, old in former.keys.items()}, dict(former.recipe)
     try:
         pretraining, trunk = values["kind"] == "pretrain", values["trunk"]
         optimiser, timings = recipe["optimiser"], values["timings"]
         width_rule = (_REFERENCE_WIDTH / values["width"]) ** optimiser["width_exponent"]
-        return Record(
+        record = Record(
             **{name: values[name] for name in _SAME},
             key=now[values["key"]],
             trunk=None if trunk is None else now[trunk],
@@ -60,7 +59,8 @@ def upgrade_record(
             recipe=recipe,
             recipe_digest=digest(recipe),
         )
-    except (KeyError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise StorageError(
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise BadRecord(
             f"{name}: not a record of schema 1 ({type(error).__name__}: {error}); remove the file"
         ) from error
+    return parse_record(asdict(record), name)

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from jetscale.errors import StorageError
 from jetscale.study import Study
 
 
@@ -31,8 +32,13 @@ class Home:
 
     @classmethod
     def at(cls, path: str | Path | None = None) -> "Home":
-        """The results folder at ``path``, else at $JETSCALE_HOME, else ./runs; empty is not set."""
-        return cls(Path(path or os.environ.get("JETSCALE_HOME") or "runs"))
+        """The results folder at ``path``, else at $JETSCALE_HOME, else ./runs; blank is not set."""
+        given = (str(name or "") for name in (path, os.environ.get("JETSCALE_HOME")))
+        chosen = Path(next((name for name in given if name.strip()), "runs"))
+        try:
+            return cls(chosen.expanduser())
+        except RuntimeError as error:
+            raise StorageError(f"results folder {chosen}: no such user; write it out") from error
 
     def study(self, study: Study) -> "StudyFolder":
         """The folder of one study."""

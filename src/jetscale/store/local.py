@@ -1,15 +1,17 @@
-"""Writing files so that a crash, a full disk or a second process never leaves half a file."""
+"""Files that no crash, full disk or second process leaves half written, and damaged ones read."""
 
 import errno
 import fcntl
 import json
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 from jetscale.errors import StorageError
 
@@ -28,7 +30,7 @@ _ROOM = 100_000  # bytes
 def storage_error(path: Path, error: OSError, *, verb: str = "write") -> StorageError:
     """A one-line StorageError for an operating-system refusal."""
     reason = error.strerror or str(error)
-    if verb == "write":
+    if verb == "write" or error.errno == errno.ENOTDIR:
         reason = _REASONS.get(error.errno or 0, reason)
     return StorageError(f"cannot {verb} {path}: {reason}")
 
@@ -78,6 +80,46 @@ def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically; non-finite numbers are refused."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(source: Path | bytes | str) -> dict[str, Any] | None:
+    """The JSON object in a file or text; None where there is none, or no file that can be read."""
+    try:
+        value = json.loads(source.read_bytes() if isinstance(source, Path) else source)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def fits(value: Any, kind: Any, depth: int = 32) -> bool:
+    """Whether a value read from JSON is of a type, with finite numbers of at most 64 bits.
+
+    Values that are nested deeper than ``depth`` are of none.
+
+    >>> fits({"a": [1, 2.5]}, dict[str, list[float]]), fits({"a": True}, dict[str, int])
+    (True, False)
+    """
+    if kind is Any:
+        kind = {"dict": dict[str, Any], "list": list[Any]}.get(type(value).__name__, type(value))
+    origin, inner = get_origin(kind) or kind, get_args(kind)
+    if depth == 0:
+        return False
+    if origin is UnionType:
+        return any(fits(value, each, depth) for each in inner)
+    if issubclass(origin, Mapping):
+        items = value.values() if inner and isinstance(value, dict) else ()
+        return isinstance(value, dict) and all(fits(item, inner[1], depth - 1) for item in items)
+    if origin in (list, tuple):
+        return isinstance(value, list) and all(fits(item, inner[0], depth - 1) for item in value)
+    if type(value) is int:
+        return origin in (int, float) and abs(value) < 2**63
+    return type(value) is origin and (origin is not float or math.isfinite(value))
+
+
+def size_of(path: Path) -> int | None:
+    """Bytes of a file; None where there is none, or no file can have that name."""
+    # os.path knows such names, those of a Path raise
+    return path.stat().st_size if os.path.isfile(path) else None  # noqa: PTH113
 
 
 def check_space(folder: Path) -> None:

@@ -5,15 +5,22 @@ mirrors it, the analysis can be redone from it, and its run is never trained aga
 """
 
 import json
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, get_type_hints
 
 import pandas as pd
 
+from jetscale.digests import digest
 from jetscale.errors import StorageError
+from jetscale.store.local import fits
 
 SCHEMA = 2  # raised when the fields change; `jetscale.store.former` reads schema 1
+
+
+class BadRecord(StorageError):
+    """What a file holds is not the record of its run: that run is not done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,22 +128,46 @@ SCALARS = tuple(name for name, kind in TYPES.items() if kind in _PLAIN)
 def parse_record(values: Mapping[str, Any], name: str) -> Record:
     """The record that a mapping of plain values describes.
 
-    Raises StorageError for another schema, or a field missing, unknown or of another type.
+    Raises BadRecord for a field that is missing, unknown or of another type, StorageError for the
+    schema of a later version.
     """
-    if values.get("schema") != SCHEMA:
-        raise StorageError(
-            f"{name}: schema {values.get('schema')!r}, this version of jetscale reads 1 and "
-            f"{SCHEMA}; use the version that wrote it"
-        )
+    schema = values.get("schema")
+    if schema != SCHEMA:
+        later = type(schema) is int and schema > SCHEMA
+        fix = "use the version that wrote it" if later else "remove the file"
+        known = f"this version of jetscale reads 1 and {SCHEMA}"
+        raise (StorageError if later else BadRecord)(f"{name}: schema {schema!r}, {known}; {fix}")
     wrong = sorted(values.keys() ^ TYPES.keys())
     if wrong:
-        raise StorageError(f"{name}: field {wrong[0]!r} is missing or unknown; remove the file")
+        raise BadRecord(f"{name}: field {wrong[0]!r} is missing or unknown; remove the file")
     for field, kind in TYPES.items():
-        plain, value = getattr(kind, "__origin__", kind), values[field]
-        good = isinstance(value, plain) and (plain is bool or not isinstance(value, bool))
-        if not good and not (plain is float and type(value) is int):
-            raise StorageError(f"{name}: {field} is {value!r}, needs {kind}; remove the file")
+        if not fits(values[field], kind):
+            words = kind.__name__ if isinstance(kind, type) else str(kind)
+            found = reprlib.repr(values[field])
+            raise BadRecord(f"{name}: {field} is {found}, needs {words}; remove the file")
     return Record(**values)
+
+
+def check_record(record: Record, name: str) -> None:
+    """Raise BadRecord where a record, called ``name``, holds what no run leaves."""
+    finetuned, points = record.kind == "finetune", [p for c in record.curve.values() for p in c]
+    timed = {"batches", "steps", "evaluation", "total"}
+    evaluated = {"validation", "test"} if finetuned else set[str]()
+    curves = {"training_loss", "validation_loss"}
+    settings = all(isinstance(group, dict) for group in record.recipe.values())
+    positive = ("params", "examples", "steps", "flops", "flops_padded")
+    for field, good, needs in (
+        *((field, getattr(record, field) > 0, "more than zero") for field in positive),
+        ("loss", (record.loss is not None) == finetuned, "one, and of a fine-tuning run alone"),
+        ("timings", timed <= record.timings.keys(), ", ".join(timed)),
+        ("streams", evaluated <= record.streams.keys(), ", ".join(evaluated)),
+        ("curve", record.curve.keys() <= curves, " or ".join(curves)),
+        ("curve", all(len(point) == 2 for point in points), "points [steps, loss]"),
+        ("recipe", settings and digest(record.recipe) == record.recipe_digest, "its digest"),
+    ):
+        if not good:
+            found = reprlib.repr(getattr(record, field))
+            raise BadRecord(f"{name}: {field} is {found}, needs {needs}; remove the file")
 
 
 def make_table(records: Iterable[Record]) -> pd.DataFrame:

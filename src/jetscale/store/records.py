@@ -5,6 +5,7 @@ A record is never changed; a failure or a sign of life goes when the run has a r
 
 import json
 import os
+import reprlib
 import socket
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,19 +14,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from jetscale.errors import Failure, StorageError
+from jetscale.errors import Failure
 from jetscale.plan.former import former_keys
-from jetscale.plan.identity import recipe_of
+from jetscale.plan.identity import follow, recipe_of
 from jetscale.plan.run import Run
 from jetscale.store import former
 from jetscale.store.former import Former, upgrade_record
 from jetscale.store.home import Home, StudyFolder
-from jetscale.store.local import make_folder
-from jetscale.store.record import SCHEMA, Record, parse_record
+from jetscale.store.local import fits, make_folder, read_json
+from jetscale.store.record import BadRecord, Record, check_record, parse_record
 from jetscale.store.storage import LocalStorage, Storage
 from jetscale.study import Study
 
 HEARTBEAT_SECONDS = 5.0
+_PLANNED = (
+    *("kind", "seed", "subset", "epochs", "trunk", "examples", "steps"),
+    *("params", "params_non_embedding"),
+)  # fields that a planned run has in common with its record
+_BEAT = {"step": int, "steps": int, "time": float}
 SILENT_SECONDS = 60.0  # a run without a sign of life for this long is not being trained any more
 
 
@@ -33,6 +39,7 @@ class RunState(StrEnum):
     """What is known of a planned run."""
 
     DONE = "done"
+    DAMAGED = "damaged"  # its record is refused; `jetscale run` trains it again
     RUNNING = "running"
     EVICTED = "evicted"  # its sweep was told to stop; it goes on from its checkpoint
     FAILED = "failed"
@@ -62,22 +69,31 @@ class RunStatus:
 class RecordStore:
     """Records, failures and signs of life of one study, in its folder or another ``storage``.
 
-    ``former`` tells how to find results that version 0.1 left in the folder.
+    ``former`` tells how to find results that version 0.1 left in the folder. What a record says of
+    its run is compared with the planned ``runs``; ``damaged`` has the key of each record read that
+    is refused, and why.
     """
 
     def __init__(
-        self, folder: StudyFolder, former: Former | None = None, storage: Storage | None = None
+        self,
+        folder: StudyFolder,
+        former: Former | None = None,
+        storage: Storage | None = None,
+        runs: Iterable[Run] = (),
     ) -> None:
         self.folder = folder
         self.former = former or Former()
         self.storage = LocalStorage(folder.path) if storage is None else storage
+        self.planned = {run.key: run for run in runs}
+        self.damaged: dict[str, str] = {}
         self._read: dict[str, Record] = {}
 
     @classmethod
     def open(cls, study: Study, home: Home, runs: Sequence[Run]) -> Self:
         """The store of a study, which also finds the results of version 0.1."""
         keys = former_keys(study, runs)
-        return cls(home.study(study), Former(keys=keys, recipe=recipe_of(study) if keys else {}))
+        former = Former(keys=keys, recipe=recipe_of(study) if keys else {})
+        return cls(home.study(study), former, runs=runs)
 
     def prepare(self) -> None:
         """Make the folders; raises StorageError where that is refused."""
@@ -85,8 +101,11 @@ class RecordStore:
             make_folder(self.folder.path / name)
 
     def write(self, record: Record) -> None:
-        """Keep a finished run; its failure and sign of life go."""
-        self.storage.write(f"records/{record.key}.json", record.to_json())
+        """Keep a finished run; its failure and sign of life go, a damaged record is set aside."""
+        name = f"records/{record.key}.json"
+        if self.damaged.pop(record.key, None) and (content := self.storage.read(name)) is not None:
+            self.storage.write(f"damaged/{record.key}.json", content)
+        self.storage.write(name, record.to_json())
         self._read.pop(record.key, None)
         for folder in ("failures", "running"):
             self.storage.delete(f"{folder}/{record.key}.json")
@@ -105,12 +124,13 @@ class RecordStore:
     def evict(self, keys: Collection[str]) -> None:
         """Say of the runs that are being trained that their sweep was told to stop."""
         for name in self.storage.names("running"):
-            if Path(name).stem in keys and (beat := self._read_json(name)):
+            if Path(name).stem in keys and (beat := self._read_json(name, **_BEAT)):
                 self._write_json(name, beat | {"evicted": True})
 
     def refresh(self) -> None:
         """Read every record again: another process may have trained a lost trunk anew."""
         self._read.clear()
+        self.damaged.clear()
 
     def keys(self) -> set[str]:
         """Keys of the runs that have a record file, without reading it."""
@@ -118,17 +138,38 @@ class RecordStore:
         return found | {new for new, old in self.former.keys.items() if old in found}
 
     def read(self, key: str) -> Record | None:
-        """The record of a run, None if missing or damaged; StorageError for an unknown schema."""
-        record = self._read.get(key) or self._read_record(key)
-        if record is not None:
+        """The record of a run, None if missing or damaged; StorageError for a later schema."""
+        if key not in self._read:
+            self.damaged.pop(key, None)
+            try:
+                record = self._read_record(key)
+            except BadRecord as error:
+                self.damaged[key], record = str(error), None
+            if record is None:
+                return None
             self._read[key] = record
-        return record
+        return self._read[key]
 
     def read_all(self, keys: Iterable[str]) -> dict[str, Record]:
         """The records there are of some runs, by key; raises as `read`."""
         there = self.keys()
         found = {key: self.read(key) for key in keys if key in there}
         return {key: record for key, record in found.items() if record is not None}
+
+    def check(self, record: Record, key: str, name: str) -> None:
+        """Raise BadRecord where a record, called ``name``, is not that of the run of this key."""
+        check_record(record, name)
+        wanted: dict[str, Any] = {"key": key}
+        if run := self.planned.get(key):
+            # an equal-FLOPs budget decides the jets of a pretraining run when it is trained
+            free = ("examples", "steps") if run.kind == "pretrain" else ()
+            wanted |= {field: getattr(run, field) for field in _PLANNED if field not in free}
+            wanted |= {"mixture": run.mixture.name, "parts": dict(run.mixture.parts)}
+            wanted |= asdict(run.size) | {"recipe": follow(record.recipe, run.recipe)}
+        for field, value in wanted.items():
+            if (found := getattr(record, field)) != value:
+                words = f"{field} is {reprlib.repr(found)}, needs {reprlib.repr(value)}"
+                raise BadRecord(f"{name}: {words}; remove the file")
 
     def count_others(self, keys: Collection[str]) -> int:
         """Number of records of runs that are not among these: the study had other settings."""
@@ -154,44 +195,52 @@ class RecordStore:
             status = replace(status, loss=record.loss, training_loss=record.training_loss)
             return replace(status, state=RunState.DONE, why=None)
         if run.key in there:
-            status = replace(status, why="its record is damaged; `jetscale run` trains it again")
-        if beat := self._read_json(f"running/{run.key}.json"):
+            status = replace(status, state=RunState.DAMAGED, why=self.damaged[run.key])
+        if beat := self._read_json(f"running/{run.key}.json", **_BEAT):
             place = f"step {beat['step']} of {beat['steps']}"
             status = replace(status, step=beat["step"], why=f"interrupted at {place}")
             if beat.get("evicted"):
                 return replace(status, state=RunState.EVICTED, why=f"evicted at {place}")
             if time.time() - beat["time"] < SILENT_SECONDS:
                 return replace(status, state=RunState.RUNNING, why=place)
-        if failed := self._read_json(f"failures/{run.key}.json"):
-            failure = Failure(kind=failed.get("kind", "JetscaleError"), reason=failed["reason"])
+        if failed := self._read_json(f"failures/{run.key}.json", reason=str):
+            failure = Failure(
+                kind=str(failed.get("kind", "JetscaleError")), reason=failed["reason"]
+            )
             return replace(status, state=RunState.FAILED, failure=failure, why=failure.reason)
         return status
 
     def _read_record(self, key: str) -> Record | None:
-        name = f"records/{key}.json"
-        if (values := self._read_json(name)) is not None:
-            return parse_record(values, name)
-        name = f"records/{self.former.keys.get(key)}.json"
-        if (values := self._read_json(name)) is None:
-            return None
-        if values.get("schema") != former.SCHEMA:
-            raise StorageError(
-                f"{name}: schema {values.get('schema')!r}, expected {former.SCHEMA} or {SCHEMA}"
-            )
-        pretraining_examples = 0
-        if values.get("trunk"):
-            trunk = self._read_json(f"records/{values['trunk']}.json")
-            planned = self.former.recipe["data"]["pretraining_jets"]
-            pretraining_examples = trunk["examples"] if trunk else planned
-        return upgrade_record(values, self.former, name, pretraining_examples)
-
-    def _read_json(self, name: str) -> dict[str, Any] | None:
+        name, old = f"records/{key}.json", self.former.keys.get(key)
         content = self.storage.read(name)
-        try:
-            value = None if content is None else json.loads(content)
-        except ValueError:
+        if content is None and old is not None:
+            name = f"records/{old}.json"
+            content = self.storage.read(name)
+        if content is None:
             return None
-        return value if isinstance(value, dict) else None
+        place = str(self.folder.path / name)
+        if (values := read_json(content)) is None:
+            raise BadRecord(f"{place}: not a JSON object; remove the file")
+        if values.get("schema") == former.SCHEMA and Path(name).stem == old:
+            record = upgrade_record(values, self.former, place, self._former_examples(values))
+        else:
+            record = parse_record(values, place)
+        self.check(record, key, place)
+        return record
+
+    def _former_examples(self, values: Mapping[str, Any]) -> int:
+        """Pretraining examples of a record of version 0.1, whose trunk's record may be lost."""
+        if values.get("trunk") not in self.former.keys.values():
+            return 0
+        trunk = self._read_json(f"records/{values['trunk']}.json", examples=int)
+        planned: int = self.former.recipe["data"]["pretraining_jets"]
+        return trunk["examples"] if trunk else planned
+
+    def _read_json(self, name: str, **kinds: Any) -> dict[str, Any] | None:
+        """A JSON object with fields of these types; None where there is none."""
+        value = read_json(self.storage.read(name) or b"")
+        good = value and all(fits(value.get(field), kind) for field, kind in kinds.items())
+        return value if good else None
 
     def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
         self.storage.write(name, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())

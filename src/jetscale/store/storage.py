@@ -35,7 +35,7 @@ class LocalStorage:
         """See `Storage.read`."""
         try:
             return (self.folder / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
         except OSError as error:
             raise storage_error(self.folder / name, error, verb="read") from error
@@ -56,7 +56,7 @@ class LocalStorage:
         """Names of the files in a folder, sorted; none where there is no folder."""
         try:
             found = [path.name for path in (self.folder / folder).iterdir()]
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return []
         except OSError as error:
             raise storage_error(self.folder / folder, error, verb="read") from error

@@ -51,7 +51,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise StudyError(
             f"recipe file {path}: {error.strerror}; make it with `jetscale tune`"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StudyError(f"recipe file {path} is not JSON ({error}); make it again") from error
     good = isinstance(content, dict) and content.get("format") == FORMAT
     require(good, f"recipe file {path}: not of format {FORMAT}; make it again")

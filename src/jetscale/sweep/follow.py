@@ -52,9 +52,9 @@ class LiveMirror:
         try:
             with locked(self.store.folder.mirror_lock):
                 parent = self._parent()
-                self.mirror.sync(self.store.read_all(self.keys).values(), parent)
                 if metrics:
                     self.mirror.set_metrics(parent, metrics)
+                self.mirror.sync(self.store.read_all(self.keys).values(), parent)
             self.behind = ""
         except JetscaleError as error:
             self.behind = f"{error}; records are kept and mirrored by the next `jetscale run`"

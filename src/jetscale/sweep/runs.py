@@ -1,11 +1,14 @@
 """The finished runs of a study as the table that the analysis works on.
 
-It comes from MLflow, or from the record files where MLflow does not answer; both give the same one.
-Only runs of the study as it is now are in it: runs with other settings are not mixed in.
+It comes from MLflow, or from the record files where MLflow does not answer; both give the same one:
+the runs that the results folder has records of. A folder without any is answered by MLflow alone
+where that is asked for. Only runs of the study as it is now are in it: runs with other settings are
+not mixed in.
 """
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 
 import pandas as pd
@@ -36,21 +39,22 @@ def load_runs(
 
     Without ``source`` the runs are those of MLflow, after mirroring records it does not have yet,
     or of the record files, with a warning, where it does not answer. Raises StudyError where no run
-    has finished or recipes differ, SweepError where MLflow was asked for and does not answer.
+    has finished or recipes differ, SweepError where MLflow was asked for and does not answer, or
+    does not show all records.
     """
     planned = plan_runs(study)
     keys = {run.key for run in planned if run.kind == "finetune"}
     live = LiveMirror(study, home, planned, tracking)
     records, warnings = _read(live, source)
+    damaged = {key: line for key, line in live.store.damaged.items() if key in keys}
     frame = make_table(record for record in records if record.key in keys)
     order = frame["mixture"].map([mixture.name for mixture in study.mixtures].index)
     frame = frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
     if frame.empty:
         others = live.store.count_others(live.keys)
         hint = f" ({others} with other settings are kept)" if others else ""
-        raise StudyError(
-            f"study {study.name!r} has no finished runs{hint}: start it with `jetscale run`"
-        )
+        lines = [f"{hint}: start it with `jetscale run`", *damaged.values()]
+        raise StudyError(f"study {study.name!r} has no finished runs{'; '.join(lines)}")
     whole, by_key = recipe_of(study), {run.key: run.recipe for run in planned}
     followed = [
         recipe == follow(whole, by_key[key])
@@ -68,24 +72,31 @@ def load_runs(
         near = [rates.regret_at(*place) for place in places]
         frame["regret"] = [one.regret if one else math.nan for one in near]
         frame["regret_error"] = [one.error if one else math.nan for one in near]
-    warnings += report_variation(frame)
-    if len(frame) < len(keys):
-        warnings.append(f"{len(keys) - len(frame)} of {len(keys)} runs are not done yet")
+    warnings += [*report_variation(frame), *damaged.values()]
+    if missing := keys - {*frame["key"], *damaged}:
+        warnings.append(f"{len(missing)} of {len(keys)} runs are not done yet")
     if rates is None:
         warnings.append(UNSEARCHED)
     return frame, warnings
 
 
 def _read(live: LiveMirror, source: RunSource | None) -> tuple[list[Record], list[str]]:
-    records = list(live.store.read_all(live.keys).values())
-    if source is RunSource.RECORDS or not (records or has_results(live.uri)):
+    own = live.store.read_all(live.keys)
+    records, asked = list(own.values()), source is RunSource.MLFLOW
+    if source is RunSource.RECORDS or not (own or (asked and has_results(live.uri))):
         return records, []
-    if records:  # reading never makes an experiment for a study that has no runs
+    if own:  # reading never makes an experiment for a study that has no runs
         live.push()
     try:
-        if live.behind and source is None:
+        if live.behind and not asked:
             return records, [f"{live.behind}; using the record files instead"]
-        return live.mirror.pull(live.keys), []
+        pulled = live.mirror.pull(own or live.keys, own)
+        for record in pulled:
+            live.store.check(record, record.key, f"MLflow run {record.key}")
+        shown = {record.key: record for record in pulled}  # without curves
+        if live.behind and shown != {key: replace(r, curve={}) for key, r in own.items()}:
+            raise SweepError(f"MLflow is behind: {live.behind}")
+        return pulled, []
     except (SweepError, StorageError) as error:
         if source is RunSource.MLFLOW:
             raise

@@ -34,7 +34,7 @@ def load_search(study: Study, search: Search, home: Home) -> pd.DataFrame:
     if missing:
         raise StudyError(
             f"study {study.name!r}: {missing} of {len(states)} runs of its search are not done: "
-            "go on with `jetscale tune`"
+            + "; ".join(["go on with `jetscale tune`", *store.damaged.values()][:2])
         )
     return search_table(tried, store.read_all(states))
 

@@ -79,7 +79,7 @@ def run_job(job: Job) -> dict[str, int]:
     sys.path += [folder for folder in job.imports if folder not in sys.path]
     _check_code(job)
     counts = {"trained": 0, "failed": 0}
-    store = RecordStore(job.folder, job.former)
+    store = RecordStore(job.folder, job.former, runs=job.runs)
     inputs, leads = _Inputs(job.streams), Ranks.current().rank == 0
     done = find_finished(store, job.runs)
     for run in (run for run in job.runs if run.key not in done):

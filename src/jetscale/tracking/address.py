@@ -1,16 +1,15 @@
 """Where MLflow is: a tracking server, or a file in the results folder."""
 
-import json
 import os
 import re
 import uuid
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from jetscale.digests import digest
+from jetscale.errors import SweepError
 from jetscale.store.home import Home
-from jetscale.store.local import write_json
+from jetscale.store.local import fits, make_folder, read_json, write_json
 
 _SQLITE = "sqlite:///"
 
@@ -26,11 +25,13 @@ def tracking_uri(home: Home) -> str:
 
 
 def database_of(uri: str) -> Path | None:
-    """The file of a sqlite address; None for any other address.
+    """The file of a sqlite address; None for any other address, SweepError for one in memory.
 
     >>> database_of("sqlite:////data/my%20runs/mlflow.db")
     PosixPath('/data/my runs/mlflow.db')
     """
+    if re.fullmatch("sqlite:/*((file:)?:memory:.*)?", uri):
+        raise SweepError(f"MLflow at {uri}: a database in memory keeps nothing; name a file")
     return Path(unquote(uri.removeprefix(_SQLITE))) if uri.startswith(_SQLITE) else None
 
 
@@ -58,16 +59,16 @@ def identify_home(home: Home, uri: str) -> str:
     """What a tracking server knows a results folder by.
 
     The database of a folder knows one folder only. On a server the name is drawn once and kept in
-    the folder with a digest of the place: a copy or a moved folder draws its own, so that no two
-    folders ever take each other's runs for theirs.
+    the folder with a digest of its number on its disk, which it keeps when it is moved there. A
+    copy has another number, under whatever path, and draws a name of its own: no two folders ever
+    take each other's runs for theirs.
     """
     if database_of(uri) == home.database.resolve():
         return "own"
-    place = digest(str(home.path.resolve()))
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        kept = json.loads(home.identity.read_text())
-        if kept["place"] == place:
-            return str(kept["id"])
+    disk = make_folder(home.path).stat()
+    place, kept = digest([disk.st_dev, disk.st_ino]), read_json(home.identity) or {}
+    if kept.get("place") == place and fits(kept.get("id"), str):
+        return str(kept["id"])
     drawn = uuid.uuid4().hex
     write_json(home.identity, {"id": drawn, "place": place})
     return drawn

@@ -6,16 +6,20 @@ and integers up to 2^53. A field that is None is left out.
 """
 
 import json
+import posixpath
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from jetscale.plan.identity import flatten
+from jetscale.store.local import read_json
 from jetscale.store.record import TYPES, Record, parse_record
 
 PREFIX = "jetscale."
 CURVE = "curve/"
+_NAME_LENGTH = 250  # longest name of a metric that MLflow takes
 _TAG_LENGTH = 4000
 """Characters of a mapping kept in one tag; MLflow's own limits are above this."""
 _PARAMS = (
@@ -62,7 +66,9 @@ def encode(record: Record) -> Encoded:
     ]
     shown = flatten({"scores": record.scores, "timings": record.timings}, join="/")
     points += [
-        (name, float(v), record.steps) for name, v in shown.items() if isinstance(v, int | float)
+        (chart, float(v), record.steps)
+        for name, v in shown.items()
+        if isinstance(v, int | float) and (chart := _chart_name(name))
     ]
     return Encoded(
         params={name: str(value) for name, value in params.items() if value is not None},
@@ -70,6 +76,17 @@ def encode(record: Record) -> Encoded:
         points=tuple(points),
         tags=tags,
     )
+
+
+def _chart_name(name: str) -> str:
+    """The name as MLflow takes it for a metric, other characters as ``_``; empty for no name.
+
+    >>> _chart_name("scores/acc@1%"), _chart_name("scores/..")
+    ('scores/acc_1_', '')
+    """
+    quoted = re.sub(r"[^/0-9A-Za-z_. :-]", "_", name)
+    good = posixpath.normpath(quoted) == quoted and len(quoted) <= _NAME_LENGTH
+    return quoted if good else ""
 
 
 def decode(
@@ -90,9 +107,7 @@ def decode(
             parts = [f"{PREFIX}{field}"]
             while f"{PREFIX}{field}.{len(parts)}" in tags:
                 parts.append(f"{PREFIX}{field}.{len(parts)}")
-            values[field] = None
-            with suppress(ValueError):
-                values[field] = json.loads("".join(tags.get(part, "") for part in parts))
+            values[field] = read_json("".join(tags.get(part, "") for part in parts))
         elif field != "curve":
             found: Any = params.get(field) if field in _PARAMS else metrics.get(field)
             # of optional fields the first alternative is the type

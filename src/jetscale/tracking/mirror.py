@@ -27,6 +27,7 @@ from jetscale.words import short
 KEY, CONTENT, HOME, PARENT = (
     "jetscale.key", "jetscale.record", "jetscale.home", "jetscale.parent",
 )  # fmt: skip
+_CONTENT_CODES = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")  # of one record, not of the server
 _SCHEME = "mlflow-artifacts:/"
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -110,14 +111,27 @@ class Mirror:
             return made
 
     def sync(self, records: Iterable[Record], parent: str) -> int:
-        """Mirror the records that have no finished run yet; returns how many were added."""
+        """Mirror the records that have no finished run yet; returns how many were added.
+
+        Raises SweepError in the end where MLflow refuses the content of some of them.
+        """
+        from mlflow.exceptions import MlflowException
+
+        refused = []
         with self._refusals():
             wanted = {record.key: record for record in records}
             shown = self._shown({key: digest(asdict(record)) for key, record in wanted.items()})
             missing = [record for key, record in wanted.items() if key not in shown]
             for record in missing:
-                self._add(record, parent)
-            return len(missing)
+                try:
+                    self._add(record, parent)
+                except MlflowException as error:
+                    if error.error_code not in _CONTENT_CODES:
+                        raise
+                    refused.append(f"{record.key} ({str(error).splitlines()[0][:200]})")
+        if refused:
+            raise SweepError(f"MLflow refuses {len(refused)} records, the first: {refused[0]}")
+        return len(missing)
 
     def _shown(self, wanted: Mapping[str, str]) -> set[str]:
         """Keys that MLflow shows with the wanted content, whichever folder they are of.
@@ -152,11 +166,15 @@ class Mirror:
                 else:
                     self.client.log_text(parent, text, name)
 
-    def pull(self, keys: Collection[str], *, curves: bool = False) -> list[Record]:
-        """The records of finished runs by key, those of this folder before those of others.
+    def pull(
+        self, keys: Collection[str], own: Mapping[str, Record] | None = None, curves: bool = False
+    ) -> list[Record]:
+        """The records of finished runs by key, one for each.
 
-        Reading the points of the ``curves`` too takes several requests per run. Raises SweepError
-        too for a run that was edited by hand and is no record any more.
+        Of several runs of a key the one that shows the record in ``own`` counts, which may be of
+        another folder, else the one of this folder. Reading the points of the ``curves`` too takes
+        several requests per run. Raises StorageError for a run that was edited by hand and is no
+        record any more.
         """
         with self._refusals():
             runs = [
@@ -164,7 +182,13 @@ class Mirror:
                 for run in self._search(f"tags.`{KEY}` != ''")
                 if run.info.status == "FINISHED" and run.data.tags[KEY] in keys
             ]
-            runs.sort(key=lambda run: run.data.tags.get(HOME) == self.identity)
+            kept = {key: digest(asdict(record)) for key, record in (own or {}).items()}
+
+            def rank(run: Any) -> tuple[bool, bool]:
+                tags = run.data.tags
+                return tags.get(CONTENT) == kept.get(tags[KEY]), tags.get(HOME) == self.identity
+
+            runs.sort(key=rank)
             chosen = {run.data.tags[KEY]: run for run in runs}  # the last one stays
             return [self._record(run, curves) for run in chosen.values()]
 
@@ -201,8 +225,13 @@ class Mirror:
         start, end = int(record.started * 1000), int(record.finished * 1000)
         run = self.client.create_run(self.experiment, start_time=start, tags=tags).info.run_id
         scalars = [(name, value, record.steps) for name, value in encoded.metrics.items()]
-        self._log(run, params=encoded.params, metrics=[*encoded.points, *scalars], time=end)
-        self.client.set_terminated(run, end_time=end)
+        try:
+            self._log(run, params=encoded.params, metrics=[*encoded.points, *scalars], time=end)
+            self.client.set_terminated(run, end_time=end)
+        except Exception:
+            with suppress(Exception):  # a server that is down keeps the half run; see `_shown`
+                self.client.delete_run(run)
+            raise
 
     def _log(
         self,

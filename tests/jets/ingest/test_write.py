@@ -131,3 +131,72 @@ def test_a_misspelt_label_is_told_as_such_and_a_bad_file_may_be_skipped(tmp_path
     manifest = ingest("arrays", "train", files, tmp_path / "s", on_bad_file="skip", **call)
     assert manifest.rows == 4
     assert [file["name"] for file in summary_of(manifest)["skipped"]] == ["b.npz"]
+
+
+class Tracked(list):
+    """A tensor with a gradient, as NumPy meets it."""
+
+    def __array__(self, *args, **kwargs):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: {"px": np.ma.masked_less(a["px"], 0)}, "px is masked; fill it"),
+        (lambda a: {"px": list(np.ma.masked_less(a["px"], 0))}, "px is masked; fill it"),
+        (lambda a: {"px": a["px"] + 0j}, "px holds complex128; needs numbers"),
+        (lambda a: {"px": list(a["px"] + 0j)}, "px holds complex128; needs numbers"),
+        (lambda a: {"px": a["px"].astype(str)}, "px holds <U.*; needs numbers"),
+        (lambda a: {"px": 1.0}, "px: float cannot be read: 'float' object is not iterable"),
+        (lambda a: {"px": None}, "px: NoneType cannot be read"),
+        (lambda a: {"px": [Tracked([1.0])] * 6}, "px: list cannot be read: Can't call numpy"),
+        (lambda a: {"px": [[1.0], [[2.0]]] * 3}, "px: list cannot be read: "),
+        (lambda a: {"label": None}, "label: NoneType cannot be read"),
+        (lambda a: {"label": ["top", None] * 3}, "label holds <U3, object; needs numbers, or text"),
+        (lambda a: {"label": ["top", np.nan] * 3}, "label holds <U3, float64; needs numbers, or"),
+        (lambda a: {"label": [b"\xff", b"a"] * 3}, r"label b'\\xff' is not text in UTF-8"),
+    ],
+)
+def test_what_holds_no_numbers_or_labels_is_one_line(tmp_path, made_up, change, message):
+    arrays = padded(made_up(6, 4))
+    with pytest.raises(DataError, match=message) as caught:
+        write_jets(tmp_path / "s", arrays | change(arrays), **TOP)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match="columns is NoneType, needs quantities"):
+        write_jets(tmp_path / "s", None)
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("share", [np.nan, -0.1, 2, "0.1", None])
+def test_the_share_of_bad_jets_is_checked_for_arrays_as_for_files(tmp_path, made_up, share):
+    arrays = padded(made_up(6, 4))
+    np.savez(tmp_path / "a.npz", **arrays)
+    call = {"columns": {name: name for name in arrays}, "max_bad": share, **TOP}
+    with pytest.raises(DataError, match="a share of jets lies between 0 and 1"):
+        write_jets(tmp_path / "s", arrays, max_bad=share, **TOP)
+    with pytest.raises(DataError, match="a share of jets lies between 0 and 1"):
+        ingest("arrays", "train", [tmp_path / "a.npz"], tmp_path / "s", **call)
+
+
+def test_a_folder_may_be_text(tmp_path, made_up):
+    assert write_jets(str(tmp_path / "s"), padded(made_up(6, 4)), **TOP).rows == 6
+
+
+def test_labels_of_files_that_are_no_text_are_told_as_such(tmp_path, made_up):
+    h5py = pytest.importorskip("h5py")
+    arrays = padded(made_up(4, 3))
+    odd = np.array([b"top", b"\xff"] * 2)
+    np.savez(tmp_path / "bytes.npz", **arrays | {"label": odd})
+    np.savez(tmp_path / "object.npz", **arrays | {"label": np.array(["top", "QCD"] * 2, object)})
+    with h5py.File(tmp_path / "bytes.h5", "w") as file:
+        for name, values in (arrays | {"label": odd}).items():
+            file[name] = values
+    columns = {name: name for name in arrays}
+    for name, message in (
+        ("bytes.npz", r"bytes.npz: label b'\\xff' is not text in UTF-8; write names in UTF-8"),
+        ("bytes.h5", r"bytes.h5: label b'\\xff' is not text in UTF-8; write names in UTF-8"),
+        ("object.npz", r"object.npz: label 'label' is object \(4,\), needs numbers or text"),
+    ):
+        with pytest.raises(DataError, match=message):
+            ingest("arrays", "train", [tmp_path / name], tmp_path / "s", columns=columns)

@@ -161,6 +161,12 @@ def test_folders_that_are_no_shard_folders(tmp_path):
         ({"shards": [{"file": "a"}]}, "not a manifest"),
         ({"label_counts": None}, "not a manifest"),
         ({"surplus": 1}, "not a manifest"),
+        ({"label_counts": {"Hbb": -1, "QCD": 101}}, "label_counts are {'Hbb': -1, 'QCD': 101}"),
+        ({"label_counts": {"Hbb": True}}, "not a manifest: label_counts is"),
+        ({"rows": "100"}, "not a manifest: rows is '100'"),
+        ({"columns": "part_px"}, "not a manifest: columns is 'part_px'"),
+        ({"provenance": []}, r"not a manifest: provenance is \[\]"),
+        ({"shards": 3}, "not a manifest"),
     ],
 )
 def test_a_manifest_that_is_not_ours(folder, change, message):
@@ -209,3 +215,71 @@ def test_roles_must_not_share_jets(tmp_path, make_jets):
 
 def test_the_front_of_the_room_offers_verify(folder):
     assert verify(folder).manifest == open_shards(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"file": 3}, "not a manifest: file is 3"),
+        ({"file": "x" * 300}, "x: expected .* file is missing"),
+        ({"file": "a\0b"}, "expected .* file is missing"),
+        ({"size": None}, "not a manifest: size is None"),
+        ({"label_counts": {"Hbb": -1}}, "label_counts are"),
+        ({"sha256": ["a"]}, r"not a manifest: sha256 is \['a'\]"),
+    ],
+)
+def test_a_shard_that_the_manifest_tells_wrong(folder, change, message):
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text())
+    content["shards"][0] |= change
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=message):
+        open_shards(folder)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"\xff", b"[" * 100_000])
+def test_a_manifest_that_is_no_json_object(folder, content):
+    (folder / "manifest.json").write_bytes(content)
+    with pytest.raises(DataError, match="not a manifest: not a JSON object"):
+        open_shards(folder)
+
+
+def test_notes_of_somebody_s_own_are_no_files(tmp_path, make_jets):
+    notes: tuple = ("a.root", ["a.root"], [{"name": "a"}], 3, None)
+    call = {"corpus": "jetclass", "role": "train"}
+    check_roles(
+        write_shards(tmp_path / str(i), [make_jets(3, seed=i)], provenance={"files": note}, **call)
+        for i, note in enumerate(notes)
+    )
+
+
+def test_a_table_or_batch_is_taken_alone(tmp_path, make_jets):
+    table = make_jets(5)
+    call = {"corpus": "jetclass", "role": "train"}
+    batches = table.to_batches(max_chunksize=2)
+    for i, tables in enumerate((table, [table], batches[0], batches, iter(batches))):
+        rows = 2 if tables is batches[0] else 5
+        assert write_shards(str(tmp_path / str(i)), tables, **call).rows == rows
+
+
+@pytest.mark.parametrize(
+    ("tables", "options", "message"),
+    [
+        (None, {}, "a table is NoneType, needs an Arrow table"),
+        ({"part_px": [[1.0]]}, {}, "a table is dict, needs an Arrow table"),
+        ("jets", {}, "a table is str, needs an Arrow table"),
+        ([None], {}, "a table is NoneType, needs an Arrow table"),
+        ([], {"schema": None}, "schema is None, needs one made with make_schema"),
+        ("good", {"provenance": {"a": object()}}, "provenance is not JSON: Object of type object"),
+        ("good", {"provenance": {"a": float("nan")}}, "provenance is not JSON: "),
+        ("good", {"provenance": 3}, "provenance is int, needs names and values"),
+        ("twice", {}, "column 'jet_label' is there twice; names must differ"),
+    ],
+)
+def test_what_are_no_tables_is_one_line(tmp_path, make_jets, tables, options, message):
+    good = make_jets(3)
+    named = {"good": good, "twice": good.append_column("jet_label", good["jet_label"])}
+    tables = named.get(tables, tables) if isinstance(tables, str) else tables
+    with pytest.raises(DataError, match=message):
+        write_shards(tmp_path / "s", tables, corpus="jetclass", role="train", **options)
+    assert list(tmp_path.iterdir()) == []

@@ -161,6 +161,12 @@ def cut_from(text: str, known: Sequence[str]) -> Cut:
 MAX_BAD = 0.01  # a file with a larger share of unusable jets is not what its format says
 
 
+def check_max_bad(share: float) -> None:
+    """Raise DataError for what is no share of jets."""
+    if not (isinstance(share, int | float) and 0 <= share <= 1):
+        raise DataError(f"max_bad is {share}; a share of jets lies between 0 and 1")
+
+
 @dataclass
 class Sieve:
     """Keeps usable jets that pass the cuts and counts the others by reason."""
@@ -173,6 +179,9 @@ class Sieve:
     rows: int = 0  # jets seen
     bad: Counter[str] = field(default_factory=Counter)
     cut: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        check_max_bad(self.max_bad)
 
     @property
     def dropped(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from jetscale.errors import DataError, StorageError, unknown
-from jetscale.jets.ingest.clean import MAX_BAD, Cut, Sieve, cut_from
+from jetscale.jets.ingest.clean import MAX_BAD, Cut, Sieve, check_max_bad, cut_from
 from jetscale.jets.ingest.formats import format_named
 from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.ingest.formats.files import Format
@@ -60,8 +60,7 @@ class Options:
         ):
             if value not in known:
                 raise DataError(unknown(what, value, known))
-        if not 0 <= self.max_bad <= 1:
-            raise DataError(f"max_bad is {self.max_bad}; a share of jets lies between 0 and 1")
+        check_max_bad(self.max_bad)
         self.cuts()
         _ = self.share
 

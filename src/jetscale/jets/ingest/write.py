@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jetscale.errors import DataError
 from jetscale.jets.ingest.clean import MAX_BAD, Sieve
 from jetscale.jets.ingest.formats import own
 from jetscale.jets.ingest.formats.base import Column, Ragged, native
@@ -14,7 +15,7 @@ from jetscale.jets.shards.manifest import Manifest, open_shards
 
 
 def write_jets(
-    folder: Path,
+    folder: Path | str,
     columns: Mapping[str, Any],
     *,
     classes: Sequence[str] = (),
@@ -43,9 +44,11 @@ def write_jets(
     ...     write_jets(Path(folder) / "mine", jets, corpus="top").label_counts
     {'QCD': 1, 'top': 1}
     """
-    found = {name: _column(values) for name, values in columns.items()}
+    if not isinstance(columns, Mapping):
+        raise DataError(f"columns is {type(columns).__name__}, needs quantities and their numbers")
+    found = {name: _column(name, values) for name, values in columns.items()}
     label = found.get("label")
-    if not classes and isinstance(label, np.ndarray) and label.dtype.kind in "SUO":
+    if not classes and isinstance(label, np.ndarray) and label.dtype.kind in "SU":
         classes = sorted({own.text(value) for value in label.tolist()})
     source = own.format_of(dict.fromkeys(columns, "given"), classes, corpus)
     raw = own.jets_of(found, source.names)
@@ -54,15 +57,31 @@ def write_jets(
         writer.write(sieve.keep(raw))
         sieve.check()
         writer.provenance.update(rows=sieve.rows, dropped=sieve.dropped)
-    return open_shards(folder)
+    return open_shards(Path(folder))
 
 
-def _column(values: Any) -> Column | float:
-    if isinstance(values, int | float | np.number):
+def _column(name: str, values: Any) -> Column | float:
+    """A quantity as an array or as lists; DataError for what holds no numbers or labels."""
+    if isinstance(values, int | float | np.number) and name == "mass":
         return float(values)
-    if isinstance(values, np.ndarray) and values.dtype != object:
-        return native(values)
-    rows = [np.asarray(row) for row in values]
-    if not rows or rows[0].ndim == 0:
-        return np.asarray(rows)
-    return Ragged(np.array(list(map(len, rows)), np.int64), native(np.concatenate(rows)))
+    try:
+        whole = isinstance(values, np.ndarray) and values.dtype != object
+        rows = [values] if whole else list(values)
+        if any(isinstance(row, np.ma.MaskedArray) for row in rows):
+            raise DataError(f"{name} is masked; fill it, or say by a quantity mask what is there")
+        rows = list(map(np.asarray, rows))
+        if whole:
+            column: Column = native(rows[0])
+        elif not rows or rows[0].ndim == 0:
+            column = np.asarray(rows)
+        else:
+            column = Ragged(np.array(list(map(len, rows)), np.int64), native(np.concatenate(rows)))
+    except (TypeError, ValueError, RuntimeError) as error:
+        line = str(error).splitlines()[0]
+        raise DataError(f"{name}: {type(values).__name__} cannot be read: {line}") from error
+    types = {row.dtype for row in rows}
+    text = {dtype.kind in "SU" for dtype in types}
+    if len(text) > 1 or any(t.kind not in "fiub" + "SU" * (name == "label") for t in types):
+        words = "numbers, or text alone" if name == "label" else "numbers"
+        raise DataError(f"{name} holds {', '.join(sorted(map(str, types)))}; needs {words}")
+    return column

@@ -45,6 +45,8 @@ def conform(table: pa.Table, schema: Schema = JETS) -> pa.Table:
     for name in table.column_names:
         if name not in schema.columns:
             raise DataError(unknown("column", name, schema.columns))
+        if table.column_names.count(name) > 1:
+            raise DataError(f"column {name!r} is there twice; names must differ")
     names = [name for name in schema.columns if name in table.column_names]
     missing = [name for name in schema.required if name not in names]
     if missing or not any(name in schema.lists for name in names):

@@ -6,18 +6,20 @@ roles are never confused, damage is found. Of a field other than jets it holds t
 
 import hashlib
 import json
+import reprlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pyarrow.parquet as pq
 
 from jetscale.errors import DataError, JetscaleError, unknown
 from jetscale.jets.example import Schema, schema_from
 from jetscale.jets.schema import CORPORA, JETS, PARTS, ROLES, classes_of
+from jetscale.store.local import fits, read_json, size_of
 
 FORMAT = 3
 """Format 1 did not name the columns, they are read from its first shard; 1 and 2 did not name the
@@ -116,7 +118,11 @@ def write_manifest(
         "shards": [asdict(shard) for shard in shards],
         "provenance": dict(provenance),
     }
-    (folder / MANIFEST).write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    try:
+        text = json.dumps(content, indent=2, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{folder.name}: provenance is not JSON: {error}") from error
+    (folder / MANIFEST).write_text(f"{text}\n")
 
 
 def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = None) -> Manifest:
@@ -133,7 +139,7 @@ def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = N
             raise DataError(f"{folder}: {what} is {found!r}, needs {asked!r}; use another folder")
     for shard in manifest.shards:
         file = manifest.path(shard)
-        size = file.stat().st_size if file.is_file() else None
+        size = size_of(file)
         if size != shard.size:
             found = "file is missing" if size is None else f"found {size}"
             raise DataError(f"{file}: expected {shard.size} bytes, {found}; write the folder again")
@@ -142,11 +148,20 @@ def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = N
 
 def _parse(folder: Path, path: Path) -> Manifest:
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path.read_bytes())
+        if content is None:
+            raise DataError("not a manifest: not a JSON object; write the folder again")
         version = content.pop("format")
         if version not in range(1, FORMAT + 1):
             raise DataError(f"format {version!r}, this version reads 1 to {FORMAT}")
-        shards = tuple(Shard(**shard) for shard in content.pop("shards"))
+        listed = content.pop("shards")
+        for of, values in [(Manifest, content), *((Shard, shard) for shard in listed)]:
+            kinds = get_type_hints(of)
+            kinds["provenance"] = dict  # anybody's own notes
+            for name in (kinds.keys() & values.keys()) - {"schema"}:
+                if not fits(values[name], kinds[name]):
+                    raise DataError(f"not a manifest: {name} is {reprlib.repr(values[name])}")
+        shards = tuple(Shard(**shard) for shard in listed)
         if version == 1:
             content["columns"] = pq.read_schema(folder / shards[0].file).names
         content["schema"] = schema_from(content["schema"]) if content.get("schema") else JETS
@@ -162,6 +177,11 @@ def _parse(folder: Path, path: Path) -> Manifest:
         counted = (sum(counts[0].values()), sum(shard.rows for shard in shards))
         if counted != (manifest.rows, manifest.rows):
             raise DataError(f"says {manifest.rows} rows, its shards and classes {counted}")
+        total = sum((Counter(count) for count in counts[1:]), Counter[str]())
+        if min(chain(*(count.values() for count in counts)), default=1) < 1 or total != counts[0]:
+            raise DataError(
+                f"label_counts are {dict(counts[0])}, those of its shards {dict(total)}"
+            )
         return manifest
     except JetscaleError as error:
         raise DataError(f"{path}: {error}") from error
@@ -180,10 +200,17 @@ def check_roles(manifests: Iterable[Manifest]) -> None:
         both = " and ".join(f"{m.folder} ({m.role})" for m in (a, b))
         if not {s.sha256 for s in a.shards}.isdisjoint(s.sha256 for s in b.shards):
             raise DataError(f"{both} hold the same jets; roles must not share jets")
-        first, second = ({f["sha256"]: f for f in m.provenance.get("files", [])} for m in (a, b))
+        first, second = _files(a), _files(b)
         (low_a, high_a), (low_b, high_b) = (m.provenance.get("share", (0, 1)) for m in (a, b))
         if first.keys() & second.keys() and low_a < high_b and low_b < high_a:
-            name = next(file.get("name") for digest, file in first.items() if digest in second)
+            name = next(name for digest, name in first.items() if digest in second)
             what = f"{both} were read from the same file {name}; roles must not share jets"
             fix = "take other files, or disjoint shares of each with --rows 0:0.8 and --rows 0.8:1"
             raise DataError(f"{what}: {fix}")
+
+
+def _files(manifest: Manifest) -> dict[str, Any]:
+    """Names of the files a folder was ingested from by SHA-256; none for notes of another form."""
+    files = manifest.provenance.get("files")
+    notes = [note for note in files if isinstance(note, dict)] if isinstance(files, list) else []
+    return {str(note["sha256"]): note.get("name") for note in notes if "sha256" in note}

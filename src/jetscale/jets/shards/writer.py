@@ -44,8 +44,13 @@ class ShardWriter:
     _counts: Counter[str] = field(default_factory=Counter)
     _shards: list[Shard] = field(default_factory=list)
 
-    def write(self, table: pa.Table) -> None:
+    def write(self, table: pa.Table | pa.RecordBatch) -> None:
         """Add examples; DataError as `columns.conform`, for foreign labels and other columns."""
+        if isinstance(table, pa.RecordBatch):
+            table = pa.Table.from_batches([table])
+        if not isinstance(table, pa.Table):
+            found = f"{type(table).__name__}, needs an Arrow table"
+            raise DataError(f"shards: a table is {found}; make one with pyarrow.table(columns)")
         table = columns.conform(table, self.schema)
         self._stored = self._stored or table.schema
         if table.schema != self._stored:
@@ -100,7 +105,7 @@ class ShardWriter:
 
 @contextmanager
 def shard_writer(
-    folder: Path,
+    folder: Path | str,
     *,
     corpus: str,
     role: str,
@@ -112,7 +117,9 @@ def shard_writer(
 
     DataError for a wrong role or corpus, StorageError if the folder holds something already.
     """
-    names = classes_of(corpus, classes)
+    folder, names = Path(folder), classes_of(corpus, classes)
+    if not isinstance(schema, Schema):
+        raise DataError(f"schema is {schema!r}, needs one made with make_schema")
     if role not in ROLES:
         raise DataError(unknown("role", role, ROLES))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -125,8 +132,8 @@ def shard_writer(
 
 
 def write_shards(
-    folder: Path,
-    tables: Iterable[pa.Table],
+    folder: Path | str,
+    tables: Iterable[pa.Table | pa.RecordBatch] | pa.Table | pa.RecordBatch,
     *,
     corpus: str,
     role: str,
@@ -137,7 +144,7 @@ def write_shards(
     """Write tables of examples as one shard folder, which any study can read.
 
     Args:
-        tables: Arrow tables with columns of the schema.
+        tables: Arrow tables or record batches with columns of the schema, or a single one.
         role: What the examples may be used for: pretrain, train, validation or test.
         classes: Class names in label order; built-in corpora have theirs.
         schema: What an example is; see `jetscale.jets.example.make_schema`.
@@ -154,8 +161,13 @@ def write_shards(
     >>> manifest.rows, manifest.classes, manifest.label_counts["signal"]
     (2, ('background', 'signal'), 1)
     """
+    single = isinstance(tables, pa.Table | pa.RecordBatch | Mapping) or not isinstance(
+        tables, Iterable
+    )
     with shard_writer(folder, corpus=corpus, role=role, classes=classes, schema=schema) as writer:
-        for table in tables:
+        for table in [tables] if single else tables:
             writer.write(table)
+        if not isinstance(provenance, Mapping | None):
+            raise DataError(f"provenance is {type(provenance).__name__}, needs names and values")
         writer.provenance.update(provenance or {})
-    return open_shards(folder)
+    return open_shards(Path(folder))

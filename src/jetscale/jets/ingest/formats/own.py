@@ -106,6 +106,9 @@ def class_names(
     column = columns.get("label", "")
     for path in files if column else ():
         with suppress(*[BadFile] * skip), opened(path, tuple(READERS), "own jets") as file:
+            if column in file.names and not file.layout(column).kind:
+                words = file.layout(column).text
+                raise DataError(f"label {column!r} is {words}, needs numbers or text (dtype=str)")
             if column in file.names and file.layout(column).kind == "S":
                 for batch in file.batches([column]):
                     found |= {text(label) for label in np.asarray(batch[column]).tolist()}
@@ -115,8 +118,11 @@ def class_names(
 
 
 def text(label: Any) -> str:
-    """A label as text; HDF5 gives bytes."""
-    return label.decode() if isinstance(label, bytes) else str(label)
+    """A label as text; HDF5 gives bytes. DataError for bytes that are none."""
+    try:
+        return label.decode() if isinstance(label, bytes) else str(label)
+    except UnicodeDecodeError as error:
+        raise DataError(f"label {label!r} is not text in UTF-8; write names in UTF-8") from error
 
 
 def jets_in(
