@@ -8,7 +8,8 @@ Command     jetscale run sweeps/quickstart.py      (or: python sweeps/quickstart
 Expect      qcd+bsm below qcd in nearly every run, both below scratch at 500 jets. The
             exponents of the frontier are not identified at this scale, and the output says so.
 
-Rates were chosen on validation jets of all three mixtures (benchmarks/learning_rate.md).
+Learning rates follow the laws of quickstart.recipe.json, which `jetscale tune` found by the same search
+for all three mixtures (analysis/tuning.md).
 """
 
 from jetscale.study import (
@@ -20,6 +21,7 @@ from jetscale.study import (
     Schedule,
     Simulated,
     Study,
+    load_optimiser,
 )
 
 
@@ -45,6 +47,7 @@ def study() -> Study:
         recipe=Recipe(
             data=Data(pretraining_jets=12_000, constituents=32),
             schedule=Schedule(epochs=4),
+            optimiser=load_optimiser(__file__),
             evaluation=Evaluation(validation_jets=2_000, test_jets=4_000),
         ),
     )
