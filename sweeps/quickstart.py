@@ -8,8 +8,8 @@ Command     jetscale run sweeps/quickstart.py      (or: python sweeps/quickstart
 Expect      qcd+bsm below qcd in nearly every run, both below scratch at 500 jets. The
             exponents of the frontier are not identified at this scale, and the output says so.
 
-Learning rates follow the laws of quickstart.recipe.json, which `jetscale tune` found by the same search
-for all three mixtures (analysis/tuning.md).
+Learning rates follow the laws of quickstart.recipe.json, which `jetscale tune` found by the same
+search for all three mixtures (analysis/tuning.md).
 """
 
 from jetscale.study import (

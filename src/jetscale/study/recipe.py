@@ -240,6 +240,8 @@ def _plain(group: Any) -> dict[str, Any]:
     plain = {name: value for name, value in asdict(group).items() if name not in left_out}
     if "rates" in plain:
         del plain["rates"]["regrets"]
+        for name in ("learning_rate", "width_exponent", "steps_exponent"):  # nothing follows them
+            plain.pop(name, None)
     return plain
 
 
