@@ -13,6 +13,7 @@ from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
 from jetscale.study.search import make_search
 from jetscale.sweep.tune import search_table
 from jetscale.tuning import tuned
+from jetscale.words import number
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_tables_say_what_was_found(table, show):
     assert set(laws) == {"start", "scratch", "pretrained", "pretraining"}
     law = found.laws.law("scratch")
     assert f"{math.exp(law.log_c.value):.3g}" in laws["scratch"][1]
-    assert laws["scratch"][2].split()[0] == f"{-law.width.value:.3g}"
+    assert laws["scratch"][2].split()[0] == number(-law.width.value)
     assert laws["pretraining"][3].split() == ["0", "kept"]
     assert len(page.rows["search-cost"]) == 1 + len(found.regrets)
     first = found.regrets[0]
