@@ -99,6 +99,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.report",
         "jetscale.scaling",
         "jetscale.store.local",
+        "jetscale.tuning",
         "jetscale.words",
     },
     "jetscale.jets.generator": {

@@ -14,6 +14,7 @@ import pandas as pd
 import jetscale.scaling.tuning as rates
 from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN
+from jetscale.scaling.estimate import Estimate
 from jetscale.study import RateLaw, Rates, Recipe, Regret, Study
 from jetscale.study.rates import REFERENCE_STEPS, REFERENCE_WIDTH, STARTS, Start
 from jetscale.study.search import Search
@@ -244,12 +245,19 @@ def _formula(law: RateLaw) -> str:
     return f"{law.learning_rate:.3g} {exponents}"
 
 
+def exponent(law: rates.FittedLaw, axis: str) -> Estimate:
+    """The exponent of ``width`` or ``steps`` as a recipe holds it: by it the rate falls."""
+    found: Estimate = getattr(law, axis)
+    return replace(found, value=-found.value, low=-found.high, high=-found.low)
+
+
 def _told(law: rates.FittedLaw) -> dict[str, Any]:
     """A fitted law with its intervals, in plain values."""
     rate = law.estimate(law.reference_width, law.reference_steps)
     shown = {"learning_rate": (rate.value, rate.low, rate.high)}
-    for name, found in (("width_exponent", law.width), ("steps_exponent", law.steps)):
-        shown[name] = (-found.value, -found.high, -found.low)
+    for axis in rates.AXES:
+        found = exponent(law, axis)
+        shown[f"{axis}_exponent"] = (found.value, found.low, found.high)
     fixed = {f"{axis}_exponent" for axis in law.fixed}
     return {
         name: {"value": _rounded(value)} | ({} if name in fixed else _ends(low, high))

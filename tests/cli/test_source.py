@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 from fixtures.former import FORMER
 
 from jetscale.cli import main
+from jetscale.scaling.tuning import TrainingCurve
 
 SWEEP = str(FORMER / "tiny.py")
 
@@ -56,3 +58,23 @@ def test_another_source_is_answered_with_those_there_are(capsys):
     assert code == 2
     assert "'mlflow'" in err
     assert "'records'" in err
+
+
+def test_training_curves_that_leave_the_others_are_a_line(capsys, monkeypatch):
+    random, shares = np.random.default_rng(4), np.arange(1, 33) / 32
+    curves = []
+    for params, power in ((1e4, 0.3), (4e4, 0.3), (2e5, 0.1), (1e6, 0.3)):
+        for seed in (1, 2, 3):
+            y = shares**-power * np.exp(random.normal(0, 0.01, 32))
+            given = {"mixture": "qcd", "params": params, "examples": 100, "seed": seed}
+            points = list(zip(shares, y, strict=True))
+            curves.append(TrainingCurve(**given, points=points, final=y[-1]))
+    monkeypatch.setattr("jetscale.sweep.runs.load_curves", lambda study, home: curves)
+    _, out, _ = call(capsys, "fit", SWEEP, "--source", "records")
+    assert "Training curves: 1 of 4 rungs leave" in " ".join(out.split())
+    _, out, _ = call(capsys, "fit", SWEEP, "--source", "records", "--json")
+    assert [rung["breaks"] for rung in json.loads(out)["collapse"]["rungs"]] == [0, 0, 1, 0]
+    alike = [curve for curve in curves if curve.params != 2e5]
+    monkeypatch.setattr("jetscale.sweep.runs.load_curves", lambda study, home: alike)
+    _, out, _ = call(capsys, "fit", SWEEP, "--source", "records")
+    assert "Training curves" not in out

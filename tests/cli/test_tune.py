@@ -11,6 +11,7 @@ from jetscale.store.records import RecordStore
 from jetscale.study import load_optimiser
 from jetscale.study.load import load_study
 from jetscale.study.search import make_search
+from jetscale.tracking.address import tracking_uri
 
 SWEEP = """
 from pathlib import Path
@@ -69,10 +70,27 @@ def test_the_laws_are_printed_and_written_beside_the_sweep(capsys, sweep):
     assert len(table.read_text().splitlines()) == 1 + 3 * 90
 
 
+def test_the_page_lies_in_the_results_folder_and_in_mlflow(capsys, sweep):
+    _, out, err = call(capsys, sweep)
+    home = Home(sweep.parent / "runs")
+    page = home.path / "tiny" / "tune.html"
+    assert f"page: {page}" in out
+    assert "not in MLflow" not in err
+    assert "<h1>Learning rates of tiny</h1>" in page.read_text()
+    (kept,) = home.artifacts.rglob("tune.html")
+    assert kept.read_bytes() == page.read_bytes()
+    from mlflow.tracking import MlflowClient
+
+    parent = MlflowClient(tracking_uri(home)).get_run(kept.parents[1].name)
+    assert parent.data.tags["mlflow.runName"] == "tune tiny"
+    assert len(list((kept.parent / "figures").iterdir())) == 9 + 9 + 3
+
+
 def test_programs_get_the_same_as_json(capsys, sweep):
     code, out, _ = call(capsys, sweep, "--json")
     assert code in (0, None)
     told = json.loads(out)
+    assert told["page"].endswith("tune.html")
     assert told["recipe_file"] == str(sweep.with_name("tiny.recipe.json"))
     assert told["tuning"]["sentence"].startswith("Peak rates: ")
     assert len(told["tuning"]["regrets"]) == 9 * 3

@@ -89,6 +89,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="session")
+def taken_apart() -> type[Page]:
+    """Takes a page apart."""
+    return Page
+
+
+@pytest.fixture(scope="session")
 def make_runs() -> Callable[..., pd.DataFrame]:
     """Makes a run table from a law per mixture."""
     return runs_of

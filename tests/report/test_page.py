@@ -12,6 +12,7 @@ from plotly.graph_objects import Figure
 
 from jetscale.analysis import analyse
 from jetscale.report import page as pages
+from jetscale.report import tuning
 from jetscale.report.figures.drawing import styles
 from jetscale.report.page import SECTIONS, Section, render, with_code
 from jetscale.report.values import Cell, Context, table
@@ -43,7 +44,7 @@ def show(monkeypatch, study):
 def test_every_section_has_a_template_and_every_template_a_user():
     folder = resources.files("jetscale.report") / "templates"
     names = {path.name for path in folder.iterdir()}
-    sections = {f"{section.anchor}.html" for section in SECTIONS}
+    sections = {f"{section.anchor}.html" for section in (*SECTIONS, *tuning.SECTIONS)}
     assert sections <= names
     text = (folder / "page.html").read_text(encoding="utf-8")
     shared = names - sections - {"page.html"}

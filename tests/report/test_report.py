@@ -34,13 +34,14 @@ def test_every_section_is_there_and_linked(full):
 
 
 def test_sections_keep_their_order_and_empty_ones_come_last(full, study, report):
-    _, page = full  # without measures
+    _, page = full  # without measures and training curves
     order = [section.anchor for section in SECTIONS]
-    assert list(page.text) == [a for a in order if a != "mixtures"] + ["mixtures"]
+    last = ["mixtures", "curves"]
+    assert list(page.text) == [a for a in order if a not in last] + last
     _, page = report(study[study["mixture"] == "qcd"])
     empty = [anchor for anchor, text in page.text.items() if "Nothing to show here" in text]
-    assert empty == ["mixtures", "measured", "held-fixed"]
-    assert list(page.text)[-3:] == empty
+    assert empty == ["mixtures", "measured", "curves", "held-fixed"]
+    assert list(page.text)[-4:] == empty
 
 
 def test_nothing_is_loaded_from_elsewhere(full):

@@ -77,17 +77,16 @@ def test_figures_are_placed_in_order_and_captions_are_their_names(study):
 
 def test_what_is_missing_has_a_reason(context):
     missing = context.missing
-    assert set(missing) == {"paired", "comparison", "measures", "held_fixed"}
+    assert set(missing) == {"paired", "comparison", "measures", "curves", "held_fixed"}
     assert "`jetscale measure`" in missing["measures"]
     assert "does not say what was held fixed" in missing["held_fixed"]
 
 
 def test_what_is_there_is_not_missing(study):
-    whole = Context(analyse(study, Options(replicates=50)), {}, {"epochs": 4}, (), {"jets": 10})
+    given = ({}, {"epochs": 4}, (), {"jets": 10}, [])
+    whole = Context(analyse(study, Options(replicates=50)), *given)
     assert whole.missing == {}
-    without = Context(
-        analyse(study, Options(replicates=50), budgets=[]), {}, {"epochs": 4}, (), {"jets": 10}
-    )
+    without = Context(analyse(study, Options(replicates=50), budgets=[]), *given)
     assert without.missing == {"allocations": "no budget was asked for"}
 
 

@@ -12,7 +12,7 @@ from jetscale.scaling import UNSEARCHED
 from jetscale.store.home import Home
 from jetscale.store.local import storage_error
 from jetscale.store.records import RecordStore
-from jetscale.sweep.runs import RunSource, attach, load_runs
+from jetscale.sweep.runs import RunSource, attach, load_curves, load_runs
 from jetscale.tracking.address import tracking_uri
 from jetscale.tracking.mirror import KEY, Mirror
 
@@ -147,7 +147,29 @@ def test_without_mlflow_the_records_answer(study, store, home):
 def test_without_mlflow_a_report_is_a_warning(study, store, home):
     line = attach(study, home, NOWHERE, {"a": "b"})
     assert line.startswith("MLflow at sqlite:")
-    assert line.endswith("the report is not in MLflow")
+    assert line.endswith("the page is not in MLflow")
+
+
+def test_training_curves_come_from_the_record_files(study, store, home, records):
+    assert load_curves(study, home) == []  # those of the made-up records have two points
+    good = [[4 * i, 2.0 - 0.1 * i] for i in range(1, 10)]
+    ours = [record for record in records if record.kind == "finetune"]
+    for record, curve in zip(ours, (good, good[:7], [*good[:-1], [36, 0.0]]), strict=False):
+        store.write(replace(record, curve={"training_loss": curve}))
+    store.refresh()
+    (found,) = load_curves(study, home)
+    assert (found.mixture, found.params, found.seed) == (
+        ours[0].mixture,
+        ours[0].params,
+        ours[0].seed,
+    )
+    assert found.examples == ours[0].examples
+    assert found.points == [tuple(point) for point in good]
+    assert found.final == good[-1][1]
+
+
+def test_without_record_files_there_are_no_curves(study, home):
+    assert load_curves(study, home) is None
 
 
 def test_runs_with_another_recipe_are_refused(study, store, home, records):

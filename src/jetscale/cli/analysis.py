@@ -73,12 +73,27 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
       jetscale fit --runs runs.csv --law no-floor --json
       jetscale fit --runs runs.csv --shared E,alpha
     """
+    from jetscale.display.console import say
     from jetscale.scaling import Options
 
     names = tuple(name.strip() for name in shared.split(",") if name.strip())
     asked = Options(**options, shared=names)
     parts = ("paired", "fits", "diagnostics", "conventions")
-    _analyse(sweep, runs, as_json, {"mixtures": {}}, options=asked, parts=parts)
+    checked = _collapse(sweep) if sweep and not runs else None
+    shown = {"mixtures": {}} | ({"collapse": checked} if checked else {})
+    _analyse(sweep, runs, as_json, shown, options=asked, parts=parts)
+    if checked and any(rung.breaks for rung in checked.rungs) and not as_json:
+        say(f"Training curves: {checked}")
+
+
+def _collapse(sweep: Path) -> Any:
+    """Whether the training curves of a sweep collapse; None where its record files are away."""
+    from jetscale.scaling.tuning import collapse
+    from jetscale.study.load import load_study
+    from jetscale.sweep.runs import load_curves
+
+    curves = load_curves(load_study(sweep), home())
+    return None if curves is None else collapse(curves)
 
 
 @cli.command()
@@ -194,7 +209,7 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
     from jetscale.plan.identity import flatten
     from jetscale.report import make_report
     from jetscale.study.load import load_study
-    from jetscale.sweep.runs import attach
+    from jetscale.sweep.runs import attach, load_curves
     from jetscale.tracking.address import tracking_uri
 
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
@@ -207,6 +222,7 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
         held_fixed=flatten(frame["recipe"].iloc[0]) if "recipe" in frame else None,
         warnings=warnings,
         measures=load_measures(study, home()) if study else None,
+        curves=load_curves(study, home()) if study else None,
     )
     made.write(out)
     if study:  # where MLflow refuses, the file is there all the same

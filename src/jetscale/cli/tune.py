@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jetscale.cli.common import cli, home, json_option, print_json, sweep_argument
+from jetscale.cli.common import cli, home, json_option, print_json, sweep_argument, warn
 
 if TYPE_CHECKING:
     from jetscale.study.search import Search
@@ -77,8 +77,9 @@ def tune(
 
     The same rates are tried for scratch, for fine-tuning and for pretraining, at several widths and
     data sizes, on validation jets. What is found is a law of width and steps, written beside SWEEP
-    as a recipe file. A second call trains only what is missing. No run is stopped early: its rate
-    falls to zero at its own end, so losses on the way cannot be compared.
+    as a recipe file, and shown on a page, tune.html, in the results folder. A second call trains
+    only what is missing. No run is stopped early: its rate falls to zero at its own end, so losses
+    on the way cannot be compared.
 
     \b
     Example:
@@ -89,11 +90,13 @@ def tune(
     from jetscale.display.console import progress_bar, show_outcome, show_status
     from jetscale.display.tuning import show_tuning
     from jetscale.plan.search import plan_search
+    from jetscale.report import search_page
     from jetscale.store.records import RecordStore, count_states
     from jetscale.study.load import load_study
     from jetscale.study.search import make_search
     from jetscale.study.tuned import recipe_path
     from jetscale.sweep.launch import run_study
+    from jetscale.sweep.runs import attach
     from jetscale.sweep.tune import extend_search, load_search
     from jetscale.tracking.address import tracking_uri
     from jetscale.tuning import tuned
@@ -125,7 +128,13 @@ def tune(
         search = extend_search(study, search, space, how, points, home(), train)
     found, path = tuned(study, search, load_search(study, search, home())), recipe_path(sweep)
     digest = found.write(path)
-    found.table.to_csv(home().study(study).search, index=False)
+    folder = home().study(study)
+    found.table.to_csv(folder.search, index=False)
+    page = search_page(found, str(sweep))
+    page.write(folder.page)
+    problem = attach(study, home(), uri, page.texts(), search)
+    warn([problem] if problem else [])
     if as_json:
-        return print_json({"recipe_file": str(path), "digest": digest, "tuning": found})
-    return show_tuning(found, str(sweep), path)
+        told = {"recipe_file": str(path), "digest": digest, "page": str(folder.page)}
+        return print_json(told | {"tuning": found})
+    return show_tuning(found, str(sweep), path, folder.page)

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import jetscale.scaling.tuning as rates
 from jetscale.display.console import note, say, show_table
-from jetscale.scaling.estimate import Estimate
-from jetscale.tuning import Tuning
-from jetscale.words import short
+from jetscale.tuning import Tuning, exponent
+from jetscale.words import ranged, short
 
 
-def show_tuning(found: Tuning, sweep: str, path: Path) -> None:
-    """Show the laws, the regret of every cell, settings tried beside, and the recipe file."""
+def show_tuning(found: Tuning, sweep: str, path: Path, page: Path) -> None:
+    """Show the laws, the regret of every cell, settings tried beside, recipe file and page."""
     say(found.sentence)
     say(str(found.equal))
     rows = [_law(start, law, found) for start, law in found.laws.laws.items()]
@@ -38,6 +37,7 @@ def show_tuning(found: Tuning, sweep: str, path: Path) -> None:
         say(f"{found.diverged} of {len(found.table)} runs diverged")
     if found.widening:
         say(f"Open ends: jetscale tune {sweep} {found.widening}", wrap=False)
+    say(f"page: {page}", wrap=False)
     say(f"recipe file: {path}; load it in {sweep} with", wrap=False)
     say("  recipe=Recipe(optimiser=load_optimiser(__file__), ...)", wrap=False)
 
@@ -47,16 +47,14 @@ def _law(start: str, law: rates.FittedLaw, found: Tuning) -> tuple[str, ...]:
     rate = law.estimate(law.reference_width, law.reference_steps)
     shared = found.laws.shared and start != "pretraining"
 
-    def exponent(axis: str, value: Estimate) -> str:
-        if axis in law.fixed:
-            return f"= {-value.value:.2g}"
-        return f"{-value.value:.2f} [{-value.high:.2f}, {-value.low:.2f}]"
+    def shown(axis: str) -> str:
+        value = exponent(law, axis)
+        return f"= {value.value:.2g}" if axis in law.fixed else ranged(value, "{:.2f}".format)
 
     return (
         f"{start} =" if shared else start,
         f"{rate.value:.2g} [{rate.low:.2g}, {rate.high:.2g}]",
-        exponent("width", law.width),
-        exponent("steps", law.steps),
+        *map(shown, rates.AXES),
     )
 
 

@@ -21,12 +21,14 @@ from plotly.graph_objects import Figure
 
 from jetscale import __version__
 from jetscale.analysis import analyse
+from jetscale.report import curves as training_curves
 from jetscale.report import decisions, laws, measured
 from jetscale.report.figures.drawing import styles
 from jetscale.report.values import Context, Reasons, Table, table
 from jetscale.scaling import Options, StudyFit
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
+from jetscale.scaling.tuning import TrainingCurve
 from jetscale.store.local import atomic_path
 from jetscale.words import number, short
 
@@ -96,8 +98,8 @@ class Section(NamedTuple):
 
     anchor: str
     title: str
-    fill: Callable[[Context, Reasons], dict[str, Any]]
-    needs: str = ""  # what the section cannot do without, a key of `Context.missing`
+    fill: Callable[[Any, Reasons], dict[str, Any]]  # from the content of the page
+    needs: str = ""  # what the section cannot do without, a key of the content's ``missing``
 
 
 SECTIONS = (
@@ -107,6 +109,7 @@ SECTIONS = (
     Section("losses", "Losses", measured.losses),
     Section("law", "The law of each mixture", laws.law, "fits"),
     Section("trust", "Can the fits be trusted?", laws.trust, "fits"),
+    Section("curves", "Do the training curves collapse?", training_curves.collapsed, "curves"),
     Section("frontier", "The compute-optimal frontier", laws.frontier, "fits"),
     Section("slider", "Ask for a budget", laws.slider, "fits"),
     Section("allocation", "What a budget buys", laws.budgets, "allocations"),
@@ -122,10 +125,11 @@ class Report:
 
     text: str  # the HTML file
     figures: Mapping[str, Figure]  # by caption
+    name: str = "report.html"
 
     def texts(self) -> dict[str, str]:
         """The page and every figure as Plotly JSON, by file name."""
-        texts = {"report.html": self.text}
+        texts = {self.name: self.text}
         for i, (caption, figure) in enumerate(self.figures.items(), start=1):
             slug = re.sub(r"[^a-z0-9]+", "-", caption.lower()).strip("-")
             texts[f"figures/{i:02d}-{slug}.json"] = figure.to_json()
@@ -146,6 +150,7 @@ def make_report(
     warnings: Sequence[str] = (),
     measures: Mapping[str, Any] | None = None,
     budgets: Sequence[float] | None = None,
+    curves: Sequence[TrainingCurve] | None = None,
     replicates: int = 1000,
 ) -> Report:
     """Analyse a run table and lay out the report.
@@ -156,37 +161,46 @@ def make_report(
         warnings: What is known about the runs beforehand, e.g. runs that are not done yet.
         measures: As `jetscale.measures.load_measures` has it; None where nothing was measured.
         budgets: FLOPs of the allocation table; by default one per decade of the measured range.
+        curves: Training curves of the runs; None where only their table is known.
         replicates: Bootstrap replicates per mixture, at least 50.
 
     Raises TableError for an unusable table, FitError for such a budget or number of replicates.
     """
     results = analyse(frame, Options(replicates=replicates), budgets=budgets)
-    context = Context(results, styles(results.names), held_fixed, tuple(warnings), measures)
+    looks, known = styles(results.names), tuple(warnings)
+    context = Context(results, looks, held_fixed, known, measures, curves)
     return Report(text=render(context, title), figures=context.figures)
 
 
 def render(context: Context, title: str) -> str:
-    """The whole file; sections with nothing to show stand behind the others."""
+    """The report; sections with nothing to show stand behind the others."""
+    missing = context.missing
+    order = sorted(SECTIONS, key=lambda section: section.needs in missing)
+    return lay_out(order, context, title, decisions.facts(context.results))
+
+
+def lay_out(sections: Sequence[Section], content: Any, title: str, facts: str) -> str:
+    """A whole file: sections filled from ``content``, which has styles, figures and missing."""
     # a name that a template misspells is an error, not a gap
     templates = Environment(undefined=StrictUndefined, autoescape=True)
     templates.loader = PackageLoader("jetscale.report")
     templates.trim_blocks = templates.lstrip_blocks = True
     templates.policies["json.dumps_kwargs"] = {"allow_nan": False}
     templates.filters["code"] = with_code
-    missing, filled = context.missing, []
-    for section in sorted(SECTIONS, key=lambda section: section.needs in missing):
+    missing, filled = content.missing, []
+    for section in sections:
         reasons, why = Reasons(), missing.get(section.needs, "")
-        values = {} if why else section.fill(context, reasons)
+        values = {} if why else section.fill(content, reasons)
         filled.append((section, values, reasons.texts, why))
     figures = {
         f"figure-{i}": json.loads(plotly.io.to_json(figure))
-        for i, figure in enumerate(context.figures.values(), start=1)
+        for i, figure in enumerate(content.figures.values(), start=1)
     }
     return templates.get_template("page.html").render(
         title=title,
-        facts=decisions.facts(context.results),
+        facts=facts,
         sections=filled,
-        styles=context.styles,
+        styles=content.styles,
         not_identified=NOT_IDENTIFIED,
         version=__version__,
         plotly=Markup(plotly.offline.get_plotlyjs()),

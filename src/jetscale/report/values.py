@@ -1,6 +1,6 @@
 """What templates turn into HTML, without markup: tables, placed figures, reasons of a section."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +10,13 @@ from jetscale.analysis import Analysis
 from jetscale.report.decisions import Finding
 from jetscale.report.figures.drawing import Style
 from jetscale.scaling import Estimate, StudyFit
+from jetscale.scaling.tuning import TrainingCurve
 from jetscale.words import interval, number
 
 _MISSING = {  # why there may be no value of a field of `Context`
     "measures": "diversity and alignment were not measured; `jetscale measure` does so before any "
     "training",
+    "curves": "the record files are not at hand",
     "held_fixed": "the run table does not say what was held fixed, so it cannot show that the data "
     "composition alone varied between mixtures",
 }
@@ -74,15 +76,25 @@ class Reasons:
         return Cell(number(value.value, digits), interval(value, digits), mark)
 
 
+def panels(placed: dict[str, Figure], figures: Mapping[str, Figure]) -> dict[str, str]:
+    """Adds figures by caption to those of a page; the id of each place, by caption."""
+    for caption in figures:
+        assert caption not in placed, f"two figures are called {caption}"
+    start = len(placed) + 1
+    placed.update(figures)
+    return {caption: f"figure-{i}" for i, caption in enumerate(figures, start)}
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every section is made from."""
+    """What every section of a report is made from."""
 
     results: Analysis
     styles: Mapping[str, Style]
     held_fixed: Mapping[str, Any] | None
     warnings: tuple[str, ...]
     measures: Mapping[str, Any] | None = None
+    curves: Sequence[TrainingCurve] | None = None
     figures: dict[str, Figure] = field(default_factory=dict)  # by caption, in order of the page
 
     @property
@@ -93,11 +105,7 @@ class Context:
 
     def panels(self, figures: Mapping[str, Figure]) -> dict[str, str]:
         """Places figures by caption side by side; the id of each place, by caption."""
-        for caption in figures:
-            assert caption not in self.figures, f"two figures are called {caption}"
-        start = len(self.figures) + 1
-        self.figures.update(figures)
-        return {caption: f"figure-{i}" for i, caption in enumerate(figures, start)}
+        return panels(self.figures, figures)
 
     @property
     def missing(self) -> dict[str, str]:

@@ -53,6 +53,7 @@ class StudyFolder:
 
     measures = _Inside("measures.json")  # the last measurement of diversity and alignment
     search = _Inside("search.csv")  # the runs of the last search over rates, as a table
+    page = _Inside("tune.html")  # that search as a page
     map = _Inside("mixtures.png")  # the picture of that measurement
     driver_lock = _Inside("run.lock")  # held while a sweep of the study runs
     mirror_lock = _Inside("mirror.lock")  # held while MLflow is brought up to date

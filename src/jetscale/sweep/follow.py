@@ -65,7 +65,7 @@ class LiveMirror:
             with locked(self.store.folder.mirror_lock):
                 self.mirror.attach(self._parent(), texts)
         except JetscaleError as error:
-            return f"{error}; the report is not in MLflow"
+            return f"{error}; the page is not in MLflow"
         return ""
 
     def _parent(self) -> str:

@@ -18,11 +18,16 @@ from jetscale.errors import StorageError, StudyError, SweepError
 from jetscale.plan import plan_runs
 from jetscale.plan.identity import check_same_recipe, follow, recipe_of, report_variation
 from jetscale.scaling.searched import UNSEARCHED
+from jetscale.scaling.tuning import TrainingCurve
 from jetscale.store.home import Home
 from jetscale.store.record import Record, make_table
+from jetscale.store.records import RecordStore
 from jetscale.study import Study
+from jetscale.study.search import Search
 from jetscale.sweep.follow import LiveMirror
 from jetscale.tracking.address import has_results
+
+_FEWEST = 8  # points of a training curve that has a shape
 
 
 class RunSource(StrEnum):
@@ -103,6 +108,40 @@ def _read(live: LiveMirror, source: RunSource | None) -> tuple[list[Record], lis
         return records, [f"{error}; using the record files instead"]
 
 
-def attach(study: Study, home: Home, tracking: str, texts: Mapping[str, str]) -> str:
-    """Keep texts, by file name, with the study's parent run; why MLflow refused them, or empty."""
-    return LiveMirror(study, home, plan_runs(study), tracking).attach(texts)
+def load_curves(study: Study, home: Home) -> list[TrainingCurve] | None:
+    """The training curves of a study's runs on its task; None where no record file is at hand.
+
+    MLflow would be asked for every curve by itself, so they come from the files alone. Curves that
+    cannot be compared, of few points or with losses of zero and below, are left out.
+    """
+    planned = plan_runs(study)
+    keys = [run.key for run in planned if run.kind == "finetune"]
+    records = RecordStore.open(study, home, planned).read_all(keys).values()
+    curves = [(record, record.curve.get("training_loss", [])) for record in records]
+    found = [
+        TrainingCurve(
+            mixture=record.mixture,
+            params=record.params,
+            examples=record.examples,
+            seed=record.seed,
+            points=[(step, loss) for step, loss in points],
+            final=points[-1][1],
+        )
+        for record, points in curves
+        if len(points) >= _FEWEST and all(0 < loss < math.inf for _, loss in points)
+    ]
+    return found if records else None
+
+
+def attach(
+    study: Study,
+    home: Home,
+    tracking: str,
+    texts: Mapping[str, str],
+    search: Search | None = None,
+) -> str:
+    """Keep texts, by file name, with the parent run of a study or of its ``search``.
+
+    Returns why MLflow refused them, or an empty text.
+    """
+    return LiveMirror(study, home, plan_runs(study), tracking, search).attach(texts)

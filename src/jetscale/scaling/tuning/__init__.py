@@ -9,15 +9,16 @@ widen(optima, factors)          which factors to add where an optimum lies at an
 collapse(curves)                do training curves agree with rates tuned alike?
 """
 
-from jetscale.scaling.tuning.collapse import Collapse, Rung, TrainingCurve, collapse
+from jetscale.scaling.tuning.collapse import Collapse, Rung, TrainingCurve, collapse, normalise
 from jetscale.scaling.tuning.equal import ArmSearch, SearchEquality, equal_search
-from jetscale.scaling.tuning.laws import FittedLaw, LawTest, RateLaws, fit_rate_laws
+from jetscale.scaling.tuning.laws import AXES, FittedLaw, LawTest, RateLaws, fit_rate_laws
 from jetscale.scaling.tuning.optima import CellOptimum, Widening, find_optima, widen
 from jetscale.scaling.tuning.regret import CellRegret, regrets
 from jetscale.scaling.tuning.search import check_search
 from jetscale.scaling.tuning.settings import SettingEffect, setting_effects
 
 __all__ = [
+    "AXES",
     "ArmSearch",
     "CellOptimum",
     "CellRegret",
@@ -35,6 +36,7 @@ __all__ = [
     "equal_search",
     "find_optima",
     "fit_rate_laws",
+    "normalise",
     "regrets",
     "setting_effects",
     "widen",

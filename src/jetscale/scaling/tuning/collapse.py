@@ -27,7 +27,7 @@ _DRIFT = 4  # sizes from which a drift with size can be told from a size that st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingCurve:
-    """The validation losses of one run while it trained."""
+    """The losses of one run while it trained."""
 
     mixture: str
     params: float
@@ -106,7 +106,7 @@ def collapse(
     Raises FitError for a curve that cannot be normalised.
     """
     runs = sorted(curves, key=lambda c: (c.mixture, c.examples, c.params, c.seed))
-    normal = [_normal(run, (floors or {}).get(run.mixture, 0.0)) for run in runs]
+    normal = [normalise(run, (floors or {}).get(run.mixture, 0.0)) for run in runs]
     places = _places(normal)
     values = np.array([np.interp(places, x, y) for x, y in normal])
     keys = [(run.mixture, run.examples) for run in runs]
@@ -122,7 +122,7 @@ def collapse(
     return Collapse(rungs=tuple(rungs), threshold=threshold)
 
 
-def _normal(run: TrainingCurve, floor: float) -> tuple[Array, Array]:
+def normalise(run: TrainingCurve, floor: float = 0.0) -> tuple[Array, Array]:
     """Return the share of the training (n,) and log of the loss relative to its last (n,)."""
     points = np.asarray(run.points, dtype=float).reshape(-1, 2)
     where = f"{run.mixture}, N = {run.params:g}, D = {run.examples:g}, seed {run.seed}"
