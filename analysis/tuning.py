@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from jetscale.errors import FitError
 from jetscale.scaling.tuning import CellOptimum, RateLaws, fit_rate_laws, regrets
@@ -70,8 +71,8 @@ def draw_cell(axes: Axes, cell: pd.DataFrame, laws: RateLaws, colours: dict[str,
             rate = laws.rate(str(start), runs["width"].iloc[0], runs["steps"].iloc[0])
             axes.axvline(rate, color=colour, linestyle="--", linewidth=0.9, alpha=0.7)
     axes.set_xscale("log")
-    ticks = sorted(finite["rate"].unique())
-    axes.set_xticks(ticks, [f"{rate:.2g}" for rate in ticks], fontsize=8)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.minorticks_off()
 
 
