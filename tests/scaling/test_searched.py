@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from jetscale.errors import FitError
-from jetscale.scaling import compare, fit, pair_runs, unlike
+from jetscale.scaling import allocate, compare, fit, pair_runs, unlike
 
 
 @pytest.fixture
@@ -65,3 +65,14 @@ def test_the_error_falls_with_the_cells_that_were_searched(runs):
     few = runs.assign(regret=0.01, regret_error=0.03)
     a, b = (pair_runs(pd.DataFrame(t)).pairs[0].overall.recipe for t in (many, few))
     assert a == pytest.approx(b / math.sqrt(sizes.nunique()), rel=1e-6)
+
+
+def test_an_allocation_says_what_the_rates_may_cost_and_who_was_not_searched(runs):
+    told = with_regret(runs, scratch=(0.03, 0.04), qcd=(0.0, 0.01))
+    found = allocate(fit(searches(told, scratch="f3", qcd=""), replicates=50), 1e20)
+    assert found.mixtures["scratch"].recipe == pytest.approx(0.05)
+    assert found.mixtures["qcd"].recipe == pytest.approx(0.01)
+    assert "qcd was not searched, scratch was" in found.warnings[0]
+    plain = allocate(fit(runs, replicates=50), 1e20)
+    assert plain.mixtures["qcd"].recipe is None
+    assert not any("searched" in line for line in plain.warnings)

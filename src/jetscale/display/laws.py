@@ -167,6 +167,10 @@ def show_allocation(allocation: scaling.Allocation) -> None:
         measured.append((name, *sizes, words.loss(cell.loss)))
     show_table("Measured within the budget", ("mixture", "N", "D", "FLOPs", "loss"), measured)
     _lines(words.grouped("not fitted", allocation.not_fitted))
+    costs = {name: one.recipe for name, one in allocation.mixtures.items()}
+    shown = ", ".join(f"{name} {cost:.3f}" for name, cost in costs.items() if cost is not None)
+    if shown:
+        note(f"Better learning rates might lower a loss by: {shown}, from their search.")
     _lines(allocation.warnings)
     _lines(words.folded({name: found.warnings for name, found in allocation.mixtures.items()}))
 

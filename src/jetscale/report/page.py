@@ -37,7 +37,9 @@ _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
 
 def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
     """The measured sentence and the one of the laws."""
-    return {"sentences": (context.results.measured_sentence, context.results.law_sentence)}
+    results = context.results
+    beware = (f"Beware: {results.unlike}.",) if results.unlike else ()
+    return {"sentences": (*beware, results.measured_sentence, results.law_sentence)}
 
 
 def held_fixed(context: Context, reasons: Reasons) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from jetscale.scaling.cost import CostModel, pretraining
 from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import CONFIDENCE, Estimate
 from jetscale.scaling.fitted import MixtureFit, StudyFit
+from jetscale.scaling.searched import rate_cost, unlike
 from jetscale.scaling.table import noun_of, seed_spread
 from jetscale.words import loss, loss_interval, short, size
 
@@ -68,6 +69,7 @@ class MixtureAllocation:
     data_free: Optimum | None  # of the same budget if they had no price; None where they have none
     best_share: float | None  # share of replicates where it is lowest; None for one alone
     replicates_undefined: int  # replicates without a usable optimum: a size below one or not finite
+    recipe: float | None  # what the learning rates may cost its runs, in loss; None where unknown
     measured: MeasuredCell | None  # the lowest within the budget; None where all cost more
     warnings: tuple[str, ...]
 
@@ -299,7 +301,10 @@ def allocate(
         interval=fits.interval,
         noun=noun_of(fits.runs),
         not_fitted=fits.not_fitted,
-        warnings=tuple(line for name, line in pretraining(fits.runs).items() if name in chosen),
+        warnings=(
+            *([f"{why}: do not choose between them by this"] if (why := unlike(fits.runs)) else ()),
+            *(line for name, line in pretraining(fits.runs).items() if name in chosen),
+        ),
     )
 
 
@@ -349,6 +354,7 @@ def _mixture(
         data_free=free,
         best_share=share,
         replicates_undefined=undefined,
+        recipe=rate_cost(runs),
         measured=_measured_cell(runs, budget, cost),
         warnings=tuple(f"{fitted.mixture}: {line}" for line in lines),
     )

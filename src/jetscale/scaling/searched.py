@@ -41,6 +41,20 @@ def _were(names: list[str]) -> str:
     return f"{', '.join(names)} {'was' if len(names) == 1 else 'were'}"
 
 
+def rate_cost(runs: pd.DataFrame) -> float | None:
+    """Return by how much better rates might lower the loss of some runs; None if unknown.
+
+    The mean regret of their cells and its error, added in squares.
+    """
+    if not {"regret", "regret_error"} <= set(runs.columns):
+        return None
+    cells = runs[["regret", "regret_error"]].drop_duplicates()
+    if cells.isna().to_numpy().any():
+        return None
+    error = math.sqrt(float((cells["regret_error"] ** 2).sum())) / len(cells)
+    return math.hypot(float(cells["regret"].mean()), error)
+
+
 def recipe_error(pairs: pd.DataFrame) -> float | None:
     """Return by how much a mean difference of loss may be one of the rates; None if unknown.
 
