@@ -64,7 +64,7 @@ def test_the_plan_of_the_quickstart(capsys):
     assert code == 0
     assert plan["finetuning_runs"] == 120
     assert plan["pretraining_runs"] == 16
-    assert plan["recipe"]["optimiser.learning_rate"] > 0
+    assert plan["recipe"]["optimiser.rates.scratch.learning_rate"] > 0
     params = [row["params"] for row in plan["rows"]]
     assert max(params) >= 20 * min(params)
     assert max(plan["data_sizes"]) >= 16 * min(plan["data_sizes"])

@@ -40,6 +40,18 @@ def test_a_cluster_that_would_wait_for_ever_is_refused(resources):
         count(resources, local=False)
 
 
+def test_a_device_can_be_asked_for_and_idle_cpus_are_named():
+    mixed = {"CPU": 65.0, "GPU": 1.0}
+    gpu = count(mixed, local=False)
+    assert (gpu.device, gpu.slots) == ("cuda", 1)
+    assert gpu.idle.startswith("trained on GPUs, 63 CPUs were idle")
+    cpu = count(mixed, local=False, device="cpu")
+    assert (cpu.device, cpu.slots, cpu.idle) == ("cpu", 64, "")
+    assert count({"CPU": 5.0, "GPU": 4.0}, local=False).idle == ""
+    with pytest.raises(SweepError, match="no GPU is there for --device cuda"):
+        count({"CPU": 9.0}, local=False, device="cuda")
+
+
 def test_this_machine_offers_a_trial_per_core(monkeypatch):
     arguments = init_arguments(None, None)
     capacity = count({"CPU": arguments["num_cpus"]}, local=True)

@@ -9,7 +9,15 @@ from typing import Any
 import click
 
 import jetscale.cli.jets  # its commands come first in --help
-from jetscale.cli.common import PATH, cli, home, json_option, print_json, sweep_argument
+from jetscale.cli.common import (
+    PATH,
+    cli,
+    device_option,
+    home,
+    json_option,
+    print_json,
+    sweep_argument,
+)
 from jetscale.errors import JetscaleError
 
 __all__ = ["cli", "main", "run_script"]
@@ -96,7 +104,8 @@ def power(sweep: Path, law: str | None, like: Path | None, as_json: bool, **aske
 @cli.command()
 @sweep_argument
 @click.option("--address", help="Ray cluster to join, e.g. auto. [default: this machine]")
-def run(sweep: Path, address: str | None) -> None:
+@device_option
+def run(sweep: Path, address: str | None, device: str | None) -> None:
     """Prepare the jets, pretrain, fine-tune.
 
     A second call does only what is missing.
@@ -112,7 +121,9 @@ def run(sweep: Path, address: str | None) -> None:
 
     study, uri = load_study(sweep), tracking_uri(home())
     with progress_bar() as progress:
-        outcome = run_study(study, home(), tracking=uri, address=address, progress=progress)
+        outcome = run_study(
+            study, home(), tracking=uri, address=address, progress=progress, device=device
+        )
     show_outcome(outcome, study.name, str(sweep), uri)
     if outcome.failures or outcome.done < outcome.planned:
         sys.exit(1)

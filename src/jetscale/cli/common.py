@@ -22,6 +22,10 @@ sweep_argument = click.argument("sweep", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
+_DEVICE = "Where to train. [default: on GPUs if there are any]"
+device_option = click.option("--device", type=click.Choice(["cpu", "cuda"]), help=_DEVICE)
+
+
 def all_of(*parts: Callable[[F], F]) -> Callable[[F], F]:
     """Return what gives a command several arguments and options, in this order in its help."""
     return lambda command: reduce(lambda made, part: part(made), reversed(parts), command)

@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jetscale.cli.common import cli, home, json_option, print_json, sweep_argument, warn
+from jetscale.cli.common import (
+    cli,
+    device_option,
+    home,
+    json_option,
+    print_json,
+    sweep_argument,
+    warn,
+)
 
 if TYPE_CHECKING:
+    from jetscale.study import Study
     from jetscale.study.search import Search
 
 HOW = ("grid", "random", "optuna")
@@ -62,6 +71,7 @@ def _settings(context: click.Context, option: click.Parameter, texts: tuple[str,
 )
 @click.option("--points", type=click.IntRange(min=1), default=12, show_default=True, help=_POINTS)
 @click.option("--address", help="Ray cluster to join, e.g. auto. [default: this machine]")
+@device_option
 @click.option("--status", "only_status", is_flag=True, help="Only say how far the search is.")
 @json_option
 def tune(
@@ -69,6 +79,7 @@ def tune(
     how: str,
     points: int,
     address: str | None,
+    device: str | None,
     only_status: bool,
     as_json: bool,
     **asked: Any,
@@ -87,11 +98,9 @@ def tune(
       jetscale tune sweeps/quickstart.py --rates 0.25,0.5,1,2,4,8 --try weight_decay=0,0.1
       jetscale tune sweeps/quickstart.py --search optuna --try warmup=0.05,0.1,0.2 --points 16
     """
-    from jetscale.display.console import progress_bar, show_outcome, show_status
+    from jetscale.display.console import progress_bar, show_outcome
     from jetscale.display.tuning import show_tuning
-    from jetscale.plan.search import plan_search
     from jetscale.report import search_page
-    from jetscale.store.records import RecordStore, count_states
     from jetscale.study.load import load_study
     from jetscale.study.search import make_search
     from jetscale.study.tuned import recipe_path
@@ -104,17 +113,19 @@ def tune(
     study, uri = load_study(sweep), tracking_uri(home())
     search = make_search(study, **{name: value for name, value in asked.items() if value})
     if only_status:
-        runs = [tried.run for tried in plan_search(study, search)]
-        rows = RecordStore.open(study, home(), runs).status(runs)
-        if as_json:
-            return print_json({**count_states(rows), "runs": rows})
-        return show_status(rows, f"{study.name}, search", 0)
+        return _status(study, search, as_json)
 
     def train(search: "Search") -> None:
         """Train what is missing of a search; leave where Ray lost a trial."""
         with progress_bar() as progress:
             outcome = run_study(
-                study, home(), tracking=uri, address=address, progress=progress, search=search
+                study,
+                home(),
+                tracking=uri,
+                address=address,
+                progress=progress,
+                search=search,
+                device=device,
             )
         if outcome.failures or not as_json:
             show_outcome(outcome, f"{study.name}, search", str(sweep), uri)
@@ -138,3 +149,16 @@ def tune(
         told = {"recipe_file": str(path), "digest": digest, "page": str(folder.page)}
         return print_json(told | {"tuning": found})
     return show_tuning(found, str(sweep), path, folder.page)
+
+
+def _status(study: "Study", search: "Search", as_json: bool) -> None:
+    """Print how far a search is."""
+    from jetscale.display.console import show_status
+    from jetscale.plan.search import plan_search
+    from jetscale.store.records import RecordStore, count_states
+
+    runs = [tried.run for tried in plan_search(study, search)]
+    rows = RecordStore.open(study, home(), runs).status(runs)
+    if as_json:
+        return print_json({**count_states(rows), "runs": rows})
+    return show_status(rows, f"{study.name}, search", 0)

@@ -45,13 +45,26 @@ class Capacity:
         """Where runs are trained: ``cuda`` if trials get a GPU each, else ``cpu``."""
         return "cuda" if self.gpus else "cpu"
 
+    @property
+    def idle(self) -> str:
+        """Which CPUs a sweep on GPUs leaves idle, and how to use them; empty where few are.
+
+        One study is trained on one kind of device: what differs between devices is no effect of a
+        mixture.
+        """
+        spare = self.cpus - 1 - self.slots
+        if not self.gpus or spare < 4 * self.gpus:
+            return ""
+        return f"trained on GPUs, {spare} CPUs were idle: --device cpu trains on those instead"
+
 
 @contextmanager
-def connection(address: str | None, home: Path) -> Iterator[Capacity]:
+def connection(address: str | None, home: Path, device: str | None = None) -> Iterator[Capacity]:
     """A connection to Ray for the length of the block.
 
     ``address`` is the cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this
-    machine. All nodes must see the results folder ``home``. Raises SweepError where the address
+    machine. ``device`` is what to train on, by default GPUs where there is one. All nodes must see
+    the results folder ``home``. Raises SweepError where the address
     does not answer, Ray cannot start, the cluster is too small, or a node does not see ``home``.
     """
     address = named_cluster(address)
@@ -80,7 +93,7 @@ def connection(address: str | None, home: Path) -> Iterator[Capacity]:
             protect_token()
             with suppress(KeyError):  # notes on dead workers, in the midst of our standard output
                 global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
-            capacity = count(ray.cluster_resources(), local=address is None)
+            capacity = count(ray.cluster_resources(), local=address is None, device=device)
             if address is not None:
                 _check_shared(home)
             yield capacity
@@ -109,12 +122,17 @@ def named_cluster(address: str | None) -> str | None:
     return address or os.environ.get("RAY_ADDRESS") or None
 
 
-def count(resources: dict[str, float], *, local: bool) -> Capacity:
+def count(resources: dict[str, float], *, local: bool, device: str | None = None) -> Capacity:
     """What the CPUs and GPUs of a cluster offer; one CPU is kept for the drivers of trials.
 
-    Raises SweepError if no CPU is left for a trial: Ray would wait for one without a word.
+    Raises SweepError if no CPU is left for a trial, or no GPU is there where ``device`` is
+    ``cuda``: Ray would wait for one without a word.
     """
     cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+    if device == "cuda" and not gpus:
+        raise SweepError("no GPU is there for --device cuda; leave the option out, or use cpu")
+    if device == "cpu":
+        gpus = 0
     slots = min(gpus, cpus - 1) if gpus else cpus - 1
     if slots < 1:
         raise SweepError(

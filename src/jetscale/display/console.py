@@ -158,6 +158,8 @@ def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
     if outcome.seconds:
         share = f"{outcome.busy:.0%} of its core time in optimiser steps and evaluation"
         say(f"sweep: {outcome.seconds:.0f} s; {share}")
+    if outcome.idle:
+        say(outcome.idle)
     for failure in outcome.failures:
         say(f"a trial did not finish: {failure.kind}: {failure.reason}")
     if outcome.failed:

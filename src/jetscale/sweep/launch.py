@@ -45,6 +45,7 @@ class Outcome:
     """Wall time of the sweep: from the first trial's submission to the last one's end."""
     busy: float  # share of sweep wall time x cores spent in optimiser steps and evaluation
     failures: tuple[Failure, ...]  # one for each trial that did not finish
+    idle: str  # which CPUs were idle beside GPUs; empty where few were
     behind: str  # why MLflow does not show all records yet; empty where it does
 
 
@@ -56,12 +57,14 @@ def run_study(
     address: str | None = None,
     progress: Progress = lambda what, done, total: None,
     search: Search | None = None,
+    device: str | None = None,
 ) -> Outcome:
     """Everything from jets to mirrored records; trains only what is missing.
 
     With a ``search`` its runs are trained instead of those of the study. On a cluster every node
-    must see ``home``; ``address`` None starts Ray on this machine.
-    ``progress`` is called as (what, done, total) from any thread.
+    must see ``home``; ``address`` None starts Ray on this machine. ``device`` is ``cpu`` or
+    ``cuda``, by default GPUs where there are some. ``progress`` is called as (what, done, total)
+    from any thread.
 
     Raises:
         SweepError: Another process runs this study, or Ray fails.
@@ -83,7 +86,7 @@ def run_study(
         sweep = _Sweep()
         if todo:
             try:
-                with connection(address, home.path) as capacity, stopping() as stop:
+                with connection(address, home.path, device) as capacity, stopping() as stop:
                     # a cluster may grow meanwhile; this machine keeps a core for Ray
                     executor = RayExecutor(capacity.cpus if capacity.local else None)
                     try:
@@ -113,6 +116,7 @@ def run_study(
         seconds=sweep.seconds,
         busy=busy,
         failures=sweep.failures,
+        idle=sweep.idle,
         behind=live.behind,
     )
 
@@ -123,6 +127,7 @@ class _Sweep:
 
     seconds: float = 0.0
     cpus: int = 1
+    idle: str = ""
     failures: tuple[Failure, ...] = ()
 
 
@@ -164,7 +169,12 @@ def _train(
             live.push()
             check_space(folder.path)
             raise StorageError(failure.reason)
-    return _Sweep(seconds=time.time() - start, cpus=capacity.cpus, failures=tuple(failures))
+    return _Sweep(
+        seconds=time.time() - start,
+        cpus=capacity.cpus,
+        idle=capacity.idle,
+        failures=tuple(failures),
+    )
 
 
 @contextmanager
