@@ -8,7 +8,7 @@ from jetscale.jets.generator.conditions import Conditions
 from jetscale.plan import plan_runs
 from jetscale.plan.identity import flatten, recipe_of
 from jetscale.plan.overview import overview
-from jetscale.study import Folders
+from jetscale.study import Folders, Mixture, ModelSize
 from jetscale.study.load import load_study
 
 RATES = "learning rates were not searched"
@@ -91,3 +91,19 @@ def test_runs_of_too_few_steps_are_named(study):
     ]
     enough = replace(study, recipe=recipe.change(batch_size=1, epochs=3))
     assert not [line for line in overview(enough)["warnings"] if "steps" in line]
+
+
+def test_a_plan_says_where_it_leaves_the_search_of_its_rates():
+    study = load_study(QUICKSTART)
+    assert overview(study)["warnings"] == []
+    wider = replace(
+        study,
+        mixtures=(*study.mixtures, Mixture(name="tau", parts={"X_YY_*tau*": 1.0})),
+        ladder=(*study.ladder, ModelSize(width=64, layers=2, heads=4)),
+        data_sizes=(*study.data_sizes, 10_000),
+    )
+    assert overview(wider)["warnings"] == [
+        "mixture tau was not searched for its learning rate; tune again",
+        "width 64 lies outside of the search of rates (8 to 32)",
+        "data size 10000 lies outside of the search of rates (500 to 8000)",
+    ]

@@ -8,10 +8,13 @@ import pytest
 from jetscale.digests import digest
 from jetscale.errors import StorageError, StudyError, SweepError
 from jetscale.plan import plan_runs
+from jetscale.plan.identity import follow, recipe_of
 from jetscale.scaling import UNSEARCHED
 from jetscale.store.home import Home
 from jetscale.store.local import storage_error
 from jetscale.store.records import RecordStore
+from jetscale.study import RateLaw, Rates, Regret
+from jetscale.study.rates import STARTS
 from jetscale.sweep.runs import RunSource, attach, load_curves, load_runs
 from jetscale.tracking.address import tracking_uri
 from jetscale.tracking.mirror import KEY, Mirror
@@ -251,3 +254,28 @@ def test_a_run_edited_in_mlflow_is_not_believed(study, store, home, records):
     client.set_tag(run.info.run_id, "jetscale.timings", "{}")
     with pytest.raises(StorageError, match=r"MLflow run .*: timings is {}, needs "):
         load_runs(study, home, uri, RunSource.MLFLOW)
+
+
+def test_runs_of_a_searched_study_carry_its_search_and_regrets(study, home):
+    from fixtures.studies import make_record
+
+    laws = {s: RateLaw(learning_rate=r) for s, r in zip(STARTS, (0.02, 0.01, 0.005), strict=True)}
+    regret = Regret(mixture="qcd", width=8, examples=20, regret=0.03, error=0.01)
+    rates = Rates(**laws, search="f3", arms=("scratch",), regrets=(regret,))
+    tuned = replace(study, recipe=study.recipe.change(rates=rates))
+    runs = plan_runs(tuned)
+    store = RecordStore(home.study(tuned))
+    store.prepare()
+    for run in runs:
+        recipe = follow(recipe_of(tuned), run.recipe)
+        store.write(
+            make_record(tuned, run, recipe=recipe, recipe_digest=digest(recipe), peak_rate=0.1)
+        )
+    frame, warnings = load_runs(tuned, home, NOWHERE, RunSource.RECORDS)
+    assert warnings == []
+    assert dict(zip(frame["mixture"], frame["search"], strict=True)) == {"scratch": "f3", "qcd": ""}
+    known = frame[frame["mixture"] == "qcd"]
+    assert known[["regret", "regret_error"]].drop_duplicates().to_numpy().tolist() == [[0.03, 0.01]]
+    assert frame.loc[frame["mixture"] == "scratch", "regret"].isna().all()
+    # every run was told the law of its own start; held fixed are those of all
+    assert set(frame["recipe_digest"]) == {digest(recipe_of(tuned))}
