@@ -12,6 +12,7 @@ pairs of model size and seed, each with trunks of its own; all share one test se
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 import jetscale
@@ -58,18 +59,38 @@ def rows(losses: pd.DataFrame) -> list[tuple[str, str, Estimate, int, int]]:
     return found
 
 
+def rates_share(frame: pd.DataFrame, name: str, label: str) -> float:
+    """How much of an effect may be the learning rates: regrets of the search and their errors.
+
+    As `jetscale.scaling.searched.recipe_error` says it of a difference; nan where nothing is known.
+    """
+    weights = pd.Series(EFFECTS[name])
+    if "regret" not in frame:
+        return float("nan")
+    known = frame[frame["mixture"].isin(weights.index)]
+    if label != "all":
+        known = known[known["examples"] == int(label.replace(",", ""))]
+    cells = known.drop_duplicates(["mixture", "regret", "regret_error"])
+    means = cells.groupby("mixture")[["regret", "regret_error"]].mean()
+    shift = (means["regret"] * weights).sum(skipna=False)
+    squares = cells.groupby("mixture")["regret_error"].agg(lambda e: (e**2).sum() / len(e) ** 2)
+    return float(np.hypot(shift, np.sqrt((weights**2 * squares).sum(skipna=False))))
+
+
 def main() -> None:
     """Print both tables."""
-    losses = by_mixture(runs())
+    frame = runs()
+    losses = by_mixture(frame)
     means = losses.groupby("examples").mean()
     print("| D | " + " | ".join(means.columns) + " |")
     print("|" + "---|" * (len(means.columns) + 1))
     for size, line in means.iterrows():
         print(f"| {size:,} | " + " | ".join(f"{value:.3f}" for value in line) + " |")
-    print("\n| effect on the loss | D | mean [95 %] | lower in |\n|---|---|---|---|")
+    print("\n| effect on the loss | D | mean [95 %] | rates | lower in |\n|---|---|---|---|---|")
     for name, label, value, lower, pairs in rows(losses):
         interval = f"{value.value:+.3f} [{value.low:+.3f}, {value.high:+.3f}]"
-        print(f"| {name} | {label} | {interval} | {lower} of {pairs} |")
+        share = f"± {rates_share(frame, name, label):.3f}"
+        print(f"| {name} | {label} | {interval} | {share} | {lower} of {pairs} |")
 
 
 if __name__ == "__main__":

@@ -82,3 +82,15 @@ def test_the_tables_are_markdown(script, frame, capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "| D | few-far | few-near | many-far | many-near | scratch |"
     assert sum(line.startswith("| interaction |") for line in lines) == 3
+
+
+def test_what_the_rates_may_make_of_an_effect(script, frame):
+    regrets = {"few-far": 0.02, "many-far": 0.0, "few-near": 0.0, "many-near": 0.0, "scratch": 0.9}
+    told = frame.assign(regret=frame["mixture"].map(regrets), regret_error=0.0)
+    # few far labels would gain .02 by better rates: half of it in either main effect
+    for name, share in (("diversity: many - few", 0.01), ("interaction", 0.02)):
+        for label in ("500", "1,000", "all"):
+            assert script["rates_share"](told, name, label) == pytest.approx(share)
+    noisy = told.assign(regret=0.0, regret_error=0.02)
+    assert script["rates_share"](noisy, "interaction", "all") == pytest.approx(0.04)
+    assert np.isnan(script["rates_share"](frame, "interaction", "all"))
