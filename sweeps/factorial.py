@@ -27,6 +27,7 @@ from jetscale.study import (
     Schedule,
     Simulated,
     Study,
+    load_optimiser,
 )
 
 LIGHT_QCD = "QCD_light,QCD_s,QCD_ss"
@@ -62,6 +63,7 @@ def study() -> Study:
         recipe=Recipe(
             data=Data(pretraining_jets=6_000, constituents=32),
             schedule=Schedule(epochs=4),
+            optimiser=load_optimiser(__file__),
             evaluation=Evaluation(validation_jets=2_000, test_jets=4_000),
         ),
     )
