@@ -40,7 +40,7 @@ def test_shards_are_named_by_what_decides_them(study, tmp_path):
 
 def test_shards_that_are_there_are_not_made_again(study, tmp_path, monkeypatch, make_jets):
     for i, request in enumerate(shard_requests(study, study.source)):
-        corpus, labels = ("jetclass2", [187]) if request.part else ("jetclass", range(10))
+        corpus, labels = ("jetclass2", [186, 187]) if request.part else ("jetclass", range(10))
         jets = make_jets(request.jets, labels, i)
         write_shards(request.folder(tmp_path), [jets], corpus=corpus, role=request.role)
     monkeypatch.setattr(inputs, "simulate_shards", None)  # calling it would fail

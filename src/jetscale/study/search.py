@@ -14,7 +14,6 @@ from jetscale.study.study import Study
 
 RATE_NAMES = ("rate", "pretraining_rate")
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
-PRETRAINING_RATES = RATES
 SEARCHED = (
     *("batch_size", "epochs", "pretraining_epochs", "warmup"),
     *("weight_decay", "head_multiplier", "beta2", "clip", "average"),
@@ -114,7 +113,7 @@ def make_search(
     study: Study,
     *,
     rates: Sequence[float] = RATES,
-    pretraining_rates: Sequence[float] = PRETRAINING_RATES,
+    pretraining_rates: Sequence[float] = (),
     tried: Mapping[str, Sequence[Any]] | None = None,
     widths: Sequence[int] = (),
     data_sizes: Sequence[int] = (),
@@ -124,7 +123,7 @@ def make_search(
 
     Args:
         rates: Factors on the study's own peak rates.
-        pretraining_rates: The same for pretraining runs.
+        pretraining_rates: The same for pretraining runs; by default the same factors.
         tried: Values to try of other settings of the recipe (`SEARCHED`), by name.
         widths: Of the ladder; by default the smallest, the middle and the largest.
         data_sizes: Of the study; by default the smallest, the middle and the largest.
@@ -133,6 +132,7 @@ def make_search(
     Raises StudyError for a value that cannot be tried, fewer than three rates, two widths (where
     the study has them) or three data sizes.
     """
+    pretraining_rates = pretraining_rates or rates
     for what, factors in (("rates", rates), ("pretraining rates", pretraining_rates)):
         for factor in factors:
             require(number("search", what, factor) > 0, f"search: {what} {factor}: needs > 0")
