@@ -70,7 +70,8 @@ def test_missing_runs_are_counted_and_diverged_ones_are_worst(
 @pytest.fixture
 def small(given):
     sizes = (ModelSize(width=4, layers=1, heads=1), ModelSize(width=8, layers=1, heads=1))
-    return replace(given, ladder=sizes, data_sizes=(10, 20, 40), seeds=(1, 2))
+    recipe = given.recipe.change(epochs=60)  # long enough to be killed in the middle
+    return replace(given, ladder=sizes, data_sizes=(10, 20, 40), seeds=(1, 2), recipe=recipe)
 
 
 SWEEP = """
@@ -85,7 +86,8 @@ def study():
         mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={{"qcd": 1}})),
         ladder=(ModelSize(width=4, layers=1, heads=1), ModelSize(width=8, layers=1, heads=1)),
         data_sizes=(10, 20, 40), seeds=(1, 2),
-        controls=Controls(pretraining_jets=50, validation_jets=10, test_jets=10, constituents=16),
+        controls=Controls(pretraining_jets=50, validation_jets=10, test_jets=10, constituents=16,
+                          epochs=60),
     )
 """
 
