@@ -5,8 +5,9 @@ Question    Does pretraining on QCD jets, or on QCD and BSM resonance jets, chan
 Grid        3 mixtures x 4 model sizes (a factor of 23 in parameters) x 5 data sizes (a factor of
             16) x 2 seeds = 120 fine-tuning runs, after 16 pretrainings.
 Command     jetscale run sweeps/quickstart.py      (or: python sweeps/quickstart.py)
-Expect      qcd+bsm below qcd in nearly every run, both below scratch at 500 jets. The
-            exponents of the frontier are not identified at this scale, and the output says so.
+Expect      qcd+bsm and qcd below scratch at 500 jets in every pair, at 1,000 in nearly every, and
+            no difference from 2,000 on. The exponents of the frontier are not identified at this
+            scale, and the output says so.
 
 Learning rates follow the laws of quickstart.recipe.json, which `jetscale tune` found by the same
 search for all three mixtures (analysis/tuning.md).
