@@ -106,3 +106,14 @@ def test_runs_that_determine_no_law_are_refused(wide, search, table):
     flat = table.assign(loss=1.0 + 0.01 * table["seed"])
     with pytest.raises(FitError, match="with an optimum"):
         tuned(wide, search, flat)
+
+
+def test_a_law_that_the_runs_leave_open_is_named(found, wide, search, table):
+    assert found.loose == {}
+    assert found.loose_sentence == ""
+    random = np.random.default_rng(3)
+    noisy = table.assign(loss=table["loss"] * np.exp(random.normal(0, 0.08, len(table))))
+    loose = tuned(wide, search, noisy)
+    assert loose.loose
+    assert all(factor > 2 for factor in loose.loose.values())
+    assert "do not rely on it: the law of" in loose.loose_sentence

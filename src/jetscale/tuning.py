@@ -20,6 +20,7 @@ from jetscale.study.rates import REFERENCE_STEPS, REFERENCE_WIDTH, STARTS, Start
 from jetscale.study.search import Search
 from jetscale.study.tuned import write_recipe
 
+_LOOSE = 2.0  # factor either way within which a rate is known well enough: about the valley
 _CLEAR = 2.0  # standard errors by which a setting must be better than the study's own to be taken
 
 
@@ -39,7 +40,7 @@ class Tuning:
     taken: Mapping[str, Any]  # settings that are clearly better than the study's own
     recipe: Recipe = field(metadata=HIDDEN)  # that of the study, with what was found
     diverged: int  # runs
-    json_also: ClassVar[tuple[str, ...]] = ("sentence", "widening")
+    json_also: ClassVar[tuple[str, ...]] = ("sentence", "widening", "loose_sentence")
 
     @property
     def sentence(self) -> str:
@@ -53,6 +54,32 @@ class Tuning:
     def widening(self) -> str:
         """The options of `jetscale tune` that search beyond open ends; empty without any."""
         return _wider(self.search, self.optima)
+
+    @property
+    def loose(self) -> Mapping[str, float]:
+        """Starts whose law leaves the rate of a searched cell open by more than `_LOOSE` each way.
+
+        With the factor, infinite for a law without an interval.
+        """
+        found = {}
+        for start, law in self.laws.laws.items():
+            cells = {(o.width, o.steps) for o in self.optima if o.start == start}
+            ends = [law.estimate(*cell) for cell in cells]
+            factor = max(np.sqrt(e.high / e.low) if e.low > 0 else np.inf for e in ends)
+            if not factor <= _LOOSE:
+                found[start] = float(factor)
+        return found
+
+    @property
+    def loose_sentence(self) -> str:
+        """Which laws must not be relied on; empty where all are known."""
+        if not self.loose:
+            return ""
+        shown = ", ".join(f"{start} (a factor of {f:.2g})" for start, f in self.loose.items())
+        return (
+            f"Loosely determined, do not rely on it: the law of {shown} either way. More seeds, "
+            "rates or data sizes would determine it."
+        )
 
     @property
     def arms(self) -> tuple[str, ...]:

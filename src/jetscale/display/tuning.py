@@ -13,6 +13,8 @@ def show_tuning(found: Tuning, sweep: str, path: Path, page: Path) -> None:
     """Show the laws, the regret of every cell, settings tried beside, recipe file and page."""
     say(found.sentence)
     say(str(found.equal))
+    if found.loose:
+        say(found.loose_sentence)
     rows = [_law(start, law, found) for start, law in found.laws.laws.items()]
     rows += [(f"{start} *", "as before", "", "") for start in found.kept]
     columns = ("start", "rate", "falls with width", "with steps")
@@ -23,7 +25,7 @@ def show_tuning(found: Tuning, sweep: str, path: Path, page: Path) -> None:
         f"{found.laws.test}"
     )
     for start, why in found.kept.items():
-        note(f"* {start}: {why}")
+        note(f"* {why}" if why.startswith(start) else f"* {start}: {why}")
     cells = ("start", "mixture", "width", "D", "best rate", "law", "regret", "")
     show_table("What the law costs", cells, _regrets(found), left=2)
     note(

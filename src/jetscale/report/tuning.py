@@ -40,7 +40,7 @@ class Searched:
 def answer(content: Searched, reasons: Reasons) -> dict[str, Any]:
     """The laws in words, and where the search has open ends."""
     found = content.found
-    lines = [found.sentence]
+    lines = [found.sentence, *([found.loose_sentence] if found.loose else [])]
     for start, why in found.kept.items():
         reason = why.removeprefix(f"{start}: ")
         lines.append(f"The law of {start} stays as it was: {reason}.")
