@@ -1,17 +1,22 @@
 """`jetscale tune`: what it prints, the recipe file it writes, and options it refuses."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from jetscale.cli.app import main
+from jetscale.display.tuning import show_tuning
 from jetscale.plan.search import plan_search
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study import load_optimiser
 from jetscale.study.load import load_study
 from jetscale.study.search import make_search
+from jetscale.sweep.tune import search_table
 from jetscale.tracking.address import tracking_uri
+from jetscale.tuning import tuned
 
 SWEEP = """
 from pathlib import Path
@@ -132,3 +137,13 @@ def test_an_option_that_makes_no_search_is_one_line(capsys, sweep, options, what
     assert out == ""
     assert what in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_schedule_that_was_taken_is_loaded_too(capsys, wide, search, searched, tried):
+    table = search_table(tried, {record.key: record for record in searched})
+    found = tuned(wide, search, table)
+    for taken, loaded in (({"weight_decay": 0.1}, False), ({"warmup": 0.2}, True)):
+        show_tuning(replace(found, taken=taken), "wide.py", Path("a"), Path("b"))
+        out = capsys.readouterr().out
+        assert "optimiser=load_optimiser(__file__)" in out
+        assert ("schedule=load_schedule(__file__)" in out) == loaded

@@ -41,7 +41,10 @@ def show_tuning(found: Tuning, sweep: str, path: Path, page: Path) -> None:
         say(f"Open ends: jetscale tune {sweep} {found.widening}", wrap=False)
     say(f"page: {page}", wrap=False)
     say(f"recipe file: {path}; load it in {sweep} with", wrap=False)
-    say("  recipe=Recipe(optimiser=load_optimiser(__file__), ...)", wrap=False)
+    loaded = "optimiser=load_optimiser(__file__)"
+    if any(hasattr(found.recipe.schedule, name) for name in found.taken):
+        loaded += ", schedule=load_schedule(__file__)"
+    say(f"  recipe=Recipe({loaded}, ...)", wrap=False)
 
 
 def _law(start: str, law: rates.FittedLaw, found: Tuning) -> tuple[str, ...]:

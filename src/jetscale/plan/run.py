@@ -12,7 +12,7 @@ from jetscale.objectives.protocol import try_scores
 from jetscale.plan.cost import budget_of, check_parametrization, plan_cost
 from jetscale.plan.identity import follow, pretraining_identity, recipe_of
 from jetscale.study import Mixture, ModelSize, Recipe, Study
-from jetscale.study.rates import Start
+from jetscale.study.rates import STARTS, Start
 from jetscale.words import short
 
 Kind = Literal["pretrain", "finetune"]
@@ -95,25 +95,31 @@ def plan_runs(study: Study) -> tuple[Run, ...]:
     check_parametrization(study)
     try_scores(study.recipe.model.objective, study.classes)
     recipe, jets = recipe_of(study), study.recipe.data.pretraining_jets
+    # once for all runs of a start: a study may have ten thousand
+    recipes = {start: study.recipe.at(start) for start in STARTS}
+    recorded = {start: follow(recipe, recipes[start]) for start in STARTS}
     out: list[Run] = []
     for mixture in study.mixtures:
-        fixed = {"recipe": recipe, "pretraining": pretraining_identity(study, mixture)}
+        fixed = {"recipe": recorded, "pretraining": pretraining_identity(study, mixture)}
         if not mixture.is_scratch:
             fixed |= budget_of(study)
         for size in study.ladder:
             for seed, subset in study.replicates():
                 trunk = None
                 if not mixture.is_scratch:
-                    trunk = _plan_run(study, fixed, "pretrain", mixture, size, jets, seed)
+                    place = mixture, size, jets, seed
+                    trunk = _plan_run(study, recipes["pretraining"], fixed, "pretrain", *place)
                     out.append(trunk)
+                told = recipes["scratch" if mixture.is_scratch else "pretrained"]
                 for examples in sorted(study.data_sizes):
-                    place = mixture, size, examples, seed, subset, trunk
-                    out.append(_plan_run(study, fixed, "finetune", *place))
+                    at = mixture, size, examples, seed, subset, trunk
+                    out.append(_plan_run(study, told, fixed, "finetune", *at))
     return tuple(out)
 
 
 def _plan_run(
     study: Study,
+    recipe: Recipe,
     fixed: dict[str, Any],
     kind: Kind,
     mixture: Mixture,
@@ -133,13 +139,12 @@ def _plan_run(
         examples=examples,
         seed=seed,
         subset=subset,
-        recipe=study.recipe,
+        recipe=recipe,
         trunk=trunk.key if trunk else None,
         pretraining_examples=trunk.examples if trunk else 0,
         **plan_cost(study, size, classes, examples, pretraining=pretraining),
     )
-    run = replace(run, recipe=study.recipe.at(run.start))
-    fixed = fixed | {"recipe": follow(fixed["recipe"], run.recipe)}
+    fixed = fixed | {"recipe": fixed["recipe"][run.start]}
     if trunk is not None and trunk.recipe != run.recipe:
         # the weights that it starts from depend on a recipe that is not its own
         fixed |= {"trunk": trunk.key}

@@ -23,6 +23,7 @@ from jetscale.store.home import Home
 from jetscale.store.record import Record, make_table
 from jetscale.store.records import RecordStore
 from jetscale.study import Study
+from jetscale.study.rates import STARTS
 from jetscale.study.search import Search
 from jetscale.sweep.follow import LiveMirror
 from jetscale.tracking.address import has_results
@@ -60,13 +61,12 @@ def load_runs(
         hint = f" ({others} with other settings are kept)" if others else ""
         lines = [f"{hint}: start it with `jetscale run`", *damaged.values()]
         raise StudyError(f"study {study.name!r} has no finished runs{'; '.join(lines)}")
-    whole, by_key = recipe_of(study), {run.key: run.recipe for run in planned}
-    followed = [
-        recipe == follow(whole, by_key[key])
-        for recipe, key in zip(frame["recipe"], frame["key"], strict=True)
-    ]
+    whole, starts = recipe_of(study), {run.key: run.start for run in planned}
+    told = {start: follow(whole, study.recipe.at(start)) for start in STARTS}
     # a run is told the law of its own start; held fixed are the laws of all starts
-    frame["recipe"] = frame["recipe"].where(~pd.Series(followed), [whole] * len(frame))
+    rows = zip(frame["recipe"], frame["key"], strict=True)
+    held = [whole if recipe == told[starts[key]] else recipe for recipe, key in rows]
+    frame["recipe"] = pd.Series(held, dtype=object)
     frame["recipe_digest"] = [digest(recipe) for recipe in frame["recipe"]]
     check_same_recipe(frame)
     frame["noun"] = study.noun
