@@ -47,7 +47,8 @@ def study():
         ladder=(ModelSize(width=8, layers=1, heads=1), ModelSize(width=16, layers=1, heads=2)),
         data_sizes=(50, 400), seeds=(1, 2), subsets=2,
         controls=Controls(pretraining_jets=300, validation_jets=50, test_jets=80,
-                          constituents=16, epochs={epochs}, learning_rate={rate}),
+                          constituents=16, epochs={epochs}, learning_rate={rate},
+                          objective={objective!r}),
     )
 """
 
@@ -65,7 +66,8 @@ def shards(tmp_path_factory, make_jets):
 @pytest.fixture
 def sweep(tmp_path, shards):
     def write(**changes):
-        values = {"root": str(shards), "name": "small", "epochs": 2, "rate": 0.01} | changes
+        values = {"root": str(shards), "name": "small", "epochs": 2, "rate": 0.01}
+        values |= {"objective": "classify"} | changes
         path = tmp_path / "small.py"
         path.write_text(SWEEP.format(**values))
         return path
@@ -93,28 +95,22 @@ def driving(sweep: Path, home: Home) -> Iterator[subprocess.Popen[bytes]]:
         driver.wait()
 
 
-def wait_for_records(store: RecordStore, count: int, driver: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while len(store.keys()) < count:
-        assert driver.poll() is None, "the driver ended before it was killed"
-        assert time.monotonic() < deadline, f"no records in {PATIENCE} s"
-        time.sleep(0.05)
-
-
 def numbers(records: Iterable[Record]) -> dict[str, str]:
     """Everything that must not depend on when and where a run ran, to the last bit."""
     return {r.key: json.dumps([r.loss, r.scores, r.curve, r.flops, r.streams]) for r in records}
 
 
-def test_killed_resumed_complete_and_never_twice(sweep, home):
-    path = sweep(epochs=20)
+def test_killed_resumed_complete_and_never_twice(sweep, home, gate):
+    path = sweep(epochs=20, objective=gate.objective)
     study = load_study(path)
     planned = plan_runs(study)
     store = RecordStore(home.study(study))
+    gate.close("step", store.folder.path / "records", 3)
     with driving(path, home) as driver:
-        wait_for_records(store, 3, driver)
+        gate.wait_until_held("step", lambda: driver.poll() is None)
         driver.send_signal(signal.SIGKILL)
     time.sleep(5)  # let Ray notice that its driver is gone
+    gate.open()
     before = store.read_all(store.keys())
     assert 3 <= len(before) < len(planned)
 
@@ -169,13 +165,14 @@ def test_a_diverging_run_is_named_and_the_others_go_on(sweep, home):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_sweep_told_to_stop_ends_in_a_line_and_goes_on_later(sweep, home, number, code):
-    path = sweep(epochs=60)
+def test_a_sweep_told_to_stop_ends_in_a_line_and_goes_on_later(sweep, home, gate, number, code):
+    path = sweep(epochs=60, objective=gate.objective)
     study = load_study(path)
     planned = plan_runs(study)
     store = RecordStore(home.study(study))
+    gate.close("step", store.folder.path / "records", 1)
     with driving(path, home) as driver:
-        wait_for_records(store, 1, driver)
+        gate.wait_until_held("step", lambda: driver.poll() is None)
         driver.send_signal(number)
         assert driver.wait(timeout=PATIENCE) == code
     log = (home.path.parent / "log").read_text()

@@ -68,9 +68,9 @@ def test_missing_runs_are_counted_and_diverged_ones_are_worst(
 
 
 @pytest.fixture
-def small(given):
+def small(given, gate):
     sizes = (ModelSize(width=4, layers=1, heads=1), ModelSize(width=8, layers=1, heads=1))
-    recipe = given.recipe.change(epochs=60)  # long enough to be killed in the middle
+    recipe = given.recipe.change(objective=gate.objective)
     return replace(given, ladder=sizes, data_sizes=(10, 20, 40), seeds=(1, 2), recipe=recipe)
 
 
@@ -87,7 +87,7 @@ def study():
         ladder=(ModelSize(width=4, layers=1, heads=1), ModelSize(width=8, layers=1, heads=1)),
         data_sizes=(10, 20, 40), seeds=(1, 2),
         controls=Controls(pretraining_jets=50, validation_jets=10, test_jets=10, constituents=16,
-                          epochs=60),
+                          objective={objective!r}),
     )
 """
 
@@ -97,23 +97,25 @@ def study():
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_a_killed_search_goes_on_and_its_study_trains_nothing_twice(small, tmp_path, monkeypatch):
+def test_a_killed_search_goes_on_and_its_study_trains_nothing_twice(
+    small, gate, tmp_path, monkeypatch
+):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     home, search = Home(tmp_path / "runs"), make_search(small, rates=(0.5, 1, 2))
     tried = plan_search(small, search)
     store = RecordStore(home.study(small))
     sweep = tmp_path / "tiny.py"
-    sweep.write_text(SWEEP.format(root=str(tmp_path)))
+    sweep.write_text(SWEEP.format(root=str(tmp_path), objective=gate.objective))
+    gate.close("step", store.folder.path / "records", 4)
     command = [sys.executable, "-m", "jetscale", "tune", str(sweep), "--rates", "0.5,1,2"]
     environment = os.environ | {"JETSCALE_HOME": str(home.path)}
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as driver:
-        deadline = time.monotonic() + 600
-        while len(store.keys()) < 4 and driver.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+        gate.wait_until_held("step", lambda: driver.poll() is None)
         driver.send_signal(signal.SIGKILL)
     time.sleep(5)  # let Ray notice that its driver is gone
+    gate.open()
     before = store.read_all(store.keys())
     assert 4 <= len(before) < len(tried)
 
