@@ -208,6 +208,11 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.errors",
         "jetscale.executor",
         "jetscale.mixtures",
+        "jetscale.plan.board",
+        "jetscale.plan.feed",
+        "jetscale.plan.run",
+        "jetscale.plan.workers",
+        "jetscale.training",
     },
     "jetscale.sweep": {
         "jetscale.compute",
@@ -318,7 +323,7 @@ def test_every_module_says_what_it_is_for():
 
 
 def test_the_source_stays_small():
-    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 28_200
+    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 30_500
 
 
 def test_files_stay_small():

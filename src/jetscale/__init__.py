@@ -74,12 +74,14 @@ def run(
 
     ``home`` is the results folder, ``address`` a Ray cluster to join.
     """
+    from jetscale.machines import Machines
     from jetscale.store.home import Home
     from jetscale.sweep.launch import run_study
     from jetscale.tracking.address import tracking_uri
 
     folder = Home.at(home)
-    return run_study(_study_of(study), folder, tracking=tracking_uri(folder), address=address)
+    machines = Machines(address=address)
+    return run_study(_study_of(study), folder, tracking=tracking_uri(folder), machines=machines)
 
 
 def tune(
@@ -94,6 +96,7 @@ def tune(
     ``search`` are the arguments of `jetscale.study.search.make_search`; the answer writes the
     recipe file that a sweep file loads: ``js.tune(study).write("mine.recipe.json")``.
     """
+    from jetscale.machines import Machines
     from jetscale.store.home import Home
     from jetscale.study.search import make_search
     from jetscale.sweep.launch import run_study
@@ -103,7 +106,8 @@ def tune(
 
     folder, study = Home.at(home), _study_of(study)
     asked = make_search(study, **search)
-    run_study(study, folder, tracking=tracking_uri(folder), address=address, search=asked)
+    machines = Machines(address=address)
+    run_study(study, folder, tracking=tracking_uri(folder), machines=machines, search=asked)
     return tuned(study, asked, load_search(study, asked, folder))
 
 

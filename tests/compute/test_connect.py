@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from jetscale.compute import connect
+from jetscale.compute.capacity import cores
 from jetscale.compute.connect import (
     connection,
-    cores,
-    count,
     executor,
     init_arguments,
     named_cluster,
@@ -23,41 +22,7 @@ from jetscale.errors import SweepError
 from jetscale.executor import ProcessPool
 
 
-def test_one_cpu_is_kept_for_the_drivers():
-    capacity = count({"CPU": 9.0}, local=False)
-    assert (capacity.slots, capacity.cpus, capacity.device) == (8, 9, "cpu")
-
-
-def test_gpus_bound_the_trials():
-    capacity = count({"CPU": 33.0, "GPU": 4.0}, local=False)
-    assert (capacity.slots, capacity.device) == (4, "cuda")
-    assert count({"CPU": 3.0, "GPU": 4.0}, local=False).slots == 2
-
-
-@pytest.mark.parametrize("resources", [{}, {"CPU": 1.0}, {"CPU": 1.0, "GPU": 8.0}])
-def test_a_cluster_that_would_wait_for_ever_is_refused(resources):
-    with pytest.raises(SweepError, match="needs at least 2"):
-        count(resources, local=False)
-
-
-def test_a_device_can_be_asked_for_and_idle_cpus_are_named():
-    mixed = {"CPU": 65.0, "GPU": 1.0}
-    gpu = count(mixed, local=False)
-    assert (gpu.device, gpu.slots) == ("cuda", 1)
-    assert gpu.idle.startswith("trained on GPUs, 63 CPUs were idle")
-    cpu = count(mixed, local=False, device="cpu")
-    assert (cpu.device, cpu.slots, cpu.idle) == ("cpu", 64, "")
-    assert count({"CPU": 5.0, "GPU": 4.0}, local=False).idle == ""
-    with pytest.raises(SweepError, match="no GPU is there for --device cuda"):
-        count({"CPU": 9.0}, local=False, device="cuda")
-
-
-def test_this_machine_offers_a_trial_per_core(monkeypatch):
-    arguments = init_arguments(None, None)
-    capacity = count({"CPU": arguments["num_cpus"]}, local=True)
-    assert capacity.slots == capacity.cpus == cores()
-    assert arguments["include_dashboard"] is False
-    assert arguments["_temp_dir"] is None
+def test_ray_gets_a_tenth_of_the_memory_within_bounds(monkeypatch):
     for gigabytes, expected in ((1, 0.2), (16, 1.6), (1000, 8)):
         pages = int(gigabytes * 1e9 / 4096)
         sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": pages}

@@ -1,30 +1,113 @@
-"""Trials on real Ray Tune and Train, and failures as values."""
+"""Trials on real Ray Tune and Train: groups that ask for runs, die, are evicted, and end."""
 
-from operator import attrgetter
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from jetscale.compute import trials
-from jetscale.compute.connect import count
+from jetscale.compute.capacity import HEAD, Capacity, count
 from jetscale.errors import Failure, MissingExtra, StorageError, TrainingError
+from jetscale.plan import plan_runs
+from jetscale.plan.board import TRIES, Board
+from jetscale.plan.workers import Node
+
+ONE_CORE = Capacity(nodes=(Node(name="n", slots=1),), cpus=1, gpus=0, local=True)
 
 
-def fail(error):
-    """The work of a trial whose job is the error it ends with."""
-    raise error
+@dataclass
+class Job:
+    """What the worker of a test does: which runs it kills or fails, and where it notes them."""
+
+    folder: Path
+    kill: frozenset[str] = frozenset()  # keys of runs that always kill their worker
+    once: frozenset[str] = frozenset()  # those that do it once
+    evict: frozenset[str] = frozenset()  # those at which the worker gets SIGTERM, once
+    error: Exception | None = None
+
+
+def work(job, feed):
+    """A line per run with the ranks that did it."""
+    from jetscale.training.loop import Evicted
+    from jetscale.training.ranks import Ranks
+
+    ranks = Ranks.current()
+    for run in feed:
+        mark = job.folder / run.key
+        if job.error is not None:
+            raise job.error
+        first = ranks.agree(not mark.exists())
+        if ranks.rank == ranks.world - 1:
+            mark.touch()
+            if run.key in job.kill or (run.key in job.once and first):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if run.key in job.evict and first:
+                os.kill(os.getpid(), signal.SIGTERM)
+        while run.key in job.evict and first:
+            if feed.stop():
+                raise Evicted("as told")
+            time.sleep(0.01)
+        if ranks.rank == 0:
+            with (job.folder / "log").open("a") as log:
+                log.write(f"{run.key} {ranks.world}\n")
+            feed.tell(run, None, 2 if run.key in job.once else 0)
+    return {"trained": 1}
+
+
+def noted(job):
+    lines = [line.split() for line in (job.folder / "log").read_text().splitlines()]
+    return {key: int(world) for key, world in lines}
+
+
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.mark.integration
-@pytest.mark.filterwarnings("ignore")
-def test_what_fails_on_a_worker_is_a_value_and_is_not_tried_again(small_ray, tmp_path, capfd):
-    errors = (StorageError("cannot write x: the disk is full"), MissingExtra("h5py", "formats"))
-    jobs = {f"trial-{i}": error for i, error in enumerate(errors)}
-    found = trials.train("small", jobs, fail, tmp_path, count({"CPU": 2.0}, local=True))
-    assert sorted(found, key=attrgetter("kind")) == [
-        Failure(kind="MissingExtra", reason=str(errors[1])),
-        Failure(kind="StorageError", reason="cannot write x: the disk is full"),
-    ]
+def test_two_ranks_ask_as_one_and_a_rank_that_dies_is_replaced(study, small_ray, tmp_path):
+    planned = plan_runs(study)
+    job = Job(tmp_path, once=frozenset([planned[1].key]))
+    capacity = count(small_ray.nodes(), local=False)
+    assert capacity.slots == 1  # of two CPUs one drives
+    two = Capacity(nodes=(Node(name=capacity.nodes[0].name, slots=2),), cpus=2, gpus=0, local=True)
+    board = Board(planned, lambda run: 30.0, workers=2)
+    ended = trials.train("small", board, job, work, tmp_path / "ray", two)
+    assert noted(job) == {run.key: 2 for run in planned}
+    assert (ended.failures, ended.given_up, ended.recomputed) == ([], {}, 2)
+    assert len(ended.deaths) == 1
+    assert ended.slot_seconds > 0
+
+
+@pytest.mark.integration
+def test_a_run_that_kills_its_worker_is_given_up_and_eviction_is_no_try(study, small_ray, tmp_path):
+    planned = plan_runs(study)
+    trunk = next(run for run in planned if run.kind == "pretrain")
+    told = next(run for run in planned if run.mixture.is_scratch)
+    job = Job(tmp_path, kill=frozenset([trunk.key]), evict=frozenset([told.key]))
+    capacity = count(small_ray.nodes(), local=True)
+    board = Board(planned, lambda run: 30.0)
+    ended = trials.train("small", board, job, work, tmp_path / "ray", capacity)
+    lost = {run.key for run in planned if trunk.key in (run.key, run.trunk)}
+    assert set(ended.given_up) == lost
+    assert f"its workers died {TRIES} times" in ended.given_up[trunk.key]
+    assert set(noted(job)) == {run.key for run in planned} - lost
+    assert (len(ended.deaths), ended.evicted, ended.failures) == (TRIES, 1, [])
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "error",
+    [StorageError("cannot write x: the disk is full"), MissingExtra("h5py", "formats")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_every_worker_would_meet_ends_the_sweep(study, small_ray, tmp_path, capfd, error):
+    capacity = count(small_ray.nodes(), local=True)
+    board = Board(plan_runs(study), lambda run: 30.0)
+    ended = trials.train("small", board, Job(tmp_path, error=error), work, tmp_path, capacity)
+    assert ended.failures == [Failure.of(error)]
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -33,7 +116,7 @@ def trainer(monkeypatch):
     """A stand-in for TorchTrainer: what it was made with, and what its ``fit`` does."""
     found = SimpleNamespace(fit=lambda: SimpleNamespace(return_value={"trained": 3}), names=set())
 
-    def make(function, *, train_loop_config, scaling_config, run_config):
+    def make(function, *, train_loop_config, torch_config, scaling_config, run_config):
         found.names.add(run_config.name)
         found.scaling, found.failures = scaling_config, run_config.failure_config
         return found
@@ -42,29 +125,42 @@ def trainer(monkeypatch):
     return found
 
 
-def on_workers(tmp_path, resources=None):
-    return trials.train_on_workers("job", fail, "trial-1", tmp_path, resources or {"CPU": 1.0})
+def run_group(tmp_path, capacity=ONE_CORE, **config):
+    config = {"group": "g", "workers": 1, "node": "n"} | config
+    return trials.run_group(config, None, None, tmp_path, capacity)
 
 
-def test_a_trial_has_one_worker_a_name_of_its_own_and_bounded_retries(trainer, tmp_path):
-    assert on_workers(tmp_path) == {"trained": 3}
+def test_a_group_has_its_workers_on_its_node_and_ray_tries_nothing_again(trainer, tmp_path):
+    assert run_group(tmp_path) == {"trained": 3}
     assert (trainer.scaling.num_workers, trainer.scaling.use_gpu) == (1, False)
-    assert (trainer.failures.max_failures, trainer.failures.controller_failure_limit) == (3, 3)
-    on_workers(tmp_path, {"CPU": 1.0, "GPU": 1.0})
+    assert trainer.scaling.label_selector == {"ray.io/node-id": "n"}
+    assert (trainer.failures.max_failures, trainer.failures.controller_failure_limit) == (0, 0)
+    gpus = [{"NodeID": "n", "Alive": True, "Resources": {"CPU": 9.0, "GPU": 2.0, HEAD: 1.0}}]
+    shared = count(gpus, local=False, per_gpu=4)
+    run_group(tmp_path, shared)
+    assert trainer.scaling.resources_per_worker == {"CPU": 1.0, "GPU": 0.25}
+    run_group(tmp_path, shared, workers=2, node=None)
+    assert trainer.scaling.resources_per_worker == {"CPU": 1.0, "GPU": 1.0}
     assert trainer.scaling.use_gpu
-    assert len(trainer.names) == 2  # a name that was used would silently resume
+    assert trainer.scaling.label_selector is None
+    assert len(trainer.names) == 3  # a name that was used would silently resume
 
 
 @pytest.mark.parametrize("who", ["worker", "controller"])
-def test_what_ends_training_is_a_failure_by_its_own_kind(trainer, tmp_path, who):
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (TrainingError("x"), {"kind": "TrainingError", "reason": "x"}),
+        (RuntimeError("peer closed"), {"death": "RuntimeError: peer closed"}),
+    ],
+)
+def test_a_mistake_is_a_failure_and_all_else_a_death(trainer, tmp_path, who, cause, told):
     from ray.train import ControllerError, WorkerGroupError
 
-    cause = TrainingError("run x diverged")
     error = WorkerGroupError("text", {0: cause}) if who == "worker" else ControllerError(cause)
 
     def fit():
         raise error
 
     trainer.fit = fit
-    expected = {"kind": "TrainingError", "reason": "run x diverged"}
-    assert on_workers(tmp_path) == {"failure": expected}
+    assert run_group(tmp_path) == told

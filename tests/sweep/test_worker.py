@@ -124,6 +124,7 @@ def test_a_run_without_its_trunk_fails_alone(job):
 def test_the_first_rank_alone_writes(job, monkeypatch):
     scratch = tuple(run for run in job.runs if run.mixture.is_scratch)
     monkeypatch.setattr(worker.Ranks, "current", lambda: worker.Ranks(rank=1, world=2))
+    monkeypatch.setattr(worker.Ranks, "agree", lambda self, value: value)
     before = sorted(job.folder.path.rglob("*"))
     failing = TrainingError("loss is nan")
     monkeypatch.setattr(worker, "train_run", lambda *_a, **_k: (_ for _ in ()).throw(failing))

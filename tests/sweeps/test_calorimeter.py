@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jetscale.plan import plan_runs, seconds
+from jetscale.plan import plan_runs
+from jetscale.plan.timing import CORE
 from jetscale.store.home import Home
 from jetscale.study import Mixture, ModelSize
 from jetscale.study.load import load_study
@@ -91,7 +92,7 @@ def test_the_labels_of_cosmic_muons_are_their_direction(sweep):
 
 
 def test_it_fits_two_minutes_of_two_cores(study):
-    assert sum(map(seconds, plan_runs(study))) < 2 * 90
+    assert sum(map(CORE.seconds, plan_runs(study))) < 2 * 90
     assert study.noun == "shower"
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jetscale.plan import plan_runs, seconds
+from jetscale.plan import plan_runs
+from jetscale.plan.timing import CORE
 from jetscale.study.load import load_study
 
 SWEEP = Path(__file__).parents[2] / "sweeps" / "factorial.py"
@@ -61,4 +62,4 @@ def test_all_mixtures_cost_the_same_but_for_the_head(study):
 
 
 def test_it_fits_a_laptop(study):
-    assert sum(map(seconds, plan_runs(study))) < 15 * 60
+    assert sum(map(CORE.seconds, plan_runs(study))) < 15 * 60

@@ -4,7 +4,7 @@ import errno
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,13 +12,16 @@ import jetscale.cli.jets  # its commands come first in --help
 from jetscale.cli.common import (
     PATH,
     cli,
-    device_option,
     home,
     json_option,
+    machine_options,
     print_json,
     sweep_argument,
 )
 from jetscale.errors import JetscaleError
+
+if TYPE_CHECKING:
+    from jetscale.machines import Machines
 
 __all__ = ["cli", "main", "run_script"]
 
@@ -103,9 +106,8 @@ def power(sweep: Path, law: str | None, like: Path | None, as_json: bool, **aske
 
 @cli.command()
 @sweep_argument
-@click.option("--address", help="Ray cluster to join, e.g. auto. [default: this machine]")
-@device_option
-def run(sweep: Path, address: str | None, device: str | None) -> None:
+@machine_options
+def run(sweep: Path, machines: "Machines") -> None:
     """Prepare the jets, pretrain, fine-tune.
 
     A second call does only what is missing.
@@ -121,9 +123,7 @@ def run(sweep: Path, address: str | None, device: str | None) -> None:
 
     study, uri = load_study(sweep), tracking_uri(home())
     with progress_bar() as progress:
-        outcome = run_study(
-            study, home(), tracking=uri, address=address, progress=progress, device=device
-        )
+        outcome = run_study(study, home(), tracking=uri, machines=machines, progress=progress)
     show_outcome(outcome, study.name, str(sweep), uri)
     if outcome.failures or outcome.done < outcome.planned:
         sys.exit(1)

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable
-from functools import reduce
+from dataclasses import fields
+from functools import reduce, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from jetscale import __version__
 from jetscale.errors import unknown
+from jetscale.machines import Machines
 
 if TYPE_CHECKING:
     from jetscale.store.home import Home
@@ -22,13 +24,43 @@ sweep_argument = click.argument("sweep", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
+_ADDRESS = "Ray cluster to join, e.g. auto. [default: this machine]"
 _DEVICE = "Where to train. [default: on GPUs if there are any]"
-device_option = click.option("--device", type=click.Choice(["cpu", "cuda"]), help=_DEVICE)
+_WORKERS = "Workers that train each run together. [default: more than one for the longest]"
+_CHECKPOINT = "Between two checkpoints of a run: what a fault costs at most."
+_ACROSS = "Let a run that fits no machine have workers on several."
 
 
 def all_of(*parts: Callable[[F], F]) -> Callable[[F], F]:
     """Return what gives a command several arguments and options, in this order in its help."""
     return lambda command: reduce(lambda made, part: part(made), reversed(parts), command)
+
+
+def machine_options(command: F) -> F:
+    """Give a command that trains the options of where and how, passed on as ``machines``."""
+    names = [field.name for field in fields(Machines)]
+
+    @wraps(command)
+    def gathered(*args: Any, **options: Any) -> Any:
+        chosen = {name: options.pop(name) for name in names}
+        return command(*args, machines=Machines(**chosen), **options)
+
+    return cast(
+        F,
+        all_of(
+            click.option("--address", help=_ADDRESS),
+            click.option("--device", type=click.Choice(["cpu", "cuda"]), help=_DEVICE),
+            click.option("--workers-per-run", type=COUNT, help=_WORKERS),
+            click.option("--across-nodes", is_flag=True, help=_ACROSS),
+            click.option(
+                "--checkpoint-seconds",
+                type=click.FloatRange(min=0),
+                default=Machines.checkpoint_seconds,
+                show_default=True,
+                help=_CHECKPOINT,
+            ),
+        )(gathered),
+    )
 
 
 def home() -> "Home":

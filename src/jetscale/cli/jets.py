@@ -93,7 +93,8 @@ def ingest(
       jetscale ingest --format jetclass2 --role pretrain --out jets/res2p \\
         --select '200 < jet_pt < 2500' --select '20 < jet_sdmass < 500' Res2P_*.parquet
     """
-    from jetscale.compute.connect import cores, executor, named_cluster
+    from jetscale.compute.capacity import cores
+    from jetscale.compute.connect import executor, named_cluster
     from jetscale.display.console import progress_bar, show_ingest
     from jetscale.executor import in_process
     from jetscale.jets.ingest.formats.own import columns_of

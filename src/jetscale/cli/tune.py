@@ -8,15 +8,16 @@ import click
 
 from jetscale.cli.common import (
     cli,
-    device_option,
     home,
     json_option,
+    machine_options,
     print_json,
     sweep_argument,
     warn,
 )
 
 if TYPE_CHECKING:
+    from jetscale.machines import Machines
     from jetscale.study import Study
     from jetscale.study.search import Search
 
@@ -70,16 +71,14 @@ def _settings(context: click.Context, option: click.Parameter, texts: tuple[str,
     "--search", "how", type=click.Choice(HOW), default=HOW[0], show_default=True, help=_HOW
 )
 @click.option("--points", type=click.IntRange(min=1), default=12, show_default=True, help=_POINTS)
-@click.option("--address", help="Ray cluster to join, e.g. auto. [default: this machine]")
-@device_option
+@machine_options
 @click.option("--status", "only_status", is_flag=True, help="Only say how far the search is.")
 @json_option
 def tune(
     sweep: Path,
     how: str,
     points: int,
-    address: str | None,
-    device: str | None,
+    machines: "Machines",
     only_status: bool,
     as_json: bool,
     **asked: Any,
@@ -122,10 +121,9 @@ def tune(
                 study,
                 home(),
                 tracking=uri,
-                address=address,
+                machines=machines,
                 progress=progress,
                 search=search,
-                device=device,
             )
         if outcome.failures or not as_json:
             show_outcome(outcome, f"{study.name}, search", str(sweep), uri)

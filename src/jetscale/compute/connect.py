@@ -8,20 +8,17 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from jetscale.compute.capacity import Capacity, cores, count
 from jetscale.errors import SweepError
 from jetscale.executor import Executor, process_pool
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_SCHEDULER_EVENTS": "0",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
-    "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
@@ -31,35 +28,10 @@ _BELOW_TEMPORARY = 75  # bytes of /ray/session_DATE_TIME_MICROSECONDS_PID/socket
 _TOKEN = secrets.token_hex(32)  # of private sessions: Ray reads it once per process
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
-    """What Ray offers to trials."""
-
-    cpus: int
-    gpus: int
-    slots: int  # trials that fit at the same time
-    local: bool  # True where Ray runs on this machine alone
-
-    @property
-    def device(self) -> str:
-        """Where runs are trained: ``cuda`` if trials get a GPU each, else ``cpu``."""
-        return "cuda" if self.gpus else "cpu"
-
-    @property
-    def idle(self) -> str:
-        """Which CPUs a sweep on GPUs leaves idle, and how to use them; empty where few are.
-
-        One study is trained on one kind of device: what differs between devices is no effect of a
-        mixture.
-        """
-        spare = self.cpus - 1 - self.slots
-        if not self.gpus or spare < 4 * self.gpus:
-            return ""
-        return f"trained on GPUs, {spare} CPUs were idle: --device cpu trains on those instead"
-
-
 @contextmanager
-def connection(address: str | None, home: Path, device: str | None = None) -> Iterator[Capacity]:
+def connection(
+    address: str | None, home: Path, device: str | None = None, per_gpu: int = 1
+) -> Iterator[Capacity]:
     """A connection to Ray for the length of the block.
 
     ``address`` is the cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this
@@ -93,7 +65,7 @@ def connection(address: str | None, home: Path, device: str | None = None) -> It
             protect_token()
             with suppress(KeyError):  # notes on dead workers, in the midst of our standard output
                 global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
-            capacity = count(ray.cluster_resources(), local=address is None, device=device)
+            capacity = count(ray.nodes(), local=address is None, device=device, per_gpu=per_gpu)
             if address is not None:
                 _check_shared(home)
             yield capacity
@@ -120,30 +92,6 @@ def executor(address: str | None, home: Path, workers: int | None = None) -> Ite
 def named_cluster(address: str | None) -> str | None:
     """The cluster to join: the one asked for, else that of ``RAY_ADDRESS``, else None."""
     return address or os.environ.get("RAY_ADDRESS") or None
-
-
-def count(resources: dict[str, float], *, local: bool, device: str | None = None) -> Capacity:
-    """What the CPUs and GPUs of a cluster offer; one CPU is kept for the drivers of trials.
-
-    Raises SweepError if no CPU is left for a trial, or no GPU is there where ``device`` is
-    ``cuda``: Ray would wait for one without a word.
-    """
-    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
-    if device == "cuda" and not gpus:
-        raise SweepError("no GPU is there for --device cuda; leave the option out, or use cpu")
-    if device == "cpu":
-        gpus = 0
-    slots = min(gpus, cpus - 1) if gpus else cpus - 1
-    if slots < 1:
-        raise SweepError(
-            f"the cluster has {cpus} CPUs; a sweep needs at least 2 (one for trials, one to drive)"
-        )
-    return Capacity(cpus=cores() if local else cpus, gpus=gpus, slots=slots, local=local)
-
-
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def init_arguments(address: str | None, folder: Path | None) -> dict[str, Any]:

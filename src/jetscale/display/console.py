@@ -158,10 +158,17 @@ def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
     if outcome.seconds:
         share = f"{outcome.busy:.0%} of its core time in optimiser steps and evaluation"
         say(f"sweep: {outcome.seconds:.0f} s; {share}")
+    if outcome.deaths or outcome.evicted:
+        died = counted(len(outcome.deaths), "worker group")
+        lost = f"{died} died and {outcome.evicted} were evicted"
+        again = f"{outcome.recomputed:.1%} of the optimiser steps were made again"
+        say(f"{lost}; others went on with their runs, {again}")
+    for death in dict.fromkeys(outcome.deaths):
+        say(f"a worker group died: {death}")
     if outcome.idle:
         say(outcome.idle)
     for failure in outcome.failures:
-        say(f"a trial did not finish: {failure.kind}: {failure.reason}")
+        say(f"the sweep ended early: {failure.kind}: {failure.reason}")
     if outcome.failed:
         say(f"see why: jetscale status {sweep}")
     told = f"MLflow at {hide_password(uri)}; look with: jetscale ui"

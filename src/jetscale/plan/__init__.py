@@ -1,16 +1,11 @@
-"""What a study takes: its runs, their cost, and the trials that pack them."""
+"""What a study takes: its runs, their cost, and who trains which next."""
 
 from jetscale.plan.cost import expected_constituents, pretraining_examples
-from jetscale.plan.packing import Trial, chains, pack
-from jetscale.plan.run import Run, plan_runs, seconds
+from jetscale.plan.run import Run, plan_runs
 
 __all__ = [
     "Run",
-    "Trial",
-    "chains",
     "expected_constituents",
-    "pack",
     "plan_runs",
     "pretraining_examples",
-    "seconds",
 ]

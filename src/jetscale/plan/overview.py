@@ -7,7 +7,8 @@ from typing import Any
 from jetscale.digests import digest
 from jetscale.mixtures.inputs import given_folders
 from jetscale.plan.identity import flatten, recipe_of
-from jetscale.plan.run import Run, plan_runs, seconds
+from jetscale.plan.run import Run, plan_runs
+from jetscale.plan.timing import CORE
 from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.study import Declared, Folders, Study
 from jetscale.study.recipe import MINIMUM_STEPS
@@ -38,7 +39,7 @@ def overview(study: Study) -> dict[str, Any]:
         "pretraining_runs": sum(run.kind == "pretrain" for run in runs),
         "finetuning_runs": sum(run.kind == "finetune" for run in runs),
         "flops": sum(run.flops for run in runs),
-        "core_hours": sum(seconds(run) for run in runs) / 3600,
+        "core_hours": sum(map(CORE.seconds, runs)) / 3600,
         "rows": rows,
         "recipe": flatten(recipe_of(study)),
         "pretraining": _pretraining(study),
@@ -107,7 +108,7 @@ def _row(mixture: str, size: str, runs: Sequence[Run]) -> dict[str, Any]:
         "steps": [min(steps), max(steps)],
         "finetuning_flops": sum(run.flops for run in finetuning),
         "pretraining_flops": sum(run.flops for run in runs if run.kind == "pretrain"),
-        "core_hours": sum(seconds(run) for run in runs) / 3600,
+        "core_hours": sum(map(CORE.seconds, runs)) / 3600,
     }
 
 

@@ -149,13 +149,3 @@ def _plan_run(
         # the weights that it starts from depend on a recipe that is not its own
         fixed |= {"trunk": trunk.key}
     return replace(run, key=digest(fixed | run.own_fields()))
-
-
-def seconds(run: Run) -> float:
-    """Expected seconds of one CPU core, evaluation included; measured constants, good to 30%.
-
-    A step of a tiny model is bound by the number of operations, not by their size, hence a cost
-    per step and layer beside the cost per FLOP.
-    """
-    overhead = run.steps * (1.1e-3 + 0.9e-3 * run.size.layers)
-    return overhead + run.flops / 12e9 + 0.4

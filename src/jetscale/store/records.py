@@ -121,6 +121,11 @@ class RecordStore:
         value = {"step": step, "steps": steps, "host": socket.gethostname(), "pid": os.getpid()}
         self._write_json(f"running/{key}.json", value | {"time": time.time()})
 
+    def step_of(self, key: str) -> int:
+        """Steps that an unfinished run had made when it was last heard of."""
+        beat = self._read_json(f"running/{key}.json", **_BEAT)
+        return int(beat["step"]) if beat else 0
+
     def evict(self, keys: Collection[str]) -> None:
         """Say of the runs that are being trained that their sweep was told to stop."""
         for name in self.storage.names("running"):

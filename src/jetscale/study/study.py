@@ -35,6 +35,11 @@ class Study:
     recipe: Recipe = field(default_factory=lambda: cast(Recipe, None))  # none at all is refused
     subsets: int = 1
     """Independent orders of the training pool; seed number i uses order i modulo subsets."""
+    workers_per_run: int = 8
+    """Data-parallel workers that a run may get at most; only one that all would wait for gets more
+    than one. How many it is changes no identity, and results by rounding alone."""
+    runs_per_gpu: int = 1
+    """Runs of one worker that share a GPU, each with a CPU of its own; for small models."""
     controls: InitVar[Recipe | None] = None
     """The name of ``recipe`` in sweep files of version 0.1."""
 

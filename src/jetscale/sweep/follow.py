@@ -38,6 +38,7 @@ class LiveMirror:
     ) -> None:
         self.study, self.home, self.uri = study, home, uri
         self.search = search
+        self.runs = runs
         self.keys = {run.key for run in runs}
         self.store = RecordStore.open(study, home, runs)
         self.behind = ""  # why MLflow does not show all records yet; empty where it does

@@ -6,26 +6,32 @@ that was killed anywhere goes on with the runs that are missing.
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from jetscale.compute.connect import Capacity, connection
+from jetscale.compute.capacity import Capacity, check_fits
+from jetscale.compute.connect import connection
+from jetscale.compute.desk import Ended
 from jetscale.compute.streams import prepare
 from jetscale.compute.tasks import RayExecutor
 from jetscale.compute.trials import train
-from jetscale.errors import Failure, StorageError, SweepError
+from jetscale.errors import Failure, StorageError, SweepError, TrainingError
+from jetscale.machines import Machines
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
-from jetscale.plan import Run, pack, plan_runs
+from jetscale.plan import Run, plan_runs
+from jetscale.plan.board import Board
 from jetscale.plan.cost import check_budgets
 from jetscale.plan.identity import recipe_of
 from jetscale.plan.search import plan_search
+from jetscale.plan.timing import Speed, Took, learn_speed
 from jetscale.store.home import Home, StudyFolder
 from jetscale.store.local import check_space, locked, make_folder
-from jetscale.store.records import RunState, find_finished
+from jetscale.store.record import Record
+from jetscale.store.records import RecordStore, RunState, find_finished
 from jetscale.study import Study
 from jetscale.study.search import Search
 from jetscale.sweep.follow import LiveMirror, Progress, following
@@ -43,8 +49,11 @@ class Outcome:
     failed: int
     seconds: float
     """Wall time of the sweep: from the first trial's submission to the last one's end."""
-    busy: float  # share of sweep wall time x cores spent in optimiser steps and evaluation
-    failures: tuple[Failure, ...]  # one for each trial that did not finish
+    busy: float  # share of sweep wall time x workers that fit, in optimiser steps and evaluation
+    failures: tuple[Failure, ...]  # why the sweep ended before it was done
+    deaths: tuple[str, ...]  # why worker groups died; others went on with their runs
+    evicted: int  # worker groups that were told to end, as those of spot machines are
+    recomputed: float  # share of this call's optimiser steps that was made for the second time
     idle: str  # which CPUs were idle beside GPUs; empty where few were
     behind: str  # why MLflow does not show all records yet; empty where it does
 
@@ -54,17 +63,15 @@ def run_study(
     home: Home,
     *,
     tracking: str,
-    address: str | None = None,
+    machines: Machines | None = None,
     progress: Progress = lambda what, done, total: None,
     search: Search | None = None,
-    device: str | None = None,
 ) -> Outcome:
     """Everything from jets to mirrored records; trains only what is missing.
 
-    With a ``search`` its runs are trained instead of those of the study. On a cluster every node
-    must see ``home``; ``address`` None starts Ray on this machine. ``device`` is ``cpu`` or
-    ``cuda``, by default GPUs where there are some. ``progress`` is called as (what, done, total)
-    from any thread.
+    With a ``search`` its runs are trained instead of those of the study. ``machines`` are by
+    default this one; on a cluster every node must see ``home``. ``progress`` is called as (what,
+    done, total) from any thread.
 
     Raises:
         SweepError: Another process runs this study, or Ray fails.
@@ -72,7 +79,7 @@ def run_study(
         KeyboardInterrupt: The sweep was stopped (`jetscale.sweep.stop.Stopped` says by which
             signal); finished runs are kept and mirrored, the others go on from their checkpoints.
     """
-    folder = home.study(study)
+    folder, machines = home.study(study), machines or Machines()
     make_folder(folder.path)
     with _only_driver(folder):
         if search is None:
@@ -86,14 +93,7 @@ def run_study(
         sweep = _Sweep()
         if todo:
             try:
-                with connection(address, home.path, device) as capacity, stopping() as stop:
-                    # a cluster may grow meanwhile; this machine keeps a core for Ray
-                    executor = RayExecutor(capacity.cpus if capacity.local else None)
-                    try:
-                        shards = ensure_shards(study, home.path, executor, progress)
-                        sweep = _train(live, shards, todo, capacity, progress)
-                    finally:
-                        stop.check()  # Ray may have swallowed the exception, or lost its number
+                sweep = _sweep(live, todo, machines, progress)
             except KeyboardInterrupt:  # the workers are gone: nobody overwrites what is said now
                 live.store.evict({run.key for run in todo} - live.store.keys())
                 live.push()
@@ -101,8 +101,8 @@ def run_study(
         live.store.refresh()  # a trunk that was lost has a new record
         records = live.store.read_all(run.key for run in todo)
         records = {key: r for key, r in records.items() if r.finished >= begun}
-        work = sum(r.timings["steps"] + r.timings["evaluation"] for r in records.values())
-        busy = work / (sweep.seconds * sweep.cpus) if sweep.seconds else 0.0
+        busy = _busy_share(records.values(), sweep.ended)
+        steps = sum(record.steps for record in records.values()) + sweep.ended.recomputed
         progress("mirroring to MLflow", 0, 1)
         if records or done:
             live.push({"sweep_seconds": sweep.seconds, "sweep_busy": busy} if todo else None)
@@ -115,7 +115,10 @@ def run_study(
         failed=states.count(RunState.FAILED),
         seconds=sweep.seconds,
         busy=busy,
-        failures=sweep.failures,
+        failures=tuple(sweep.ended.failures),
+        deaths=tuple(sweep.ended.deaths),
+        evicted=sweep.ended.evicted,
+        recomputed=sweep.ended.recomputed / max(steps, 1),
         idle=sweep.idle,
         behind=live.behind,
     )
@@ -126,15 +129,30 @@ class _Sweep:
     """How the training part of a call went."""
 
     seconds: float = 0.0
-    cpus: int = 1
+    ended: Ended = field(default_factory=Ended)
     idle: str = ""
-    failures: tuple[Failure, ...] = ()
+
+
+def _sweep(live: LiveMirror, todo: list[Run], machines: Machines, progress: Progress) -> _Sweep:
+    """Connect to Ray, make the jets that are missing, and train."""
+    study, home = live.study, live.home.path
+    reached = connection(machines.address, home, machines.device, study.runs_per_gpu)
+    with reached as capacity, stopping() as stop:
+        check_fits(capacity, machines.workers_per_run, spread=machines.across_nodes)
+        # a cluster may grow meanwhile; this machine keeps a core for Ray
+        executor = RayExecutor(capacity.cpus if capacity.local else None)
+        try:
+            shards = ensure_shards(study, home, executor, progress)
+            return _train(live, shards, todo, machines, capacity, progress)
+        finally:
+            stop.check()  # Ray may have swallowed the exception, or lost its number
 
 
 def _train(
     live: LiveMirror,
     shards: dict[str, Path],
     todo: list[Run],
+    machines: Machines,
     capacity: Capacity,
     progress: Progress,
 ) -> _Sweep:
@@ -147,13 +165,20 @@ def _train(
         folder=folder,
         streams=streams,
         recipe=recipe_of(study),
-        runs=(),
+        runs=tuple(live.runs),
         former=live.store.former,
         device=capacity.device,
+        checkpoint_seconds=machines.checkpoint_seconds,
         imports=tuple(folder for folder in sys.path if folder),
     )
-    trials = pack(todo, capacity.slots)
-    jobs = {trial.name: replace(job, runs=trial.runs) for trial in trials}
+    board = Board(
+        todo,
+        _speed(live, capacity).seconds,
+        workers=machines.workers_per_run,
+        most=study.workers_per_run,
+        spread=machines.across_nodes,
+        per_device=capacity.per_gpu,
+    )
     if live.store.keys() & live.keys:
         live.push()
     # Where Ray keeps its own state. A cluster needs a folder that all nodes share, one machine has
@@ -163,18 +188,56 @@ def _train(
         storage = TemporaryDirectory(prefix="jetscale-", ignore_cleanup_errors=True)
     start = time.time()
     with storage as place, following(live, todo, progress):
-        failures = train(study.name, jobs, run_job, Path(place), capacity)
-    for failure in failures:
+        ended = train(study.name, board, job, run_job, Path(place), capacity)
+    _keep_reasons(live.store, todo, ended.given_up)
+    for failure in ended.failures:
         if failure.kind == StorageError.__name__:
             live.push()
             check_space(folder.path)
             raise StorageError(failure.reason)
     return _Sweep(
         seconds=time.time() - start,
-        cpus=capacity.cpus,
+        ended=ended,
         idle=capacity.idle,
-        failures=tuple(failures),
     )
+
+
+def _speed(live: LiveMirror, capacity: Capacity) -> Speed:
+    """How fast these devices are, from the runs that finished on their like."""
+    records = live.store.read_all(live.keys).values()
+    return learn_speed(
+        [
+            Took(
+                steps=record.steps,
+                layers=record.layers,
+                flops=record.flops,
+                seconds=_busy_seconds(record) + record.timings["batches"],
+            )
+            for record in records
+            if record.ranks == 1 and (record.device == "cpu") == (capacity.device == "cpu")
+        ]
+    )
+
+
+def _busy_seconds(record: Record) -> float:
+    """Seconds that the workers of a run spent in optimiser steps and evaluation."""
+    return record.ranks * (record.timings["steps"] + record.timings["evaluation"])
+
+
+def _busy_share(records: Iterable[Record], ended: Ended) -> float:
+    """Share of the time of the workers that fit which went into steps and evaluation."""
+    # what a resumed run did in an earlier call does not count
+    work = sum(min(_busy_seconds(r), r.ranks * (r.finished - r.started)) for r in records)
+    return work / ended.slot_seconds if ended.slot_seconds else 0.0
+
+
+def _keep_reasons(store: RecordStore, runs: Sequence[Run], given_up: Mapping[str, str]) -> None:
+    """Keep why runs were given up for which no worker could say it."""
+    there = store.keys()
+    for run in runs:
+        if run.key in given_up and run.key not in there:
+            reason = f"{run.name}: {given_up[run.key]}"
+            store.write_failure(run, Failure(kind=TrainingError.__name__, reason=reason))
 
 
 @contextmanager

@@ -1,14 +1,14 @@
-"""What a worker does with a trial: its runs one after another, a record for each.
+"""What a worker does: train runs one after another and leave a record for each.
 
-A run with a record is skipped and one with a checkpoint goes on from it, so a trial can be started
-any number of times. A run that diverges leaves a failure while the others go on.
+A run with a record is skipped and one with a checkpoint goes on from it, so a worker can be killed
+and replaced any number of times. A run that diverges leaves a failure while the others go on.
 """
 
 import platform
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from jetscale.digests import digest
-from jetscale.errors import Failure, StorageError, StudyError, TrainingError
+from jetscale.errors import Failure, JetscaleError, StorageError, StudyError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import Stream, content_sha256, open_stream
@@ -25,38 +25,42 @@ from jetscale.models.inputs import feature_inputs
 from jetscale.models.protocol import ARCHITECTURES
 from jetscale.objectives.protocol import OBJECTIVES
 from jetscale.plan import Run, pretraining_examples
+from jetscale.plan.feed import Feed, Listed
 from jetscale.plan.identity import follow
 from jetscale.store.former import Former
 from jetscale.store.home import StudyFolder
 from jetscale.store.record import Record
-from jetscale.store.records import HEARTBEAT_SECONDS, RecordStore, find_finished
+from jetscale.store.records import HEARTBEAT_SECONDS, RecordStore
 from jetscale.study import Study
-from jetscale.training.loop import train_run
+from jetscale.training.loop import Evicted, train_run
 from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
+
+_HELD = 6  # streams whose jets a worker keeps in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A trial as it travels to a worker: no open file, no tensor, nothing of Ray."""
+    """What all workers of a sweep are told: no open file, no tensor, nothing of Ray."""
 
     study: Study
     folder: StudyFolder  # results folder of the study, visible on every node
     streams: Mapping[str, Path]
     recipe: Mapping[str, Any]
-    runs: tuple[Run, ...]
+    runs: tuple[Run, ...]  # all planned ones: records are compared with them
     former: Former = field(default_factory=Former)
     device: str = "cpu"
+    checkpoint_seconds: float = 60.0
     imports: tuple[str, ...] = ()
     """Folders to import modules from: a model or objective may lie beside the sweep file."""
 
 
 @dataclass(slots=True)
 class _Inputs:
-    """Streams of a job, each read once."""
+    """Streams of a job: each is read once, up to the most jets that a run wanted of it."""
 
     paths: Mapping[str, Path]
-    _jets: dict[tuple[str, int], Ragged] = field(default_factory=dict)
+    _jets: dict[str, Ragged] = field(default_factory=dict)
     _streams: dict[str, Stream] = field(default_factory=dict)
 
     def open(self, name: str) -> Stream:
@@ -65,38 +69,69 @@ class _Inputs:
         return self._streams[name]
 
     def read(self, name: str, jets: int) -> Ragged:
-        if (name, jets) not in self._jets:
-            self._jets[name, jets] = self.open(name).read(jets)
-        return self._jets[name, jets]
+        held = self._jets.pop(name, None)
+        if held is None or len(held) < jets:
+            held = self.open(name).read(jets)
+        self._jets[name] = held  # the last one used is the last one to go
+        for oldest in list(self._jets)[:-_HELD]:
+            del self._jets[oldest]
+        return held.head(jets)
 
 
-def run_job(job: Job) -> dict[str, int]:
-    """Train the runs of a job that have no record; returns how many were trained and failed.
+def run_job(job: Job, feed: Feed | None = None) -> dict[str, int]:
+    """Train the runs of a feed that have no record; returns how many were trained and failed.
 
-    Of several data-parallel ranks the first one alone writes records, failures and signs of life.
-    Raises StorageError where a record or checkpoint cannot be written: no run could be kept.
+    Without a feed the runs are all those of the job. Of several data-parallel ranks the first one
+    alone writes records, failures and signs of life. Raises StorageError where a record or
+    checkpoint cannot be written: no run could be kept. Raises Evicted where the feed says stop.
     """
     sys.path += [folder for folder in job.imports if folder not in sys.path]
     _check_code(job)
+    feed = Listed(job.runs) if feed is None else feed
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder, job.former, runs=job.runs)
-    inputs, leads = _Inputs(job.streams), Ranks.current().rank == 0
-    done = find_finished(store, job.runs)
-    for run in (run for run in job.runs if run.key not in done):
-        try:
-            record = _train(job, run, store, inputs)
-        except StorageError:
-            raise
-        except Exception as error:  # a model or objective of a user's can raise anything
-            if leads:
-                store.write_failure(run, Failure.of(error))
-            counts["failed"] += 1
-            continue
-        if leads:
-            store.write(record)
-            job.folder.checkpoint(run.key).unlink(missing_ok=True)
-        counts["trained"] += 1
+    inputs, ranks = _Inputs(job.streams), Ranks.current()
+    for run in feed:
+        store.planned[run.key] = run
+        life = _Life(store, run, leads=ranks.rank == 0)
+        failure = None
+        if not ranks.agree(_finished(store, run) if life.leads else False):
+            failure = _try(job, run, store, inputs, feed, life)
+            counts["failed" if failure else "trained"] += 1
+        if life.leads:
+            feed.tell(run, failure, life.recomputed)
     return counts
+
+
+def _finished(store: RecordStore, run: Run) -> bool:
+    """Whether a run is done: it has a record, and a trunk if it makes one."""
+    trunk = run.kind == "finetune" or store.trunk(run.key).is_file()
+    return trunk and store.read(run.key) is not None
+
+
+def _try(
+    job: Job, run: Run, store: RecordStore, inputs: _Inputs, feed: Feed, life: "_Life"
+) -> Failure | None:
+    """Train a run and keep its record, or the failure that it returns."""
+    try:
+        record = _train(job, run, store, inputs, feed, life)
+    except StorageError:
+        raise
+    except Evicted:
+        if life.leads:
+            store.evict({run.key})
+        raise
+    except Exception as error:  # a model or objective of a user's can raise anything
+        if Ranks.current().world > 1 and not isinstance(error, JetscaleError):
+            raise  # one rank may be alone with it: the others would wait for it for ever
+        failure = Failure.of(error)
+        if life.leads:
+            store.write_failure(run, failure)
+        return failure
+    if life.leads:
+        store.write(record)
+        job.folder.checkpoint(run.key).unlink(missing_ok=True)
+    return None
 
 
 def _check_code(job: Job) -> None:
@@ -110,7 +145,9 @@ def _check_code(job: Job) -> None:
         )
 
 
-def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
+def _train(
+    job: Job, run: Run, store: RecordStore, inputs: _Inputs, feed: Feed, life: "_Life"
+) -> Record:
     pretraining = run.kind == "pretrain"
     stream = pretraining_stream(run.mixture) if pretraining else f"train-{run.subset}"
     trunk = _trunk(run, store)
@@ -127,7 +164,7 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
     wanted = {} if pretraining else {"validation": sizes.validation_jets, "test": sizes.test_jets}
     held_out = {role: inputs.read(role, jets) for role, jets in wanted.items()}
     started = time.time()
-    beat = _heartbeat(store, run) if Ranks.current().rank == 0 else None
+    life.begin()
     recipe = follow(job.recipe, run.recipe)
     result = train_run(
         RunSpec(
@@ -145,8 +182,10 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         device=job.device,
         trunk=store.trunk(trunk.key) if trunk else None,
         checkpoint=job.folder.checkpoint(run.key),
+        checkpoint_seconds=job.checkpoint_seconds,
         save_trunk=job.folder.trunk(run.key) if pretraining else None,
-        on_step=beat,
+        on_step=life.on_step,
+        stop=feed.stop,
     )
     # what training measured has the same name in a record
     measured = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)}
@@ -192,14 +231,30 @@ def _trunk(run: Run, store: RecordStore) -> Record | None:
     return record
 
 
-def _heartbeat(store: RecordStore, run: Run) -> Callable[[int, int], None]:
-    store.beat(run.key, 0, run.steps)
-    last = time.monotonic()
+@dataclass(slots=True)
+class _Life:
+    """The signs of life of a run, and how many of its steps were made before and lost."""
 
-    def beat(step: int, steps: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > HEARTBEAT_SECONDS:
-            last = time.monotonic()
-            store.beat(run.key, step, steps)
+    store: RecordStore
+    run: Run
+    leads: bool
+    recomputed: int = 0
+    _before: int = 0  # steps that were made when it was last heard of
+    _last: float | None = None
 
-    return beat
+    def begin(self) -> None:
+        """Say that training begins."""
+        if self.leads:
+            self._before = self.store.step_of(self.run.key)
+            self.store.beat(self.run.key, self._before, self.run.steps)
+
+    def on_step(self, step: int, steps: int) -> None:
+        """Say how far it is, every few seconds."""
+        if not self.leads:
+            return
+        now = time.monotonic()
+        if self._last is None:
+            self._last, self.recomputed = now, max(0, self._before - (step - 1))
+        if now - self._last > HEARTBEAT_SECONDS:
+            self._last = now
+            self.store.beat(self.run.key, step, steps)

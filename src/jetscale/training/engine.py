@@ -91,9 +91,21 @@ class Engine:
         return total
 
     def apply(self, data: Ragged) -> NDArray[np.float64]:
-        """(n, outputs) of the model with its averaged weights, in the order of the data."""
+        """(n, outputs) of the model with its averaged weights, in the order of the data.
+
+        Each rank applies it to a share of the data; all of them get everything.
+        """
         with self.optimiser.averaged():
-            return apply_module(self.model, data, groups=self.groups)
+            rows = self.ranks.own(np.arange(len(data)))
+            mine = data if len(rows) == len(data) else data.take(rows)
+            outputs = apply_module(self.model, mine, groups=self.groups)
+        if self.ranks.world == 1:
+            return outputs
+        whole = torch.zeros(len(data), self.outputs, dtype=torch.float64, device=self.device)
+        if len(rows):
+            whole[rows] = torch.from_numpy(outputs).to(self.device)
+        self.ranks.add_up(whole)
+        return whole.cpu().numpy()
 
     def trunk_weights(self) -> dict[str, Tensor]:
         """Copies of the trunk's weights as they are evaluated, which is what is handed on.

@@ -25,8 +25,13 @@ from jetscale.training.curve import LossCurve
 from jetscale.training.engine import Engine, describe_trunk
 from jetscale.training.spec import Curve, RunResult, RunSpec
 
+VOTE_STEPS = 16  # steps between two questions to all ranks whether to stop
 VALIDATION_POINTS = 4
 VALIDATION_SHARE = 0.1  # largest cost of validation before the end, as a share of the training cost
+
+
+class Evicted(Exception):
+    """A training was told to stop; it goes on from its checkpoint."""
 
 
 def train_run(
@@ -41,6 +46,7 @@ def train_run(
     checkpoint_seconds: float = 60.0,
     save_trunk: Path | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> RunResult:
     """Train and score one run.
 
@@ -50,11 +56,13 @@ def train_run(
         trunk: Weights of a pretrained trunk to start from; None starts from random weights.
         checkpoint: File to continue from, and to replace every ``checkpoint_seconds``.
         on_step: Called after every step with the steps done and the steps in all.
+        stop: Whether to save a checkpoint and leave; asked by all ranks after the same steps.
 
     Raises:
         TrainingError: The data or the trunk do not fit the spec, or the loss is not finite.
         StudyError: The architecture or the objective of the recipe is not known or is not usable.
         StorageError: A file cannot be written.
+        Evicted: ``stop`` said so.
     """
     started = perf_counter(), process_time()
     for role, data in (("train", train), ("validation", validation), ("test", test)):
@@ -81,6 +89,12 @@ def train_run(
             saved = perf_counter()
         if on_step is not None:
             on_step(run.step, steps)
+        vote = run.engine.ranks.world == 1 or run.step % VOTE_STEPS == 0
+        if stop is not None and vote and stop():
+            if checkpoint is not None:
+                tick()
+                run.save(checkpoint)
+            raise Evicted(f"step {run.step} of {steps}")
     run.collect()
     final = [None if data is None else run.score(data) for data in (validation, test)]
     if save_trunk is not None and run.engine.ranks.rank == 0:
@@ -165,7 +179,10 @@ class _Training:
             save_checkpoint(path, self.spec.key, state)
 
     def resume(self, path: Path) -> None:
-        if (state := load_checkpoint(path, self.spec.key)) is None:
+        # rank 0 wrote it: what another rank sees of it may be older
+        ranks = self.engine.ranks
+        state = ranks.agree(load_checkpoint(path, self.spec.key) if ranks.rank == 0 else None)
+        if state is None:
             return
         self.step = state["step"]
         self.engine.restore(state["engine"])

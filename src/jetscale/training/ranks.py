@@ -6,10 +6,14 @@ rounding. All ranks return the result; rank 0 alone writes files.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +42,20 @@ class Ranks:
         """Replace ``tensor`` by its sum over all ranks."""
         if self.world > 1:
             distributed.all_reduce(tensor)
+
+    def agree(self, value: T) -> T:
+        """The value that rank 0 gave, in every process; the others may give None."""
+        if self.world == 1:
+            return value
+        shared = [value]
+        distributed.broadcast_object_list(shared, src=0)
+        return shared[0]
+
+    def any(self, told: bool) -> bool:
+        """Whether any rank says so."""
+        if self.world == 1:
+            return told
+        where = "cuda" if distributed.get_backend() == "nccl" else "cpu"
+        votes = torch.tensor([float(told)], device=where)
+        distributed.all_reduce(votes)
+        return bool(votes.item())

@@ -1,0 +1,149 @@
+"""The board of a sweep on Ray: an actor that groups ask, and the searcher that starts groups."""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+from ray.tune.search import Searcher
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from jetscale.compute.capacity import Capacity, count
+from jetscale.errors import Failure, SweepError
+from jetscale.plan.board import Board, Order, Start
+from jetscale.plan.workers import Node
+
+START_FAILURES = 3  # groups in a row that did not start, after which the sweep ends
+LOOK = 2.0  # seconds between two looks at the nodes
+ALONE = 600.0  # seconds without any node for workers, after which the sweep ends
+
+
+class Desk:
+    """A board that answers groups, until it is closed."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.recomputed = 0
+        self.closed = False
+
+    def next(self, group: str, nodes: tuple[Node, ...]) -> Start | None:
+        """The group to start now, under this name; None for none."""
+        self.board.set_nodes(nodes)
+        start = None if self.closed else self.board.next_start()
+        if start is not None:
+            self.board.start(group, start)
+        return start
+
+    def over(self) -> bool:
+        """Whether no group will be started any more."""
+        return self.closed or self.board.done
+
+    def take(self, group: str) -> Order:
+        """What a group does next."""
+        return Order(retire=True) if self.closed else self.board.take(group)
+
+    def tell(self, group: str, key: str, failure: Failure | None, recomputed: int) -> None:
+        """A run has its record, or failed."""
+        self.recomputed += recomputed
+        if failure is None:
+            self.board.finish(group, key)
+        else:
+            self.board.fail(group, key, failure.reason)
+
+    def end(self, group: str, death: str) -> bool:
+        """A group ended; returns whether it had asked for runs."""
+        return self.board.end(group, death)
+
+    def close(self) -> None:
+        """Hand out nothing more: groups end after the runs they are at."""
+        self.closed = True
+
+    def summary(self) -> tuple[dict[str, str], int]:
+        """Runs that were given up and why, and the steps that were made for the second time."""
+        return self.board.given_up, self.recomputed
+
+
+def open_desk(board: Board) -> Any:
+    """An actor with the board, on the node of this process."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(Desk).options(num_cpus=0, scheduling_strategy=here).remote(board)
+
+
+@dataclass(slots=True)
+class Ended:
+    """How the trials of a sweep went."""
+
+    failures: list[Failure] = field(default_factory=list)  # each ended the sweep
+    given_up: dict[str, str] = field(default_factory=dict)  # key of a run to why
+    recomputed: int = 0  # steps made for the second time after a fault
+    deaths: list[str] = field(default_factory=list)  # why groups died; they were replaced
+    evicted: int = 0  # groups that were told to end, as those of spot machines are
+    slot_seconds: float = 0.0  # workers that would have fit, integrated over time
+
+
+class Dispatch(Searcher):  # type: ignore[misc]
+    """The searcher of Ray Tune that suggests a group as soon as one fits a node."""
+
+    def __init__(self, desk: Any, capacity: Capacity, ended: Ended) -> None:
+        super().__init__()
+        self.desk, self.capacity, self.ended = desk, capacity, ended
+        self.looked = self.peopled = time.monotonic()
+        self.not_started = 0
+
+    def suggest(self, trial_id: str) -> Any:
+        """The settings of the next trial: how many workers, and on which node."""
+        self._look()
+        start = ray.get(self.desk.next.remote(trial_id, self.capacity.nodes))
+        if start is not None:
+            return {"group": trial_id, "workers": start.workers, "node": start.node}
+        return Searcher.FINISHED if ray.get(self.desk.over.remote()) else None
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Give back what a trial had, and count how it ended."""
+        result = result or {"death": "its driver died"}
+        death = str(result.get("death") or "")
+        asked = ray.get(self.desk.end.remote(trial_id, death))
+        if death:
+            self.ended.deaths.append(death)
+        self.ended.evicted += bool(result.get("evicted"))
+        self.not_started = 0 if asked else self.not_started + bool(death)
+        if "reason" in result:
+            self._close(Failure(kind=result["kind"], reason=result["reason"]))
+        elif self.not_started >= START_FAILURES:
+            reason = f"{self.not_started} worker groups in a row did not start: {death}"
+            self._close(Failure(kind=SweepError.__name__, reason=reason))
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Nothing: a trial reports once, at its end."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the records say what is done, not Tune."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing, see `save`."""
+
+    def _look(self) -> None:
+        """See which nodes there are."""
+        now = time.monotonic()
+        if self.capacity.local or now - self.looked < LOOK:
+            return
+        self.ended.slot_seconds += (now - self.looked) * self.capacity.slots
+        self.looked = now
+        with suppress(SweepError):
+            self.capacity = count(
+                ray.nodes(),
+                local=False,
+                device=self.capacity.device,
+                per_gpu=self.capacity.per_gpu,
+            )
+            self.peopled = now
+        if now - self.peopled > ALONE:
+            reason = f"no node has had room for a worker for {ALONE / 60:.0f} minutes"
+            self._close(Failure(kind=SweepError.__name__, reason=reason))
+
+    def _close(self, failure: Failure) -> None:
+        self.ended.failures.append(failure)
+        ray.get(self.desk.close.remote())

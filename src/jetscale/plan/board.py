@@ -1,0 +1,268 @@
+"""The board of a sweep: which worker group starts where, and which runs it gets next.
+
+Groups come for work when they have none, so nobody waits while another has a list left, a node that
+joins is used, and what a lost group had goes back. Runs are handed out by the time that depends on
+them (a trunk and its longest follower), the longest first, a few short ones at a time. There is no
+clock and no Ray in here: the same board schedules a cluster and `benchmarks/scheduling.py`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from jetscale.plan.run import Run
+from jetscale.plan.workers import Node, workers_of
+
+TRIES = 3  # groups that may die with a run before it is given up
+START_SECONDS = 10.0  # what starting a group costs: less than that is no work for another one
+HANDFUL = 20.0  # seconds of short runs that are handed out at a time, at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a group does next: ``runs``; end, if ``retire``; else ask again in a moment."""
+
+    runs: tuple[Run, ...] = ()
+    retire: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A group to start: its workers all on ``node``, or on several nodes where that is None."""
+
+    workers: int
+    node: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Group:
+    """A worker group: where it is, and the runs it was given and has not reported."""
+
+    workers: int
+    nodes: Mapping[str, int]  # slots that it takes of each node
+    runs: list[str] = field(default_factory=list)
+    asked: bool = False  # False while it is starting
+    leaving: bool = False  # told to end
+
+
+class Board:
+    """Runs of a sweep, handed to groups and taken back."""
+
+    def __init__(
+        self,
+        todo: Sequence[Run],
+        cost: Callable[[Run], float],
+        *,
+        workers: int | None = None,
+        most: int = 1,
+        spread: bool = False,
+        per_device: int = 1,
+    ) -> None:
+        """Runs ``todo``, of ``cost`` seconds on one worker each.
+
+        Args:
+            workers: Workers of every run; None chooses by cost, up to ``most``.
+            spread: Let a group that fits no node have workers on several.
+            per_device: One-worker groups that share a GPU.
+        """
+        self.runs = {run.key: run for run in todo}
+        self._cost = {run.key: cost(run) for run in todo}
+        self._order = {run.key: i for i, run in enumerate(todo)}
+        self._forced, self._most, self._spread, self._share = workers, most, spread, per_device
+        self._followers: dict[str, list[str]] = {}
+        for run in todo:
+            if run.trunk in self.runs:
+                self._followers.setdefault(run.trunk, []).append(run.key)
+        self._urgency = {
+            key: seconds + max((self._cost[k] for k in self._followers.get(key, ())), default=0.0)
+            for key, seconds in self._cost.items()
+        }
+        self._nodes: dict[str, Node] = {}
+        self._groups: dict[str, _Group] = {}
+        self._ready: dict[int, list[tuple[float, int, str]]] = {}
+        self._left = {key: self._cost[key] for key in self.runs}  # seconds of what is not finished
+        self._size = dict.fromkeys(self.runs, workers or 1)
+        self._tries: dict[str, int] = {}
+        self._reserved: tuple[list[str], int] = [], 0  # nodes, and slots a large group waits for
+        self.given_up: dict[str, str] = {}  # key of a run that is not tried again, and why
+        for run in todo:
+            if run.trunk not in self.runs:
+                self._offer(run.key)
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to hand out or to wait for."""
+        return not self._left
+
+    def set_nodes(self, nodes: Iterable[Node]) -> None:
+        """Tell which nodes there are now; runs that wait get the workers that suit them."""
+        found = {node.name: node for node in nodes}
+        if found == self._nodes:
+            return
+        self._nodes = found
+        waiting = [key for heap in self._ready.values() for _, _, key in heap]
+        self._ready.clear()
+        largest = max((node.slots for node in found.values()), default=1)
+        slots = sum(node.slots for node in found.values())
+        room = max(1, (slots if self._spread else largest) // self._share)
+        if self._forced is None:
+            total, most = sum(self._left.values()), min(self._most, room)
+            busy = {key for group in self._groups.values() for key in group.runs}
+            for key in self._left.keys() - busy:
+                run = self.runs[key]
+                self._size[key] = workers_of(run, self._cost[key], total, slots, most)
+        for key in waiting:
+            self._offer(key)
+
+    def next_start(self) -> Start | None:
+        """The group to start now, None while there is no room or no work for another one."""
+        self._reserved = [], 0
+        for size in sorted(self._ready, reverse=True):
+            if not self._pays(size):
+                continue
+            if (place := self._place(size)) is not None:
+                return Start(workers=size, node=place if isinstance(place, str) else None)
+            if size > 1:  # smaller groups make room, on the node where fewest have to leave
+                weight = self._weight(size)
+                large = [name for name, node in self._nodes.items() if node.slots >= weight]
+                chosen = [max(large, key=self._free)] if large else list(self._nodes)
+                self._reserved = chosen, weight
+                return None
+        return None
+
+    def start(self, group: str, start: Start) -> None:
+        """A group was told to start."""
+        weight = self._weight(start.workers)
+        nodes = self._share_out(weight) if start.node is None else {start.node: weight}
+        self._groups[group] = _Group(workers=start.workers, nodes=nodes)
+
+    def take(self, group: str) -> Order:
+        """What a group does next. One that the board does not know any more ends."""
+        mine = self._groups.get(group)
+        if mine is None:
+            return Order(retire=True)
+        mine.asked = True
+        if self.done or self._must_yield(mine):
+            mine.leaving = True
+            return Order(retire=True)
+        if mine.runs:  # it started again and has forgotten what it had
+            return Order(runs=tuple(self.runs[key] for key in mine.runs))
+        heap = self._ready.get(mine.workers, [])
+        if not heap:
+            # others of its size may follow from a trunk that is being trained
+            coming = any(self._size[key] == mine.workers for key in self._left)
+            mine.leaving = not coming or any(self._ready.values())
+            return Order(retire=mine.leaving)
+        peers = sum(other.workers == mine.workers for other in self._groups.values())
+        work = sum(self._cost[key] for _, _, key in heap) if len(heap) < 4 * peers else HANDFUL
+        handful, seconds = min(HANDFUL, work / (2 * peers)), 0.0
+        while heap and (not mine.runs or seconds + self._cost[heap[0][2]] <= handful):
+            key = heappop(heap)[2]
+            mine.runs.append(key)
+            seconds += self._cost[key]
+            if key in self._followers:  # others wait for it: nothing comes after it
+                break
+        if not heap:
+            del self._ready[mine.workers]
+        return Order(runs=tuple(self.runs[key] for key in mine.runs))
+
+    def finish(self, group: str, key: str) -> None:
+        """A run has its record: what starts from it may begin."""
+        if self._remove(group, key):
+            for follower in self._followers.get(key, ()):
+                if follower in self._left:
+                    self._offer(follower)
+
+    def fail(self, group: str, key: str, reason: str) -> None:
+        """A run failed for good; what starts from it is given up."""
+        if self._remove(group, key):
+            self._give_up_followers(key, reason)
+
+    def end(self, group: str, death: str = "") -> bool:
+        """A group ended, which gives back what it had; returns whether it had asked for runs.
+
+        ``death`` says why, if it was not its own decision. The run it was at is given up after
+        `TRIES` groups died with it.
+        """
+        ended = self._groups.pop(group, None)
+        if ended is None:
+            return True
+        if death and ended.runs:
+            key = ended.runs[0]  # they are trained in this order
+            self._tries[key] = self._tries.get(key, 0) + 1
+            if self._tries[key] >= TRIES:
+                reason = f"its workers died {TRIES} times: {death}"
+                self.given_up[key] = reason
+                del self._left[key], ended.runs[0]
+                self._give_up_followers(key, reason)
+        for key in ended.runs:
+            self._offer(key)
+        return ended.asked
+
+    def groups(self) -> list[str]:
+        """Names of the groups that were started and have not ended."""
+        return list(self._groups)
+
+    def bundles(self) -> list[int]:
+        """Workers of each group that could start if there were room, at most one per run."""
+        return [size for size, heap in self._ready.items() for _ in heap]
+
+    def _offer(self, key: str) -> None:
+        entry = -self._urgency[key], self._order[key], key
+        heappush(self._ready.setdefault(self._size[key], []), entry)
+
+    def _remove(self, group: str, key: str) -> bool:
+        """Whether a run was not finished before."""
+        if group in self._groups and key in self._groups[group].runs:
+            self._groups[group].runs.remove(key)
+        return self._left.pop(key, None) is not None
+
+    def _give_up_followers(self, key: str, reason: str) -> None:
+        for follower in self._followers.get(key, ()):
+            if self._left.pop(follower, None) is not None:
+                what = f"its pretraining run {key} has not finished"
+                self.given_up[follower] = f"{what}: {reason}"
+
+    def _weight(self, workers: int) -> int:
+        """Slots that a group takes: workers of one model cannot share a GPU."""
+        return workers if workers == 1 else workers * self._share
+
+    def _free(self, node: str) -> int:
+        taken = sum(group.nodes.get(node, 0) for group in self._groups.values())
+        return self._nodes[node].slots - taken
+
+    def _place(self, size: int) -> str | bool | None:
+        """The node with least room that a group fits, True for several nodes, None for none."""
+        weight, free = self._weight(size), {name: self._free(name) for name in self._nodes}
+        fitting = [name for name, slots in free.items() if slots >= weight]
+        if fitting:
+            return min(fitting, key=lambda name: (free[name], name))
+        largest = max((node.slots for node in self._nodes.values()), default=0)
+        several = self._spread and weight > largest and sum(free.values()) >= weight
+        return True if several else None
+
+    def _share_out(self, weight: int) -> dict[str, int]:
+        nodes: dict[str, int] = {}
+        for name in sorted(self._nodes, key=self._free, reverse=True):
+            nodes[name] = min(self._free(name), weight - sum(nodes.values()))
+        return nodes
+
+    def _pays(self, size: int) -> bool:
+        """Whether another group of a size would shorten the sweep."""
+        peers = [group for group in self._groups.values() if group.workers == size]
+        starting = sum(not group.asked for group in peers)
+        if len(self._ready[size]) <= starting:
+            return False
+        left = sum(s for key, s in self._left.items() if self._size[key] == size)
+        return not peers or left / len(peers) > START_SECONDS
+
+    def _must_yield(self, group: _Group) -> bool:
+        """Whether a group is in the way of a larger one, or its node is gone."""
+        if any(name not in self._nodes for name in group.nodes):
+            return True
+        names, weight = self._reserved
+        leaving = [other.nodes for other in self._groups.values() if other.leaving]
+        coming = sum(taken.get(name, 0) for taken in leaving for name in names)
+        short = sum(map(self._free, names)) + coming < weight
+        smaller = sum(group.nodes.values()) < weight
+        return short and smaller and not group.runs and any(name in names for name in group.nodes)

@@ -1,0 +1,34 @@
+"""How many workers a run deserves, and what nodes offer."""
+
+from dataclasses import dataclass
+
+from jetscale.plan.run import Run
+
+LONG = 600.0  # seconds; a shorter run is not worth the start of a group of several workers
+FEWEST = 4  # examples of a batch that each worker gets at least
+GAIN = 0.9  # a group of w workers is about w ** GAIN times as fast as one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A machine of a cluster and the workers that fit it."""
+
+    name: str
+    slots: int
+
+
+def workers_of(run: Run, seconds: float, total: float, slots: int, most: int) -> int:
+    """The workers that a run of ``seconds`` deserves in a sweep of ``total`` seconds on ``slots``.
+
+    One worker per run wastes nothing as long as there are enough runs. A run that would last longer
+    than its share of the sweep makes all wait, so it gets the fewest workers, a power of two up to
+    ``most``, that bring it below that share (or below ten minutes).
+    """
+    schedule = run.recipe.schedule
+    batch = schedule.batch(run.examples, run.epochs)
+    limit, workers = max(total / max(slots, 1), LONG), 1
+    while (
+        seconds / workers**GAIN > limit and 2 * workers <= most and batch // (2 * workers) >= FEWEST
+    ):
+        workers *= 2
+    return workers

@@ -1,0 +1,225 @@
+"""The board against what a scheduler must not do, and its makespan against the lower bound."""
+
+import heapq
+import random
+from dataclasses import replace
+
+import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from jetscale.plan import plan_runs
+from jetscale.plan.board import TRIES, Board, Order, Start
+from jetscale.plan.workers import Node
+
+
+def nodes(*slots):
+    return [Node(name=f"n{i}", slots=count) for i, count in enumerate(slots)]
+
+
+def one_second(run):
+    return 1.0
+
+
+def begin(board, name):
+    """Start the group that the board wants and give its order."""
+    start = board.next_start()
+    board.start(name, start)
+    return board.take(name)
+
+
+def test_a_trunk_comes_before_what_starts_from_it(study):
+    planned = plan_runs(study)
+    board = Board(planned, one_second)
+    board.set_nodes(nodes(1))
+    seen, order = [], begin(board, "a")
+    while not order.retire:
+        for run in order.runs:
+            assert run.trunk is None or run.trunk in seen
+            seen.append(run.key)
+            board.finish("a", run.key)
+        order = board.take("a")
+    assert sorted(seen) == sorted(run.key for run in planned)
+    assert board.done
+    assert board.next_start() is None
+
+
+def test_what_a_lost_group_had_goes_to_another_one(study):
+    planned = plan_runs(study)
+    board = Board(planned, one_second)
+    board.set_nodes(nodes(1))
+    had = begin(board, "a").runs
+    assert board.end("a", "killed") is True
+    assert begin(board, "b").runs == had
+
+
+def test_a_group_that_did_not_ask_did_not_start(study):
+    board = Board(plan_runs(study), one_second)
+    board.set_nodes(nodes(1))
+    board.start("a", board.next_start())
+    assert board.end("a", "no room") is False
+    assert board.given_up == {}
+
+
+def test_a_run_whose_groups_die_is_given_up_with_what_starts_from_it(study):
+    planned = plan_runs(study)
+    board = Board(planned, one_second)
+    board.set_nodes(nodes(1))
+    trunk = next(run for run in planned if run.kind == "pretrain")
+    deaths = 0
+    for i in range(100):
+        if board.next_start() is None:
+            break
+        order = begin(board, str(i))
+        while order.runs:
+            if trunk in order.runs:
+                for run in order.runs[: order.runs.index(trunk)]:
+                    board.finish(str(i), run.key)
+                board.end(str(i), "SIGSEGV")
+                deaths += 1
+                break
+            for run in order.runs:
+                board.finish(str(i), run.key)
+            order = board.take(str(i))
+        else:
+            board.end(str(i))
+    assert deaths == TRIES
+    assert board.given_up[trunk.key] == f"its workers died {TRIES} times: SIGSEGV"
+    followers = {run.key for run in planned if run.trunk == trunk.key}
+    assert followers <= board.given_up.keys()
+    assert all("has not finished" in board.given_up[key] for key in followers)
+    assert board.done
+
+
+def test_a_group_that_was_told_to_end_costs_its_runs_nothing(study):
+    board = Board(plan_runs(study)[:1], one_second)
+    board.set_nodes(nodes(1))
+    for i in range(2 * TRIES):
+        assert len(begin(board, str(i)).runs) == 1
+        board.end(str(i))
+    assert board.given_up == {}
+
+
+def test_a_failed_trunk_takes_its_followers_with_it_and_no_others(study):
+    planned = plan_runs(study)
+    board = Board(planned, one_second)
+    board.set_nodes(nodes(1))
+    order, done = begin(board, "a"), set()
+    while not order.retire:
+        for run in order.runs:
+            if run.kind == "pretrain":
+                board.fail("a", run.key, "diverged")
+            else:
+                board.finish("a", run.key)
+                done.add(run.key)
+        order = board.take("a")
+    assert done == {run.key for run in planned if run.mixture.is_scratch}
+    assert set(board.given_up) == {run.key for run in planned if run.trunk}
+
+
+def test_nodes_that_join_are_used_and_those_that_leave_are_not(study):
+    board = Board(plan_runs(study), lambda run: 100.0)
+    board.set_nodes(nodes(1))
+    begin(board, "a")
+    assert board.next_start() is None
+    board.set_nodes(nodes(1, 2))
+    assert board.next_start() == Start(workers=1, node="n1")
+    begin(board, "b")
+    board.set_nodes(nodes(1))
+    assert board.take("b") == Order(retire=True)
+    assert board.next_start() is None
+
+
+def test_a_large_group_goes_first_and_smaller_ones_make_room(study):
+    planned = [run for run in plan_runs(study) if run.mixture.is_scratch]
+    wide = replace(planned[0].recipe, schedule=replace(planned[0].recipe.schedule, batch_size=64))
+    long = replace(planned[0], key="long", recipe=wide, examples=64)
+    board = Board([*planned, long], lambda run: 5000.0 if run.key == "long" else 300.0, most=4)
+    board.set_nodes(nodes(1))
+    assert begin(board, "a").runs[0].key == "long"  # nothing else is there
+    board.end("a")
+    board.set_nodes(nodes(1))
+    board.start("b", Start(workers=1, node="n0"))
+    board.set_nodes(nodes(1, 4))
+    start = board.next_start()
+    assert start == Start(workers=4, node="n1")
+    board.start("c", start)
+    assert [run.key for run in board.take("c").runs] == ["long"]
+    board.end("c")
+    for i in range(4):
+        board.start(f"small{i}", Start(workers=1, node="n1"))
+    assert board.next_start() is None  # it waits for n1
+    assert board.take("small0") == Order(retire=True)
+    assert board.take("b").runs  # the other node is of no use to it
+
+
+def test_a_group_spans_nodes_only_where_that_was_chosen(study):
+    for spread in (False, True):
+        board = Board(plan_runs(study), one_second, workers=3, spread=spread)
+        board.set_nodes(nodes(2, 2))
+        assert board.next_start() == (Start(workers=3, node=None) if spread else None)
+    board.start("a", board.next_start())
+    assert board.next_start() is None
+    board.end("a")
+    assert board.next_start() is not None
+
+
+def test_workers_of_one_model_do_not_share_a_gpu(study):
+    board = Board(plan_runs(study), one_second, workers=2, per_device=4)
+    board.set_nodes(nodes(8))  # two GPUs
+    begin(board, "a")
+    assert board.next_start() is None
+
+
+@drawn(st.integers(0, 10**6), st.integers(1, 9), st.floats(0, 0.3))
+@settings(max_examples=40, deadline=None)
+def test_every_run_is_done_once_and_nearly_as_fast_as_can_be(study_runs, seed, slots, faults):
+    dice = random.Random(seed)
+    length = {run.key: dice.uniform(1, 100) for run in study_runs}
+    board = Board(study_runs, lambda run: length[run.key])
+    board.set_nodes(nodes(*[1] * slots))
+    now, count, done, events = 0.0, 0, [], []
+    for _ in range(10_000):
+        while (start := board.next_start()) is not None:
+            count += 1
+            board.start(str(count), start)
+            heapq.heappush(events, (now + 5.0, count, None))
+        if not events:
+            break
+        now, group, run = heapq.heappop(events)
+        if run is not None:
+            done.append(run.key)
+            board.finish(str(group), run.key)
+        order = board.take(str(group))
+        if order.retire or (dice.random() < faults and order.runs):
+            board.end(str(group))
+        elif order.runs:
+            heapq.heappush(events, (now + length[order.runs[0].key], group, order.runs[0]))
+        else:
+            heapq.heappush(events, (now + 0.2, group, None))
+    assert board.done
+    assert sorted(done) == sorted(run.key for run in study_runs)
+    if not faults:
+        chain = max(length[r.key] + length.get(r.trunk, 0) for r in study_runs)
+        bound = max(sum(length.values()) / slots, chain)
+        assert now <= bound + 5 * (1 + len(done) // slots) + max(length.values())
+
+
+@pytest.fixture(scope="module")
+def study_runs():
+    from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
+
+    return plan_runs(
+        Study(
+            name="tiny",
+            source=Simulated(train_jets=100),
+            mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={"qcd": 1})),
+            ladder=(ModelSize(width=8, layers=1, heads=1), ModelSize(width=16, layers=1, heads=1)),
+            data_sizes=(20, 40),
+            seeds=(1, 2),
+            controls=Controls(
+                pretraining_jets=50, validation_jets=10, test_jets=10, constituents=16
+            ),
+        )
+    )
