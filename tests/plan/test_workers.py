@@ -15,7 +15,7 @@ def run(study):
 
 def test_short_runs_and_runs_that_do_not_make_others_wait_get_one(run):
     assert workers_of(run, 500, total=500, slots=16, most=8) == 1
-    assert workers_of(run, 5000, total=50_000, slots=10, most=8) == 1
+    assert workers_of(run, 4000, total=50_000, slots=10, most=8) == 1
 
 
 def test_a_run_that_all_would_wait_for_gets_several_up_to_the_limit(run):

@@ -6,6 +6,7 @@ them (a trunk and its longest follower), the longest first, a few short ones at 
 clock and no Ray in here: the same board schedules a cluster and `benchmarks/scheduling.py`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -77,11 +78,20 @@ class Board:
             key: seconds + max((self._cost[k] for k in self._followers.get(key, ())), default=0.0)
             for key, seconds in self._cost.items()
         }
+        self._chain = {  # seconds of the runs before and after it that must follow each other
+            run.key: self._urgency[run.key] + self._cost.get(run.trunk or "", 0.0) for run in todo
+        }
         self._nodes: dict[str, Node] = {}
         self._groups: dict[str, _Group] = {}
+        self._free: Counter[str] = Counter()  # slots of each node that no group has
+        self._peers: Counter[int] = Counter()  # groups of each number of workers
+        self._starting: Counter[int] = Counter()  # those of them that have not asked yet
         self._ready: dict[int, list[tuple[float, int, str]]] = {}
-        self._left = {key: self._cost[key] for key in self.runs}  # seconds of what is not finished
+        self._left = dict(self._cost)  # seconds of the runs that are not finished
         self._size = dict.fromkeys(self.runs, workers or 1)
+        self._work: Counter[int] = Counter()  # runs left that want this number of workers
+        self._work.update(self._size.values())
+        self._seconds = sum(self._left.values())
         self._tries: dict[str, int] = {}
         self._reserved: tuple[list[str], int] = [], 0  # nodes, and slots a large group waits for
         self.given_up: dict[str, str] = {}  # key of a run that is not tried again, and why
@@ -100,17 +110,23 @@ class Board:
         if found == self._nodes:
             return
         self._nodes = found
+        self._free = Counter({node.name: node.slots for node in found.values()})
+        for group in self._groups.values():
+            self._free.subtract({n: s for n, s in group.nodes.items() if n in found})
         waiting = [key for heap in self._ready.values() for _, _, key in heap]
         self._ready.clear()
         largest = max((node.slots for node in found.values()), default=1)
         slots = sum(node.slots for node in found.values())
         room = max(1, (slots if self._spread else largest) // self._share)
         if self._forced is None:
-            total, most = sum(self._left.values()), min(self._most, room)
+            most = min(self._most, room)
             busy = {key for group in self._groups.values() for key in group.runs}
             for key in self._left.keys() - busy:
                 run = self.runs[key]
-                self._size[key] = workers_of(run, self._cost[key], total, slots, most)
+                size = workers_of(run, self._chain[key], self._seconds, slots, most)
+                self._work.subtract([self._size[key]])
+                self._work[size] += 1
+                self._size[key] = size
         for key in waiting:
             self._offer(key)
 
@@ -125,7 +141,7 @@ class Board:
             if size > 1:  # smaller groups make room, on the node where fewest have to leave
                 weight = self._weight(size)
                 large = [name for name, node in self._nodes.items() if node.slots >= weight]
-                chosen = [max(large, key=self._free)] if large else list(self._nodes)
+                chosen = [max(large, key=self._free.__getitem__)] if large else list(self._nodes)
                 self._reserved = chosen, weight
                 return None
         return None
@@ -135,12 +151,16 @@ class Board:
         weight = self._weight(start.workers)
         nodes = self._share_out(weight) if start.node is None else {start.node: weight}
         self._groups[group] = _Group(workers=start.workers, nodes=nodes)
+        self._free.subtract(nodes)
+        self._peers[start.workers] += 1
+        self._starting[start.workers] += 1
 
     def take(self, group: str) -> Order:
         """What a group does next. One that the board does not know any more ends."""
         mine = self._groups.get(group)
         if mine is None:
             return Order(retire=True)
+        self._starting[mine.workers] -= not mine.asked
         mine.asked = True
         if self.done or self._must_yield(mine):
             mine.leaving = True
@@ -150,10 +170,9 @@ class Board:
         heap = self._ready.get(mine.workers, [])
         if not heap:
             # others of its size may follow from a trunk that is being trained
-            coming = any(self._size[key] == mine.workers for key in self._left)
-            mine.leaving = not coming or any(self._ready.values())
+            mine.leaving = not self._work[mine.workers] or any(self._ready.values())
             return Order(retire=mine.leaving)
-        peers = sum(other.workers == mine.workers for other in self._groups.values())
+        peers = self._peers[mine.workers]
         work = sum(self._cost[key] for _, _, key in heap) if len(heap) < 4 * peers else HANDFUL
         handful, seconds = min(HANDFUL, work / (2 * peers)), 0.0
         while heap and (not mine.runs or seconds + self._cost[heap[0][2]] <= handful):
@@ -187,13 +206,17 @@ class Board:
         ended = self._groups.pop(group, None)
         if ended is None:
             return True
+        self._free.update({n: s for n, s in ended.nodes.items() if n in self._nodes})
+        self._peers[ended.workers] -= 1
+        self._starting[ended.workers] -= not ended.asked
         if death and ended.runs:
             key = ended.runs[0]  # they are trained in this order
             self._tries[key] = self._tries.get(key, 0) + 1
             if self._tries[key] >= TRIES:
                 reason = f"its workers died {TRIES} times: {death}"
                 self.given_up[key] = reason
-                del self._left[key], ended.runs[0]
+                self._drop(key)
+                del ended.runs[0]
                 self._give_up_followers(key, reason)
         for key in ended.runs:
             self._offer(key)
@@ -215,11 +238,19 @@ class Board:
         """Whether a run was not finished before."""
         if group in self._groups and key in self._groups[group].runs:
             self._groups[group].runs.remove(key)
-        return self._left.pop(key, None) is not None
+        return self._drop(key)
+
+    def _drop(self, key: str) -> bool:
+        """Forget a run that is finished or given up; False if it was forgotten before."""
+        if (seconds := self._left.pop(key, None)) is None:
+            return False
+        self._seconds -= seconds
+        self._work[self._size[key]] -= 1
+        return True
 
     def _give_up_followers(self, key: str, reason: str) -> None:
         for follower in self._followers.get(key, ()):
-            if self._left.pop(follower, None) is not None:
+            if self._drop(follower):
                 what = f"its pretraining run {key} has not finished"
                 self.given_up[follower] = f"{what}: {reason}"
 
@@ -227,42 +258,39 @@ class Board:
         """Slots that a group takes: workers of one model cannot share a GPU."""
         return workers if workers == 1 else workers * self._share
 
-    def _free(self, node: str) -> int:
-        taken = sum(group.nodes.get(node, 0) for group in self._groups.values())
-        return self._nodes[node].slots - taken
-
     def _place(self, size: int) -> str | bool | None:
         """The node with least room that a group fits, True for several nodes, None for none."""
-        weight, free = self._weight(size), {name: self._free(name) for name in self._nodes}
-        fitting = [name for name, slots in free.items() if slots >= weight]
+        weight, free = self._weight(size), self._free
+        fitting = [name for name in self._nodes if free[name] >= weight]
         if fitting:
             return min(fitting, key=lambda name: (free[name], name))
         largest = max((node.slots for node in self._nodes.values()), default=0)
-        several = self._spread and weight > largest and sum(free.values()) >= weight
-        return True if several else None
+        if self._spread and weight > largest and sum(free[name] for name in self._nodes) >= weight:
+            return True
+        return None
 
     def _share_out(self, weight: int) -> dict[str, int]:
         nodes: dict[str, int] = {}
-        for name in sorted(self._nodes, key=self._free, reverse=True):
-            nodes[name] = min(self._free(name), weight - sum(nodes.values()))
+        for name in sorted(self._nodes, key=self._free.__getitem__, reverse=True):
+            nodes[name] = min(self._free[name], weight - sum(nodes.values()))
         return nodes
 
     def _pays(self, size: int) -> bool:
         """Whether another group of a size would shorten the sweep."""
-        peers = [group for group in self._groups.values() if group.workers == size]
-        starting = sum(not group.asked for group in peers)
-        if len(self._ready[size]) <= starting:
+        if len(self._ready[size]) <= self._starting[size]:
             return False
-        left = sum(s for key, s in self._left.items() if self._size[key] == size)
-        return not peers or left / len(peers) > START_SECONDS
+        peers = self._peers[size]
+        return not peers or self._seconds / peers > START_SECONDS
 
     def _must_yield(self, group: _Group) -> bool:
         """Whether a group is in the way of a larger one, or its node is gone."""
         if any(name not in self._nodes for name in group.nodes):
             return True
         names, weight = self._reserved
+        if not names or group.runs:
+            return False
         leaving = [other.nodes for other in self._groups.values() if other.leaving]
         coming = sum(taken.get(name, 0) for taken in leaving for name in names)
-        short = sum(map(self._free, names)) + coming < weight
+        short = sum(self._free[name] for name in names) + coming < weight
         smaller = sum(group.nodes.values()) < weight
-        return short and smaller and not group.runs and any(name in names for name in group.nodes)
+        return short and smaller and any(name in names for name in group.nodes)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from jetscale.plan.run import Run
 
+SHARE = 0.9  # of the sweep that a chain may last: starts and faults come on top
 LONG = 600.0  # seconds; a shorter run is not worth the start of a group of several workers
 FEWEST = 4  # examples of a batch that each worker gets at least
 GAIN = 0.9  # a group of w workers is about w ** GAIN times as fast as one
@@ -17,18 +18,19 @@ class Node:
     slots: int
 
 
-def workers_of(run: Run, seconds: float, total: float, slots: int, most: int) -> int:
-    """The workers that a run of ``seconds`` deserves in a sweep of ``total`` seconds on ``slots``.
+def workers_of(run: Run, chain: float, total: float, slots: int, most: int) -> int:
+    """The workers that a run deserves in a sweep of ``total`` seconds on ``slots``.
 
-    One worker per run wastes nothing as long as there are enough runs. A run that would last longer
-    than its share of the sweep makes all wait, so it gets the fewest workers, a power of two up to
-    ``most``, that bring it below that share (or below ten minutes).
+    ``chain`` are the seconds of the run with its trunk, or of a trunk with the longest run that
+    starts from it, on one worker. One worker per run wastes nothing as long as there are enough
+    runs. A chain that would last longer than the sweep makes all wait, so its runs get the fewest
+    workers, a power of two up to ``most``, that bring it well below (or below ten minutes).
     """
     schedule = run.recipe.schedule
     batch = schedule.batch(run.examples, run.epochs)
-    limit, workers = max(total / max(slots, 1), LONG), 1
+    limit, workers = max(SHARE * total / max(slots, 1), LONG), 1
     while (
-        seconds / workers**GAIN > limit and 2 * workers <= most and batch // (2 * workers) >= FEWEST
+        chain / workers**GAIN > limit and 2 * workers <= most and batch // (2 * workers) >= FEWEST
     ):
         workers *= 2
     return workers
