@@ -24,6 +24,7 @@ MAY_IMPORT = {  # a package and the rooms that may use it
         "jetscale.models",
         "jetscale.objectives",
         "jetscale.store.checkpoints",
+        "jetscale.sweep.work",
         "jetscale.sweep.worker",
         "jetscale.training",
     },
@@ -213,6 +214,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.compute",
         "jetscale.digests",
         "jetscale.errors",
+        "jetscale.executor",
         "jetscale.mixtures",
         "jetscale.models.inputs",
         "jetscale.models.protocol",
@@ -318,7 +320,7 @@ def test_every_module_says_what_it_is_for():
 
 
 def test_the_source_stays_small():
-    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 28_200
+    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 28_500
 
 
 def test_files_stay_small():

@@ -129,6 +129,36 @@ def run(sweep: Path, address: str | None, device: str | None) -> None:
         sys.exit(1)
 
 
+@cli.command()
+@sweep_argument
+@device_option
+def work(sweep: Path, device: str | None) -> None:
+    """Train runs that nobody is at, without Ray.
+
+    Start it as often as there are cores or GPUs, at any time and on any machine that sees the
+    results folder: a Slurm array, HTCondor jobs. Each claims one run after another, and ends when
+    nothing is left for it.
+
+    \b
+    Example:
+      jetscale work sweeps/quickstart.py
+    """
+    from jetscale.display.console import progress_bar, say
+    from jetscale.study.load import load_study
+    from jetscale.sweep.work import work
+
+    study = load_study(sweep)
+    with progress_bar() as progress:
+        worked = work(study, home(), device=device, progress=progress)
+    say(
+        f"study {study.name}: {worked.done} of {worked.planned} runs done, {worked.trained} trained"
+        f" here, {worked.failed} failed here"
+    )
+    if worked.failed:
+        say(f"see why: jetscale status {sweep}")
+        sys.exit(1)
+
+
 def run_script(file: str) -> None:
     """What ``python sweeps/NAME.py [--address ADDRESS]`` does: the same as ``jetscale run``."""
     main(["run", file, *sys.argv[1:]])

@@ -46,6 +46,8 @@ class Job:
     recipe: Mapping[str, Any]
     runs: tuple[Run, ...]
     former: Former = field(default_factory=Former)
+    wanted: frozenset[str] = frozenset()
+    """Keys of trunks that other runs start from: made again where the file is gone."""
     device: str = "cpu"
     imports: tuple[str, ...] = ()
     """Folders to import modules from: a model or objective may lie beside the sweep file."""
@@ -81,7 +83,7 @@ def run_job(job: Job) -> dict[str, int]:
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder, job.former, runs=job.runs)
     inputs, leads = _Inputs(job.streams), Ranks.current().rank == 0
-    done = find_finished(store, job.runs)
+    done = find_finished(store, job.runs, job.wanted)
     for run in (run for run in job.runs if run.key not in done):
         try:
             record = _train(job, run, store, inputs)
