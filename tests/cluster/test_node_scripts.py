@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.hosts import wait_until
+
 from .conftest import LOG
 
 ROOT = Path(__file__).parents[2]
@@ -178,6 +180,20 @@ class TestMlflowServer:
 
 
 SLURM = "bash ~/jetscale/cluster/slurm.sh sweeps/quickstart.py"
+
+
+class TestEndWithHead:
+    def test_ray_ends_when_nobody_answers_any_more(self, home):
+        home.stub("sleep", "#!/bin/bash\necho sleep >> $STUB_LOG\nexec /bin/sleep 0.05\n")
+        with socket.create_server(("127.0.0.1", 0)) as head:
+            port = head.getsockname()[1]
+            line = f"bash ~/jetscale/cluster/end_with_head.sh 127.0.0.1 {port}"
+            assert home.run(f"{line}; {line}").returncode == 0  # the second one has nothing to do
+            wait_until(lambda: len(home.calls("sleep")) > 10, "it does not look")
+            assert home.calls("ray") == []
+        wait_until(lambda: home.calls("ray") == ["stop"], "Ray was not ended")
+
+
 # What a task of the job runs goes through bash, as srun would start it, with a stub for `ray`.
 SRUN = """#!/bin/bash
 trap 'echo srun-ended >> "$STUB_LOG"; exit 0' TERM
@@ -225,7 +241,9 @@ class TestSlurm:
         results = f"{job['SLURM_SUBMIT_DIR']}/runs"
         assert started == f"--nodes=2 --ntasks=2 --ntasks-per-node=1 token 1 {results}"
         head, worker = (call for call in home.calls("ray") if call.startswith("start"))
-        assert "--head --node-ip-address=127.0.0.1 --port=10021 --temp-dir=/tmp/ray-7000007 " in head
+        assert (
+            "--head --node-ip-address=127.0.0.1 --port=10021 --temp-dir=/tmp/ray-7000007 " in head
+        )
         assert "--dashboard-host=127.0.0.1 --dashboard-port=10022 " in head
         assert worker.endswith(" --address=127.0.0.1:10021")
         for call in (head, worker):

@@ -66,18 +66,16 @@ class TestEveryFile:
         home.stub("ray", told)
         config = load(name)
         for command in with_envs(start_commands(config), HEAD_ENV | WORKER_ENV):
-            home.run(f"{command}\nwait")
+            home.run(command)
         calls = home.calls("ray")
         assert len(calls) == len(start_commands(config)) == 2
         assert all(call.startswith("token 0 start") for call in calls)
 
     def test_worker_joins_the_head(self, name, home):
         (home.folder / ".jetscale_env").write_text("")
-        stop, start = with_envs(load(name)["worker_start_ray_commands"], WORKER_ENV)
-        for command in (stop, f"{start}\nwait"):  # one file starts it in the background
+        for command in with_envs(load(name)["worker_start_ray_commands"][:2], WORKER_ENV):
             assert home.run(command).returncode == 0
-        block = "--block " if name == "onprem" else ""
-        assert home.calls("ray") == ["stop", f"start {block}--address=10.0.0.1:6379"]
+        assert home.calls("ray") == ["stop", "start --address=10.0.0.1:6379"]
 
     def test_only_loopback_and_ray_own_port(self, name):
         text = (CLUSTER / f"{name}.yaml").read_text()
@@ -196,6 +194,11 @@ def test_onprem_turns_autoscaler_v2_off_against_ray_up(home):
     home.stub("ray", '#!/bin/bash\necho "$RAY_enable_autoscaler_v2"\n')
     command = load("onprem")["head_start_ray_commands"][-1]
     assert home.run(*with_envs([command], HEAD_ENV)).stdout == "0\n"
+
+
+def test_onprem_workers_end_with_the_head():
+    *_, last = with_envs(load("onprem")["worker_start_ray_commands"], WORKER_ENV)
+    assert last.endswith("bash ~/jetscale/cluster/end_with_head.sh $RAY_HEAD_IP 6379")
 
 
 def test_onprem_mounts_nothing_and_needs_no_cloud():

@@ -5,8 +5,10 @@ of the hosts is prepared beforehand, since they have no network.
 """
 
 import hashlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fixtures.hosts import Host, Hosts, install, wait_until
+from fixtures.hosts import Host, Hosts, child_of, install, wait_until
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs
@@ -229,6 +231,32 @@ def test_who_has_no_token_is_refused(cluster, settings, welcome):
     assert (done.returncode == 0) == welcome, done.stdout
     assert ("2 local.cluster.node" in done.stdout) == welcome
     assert ("InvalidAuthToken" in done.stdout) != welcome
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_driver_that_is_killed_leaves_nothing_reserved(cluster, sweep, number):
+    """The next sweep on a standing cluster finds all of it free; each signal after another."""
+    text = sweep.read_text().replace('"tiny"', '"long"').replace("epochs=20", "epochs=50_000")
+    (cluster.hosts.laptop.outside / "project" / "sweeps" / "long.py").write_text(text)
+    cluster.ray('rsync-up cluster/onprem.yaml sweeps/ "~/jetscale/sweeps/"')
+    beats = cluster.results / "long" / "running"
+    shutil.rmtree(beats, ignore_errors=True)
+    line = "jetscale run sweeps/long.py --address auto"
+    with (cluster.hosts.shared / "driver.log").open("wb") as log:
+        driver = subprocess.Popen(
+            cluster.hosts.head.command(f". ~/.jetscale_env && cd ~/jetscale && exec {line}"),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until(lambda: len(list(beats.glob("*.json"))) >= 3, "three runs were not begun")
+        assert "reserved in placement groups" in cluster.on_head("ray status")
+    finally:
+        os.kill(child_of(driver), number)
+        driver.wait()
+    free = re.compile(r"^ 0\.0/4\.0 CPU\s*$", flags=re.MULTILINE)
+    wait_until(lambda: bool(free.search(cluster.on_head("ray status"))), "CPUs are still reserved")
 
 
 def test_nothing_stays_behind(cluster):
