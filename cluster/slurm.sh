@@ -60,14 +60,19 @@ start_ray='
         until (: > "/dev/tcp/${JETSCALE_ADDRESS/:/\/}") 2> /dev/null; do sleep 1; done
         set -- "$@" --address="$JETSCALE_ADDRESS"
     fi
-    exec ray start "$@"'
+    set -m # a process group for all of it
+    ray start "$@" &
+    ray=$!
+    trap "kill $ray" TERM
+    wait "$ray" || wait "$ray" || true # a signal ends a wait, not Ray
+    kill -- "-$ray" 2> /dev/null || true # agents outlive their raylet for minutes
+    rm -rf "$JETSCALE_RAY"'
 srun --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 bash -c "$start_ray" &
 step=$!
 sweep=
 stop() {
     trap '' TERM
     kill "$step" 2> /dev/null && wait "$step" || true
-    rm -rf "$JETSCALE_RAY"
 }
 trap stop EXIT
 # Slurm says it two minutes before the time is up (--signal): the sweep keeps its state and ends with 143.

@@ -18,7 +18,7 @@ from jetscale.store.records import RecordStore, RunState
 from jetscale.study.load import load_study
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 300  # seconds until something that takes a few is given up
+PATIENCE = 900  # seconds until something that takes a few is given up
 SWEEP = """
 from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
 
@@ -163,9 +163,9 @@ def test_a_condor_job_does_the_work(project):
         for item in settings["environment"].strip('"').split()
     )
     sweep = "sweeps/queued.py"
-    command = f"{settings['executable']} {settings['arguments']}".split()
+    program = settings["executable"].replace("$ENV(PWD)", str(project))
     done = subprocess.run(
-        [*command[:-1], sweep],
+        [program, "work", sweep],
         cwd=project,
         env=environment | {"PYTHONPATH": str(ROOT / "src"), "HOME": str(project)},
         capture_output=True,

@@ -91,8 +91,8 @@ def test_records_are_mirrored_into_postgresql_and_outlive_the_server(
     table = f"from jetscale import runs; print(len(runs('{sweep}', source='mlflow')))"
     assert call(f'MLFLOW_TRACKING_URI=http://127.0.0.1:5000 python -c "{table}"') == "2\n"
     count = "SELECT count(*) FROM tags WHERE key = 'jetscale.key'"
-    query = f'import psycopg; print(psycopg.connect("{ADDRESS}").execute("{count}").fetchone())'
-    assert call(f"python -c '{query}'") == "(2,)\n"
+    query = f'import psycopg\nprint(*psycopg.connect("{ADDRESS}").execute("{count}").fetchone())'
+    assert call(f"python - << 'END'\n{query}\nEND") == "2\n"
     assert not (results / "mlflow.db").exists()
     call(f"{server} stop")
     wait_until(

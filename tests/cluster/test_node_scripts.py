@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from fixtures.hosts import wait_until
 
 from .conftest import LOG

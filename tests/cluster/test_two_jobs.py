@@ -94,7 +94,7 @@ def store_of(hosts: Hosts, job: int) -> tuple[RecordStore, list]:
 def nothing_is_left(hosts: Hosts) -> None:
     for host in (hosts.head, hosts.worker):
         wait_until(lambda: host.processes() == [], f"{host.name} still runs")  # noqa: B023
-    assert not list((hosts.head.folder / "tmp").glob("ray-*"))
+        assert not list((host.folder / "tmp").glob("ray-*"))
 
 
 def test_two_jobs_on_the_same_hosts_do_not_meet(site):
@@ -127,7 +127,7 @@ def test_a_job_whose_time_is_up_keeps_its_state(site):
         os.kill(
             child_of(process), signal.SIGTERM
         )  # to the batch script, as --signal=B:TERM asks for
-        said = process.communicate(timeout=300)[0]
+        said = process.communicate(timeout=900)[0]
         assert process.returncode == 143, said
     assert re.search("jetscale: stopped; finished work is kept", said)
     states = [row.state for row in store.status(planned)]

@@ -21,7 +21,7 @@ from jetscale.store.records import RecordStore, RunState
 from jetscale.study.load import load_study
 from jetscale.sweep.work import work
 
-PATIENCE = 300  # seconds until something that takes a few is given up
+PATIENCE = 900  # seconds until something that takes a few is given up
 SWEEP = """
 from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
 
