@@ -235,3 +235,19 @@ def test_a_driver_and_these_processes_keep_each_other_out(sweep, home):
         locked(home.study(study).driver_lock, wait=False),
     ):
         pass
+
+
+def test_neither_ray_nor_mlflow_is_needed(sweep, home):
+    code = (
+        "import sys; sys.modules['ray'] = sys.modules['mlflow'] = None\n"
+        "from jetscale.cli import main; main(['work', sys.argv[1]])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(sweep())],
+        env=os.environ | {"JETSCALE_HOME": str(home.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "10 of 10 runs done" in done.stdout

@@ -20,6 +20,7 @@ from jetscale.compute.connect import cores
 from jetscale.errors import SweepError
 from jetscale.executor import process_pool
 from jetscale.mixtures.assemble import assemble
+from jetscale.mixtures.declared import Progress
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.plan import Run, plan_runs
 from jetscale.plan.cost import check_budgets
@@ -28,7 +29,6 @@ from jetscale.store.home import Home
 from jetscale.store.local import locked, make_folder
 from jetscale.store.records import RecordStore, find_finished
 from jetscale.study import Study
-from jetscale.sweep.follow import Progress
 from jetscale.sweep.stop import stopping
 from jetscale.sweep.worker import Job, run_job
 
