@@ -250,7 +250,7 @@ def test_a_driver_that_is_killed_leaves_nothing_reserved(cluster, sweep, number)
             stderr=log,
         )
     try:
-        wait_until(lambda: len(list(beats.glob("*.json"))) >= 3, "three runs were not begun")
+        wait_until(lambda: len(list(beats.glob("*.json"))) >= 2, "two runs were not begun")
         assert "reserved in placement groups" in cluster.on_head("ray status")
     finally:
         os.kill(child_of(driver), number)

@@ -9,8 +9,8 @@ next (`jetscale report`, `jetscale run`) mirrors them.
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -69,7 +69,14 @@ def work(
     store = RecordStore.open(study, home, planned)
     store.prepare()
     torch.set_num_threads(1)  # as in a worker of Ray: the same numbers
-    with _no_driver(store), stopping():
+    with ExitStack() as stack:
+        try:  # others that work as this process does are welcome
+            stack.enter_context(locked(store.folder.driver_lock, wait=False, shared=True))
+        except BlockingIOError as error:
+            raise SweepError(
+                f"{store.folder.path} is in use by `jetscale run`; wait for it or stop it"
+            ) from error
+        stack.enter_context(stopping())
         with locked(home.preparing_lock), process_pool(cores()) as pool:
             shards = ensure_shards(study, home.path, pool, progress)
             report = partial(progress, "preparing streams")
@@ -88,20 +95,6 @@ def work(
         return _Worker(job=job, store=store, planned=planned).train(progress)
 
 
-@contextmanager
-def _no_driver(store: RecordStore) -> Iterator[None]:
-    """Keep `jetscale run` away from the study, but not others that work as this process does."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(store.folder.driver_lock, wait=False, shared=True))
-        except BlockingIOError as error:
-            raise SweepError(
-                f"study folder {store.folder.path} is in use by `jetscale run`; wait for it or stop"
-                " it"
-            ) from error
-        yield
-
-
 @dataclass(slots=True, kw_only=True)
 class _Worker:
     """One process at a study, and what it did there."""
@@ -115,7 +108,7 @@ class _Worker:
     def train(self, progress: Progress) -> Worked:
         """Claim and train until nothing is left that this process could still do."""
         while True:
-            done = find_finished(self.store, self.planned)
+            done, _ = self._look()
             progress("training runs", len(done), len(self.planned))
             left = [run for run in self.planned if run.key not in done | self.tried]
             begun = {run.key for run in left}  # by others, or by nobody yet
@@ -131,6 +124,13 @@ class _Worker:
                 )
             time.sleep(LOOK_SECONDS)
 
+    def _look(self) -> tuple[set[str], frozenset[str]]:
+        """Keys of the finished runs, and of trunks that missing ones start from."""
+        there = self.store.keys()  # one listing; a look for each file would take long on a network
+        wanted = {run.trunk for run in self.planned if run.trunk and run.key not in there}
+        recorded = [run for run in self.planned if run.key in there]
+        return find_finished(self.store, recorded, wanted), frozenset(wanted)
+
     def _claim(self, run: Run) -> bool:
         """Train a run; False where another process is at it."""
         with ExitStack() as stack:
@@ -139,12 +139,11 @@ class _Worker:
             except BlockingIOError:
                 return False
             # it may have been done since it was looked at
-            if run.key not in (done := find_finished(self.store, self.planned)):
+            done, wanted = self._look()
+            if run.key not in done:
                 self.tried.add(run.key)
-                trunks = {r.trunk for r in self.planned if r.trunk and r.key not in done}
-                job = replace(self.job, runs=(run,), wanted=frozenset(trunks))
                 try:
-                    self.counts.update(run_job(job))
+                    self.counts.update(run_job(replace(self.job, runs=(run,), wanted=wanted)))
                 except KeyboardInterrupt:
                     self.store.evict({run.key})
                     raise
