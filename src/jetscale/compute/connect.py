@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from jetscale.compute.leftovers import free_leftovers
 from jetscale.errors import SweepError
 from jetscale.executor import Executor, process_pool
 
@@ -95,6 +96,7 @@ def connection(address: str | None, home: Path, device: str | None = None) -> It
                 global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
             capacity = count(ray.cluster_resources(), local=address is None, device=device)
             if address is not None:
+                free_leftovers()
                 _check_shared(home)
             yield capacity
         finally:
