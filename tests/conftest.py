@@ -16,6 +16,7 @@ pytest_plugins = (
     "fixtures.executors",
     "fixtures.former",
     "fixtures.gates",
+    "fixtures.hosts",
     "fixtures.searches",
     "fixtures.streams",
     "fixtures.studies",

@@ -46,7 +46,7 @@ def test_every_command_has_help_with_an_example(capsys, name):
 
 def test_help_lists_the_commands_of_the_contract(capsys):
     code, out, _ = call(capsys, "--help")
-    contract = "simulate ingest inspect measure plan run status fit compare allocate report"
+    contract = "simulate ingest inspect measure plan run work status fit compare allocate report"
     assert code == 0
     assert all(name in out for name in contract.split())
 

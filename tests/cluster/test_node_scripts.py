@@ -1,10 +1,14 @@
 """cluster/*.sh, run with stub commands in a home folder of their own."""
 
 import re
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+from fixtures.hosts import wait_until
+
+from .conftest import LOG
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((ROOT / "cluster").glob("*.sh"))
@@ -121,6 +125,12 @@ class TestSetup:
         assert "3.11, 3.12 or 3.13" in done.stderr
 
 
+SERVER = """#!/bin/bash
+echo "mlflow $* $MLFLOW_BACKEND_STORE_URI" >> "$STUB_LOG"
+touch "$HOME/up"
+"""
+
+
 class TestMlflowServer:
     @pytest.fixture
     def results(self, home):
@@ -130,13 +140,29 @@ class TestMlflowServer:
         return home.folder / "runs"
 
     def test_one_local_process_on_the_shared_database(self, home, results):
-        home.stub("mlflow", '#!/bin/bash\necho "mlflow $*" >> "$STUB_LOG"\ntouch "$HOME/up"\n')
+        home.stub("mlflow", SERVER)
         done = home.run(MLFLOW, JETSCALE_HOME=str(results))
         assert done.returncode == 0, done.stderr
         (call,) = home.calls("mlflow")
         assert "server --host 127.0.0.1 --port 5000 --workers 1" in call
-        assert f"--backend-store-uri sqlite:///{results}/mlflow.db" in call
+        assert f"--artifacts-destination {results}/mlartifacts" in call
+        assert f"sqlite:///{results}/mlflow.db" in call
         assert (results / "mlflow.host").read_text() == home.run("hostname").stdout
+
+    def test_another_database_takes_more_processes_and_no_command_line_names_it(
+        self, home, results
+    ):
+        home.stub("mlflow", SERVER)
+        address = "postgresql://me:secret@dbhost/mlflow"
+        home.run(MLFLOW, JETSCALE_HOME=str(results), JETSCALE_MLFLOW_DATABASE=address)
+        (call,) = home.calls("mlflow")
+        assert call.endswith(f"--artifacts-destination {results}/mlartifacts {address}")
+        assert "--workers 4" in call
+
+    def test_stop_without_a_server_says_so(self, home, results):
+        done = home.run(f"{MLFLOW} stop", JETSCALE_HOME=str(results))
+        assert done.returncode == 1
+        assert "no server was started" in done.stderr
 
     def test_running_server_is_kept(self, home, results):
         home.stub("mlflow", '#!/bin/bash\necho "mlflow $*" >> "$STUB_LOG"\n')
@@ -152,6 +178,33 @@ class TestMlflowServer:
         assert not (results / "mlflow.host").exists()
 
 
+SLURM = "bash ~/jetscale/cluster/slurm.sh sweeps/quickstart.py"
+
+
+class TestEndWithHead:
+    def test_ray_ends_when_nobody_answers_any_more(self, home):
+        home.stub("sleep", "#!/bin/bash\necho sleep >> $STUB_LOG\nexec /bin/sleep 0.05\n")
+        with socket.create_server(("127.0.0.1", 0)) as head:
+            port = head.getsockname()[1]
+            line = f"bash ~/jetscale/cluster/end_with_head.sh 127.0.0.1 {port}"
+            assert home.run(f"{line}; {line}").returncode == 0  # the second one has nothing to do
+            wait_until(lambda: len(home.calls("sleep")) > 10, "it does not look")
+            assert home.calls("ray") == []
+        wait_until(lambda: home.calls("ray") == ["stop"], "Ray was not ended")
+
+
+# What a task of the job runs goes through bash, as srun would start it, with a stub for `ray`.
+SRUN = """#!/bin/bash
+trap 'echo srun-ended >> "$STUB_LOG"; exit 0' TERM
+echo "srun ${@:1:3} $RAY_AUTH_MODE $IN_VENV $JETSCALE_HOME" >> "$STUB_LOG"
+for SLURM_PROCID in 0 1; do
+    export SLURM_PROCID
+    "${@:4}"
+done
+while :; do sleep 0.05; done
+"""
+
+
 class TestSlurm:
     @pytest.fixture
     def job(self, home):
@@ -161,35 +214,71 @@ class TestSlurm:
         (submit / ".venv" / "bin").mkdir(parents=True)
         (submit / ".venv" / "bin" / "activate").write_text("export IN_VENV=1\n")
         (submit / ".venv" / "bin" / "ray").symlink_to(home.bin / "ray")
-        home.stub("hostname", "#!/bin/bash\necho fe80::1 10.1.2.3 192.168.0.9\n")
-        home.stub("srun", '#!/bin/bash\necho "$RAY_AUTH_MODE|$IN_VENV|$JETSCALE_HOME|$*"\n')
+        home.stub("hostname", "#!/bin/bash\necho fe80::1 127.0.0.1 192.168.0.9\n")
+        home.stub("srun", SRUN)
+        joined = '[ "$1" != status ] || echo " 1 node_a\n 1 node_b"\n'.replace("echo", "echo -e")
+        home.stub("ray", "#!/bin/bash\n" + LOG + joined)
+        home.stub("jetscale", "#!/bin/bash\n" + LOG + "exit ${CODE:-0}\n")
         return {
-            "SLURM_JOB_ID": "7",
+            "SLURM_JOB_ID": "7000007",
             "SLURM_SUBMIT_DIR": str(submit),
             "SLURM_JOB_NUM_NODES": "2",
             "SLURM_CPUS_PER_TASK": "16",
             "SLURM_GPUS_ON_NODE": "1",
         }
 
-    def test_one_command_on_every_node(self, home, job):
-        done = home.run("bash ~/jetscale/cluster/slurm.sh sweeps/quickstart.py", **job)
+    @pytest.fixture(autouse=True)
+    def port(self):
+        """Somebody listens where the script looks for the head: the port of job 7000007."""
+        with socket.create_server(("127.0.0.1", 10021)):
+            yield
+
+    def test_ray_on_every_node_and_the_sweep_on_the_first(self, home, job):
+        done = home.run(SLURM, **job)
         assert done.returncode == 0, done.stderr
-        mode, venv, results, command = done.stdout.strip().split("|")
-        assert (mode, venv) == ("token", "1")
-        assert results == f"{job['SLURM_SUBMIT_DIR']}/runs"
-        assert command == (
-            "--nodes=2 --ntasks=2 --ntasks-per-node=1 "
-            "ray symmetric-run --address 10.1.2.3:6379 --min-nodes 2 "
-            "--num-cpus=16 --num-gpus=1 --dashboard-host=127.0.0.1 "
-            "-- jetscale run sweeps/quickstart.py --address auto"
+        (started,) = home.calls("srun")
+        results = f"{job['SLURM_SUBMIT_DIR']}/runs"
+        assert started == f"--nodes=2 --ntasks=2 --ntasks-per-node=1 token 1 {results}"
+        head, worker = (call for call in home.calls("ray") if call.startswith("start"))
+        assert (
+            "--head --node-ip-address=127.0.0.1 --port=10021 --temp-dir=/tmp/ray-7000007 " in head
         )
-        assert home.calls("ray") == ["get-auth-token --generate"]
+        assert "--dashboard-host=127.0.0.1 --dashboard-port=10022 " in head
+        assert worker.endswith(" --address=127.0.0.1:10021")
+        for call in (head, worker):
+            assert "--block --num-cpus=16 --num-gpus=1 --min-worker-port=0" in call
+        assert home.calls("jetscale") == ["run sweeps/quickstart.py --address 127.0.0.1:10021"]
+        assert home.calls("srun-ended") == [""]
         assert (home.folder / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
+
+    def test_the_exit_code_is_that_of_the_sweep(self, home, job):
+        assert home.run(SLURM, **job, CODE="1").returncode == 1
+        assert home.calls("srun-ended") == [""]
+
+    def test_jobs_have_ports_and_folders_of_their_own(self, home, job):
+        home.run(SLURM, **job)
+        with socket.create_server(("127.0.0.1", 10024)):
+            home.run(SLURM, **job | {"SLURM_JOB_ID": "7000008"})
+        first, second = (
+            set(re.findall(r"(?:port|dir)=(\S+)", call)) - {"0"}
+            for call in home.calls("ray")
+            if "--head" in call
+        )
+        assert len(first) == len(second) == 4
+        assert not first & second
 
     def test_job_without_gpus(self, home, job):
         del job["SLURM_GPUS_ON_NODE"]
-        done = home.run("bash ~/jetscale/cluster/slurm.sh sweeps/quickstart.py", **job)
-        assert "--num-gpus=0 " in done.stdout
+        home.run(SLURM, **job)
+        assert all("--num-gpus=0 " in c for c in home.calls("ray") if c.startswith("start"))
+
+    def test_ray_that_does_not_start_fails_the_job(self, home, job):
+        home.stub("srun", "#!/bin/bash\necho no such partition >&2\nexit 1\n")
+        home.stub("ray", "#!/bin/bash\n" + LOG)
+        done = home.run(SLURM, **job)
+        assert done.returncode == 1
+        assert "Ray did not start" in done.stderr
+        assert home.calls("jetscale") == []
 
     @pytest.mark.parametrize(
         ("arguments", "drop", "message"),

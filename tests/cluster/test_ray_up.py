@@ -62,19 +62,20 @@ class TestEveryFile:
 
     def test_start_commands_run_ray_with_token_and_without_usage_statistics(self, name, home):
         (home.folder / ".jetscale_env").write_text("")
-        home.stub("ray", '#!/bin/bash\necho "$RAY_AUTH_MODE $RAY_USAGE_STATS_ENABLED $*"\n')
+        told = '#!/bin/bash\necho "ray $RAY_AUTH_MODE $RAY_USAGE_STATS_ENABLED $*" >> "$STUB_LOG"\n'
+        home.stub("ray", told)
         config = load(name)
-        assert len(start_commands(config)) == 2
         for command in with_envs(start_commands(config), HEAD_ENV | WORKER_ENV):
-            done = home.run(command)
-            assert done.stdout.startswith("token 0 start"), done.stderr
+            home.run(command)
+        calls = home.calls("ray")
+        assert len(calls) == len(start_commands(config)) == 2
+        assert all(call.startswith("token 0 start") for call in calls)
 
     def test_worker_joins_the_head(self, name, home):
         (home.folder / ".jetscale_env").write_text("")
-        home.stub("ray", '#!/bin/bash\necho "$*"\n')
-        stop, start = with_envs(load(name)["worker_start_ray_commands"], WORKER_ENV)
-        assert home.run(stop).stdout == "stop\n"
-        assert home.run(start).stdout == "start --address=10.0.0.1:6379\n"
+        for command in with_envs(load(name)["worker_start_ray_commands"][:2], WORKER_ENV):
+            assert home.run(command).returncode == 0
+        assert home.calls("ray") == ["stop", "start --address=10.0.0.1:6379"]
 
     def test_only_loopback_and_ray_own_port(self, name):
         text = (CLUSTER / f"{name}.yaml").read_text()
@@ -128,6 +129,30 @@ class TestClouds:
         assert worker["max_workers"] == config["max_workers"]
         assert not re.search("spot|preemptible", str(types), flags=re.IGNORECASE)
 
+    def test_spot_workers_by_option(self, name):
+        text, head = (CLUSTER / f"{name}.yaml").read_text(), load(name)
+        option = {
+            "aws": r"# (?=InstanceMarketOptions: )",
+            "gcp": r"scheduling: .*\n(?: +#.*\n)* +# (?=scheduling: .*SPOT)",
+        }[name]
+        opened, times = re.subn(option, "", text)
+        assert times == 1
+        ready = prepared(yaml.safe_load(opened))["available_node_types"]
+        wanted = {
+            "aws": {"InstanceMarketOptions": {"MarketType": "spot"}},
+            "gcp": {
+                "scheduling": {
+                    "onHostMaintenance": "TERMINATE",
+                    "provisioningModel": "SPOT",
+                    "instanceTerminationAction": "DELETE",
+                }
+            },
+        }[name]
+        before = head["available_node_types"]
+        for key, value in wanted.items():
+            assert ready["gpu_worker"]["node_config"][key] == value
+            assert ready["head"]["node_config"].get(key) == before["head"]["node_config"].get(key)
+
     def test_shared_folder_is_mounted_where_results_go(self, name):
         (command,) = load(name)["setup_commands"]
         assert re.search(r"JETSCALE_HOME=/mnt/jetscale/runs ", command)
@@ -169,6 +194,11 @@ def test_onprem_turns_autoscaler_v2_off_against_ray_up(home):
     home.stub("ray", '#!/bin/bash\necho "$RAY_enable_autoscaler_v2"\n')
     command = load("onprem")["head_start_ray_commands"][-1]
     assert home.run(*with_envs([command], HEAD_ENV)).stdout == "0\n"
+
+
+def test_onprem_workers_end_with_the_head():
+    *_, last = with_envs(load("onprem")["worker_start_ray_commands"], WORKER_ENV)
+    assert last.endswith("bash ~/jetscale/cluster/end_with_head.sh $RAY_HEAD_IP 6379")
 
 
 def test_onprem_mounts_nothing_and_needs_no_cloud():

@@ -10,6 +10,8 @@ from ray.scripts.scripts import cli
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "cluster" / "README.md").read_text()
 BLOCKS = re.findall(r"^( *)```\n(.*?)^\1```$", TEXT, flags=re.DOTALL | re.MULTILINE)
+# Tests that have the commands in their text, with another sweep.
+RUN_IN = ("test_two_hosts.py", "test_mlflow_database.py", "test_array.py")
 COMMANDS = [
     line.strip()
     for _, block in BLOCKS
@@ -22,6 +24,28 @@ def test_there_are_commands():
     assert len(COMMANDS) > 12
 
 
+def normal(text: str) -> str:
+    """Commands without quotes and answers to questions, with one sweep and one address."""
+    text = re.sub(r"sweeps/(quickstart|tiny)\.py|\{sweep\}", "SWEEP", text)
+    text = re.sub(r"postgresql://\S+|\{ADDRESS\}", "ADDRESS", text)
+    return " ".join(re.sub(r"""["'\\]|-y (?=cluster)""", "", text).split())
+
+
+@pytest.mark.parametrize("line", [line for line in COMMANDS if "not run" not in line])
+def test_a_line_that_is_not_marked_is_run_by_a_test(line):
+    sources = "\n".join((ROOT / "tests" / "cluster" / name).read_text() for name in RUN_IN)
+    # tests have functions for these beginnings
+    shown = line.removeprefix("ray ").removeprefix("exec cluster/onprem.yaml ")
+    assert normal(shown) in normal(sources)
+
+
+def test_marks_of_what_was_not_run_are_honest():
+    marked = [line for line in COMMANDS if "not run" in line]
+    assert any("aws.yaml" in line for line in marked)
+    assert any(line.startswith("kubectl apply") for line in marked)
+    assert any(line.startswith("sbatch") for line in marked)
+
+
 @pytest.mark.parametrize("folder", ["cluster", "sweeps"])
 def test_named_files_exist(folder):
     named = set(re.findall(rf"\b{folder}/\w+\.(?:yaml|sh|py)", TEXT))
@@ -30,8 +54,8 @@ def test_named_files_exist(folder):
 
 
 def test_every_cluster_file_is_described():
-    files = {path.name for path in (ROOT / "cluster").iterdir() if path.suffix in {".yaml", ".py"}}
-    assert all(f"cluster/{name}" in TEXT for name in files)
+    files = {path.name for path in (ROOT / "cluster").iterdir() if path.is_file()} - {"README.md"}
+    assert {name for name in files if name not in TEXT} == set()
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("ray ")])

@@ -12,6 +12,7 @@ import jetscale.cli.jets  # its commands come first in --help
 from jetscale.cli.common import (
     PATH,
     cli,
+    device_option,
     home,
     json_option,
     machine_options,
@@ -126,6 +127,36 @@ def run(sweep: Path, machines: "Machines") -> None:
         outcome = run_study(study, home(), tracking=uri, machines=machines, progress=progress)
     show_outcome(outcome, study.name, str(sweep), uri)
     if outcome.failures or outcome.done < outcome.planned:
+        sys.exit(1)
+
+
+@cli.command()
+@sweep_argument
+@device_option
+def work(sweep: Path, device: str | None) -> None:
+    """Train runs that nobody is at, without Ray.
+
+    Start it as often as there are cores or GPUs, at any time and on any machine that sees the
+    results folder: a Slurm array, HTCondor jobs. Each claims one run after another, and ends when
+    nothing is left for it.
+
+    \b
+    Example:
+      jetscale work sweeps/quickstart.py
+    """
+    from jetscale.display.console import progress_bar, say
+    from jetscale.study.load import load_study
+    from jetscale.sweep.work import work
+
+    study = load_study(sweep)
+    with progress_bar() as progress:
+        worked = work(study, home(), device=device, progress=progress)
+    say(
+        f"study {study.name}: {worked.done} of {worked.planned} runs done, {worked.trained} trained"
+        f" here, {worked.failed} failed here"
+    )
+    if worked.failed:
+        say(f"see why: jetscale status {sweep}")
         sys.exit(1)
 
 

@@ -36,6 +36,9 @@ def all_of(*parts: Callable[[F], F]) -> Callable[[F], F]:
     return lambda command: reduce(lambda made, part: part(made), reversed(parts), command)
 
 
+device_option = click.option("--device", type=click.Choice(["cpu", "cuda"]), help=_DEVICE)
+
+
 def machine_options(command: F) -> F:
     """Give a command that trains the options of where and how, passed on as ``machines``."""
     names = [field.name for field in fields(Machines)]
@@ -49,7 +52,7 @@ def machine_options(command: F) -> F:
         F,
         all_of(
             click.option("--address", help=_ADDRESS),
-            click.option("--device", type=click.Choice(["cpu", "cuda"]), help=_DEVICE),
+            device_option,
             click.option("--workers-per-run", type=COUNT, help=_WORKERS),
             click.option("--across-nodes", is_flag=True, help=_ACROSS),
             click.option(

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from jetscale.compute.capacity import Capacity, cores, count
+from jetscale.compute.leftovers import free_leftovers
 from jetscale.errors import SweepError
 from jetscale.executor import Executor, process_pool
 
@@ -67,6 +68,7 @@ def connection(
                 global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
             capacity = count(ray.nodes(), local=address is None, device=device, per_gpu=per_gpu)
             if address is not None:
+                free_leftovers()
                 _check_shared(home)
             yield capacity
         finally:

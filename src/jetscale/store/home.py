@@ -26,6 +26,7 @@ class Home:
 
     shards = _Inside("shards")  # simulated jets, one folder for each content
     streams = _Inside("streams")  # model-ready jets, one folder for each content
+    preparing_lock = _Inside("preparing.lock")  # held while one of several processes prepares
     database = _Inside("mlflow.db")  # MLflow's own file where no tracking server is named
     artifacts = _Inside("artifacts")  # files that MLflow shows for runs in `database`
     identity = _Inside("home.json")  # what a tracking server knows this folder by
@@ -63,6 +64,10 @@ class StudyFolder:
     def checkpoint(self, key: str) -> Path:
         """State of an unfinished run."""
         return self.path / "checkpoints" / f"{key}.pt"
+
+    def claim(self, key: str) -> Path:
+        """Lock file that the process which trains a run holds, where there are several."""
+        return self.path / "claims" / f"{key}.lock"
 
     def trunk(self, key: str) -> Path:
         """Weights that a pretraining run leaves to fine-tuning."""

@@ -129,10 +129,11 @@ def check_space(folder: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[None]:
     """Hold a file lock for the length of the block; it goes with the process, however that ends.
 
-    Raises BlockingIOError where another process holds it and ``wait`` is false.
+    Several processes may hold a ``shared`` one, while none holds it alone. Raises BlockingIOError
+    where another process is in the way and ``wait`` is false.
     """
     make_folder(path.parent)
     try:
@@ -141,7 +142,8 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         raise storage_error(path, error) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
         except BlockingIOError:
             raise
         except OSError as error:  # some shared file systems have no locks

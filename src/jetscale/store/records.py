@@ -251,13 +251,16 @@ class RecordStore:
         self.storage.write(name, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
-def find_finished(store: RecordStore, runs: Sequence[Run]) -> set[str]:
+def find_finished(
+    store: RecordStore, runs: Sequence[Run], wanted: Collection[str] = ()
+) -> set[str]:
     """Keys of the planned runs that need not be trained.
 
-    A pretraining run whose trunk is gone is trained again if a missing run starts from it.
+    A pretraining run whose trunk is gone is trained again if a missing run starts from it, or if
+    the trunk is ``wanted``.
     """
     done = set(store.read_all(run.key for run in runs))
-    needed = {run.trunk for run in runs if run.trunk and run.key not in done}
+    needed = {run.trunk for run in runs if run.trunk and run.key not in done} | set(wanted)
     return {key for key in done if key not in needed or store.trunk(key).is_file()}
 
 

@@ -247,7 +247,7 @@ def _only_driver(folder: StudyFolder) -> Iterator[None]:
             stack.enter_context(locked(folder.driver_lock, wait=False))
         except BlockingIOError as error:
             raise SweepError(
-                f"study folder {folder.path} is in use by another `jetscale run`; wait for it or "
-                "stop it"
+                f"study folder {folder.path} is in use by another `jetscale run` or `jetscale "
+                "work`; wait for it or stop it"
             ) from error
         yield
