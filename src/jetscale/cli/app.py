@@ -17,6 +17,7 @@ from jetscale.cli.common import (
     json_option,
     print_json,
     sweep_argument,
+    warn,
 )
 from jetscale.errors import JetscaleError
 
@@ -156,6 +157,36 @@ def status(sweep: Path, as_json: bool) -> None:
     if as_json:
         return print_json({**count_states(rows), "others": others, "runs": rows})
     return show_status(rows, study.name, others)
+
+
+@cli.command()
+@sweep_argument
+@click.option("--tracking", help="MLflow to mirror to. [default: $MLFLOW_TRACKING_URI or its own]")
+@json_option
+def sync(sweep: Path, tracking: str | None, as_json: bool) -> None:
+    """Show MLflow the runs that it missed.
+
+    Mirrors the finished runs of a sweep, each once, to a tracking server that was away or to
+    another one. A second call adds nothing.
+
+    \b
+    Example:
+      jetscale sync sweeps/quickstart.py
+      jetscale sync sweeps/quickstart.py --tracking http://127.0.0.1:5000
+    """
+    from jetscale.display.console import say
+    from jetscale.study.load import load_study
+    from jetscale.sweep.follow import sync_study
+    from jetscale.tracking.address import hide_password, tracking_uri
+
+    study = load_study(sweep)
+    uri = (tracking or "").strip() or tracking_uri(home())
+    added, kept, damaged = sync_study(study, home(), uri)
+    warn(damaged)
+    told = {"study": study.name, "tracking": hide_password(uri), "records": kept, "added": added}
+    if as_json:
+        return print_json(told)
+    return say(f"study {study.name}: {added} of {kept} runs added to MLflow at {told['tracking']}")
 
 
 @cli.command()

@@ -154,8 +154,6 @@ def _train(
     )
     trials = pack(todo, capacity.slots)
     jobs = {trial.name: replace(job, runs=trial.runs) for trial in trials}
-    if live.store.keys() & live.keys:
-        live.push()
     # Where Ray keeps its own state. A cluster needs a folder that all nodes share, one machine has
     # a temporary one, so that results and Ray do not compete for a disk.
     storage: AbstractContextManager[str] = nullcontext(str(folder.ray))

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urlsplit
 from jetscale.digests import digest
 from jetscale.errors import SweepError
 from jetscale.store.home import Home
-from jetscale.store.local import fits, make_folder, read_json, write_json
+from jetscale.store.local import locked, make_folder, read_json, write_json
 
 _SQLITE = "sqlite:///"
 
@@ -66,9 +66,19 @@ def identify_home(home: Home, uri: str) -> str:
     if database_of(uri) == home.database.resolve():
         return "own"
     disk = make_folder(home.path).stat()
-    place, kept = digest([disk.st_dev, disk.st_ino]), read_json(home.identity) or {}
-    if kept.get("place") == place and fits(kept.get("id"), str):
-        return str(kept["id"])
-    drawn = uuid.uuid4().hex
-    write_json(home.identity, {"id": drawn, "place": place})
-    return drawn
+    place = digest([disk.st_dev, disk.st_ino])
+    if kept := _kept_name(home, place):
+        return kept
+    with locked(home.identity.with_suffix(".lock")):  # two studies may begin at once
+        if kept := _kept_name(home, place):
+            return kept
+        drawn = uuid.uuid4().hex
+        write_json(home.identity, {"id": drawn, "place": place})
+        return drawn
+
+
+def _kept_name(home: Home, place: str) -> str | None:
+    """The name in the folder, if it was drawn at this place; a name becomes part of queries."""
+    kept = read_json(home.identity) or {}
+    name = str(kept.get("id"))
+    return name if kept.get("place") == place and re.fullmatch("[0-9a-f]{32}", name) else None
