@@ -287,3 +287,13 @@ def open_stream(folder: Path) -> Stream:
             found = "the file is missing" if size is None else f"found {size}"
             raise _damaged(file, f"expected {block.size} bytes, {found}")
     return stream
+
+
+def is_whole(folder: Path, plan: str) -> bool:
+    """True for a stream of the recipe with digest ``plan`` with every block as it was written."""
+    try:
+        stream = open_stream(folder)
+        stream.verify()
+    except DataError:
+        return False
+    return stream.plan == plan
