@@ -20,6 +20,7 @@ from jetscale.cli.common import (
     warn,
 )
 from jetscale.errors import JetscaleError
+from jetscale.words import printable
 
 __all__ = ["cli", "main", "run_script"]
 
@@ -214,7 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = cli.main(args=given or ["--help"], prog_name="jetscale", standalone_mode=False)
     except (click.ClickException, JetscaleError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"jetscale: {' '.join(message.split())}", err=True)
+        click.echo(f"jetscale: {printable(' '.join(message.split()))}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
         click.echo("jetscale: stopped; finished work is kept, run again to go on", err=True)
@@ -226,6 +227,7 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         if error.filename is None or error.errno not in _NO_SUCH_NAME:
             raise
-        click.echo(f"jetscale: {error.filename}: {error.strerror}; use another name", err=True)
+        text = printable(f"jetscale: {error.filename}: {error.strerror}; use another name")
+        click.echo(text, err=True)
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

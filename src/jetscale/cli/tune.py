@@ -101,6 +101,7 @@ def tune(
     from jetscale.display.console import progress_bar, show_outcome
     from jetscale.display.tuning import show_tuning
     from jetscale.report import search_page
+    from jetscale.store.storage import LocalStorage
     from jetscale.study.load import load_study
     from jetscale.study.search import make_search
     from jetscale.study.tuned import recipe_path
@@ -140,7 +141,7 @@ def tune(
     found, path = tuned(study, search, load_search(study, search, home())), recipe_path(sweep)
     digest = found.write(path)
     folder = home().study(study)
-    found.table.to_csv(folder.search, index=False)
+    LocalStorage(folder.path).write(folder.search.name, found.table.to_csv(index=False).encode())
     page = search_page(found, str(sweep))
     page.write(folder.page)
     problem = attach(study, home(), uri, page.texts(), search)

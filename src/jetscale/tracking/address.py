@@ -12,6 +12,7 @@ from jetscale.store.home import Home
 from jetscale.store.local import locked, make_folder, read_json, write_json
 
 _SQLITE = "sqlite:///"
+_SECRET = "password|passwd|pwd|token|secret|key"  # within the name of a parameter of an address
 
 
 def tracking_uri(home: Home) -> str:
@@ -42,12 +43,18 @@ def has_results(uri: str) -> bool:
 
 
 def hide_password(text: str) -> str:
-    """The text with the passwords of the addresses in it replaced by stars.
+    """The text with the secrets of the addresses in it replaced by stars.
+
+    Those are passwords, also ones that nobody quoted, a token in the place of the user of a web
+    address, and parameters with such a name.
 
     >>> hide_password("no answer from http://me:secret@host:5000/x")
     'no answer from http://me:***@host:5000/x'
     """
-    return re.sub(r"(\w+://[^\s:/@]*):[^\s/@]+@", r"\1:***@", text)
+    # behind the colon may be a port instead: digits up to the path
+    text = re.sub(r"(\w+://[^\s:/@]*):(?!\d+(?:[/?#\s'\")]|$))[^\s]*@", r"\1:***@", text)
+    text = re.sub(r"(https?://)[^\s:/@]+@", r"\1***@", text)
+    return re.sub(rf"([?&;]\w*(?:{_SECRET})\w*=)[^&;\s]+", r"\1***", text, flags=re.IGNORECASE)
 
 
 def is_server(uri: str) -> bool:

@@ -171,7 +171,10 @@ class Mirror:
             for name, text in texts.items():
                 # addresses of that scheme are relative to the folder that the UI serves
                 if self.in_folder and location.startswith(_SCHEME):
-                    path = self.home.artifacts / location.removeprefix(_SCHEME) / name
+                    place = self.home.artifacts.resolve()
+                    path = (place / location.removeprefix(_SCHEME) / name).resolve()
+                    if not path.is_relative_to(place):  # the database may be somebody else's
+                        raise SweepError(f"MLflow keeps files of {self.study} outside {place}")
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(text, encoding="utf-8")
                 else:
