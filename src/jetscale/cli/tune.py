@@ -15,6 +15,7 @@ from jetscale.cli.common import (
     sweep_argument,
     warn,
 )
+from jetscale.store.storage import LocalStorage
 
 if TYPE_CHECKING:
     from jetscale.study import Study
@@ -101,7 +102,6 @@ def tune(
     from jetscale.display.console import progress_bar, show_outcome
     from jetscale.display.tuning import show_tuning
     from jetscale.report import search_page
-    from jetscale.store.storage import LocalStorage
     from jetscale.study.load import load_study
     from jetscale.study.search import make_search
     from jetscale.study.tuned import recipe_path
