@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from faults.conftest import PATIENCE
+from fixtures.faults import PATIENCE
 
 from jetscale.cli import main
 from jetscale.display import console

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from faults.conftest import call, read_only, start, wait_for
+from fixtures.faults import call, read_only, start, wait_for
 
 from jetscale.plan import plan_runs
 from jetscale.store.home import Home
@@ -105,8 +105,11 @@ def test_a_server_killed_in_the_middle_and_started_again(
     assert not [line for line in warnings if "MLflow" in line]
 
 
-def test_a_server_gone_for_good_and_a_sync_later(sweep, server, tmp_path):
-    path, homes = sweep(epochs=20), [Home(tmp_path / name / "runs") for name in ("calm", "gone")]
+def test_a_server_gone_for_good_and_a_sync_later(small_sweep, server, tmp_path):
+    path, homes = (
+        small_sweep(epochs=20),
+        [Home(tmp_path / name / "runs") for name in ("calm", "gone")],
+    )
     for home in homes:
         home.path.mkdir(parents=True)
     assert call("run", path, home=homes[0].path)[0] == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from faults.conftest import SWEEP, call, mounted, read_only
+from fixtures.faults import SWEEP, call, mounted, read_only
 
 from jetscale.errors import DataError, StorageError
 from jetscale.executor import in_process
@@ -64,11 +64,11 @@ def undisturbed(make_job):
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory, shards):
+def calm(tmp_path_factory, small_shards):
     """The results folder of the sweep on a sound disk."""
     folder = tmp_path_factory.mktemp("calm")
     path, home = folder / "small.py", folder / "runs"
-    path.write_text(SWEEP.format(root=str(shards), epochs=2))
+    path.write_text(SWEEP.format(root=str(small_shards), epochs=2))
     home.mkdir()
     assert call("run", path, home=home)[0] == 0
     return home
@@ -230,8 +230,8 @@ def test_shards_on_a_disk_that_is_full_at_any_point(make_jets, tmp_path):
 
 
 @pytest.mark.integration
-def test_a_sweep_on_a_full_disk_goes_on_when_it_is_enlarged(sweep, calm, tmp_path):
-    path, home = sweep(), tmp_path / "full" / "runs"
+def test_a_sweep_on_a_full_disk_goes_on_when_it_is_enlarged(small_sweep, calm, tmp_path):
+    path, home = small_sweep(), tmp_path / "full" / "runs"
     used = sum(p.stat().st_blocks * 512 for p in (calm / "streams").rglob("*") if p.is_file())
     lines = []
     with mounted(home, "-t", "tmpfs", "-o", "size=16k", "tmpfs"):
@@ -249,8 +249,8 @@ def test_a_sweep_on_a_full_disk_goes_on_when_it_is_enlarged(sweep, calm, tmp_pat
 
 
 @pytest.mark.integration
-def test_a_sweep_in_a_read_only_folder_goes_on_when_it_is_repaired(sweep, calm, tmp_path):
-    path, home = sweep(), tmp_path / "fixed" / "runs"
+def test_a_sweep_in_a_read_only_folder_goes_on_when_it_is_repaired(small_sweep, calm, tmp_path):
+    path, home = small_sweep(), tmp_path / "fixed" / "runs"
     home.mkdir(parents=True)
     with read_only(home):
         code, said = call("run", path, home=home)
