@@ -14,6 +14,7 @@ from jetscale.jets import schema
 pytest_plugins = (
     "fixtures.batches",
     "fixtures.executors",
+    "fixtures.faults",
     "fixtures.former",
     "fixtures.gates",
     "fixtures.hosts",

@@ -1,6 +1,7 @@
 """Numbers and intervals as text that people read: the only formatter of jetscale."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -27,6 +28,18 @@ class Known(Interval, Protocol):
     @property
     def identified(self) -> bool:
         """False where the data do not determine the value."""
+
+
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which what would move a cursor or turn the reading direction is spelled.
+
+    >>> printable("mixture \x1b[2J")
+    'mixture \\x1b[2J'
+    """
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def short(value: float, digits: int = 3) -> str:

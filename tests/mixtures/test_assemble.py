@@ -94,14 +94,28 @@ def test_shards_are_read_across_files_and_row_groups(train_plan, folders, tmp_pa
     assert pieces.digest == make(train_plan, tmp_path / "b").digest
 
 
-def test_streams_are_reused_and_a_damaged_one_is_reported(train_plan, tmp_path):
+def test_streams_are_reused_and_damaged_ones_are_made_again(train_plan, tmp_path):
     folder = prepare_in_process([train_plan], tmp_path)["train"]
     before = (folder / "stream.json").stat().st_mtime_ns
     assert prepare_in_process([train_plan], tmp_path) == {"train": folder}
     assert (folder / "stream.json").stat().st_mtime_ns == before
-    (folder / "block-00001.arrow").unlink()
-    with pytest.raises(DataError, match=r"block-00001\.arrow is damaged"):
-        prepare_in_process([train_plan], tmp_path)
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    block, index = folder / "block-00001.arrow", folder / "stream.json"
+    middle = len(whole[block.name]) // 2
+    other = json.loads(whole[index.name]) | {"plan": "0" * 16}
+    for path, content in (
+        (block, None),
+        (block, whole[block.name][:-1]),
+        (block, whole[block.name][:middle] + b"?" + whole[block.name][middle + 1 :]),
+        (index, b""),
+        (index, json.dumps(other).encode()),
+    ):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        assert prepare_in_process([train_plan], tmp_path) == {"train": folder}
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
 
 
 def test_the_identity_is_the_recipe_and_not_the_place(train_plan, tmp_path):

@@ -185,7 +185,7 @@ BLOCK = {"file": "block-00000.arrow", "rows": 1, "size": 1, "sha256": ""}
         ({"rows": "9"}, "TypeError: rows is '9'"),
         ({"labels": "ab"}, "TypeError: labels is 'ab'"),
         ({"blocks": [BLOCK | {"file": 3}]}, "TypeError: file is 3"),
-        ({"blocks": [BLOCK | {"file": "x" * 300}]}, "expected 1 bytes, the file is missing"),
+        ({"blocks": [BLOCK | {"file": "x" * 300}]}, "is no name of a file in this folder"),
     ],
 )
 def test_a_foreign_index_is_refused(made, change, message):

@@ -2,10 +2,11 @@ import time
 
 import pytest
 
+from jetscale.errors import StudyError
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.sweep import follow as module
-from jetscale.sweep.follow import LiveMirror, following
+from jetscale.sweep.follow import LiveMirror, following, sync_study
 from jetscale.tracking.mirror import Mirror
 
 
@@ -58,3 +59,21 @@ def test_records_of_other_plans_are_not_shown(study, planned, records, tmp_path)
         RecordStore(Home(tmp_path).study(study)).write(record)
     live = LiveMirror(study, Home(tmp_path), planned[:2], "sqlite://")
     assert set(live.store.read_all(live.keys)) == {run.key for run in planned[:2]}
+
+
+def test_there_is_nothing_to_mirror_before_a_run_is_done(study, tmp_path):
+    with pytest.raises(StudyError, match="has no finished runs: start it with `jetscale run`"):
+        sync_study(study, Home(tmp_path), f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.integration
+def test_a_record_that_is_damaged_is_named_and_the_others_are_mirrored(study, records, tmp_path):
+    store = RecordStore(Home(tmp_path).study(study))
+    for record in records:
+        store.write(record)
+    (store.folder.path / "records" / f"{records[0].key}.json").write_text("{")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    added, kept, [line] = sync_study(study, Home(tmp_path), uri)
+    assert (added, kept) == (len(records) - 1, len(records) - 1)
+    assert "not a JSON object; remove the file" in line

@@ -236,7 +236,7 @@ def test_mlflow_that_is_behind_is_not_taken_for_all_there_is(
     assert warnings == [f"{BEHIND}; using the record files instead", UNSEARCHED]
 
 
-BEHIND = "no room; records are kept and mirrored by the next `jetscale run`"
+BEHIND = "no room; records are kept and mirrored by the next `jetscale run` or `jetscale sync`"
 
 
 def refuse(*arguments):

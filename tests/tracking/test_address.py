@@ -1,5 +1,6 @@
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,29 @@ def test_a_moved_folder_keeps_its_name_and_a_copy_in_its_place_does_not(tmp_path
     (tmp_path / "copy").rename(home.path)
     assert identify_home(Home(tmp_path / "b"), server) == name
     assert identify_home(home, server) != name
+
+
+@pytest.mark.parametrize("name", ["x' OR 1 = 1", "0" * 31, "G" * 32, "0" * 32 + "\n", 7])
+def test_a_name_that_nobody_drew_is_drawn_again(tmp_path, name):
+    home, server = Home(tmp_path), "http://127.0.0.1:5000"
+    identify_home(home, server)
+    home.identity.write_text(json.dumps(json.loads(home.identity.read_text()) | {"id": name}))
+    drawn = identify_home(home, server)
+    assert len(drawn) == 32
+    assert drawn != name
+    assert identify_home(home, server) == drawn
+
+
+def test_many_that_begin_at_once_draw_one_name(tmp_path):
+    home, gate, drawn = Home(tmp_path), threading.Barrier(8), []
+
+    def begin():
+        gate.wait()
+        drawn.append(identify_home(home, "http://127.0.0.1:5000"))
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(drawn), len(set(drawn))) == (8, 1)

@@ -18,8 +18,10 @@ from jetscale.cli.common import (
     machine_options,
     print_json,
     sweep_argument,
+    warn,
 )
 from jetscale.errors import JetscaleError
+from jetscale.words import printable
 
 if TYPE_CHECKING:
     from jetscale.machines import Machines
@@ -190,6 +192,36 @@ def status(sweep: Path, as_json: bool) -> None:
 
 
 @cli.command()
+@sweep_argument
+@click.option("--tracking", help="MLflow to mirror to. [default: $MLFLOW_TRACKING_URI or its own]")
+@json_option
+def sync(sweep: Path, tracking: str | None, as_json: bool) -> None:
+    """Show MLflow the runs that it missed.
+
+    Mirrors the finished runs of a sweep, each once, to a tracking server that was away or to
+    another one. A second call adds nothing.
+
+    \b
+    Example:
+      jetscale sync sweeps/quickstart.py
+      jetscale sync sweeps/quickstart.py --tracking http://127.0.0.1:5000
+    """
+    from jetscale.display.console import say
+    from jetscale.study.load import load_study
+    from jetscale.sweep.follow import sync_study
+    from jetscale.tracking.address import hide_password, tracking_uri
+
+    study = load_study(sweep)
+    uri = (tracking or "").strip() or tracking_uri(home())
+    added, kept, damaged = sync_study(study, home(), uri)
+    warn(damaged)
+    told = {"study": study.name, "tracking": hide_password(uri), "records": kept, "added": added}
+    if as_json:
+        return print_json(told)
+    return say(f"study {study.name}: {added} of {kept} runs added to MLflow at {told['tracking']}")
+
+
+@cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(port: int) -> None:
     """Open the MLflow UI on this machine.
@@ -214,7 +246,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = cli.main(args=given or ["--help"], prog_name="jetscale", standalone_mode=False)
     except (click.ClickException, JetscaleError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        click.echo(f"jetscale: {' '.join(message.split())}", err=True)
+        click.echo(f"jetscale: {printable(' '.join(message.split()))}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
         click.echo("jetscale: stopped; finished work is kept, run again to go on", err=True)
@@ -226,6 +258,7 @@ def main(arguments: list[str] | None = None) -> None:
     except OSError as error:
         if error.filename is None or error.errno not in _NO_SUCH_NAME:
             raise
-        click.echo(f"jetscale: {error.filename}: {error.strerror}; use another name", err=True)
+        text = printable(f"jetscale: {error.filename}: {error.strerror}; use another name")
+        click.echo(text, err=True)
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)

@@ -12,6 +12,7 @@ import click
 from jetscale import __version__
 from jetscale.errors import unknown
 from jetscale.machines import Machines
+from jetscale.words import printable
 
 if TYPE_CHECKING:
     from jetscale.store.home import Home
@@ -107,4 +108,4 @@ def print_json(value: Any) -> None:
 def warn(lines: list[str]) -> None:
     """Warnings on standard error, a line each."""
     for line in lines:
-        click.echo(f"warning: {line}", err=True)
+        click.echo(f"warning: {printable(line)}", err=True)

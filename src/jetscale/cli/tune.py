@@ -15,6 +15,7 @@ from jetscale.cli.common import (
     sweep_argument,
     warn,
 )
+from jetscale.store.storage import LocalStorage
 
 if TYPE_CHECKING:
     from jetscale.machines import Machines
@@ -138,7 +139,7 @@ def tune(
     found, path = tuned(study, search, load_search(study, search, home())), recipe_path(sweep)
     digest = found.write(path)
     folder = home().study(study)
-    found.table.to_csv(folder.search, index=False)
+    LocalStorage(folder.path).write(folder.search.name, found.table.to_csv(index=False).encode())
     page = search_page(found, str(sweep))
     page.write(folder.page)
     problem = attach(study, home(), uri, page.texts(), search)

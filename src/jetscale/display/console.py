@@ -8,19 +8,32 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from jetscale.jets.shards.verify import Report
 from jetscale.store.records import RunState, RunStatus, count_states
 from jetscale.tracking.address import hide_password
-from jetscale.words import counted, short
+from jetscale.words import counted, printable, short
 
-console = Console(highlight=False)
-stderr = Console(stderr=True, highlight=False)
+
+class _Terminal(Console):
+    """A console on which names from files are only text: control characters are spelled."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The segments of anything that is printed."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else printable(text), style, control)
+
+
+console = _Terminal(highlight=False)
+stderr = _Terminal(stderr=True, highlight=False)
 
 
 @contextmanager

@@ -109,11 +109,12 @@ def assemble(
     """Make the streams that do not exist yet; return name to folder.
 
     The folder of a stream is ``root / NAME-DIGEST`` with the digest of its recipe, so a stream
-    that is there is the right one and is reused. On a cluster all nodes must see ``root``. Shards
-    are read and standardised by ``read``; None leaves that to the executor, too.
+    that is there is the right one. Every byte of it is read and it is reused, or made again where
+    it is damaged. On a cluster all nodes must see ``root``. Shards are read and standardised by
+    ``read``; None leaves that to the executor, too.
 
-    Raises DataError where a source cannot give what a plan asks for, two roles share jets, or a
-    stream that is there is damaged; StorageError where the streams cannot be written.
+    Raises DataError where a source cannot give what a plan asks for or two roles share jets;
+    StorageError where the streams cannot be written.
     """
     missing: dict[Path, _Wanted] = {}
     folders: dict[str, Path] = {}
@@ -122,9 +123,7 @@ def assemble(
     for plan, pools in zip(plans, opened, strict=True):
         recipe = recipe_of(plan, pools)
         folder = folders[plan.name] = root.resolve() / f"{plan.name}-{digest(recipe)}"
-        if (folder / stream.INDEX).is_file():
-            stream.open_stream(folder)
-        else:
+        if not stream.is_whole(folder, digest(recipe)):
             missing[folder] = plan, pools, recipe
     if missing:
         with ExitStack() as stack:

@@ -227,7 +227,9 @@ class _Runs:
         self.seen += len(eligible)
         if self.seen > len(share.eligible):
             return  # not the shard of the manifest, as the caller will find
-        positions = np.load(share.slots, mmap_mode="r")[first : first + len(eligible)]
+        positions = np.load(share.slots, mmap_mode="r", allow_pickle=False)[
+            first : first + len(eligible)
+        ]
         drawn = positions != NOT_DRAWN
         if not drawn.any():
             return
@@ -270,7 +272,7 @@ def write_blocks(bucket: Bucket) -> tuple[Bucket, list[Block]]:
     positions, parts = [np.empty(0, np.uint32)], []
     start, stop = bucket.edges[0], bucket.edges[-1]
     for path in (bucket.folder / SCRATCH).glob("run-*.npy"):
-        run = np.load(path, mmap_mode="r")
+        run = np.load(path, mmap_mode="r", allow_pickle=False)
         first, last = np.searchsorted(run, np.array([start, stop], np.uint32)).tolist()
         if first < last:
             # copied, so that the pages of one run at a time are held

@@ -24,7 +24,7 @@ from jetscale.errors import DataError, StudyError
 from jetscale.jets.arrays import edges_of
 from jetscale.mixtures.quota import quotas
 from jetscale.mixtures.ragged import Ragged
-from jetscale.store.local import atomic_path, fits, read_json, size_of
+from jetscale.store.local import atomic_path, fits, is_file_name, read_json, size_of
 
 FORMAT = 2
 INDEX = "stream.json"
@@ -282,8 +282,21 @@ def open_stream(folder: Path) -> Stream:
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise _damaged(path, f"{type(error).__name__}: {error}") from error
     for block in blocks:
+        if not is_file_name(block.file):
+            name = reprlib.repr(block.file)
+            raise _damaged(path, f"block {name} is no name of a file in this folder")
         file = folder / block.file
         if (size := size_of(file)) != block.size:
             found = "the file is missing" if size is None else f"found {size}"
             raise _damaged(file, f"expected {block.size} bytes, {found}")
     return stream
+
+
+def is_whole(folder: Path, plan: str) -> bool:
+    """True for a stream of the recipe with digest ``plan`` with every block as it was written."""
+    try:
+        stream = open_stream(folder)
+        stream.verify()
+    except DataError:
+        return False
+    return stream.plan == plan

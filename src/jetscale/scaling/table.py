@@ -14,6 +14,7 @@ over all mixtures, so the same number means the same point (params, examples) in
 import csv
 import difflib
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,12 @@ COVARIATES = ("unique_examples", "pretraining_examples")
 the examples its model was pretrained on, 0 from scratch. Some laws need them."""
 _POSITIVE = ("params", "examples", "loss", "flops", "params_non_embedding", "unique_examples")
 _NOT_NEGATIVE = ("pretraining_flops", "pretraining_examples")
+_TEXTS = ("trunk", "noun", "search")
+_KNOWN = {
+    *(*REQUIRED, *COVARIATES, *_POSITIVE, *_NOT_NEGATIVE, *_TEXTS),
+    *("seed", "regret", "regret_error"),
+}
+_LISTED, _SHOWN = 20, 60  # column names in a message, and characters of a name or a value
 _LARGEST_SEED = 2**53  # beyond, floats are not exact: different seeds could become one
 
 
@@ -59,7 +66,9 @@ def _frame(lines: list[list[str]]) -> pd.DataFrame:
                 f"row {row} has {len(fields)} fields, the header has {len(header)}: give every row "
                 "one value per column"
             )
-    return pd.DataFrame(rows, columns=header)
+    _check_columns(header)
+    known = {name: i for i, name in enumerate(header) if name in _KNOWN}  # a table may be wide
+    return pd.DataFrame({name: [row[i] for row in rows] for name, i in known.items()})
 
 
 def validate(frame: pd.DataFrame) -> pd.DataFrame:
@@ -72,7 +81,7 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     (``pretraining_flops`` and ``pretraining_examples`` may be zero), a seed is not a whole number
     or a run is listed twice.
     """
-    _check_columns(frame)
+    _check_columns([str(column) for column in frame.columns])
     if frame.empty:
         raise TableError("the run table has no rows; needs at least one finished run")
     clean = pd.DataFrame({"mixture": _names(frame)})
@@ -85,8 +94,7 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     for column in {"noun", "search"} & set(frame.columns):
         clean[column] = frame[column].fillna("").astype(str).str.strip().tolist()
     for column in {"regret", "regret_error"} & set(frame.columns):  # blank where there is none
-        values = pd.to_numeric(frame[column], errors="coerce")
-        clean[column] = values.to_numpy(dtype=float, na_value=np.nan)
+        clean[column] = _floats(frame[column])
     clean["seed"] = _seeds(frame) if "seed" in frame else 0
     _check_duplicates(clean, named="seed" in frame)
     clean["cell"] = _cells(clean)
@@ -115,16 +123,18 @@ def _cells(clean: pd.DataFrame) -> pd.Series:
     return clean.assign(place=place).groupby([*sizes, "place"], sort=True).ngroup()
 
 
-def _check_columns(frame: pd.DataFrame) -> None:
-    columns = [str(column) for column in frame.columns]
+def _check_columns(columns: list[str]) -> None:
     for name in REQUIRED:
         if name in columns:
             continue
-        spare = {c.lower(): c for c in columns if c not in (*REQUIRED, *_POSITIVE, "seed")}
+        rest = [c for c in columns if c not in (*REQUIRED, *_POSITIVE, "seed")]
+        spare = {c.lower(): c for c in rest[:1000] if len(c) <= _SHOWN}  # of a table by a person
         near = difflib.get_close_matches(name, list(spare), n=1, cutoff=0.4)
         hint = f"; rename {spare[near[0]]!r}" if near else ""
-        raise TableError(f"missing column {name!r}{hint}; found: {', '.join(columns) or 'none'}")
-    twice = next((c for i, c in enumerate(columns) if c and c in columns[:i]), None)
+        listed = ", ".join(c[:_SHOWN] for c in columns[:_LISTED]) or "none"
+        more = f" and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
+        raise TableError(f"missing column {name!r}{hint}; found: {listed}{more}")
+    twice = next((name for name, times in Counter(columns).items() if name and times > 1), None)
     if twice is not None:
         raise TableError(f"column {twice!r} is there twice; keep one")
 
@@ -137,11 +147,20 @@ def _names(frame: pd.DataFrame) -> list[str]:
     return names
 
 
+def _floats(raw: pd.Series) -> np.ndarray:
+    """The values as floats, nan for what is no number; Python's integers may be beyond any."""
+    most = float(np.finfo(float).max)  # of Python, which compares whole numbers exactly
+    if raw.dtype == object:
+        raw = raw.map(lambda v: math.inf if isinstance(v, int) and abs(v) > most else v)
+    return pd.to_numeric(raw, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+
+
 def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
     raw = frame[column]
-    values = pd.to_numeric(raw, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    values = _floats(raw)
     for row in np.flatnonzero(np.isnan(values)):
         text = str(raw.iloc[row]).strip()
+        text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
         shown = f"is {text!r}" if text else "is empty"
         raise TableError(f"row {row + 1}: {column} {shown}, needs a number")
     return values

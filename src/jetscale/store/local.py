@@ -5,6 +5,7 @@ import fcntl
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ _REASONS = {
     errno.EPERM: "no permission to write there; choose a folder you own",
     errno.EROFS: "the file system is read-only; choose another folder",
     errno.ENOTDIR: "part of the path is a file, not a folder; choose another folder",
+    errno.ELOOP: "it is a link to another place; remove it",
     errno.EEXIST: "a file of that name is in the way; choose another folder",
 }
 _ROOM = 100_000  # bytes
@@ -122,6 +124,15 @@ def size_of(path: Path) -> int | None:
     return path.stat().st_size if os.path.isfile(path) else None  # noqa: PTH113
 
 
+def is_file_name(name: str) -> bool:
+    """Whether a name read from a file leads to a file of the same folder, on any system.
+
+    >>> is_file_name("block-00000.arrow"), is_file_name("../a"), is_file_name("C:a")
+    (True, False, False)
+    """
+    return bool(re.fullmatch(r"[^/\\:\x00-\x1f\x7f]{1,200}", name)) and name not in (".", "..")
+
+
 def check_space(folder: Path) -> None:
     """Raise StorageError if the disk of a folder has no room left for even a record."""
     if shutil.disk_usage(folder).free < _ROOM:
@@ -136,8 +147,9 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[N
     where another process is in the way and ``wait`` is false.
     """
     make_folder(path.parent)
-    try:
-        file = path.open("w")
+    try:  # not truncated, and no link is followed: it could lead to any file of the user's
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        file = os.fdopen(os.open(path, flags, 0o666), "r+")
     except OSError as error:
         raise storage_error(path, error) from error
     with file:

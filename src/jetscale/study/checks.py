@@ -13,11 +13,15 @@ from typing import Any, SupportsIndex
 from jetscale.errors import StudyError
 from jetscale.jets.example import NAME, plain_number
 
+LONGEST = 100  # of a name: file systems take 255 bytes, and names get a prefix and a digest
+
 
 def check_name(what: str, name: object) -> None:
     """Raise StudyError unless a name can be part of a file name everywhere."""
     good = isinstance(name, str) and bool(NAME.fullmatch(name))
     require(good, f"{what} name {name!r}: use letters, digits and + . _ - only")
+    long = len(str(name)) > LONGEST
+    require(not long, f"{what} name {str(name)[:20]!r}...: use at most {LONGEST} characters")
 
 
 def require(condition: bool, message: str) -> None:

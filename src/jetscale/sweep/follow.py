@@ -3,6 +3,7 @@
 Where MLflow is down, what it could not take is offered again later, and training does not wait.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,8 +11,8 @@ from contextlib import contextmanager
 from functools import cached_property
 
 from jetscale.digests import digest
-from jetscale.errors import JetscaleError
-from jetscale.plan import Run
+from jetscale.errors import JetscaleError, StudyError, SweepError
+from jetscale.plan import Run, plan_runs
 from jetscale.plan.identity import flatten, recipe_of, study_identity
 from jetscale.store.home import Home
 from jetscale.store.local import locked
@@ -48,17 +49,25 @@ class LiveMirror:
         """The connection; raises SweepError where there is none to be had."""
         return Mirror(self.uri, self.study.name, self.home)
 
-    def push(self, metrics: Mapping[str, float] | None = None) -> None:
-        """Mirror what is missing; ``metrics`` of a whole sweep go to the parent run."""
+    def push(self, metrics: Mapping[str, float] | None = None) -> int:
+        """Mirror what is missing; returns how many runs were added, `behind` says what was not.
+
+        The ``metrics`` of a whole sweep go to the parent run.
+        """
+        added = 0
         try:
             with locked(self.store.folder.mirror_lock):
                 parent = self._parent()
                 if metrics:
                     self.mirror.set_metrics(parent, metrics)
-                self.mirror.sync(self.store.read_all(self.keys).values(), parent)
+                added = self.mirror.sync(self.store.read_all(self.keys).values(), parent)
             self.behind = ""
         except JetscaleError as error:
-            self.behind = f"{error}; records are kept and mirrored by the next `jetscale run`"
+            # connect anew next time: the server may come back with another database
+            self.__dict__.pop("mirror", None)
+            later = "`jetscale run` or `jetscale sync`"
+            self.behind = f"{error}; records are kept and mirrored by the next {later}"
+        return added
 
     def attach(self, texts: Mapping[str, str]) -> str:
         """Keep texts, by file name, with the parent run; why MLflow did not take them, or empty."""
@@ -85,16 +94,37 @@ class LiveMirror:
         return self.mirror.parent(identity, summary | told, f"tune {self.study.name}")
 
 
+def sync_study(study: Study, home: Home, uri: str) -> tuple[int, int, list[str]]:
+    """Mirror the finished runs of a study; returns how many were added, of how many, and damage.
+
+    Damage is a line for each record that is refused. Raises StudyError where no run has finished,
+    SweepError where MLflow does not take them all.
+    """
+    live = LiveMirror(study, home, plan_runs(study), uri)
+    kept, damaged = live.store.read_all(live.keys), live.store.damaged
+    if not kept:
+        lines = ["start it with `jetscale run`", *damaged.values()]
+        raise StudyError(f"study {study.name!r} has no finished runs: {'; '.join(lines)}")
+    added = live.push()
+    if live.behind:
+        raise SweepError(live.behind)
+    return added, len(kept), list(damaged.values())
+
+
 @contextmanager
 def following(live: LiveMirror, todo: Sequence[Run], progress: Progress) -> Iterator[None]:
-    """Report finished runs and mirror them from a thread until the block ends."""
+    """Report finished runs and mirror them from a thread until the block ends.
+
+    Nothing in the block waits for MLflow; its end waits for a push that has begun.
+    """
     keys, stop = {run.key for run in todo}, threading.Event()
 
     def report() -> None:
         progress("training runs", len(live.store.keys() & keys), len(keys))
 
     def follow() -> None:
-        pushed = time.monotonic()
+        # what an earlier call left is mirrored at once
+        pushed = -math.inf if live.store.keys() & live.keys else time.monotonic()
         while not stop.wait(LOOK_SECONDS):
             report()
             if time.monotonic() - pushed > MIRROR_SECONDS:

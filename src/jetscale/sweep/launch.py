@@ -179,8 +179,6 @@ def _train(
         spread=machines.across_nodes,
         per_device=capacity.per_gpu,
     )
-    if live.store.keys() & live.keys:
-        live.push()
     # Where Ray keeps its own state. A cluster needs a folder that all nodes share, one machine has
     # a temporary one, so that results and Ray do not compete for a disk.
     storage: AbstractContextManager[str] = nullcontext(str(folder.ray))

@@ -26,7 +26,7 @@ from jetscale.study import Study
 from jetscale.study.rates import STARTS
 from jetscale.study.search import Search
 from jetscale.sweep.follow import LiveMirror
-from jetscale.tracking.address import has_results
+from jetscale.tracking.address import has_results, hide_password
 
 _FEWEST = 8  # points of a training curve that has a shape
 
@@ -101,6 +101,9 @@ def _read(live: LiveMirror, source: RunSource | None) -> tuple[list[Record], lis
         shown = {record.key: record for record in pulled}  # without curves
         if live.behind and shown != {key: replace(r, curve={}) for key, r in own.items()}:
             raise SweepError(f"MLflow is behind: {live.behind}")
+        if lost := len(own.keys() - shown.keys()):
+            where = hide_password(live.uri)
+            raise SweepError(f"MLflow at {where} does not show {lost} of {len(own)} records")
         return pulled, []
     except (SweepError, StorageError) as error:
         if source is RunSource.MLFLOW:

@@ -9,9 +9,10 @@ from urllib.parse import quote, unquote, urlsplit
 from jetscale.digests import digest
 from jetscale.errors import SweepError
 from jetscale.store.home import Home
-from jetscale.store.local import fits, make_folder, read_json, write_json
+from jetscale.store.local import locked, make_folder, read_json, write_json
 
 _SQLITE = "sqlite:///"
+_SECRET = "password|passwd|pwd|token|secret|key"  # within the name of a parameter of an address
 
 
 def tracking_uri(home: Home) -> str:
@@ -42,12 +43,18 @@ def has_results(uri: str) -> bool:
 
 
 def hide_password(text: str) -> str:
-    """The text with the passwords of the addresses in it replaced by stars.
+    """The text with the secrets of the addresses in it replaced by stars.
+
+    Those are passwords, also ones that nobody quoted, a token in the place of the user of a web
+    address, and parameters with such a name.
 
     >>> hide_password("no answer from http://me:secret@host:5000/x")
     'no answer from http://me:***@host:5000/x'
     """
-    return re.sub(r"(\w+://[^\s:/@]*):[^\s/@]+@", r"\1:***@", text)
+    # behind the colon may be a port instead: digits up to the path
+    text = re.sub(r"(\w+://[^\s:/@]*):(?!\d+(?:[/?#\s'\")]|$))[^\s]*@", r"\1:***@", text)
+    text = re.sub(r"(https?://)[^\s:/@]+@", r"\1***@", text)
+    return re.sub(rf"([?&;]\w*(?:{_SECRET})\w*=)[^&;\s]+", r"\1***", text, flags=re.IGNORECASE)
 
 
 def is_server(uri: str) -> bool:
@@ -66,9 +73,19 @@ def identify_home(home: Home, uri: str) -> str:
     if database_of(uri) == home.database.resolve():
         return "own"
     disk = make_folder(home.path).stat()
-    place, kept = digest([disk.st_dev, disk.st_ino]), read_json(home.identity) or {}
-    if kept.get("place") == place and fits(kept.get("id"), str):
-        return str(kept["id"])
-    drawn = uuid.uuid4().hex
-    write_json(home.identity, {"id": drawn, "place": place})
-    return drawn
+    place = digest([disk.st_dev, disk.st_ino])
+    if kept := _kept_name(home, place):
+        return kept
+    with locked(home.identity.with_suffix(".lock")):  # two studies may begin at once
+        if kept := _kept_name(home, place):
+            return kept
+        drawn = uuid.uuid4().hex
+        write_json(home.identity, {"id": drawn, "place": place})
+        return drawn
+
+
+def _kept_name(home: Home, place: str) -> str | None:
+    """The name in the folder, if it was drawn at this place; a name becomes part of queries."""
+    kept = read_json(home.identity) or {}
+    name = str(kept.get("id"))
+    return name if kept.get("place") == place and re.fullmatch("[0-9a-f]{32}", name) else None

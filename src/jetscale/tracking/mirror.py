@@ -8,6 +8,7 @@ its own results folder only.
 
 import logging
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jetscale.digests import digest
-from jetscale.errors import StorageError, SweepError
+from jetscale.errors import SweepError
 from jetscale.store.home import Home
 from jetscale.store.local import atomic_path, locked
 from jetscale.store.record import Record
@@ -27,11 +28,13 @@ from jetscale.words import short
 KEY, CONTENT, HOME, PARENT = (
     "jetscale.key", "jetscale.record", "jetscale.home", "jetscale.parent",
 )  # fmt: skip
+SILENT_SECONDS = 60.0  # a server that let a request time out is left alone for this long
+_silent: dict[str, float] = {}  # address of such a server to the end of that, on `time.monotonic`
 _CONTENT_CODES = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")  # of one record, not of the server
 _SCHEME = "mlflow-artifacts:/"
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # a server that is down is asked again later anyway
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # a server that is down is asked again later anyway
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # MLflow makes an experiment of its own in a new database, with an absolute path otherwise
@@ -80,22 +83,30 @@ class Mirror:
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
-        """Turn what MLflow and its database raise into one line without passwords."""
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
+        """Turn what MLflow and its database raise into one line without passwords.
 
+        A server that let one request time out is not asked again for `SILENT_SECONDS`: who reads a
+        table or ends a sweep waits once.
+        """
         where = hide_password(self.uri)
+        if time.monotonic() < _silent.get(self.uri, 0.0):
+            raise SweepError(f"MLflow at {where} does not answer")
         try:
             yield
+        except SweepError:
+            raise
         except ImportError as error:  # the driver of a database address
             raise SweepError(
                 f"MLflow at {where} needs the Python package {error.name!r}: install it"
             ) from error
-        except (MlflowException, SQLAlchemyError, StorageError, OSError) as error:
+        except Exception as error:  # a server that is no MLflow makes its client raise anything
             if is_server(self.uri) and isinstance(error.__cause__ or error.__context__, OSError):
+                if _timed_out(error):
+                    _silent[self.uri] = time.monotonic() + SILENT_SECONDS
                 raise SweepError(f"MLflow at {where} does not answer") from error
-            line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise SweepError(f"MLflow at {where} failed: {hide_password(line)[:300]}") from error
+            cause = _database_error(error) or error
+            line = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+            raise SweepError(f"MLflow at {where} failed: {hide_password(line)[:200]}") from error
 
     def parent(self, identity: str, summary: Mapping[str, Any], name: str = "") -> str:
         """Id of this folder's parent run of a study or search, made if it is not there."""
@@ -160,7 +171,10 @@ class Mirror:
             for name, text in texts.items():
                 # addresses of that scheme are relative to the folder that the UI serves
                 if self.in_folder and location.startswith(_SCHEME):
-                    path = self.home.artifacts / location.removeprefix(_SCHEME) / name
+                    place = self.home.artifacts.resolve()
+                    path = (place / location.removeprefix(_SCHEME) / name).resolve()
+                    if not path.is_relative_to(place):  # the database may be somebody else's
+                        raise SweepError(f"MLflow keeps files of {self.study} outside {place}")
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(text, encoding="utf-8")
                 else:
@@ -228,9 +242,10 @@ class Mirror:
         try:
             self._log(run, params=encoded.params, metrics=[*encoded.points, *scalars], time=end)
             self.client.set_terminated(run, end_time=end)
-        except Exception:
-            with suppress(Exception):  # a server that is down keeps the half run; see `_shown`
-                self.client.delete_run(run)
+        except Exception as error:
+            if not _timed_out(error):  # a server that is down keeps the half run; see `_shown`
+                with suppress(Exception):
+                    self.client.delete_run(run)
             raise
 
     def _log(
@@ -249,6 +264,22 @@ class Mirror:
             self.client.log_batch(
                 run_id, metrics=values[i : i + 900], params=texts[:100] if i == 0 else []
             )
+
+
+def _timed_out(error: BaseException | None) -> bool:
+    """True for what was raised, however indirectly, by a request that got no answer in time."""
+    while error is not None and not isinstance(error, TimeoutError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _database_error(error: BaseException | None) -> BaseException | None:
+    """What a database said, without the statements that SQLAlchemy and MLflow put around it."""
+    from sqlalchemy.exc import DBAPIError
+
+    while error is not None and not isinstance(error, DBAPIError):
+        error = error.__cause__ or error.__context__
+    return error and error.orig
 
 
 def _make_database(database: Path) -> None:

@@ -42,10 +42,12 @@ def serve(uri: str, home: Home, port: int) -> int:
         )
     check_port(port)
     print(f"MLflow UI for {shown}: http://127.0.0.1:{port} (stop with Ctrl-C)", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    # loopback whatever MLFLOW_HOST says: the UI asks nobody for a password
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1"]
     if database_of(uri) is not None:
         command += ["--artifacts-destination", home.artifacts.resolve().as_uri()]
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    # every user of the machine can read a command line, the environment is private
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_BACKEND_STORE_URI": uri}
     try:
         done = subprocess.run([*command, "--port", str(port)], check=False, env=environment)
     except KeyboardInterrupt:

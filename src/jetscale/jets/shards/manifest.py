@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from jetscale.errors import DataError, JetscaleError, unknown
 from jetscale.jets.example import Schema, schema_from
 from jetscale.jets.schema import CORPORA, JETS, PARTS, ROLES, classes_of
-from jetscale.store.local import fits, read_json, size_of
+from jetscale.store.local import fits, is_file_name, read_json, size_of
 
 FORMAT = 3
 """Format 1 did not name the columns, they are read from its first shard; 1 and 2 did not name the
@@ -162,6 +162,11 @@ def _parse(folder: Path, path: Path) -> Manifest:
                 if not fits(values[name], kinds[name]):
                     raise DataError(f"not a manifest: {name} is {reprlib.repr(values[name])}")
         shards = tuple(Shard(**shard) for shard in listed)
+        for shard in shards:
+            if not is_file_name(shard.file):
+                raise DataError(
+                    f"shard {reprlib.repr(shard.file)} is no name of a file in this folder"
+                )
         if version == 1:
             content["columns"] = pq.read_schema(folder / shards[0].file).names
         content["schema"] = schema_from(content["schema"]) if content.get("schema") else JETS
