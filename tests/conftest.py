@@ -15,6 +15,7 @@ pytest_plugins = (
     "fixtures.batches",
     "fixtures.executors",
     "fixtures.former",
+    "fixtures.object_store",
     "fixtures.searches",
     "fixtures.streams",
     "fixtures.studies",

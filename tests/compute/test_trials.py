@@ -20,7 +20,7 @@ def fail(error):
 def test_what_fails_on_a_worker_is_a_value_and_is_not_tried_again(small_ray, tmp_path, capfd):
     errors = (StorageError("cannot write x: the disk is full"), MissingExtra("h5py", "formats"))
     jobs = {f"trial-{i}": error for i, error in enumerate(errors)}
-    found = trials.train("small", jobs, fail, tmp_path, count({"CPU": 2.0}, local=True))
+    found = trials.train("small", jobs, fail, str(tmp_path), count({"CPU": 2.0}, local=True))
     assert sorted(found, key=attrgetter("kind")) == [
         Failure(kind="MissingExtra", reason=str(errors[1])),
         Failure(kind="StorageError", reason="cannot write x: the disk is full"),

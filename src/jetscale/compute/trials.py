@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -27,11 +26,12 @@ LOST_NODES = 2  # how often a trial starts again on another node after its drive
 
 
 def train(
-    name: str, jobs: Mapping[str, J], work: Work[J], storage: Path, capacity: Capacity
+    name: str, jobs: Mapping[str, J], work: Work[J], storage: str, capacity: Capacity
 ) -> list[Failure]:
     """Call ``work`` with the job of every trial; returns the failure of each that did not finish.
 
-    A failure travels as a value: the worker returns it to Train, the driver reports it to Tune.
+    ``storage`` is where Ray keeps its own state, a folder or an address that all nodes reach. A
+    failure travels as a value: the worker returns it to Train, the driver reports it to Tune.
     Raises KeyboardInterrupt where the user stopped the sweep; finished runs are kept.
     """
     from ray import tune
@@ -48,7 +48,7 @@ def train(
         tune_config=tune.TuneConfig(max_concurrent_trials=capacity.slots),
         run_config=tune.RunConfig(
             name=f"{name}-{time.time():.0f}",  # a finished name would silently resume
-            storage_path=str(storage.resolve()),
+            storage_path=storage,
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=LOST_NODES),
         ),
@@ -60,7 +60,7 @@ def train(
 
 
 def train_on_workers(
-    job: J, work: Work[J], trial: str, storage: Path, resources: dict[str, float]
+    job: J, work: Work[J], trial: str, storage: str, resources: dict[str, float]
 ) -> dict[str, Any]:
     """What `train_trial` did in a worker group, or ``failure``; a killed worker is replaced."""
     import ray.train
@@ -75,7 +75,7 @@ def train_on_workers(
         ),
         run_config=ray.train.RunConfig(
             name=f"{trial}-{uuid4().hex[:8]}",
-            storage_path=str(storage.resolve()),
+            storage_path=storage,
             failure_config=ray.train.FailureConfig(max_failures=3, controller_failure_limit=3),
         ),
     )

@@ -9,26 +9,25 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jetscale.compute.connect import Capacity, connection
-from jetscale.compute.streams import prepare
-from jetscale.compute.tasks import RayExecutor
 from jetscale.compute.trials import train
 from jetscale.errors import Failure, StorageError, SweepError
-from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.plan import Run, pack, plan_runs
 from jetscale.plan.cost import check_budgets
 from jetscale.plan.identity import recipe_of
 from jetscale.plan.search import plan_search
+from jetscale.store.copies import storage_check
 from jetscale.store.home import Home, StudyFolder
-from jetscale.store.local import check_space, locked, make_folder
+from jetscale.store.local import check_space, make_folder
 from jetscale.store.records import RunState, find_finished
+from jetscale.store.storage import Held
 from jetscale.study import Study
 from jetscale.study.search import Search
 from jetscale.sweep.follow import LiveMirror, Progress, following
+from jetscale.sweep.prepare import prepare_streams
 from jetscale.sweep.stop import stopping
 from jetscale.sweep.worker import Job, run_job
 
@@ -62,9 +61,9 @@ def run_study(
     """Everything from jets to mirrored records; trains only what is missing.
 
     With a ``search`` its runs are trained instead of those of the study. On a cluster every node
-    must see ``home``; ``address`` None starts Ray on this machine. ``device`` is ``cpu`` or
-    ``cuda``, by default GPUs where there are some. ``progress`` is called as (what, done, total)
-    from any thread.
+    must see the folder of ``home``, or reach its address; ``address`` None starts Ray on this
+    machine. ``device`` is ``cpu`` or ``cuda``, by default GPUs where there are some. ``progress``
+    is called as (what, done, total) from any thread.
 
     Raises:
         SweepError: Another process runs this study, or Ray fails.
@@ -72,9 +71,10 @@ def run_study(
         KeyboardInterrupt: The sweep was stopped (`jetscale.sweep.stop.Stopped` says by which
             signal); finished runs are kept and mirrored, the others go on from their checkpoints.
     """
+    home = replace(home, path=home.path.resolve())
     folder = home.study(study)
     make_folder(folder.path)
-    with _only_driver(folder):
+    with _only_driver(folder), ExitStack() as stack:
         if search is None:
             planned = plan_runs(study)
         else:
@@ -85,13 +85,12 @@ def run_study(
         todo = [run for run in planned if run.key not in done]
         sweep = _Sweep()
         if todo:
+            check = stack.enter_context(storage_check(home)) if home.address else None
             try:
-                with connection(address, home.path, device) as capacity, stopping() as stop:
-                    # a cluster may grow meanwhile; this machine keeps a core for Ray
-                    executor = RayExecutor(capacity.cpus if capacity.local else None)
+                with connection(address, home.path, device, check) as capacity, stopping() as stop:
                     try:
-                        shards = ensure_shards(study, home.path, executor, progress)
-                        sweep = _train(live, shards, todo, capacity, progress)
+                        streams = prepare_streams(study, home, capacity, progress)
+                        sweep = _train(live, streams, todo, capacity, progress)
                     finally:
                         stop.check()  # Ray may have swallowed the exception, or lost its number
             except KeyboardInterrupt:  # the workers are gone: nobody overwrites what is said now
@@ -133,14 +132,13 @@ class _Sweep:
 
 def _train(
     live: LiveMirror,
-    shards: dict[str, Path],
+    streams: dict[str, Path],
     todo: list[Run],
     capacity: Capacity,
     progress: Progress,
 ) -> _Sweep:
-    study, home = live.study, Home(live.home.path.resolve())
-    report, folder = partial(progress, "preparing streams"), home.study(study)
-    streams = prepare(stream_plans(study, shards), home.streams, report)
+    study, home = live.study, live.home
+    folder = home.study(study)
     check_budgets(study, streams)
     job = Job(
         study=study,
@@ -150,20 +148,21 @@ def _train(
         runs=(),
         former=live.store.former,
         device=capacity.device,
+        home=home if home.address else None,
         imports=tuple(folder for folder in sys.path if folder),
     )
     trials = pack(todo, capacity.slots)
     jobs = {trial.name: replace(job, runs=trial.runs) for trial in trials}
     if live.store.keys() & live.keys:
         live.push()
-    # Where Ray keeps its own state. A cluster needs a folder that all nodes share, one machine has
+    # Where Ray keeps its own state. A cluster needs a place that all nodes share, one machine has
     # a temporary one, so that results and Ray do not compete for a disk.
-    storage: AbstractContextManager[str] = nullcontext(str(folder.ray))
+    storage: AbstractContextManager[str] = nullcontext(folder.shown(folder.ray))
     if capacity.local:
         storage = TemporaryDirectory(prefix="jetscale-", ignore_cleanup_errors=True)
     start = time.time()
     with storage as place, following(live, todo, progress):
-        failures = train(study.name, jobs, run_job, Path(place), capacity)
+        failures = train(study.name, jobs, run_job, place, capacity)
     for failure in failures:
         if failure.kind == StorageError.__name__:
             live.push()
@@ -181,10 +180,12 @@ def _train(
 def _only_driver(folder: StudyFolder) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(folder.driver_lock, wait=False))
-        except BlockingIOError as error:
+            name = folder.name_of(folder.driver_lock)
+            stack.enter_context(folder.storage.lock(name, wait=False))
+        except Held as error:
+            by = error.owner and f" on {error.owner}"
             raise SweepError(
-                f"study folder {folder.path} is in use by another `jetscale run`; wait for it or "
-                "stop it"
+                f"study folder {folder.where} is in use by another `jetscale run`{by}; wait for it "
+                "or stop it"
             ) from error
         yield

@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,20 @@ from jetscale.digests import digest
 from jetscale.errors import Failure, StorageError, StudyError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
-from jetscale.mixtures.stream import Stream, content_sha256, open_stream
+from jetscale.mixtures.stream import INDEX, Stream, content_sha256, open_stream
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.protocol import ARCHITECTURES
 from jetscale.objectives.protocol import OBJECTIVES
 from jetscale.plan import Run, pretraining_examples
 from jetscale.plan.identity import follow
+from jetscale.store.checkpoints import Checkpoint
+from jetscale.store.copies import fetch_folder
 from jetscale.store.former import Former
-from jetscale.store.home import StudyFolder
+from jetscale.store.home import Home, StudyFolder
 from jetscale.store.record import Record
-from jetscale.store.records import HEARTBEAT_SECONDS, RecordStore, find_finished
+from jetscale.store.records import RecordStore, find_finished
 from jetscale.study import Study
+from jetscale.sweep.heartbeat import beating
 from jetscale.training.loop import train_run
 from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
@@ -47,6 +51,8 @@ class Job:
     runs: tuple[Run, ...]
     former: Former = field(default_factory=Former)
     device: str = "cpu"
+    home: Home | None = None
+    """Where a node fetches streams that it does not have; None where all nodes see them."""
     imports: tuple[str, ...] = ()
     """Folders to import modules from: a model or objective may lie beside the sweep file."""
 
@@ -56,12 +62,17 @@ class _Inputs:
     """Streams of a job, each read once."""
 
     paths: Mapping[str, Path]
+    home: Home | None = None
     _jets: dict[tuple[str, int], Ragged] = field(default_factory=dict)
     _streams: dict[str, Stream] = field(default_factory=dict)
 
     def open(self, name: str) -> Stream:
         if name not in self._streams:
-            self._streams[name] = open_stream(self.paths[name])
+            path = self.paths[name]
+            if self.home:  # the working copy of this machine
+                path = self.home.streams / path.name
+                fetch_folder(self.home, path, INDEX)
+            self._streams[name] = open_stream(path)
         return self._streams[name]
 
     def read(self, name: str, jets: int) -> Ragged:
@@ -80,11 +91,15 @@ def run_job(job: Job) -> dict[str, int]:
     _check_code(job)
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder, job.former, runs=job.runs)
-    inputs, leads = _Inputs(job.streams), Ranks.current().rank == 0
+    remote = job.folder.storage if job.folder.address else None
+    inputs, leads = _Inputs(job.streams, job.home), Ranks.current().rank == 0
     done = find_finished(store, job.runs)
     for run in (run for run in job.runs if run.key not in done):
+        checkpoint = Checkpoint(job.folder.checkpoint(run.key), remote)
+        beat = beating(store, run) if leads else nullcontext(None)
         try:
-            record = _train(job, run, store, inputs)
+            with beat as on_step:
+                record = _train(job, run, store, inputs, checkpoint, on_step)
         except StorageError:
             raise
         except Exception as error:  # a model or objective of a user's can raise anything
@@ -94,7 +109,7 @@ def run_job(job: Job) -> dict[str, int]:
             continue
         if leads:
             store.write(record)
-            job.folder.checkpoint(run.key).unlink(missing_ok=True)
+            checkpoint.remove()
         counts["trained"] += 1
     return counts
 
@@ -110,24 +125,17 @@ def _check_code(job: Job) -> None:
         )
 
 
-def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
-    pretraining = run.kind == "pretrain"
-    stream = pretraining_stream(run.mixture) if pretraining else f"train-{run.subset}"
+def _train(
+    job: Job,
+    run: Run,
+    store: RecordStore,
+    inputs: _Inputs,
+    checkpoint: Checkpoint,
+    on_step: Callable[[int, int], None] | None,
+) -> Record:
+    stream, train, held_out = _jets(job, run, inputs)
     trunk = _trunk(run, store)
-    if pretraining:
-        # the jets of a mixture that its budget pays for
-        classes = len(inputs.open(stream).labels)
-        pool = inputs.read(stream, job.study.recipe.data.pretraining_pool)
-        paid = pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes)
-        train = pool.head(paid)
-    else:
-        train = inputs.read(stream, run.examples)
-    # a pretraining run is not scored: it only reports its training loss
-    sizes = job.study.recipe.evaluation
-    wanted = {} if pretraining else {"validation": sizes.validation_jets, "test": sizes.test_jets}
-    held_out = {role: inputs.read(role, jets) for role, jets in wanted.items()}
     started = time.time()
-    beat = _heartbeat(store, run) if Ranks.current().rank == 0 else None
     recipe = follow(job.recipe, run.recipe)
     result = train_run(
         RunSpec(
@@ -144,10 +152,12 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
         held_out.get("test"),
         device=job.device,
         trunk=store.trunk(trunk.key) if trunk else None,
-        checkpoint=job.folder.checkpoint(run.key),
-        save_trunk=job.folder.trunk(run.key) if pretraining else None,
-        on_step=beat,
+        checkpoint=checkpoint,
+        save_trunk=job.folder.trunk(run.key) if run.kind == "pretrain" else None,
+        on_step=on_step,
     )
+    if result.trunk_sha256:
+        job.folder.put(job.folder.trunk(run.key))
     # what training measured has the same name in a record
     measured = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)}
     return Record(
@@ -183,23 +193,31 @@ def _train(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> Record:
     )
 
 
+def _jets(job: Job, run: Run, inputs: _Inputs) -> tuple[str, Ragged, dict[str, Ragged]]:
+    """The stream that a run trains on, what it takes of it, and its jets for scoring by role."""
+    pretraining = run.kind == "pretrain"
+    stream = pretraining_stream(run.mixture) if pretraining else f"train-{run.subset}"
+    if pretraining:
+        # the jets of a mixture that its budget pays for
+        classes = len(inputs.open(stream).labels)
+        pool = inputs.read(stream, job.study.recipe.data.pretraining_pool)
+        paid = pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes)
+        train = pool.head(paid)
+    else:
+        train = inputs.read(stream, run.examples)
+    # a pretraining run is not scored: it only reports its training loss
+    sizes = job.study.recipe.evaluation
+    wanted = {} if pretraining else {"validation": sizes.validation_jets, "test": sizes.test_jets}
+    return stream, train, {role: inputs.read(role, jets) for role, jets in wanted.items()}
+
+
 def _trunk(run: Run, store: RecordStore) -> Record | None:
     if run.trunk is None:
         return None
     record = store.read(run.trunk)
-    if record is None or not store.trunk(run.trunk).is_file():
-        raise TrainingError(f"{run.name}: its pretraining run {run.trunk} has not finished")
+    if record is None or not store.has_trunk(run.trunk):
+        raise TrainingError(
+            f"{run.name}: its pretraining run {run.trunk} has not finished, or its weights "
+            f"{store.folder.shown(store.trunk(run.trunk))} are not those it left; run again"
+        )
     return record
-
-
-def _heartbeat(store: RecordStore, run: Run) -> Callable[[int, int], None]:
-    store.beat(run.key, 0, run.steps)
-    last = time.monotonic()
-
-    def beat(step: int, steps: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > HEARTBEAT_SECONDS:
-            last = time.monotonic()
-            store.beat(run.key, step, steps)
-
-    return beat

@@ -19,7 +19,7 @@ from jetscale.errors import TrainingError
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.protocol import architecture_named, flops_6nd
 from jetscale.objectives.protocol import Scores, plain_scores
-from jetscale.store.checkpoints import load_checkpoint, save_checkpoint
+from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.checkpoints import save_trunk as write_trunk
 from jetscale.training.curve import LossCurve
 from jetscale.training.engine import Engine, describe_trunk
@@ -37,7 +37,7 @@ def train_run(
     *,
     device: str = "cpu",
     trunk: Path | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     checkpoint_seconds: float = 60.0,
     save_trunk: Path | None = None,
     on_step: Callable[[int, int], None] | None = None,
@@ -48,7 +48,7 @@ def train_run(
         train, validation, test: Standardised jets with at most ``recipe.data.constituents``
             constituents; all of ``train`` is the data set of size D.
         trunk: Weights of a pretrained trunk to start from; None starts from random weights.
-        checkpoint: File to continue from, and to replace every ``checkpoint_seconds``.
+        checkpoint: State to continue from, and to replace every ``checkpoint_seconds``.
         on_step: Called after every step with the steps done and the steps in all.
 
     Raises:
@@ -82,12 +82,13 @@ def train_run(
         if on_step is not None:
             on_step(run.step, steps)
     run.collect()
-    final = [None if data is None else run.score(data) for data in (validation, test)]
+    scored, tested = (None if data is None else run.score(data) for data in (validation, test))
+    sha256 = None
     if save_trunk is not None and run.engine.ranks.rank == 0:
         description = describe_trunk(spec.size, spec.recipe)
-        write_trunk(save_trunk, run.engine.trunk_weights(), description)
+        sha256 = write_trunk(save_trunk, run.engine.trunk_weights(), description)
     tick()
-    return _result(run, *final)
+    return _result(run, scored, tested, sha256)
 
 
 class _Training:
@@ -152,7 +153,7 @@ class _Training:
         self.seconds["evaluation"] += perf_counter() - ready
         return scores
 
-    def save(self, path: Path) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         self.collect()
         if self.engine.ranks.rank == 0:
             state = {
@@ -162,10 +163,10 @@ class _Training:
                 "validation_curve": self.validation_curve,
                 "seconds": self.seconds,
             }
-            save_checkpoint(path, self.spec.key, state)
+            checkpoint.save(self.spec.key, state)
 
-    def resume(self, path: Path) -> None:
-        if (state := load_checkpoint(path, self.spec.key)) is None:
+    def resume(self, checkpoint: Checkpoint) -> None:
+        if (state := checkpoint.load(self.spec.key)) is None:
             return
         self.step = state["step"]
         self.engine.restore(state["engine"])
@@ -225,7 +226,9 @@ def _count_flops(spec: RunSpec, engine: Engine) -> dict[str, Any]:
     }
 
 
-def _result(run: _Training, validation: Scores | None, test: Scores | None) -> RunResult:
+def _result(
+    run: _Training, validation: Scores | None, test: Scores | None, trunk_sha256: str | None
+) -> RunResult:
     engine, device, seconds = run.engine, run.engine.device, run.seconds
     examples, seen = len(engine.lengths), run.spec.epochs * len(engine.lengths)
     training, validated = run.losses.points(), run.validation_curve
@@ -251,5 +254,6 @@ def _result(run: _Training, validation: Scores | None, test: Scores | None) -> R
         curve={"training_loss": training, "validation_loss": validated},
         validation=validation,
         test=test,
+        trunk_sha256=trunk_sha256,
         timings=seconds,
     )
