@@ -49,6 +49,13 @@ def test_names_are_those_of_one_folder_in_order(storage):
     assert storage.names("running") == []
 
 
+def test_the_mark_of_a_folder_is_no_file(make_bucket):
+    storage = RemoteStorage(f"s3://{make_bucket()}/runs")
+    storage.write("records/", b"")
+    storage.write("records/a.json", b"x")
+    assert storage.names("records") == ["records/a.json"]
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_kept(storage, content):

@@ -143,6 +143,7 @@ def test_killed_and_taken_up_by_another_machine_it_is_the_same_as_in_a_folder(
 @pytest.fixture
 def job(make_bucket, sweep, tmp_path):
     """A function that gives the whole study as one job to a machine of its own."""
+    sweep.write_text(sweep.read_text().replace("epochs=20", "epochs=4, batch_size=16"))
     study = replace(load_study(sweep), data_sizes=(50,), seeds=(1,))
     address = f"s3://{make_bucket()}/runs"
     driver = Home(tmp_path / "driver", address)
@@ -175,7 +176,7 @@ class KilledError(BaseException):
 
 
 def test_a_killed_run_goes_on_from_the_checkpoint_in_the_bucket(job, monkeypatch):
-    def train(stop, seen):
+    def train(stop, seen, every):
         def run(*arguments, on_step, **options):
             def step(done, steps):
                 seen.append(done)
@@ -183,17 +184,17 @@ def test_a_killed_run_goes_on_from_the_checkpoint_in_the_bucket(job, monkeypatch
                 if len(seen) == stop:
                     raise KilledError
 
-            return train_run(*arguments, **options, checkpoint_seconds=0, on_step=step)
+            return train_run(*arguments, **options, checkpoint_seconds=every, on_step=step)
 
         monkeypatch.setattr(worker, "train_run", run)
 
-    train(stop=5, seen=(first := []))
+    train(stop=5, seen=(first := []), every=0)
     with pytest.raises(KilledError):
         run_job(job("one"))
     assert first == [1, 2, 3, 4, 5]
     storage = job("two").folder.storage
     assert len(storage.names("checkpoints")) == 2
-    train(stop=None, seen=(second := []))
+    train(stop=None, seen=(second := []), every=1e9)
     assert run_job(job("two")) == {"trained": 3, "failed": 0}
     assert second[0] == 6
     assert storage.names("checkpoints") == []

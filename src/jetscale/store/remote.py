@@ -83,8 +83,9 @@ class RemoteStorage:
             except FileNotFoundError:
                 self._check_bucket()
                 return []
-        files = (entry["name"] for entry in found if entry["type"] == "file")
-        return sorted(f"{folder}/{name.rpartition('/')[2]}" for name in files)
+        files = (e["name"].rpartition("/")[2] for e in found if e["type"] == "file")
+        # other tools mark folders by empty objects, whose names end with a slash
+        return sorted(f"{folder}/{name}" for name in files if name)
 
     def put(self, name: str, path: Path) -> None:
         """See `Storage.put`."""
