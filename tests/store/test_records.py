@@ -158,6 +158,18 @@ def test_a_trunk_that_is_not_the_one_of_its_record_is_trained_again(store, plann
     assert find_finished(store, [trunk, *users]) == {trunk.key, *(run.key for run in users)}
 
 
+def test_a_trunk_that_another_process_trained_again_is_the_right_one(store, planned, records):
+    record = next(record for record in records if record.kind == "pretrain")
+    path, other = store.trunk(record.key), RecordStore(store.folder)
+    path.parent.mkdir()
+    for weights in (b"first", b"second"):
+        path.write_bytes(weights)
+        other.write(replace(record, trunk_sha256=hashlib.sha256(weights).hexdigest()))
+        assert store.has_trunk(record.key)
+    path.write_bytes(b"third")
+    assert not store.has_trunk(record.key)
+
+
 def test_a_torn_record_of_a_trunk_is_a_missing_run(store, planned, records):
     trunk = next(run for run in planned if run.kind == "pretrain")
     path = put(store, next(record for record in records if record.key == trunk.key))

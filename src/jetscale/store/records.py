@@ -199,17 +199,19 @@ class RecordStore:
         They are fetched from the address of the results where they are not. A record from before
         files were told apart takes any.
         """
-        record = self.read(key)
 
         def right(path: Path) -> bool:
+            record = self.read(key)
             wanted = record.trunk_sha256 if record else None
             return path.is_file() if wanted is None else sha256_of(path) == wanted
 
         if right(self.trunk(key)):
             return True
-        names = (key, self.former.keys.get(key, key))
-        fetched = any(self.folder.fetch(self.folder.trunk(name)) for name in names)
-        return fetched and right(self.trunk(key))
+        self._read.pop(key, None)  # another process may have trained it again since
+        for name in (key, self.former.keys.get(key, key)):
+            if self.folder.fetch(self.folder.trunk(name)):
+                break
+        return right(self.trunk(key))
 
     def status(self, runs: Iterable[Run]) -> list[RunStatus]:
         """State of every planned run and why."""
