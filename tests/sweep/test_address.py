@@ -184,7 +184,8 @@ def test_a_killed_run_goes_on_from_the_checkpoint_in_the_bucket(job, monkeypatch
                 if len(seen) == stop:
                     raise KilledError
 
-            return train_run(*arguments, **options, checkpoint_seconds=every, on_step=step)
+            options |= {"checkpoint_seconds": every, "on_step": step}
+            return train_run(*arguments, **options)
 
         monkeypatch.setattr(worker, "train_run", run)
 
