@@ -16,6 +16,7 @@ pytest_plugins = (
     "fixtures.executors",
     "fixtures.former",
     "fixtures.gates",
+    "fixtures.object_store",
     "fixtures.searches",
     "fixtures.streams",
     "fixtures.studies",

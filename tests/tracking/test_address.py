@@ -105,3 +105,15 @@ def test_a_moved_folder_keeps_its_name_and_a_copy_in_its_place_does_not(tmp_path
     (tmp_path / "copy").rename(home.path)
     assert identify_home(Home(tmp_path / "b"), server) == name
     assert identify_home(home, server) != name
+
+
+def test_an_address_is_one_home_for_all_machines(monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    here, there = (Home(tmp_path / name, "s3://bucket/runs") for name in ("here", "there"))
+    server = "http://127.0.0.1:5000"
+    assert identify_home(here, server) == identify_home(there, server)
+    other = Home(tmp_path / "here", "s3://bucket/other")
+    assert identify_home(here, server) != identify_home(other, server)
+    assert identify_home(here, tracking_uri(here)) == "own"
+    assert tracking_uri(here) == f"sqlite:///{tmp_path}/here/mlflow.db"
+    assert not here.identity.exists()

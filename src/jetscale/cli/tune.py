@@ -137,16 +137,16 @@ def tune(
         search = extend_search(study, search, space, how, points, home(), train)
     found, path = tuned(study, search, load_search(study, search, home())), recipe_path(sweep)
     digest = found.write(path)
-    folder = home().study(study)
+    folder, page = home().study(study), search_page(found, str(sweep))
     found.table.to_csv(folder.search, index=False)
-    page = search_page(found, str(sweep))
     page.write(folder.page)
+    _, shown = folder.put(folder.search), folder.put(folder.page)
     problem = attach(study, home(), uri, page.texts(), search)
     warn([problem] if problem else [])
     if as_json:
-        told = {"recipe_file": str(path), "digest": digest, "page": str(folder.page)}
+        told = {"recipe_file": str(path), "digest": digest, "page": shown}
         return print_json(told | {"tuning": found})
-    return show_tuning(found, str(sweep), path, folder.page)
+    return show_tuning(found, str(sweep), path, shown)
 
 
 def _status(study: "Study", search: "Search", as_json: bool) -> None:

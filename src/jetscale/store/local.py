@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -120,6 +121,15 @@ def size_of(path: Path) -> int | None:
     """Bytes of a file; None where there is none, or no file can have that name."""
     # os.path knows such names, those of a Path raise
     return path.stat().st_size if os.path.isfile(path) else None  # noqa: PTH113
+
+
+def sha256_of(path: Path) -> str | None:
+    """SHA-256 of a file in hex; None where there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def check_space(folder: Path) -> None:

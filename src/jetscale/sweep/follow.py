@@ -6,7 +6,7 @@ Where MLflow is down, what it could not take is offered again later, and trainin
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 
 from jetscale.digests import digest
@@ -14,7 +14,6 @@ from jetscale.errors import JetscaleError
 from jetscale.plan import Run
 from jetscale.plan.identity import flatten, recipe_of, study_identity
 from jetscale.store.home import Home
-from jetscale.store.local import locked
 from jetscale.store.records import RecordStore
 from jetscale.study import Study
 from jetscale.study.search import Search
@@ -51,7 +50,7 @@ class LiveMirror:
     def push(self, metrics: Mapping[str, float] | None = None) -> None:
         """Mirror what is missing; ``metrics`` of a whole sweep go to the parent run."""
         try:
-            with locked(self.store.folder.mirror_lock):
+            with self._locked():
                 parent = self._parent()
                 if metrics:
                     self.mirror.set_metrics(parent, metrics)
@@ -63,11 +62,15 @@ class LiveMirror:
     def attach(self, texts: Mapping[str, str]) -> str:
         """Keep texts, by file name, with the parent run; why MLflow did not take them, or empty."""
         try:
-            with locked(self.store.folder.mirror_lock):
+            with self._locked():
                 self.mirror.attach(self._parent(), texts)
         except JetscaleError as error:
             return f"{error}; the page is not in MLflow"
         return ""
+
+    def _locked(self) -> AbstractContextManager[None]:
+        folder = self.store.folder
+        return folder.storage.lock(folder.name_of(folder.mirror_lock))
 
     def _parent(self) -> str:
         summary = {
