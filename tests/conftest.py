@@ -18,6 +18,7 @@ pytest_plugins = (
     "fixtures.former",
     "fixtures.gates",
     "fixtures.hosts",
+    "fixtures.object_store",
     "fixtures.searches",
     "fixtures.streams",
     "fixtures.studies",

@@ -28,6 +28,7 @@ MAY_IMPORT = {  # a package and the rooms that may use it
         "jetscale.sweep.worker",
         "jetscale.training",
     },
+    "fsspec": {"jetscale.store.remote"},
     "mlflow": {"jetscale.tracking"},
     "pythia8mc": {"jetscale.jets.generator"},
     "fastjet": {"jetscale.jets.detector"},
@@ -183,7 +184,11 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.study",
         "jetscale.training",
     },
-    "jetscale.store.checkpoints": {"jetscale.errors", "jetscale.store.local"},
+    "jetscale.store.checkpoints": {
+        "jetscale.errors",
+        "jetscale.store.local",
+        "jetscale.store.storage",
+    },
     "jetscale.store": {
         "jetscale.digests",
         "jetscale.errors",
@@ -233,6 +238,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.sweep",
         "jetscale.tracking",
         "jetscale.training",
+        "jetscale.jets.shards.manifest",
     },
     "jetscale.tracking": {
         "jetscale.digests",
@@ -326,7 +332,7 @@ def test_every_module_says_what_it_is_for():
 
 
 def test_the_source_stays_small():
-    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 30_500
+    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 31_300
 
 
 def test_files_stay_small():

@@ -20,6 +20,8 @@ from jetscale.compute.connect import (
 )
 from jetscale.errors import SweepError
 from jetscale.executor import ProcessPool
+from jetscale.store.copies import storage_check
+from jetscale.store.home import Home
 
 
 def test_ray_gets_a_tenth_of_the_memory_within_bounds(monkeypatch):
@@ -227,3 +229,19 @@ def test_sigterm_ends_without_a_stack_of_ray(tmp_path):
     done = use_ray(tmp_path, "--term")
     assert done.returncode == -signal.SIGTERM
     assert (done.stdout, done.stderr) == ("[2, 4, 6]\n", "")
+
+
+@pytest.mark.integration
+@pytest.mark.filterwarnings("ignore")
+def test_every_node_is_asked_whether_it_reaches_the_results(small_ray, tmp_path):
+    connect._check_shared(tmp_path)
+    with pytest.raises(SweepError, match=r"node \S+ does not see .*nothing: set JETSCALE_HOME"):
+        connect._check_shared(tmp_path / "nothing")
+    with storage_check(Home(tmp_path)) as check:
+        connect._check_shared(tmp_path, check)
+    # what one process has in memory is nowhere else
+    with storage_check(Home(tmp_path, "memory://results")) as check:
+        check()
+        told = r"node \S+ cannot read memory://results/check/\S+: it is not the same storage here"
+        with pytest.raises(SweepError, match=told):
+            connect._check_shared(tmp_path, check)

@@ -74,7 +74,7 @@ def test_two_ranks_ask_as_one_and_a_rank_that_dies_is_replaced(study, small_ray,
     assert capacity.slots == 1  # of two CPUs one drives
     two = Capacity(nodes=(Node(name=capacity.nodes[0].name, slots=2),), cpus=2, gpus=0, local=True)
     board = Board(planned, lambda run: 30.0, workers=2)
-    ended = trials.train("small", board, job, work, tmp_path / "ray", two)
+    ended = trials.train("small", board, job, work, str(tmp_path / "ray"), two)
     assert noted(job) == {run.key: 2 for run in planned}
     assert (ended.failures, ended.given_up, ended.recomputed) == ([], {}, 2)
     assert len(ended.deaths) == 1
@@ -89,7 +89,7 @@ def test_a_run_that_kills_its_worker_is_given_up_and_eviction_is_no_try(study, s
     job = Job(tmp_path, kill=frozenset([trunk.key]), evict=frozenset([told.key]))
     capacity = count(small_ray.nodes(), local=True)
     board = Board(planned, lambda run: 30.0)
-    ended = trials.train("small", board, job, work, tmp_path / "ray", capacity)
+    ended = trials.train("small", board, job, work, str(tmp_path / "ray"), capacity)
     lost = {run.key for run in planned if trunk.key in (run.key, run.trunk)}
     assert set(ended.given_up) == lost
     assert f"its workers died {TRIES} times" in ended.given_up[trunk.key]
@@ -106,7 +106,7 @@ def test_a_run_that_kills_its_worker_is_given_up_and_eviction_is_no_try(study, s
 def test_what_every_worker_would_meet_ends_the_sweep(study, small_ray, tmp_path, capfd, error):
     capacity = count(small_ray.nodes(), local=True)
     board = Board(plan_runs(study), lambda run: 30.0)
-    ended = trials.train("small", board, Job(tmp_path, error=error), work, tmp_path, capacity)
+    ended = trials.train("small", board, Job(tmp_path, error=error), work, str(tmp_path), capacity)
     assert ended.failures == [Failure.of(error)]
     assert "Traceback" not in capfd.readouterr().err
 

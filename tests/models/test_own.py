@@ -18,6 +18,7 @@ from jetscale.models.inputs import feature_inputs
 from jetscale.models.own import OwnModel
 from jetscale.models.protocol import ARCHITECTURES, Architecture, architecture_named
 from jetscale.models.transformer import TRANSFORMER
+from jetscale.store.checkpoints import Checkpoint
 from jetscale.study import ModelSize
 from jetscale.training.embed import pooled_vectors
 from jetscale.training.loop import train_run
@@ -241,7 +242,7 @@ def test_a_model_with_dropout_and_batch_norm_trains_and_resumes_bit_for_bit(
     whole = train_run(spec, data, data, data, save_trunk=tmp_path / "trunk.pt")
     again = train_run(spec, data, data, data)
     assert again.curve == whole.curve
-    checkpoint = tmp_path / "run.pt"
+    checkpoint = Checkpoint(tmp_path / "run.pt")
     with pytest.raises(KeyboardInterrupt):
         train_run(spec, data, data, checkpoint=checkpoint, checkpoint_seconds=0, on_step=stop)
     torch.manual_seed(99)

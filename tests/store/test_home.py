@@ -1,4 +1,5 @@
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -45,3 +46,37 @@ def test_a_home_may_be_given_as_in_a_shell(monkeypatch, tmp_path, given, wanted)
 def test_the_home_of_nobody_is_one_line():
     with pytest.raises(StorageError, match="results folder ~no-such-user/x: no such user"):
         Home.at("~no-such-user/x")
+
+
+def test_a_home_may_be_an_address(monkeypatch, tmp_path, study):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("JETSCALE_CACHE", raising=False)
+    monkeypatch.setenv("JETSCALE_HOME", " s3://bucket/name/ ")
+    home, folder = Home.at(), Home.at().study(study)
+    assert (home.where, home.address) == ("s3://bucket/name", "s3://bucket/name")
+    assert home.path.parent == tmp_path / ".cache" / "jetscale"
+    assert (folder.where, folder.path) == ("s3://bucket/name/tiny", home.path / "tiny")
+    assert folder.shown(folder.trunk("k")) == "s3://bucket/name/tiny/trunks/k.pt"
+    assert Home.at("s3://bucket/other").path != home.path
+    monkeypatch.setenv("JETSCALE_CACHE", str(tmp_path / "fast disk"))
+    assert Home.at().path == tmp_path / "fast disk" / home.path.name
+
+
+def test_a_file_address_is_a_folder(study):
+    home = Home.at("file:///data/runs")
+    assert (home.path, home.address, home.where) == (Path("/data/runs"), "", "/data/runs")
+    assert home.study(study).shown(home.path / "tiny" / "x") == "/data/runs/tiny/x"
+
+
+def test_files_go_to_the_address_and_come_from_there(tmp_path):
+    address = f"memory://{uuid4().hex}/runs"
+    here, there = (Home(tmp_path / name, address) for name in ("here", "there"))
+    here.path.mkdir()
+    here.database.write_bytes(b"x")
+    assert not there.fetch(there.database)
+    assert here.put(here.database) == f"{address}/mlflow.db"
+    assert there.fetch(there.database)
+    assert there.database.read_bytes() == b"x"
+    local = Home(tmp_path / "here")
+    assert local.put(local.database) == str(local.database)
+    assert not local.fetch(local.database)

@@ -1,6 +1,8 @@
+import hashlib
 import json
 import math
 import re
+import socket
 import time
 from dataclasses import replace
 
@@ -133,6 +135,104 @@ def test_a_lost_trunk_is_trained_again_only_where_it_is_needed(store, planned, r
     path.parent.mkdir()
     path.touch()
     assert trunk.key in find_finished(fresh, chain)
+
+
+def test_a_trunk_that_is_not_the_one_of_its_record_is_trained_again(store, planned, records):
+    by_key = {record.key: record for record in records}
+    trunk = next(run for run in planned if run.kind == "pretrain")
+    users = [run for run in planned if run.trunk == trunk.key]
+    path = store.trunk(trunk.key)
+    path.parent.mkdir()
+    path.write_bytes(b"weights")
+    store.write(replace(by_key[trunk.key], trunk_sha256=hashlib.sha256(b"weights").hexdigest()))
+    for run in users[1:]:
+        store.write(by_key[run.key])
+    assert find_finished(store, [trunk, *users]) == {trunk.key, *(run.key for run in users[1:])}
+    for damage in (b"weighty", b"weight", b""):
+        path.write_bytes(damage)
+        assert not store.has_trunk(trunk.key)
+        assert find_finished(store, [trunk, *users]) == {run.key for run in users[1:]}
+    path.unlink()
+    assert not store.has_trunk(trunk.key)
+    store.write(by_key[users[0].key])  # nobody needs it any more
+    assert find_finished(store, [trunk, *users]) == {trunk.key, *(run.key for run in users)}
+
+
+def test_a_trunk_that_another_process_trained_again_is_the_right_one(store, planned, records):
+    record = next(record for record in records if record.kind == "pretrain")
+    path, other = store.trunk(record.key), RecordStore(store.folder)
+    path.parent.mkdir()
+    for weights in (b"first", b"second"):
+        path.write_bytes(weights)
+        other.write(replace(record, trunk_sha256=hashlib.sha256(weights).hexdigest()))
+        assert store.has_trunk(record.key)
+    path.write_bytes(b"third")
+    assert not store.has_trunk(record.key)
+
+
+def test_a_torn_record_of_a_trunk_is_a_missing_run(store, planned, records):
+    trunk = next(run for run in planned if run.kind == "pretrain")
+    path = put(store, next(record for record in records if record.key == trunk.key))
+    store.trunk(trunk.key).parent.mkdir()
+    store.trunk(trunk.key).touch()
+    assert find_finished(store, [trunk]) == {trunk.key}
+    path.write_text(path.read_text()[:200])
+    assert find_finished(RecordStore(store.folder), [trunk]) == set()
+
+
+def test_a_record_from_before_trunks_were_told_apart_keeps_its_key(store, planned, records):
+    """The field came within schema 2: a record without it is read, and its trunk is taken as is."""
+    record = next(record for record in records if record.kind == "pretrain")
+    path = put(store, record)
+    old = json.loads(path.read_text())
+    del old["trunk_sha256"]
+    path.write_text(json.dumps(old))
+    assert store.read(record.key) == replace(record, trunk_sha256=None)
+    assert not store.has_trunk(record.key)
+    store.trunk(record.key).parent.mkdir()
+    store.trunk(record.key).touch()
+    assert store.has_trunk(record.key)
+
+
+@pytest.mark.parametrize(
+    ("step", "still", "pace", "state"),
+    [
+        (3, 299.0, 0.1, RunState.RUNNING),
+        (3, 301.0, 0.1, RunState.STALLED),
+        (0, 301.0, 0.0, RunState.STALLED),
+        (3, 900.0, 50.0, RunState.RUNNING),  # 20 steps would take 1000 s
+        (3, 1001.0, 50.0, RunState.STALLED),
+        (100, 301.0, 0.1, RunState.RUNNING),  # it scores its jets
+    ],
+)
+def test_a_run_whose_step_does_not_move_has_stalled(store, planned, step, still, pace, state):
+    store.beat(planned[0].key, step, 100, still=still, pace=pace)
+    row = store.status(planned[:1])[0]
+    assert row.state is state
+    if state is RunState.STALLED:
+        minutes = round(still / 60)
+        place = f"step {step} of 100 for {minutes} minutes on {socket.gethostname()}"
+        assert row.why == f"{place}; stop it and run again"
+
+
+def test_a_long_run_may_validate_for_a_while(store, planned):
+    """Validation takes at most a tenth of the training: here 1000 of 10,000 seconds."""
+    for still, state in ((900.0, RunState.RUNNING), (1100.0, RunState.STALLED)):
+        store.beat(planned[0].key, 500, 10_000, still=still, pace=1.0)
+        assert store.status(planned[:1])[0].state is state
+
+
+def test_a_stalled_run_that_went_silent_is_interrupted(store, planned, monkeypatch):
+    store.beat(planned[0].key, 3, 8, still=900.0, pace=1.0)
+    later = time.time() + module.SILENT_SECONDS + 1
+    monkeypatch.setattr(module.time, "time", lambda: later)
+    assert store.status(planned[:1])[0].state is RunState.MISSING
+
+
+def test_a_sign_of_life_of_an_older_version_is_running(store, planned):
+    beat = {"step": 3, "steps": 8, "host": "there", "pid": 7, "time": time.time()}
+    store.storage.write(f"running/{planned[0].key}.json", json.dumps(beat).encode())
+    assert store.status(planned[:1])[0].state is RunState.RUNNING
 
 
 def test_records_of_other_settings_are_counted(store, planned, records):

@@ -130,7 +130,7 @@ def test_a_folder_that_may_only_be_read_answers_from_its_records(study, store, h
     def refuse(path, **_kwargs):
         raise storage_error(path, PermissionError(13, "Permission denied"))
 
-    monkeypatch.setattr("jetscale.sweep.follow.locked", refuse)
+    monkeypatch.setattr("jetscale.store.storage.locked", refuse)
     frame, warnings = load_runs(study, home, tracking_uri(home))
     assert len(frame) == 8
     assert len(warnings) == 2

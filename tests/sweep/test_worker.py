@@ -1,10 +1,13 @@
 """A job run in this process, without Ray."""
 
+import hashlib
+import json
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from jetscale.errors import StorageError, StudyError, TrainingError
 from jetscale.executor import in_process
@@ -119,6 +122,31 @@ def test_a_run_without_its_trunk_fails_alone(job):
     rows = RecordStore(job.folder).status(chosen)
     failed = next(row for row in rows if row.state is RunState.FAILED)
     assert "its pretraining run" in failed.why
+
+
+def test_a_trunk_of_other_weights_is_not_fine_tuned(job):
+    trunk = next(run for run in job.runs if run.kind == "pretrain")
+    user = next(run for run in job.runs if run.trunk == trunk.key)
+    run_job(job)
+    store = RecordStore(job.folder)
+    record, path = store.read(trunk.key), store.trunk(trunk.key)
+    assert record.trunk_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert store.read(user.key).trunk_sha256 is None
+    before = json.dumps([store.read(user.key).loss, store.read(user.key).curve])
+    weights = torch.load(path, weights_only=True)
+    for tensor in weights["trunk"].values():
+        tensor.zero_()
+    torch.save(weights, path)
+    store.storage.delete(f"records/{user.key}.json")
+    assert run_job(replace(job, runs=(user,))) == {"trained": 0, "failed": 1}
+    why = next(r.why for r in RecordStore(job.folder).status([user]))
+    assert f"{path} are not those it left; run again" in why
+    # with its pretraining in the job, as a sweep plans it, the trunk is made again once
+    assert run_job(job) == {"trained": 2, "failed": 0}
+    assert run_job(job) == {"trained": 0, "failed": 0}
+    again = RecordStore(job.folder)
+    assert json.dumps([again.read(user.key).loss, again.read(user.key).curve]) == before
+    assert again.read(trunk.key).trunk_sha256 == record.trunk_sha256
 
 
 def test_the_first_rank_alone_writes(job, monkeypatch):

@@ -132,3 +132,15 @@ def test_many_that_begin_at_once_draw_one_name(tmp_path):
     for thread in threads:
         thread.join()
     assert (len(drawn), len(set(drawn))) == (8, 1)
+
+
+def test_an_address_is_one_home_for_all_machines(monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    here, there = (Home(tmp_path / name, "s3://bucket/runs") for name in ("here", "there"))
+    server = "http://127.0.0.1:5000"
+    assert identify_home(here, server) == identify_home(there, server)
+    other = Home(tmp_path / "here", "s3://bucket/other")
+    assert identify_home(here, server) != identify_home(other, server)
+    assert identify_home(here, tracking_uri(here)) == "own"
+    assert tracking_uri(here) == f"sqlite:///{tmp_path}/here/mlflow.db"
+    assert not here.identity.exists()

@@ -1,3 +1,4 @@
+import io
 import json
 import math
 from dataclasses import asdict, replace
@@ -11,6 +12,7 @@ from jetscale.mixtures.ragged import Ragged
 from jetscale.models.batch import apply_module
 from jetscale.models.transformer.flops import parameters, training_flops
 from jetscale.models.transformer.model import JetTransformer
+from jetscale.store.checkpoints import Checkpoint
 from jetscale.study import ModelSize
 from jetscale.training.engine import Engine
 from jetscale.training.loop import train_run
@@ -82,7 +84,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(spec_of, data, tmp_path, stop,
 
     spec, files = spec_of(average=average), [tmp_path / "whole.pt", tmp_path / "resumed.pt"]
     whole = train_run(spec, *data, save_trunk=files[0])
-    checkpoint = tmp_path / "checkpoint.pt"
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt")
     with pytest.raises(StopError):
         train_run(spec, *data, checkpoint=checkpoint, checkpoint_seconds=0, on_step=interrupt)
     seen = []
@@ -126,12 +128,42 @@ def test_the_averaged_weights_are_scored_and_handed_on(spec_of, data, tmp_path):
 
 
 def test_checkpoint_of_another_run_or_torn_is_ignored(spec_of, data, tmp_path):
-    path = tmp_path / "checkpoint.pt"
-    train_run(spec_of(key="other", seed=5), *data, checkpoint=path, checkpoint_seconds=0)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.pt")
+    train_run(spec_of(key="other", seed=5), *data, checkpoint=checkpoint, checkpoint_seconds=0)
     whole = without_times(train_run(spec_of(), *data))
-    assert without_times(train_run(spec_of(), *data, checkpoint=path)) == whole
-    path.write_bytes(path.read_bytes()[:1000])
-    assert without_times(train_run(spec_of(), *data, checkpoint=path)) == whole
+    assert without_times(train_run(spec_of(), *data, checkpoint=checkpoint)) == whole
+    for path in checkpoint.files:
+        path.write_bytes(path.read_bytes()[:1000])
+    assert without_times(train_run(spec_of(), *data, checkpoint=checkpoint)) == whole
+
+
+def test_a_torn_checkpoint_costs_one_interval(spec_of, data, tmp_path):
+    def interrupt(step, _):
+        if step == 7:
+            raise StopError
+
+    whole, path = without_times(train_run(spec_of(), *data)), tmp_path / "checkpoint.pt"
+    with pytest.raises(StopError):
+        train_run(
+            spec_of(), *data, checkpoint=Checkpoint(path), checkpoint_seconds=0, on_step=interrupt
+        )
+    last = max(Checkpoint(path).files, key=lambda file: step_in(file))
+    last.write_bytes(last.read_bytes()[:-1])
+    seen = []
+    resumed = train_run(
+        spec_of(),
+        *data,
+        checkpoint=Checkpoint(path),
+        on_step=lambda step, _: seen.append(step),
+    )
+    assert seen[0] == 7  # six steps were kept, the seventh is made again
+    assert without_times(resumed) == whole
+
+
+def step_in(file):
+    """The step that a checkpoint file holds, behind its seal."""
+    content = io.BytesIO(file.read_bytes()[32:])
+    return torch.load(content, weights_only=True)["state"]["step"]
 
 
 @pytest.mark.parametrize("changed", ["trunk", "head", "order"])

@@ -18,6 +18,7 @@ from torch import distributed
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.inputs import FeatureInput
 from jetscale.study import Controls, ModelSize
+from jetscale.store.checkpoints import Checkpoint
 from jetscale.training.loop import train_run
 from jetscale.training.spec import RunSpec
 from pathlib import Path
@@ -42,7 +43,7 @@ result = train_run(
     spec,
     data,
     data,
-    checkpoint=folder / f"checkpoint{rank}.pt",
+    checkpoint=Checkpoint(folder / f"checkpoint{rank}.pt"),
     checkpoint_seconds=0,
     save_trunk=folder / f"trunk{rank}.pt",
 )
@@ -75,4 +76,4 @@ def test_two_ranks_equal_one(spec_of, jets_of, tmp_path, average):
         )
     assert results[0]["validation"] == results[1]["validation"]
     written = sorted(path.name for path in tmp_path.glob("*.pt"))
-    assert written == ["checkpoint0.pt", "trunk0.pt"]
+    assert written == ["checkpoint0.0.pt", "checkpoint0.1.pt", "trunk0.pt"]

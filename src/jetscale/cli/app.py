@@ -171,7 +171,7 @@ def run_script(file: str) -> None:
 @sweep_argument
 @json_option
 def status(sweep: Path, as_json: bool) -> None:
-    """Done, running, failed and missing runs, and why.
+    """Done, running, stalled, failed and missing runs, and why.
 
     \b
     Example:

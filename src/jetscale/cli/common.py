@@ -68,7 +68,7 @@ def machine_options(command: F) -> F:
 
 
 def home() -> "Home":
-    """The results folder: $JETSCALE_HOME if it is set and not empty, else ./runs."""
+    """The results: folder or address of $JETSCALE_HOME if it is not empty, else ./runs."""
     from jetscale.store.home import Home
 
     return Home.at()
@@ -93,8 +93,8 @@ class _Group(click.Group):
 def cli() -> None:
     """What to pretrain on, how it scales, and how to spend the compute.
 
-    Results go under $JETSCALE_HOME (default ./runs). SWEEP is a Python file such as
-    sweeps/quickstart.py.
+    Results go under $JETSCALE_HOME, a folder (default ./runs) or an address such as
+    s3://bucket/name. SWEEP is a Python file such as sweeps/quickstart.py.
     """
 
 

@@ -27,20 +27,22 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     from jetscale.display.console import progress_bar
     from jetscale.display.measures import show_measures
     from jetscale.jsonable import as_json as plain
-    from jetscale.mixtures.inputs import ensure_shards
     from jetscale.study.load import load_study
+    from jetscale.sweep.shards import keep_shards
 
     study, jets = load_study(sweep), jets or measures.JETS
-    figure = out or home().study(study).map
+    folder = home().study(study)
+    figure = out or folder.map
     measures.check_figure(figure)
     measures.check_measurable(study, jets)
     with progress_bar() as progress:
         with executor(None, home().path) as chosen:
-            shards = ensure_shards(study, home().path, chosen, progress)
+            shards = keep_shards(study, home(), chosen, progress)
         found = measures.measure_study(study, home(), shards, progress, jets)
     measures.draw_axes(found.axes, figure)
     measures.save_measures(found, study, home())
+    shown = str(out or folder.put(figure))
     if as_json:
-        return print_json(plain(found) | {"figure": str(figure)})
+        return print_json(plain(found) | {"figure": shown})
     show_measures(found)
-    click.echo(f"figure written to {figure}")
+    click.echo(f"figure written to {shown}")

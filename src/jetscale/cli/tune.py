@@ -142,12 +142,13 @@ def tune(
     LocalStorage(folder.path).write(folder.search.name, found.table.to_csv(index=False).encode())
     page = search_page(found, str(sweep))
     page.write(folder.page)
+    _, shown = folder.put(folder.search), folder.put(folder.page)
     problem = attach(study, home(), uri, page.texts(), search)
     warn([problem] if problem else [])
     if as_json:
-        told = {"recipe_file": str(path), "digest": digest, "page": str(folder.page)}
+        told = {"recipe_file": str(path), "digest": digest, "page": shown}
         return print_json(told | {"tuning": found})
-    return show_tuning(found, str(sweep), path, folder.page)
+    return show_tuning(found, str(sweep), path, shown)
 
 
 def _status(study: "Study", search: "Search", as_json: bool) -> None:

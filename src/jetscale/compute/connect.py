@@ -6,7 +6,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from typing import Any
 
 from jetscale.compute.capacity import Capacity, cores, count
 from jetscale.compute.leftovers import free_leftovers
-from jetscale.errors import SweepError
+from jetscale.errors import JetscaleError, SweepError
 from jetscale.executor import Executor, process_pool
 
 _ENVIRONMENT = {
@@ -31,14 +31,20 @@ _TOKEN = secrets.token_hex(32)  # of private sessions: Ray reads it once per pro
 
 @contextmanager
 def connection(
-    address: str | None, home: Path, device: str | None = None, per_gpu: int = 1
+    address: str | None,
+    home: Path,
+    device: str | None = None,
+    per_gpu: int = 1,
+    check: Callable[[], None] | None = None,
 ) -> Iterator[Capacity]:
     """A connection to Ray for the length of the block.
 
     ``address`` is the cluster to join; None joins the one of ``RAY_ADDRESS``, or starts Ray on this
     machine. ``device`` is what to train on, by default GPUs where there is one. All nodes must see
-    the results folder ``home``. Raises SweepError where the address
-    does not answer, Ray cannot start, the cluster is too small, or a node does not see ``home``.
+    the results folder ``home``, or pass ``check`` where results are elsewhere.
+
+    Raises SweepError where the address does not answer, Ray cannot start, the cluster is too small,
+    or a node does not see the results.
     """
     address = named_cluster(address)
     for name, value in _ENVIRONMENT.items():
@@ -69,7 +75,8 @@ def connection(
             capacity = count(ray.nodes(), local=address is None, device=device, per_gpu=per_gpu)
             if address is not None:
                 free_leftovers()
-                _check_shared(home)
+            if check is not None or address is not None:
+                _check_shared(home, check)
             yield capacity
         finally:
             ray.shutdown()
@@ -186,19 +193,27 @@ def protect_token() -> None:
         Path(token).chmod(0o600)
 
 
-def _check_shared(home: Path) -> None:
-    """Every node must see the results folder, or records written there would be lost."""
+def _check_shared(home: Path, check: Callable[[], None] | None = None) -> None:
+    """Every node must see the results, or records written there would be lost."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     @ray.remote(num_cpus=0)  # type: ignore[untyped-decorator]
-    def sees(path: str) -> bool:
-        return Path(path).is_dir()
+    def problem(path: str) -> str:
+        try:
+            if check is not None:
+                check()
+            elif not Path(path).is_dir():
+                return (
+                    f"does not see {path}: set JETSCALE_HOME to a folder on a file system that all "
+                    "nodes share"
+                )
+        except JetscaleError as error:
+            return str(error)
+        return ""
 
     for node in (node for node in ray.nodes() if node["Alive"]):
         strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        if not ray.get(sees.options(scheduling_strategy=strategy).remote(str(home.resolve()))):
-            raise SweepError(
-                f"node {node['NodeManagerAddress']} does not see {home.resolve()}: set "
-                "JETSCALE_HOME to a folder on a file system that all nodes share"
-            )
+        told = problem.options(scheduling_strategy=strategy).remote(str(home.resolve()))
+        if reason := ray.get(told):
+            raise SweepError(f"node {node['NodeManagerAddress']} {reason}")

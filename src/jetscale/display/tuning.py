@@ -9,7 +9,7 @@ from jetscale.tuning import Tuning, exponent
 from jetscale.words import ranged, short
 
 
-def show_tuning(found: Tuning, sweep: str, path: Path, page: Path) -> None:
+def show_tuning(found: Tuning, sweep: str, path: Path, page: str) -> None:
     """Show the laws, the regret of every cell, settings tried beside, recipe file and page."""
     say(found.sentence)
     say(str(found.equal))

@@ -84,14 +84,17 @@ class MeasureTable:
 
 def save_measures(found: MeasureTable, study: Study, home: Home) -> Path:
     """Write what was measured into the results folder of the study, and return the file."""
-    path = home.study(study).measures
-    write_json(path, as_json(found) | {"parts": _parts(study)})
-    return path
+    folder = home.study(study)
+    write_json(folder.measures, as_json(found) | {"parts": _parts(study)})
+    folder.put(folder.measures)
+    return folder.measures
 
 
 def load_measures(study: Study, home: Home) -> dict[str, Any] | None:
     """The last table of a study as JSON has it; None without one, or where mixtures changed."""
-    found = read_json(home.study(study).measures) or {}
+    folder = home.study(study)
+    folder.fetch(folder.measures)
+    found = read_json(folder.measures) or {}
     whole = {f.name for f in fields(MeasureTable)} <= found.keys()
     return found if whole and found.get("parts") == _parts(study) else None
 

@@ -178,7 +178,7 @@ def measure_trunks(
 
 
 def find_trunks(study: Study, home: Home) -> Trunks:
-    """Trunks on disk of the smallest and the largest model size."""
+    """Trunks that are there, and whole, of the smallest and the largest model size."""
     runs = plan_runs(study)
     store = RecordStore.open(study, home, runs)
     pretraining = [run for run in runs if run.kind == "pretrain"]
@@ -186,7 +186,6 @@ def find_trunks(study: Study, home: Home) -> Trunks:
     ends = {name for _, name in (by_params[0], by_params[-1])} if by_params else set()
     found: Trunks = {}
     for run in pretraining:
-        path = store.trunk(run.key)
-        if run.size.name in ends and path.is_file():
-            found.setdefault((run.mixture.name, run.size), {})[run.seed] = path
+        if run.size.name in ends and store.has_trunk(run.key):
+            found.setdefault((run.mixture.name, run.size), {})[run.seed] = store.trunk(run.key)
     return found

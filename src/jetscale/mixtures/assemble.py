@@ -99,6 +99,12 @@ def recipe_of(plan: StreamPlan, pools: Mapping[str, Pool]) -> dict[str, Any]:
     }
 
 
+def stream_folders(plans: Sequence[StreamPlan], root: Path) -> dict[str, Path]:
+    """The folder of every stream, there or not, by its name; raises as `open_pools`."""
+    recipes = {plan.name: recipe_of(plan, open_pools(plan)) for plan in plans}
+    return {name: root.resolve() / f"{name}-{digest(what)}" for name, what in recipes.items()}
+
+
 def assemble(
     plans: Sequence[StreamPlan],
     root: Path,

@@ -84,6 +84,15 @@ def ensure_shards(
     return _told_apart(study, {request.name: request.folder(home) for request in requests})
 
 
+def shard_folders(study: Study, home: Path) -> list[Path]:
+    """The folders that `ensure_shards` makes where they are not there; none that are given."""
+    if isinstance(study.source, Folders):
+        return []
+    if isinstance(study.source, Declared):
+        return [r.folder(home) for r in declared.declared_requests(study, study.source)]
+    return [request.folder(home) for request in shard_requests(study, study.source)]
+
+
 def _simulate(
     requests: list[ShardRequest], home: Path, executor: Executor, progress: Progress
 ) -> None:

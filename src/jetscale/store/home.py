@@ -1,10 +1,19 @@
-"""The results folder: the name of every file and folder in it."""
+"""The results folder: the name of every file and folder in it.
+
+It is a folder, or an address such as ``s3://bucket/name`` with a working copy on each machine:
+records, failures and signs of life are read and written at the address; trunks, checkpoints, jets,
+streams, tables and pages lie in the working copy and are put there and fetched from there.
+"""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from jetscale.digests import digest
 from jetscale.errors import StorageError
+from jetscale.store.remote import storage_at
+from jetscale.store.storage import LocalStorage, Storage
 from jetscale.study import Study
 
 
@@ -18,11 +27,49 @@ class _Inside:
         return folder.path / self.name
 
 
+class Place:
+    """What a results folder and the folder of a study have in common."""
+
+    __slots__ = ()
+    path: Path
+    address: str
+
+    @property
+    def where(self) -> str:
+        """What people know it by: its address, else its path."""
+        return self.address or str(self.path)
+
+    @property
+    def storage(self) -> Storage:
+        """Its files by name; raises StorageError for an address of no known kind."""
+        return storage_at(self.address) if self.address else LocalStorage(self.path)
+
+    def name_of(self, path: Path) -> str:
+        """The name in the storage of a file below ``path`` of this place."""
+        return path.relative_to(self.path).as_posix()
+
+    def shown(self, path: Path) -> str:
+        """What people know a file of this place by."""
+        return f"{self.address}/{self.name_of(path)}" if self.address else str(path)
+
+    def put(self, path: Path) -> str:
+        """Put a file of the working copy at the address, if there is one; returns `shown`."""
+        if self.address:
+            self.storage.put(self.name_of(path), path)
+        return self.shown(path)
+
+    def fetch(self, path: Path) -> bool:
+        """Copy a file from the address over that of the working copy; False where there is none."""
+        return bool(self.address) and self.storage.fetch(self.name_of(path), path)
+
+
 @dataclass(frozen=True, slots=True)
-class Home:
+class Home(Place):
     """The results folder that ``$JETSCALE_HOME`` names; studies share its jets."""
 
     path: Path
+    address: str = ""
+    """Where the results are if not at ``path``, which then is the working copy of this machine."""
 
     shards = _Inside("shards")  # simulated jets, one folder for each content
     streams = _Inside("streams")  # model-ready jets, one folder for each content
@@ -33,24 +80,40 @@ class Home:
 
     @classmethod
     def at(cls, path: str | Path | None = None) -> "Home":
-        """The results folder at ``path``, else at $JETSCALE_HOME, else ./runs; blank is not set."""
+        """The results at ``path``, else at $JETSCALE_HOME, else in ./runs; blank is not set.
+
+        An address has ``://`` in it. Its working copy lies below $JETSCALE_CACHE, else below
+        ``~/.cache/jetscale``. Raises StorageError where neither the folder nor that can be named.
+        """
         given = (str(name or "") for name in (path, os.environ.get("JETSCALE_HOME")))
-        chosen = Path(next((name for name in given if name.strip()), "runs"))
+        chosen = next((name.strip() for name in given if name.strip()), "runs")
+        address = "" if chosen.startswith("file://") else chosen.rstrip("/")
+        if "://" not in address:
+            folder = Path(chosen.removeprefix("file://"))
+        else:
+            cache = os.environ.get("JETSCALE_CACHE", "").strip() or "~/.cache/jetscale"
+            folder = Path(cache) / digest(address)
         try:
-            return cls(chosen.expanduser())
+            return cls(folder.expanduser(), address if "://" in address else "")
         except RuntimeError as error:
-            raise StorageError(f"results folder {chosen}: no such user; write it out") from error
+            raise StorageError(f"results folder {folder}: no such user; write it out") from error
+
+    def __reduce__(self) -> tuple[Callable[..., "Home"], tuple[Path] | tuple[str]]:
+        """An address travels alone: on another machine the working copy is another."""
+        return (Home.at, (self.address,)) if self.address else (Home, (self.path,))
 
     def study(self, study: Study) -> "StudyFolder":
         """The folder of one study."""
-        return StudyFolder(self.path / study.name)
+        return _study_folder(self, study.name)
 
 
 @dataclass(frozen=True, slots=True)
-class StudyFolder:
+class StudyFolder(Place):
     """Results of one study."""
 
     path: Path
+    address: str = ""
+    """See `Home.address`."""
 
     measures = _Inside("measures.json")  # the last measurement of diversity and alignment
     search = _Inside("search.csv")  # the runs of the last search over rates, as a table
@@ -61,8 +124,13 @@ class StudyFolder:
     ray = _Inside(name="ray")
     """Ray's own state of a sweep on a cluster; nothing here reads it again."""
 
+    def __reduce__(self) -> tuple[Callable[..., "StudyFolder"], tuple[object, ...]]:
+        """As `Home`."""
+        home, _, name = self.address.rpartition("/")
+        return (_study_folder, (Home.at(home), name)) if home else (StudyFolder, (self.path,))
+
     def checkpoint(self, key: str) -> Path:
-        """State of an unfinished run."""
+        """State of an unfinished run; see `jetscale.store.checkpoints.Checkpoint`."""
         return self.path / "checkpoints" / f"{key}.pt"
 
     def claim(self, key: str) -> Path:
@@ -72,3 +140,7 @@ class StudyFolder:
     def trunk(self, key: str) -> Path:
         """Weights that a pretraining run leaves to fine-tuning."""
         return self.path / "trunks" / f"{key}.pt"
+
+
+def _study_folder(home: Home, name: str) -> StudyFolder:
+    return StudyFolder(home.path / name, home.address and f"{home.address}/{name}")

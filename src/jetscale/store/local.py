@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import json
 import math
 import os
@@ -131,6 +132,15 @@ def is_file_name(name: str) -> bool:
     (True, False, False)
     """
     return bool(re.fullmatch(r"[^/\\:\x00-\x1f\x7f]{1,200}", name)) and name not in (".", "..")
+
+
+def sha256_of(path: Path) -> str | None:
+    """SHA-256 of a file in hex; None where there is none that can be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def check_space(folder: Path) -> None:

@@ -51,6 +51,9 @@ class Record:
     """Passes over the D jets."""
     trunk: str | None
     """Key of the pretraining run it started from; None from random weights."""
+    trunk_sha256: str | None
+    """SHA-256 of the file of weights that a pretraining run leaves; None for fine-tuning, and for
+    a run trained before files were told apart."""
     params: int
     """Trainable parameters N."""
     params_non_embedding: int
@@ -121,12 +124,15 @@ class Record:
 
 
 TYPES: Mapping[str, Any] = get_type_hints(Record)  # field of `Record` to its type
+_LATER = {"trunk_sha256": None}  # fields that schema 2 gained, and what they are without
 _PLAIN = (str, int, float, int | None, float | None)
 SCALARS = tuple(name for name, kind in TYPES.items() if kind in _PLAIN)
 
 
 def parse_record(values: Mapping[str, Any], name: str) -> Record:
     """The record that a mapping of plain values describes.
+
+    Fields that came later may be missing: the record is one of before them, under the same key.
 
     Raises BadRecord for a field that is missing, unknown or of another type, StorageError for the
     schema of a later version.
@@ -137,6 +143,7 @@ def parse_record(values: Mapping[str, Any], name: str) -> Record:
         fix = "use the version that wrote it" if later else "remove the file"
         known = f"this version of jetscale reads 1 and {SCHEMA}"
         raise (StorageError if later else BadRecord)(f"{name}: schema {schema!r}, {known}; {fix}")
+    values = _LATER | dict(values)
     wrong = sorted(values.keys() ^ TYPES.keys())
     if wrong:
         raise BadRecord(f"{name}: field {wrong[0]!r} is missing or unknown; remove the file")

@@ -21,9 +21,9 @@ from jetscale.plan.run import Run
 from jetscale.store import former
 from jetscale.store.former import Former, upgrade_record
 from jetscale.store.home import Home, StudyFolder
-from jetscale.store.local import fits, make_folder, read_json
+from jetscale.store.local import fits, make_folder, read_json, sha256_of
 from jetscale.store.record import BadRecord, Record, check_record, parse_record
-from jetscale.store.storage import LocalStorage, Storage
+from jetscale.store.storage import Storage
 from jetscale.study import Study
 
 HEARTBEAT_SECONDS = 5.0
@@ -33,6 +33,9 @@ _PLANNED = (
 )  # fields that a planned run has in common with its record
 _BEAT = {"step": int, "steps": int, "time": float}
 SILENT_SECONDS = 60.0  # a run without a sign of life for this long is not being trained any more
+STALLED_SECONDS = 300.0  # a run is not said to have stalled before its step stood still so long,
+STALLED_STEPS = 20  # nor before it could have made so many steps,
+STALLED_SHARE = 0.1  # nor for a validation, which takes at most this share of its training
 
 
 class RunState(StrEnum):
@@ -41,6 +44,7 @@ class RunState(StrEnum):
     DONE = "done"
     DAMAGED = "damaged"  # its record is refused; `jetscale run` trains it again
     RUNNING = "running"
+    STALLED = "stalled"  # its worker lives, but its step does not move
     EVICTED = "evicted"  # its sweep was told to stop; it goes on from its checkpoint
     FAILED = "failed"
     MISSING = "missing"
@@ -83,7 +87,7 @@ class RecordStore:
     ) -> None:
         self.folder = folder
         self.former = former or Former()
-        self.storage = LocalStorage(folder.path) if storage is None else storage
+        self.storage = folder.storage if storage is None else storage
         self.planned = {run.key: run for run in runs}
         self.damaged: dict[str, str] = {}
         self._read: dict[str, Record] = {}
@@ -97,7 +101,8 @@ class RecordStore:
 
     def prepare(self) -> None:
         """Make the folders; raises StorageError where that is refused."""
-        for name in ("records", "failures", "running"):
+        make_folder(self.folder.path)
+        for name in () if self.folder.address else ("records", "failures", "running"):
             make_folder(self.folder.path / name)
 
     def write(self, record: Record) -> None:
@@ -116,10 +121,17 @@ class RecordStore:
         self._write_json(f"failures/{run.key}.json", value)
         self.storage.delete(f"running/{run.key}.json")
 
-    def beat(self, key: str, step: int, steps: int) -> None:
-        """Say that a run is being trained right now."""
+    def beat(
+        self, key: str, step: int, steps: int, *, still: float = 0.0, pace: float = 0.0
+    ) -> None:
+        """Say that a run is being trained right now.
+
+        ``still`` is for how many seconds its step has not moved, ``pace`` the seconds that a step
+        took so far, 0 before the first.
+        """
         value = {"step": step, "steps": steps, "host": socket.gethostname(), "pid": os.getpid()}
-        self._write_json(f"running/{key}.json", value | {"time": time.time()})
+        value |= {"still": still, "pace": pace, "time": time.time()}
+        self._write_json(f"running/{key}.json", value)
 
     def step_of(self, key: str) -> int:
         """Steps that an unfinished run had made when it was last heard of."""
@@ -186,12 +198,33 @@ class RecordStore:
         path, before = self.folder.trunk(key), self.folder.trunk(self.former.keys.get(key, key))
         return before if not path.is_file() and before.is_file() else path
 
+    def has_trunk(self, key: str) -> bool:
+        """Whether the weights of a pretraining run are at `trunk` and those of its record.
+
+        They are fetched from the address of the results where they are not. A record from before
+        files were told apart takes any.
+        """
+
+        def right(path: Path) -> bool:
+            record = self.read(key)
+            wanted = record.trunk_sha256 if record else None
+            return path.is_file() if wanted is None else sha256_of(path) == wanted
+
+        if right(self.trunk(key)):
+            return True
+        self._read.pop(key, None)  # another process may have trained it again since
+        for name in (key, self.former.keys.get(key, key)):
+            if self.folder.fetch(self.folder.trunk(name)):
+                break
+        return right(self.trunk(key))
+
     def status(self, runs: Iterable[Run]) -> list[RunStatus]:
         """State of every planned run and why."""
         there = self.keys()
-        return [self._status_of(run, there) for run in runs]
+        told = {name for kind in ("running", "failures") for name in self.storage.names(kind)}
+        return [self._status_of(run, there, told) for run in runs]
 
-    def _status_of(self, run: Run, there: set[str]) -> RunStatus:
+    def _status_of(self, run: Run, there: set[str], told: set[str]) -> RunStatus:
         same = ("key", "name", "kind", "params", "examples", "seed", "steps")
         known = {name: getattr(run, name) for name in same} | {"mixture": run.mixture.name}
         status = RunStatus(**known, state=RunState.MISSING, why="not started")
@@ -201,18 +234,21 @@ class RecordStore:
             return replace(status, state=RunState.DONE, why=None)
         if run.key in there:
             status = replace(status, state=RunState.DAMAGED, why=self.damaged[run.key])
-        if beat := self._read_json(f"running/{run.key}.json", **_BEAT):
+        running, failure = f"running/{run.key}.json", f"failures/{run.key}.json"
+        if running in told and (beat := self._read_json(running, **_BEAT)):
             place = f"step {beat['step']} of {beat['steps']}"
             status = replace(status, step=beat["step"], why=f"interrupted at {place}")
             if beat.get("evicted"):
                 return replace(status, state=RunState.EVICTED, why=f"evicted at {place}")
             if time.time() - beat["time"] < SILENT_SECONDS:
-                return replace(status, state=RunState.RUNNING, why=place)
-        if failed := self._read_json(f"failures/{run.key}.json", reason=str):
-            failure = Failure(
-                kind=str(failed.get("kind", "JetscaleError")), reason=failed["reason"]
-            )
-            return replace(status, state=RunState.FAILED, failure=failure, why=failure.reason)
+                if (still := _stalled(beat)) is None:
+                    return replace(status, state=RunState.RUNNING, why=place)
+                why = f"{place} for {still / 60:.0f} minutes on {beat.get('host')}"
+                return replace(status, state=RunState.STALLED, why=f"{why}; stop it and run again")
+        if failure in told and (failed := self._read_json(failure, reason=str)):
+            kind = str(failed.get("kind", "JetscaleError"))
+            found = Failure(kind=kind, reason=failed["reason"])
+            return replace(status, state=RunState.FAILED, failure=found, why=found.reason)
         return status
 
     def _read_record(self, key: str) -> Record | None:
@@ -223,7 +259,7 @@ class RecordStore:
             content = self.storage.read(name)
         if content is None:
             return None
-        place = str(self.folder.path / name)
+        place = self.folder.shown(self.folder.path / name)
         if (values := read_json(content)) is None:
             raise BadRecord(f"{place}: not a JSON object; remove the file")
         if values.get("schema") == former.SCHEMA and Path(name).stem == old:
@@ -251,17 +287,29 @@ class RecordStore:
         self.storage.write(name, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
+def _stalled(beat: Mapping[str, Any]) -> float | None:
+    """Seconds for which a run has stalled by its sign of life; None where it has not.
+
+    After the last step it scores its jets, for as long as that takes.
+    """
+    if not all(fits(beat.get(name), float) for name in ("still", "pace")):
+        return None  # written by an older version
+    still, pace, steps = float(beat["still"]), float(beat["pace"]), beat["steps"]
+    limit = max(STALLED_SECONDS, STALLED_STEPS * pace, STALLED_SHARE * steps * pace)
+    return still if still > limit and beat["step"] < steps else None
+
+
 def find_finished(
     store: RecordStore, runs: Sequence[Run], wanted: Collection[str] = ()
 ) -> set[str]:
     """Keys of the planned runs that need not be trained.
 
-    A pretraining run whose trunk is gone is trained again if a missing run starts from it, or if
-    the trunk is ``wanted``.
+    A pretraining run whose trunk is gone, or not the one of its record, is trained again if a
+    missing run starts from it, or if it is ``wanted``.
     """
     done = set(store.read_all(run.key for run in runs))
     needed = {run.trunk for run in runs if run.trunk and run.key not in done} | set(wanted)
-    return {key for key in done if key not in needed or store.trunk(key).is_file()}
+    return {key for key in done if key not in needed or store.has_trunk(key)}
 
 
 def count_states(rows: Iterable[RunStatus]) -> dict[str, int]:

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 
 from jetscale.digests import digest
@@ -15,7 +15,6 @@ from jetscale.errors import JetscaleError, StudyError, SweepError
 from jetscale.plan import Run, plan_runs
 from jetscale.plan.identity import flatten, recipe_of, study_identity
 from jetscale.store.home import Home
-from jetscale.store.local import locked
 from jetscale.store.records import RecordStore
 from jetscale.study import Study
 from jetscale.study.search import Search
@@ -56,7 +55,7 @@ class LiveMirror:
         """
         added = 0
         try:
-            with locked(self.store.folder.mirror_lock):
+            with self._locked():
                 parent = self._parent()
                 if metrics:
                     self.mirror.set_metrics(parent, metrics)
@@ -72,11 +71,15 @@ class LiveMirror:
     def attach(self, texts: Mapping[str, str]) -> str:
         """Keep texts, by file name, with the parent run; why MLflow did not take them, or empty."""
         try:
-            with locked(self.store.folder.mirror_lock):
+            with self._locked():
                 self.mirror.attach(self._parent(), texts)
         except JetscaleError as error:
             return f"{error}; the page is not in MLflow"
         return ""
+
+    def _locked(self) -> AbstractContextManager[None]:
+        folder = self.store.folder
+        return folder.storage.lock(folder.name_of(folder.mirror_lock))
 
     def _parent(self) -> str:
         summary = {

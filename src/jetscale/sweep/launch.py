@@ -8,33 +8,32 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jetscale.compute.capacity import Capacity, check_fits
 from jetscale.compute.connect import connection
 from jetscale.compute.desk import Ended
-from jetscale.compute.streams import prepare
-from jetscale.compute.tasks import RayExecutor
 from jetscale.compute.trials import train
 from jetscale.errors import Failure, StorageError, SweepError, TrainingError
 from jetscale.machines import Machines
-from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.plan import Run, plan_runs
 from jetscale.plan.board import Board
 from jetscale.plan.cost import check_budgets
 from jetscale.plan.identity import recipe_of
 from jetscale.plan.search import plan_search
 from jetscale.plan.timing import Speed, Took, learn_speed
+from jetscale.store.copies import storage_check
 from jetscale.store.home import Home, StudyFolder
-from jetscale.store.local import check_space, locked, make_folder
+from jetscale.store.local import check_space, make_folder
 from jetscale.store.record import Record
 from jetscale.store.records import RecordStore, RunState, find_finished
+from jetscale.store.storage import Held
 from jetscale.study import Study
 from jetscale.study.search import Search
 from jetscale.sweep.follow import LiveMirror, Progress, following
+from jetscale.sweep.prepare import prepare_streams
 from jetscale.sweep.stop import stopping
 from jetscale.sweep.worker import Job, run_job
 
@@ -70,8 +69,8 @@ def run_study(
     """Everything from jets to mirrored records; trains only what is missing.
 
     With a ``search`` its runs are trained instead of those of the study. ``machines`` are by
-    default this one; on a cluster every node must see ``home``. ``progress`` is called as (what,
-    done, total) from any thread.
+    default this one; on a cluster every node must see the folder of ``home``, or reach its address.
+    ``progress`` is called as (what, done, total) from any thread.
 
     Raises:
         SweepError: Another process runs this study, or Ray fails.
@@ -79,7 +78,8 @@ def run_study(
         KeyboardInterrupt: The sweep was stopped (`jetscale.sweep.stop.Stopped` says by which
             signal); finished runs are kept and mirrored, the others go on from their checkpoints.
     """
-    folder, machines = home.study(study), machines or Machines()
+    home, machines = replace(home, path=home.path.resolve()), machines or Machines()
+    folder = home.study(study)
     make_folder(folder.path)
     with _only_driver(folder):
         if search is None:
@@ -135,30 +135,31 @@ class _Sweep:
 
 def _sweep(live: LiveMirror, todo: list[Run], machines: Machines, progress: Progress) -> _Sweep:
     """Connect to Ray, make the jets that are missing, and train."""
-    study, home = live.study, live.home.path
-    reached = connection(machines.address, home, machines.device, study.runs_per_gpu)
-    with reached as capacity, stopping() as stop:
+    study, home = live.study, live.home
+    with ExitStack() as stack:
+        check = stack.enter_context(storage_check(home)) if home.address else None
+        capacity = stack.enter_context(
+            connection(machines.address, home.path, machines.device, study.runs_per_gpu, check)
+        )
+        stop = stack.enter_context(stopping())
         check_fits(capacity, machines.workers_per_run, spread=machines.across_nodes)
-        # a cluster may grow meanwhile; this machine keeps a core for Ray
-        executor = RayExecutor(capacity.cpus if capacity.local else None)
         try:
-            shards = ensure_shards(study, home, executor, progress)
-            return _train(live, shards, todo, machines, capacity, progress)
+            streams = prepare_streams(study, home, capacity, progress)
+            return _train(live, streams, todo, machines, capacity, progress)
         finally:
-            stop.check()  # Ray may have swallowed the exception, or lost its number
+            stop.check()
 
 
 def _train(
     live: LiveMirror,
-    shards: dict[str, Path],
+    streams: dict[str, Path],
     todo: list[Run],
     machines: Machines,
     capacity: Capacity,
     progress: Progress,
 ) -> _Sweep:
-    study, home = live.study, Home(live.home.path.resolve())
-    report, folder = partial(progress, "preparing streams"), home.study(study)
-    streams = prepare(stream_plans(study, shards), home.streams, report)
+    study, home = live.study, live.home
+    folder = home.study(study)
     check_budgets(study, streams)
     job = Job(
         study=study,
@@ -168,6 +169,7 @@ def _train(
         runs=tuple(live.runs),
         former=live.store.former,
         device=capacity.device,
+        home=home if home.address else None,
         checkpoint_seconds=machines.checkpoint_seconds,
         imports=tuple(folder for folder in sys.path if folder),
     )
@@ -179,14 +181,14 @@ def _train(
         spread=machines.across_nodes,
         per_device=capacity.per_gpu,
     )
-    # Where Ray keeps its own state. A cluster needs a folder that all nodes share, one machine has
+    # Where Ray keeps its own state. A cluster needs a place that all nodes share, one machine has
     # a temporary one, so that results and Ray do not compete for a disk.
-    storage: AbstractContextManager[str] = nullcontext(str(folder.ray))
+    storage: AbstractContextManager[str] = nullcontext(folder.shown(folder.ray))
     if capacity.local:
         storage = TemporaryDirectory(prefix="jetscale-", ignore_cleanup_errors=True)
     start = time.time()
     with storage as place, following(live, todo, progress):
-        ended = train(study.name, board, job, run_job, Path(place), capacity)
+        ended = train(study.name, board, job, run_job, place, capacity)
     _keep_reasons(live.store, todo, ended.given_up)
     for failure in ended.failures:
         if failure.kind == StorageError.__name__:
@@ -242,10 +244,12 @@ def _keep_reasons(store: RecordStore, runs: Sequence[Run], given_up: Mapping[str
 def _only_driver(folder: StudyFolder) -> Iterator[None]:
     with ExitStack() as stack:
         try:
-            stack.enter_context(locked(folder.driver_lock, wait=False))
-        except BlockingIOError as error:
+            name = folder.name_of(folder.driver_lock)
+            stack.enter_context(folder.storage.lock(name, wait=False))
+        except Held as error:
+            by = error.owner and f" on {error.owner}"
             raise SweepError(
-                f"study folder {folder.path} is in use by another `jetscale run` or `jetscale "
-                "work`; wait for it or stop it"
+                f"study folder {folder.where} is in use by another `jetscale run` or `jetscale "
+                f"work`{by}; wait for it or stop it"
             ) from error
         yield

@@ -66,6 +66,11 @@ def work(
         KeyboardInterrupt: The process was stopped; the run it was at is marked as evicted and goes
             on from its last checkpoint.
     """
+    if home.address:
+        raise SweepError(
+            f"jetscale work claims runs by file locks, which {home.address} has none of: set "
+            "JETSCALE_HOME to a folder that all jobs see, or use `jetscale run`"
+        )
     home, planned = Home(make_folder(home.path).resolve()), plan_runs(study)
     store = RecordStore.open(study, home, planned)
     store.prepare()

@@ -8,7 +8,8 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,21 @@ from jetscale.digests import digest
 from jetscale.errors import Failure, JetscaleError, StorageError, StudyError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
-from jetscale.mixtures.stream import Stream, content_sha256, open_stream
+from jetscale.mixtures.stream import INDEX, Stream, content_sha256, open_stream
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.protocol import ARCHITECTURES
 from jetscale.objectives.protocol import OBJECTIVES
 from jetscale.plan import Run, pretraining_examples
 from jetscale.plan.feed import Feed, Listed
 from jetscale.plan.identity import follow
+from jetscale.store.checkpoints import Checkpoint
+from jetscale.store.copies import fetch_folder
 from jetscale.store.former import Former
-from jetscale.store.home import StudyFolder
+from jetscale.store.home import Home, StudyFolder
 from jetscale.store.record import Record
-from jetscale.store.records import HEARTBEAT_SECONDS, RecordStore
+from jetscale.store.records import RecordStore
 from jetscale.study import Study
+from jetscale.sweep.heartbeat import beating
 from jetscale.training.loop import Evicted, train_run
 from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
@@ -50,6 +54,8 @@ class Job:
     runs: tuple[Run, ...]  # all planned ones: records are compared with them
     former: Former = field(default_factory=Former)
     device: str = "cpu"
+    home: Home | None = None
+    """Where a node fetches streams that it does not have; None where all nodes see them."""
     checkpoint_seconds: float = 60.0
     imports: tuple[str, ...] = ()
     """Folders to import modules from: a model or objective may lie beside the sweep file."""
@@ -60,12 +66,17 @@ class _Inputs:
     """Streams of a job: each is read once, up to the most jets that a run wanted of it."""
 
     paths: Mapping[str, Path]
+    home: Home | None = None
     _jets: dict[str, Ragged] = field(default_factory=dict)
     _streams: dict[str, Stream] = field(default_factory=dict)
 
     def open(self, name: str) -> Stream:
         if name not in self._streams:
-            self._streams[name] = open_stream(self.paths[name])
+            path = self.paths[name]
+            if self.home:  # the working copy of this machine
+                path = self.home.streams / path.name
+                fetch_folder(self.home, path, INDEX)
+            self._streams[name] = open_stream(path)
         return self._streams[name]
 
     def read(self, name: str, jets: int) -> Ragged:
@@ -90,7 +101,7 @@ def run_job(job: Job, feed: Feed | None = None) -> dict[str, int]:
     feed = Listed(job.runs) if feed is None else feed
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder, job.former, runs=job.runs)
-    inputs, ranks = _Inputs(job.streams), Ranks.current()
+    inputs, ranks = _Inputs(job.streams, job.home), Ranks.current()
     for run in feed:
         store.planned[run.key] = run
         life = _Life(store, run, leads=ranks.rank == 0)
@@ -105,7 +116,7 @@ def run_job(job: Job, feed: Feed | None = None) -> dict[str, int]:
 
 def _finished(store: RecordStore, run: Run) -> bool:
     """Whether a run is done: it has a record, and a trunk if it makes one."""
-    trunk = run.kind == "finetune" or store.trunk(run.key).is_file()
+    trunk = run.kind == "finetune" or store.has_trunk(run.key)
     return trunk and store.read(run.key) is not None
 
 
@@ -113,8 +124,10 @@ def _try(
     job: Job, run: Run, store: RecordStore, inputs: _Inputs, feed: Feed, life: "_Life"
 ) -> Failure | None:
     """Train a run and keep its record, or the failure that it returns."""
+    remote = job.folder.storage if job.folder.address else None
+    checkpoint = Checkpoint(job.folder.checkpoint(run.key), remote)
     try:
-        record = _train(job, run, store, inputs, feed, life)
+        record = _train(job, run, store, inputs, feed, life, checkpoint)
     except StorageError:
         raise
     except Evicted:
@@ -130,7 +143,7 @@ def _try(
         return failure
     if life.leads:
         store.write(record)
-        job.folder.checkpoint(run.key).unlink(missing_ok=True)
+        checkpoint.remove()
     return None
 
 
@@ -146,47 +159,42 @@ def _check_code(job: Job) -> None:
 
 
 def _train(
-    job: Job, run: Run, store: RecordStore, inputs: _Inputs, feed: Feed, life: "_Life"
+    job: Job,
+    run: Run,
+    store: RecordStore,
+    inputs: _Inputs,
+    feed: Feed,
+    life: "_Life",
+    checkpoint: Checkpoint,
 ) -> Record:
-    pretraining = run.kind == "pretrain"
-    stream = pretraining_stream(run.mixture) if pretraining else f"train-{run.subset}"
+    stream, train, held_out = _jets(job, run, inputs)
     trunk = _trunk(run, store)
-    if pretraining:
-        # the jets of a mixture that its budget pays for
-        classes = len(inputs.open(stream).labels)
-        pool = inputs.read(stream, job.study.recipe.data.pretraining_pool)
-        paid = pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes)
-        train = pool.head(paid)
-    else:
-        train = inputs.read(stream, run.examples)
-    # a pretraining run is not scored: it only reports its training loss
-    sizes = job.study.recipe.evaluation
-    wanted = {} if pretraining else {"validation": sizes.validation_jets, "test": sizes.test_jets}
-    held_out = {role: inputs.read(role, jets) for role, jets in wanted.items()}
     started = time.time()
-    life.begin()
     recipe = follow(job.recipe, run.recipe)
-    result = train_run(
-        RunSpec(
-            key=run.key,
-            size=run.size,
-            features=feature_inputs(inputs.open(stream).features),
-            classes=inputs.open(stream).labels,
-            recipe=run.recipe,
-            epochs=run.epochs,
-            seed=run.seed,
-        ),
-        train,
-        held_out.get("validation"),
-        held_out.get("test"),
-        device=job.device,
-        trunk=store.trunk(trunk.key) if trunk else None,
-        checkpoint=job.folder.checkpoint(run.key),
-        checkpoint_seconds=job.checkpoint_seconds,
-        save_trunk=job.folder.trunk(run.key) if pretraining else None,
-        on_step=life.on_step,
-        stop=feed.stop,
-    )
+    with life.beats() as on_step:
+        result = train_run(
+            RunSpec(
+                key=run.key,
+                size=run.size,
+                features=feature_inputs(inputs.open(stream).features),
+                classes=inputs.open(stream).labels,
+                recipe=run.recipe,
+                epochs=run.epochs,
+                seed=run.seed,
+            ),
+            train,
+            held_out.get("validation"),
+            held_out.get("test"),
+            device=job.device,
+            trunk=store.trunk(trunk.key) if trunk else None,
+            checkpoint=checkpoint,
+            checkpoint_seconds=job.checkpoint_seconds,
+            save_trunk=job.folder.trunk(run.key) if run.kind == "pretrain" else None,
+            on_step=on_step,
+            stop=feed.stop,
+        )
+    if result.trunk_sha256:
+        job.folder.put(job.folder.trunk(run.key))
     # what training measured has the same name in a record
     measured = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)}
     return Record(
@@ -222,12 +230,33 @@ def _train(
     )
 
 
+def _jets(job: Job, run: Run, inputs: _Inputs) -> tuple[str, Ragged, dict[str, Ragged]]:
+    """The stream that a run trains on, what it takes of it, and its jets for scoring by role."""
+    pretraining = run.kind == "pretrain"
+    stream = pretraining_stream(run.mixture) if pretraining else f"train-{run.subset}"
+    if pretraining:
+        # the jets of a mixture that its budget pays for
+        classes = len(inputs.open(stream).labels)
+        pool = inputs.read(stream, job.study.recipe.data.pretraining_pool)
+        paid = pretraining_examples(job.study, run.mixture, run.size, pool.lengths, classes)
+        train = pool.head(paid)
+    else:
+        train = inputs.read(stream, run.examples)
+    # a pretraining run is not scored: it only reports its training loss
+    sizes = job.study.recipe.evaluation
+    wanted = {} if pretraining else {"validation": sizes.validation_jets, "test": sizes.test_jets}
+    return stream, train, {role: inputs.read(role, jets) for role, jets in wanted.items()}
+
+
 def _trunk(run: Run, store: RecordStore) -> Record | None:
     if run.trunk is None:
         return None
     record = store.read(run.trunk)
-    if record is None or not store.trunk(run.trunk).is_file():
-        raise TrainingError(f"{run.name}: its pretraining run {run.trunk} has not finished")
+    if record is None or not store.has_trunk(run.trunk):
+        raise TrainingError(
+            f"{run.name}: its pretraining run {run.trunk} has not finished, or its weights "
+            f"{store.folder.shown(store.trunk(run.trunk))} are not those it left; run again"
+        )
     return record
 
 
@@ -239,22 +268,23 @@ class _Life:
     run: Run
     leads: bool
     recomputed: int = 0
-    _before: int = 0  # steps that were made when it was last heard of
-    _last: float | None = None
 
-    def begin(self) -> None:
-        """Say that training begins."""
-        if self.leads:
-            self._before = self.store.step_of(self.run.key)
-            self.store.beat(self.run.key, self._before, self.run.steps)
+    @contextmanager
+    def beats(self) -> Iterator[Callable[[int, int], None] | None]:
+        """Give signs of life until the block ends; call the function after every step.
 
-    def on_step(self, step: int, steps: int) -> None:
-        """Say how far it is, every few seconds."""
+        Of several ranks the first one alone does.
+        """
         if not self.leads:
+            yield None
             return
-        now = time.monotonic()
-        if self._last is None:
-            self._last, self.recomputed = now, max(0, self._before - (step - 1))
-        if now - self._last > HEARTBEAT_SECONDS:
-            self._last = now
-            self.store.beat(self.run.key, step, steps)
+        before, first = self.store.step_of(self.run.key), True
+        with beating(self.store, self.run, done=before) as beat:
+
+            def on_step(step: int, steps: int) -> None:
+                nonlocal first
+                if first:
+                    self.recomputed, first = max(0, before - (step - 1)), False
+                beat(step, steps)
+
+            yield on_step

@@ -18,6 +18,9 @@ _SECRET = "password|passwd|pwd|token|secret|key"  # within the name of a paramet
 def tracking_uri(home: Home) -> str:
     """MLFLOW_TRACKING_URI if it is set and not empty, else a sqlite file in the results folder.
 
+    Of results at an address that is their working copy on this machine: no bucket holds a database,
+    and a mirror can be made again from the records.
+
     The path is quoted: MLflow takes the file of an address such as ``sqlite:///a%20b/x.db`` to be
     ``a b/x.db``.
     """
@@ -65,13 +68,16 @@ def is_server(uri: str) -> bool:
 def identify_home(home: Home, uri: str) -> str:
     """What a tracking server knows a results folder by.
 
-    The database of a folder knows one folder only. On a server the name is drawn once and kept in
+    The database of a folder knows one folder only, and an address is one for all machines. For a
+    folder on a server the name is drawn once and kept in
     the folder with a digest of its number on its disk, which it keeps when it is moved there. A
     copy has another number, under whatever path, and draws a name of its own: no two folders ever
     take each other's runs for theirs.
     """
     if database_of(uri) == home.database.resolve():
         return "own"
+    if home.address:
+        return digest(home.address)
     disk = make_folder(home.path).stat()
     place = digest([disk.st_dev, disk.st_ino])
     if kept := _kept_name(home, place):

@@ -24,7 +24,7 @@ _TAG_LENGTH = 4000
 """Characters of a mapping kept in one tag; MLflow's own limits are above this."""
 _PARAMS = (
     "key", "study", "kind", "mixture", "width", "layers", "heads", "seed", "subset", "epochs",
-    "trunk", "params", "params_non_embedding", "examples", "pretraining_examples",
+    "trunk", "trunk_sha256", "params", "params_non_embedding", "examples", "pretraining_examples",
     "recipe_digest", "device", "host", "ranks", "schema",
 )  # fmt: skip
 _METRICS = tuple(

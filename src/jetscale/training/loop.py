@@ -19,7 +19,7 @@ from jetscale.errors import TrainingError
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.protocol import architecture_named, flops_6nd
 from jetscale.objectives.protocol import Scores, plain_scores
-from jetscale.store.checkpoints import load_checkpoint, save_checkpoint
+from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.checkpoints import save_trunk as write_trunk
 from jetscale.training.curve import LossCurve
 from jetscale.training.engine import Engine, describe_trunk
@@ -42,7 +42,7 @@ def train_run(
     *,
     device: str = "cpu",
     trunk: Path | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
     checkpoint_seconds: float = 60.0,
     save_trunk: Path | None = None,
     on_step: Callable[[int, int], None] | None = None,
@@ -54,7 +54,7 @@ def train_run(
         train, validation, test: Standardised jets with at most ``recipe.data.constituents``
             constituents; all of ``train`` is the data set of size D.
         trunk: Weights of a pretrained trunk to start from; None starts from random weights.
-        checkpoint: File to continue from, and to replace every ``checkpoint_seconds``.
+        checkpoint: State to continue from, and to replace every ``checkpoint_seconds``.
         on_step: Called after every step with the steps done and the steps in all.
         stop: Whether to save a checkpoint and leave; asked by all ranks after the same steps.
 
@@ -96,12 +96,13 @@ def train_run(
                 run.save(checkpoint)
             raise Evicted(f"step {run.step} of {steps}")
     run.collect()
-    final = [None if data is None else run.score(data) for data in (validation, test)]
+    scored, tested = (None if data is None else run.score(data) for data in (validation, test))
+    sha256 = None
     if save_trunk is not None and run.engine.ranks.rank == 0:
         description = describe_trunk(spec.size, spec.recipe)
-        write_trunk(save_trunk, run.engine.trunk_weights(), description)
+        sha256 = write_trunk(save_trunk, run.engine.trunk_weights(), description)
     tick()
-    return _result(run, *final)
+    return _result(run, scored, tested, sha256)
 
 
 class _Training:
@@ -166,7 +167,7 @@ class _Training:
         self.seconds["evaluation"] += perf_counter() - ready
         return scores
 
-    def save(self, path: Path) -> None:
+    def save(self, checkpoint: Checkpoint) -> None:
         self.collect()
         if self.engine.ranks.rank == 0:
             state = {
@@ -176,12 +177,12 @@ class _Training:
                 "validation_curve": self.validation_curve,
                 "seconds": self.seconds,
             }
-            save_checkpoint(path, self.spec.key, state)
+            checkpoint.save(self.spec.key, state)
 
-    def resume(self, path: Path) -> None:
+    def resume(self, checkpoint: Checkpoint) -> None:
         # rank 0 wrote it: what another rank sees of it may be older
         ranks = self.engine.ranks
-        state = ranks.agree(load_checkpoint(path, self.spec.key) if ranks.rank == 0 else None)
+        state = ranks.agree(checkpoint.load(self.spec.key) if ranks.rank == 0 else None)
         if state is None:
             return
         self.step = state["step"]
@@ -242,7 +243,9 @@ def _count_flops(spec: RunSpec, engine: Engine) -> dict[str, Any]:
     }
 
 
-def _result(run: _Training, validation: Scores | None, test: Scores | None) -> RunResult:
+def _result(
+    run: _Training, validation: Scores | None, test: Scores | None, trunk_sha256: str | None
+) -> RunResult:
     engine, device, seconds = run.engine, run.engine.device, run.seconds
     examples, seen = len(engine.lengths), run.spec.epochs * len(engine.lengths)
     training, validated = run.losses.points(), run.validation_curve
@@ -268,5 +271,6 @@ def _result(run: _Training, validation: Scores | None, test: Scores | None) -> R
         curve={"training_loss": training, "validation_loss": validated},
         validation=validation,
         test=test,
+        trunk_sha256=trunk_sha256,
         timings=seconds,
     )

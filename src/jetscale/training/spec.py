@@ -79,6 +79,8 @@ class RunResult:
     """Scores of the objective on the validation jets after the last step; None without them."""
     test: Scores | None
     """Scores of the objective on the test jets after the last step; None without them."""
+    trunk_sha256: str | None
+    """SHA-256 of the file of weights that was left; None where none was asked for."""
     timings: dict[str, float]
     """Wall seconds of ``batches`` (assembly on the host), ``steps``, ``evaluation`` and ``total``,
     and ``cpu`` seconds of the process; summed over interruptions."""
