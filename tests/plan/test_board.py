@@ -92,6 +92,16 @@ def test_a_run_whose_groups_die_is_given_up_with_what_starts_from_it(study):
     assert board.done
 
 
+def test_a_run_that_gets_on_between_deaths_is_not_given_up(study):
+    board = Board(plan_runs(study)[:1], one_second)
+    board.set_nodes(nodes(1))
+    for i in range(2 * TRIES):
+        key = begin(board, str(i)).runs[0].key
+        board.end(str(i), "node lost")
+        board.saved(key)
+    assert board.given_up == {}
+
+
 def test_a_group_that_was_told_to_end_costs_its_runs_nothing(study):
     board = Board(plan_runs(study)[:1], one_second)
     board.set_nodes(nodes(1))

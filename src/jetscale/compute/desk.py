@@ -43,6 +43,10 @@ class Desk:
         """What a group does next."""
         return Order(retire=True) if self.closed else self.board.take(group)
 
+    def saved(self, key: str) -> None:
+        """A run has another checkpoint."""
+        self.board.saved(key)
+
     def tell(self, group: str, key: str, failure: Failure | None, recomputed: int) -> None:
         """A run has its record, or failed."""
         self.recomputed += recomputed

@@ -193,6 +193,9 @@ class _Asking:
                 time.sleep(WAIT)
             yield from order.runs
 
+    def saved(self, run: Run) -> None:
+        self.desk.saved.remote(run.key)
+
     def tell(self, run: Run, failure: Failure | None, recomputed: int) -> None:
         self.desk.tell.remote(self.group, run.key, failure, recomputed)
 

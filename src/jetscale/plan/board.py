@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from jetscale.plan.run import Run
 from jetscale.plan.workers import Node, workers_of
 
-TRIES = 3  # groups that may die with a run before it is given up
+TRIES = 3  # groups that may die with a run, without a new checkpoint, before it is given up
 START_SECONDS = 10.0  # what starting a group costs: less than that is no work for another one
 HANDFUL = 20.0  # seconds of short runs that are handed out at a time, at most
 
@@ -185,6 +185,10 @@ class Board:
             del self._ready[mine.workers]
         return Order(runs=tuple(self.runs[key] for key in mine.runs))
 
+    def saved(self, key: str) -> None:
+        """A run has another checkpoint: groups that died with it so far did not die of it."""
+        self._tries.pop(key, None)
+
     def finish(self, group: str, key: str) -> None:
         """A run has its record: what starts from it may begin."""
         if self._remove(group, key):
@@ -201,7 +205,7 @@ class Board:
         """A group ended, which gives back what it had; returns whether it had asked for runs.
 
         ``death`` says why, if it was not its own decision. The run it was at is given up after
-        `TRIES` groups died with it.
+        `TRIES` groups died with it and no checkpoint in between.
         """
         ended = self._groups.pop(group, None)
         if ended is None:

@@ -14,6 +14,9 @@ class Feed(Protocol):
     def __iter__(self) -> Iterator[Run]:
         """The next runs, as long as there are some."""
 
+    def saved(self, run: Run) -> None:
+        """A run has another checkpoint."""
+
     def tell(self, run: Run, failure: Failure | None, recomputed: int) -> None:
         """A run has its record, or failed; ``recomputed`` steps were made for the second time."""
 
@@ -30,6 +33,9 @@ class Listed:
 
     def __iter__(self) -> Iterator[Run]:
         yield from self.runs
+
+    def saved(self, run: Run) -> None:
+        """Nobody counts the deaths of this worker."""
 
     def tell(self, run: Run, failure: Failure | None, recomputed: int) -> None:
         """See `Feed.tell`."""

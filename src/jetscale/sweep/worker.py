@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,7 @@ def _train(
             checkpoint_seconds=job.checkpoint_seconds,
             save_trunk=job.folder.trunk(run.key) if run.kind == "pretrain" else None,
             on_step=on_step,
+            on_save=partial(feed.saved, run) if life.leads else None,
             stop=feed.stop,
         )
     if result.trunk_sha256:

@@ -46,6 +46,7 @@ def train_run(
     checkpoint_seconds: float = 60.0,
     save_trunk: Path | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    on_save: Callable[[], None] | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> RunResult:
     """Train and score one run.
@@ -56,6 +57,7 @@ def train_run(
         trunk: Weights of a pretrained trunk to start from; None starts from random weights.
         checkpoint: State to continue from, and to replace every ``checkpoint_seconds``.
         on_step: Called after every step with the steps done and the steps in all.
+        on_save: Called after every checkpoint.
         stop: Whether to save a checkpoint and leave; asked by all ranks after the same steps.
 
     Raises:
@@ -87,6 +89,8 @@ def train_run(
             tick()
             run.save(checkpoint)
             saved = perf_counter()
+            if on_save is not None:
+                on_save()
         if on_step is not None:
             on_step(run.step, steps)
         vote = run.engine.ranks.world == 1 or run.step % VOTE_STEPS == 0
