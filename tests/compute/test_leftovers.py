@@ -26,6 +26,8 @@ def test_only_groups_of_ended_jobs_go(monkeypatch):
         SimpleNamespace(job_id=ENDED, status="SUCCEEDED"),
     ]
     asked, removed = [], []
+    context = SimpleNamespace(gcs_address="10.0.0.1:6379")
+    monkeypatch.setattr("ray.get_runtime_context", lambda: context)
     monkeypatch.setattr(
         "ray.util.state.list_placement_groups", lambda **what: asked.append(what) or groups
     )
@@ -34,6 +36,7 @@ def test_only_groups_of_ended_jobs_go(monkeypatch):
     assert free_leftovers() == 1
     assert [each.id.hex() for each in removed] == [groups[1].placement_group_id]
     assert asked[0]["filters"] == [("state", "!=", "REMOVED")]
+    assert asked[0]["address"] == "10.0.0.1:6379"
 
 
 @pytest.mark.integration
