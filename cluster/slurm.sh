@@ -33,6 +33,7 @@ venv=${JETSCALE_VENV:-.venv}
 
 export JETSCALE_HOME=${JETSCALE_HOME:-$PWD/runs}
 export RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 MLFLOW_DISABLE_TELEMETRY=true
+export RAY_py_gcs_connect_timeout_s=180 # seconds to reach the head; the default of 30 is short on a busy node
 ray get-auth-token --generate > /dev/null
 chmod 600 "$HOME/.ray/auth_token" # Ray leaves it readable for everybody
 

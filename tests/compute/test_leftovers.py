@@ -26,17 +26,17 @@ def test_only_groups_of_ended_jobs_go(monkeypatch):
         SimpleNamespace(job_id=ENDED, status="SUCCEEDED"),
     ]
     asked, removed = [], []
+    context = SimpleNamespace(gcs_address="10.0.0.1:6379")
+    monkeypatch.setattr("ray.get_runtime_context", lambda: context)
     monkeypatch.setattr(
         "ray.util.state.list_placement_groups", lambda **what: asked.append(what) or groups
     )
     monkeypatch.setattr("ray.util.state.list_jobs", lambda **_: jobs)
     monkeypatch.setattr("ray.util.remove_placement_group", removed.append)
-    context = SimpleNamespace(gcs_address="192.0.2.1:6379")
-    monkeypatch.setattr("ray.get_runtime_context", lambda: context)
     assert free_leftovers() == 1
     assert [each.id.hex() for each in removed] == [groups[1].placement_group_id]
-    assert asked[0]["address"] == "192.0.2.1:6379"
     assert asked[0]["filters"] == [("state", "!=", "REMOVED")]
+    assert asked[0]["address"] == "10.0.0.1:6379"
 
 
 @pytest.mark.integration

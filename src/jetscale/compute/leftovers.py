@@ -8,8 +8,8 @@ def free_leftovers() -> int:
 
     Ray frees what a job reserved when the job ends, but forgets a group that was being made at that
     very moment: its CPUs are then taken for as long as the cluster stands. Groups that are meant to
-    stay (detached) and those of running jobs are left alone. Without a dashboard Ray does not list
-    groups, and nothing is done. Needs a connection to Ray.
+    stay (detached) and those of running jobs are left alone. Where the dashboard does not answer
+    Ray lists no groups, and nothing is done. Needs a connection to Ray.
     """
     import ray
     from ray.util import remove_placement_group
@@ -17,17 +17,14 @@ def free_leftovers() -> int:
     from ray.util.state import list_jobs, list_placement_groups
     from ray.util.state.exception import RayStateApiException
 
-    here = ray.get_runtime_context().gcs_address  # others may run on this machine
+    # this machine may have several clusters
+    what = {"address": ray.get_runtime_context().gcs_address, "limit": _MOST}
     try:
         groups = list_placement_groups(
-            address=here,
-            filters=[("state", "!=", "REMOVED")],
-            detail=True,
-            limit=_MOST,
-            raise_on_missing_output=False,
+            **what, filters=[("state", "!=", "REMOVED")], detail=True, raise_on_missing_output=False
         )
-        jobs = list_jobs(address=here, limit=_MOST, raise_on_missing_output=False)
-    except (RayStateApiException, ConnectionError):
+        jobs = list_jobs(**what, raise_on_missing_output=False)
+    except (RayStateApiException, OSError):
         return 0
     ended = {job.job_id for job in jobs if job.status in ("SUCCEEDED", "FAILED", "STOPPED")}
     left = [group for group in groups if not group.is_detached and group.creator_job_id in ended]
