@@ -28,6 +28,7 @@ _REASONS = {
     errno.EEXIST: "a file of that name is in the way; choose another folder",
 }
 _ROOM = 100_000  # bytes
+_LONGEST = 1000  # characters of a path inside a folder
 
 
 def storage_error(path: Path, error: OSError, *, verb: str = "write") -> StorageError:
@@ -132,6 +133,15 @@ def is_file_name(name: str) -> bool:
     (True, False, False)
     """
     return bool(re.fullmatch(r"[^/\\:\x00-\x1f\x7f]{1,200}", name)) and name not in (".", "..")
+
+
+def is_inside(name: str) -> bool:
+    """Whether a path read from a file leads to a file below the folder of that file.
+
+    >>> is_inside("part-1/shard-00000.parquet"), is_inside("a/../../b"), is_inside("/etc/passwd")
+    (True, False, False)
+    """
+    return len(name) <= _LONGEST and all(map(is_file_name, name.split("/")))
 
 
 def sha256_of(path: Path) -> str | None:

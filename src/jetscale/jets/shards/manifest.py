@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from jetscale.errors import DataError, JetscaleError, unknown
 from jetscale.jets.example import Schema, schema_from
 from jetscale.jets.schema import CORPORA, JETS, PARTS, ROLES, classes_of
-from jetscale.store.local import fits, is_file_name, read_json, size_of
+from jetscale.store.local import fits, is_inside, read_json, size_of
 
 FORMAT = 3
 """Format 1 did not name the columns, they are read from its first shard; 1 and 2 did not name the
@@ -163,7 +163,7 @@ def _parse(folder: Path, path: Path) -> Manifest:
                     raise DataError(f"not a manifest: {name} is {reprlib.repr(values[name])}")
         shards = tuple(Shard(**shard) for shard in listed)
         for shard in shards:
-            if not is_file_name(shard.file):
+            if not is_inside(shard.file):
                 raise DataError(
                     f"shard {reprlib.repr(shard.file)} is no name of a file in this folder"
                 )
