@@ -28,6 +28,24 @@ def test_rows_add_up_to_the_plan(real_sweep):
     assert all(row["pretraining_flops"] == 0 for row in scratch)
 
 
+def test_the_schedule_of_small_runs_gives_each_a_worker_and_splits_the_time(real_sweep):
+    study = load_study(real_sweep)
+    plan = overview(study, 2)
+    assert plan["schedule"]["workers"] == {1: plan["runs"]}
+    assert plan["schedule"]["slots"] == 2
+    assert plan["schedule"]["hours"] == pytest.approx(plan["core_hours"] / 2, rel=0.01)
+
+
+def test_a_long_run_gets_workers_where_there_are_slots(study):
+    recipe = study.recipe.change(epochs=100_000, batch_size=20)
+    long = replace(study, recipe=recipe)
+    schedule = overview(long, 64)["schedule"]
+    assert max(schedule["workers"]) > 1
+    assert sum(schedule["workers"].values()) == len(plan_runs(long))
+    alone = overview(replace(long, workers_per_run=1), 64)["schedule"]
+    assert schedule["hours"] < alone["hours"]
+
+
 def test_steps_span_the_data_sizes(real_sweep):
     study = load_study(real_sweep)
     recipe = study.recipe

@@ -10,6 +10,7 @@ import click
 
 import jetscale.cli.jets  # its commands come first in --help
 from jetscale.cli.common import (
+    COUNT,
     PATH,
     cli,
     device_option,
@@ -31,6 +32,7 @@ __all__ = ["cli", "main", "run_script"]
 import jetscale.cli.measure  # its command stands before those of a sweep
 import jetscale.cli.tune  # before the sweep that it is for
 
+_SLOTS = "Workers that fit at the same time. [default: cores of this machine]"
 _LIKE = "Instead: those of a pilot, a CSV file or a SWEEP that was run."
 _NO_SUCH_NAME = (  # what a name that a person gave can lead to
     *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),
@@ -40,8 +42,9 @@ _NO_SUCH_NAME = (  # what a name that a person gave can lead to
 
 @cli.command()
 @sweep_argument
+@click.option("--slots", type=COUNT, help=_SLOTS)
 @json_option
-def plan(sweep: Path, as_json: bool) -> None:
+def plan(sweep: Path, slots: int | None, as_json: bool) -> None:
     """What a sweep trains and costs.
 
     Runs, sizes, FLOPs, steps, estimated hours and what is held fixed.
@@ -50,11 +53,12 @@ def plan(sweep: Path, as_json: bool) -> None:
     Example:
       jetscale plan sweeps/quickstart.py
     """
+    from jetscale.compute.capacity import cores
     from jetscale.display.console import show_plan
     from jetscale.plan.overview import overview
     from jetscale.study.load import load_study
 
-    summary = overview(load_study(sweep))
+    summary = overview(load_study(sweep), slots or cores())
     return print_json(summary) if as_json else show_plan(summary)
 
 

@@ -126,6 +126,10 @@ def show_plan(plan: dict[str, Any]) -> None:
         f"{plan['pretraining_runs']} pretraining runs, {plan['flops']:.3g} FLOPs, about "
         f"{plan['core_hours']:.2g} core hours of training; simulation and start-up come on top"
     )
+    schedule = plan["schedule"]
+    workers = [f"{runs} with {counted(n, 'worker')}" for n, runs in schedule["workers"].items()]
+    minutes = f"about {60 * schedule['hours']:.2g} minutes"
+    say(f"on {counted(schedule['slots'], 'core')} {minutes}; runs: {', '.join(workers)}")
     sizes, seeds = (", ".join(map(str, plan[values])) for values in ("data_sizes", "seeds"))
     say(f"data sizes {sizes}; seeds {seeds}")
     for name, parts in plan["mixtures"].items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from jetscale.plan.run import Run
-from jetscale.plan.workers import Node, workers_of
+from jetscale.plan.workers import GAIN, Node, workers_of
 
 TRIES = 3  # groups that may die with a run, without a new checkpoint, before it is given up
 START_SECONDS = 10.0  # what starting a group costs: less than that is no work for another one
@@ -226,13 +226,16 @@ class Board:
             self._offer(key)
         return ended.asked
 
-    def groups(self) -> list[str]:
-        """Names of the groups that were started and have not ended."""
-        return list(self._groups)
+    def expect(self) -> tuple[dict[int, int], float]:
+        """Workers to the number of runs that get so many on the nodes there are, and the seconds.
 
-    def bundles(self) -> list[int]:
-        """Workers of each group that could start if there were room, at most one per run."""
-        return [size for size, heap in self._ready.items() for _ in heap]
+        The seconds are those of the work that is left, or of the longest chain, without starts.
+        """
+        slots = max(1, sum(node.slots for node in self._nodes.values()))
+        work = sum(s * self._size[key] ** (1 - GAIN) for key, s in self._left.items())
+        chains = [self._chain[key] / self._size[key] ** GAIN for key in self._left]
+        counts = {size: count for size, count in sorted(self._work.items()) if count}
+        return counts, max(work / slots, max(chains, default=0.0))
 
     def _offer(self, key: str) -> None:
         entry = -self._urgency[key], self._order[key], key

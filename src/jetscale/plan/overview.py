@@ -6,23 +6,29 @@ from typing import Any
 
 from jetscale.digests import digest
 from jetscale.mixtures.inputs import given_folders
+from jetscale.plan.board import Board
 from jetscale.plan.identity import flatten, recipe_of
 from jetscale.plan.run import Run, plan_runs
 from jetscale.plan.timing import CORE
+from jetscale.plan.workers import Node
 from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.study import Declared, Folders, Study
 from jetscale.study.recipe import MINIMUM_STEPS
 from jetscale.words import counted
 
 
-def overview(study: Study) -> dict[str, Any]:
+def overview(study: Study, slots: int = 1) -> dict[str, Any]:
     """Totals, one row per mixture and model size, and the held-fixed table, in plain values.
 
     FLOPs and hours are expectations from the typical jet multiplicity; records hold exact numbers.
+    The schedule is that on ``slots`` workers of one machine.
     """
     if isinstance(study.source, Folders):
         given_folders(study, study.source)  # what `run` would refuse is refused now
     runs = plan_runs(study)
+    board = Board(runs, CORE.seconds, most=study.workers_per_run)
+    board.set_nodes([Node(name="here", slots=slots)])
+    workers, duration = board.expect()
     rows = [
         _row(m.name, size.name, [r for r in runs if r.mixture.name == m.name and r.size == size])
         for m in study.mixtures
@@ -40,6 +46,7 @@ def overview(study: Study) -> dict[str, Any]:
         "finetuning_runs": sum(run.kind == "finetune" for run in runs),
         "flops": sum(run.flops for run in runs),
         "core_hours": sum(map(CORE.seconds, runs)) / 3600,
+        "schedule": {"slots": slots, "hours": duration / 3600, "workers": workers},
         "rows": rows,
         "recipe": flatten(recipe_of(study)),
         "pretraining": _pretraining(study),
