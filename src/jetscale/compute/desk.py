@@ -1,8 +1,7 @@
 """The board of a sweep on Ray: an actor that groups ask, and the searcher that starts groups."""
 
 import time
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
@@ -136,14 +135,12 @@ class Dispatch(Searcher):  # type: ignore[misc]
             return
         self.ended.slot_seconds += (now - self.looked) * self.capacity.slots
         self.looked = now
-        with suppress(SweepError):
-            self.capacity = count(
-                ray.nodes(),
-                local=False,
-                device=self.capacity.device,
-                per_gpu=self.capacity.per_gpu,
-            )
+        was = self.capacity
+        try:
+            self.capacity = count(ray.nodes(), local=False, device=was.device, per_gpu=was.per_gpu)
             self.peopled = now
+        except SweepError:  # for now
+            self.capacity = replace(was, nodes=())
         if now - self.peopled > ALONE:
             reason = f"no node has had room for a worker for {ALONE / 60:.0f} minutes"
             self._close(Failure(kind=SweepError.__name__, reason=reason))

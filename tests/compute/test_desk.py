@@ -1,0 +1,99 @@
+"""Starting groups and counting how they end, without Ray: calls of the actor are made here."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from jetscale.compute import desk as desks
+from jetscale.compute.capacity import HEAD, count
+from jetscale.compute.desk import ALONE, LOOK, START_FAILURES, Desk, Dispatch, Ended
+from jetscale.errors import Failure
+from jetscale.plan import plan_runs
+from jetscale.plan.board import Board
+
+
+def node(name, cpus, *, head=False):
+    offer = {"CPU": float(cpus)} | ({HEAD: 1.0} if head else {})
+    return {"NodeID": name, "Alive": True, "Resources": offer}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """What `ray.nodes` says, a clock that the test sets, and actor calls made in place."""
+    found = SimpleNamespace(nodes=[node("h", 1, head=True), node("w", 2)], now=0.0)
+    monkeypatch.setattr(desks.ray, "get", lambda value: value)
+    monkeypatch.setattr(desks.ray, "nodes", lambda: found.nodes)
+    monkeypatch.setattr(desks.time, "monotonic", lambda: found.now)
+    return found
+
+
+@pytest.fixture
+def dispatch(study, cluster):
+    desk = Desk(Board(plan_runs(study), lambda run: 100.0))
+    called = {
+        name: SimpleNamespace(remote=getattr(desk, name))
+        for name in ("next", "over", "end", "close", "take")
+    }
+    capacity = count(cluster.nodes, local=False)
+    return Dispatch(SimpleNamespace(**called), capacity, Ended())
+
+
+def test_groups_start_where_there_is_room_and_a_node_that_joins_is_seen(dispatch, cluster):
+    assert dispatch.suggest("a") == {"group": "a", "workers": 1, "node": "w"}
+    assert dispatch.suggest("b") == {"group": "b", "workers": 1, "node": "w"}
+    assert dispatch.suggest("c") is None
+    cluster.nodes = [*cluster.nodes, node("late", 1)]
+    assert dispatch.suggest("c") is None  # nobody looked yet
+    cluster.now += LOOK
+    assert dispatch.suggest("c")["node"] == "late"
+    assert dispatch.ended.slot_seconds == 2 * LOOK
+
+
+def test_groups_that_do_not_start_end_the_sweep_with_the_cause(dispatch):
+    death = "WorkerGroupStartupTimeoutError: no room in 120 s"
+    for i in range(START_FAILURES):
+        assert dispatch.suggest(str(i))["node"] == "w"
+        dispatch.on_trial_complete(str(i), {"death": death})
+    assert dispatch.suggest("more") == Dispatch.FINISHED
+    (failure,) = dispatch.ended.failures
+    assert (failure.kind, failure.reason) == (
+        "SweepError",
+        f"{START_FAILURES} worker groups in a row did not start: {death}",
+    )
+
+
+def test_groups_that_died_at_work_are_replaced_without_end(dispatch):
+    for i in range(2 * START_FAILURES):
+        assert dispatch.suggest(str(i)) is not None
+        dispatch.desk.take.remote(str(i))
+        dispatch.on_trial_complete(str(i), {"death": "killed"} if i % 2 else {"evicted": True})
+    assert dispatch.ended.failures == []
+    assert (len(dispatch.ended.deaths), dispatch.ended.evicted) == (START_FAILURES, START_FAILURES)
+
+
+def test_a_driver_that_dies_is_a_death_and_a_mistake_ends_the_sweep(dispatch):
+    dispatch.suggest("a")
+    dispatch.desk.take.remote("a")
+    dispatch.on_trial_complete("a", None, error=True)
+    assert dispatch.ended.deaths == ["its driver died"]
+    dispatch.suggest("b")
+    dispatch.on_trial_complete("b", {"kind": "StorageError", "reason": "disk full"})
+    assert dispatch.ended.failures == [Failure(kind="StorageError", reason="disk full")]
+    assert dispatch.suggest("c") == Dispatch.FINISHED
+    assert dispatch.desk.take.remote("b").retire
+
+
+def test_a_sweep_waits_for_nodes_to_come_back_but_not_for_ever(dispatch, cluster):
+    cluster.nodes = [node("h", 1, head=True)]
+    cluster.now = ALONE - LOOK
+    assert dispatch.suggest("a") is None
+    assert dispatch.ended.failures == []
+    cluster.nodes = [*cluster.nodes, node("w", 2)]
+    cluster.now += LOOK
+    assert dispatch.suggest("a")["node"] == "w"
+    cluster.nodes.pop()
+    cluster.now += ALONE
+    assert dispatch.suggest("b") is None
+    cluster.now += LOOK
+    assert dispatch.suggest("b") == Dispatch.FINISHED
+    assert "no node has had room for a worker for 10 minutes" in dispatch.ended.failures[0].reason
