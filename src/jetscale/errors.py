@@ -42,6 +42,10 @@ class TrainingError(JetscaleError):
     """A training cannot start, does not stay finite, or its trunk does not fit."""
 
 
+class Diverged(TrainingError):
+    """The loss or the output of a training is not finite, which all its workers see alike."""
+
+
 class MissingExtra(JetscaleError):
     """An optional dependency is needed but not installed."""
 

@@ -92,7 +92,7 @@ def test_a_run_that_kills_its_worker_is_given_up_and_eviction_is_no_try(study, s
     ended = trials.train("small", board, job, work, str(tmp_path / "ray"), capacity)
     lost = {run.key for run in planned if trunk.key in (run.key, run.trunk)}
     assert set(ended.given_up) == lost
-    assert f"its workers died {TRIES} times" in ended.given_up[trunk.key]
+    assert f"its workers died {TRIES} times" in ended.given_up[trunk.key].reason
     assert set(noted(job)) == {run.key for run in planned} - lost
     assert (len(ended.deaths), ended.evicted, ended.failures) == (TRIES, 1, [])
 
@@ -150,7 +150,8 @@ def test_a_group_has_its_workers_on_its_node_and_ray_tries_nothing_again(trainer
 @pytest.mark.parametrize(
     ("cause", "told"),
     [
-        (TrainingError("x"), {"kind": "TrainingError", "reason": "x"}),
+        (StorageError("x"), {"kind": "StorageError", "reason": "x"}),
+        (TrainingError("trunk x"), {"death": "TrainingError: trunk x"}),
         (RuntimeError("peer closed"), {"death": "RuntimeError: peer closed"}),
     ],
 )

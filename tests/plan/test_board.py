@@ -9,6 +9,7 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from jetscale.errors import Failure
 from jetscale.plan import plan_runs
 from jetscale.plan.board import TRIES, Board, Order, Start
 from jetscale.plan.workers import Node
@@ -85,10 +86,10 @@ def test_a_run_whose_groups_die_is_given_up_with_what_starts_from_it(study):
         else:
             board.end(str(i))
     assert deaths == TRIES
-    assert board.given_up[trunk.key] == f"its workers died {TRIES} times: SIGSEGV"
+    assert board.given_up[trunk.key].reason == f"its workers died {TRIES} times: SIGSEGV"
     followers = {run.key for run in planned if run.trunk == trunk.key}
     assert followers <= board.given_up.keys()
-    assert all("has not finished" in board.given_up[key] for key in followers)
+    assert all("has not finished" in board.given_up[key].reason for key in followers)
     assert board.done
 
 
@@ -119,13 +120,14 @@ def test_a_failed_trunk_takes_its_followers_with_it_and_no_others(study):
     while not order.retire:
         for run in order.runs:
             if run.kind == "pretrain":
-                board.fail("a", run.key, "diverged")
+                board.fail("a", run.key, Failure(kind="Diverged", reason="loss is nan"))
             else:
                 board.finish("a", run.key)
                 done.add(run.key)
         order = board.take("a")
     assert done == {run.key for run in planned if run.mixture.is_scratch}
     assert set(board.given_up) == {run.key for run in planned if run.trunk}
+    assert {failure.kind for failure in board.given_up.values()} == {"Diverged"}
 
 
 def test_nodes_that_join_are_used_and_those_that_leave_are_not(study):

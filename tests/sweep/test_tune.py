@@ -62,7 +62,7 @@ def test_missing_runs_are_counted_and_diverged_ones_are_worst(
     with pytest.raises(StudyError, match=r"2 of \d+ runs of its search are not done"):
         load_search(wide, search, home)
     for run in lost:
-        store.write_failure(run, Failure(kind="TrainingError", reason="loss is nan"))
+        store.write_failure(run, Failure(kind="Diverged", reason="loss is nan"))
     table = load_search(wide, search, home).set_index("key")
     assert table.loc[[run.key for run in lost], "loss"].tolist() == [math.inf, math.inf]
 

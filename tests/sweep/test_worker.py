@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from jetscale.errors import StorageError, StudyError, TrainingError
+from jetscale.errors import Diverged, StorageError, StudyError
 from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
@@ -154,7 +154,7 @@ def test_the_first_rank_alone_writes(job, monkeypatch):
     monkeypatch.setattr(worker.Ranks, "current", lambda: worker.Ranks(rank=1, world=2))
     monkeypatch.setattr(worker.Ranks, "agree", lambda self, value: value)
     before = sorted(job.folder.path.rglob("*"))
-    failing = TrainingError("loss is nan")
+    failing = Diverged("loss is nan")
     monkeypatch.setattr(worker, "train_run", lambda *_a, **_k: (_ for _ in ()).throw(failing))
     assert run_job(replace(job, runs=scratch)) == {"trained": 0, "failed": 1}
     assert sorted(job.folder.path.rglob("*")) == before

@@ -52,7 +52,7 @@ class Desk:
         if failure is None:
             self.board.finish(group, key)
         else:
-            self.board.fail(group, key, failure.reason)
+            self.board.fail(group, key, failure)
 
     def end(self, group: str, death: str) -> bool:
         """A group ended; returns whether it had asked for runs."""
@@ -62,7 +62,7 @@ class Desk:
         """Hand out nothing more: groups end after the runs they are at."""
         self.closed = True
 
-    def summary(self) -> tuple[dict[str, str], int]:
+    def summary(self) -> tuple[dict[str, Failure], int]:
         """Runs that were given up and why, and the steps that were made for the second time."""
         return self.board.given_up, self.recomputed
 
@@ -78,7 +78,7 @@ class Ended:
     """How the trials of a sweep went."""
 
     failures: list[Failure] = field(default_factory=list)  # each ended the sweep
-    given_up: dict[str, str] = field(default_factory=dict)  # key of a run to why
+    given_up: dict[str, Failure] = field(default_factory=dict)  # key of a run to why
     recomputed: int = 0  # steps made for the second time after a fault
     deaths: list[str] = field(default_factory=list)  # why groups died; they were replaced
     evicted: int = 0  # groups that were told to end, as those of spot machines are

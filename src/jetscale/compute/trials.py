@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from jetscale.compute.capacity import HEAD, Capacity
 from jetscale.compute.desk import Dispatch, Ended, open_desk
-from jetscale.errors import Failure, JetscaleError
+from jetscale.errors import Failure, JetscaleError, TrainingError
 from jetscale.plan.board import Board, Order
 from jetscale.plan.feed import Feed
 from jetscale.plan.run import Run
@@ -140,10 +140,13 @@ def _set_environment() -> None:
 
 
 def _cause(error: BaseException) -> dict[str, Any]:
-    """A mistake that the next group would make as well is a failure, all else a death."""
+    """A mistake that the next group would make as well is a failure, all else a death.
+
+    What is wrong with one run alone is a death, too: it is given up after some, others go on.
+    """
     base = getattr(error, "_base_exc", error)
     failure = Failure.of(base)
-    if isinstance(base, JetscaleError):
+    if isinstance(base, JetscaleError) and not isinstance(base, TrainingError):
         return asdict(failure)
     return {"death": f"{failure.kind}: {failure.reason}"}
 

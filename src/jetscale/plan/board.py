@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+from jetscale.errors import Failure, SweepError
 from jetscale.plan.run import Run
 from jetscale.plan.workers import GAIN, Node, workers_of
 
@@ -94,7 +95,7 @@ class Board:
         self._seconds = sum(self._left.values())
         self._tries: dict[str, int] = {}
         self._reserved: tuple[list[str], int] = [], 0  # nodes, and slots a large group waits for
-        self.given_up: dict[str, str] = {}  # key of a run that is not tried again, and why
+        self.given_up: dict[str, Failure] = {}  # key of a run that is not tried again, and why
         for run in todo:
             if run.trunk not in self.runs:
                 self._offer(run.key)
@@ -196,10 +197,10 @@ class Board:
                 if follower in self._left:
                     self._offer(follower)
 
-    def fail(self, group: str, key: str, reason: str) -> None:
+    def fail(self, group: str, key: str, failure: Failure) -> None:
         """A run failed for good; what starts from it is given up."""
         if self._remove(group, key):
-            self._give_up_followers(key, reason)
+            self._give_up_followers(key, failure)
 
     def end(self, group: str, death: str = "") -> bool:
         """A group ended, which gives back what it had; returns whether it had asked for runs.
@@ -218,10 +219,10 @@ class Board:
             self._tries[key] = self._tries.get(key, 0) + 1
             if self._tries[key] >= TRIES:
                 reason = f"its workers died {TRIES} times: {death}"
-                self.given_up[key] = reason
+                self.given_up[key] = Failure(kind=SweepError.__name__, reason=reason)
                 self._drop(key)
                 del ended.runs[0]
-                self._give_up_followers(key, reason)
+                self._give_up_followers(key, self.given_up[key])
         for key in ended.runs:
             self._offer(key)
         return ended.asked
@@ -255,11 +256,11 @@ class Board:
         self._work[self._size[key]] -= 1
         return True
 
-    def _give_up_followers(self, key: str, reason: str) -> None:
+    def _give_up_followers(self, key: str, failure: Failure) -> None:
         for follower in self._followers.get(key, ()):
             if self._drop(follower):
-                what = f"its pretraining run {key} has not finished"
-                self.given_up[follower] = f"{what}: {reason}"
+                reason = f"its pretraining run {key} has not finished: {failure.reason}"
+                self.given_up[follower] = Failure(kind=failure.kind, reason=reason)
 
     def _weight(self, workers: int) -> int:
         """Slots that a group takes: workers of one model cannot share a GPU."""

@@ -16,7 +16,7 @@ from jetscale.compute.capacity import Capacity, check_fits
 from jetscale.compute.connect import connection
 from jetscale.compute.desk import Ended
 from jetscale.compute.trials import train
-from jetscale.errors import Failure, StorageError, SweepError, TrainingError
+from jetscale.errors import Failure, StorageError, SweepError
 from jetscale.machines import Machines
 from jetscale.plan import Run, plan_runs
 from jetscale.plan.board import Board
@@ -231,13 +231,13 @@ def _busy_share(records: Iterable[Record], ended: Ended) -> float:
     return work / ended.slot_seconds if ended.slot_seconds else 0.0
 
 
-def _keep_reasons(store: RecordStore, runs: Sequence[Run], given_up: Mapping[str, str]) -> None:
+def _keep_reasons(store: RecordStore, runs: Sequence[Run], given_up: Mapping[str, Failure]) -> None:
     """Keep why runs were given up for which no worker could say it."""
     there = store.keys()
     for run in runs:
         if run.key in given_up and run.key not in there:
-            reason = f"{run.name}: {given_up[run.key]}"
-            store.write_failure(run, Failure(kind=TrainingError.__name__, reason=reason))
+            why = given_up[run.key]
+            store.write_failure(run, replace(why, reason=f"{run.name}: {why.reason}"))
 
 
 @contextmanager

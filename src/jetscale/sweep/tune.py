@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from jetscale.compute.searchers import Space, propose
-from jetscale.errors import StudyError
+from jetscale.errors import Diverged, StudyError
 from jetscale.plan import Run
 from jetscale.plan.search import Tried, plan_search
 from jetscale.scaling.tuning import setting_effects
@@ -17,7 +17,6 @@ from jetscale.store.records import RecordStore, RunStatus
 from jetscale.study import Study
 from jetscale.study.search import Search
 
-_DIVERGED = "TrainingError"
 COLUMNS = (
     *("start", "mixture", "width", "params", "examples", "steps", "rate", "seed", "loss"),
     *("factor", "setting", "test_loss", "key"),
@@ -101,4 +100,4 @@ def _rate(run: Run, factor: float) -> dict[str, object]:
 
 
 def _diverged(row: RunStatus) -> bool:
-    return row.failure is not None and row.failure.kind == _DIVERGED
+    return row.failure is not None and row.failure.kind == Diverged.__name__

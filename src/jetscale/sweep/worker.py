@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from jetscale.digests import digest
-from jetscale.errors import Failure, JetscaleError, StorageError, StudyError, TrainingError
+from jetscale.errors import Diverged, Failure, StorageError, StudyError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import INDEX, Stream, content_sha256, open_stream
@@ -136,8 +136,8 @@ def _try(
             store.evict({run.key})
         raise
     except Exception as error:  # a model or objective of a user's can raise anything
-        if Ranks.current().world > 1 and not isinstance(error, JetscaleError):
-            raise  # one rank may be alone with it: the others would wait for it for ever
+        if Ranks.current().world > 1 and not isinstance(error, Diverged):
+            raise  # a rank may be alone with it: the others would wait for it for ever
         failure = Failure.of(error)
         if life.leads:
             store.write_failure(run, failure)

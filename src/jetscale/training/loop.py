@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from jetscale.errors import TrainingError
+from jetscale.errors import Diverged, TrainingError
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.protocol import architecture_named, flops_6nd
 from jetscale.objectives.protocol import Scores, plain_scores
@@ -61,7 +61,8 @@ def train_run(
         stop: Whether to save a checkpoint and leave; asked by all ranks after the same steps.
 
     Raises:
-        TrainingError: The data or the trunk do not fit the spec, or the loss is not finite.
+        TrainingError: The data or the trunk do not fit the spec.
+        Diverged: The loss or the output is not finite.
         StudyError: The architecture or the objective of the recipe is not known or is not usable.
         StorageError: A file cannot be written.
         Evicted: ``stop`` said so.
@@ -138,21 +139,21 @@ class _Training:
         self.seconds["steps"] += perf_counter() - assembled
 
     def collect(self) -> None:
-        """Read the losses since the last call; raises TrainingError for one that is not finite."""
+        """Read the losses since the last call; raises Diverged for one that is not finite."""
         bad = self.losses.collect()
         if bad is not None:
             self._fail(f"loss is {self.losses.losses[bad]}", bad)
 
     def _fail(self, what: str, step: int) -> None:
         optimiser = self.engine.optimiser
-        raise TrainingError(
+        raise Diverged(
             f"run {self.spec.key} ({self.spec.size.name}): {what} at step {step + 1} of "
             f"{self.engine.order.steps}, learning rate {optimiser.rate(step):.3g}; lower "
             "recipe.optimiser.learning_rate, or look for non-finite values in the jets"
         )
 
     def score(self, data: Ragged) -> Scores:
-        """Scores of the model so far; raises TrainingError when its output is not finite."""
+        """Scores of the model so far; raises Diverged when its output is not finite."""
         begin = perf_counter()
         self.engine.wait()  # for steps that are still under way
         ready = perf_counter()
