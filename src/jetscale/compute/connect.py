@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -56,10 +56,10 @@ def connection(
             raise SweepError(
                 f"Ray on {address} does not answer: {error.strerror or error}; check --address"
             ) from error
-    with private_folder(local=address is None) as folder:
+    with private_folder(local=address is None) as folder, ExitStack() as stack:
         import ray
-        from ray._private.ray_logging import global_worker_stdstream_dispatcher
 
+        stack.enter_context(_no_notes())
         try:
             with quiet_start():
                 ray.init(**init_arguments(address, folder))
@@ -70,8 +70,6 @@ def connection(
             ) from error
         try:
             protect_token()
-            with suppress(KeyError):  # notes on dead workers, in the midst of our standard output
-                global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
             capacity = count(ray.nodes(), local=address is None, device=device, per_gpu=per_gpu)
             if address is not None:
                 free_leftovers()
@@ -184,6 +182,18 @@ def quiet_start() -> Iterator[None]:
         os.close(nowhere)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, terminate)
+
+
+@contextmanager
+def _no_notes() -> Iterator[None]:
+    """Keep Ray's notes on dead workers and nodes off standard output in the block."""
+    from ray._private import worker
+
+    printing, worker.print_to_stdstream = worker.print_to_stdstream, lambda *_, **__: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printing
 
 
 def protect_token() -> None:

@@ -141,7 +141,12 @@ def _set_environment() -> None:
 
 def _cause(error: BaseException) -> dict[str, Any]:
     """A mistake that the next group would make as well is a failure, all else a death."""
+    from ray.exceptions import RayActorError
+
     base = getattr(error, "_base_exc", error)
+    base = getattr(base, "health_check_failure", base)  # what asking a worker met
+    if isinstance(base, RayActorError):  # the last of many lines says why
+        return {"death": str(base).strip().splitlines()[-1].strip()}
     failure = Failure.of(base)
     if isinstance(base, JetscaleError):
         return asdict(failure)

@@ -15,6 +15,7 @@ from jetscale.plan.run import Run
 from jetscale.plan.workers import Node, workers_of
 
 TRIES = 3  # groups that may die with a run, without a new checkpoint, before it is given up
+START_TRIES = 3  # groups in a row that may fail to start on a node before it gets none any more
 START_SECONDS = 10.0  # what starting a group costs: less than that is no work for another one
 HANDFUL = 20.0  # seconds of short runs that are handed out at a time, at most
 
@@ -93,6 +94,7 @@ class Board:
         self._work.update(self._size.values())
         self._seconds = sum(self._left.values())
         self._tries: dict[str, int] = {}
+        self._not_started: Counter[str] = Counter()  # groups in a row, of each node
         self._reserved: tuple[list[str], int] = [], 0  # nodes, and slots a large group waits for
         self.given_up: dict[str, str] = {}  # key of a run that is not tried again, and why
         for run in todo:
@@ -140,7 +142,7 @@ class Board:
                 return Start(workers=size, node=place if isinstance(place, str) else None)
             if size > 1:  # smaller groups make room, on the node where fewest have to leave
                 weight = self._weight(size)
-                large = [name for name, node in self._nodes.items() if node.slots >= weight]
+                large = [name for name in self._open() if self._nodes[name].slots >= weight]
                 chosen = [max(large, key=self._free.__getitem__)] if large else list(self._nodes)
                 self._reserved = chosen, weight
                 return None
@@ -160,8 +162,11 @@ class Board:
         mine = self._groups.get(group)
         if mine is None:
             return Order(retire=True)
-        self._starting[mine.workers] -= not mine.asked
-        mine.asked = True
+        if not mine.asked:
+            self._starting[mine.workers] -= 1
+            mine.asked = True
+            for name in mine.nodes:
+                self._not_started.pop(name, None)
         if self.done or self._must_yield(mine):
             mine.leaving = True
             return Order(retire=True)
@@ -201,19 +206,23 @@ class Board:
         if self._remove(group, key):
             self._give_up_followers(key, reason)
 
-    def end(self, group: str, death: str = "") -> bool:
-        """A group ended, which gives back what it had; returns whether it had asked for runs.
+    def end(self, group: str, death: str = "") -> None:
+        """A group ended, which gives back what it had.
 
         ``death`` says why, if it was not its own decision. The run it was at is given up after
-        `TRIES` groups died with it and no checkpoint in between.
+        `TRIES` groups died with it and no checkpoint in between, and a node gets no group after
+        `START_TRIES` did not start there. A group whose node is gone died of that alone.
         """
         ended = self._groups.pop(group, None)
         if ended is None:
-            return True
+            return
         self._free.update({n: s for n, s in ended.nodes.items() if n in self._nodes})
         self._peers[ended.workers] -= 1
         self._starting[ended.workers] -= not ended.asked
-        if death and ended.runs:
+        fault = bool(death) and all(name in self._nodes for name in ended.nodes)
+        if fault and not ended.asked:
+            self._not_started.update(ended.nodes.keys())
+        if fault and ended.runs:
             key = ended.runs[0]  # they are trained in this order
             self._tries[key] = self._tries.get(key, 0) + 1
             if self._tries[key] >= TRIES:
@@ -224,7 +233,12 @@ class Board:
                 self._give_up_followers(key, reason)
         for key in ended.runs:
             self._offer(key)
-        return ended.asked
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing is at work and nothing will be, for groups do not start on some nodes."""
+        avoided = self._nodes.keys() - self._open()
+        return bool(avoided) and not (self.done or self._groups) and self.next_start() is None
 
     def groups(self) -> list[str]:
         """Names of the groups that were started and have not ended."""
@@ -264,20 +278,26 @@ class Board:
 
     def _place(self, size: int) -> str | bool | None:
         """The node with least room that a group fits, True for several nodes, None for none."""
-        weight, free = self._weight(size), self._free
-        fitting = [name for name in self._nodes if free[name] >= weight]
+        weight, free, nodes = self._weight(size), self._free, self._open()
+        fitting = [name for name in nodes if free[name] >= weight]
         if fitting:
             return min(fitting, key=lambda name: (free[name], name))
-        largest = max((node.slots for node in self._nodes.values()), default=0)
-        if self._spread and weight > largest and sum(free[name] for name in self._nodes) >= weight:
+        largest = max((self._nodes[name].slots for name in nodes), default=0)
+        if self._spread and weight > largest and sum(free[name] for name in nodes) >= weight:
             return True
         return None
 
     def _share_out(self, weight: int) -> dict[str, int]:
         nodes: dict[str, int] = {}
-        for name in sorted(self._nodes, key=self._free.__getitem__, reverse=True):
-            nodes[name] = min(self._free[name], weight - sum(nodes.values()))
+        for name in sorted(self._open(), key=self._free.__getitem__, reverse=True):
+            taken = min(self._free[name], weight - sum(nodes.values()))
+            if taken > 0:
+                nodes[name] = taken
         return nodes
+
+    def _open(self) -> set[str]:
+        """Nodes on which groups start."""
+        return {name for name in self._nodes if self._not_started[name] < START_TRIES}
 
     def _pays(self, size: int) -> bool:
         """Whether another group of a size would shorten the sweep."""
