@@ -61,13 +61,15 @@ stop() {
         fail "no server was started on $(hostname) for $JETSCALE_HOME"
     group=$(cat "$pid")
     case $(ps -o args= -p "$group" || true) in
-        *"mlflow server"*) kill -- "-$group" ;;
+        *"mlflow server"*) # and nobody else who has its number now
+            kill -- "-$group"
+            for _ in $(seq 30); do
+                kill -0 -- "-$group" 2> /dev/null || break
+                sleep 1
+            done
+            ! kill -0 -- "-$group" 2> /dev/null || kill -KILL -- "-$group"
+            ;;
     esac
-    for _ in $(seq 30); do
-        kill -0 -- "-$group" 2> /dev/null || break
-        sleep 1
-    done
-    ! kill -0 -- "-$group" 2> /dev/null || kill -KILL -- "-$group"
     rm -f "$place" "$pid"
 }
 

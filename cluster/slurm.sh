@@ -79,7 +79,7 @@ trap stop EXIT
 # Slurm says it two minutes before the time is up (--signal): the sweep keeps its state and ends with 143.
 trap 'kill -TERM "$sweep" 2> /dev/null || exit 143' TERM
 
-# A sweep counts the nodes that are there when it starts.
+# A sweep uses nodes that join later, too, but settles when it starts whether it trains on GPUs.
 joined() { ray status --address "$JETSCALE_ADDRESS" 2> /dev/null | grep -c '^ 1 node_' || true; }
 for _ in $(seq 120); do
     [ "$(joined)" -ge "$nodes" ] && break

@@ -1,7 +1,7 @@
 """Ask the autoscaler for GPU workers before a sweep, and let them go after it.
 
-A sweep counts the GPUs that are there when it starts: on a cluster whose workers start on demand it
-would find none and train on the head's CPUs. Run on the head:
+A sweep uses the nodes that join but asks for none, and it trains on CPUs where no GPU is there when
+it starts. Run on the head:
 
     python cluster/workers.py 4     ask for four GPUs and wait until they have joined
     python cluster/workers.py 0     withdraw it; idle workers end after idle_timeout_minutes

@@ -6,10 +6,10 @@ import pytest
 
 from jetscale.compute import desk as desks
 from jetscale.compute.capacity import HEAD, count
-from jetscale.compute.desk import ALONE, LOOK, START_FAILURES, Desk, Dispatch, Ended
+from jetscale.compute.desk import ALONE, LOOK, Desk, Dispatch, Ended
 from jetscale.errors import Failure
 from jetscale.plan import plan_runs
-from jetscale.plan.board import Board
+from jetscale.plan.board import START_TRIES, Board
 
 
 def node(name, cpus, *, head=False):
@@ -44,31 +44,31 @@ def test_groups_start_where_there_is_room_and_a_node_that_joins_is_seen(dispatch
     assert dispatch.suggest("c") is None
     cluster.nodes = [*cluster.nodes, node("late", 1)]
     assert dispatch.suggest("c") is None  # nobody looked yet
-    cluster.now += LOOK
+    cluster.now += 2 * LOOK
     assert dispatch.suggest("c")["node"] == "late"
-    assert dispatch.ended.slot_seconds == 2 * LOOK
+    assert dispatch.ended.slot_seconds == 4 * LOOK
 
 
 def test_groups_that_do_not_start_end_the_sweep_with_the_cause(dispatch):
     death = "WorkerGroupStartupTimeoutError: no room in 120 s"
-    for i in range(START_FAILURES):
+    for i in range(START_TRIES):
         assert dispatch.suggest(str(i))["node"] == "w"
         dispatch.on_trial_complete(str(i), {"death": death})
     assert dispatch.suggest("more") == Dispatch.FINISHED
     (failure,) = dispatch.ended.failures
     assert (failure.kind, failure.reason) == (
         "SweepError",
-        f"{START_FAILURES} worker groups in a row did not start: {death}",
+        f"{START_TRIES} worker groups in a row did not start on any node: {death}",
     )
 
 
 def test_groups_that_died_at_work_are_replaced_without_end(dispatch):
-    for i in range(2 * START_FAILURES):
+    for i in range(6):
         assert dispatch.suggest(str(i)) is not None
         dispatch.desk.take.remote(str(i))
         dispatch.on_trial_complete(str(i), {"death": "killed"} if i % 2 else {"evicted": True})
     assert dispatch.ended.failures == []
-    assert (len(dispatch.ended.deaths), dispatch.ended.evicted) == (START_FAILURES, START_FAILURES)
+    assert (len(dispatch.ended.deaths), dispatch.ended.evicted) == (3, 3)
 
 
 def test_a_driver_that_dies_is_a_death_and_a_mistake_ends_the_sweep(dispatch):
@@ -89,11 +89,21 @@ def test_a_sweep_waits_for_nodes_to_come_back_but_not_for_ever(dispatch, cluster
     assert dispatch.suggest("a") is None
     assert dispatch.ended.failures == []
     cluster.nodes = [*cluster.nodes, node("w", 2)]
-    cluster.now += LOOK
+    cluster.now += 2 * LOOK
     assert dispatch.suggest("a")["node"] == "w"
-    cluster.nodes.pop()
+    dispatch.desk.take.remote("a")
+    cluster.nodes = cluster.nodes[:1]
+    dispatch.on_trial_complete("a", {"death": "node lost"})
     cluster.now += ALONE
-    assert dispatch.suggest("b") is None
-    cluster.now += LOOK
+    dispatch.suggest("b")
+    cluster.now += 2 * LOOK
     assert dispatch.suggest("b") == Dispatch.FINISHED
-    assert "no node has had room for a worker for 10 minutes" in dispatch.ended.failures[0].reason
+    assert "no node has had room" in dispatch.ended.failures[-1].reason
+
+
+def test_a_node_that_does_not_see_the_results_gets_no_group(dispatch, cluster):
+    dispatch.problem = lambda node: "does not see /data" if node["NodeID"] == "blind" else ""
+    cluster.nodes = [cluster.nodes[0], node("blind", 4), node("late", 1)]
+    cluster.now += 2 * LOOK
+    assert dispatch.suggest("a")["node"] == "late"
+    assert dispatch.suggest("b") is None

@@ -8,12 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from ray.exceptions import RayActorError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
 from jetscale.compute import trials
 from jetscale.compute.capacity import HEAD, Capacity, count
 from jetscale.errors import Failure, MissingExtra, StorageError, TrainingError
 from jetscale.plan import plan_runs
-from jetscale.plan.board import TRIES, Board
+from jetscale.plan.board import START_TRIES, TRIES, Board
 from jetscale.plan.workers import Node
 
 ONE_CORE = Capacity(nodes=(Node(name="n", slots=1),), cpus=1, gpus=0, local=True)
@@ -111,6 +113,31 @@ def test_what_every_worker_would_meet_ends_the_sweep(study, small_ray, tmp_path,
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.integration
+def test_a_sweep_ends_where_no_group_starts_on_any_node(study, small_ray, tmp_path, monkeypatch):
+    """A node that Ray does not know stands for one on which no worker ever starts."""
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "1")
+    nowhere = Capacity(nodes=(Node(name="f" * 56, slots=1),), cpus=2, gpus=0, local=True)
+    board = Board(plan_runs(study), lambda run: 30.0)
+    ended = trials.train("small", board, Job(tmp_path), work, str(tmp_path / "ray"), nowhere)
+    assert len(ended.deaths) == START_TRIES
+    (failure,) = ended.failures
+    assert failure.kind == "SweepError"
+    assert f"{START_TRIES} worker groups in a row did not start on any node" in failure.reason
+    assert ended.given_up == {}
+
+
+@pytest.mark.integration
+def test_a_sweep_ends_where_no_node_fits_a_group_for_long(study, small_ray, tmp_path, monkeypatch):
+    monkeypatch.setattr("jetscale.compute.desk.ALONE", -1.0)
+    capacity = count(small_ray.nodes(), local=True)
+    board = Board(plan_runs(study), lambda run: 30.0, workers=capacity.slots + 1)
+    ended = trials.train("small", board, Job(tmp_path), work, str(tmp_path / "ray"), capacity)
+    (failure,) = ended.failures
+    assert "no node has had room for a worker group" in failure.reason
+    assert ended.deaths == []
+
+
 @pytest.fixture
 def trainer(monkeypatch):
     """A stand-in for TorchTrainer: what it was made with, and what its ``fit`` does."""
@@ -146,6 +173,9 @@ def test_a_group_has_its_workers_on_its_node_and_ray_tries_nothing_again(trainer
     assert len(trainer.names) == 3  # a name that was used would silently resume
 
 
+LOST = "The actor died because its node has died."
+
+
 @pytest.mark.parametrize("who", ["worker", "controller"])
 @pytest.mark.parametrize(
     ("cause", "told"),
@@ -153,6 +183,11 @@ def test_a_group_has_its_workers_on_its_node_and_ray_tries_nothing_again(trainer
         (StorageError("x"), {"kind": "StorageError", "reason": "x"}),
         (TrainingError("trunk x"), {"death": "TrainingError: trunk x"}),
         (RuntimeError("peer closed"), {"death": "RuntimeError: peer closed"}),
+        (RayActorError(error_msg=f"It died.\n\tpid: 7\n{LOST}\n"), {"death": LOST}),
+        (
+            WorkerHealthCheckFailedError("Worker info: Worker(...)", RayActorError("", LOST)),
+            {"death": LOST},
+        ),
     ],
 )
 def test_a_mistake_is_a_failure_and_all_else_a_death(trainer, tmp_path, who, cause, told):

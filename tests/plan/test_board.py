@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from jetscale.errors import Failure
 from jetscale.plan import plan_runs
-from jetscale.plan.board import TRIES, Board, Order, Start
+from jetscale.plan.board import START_TRIES, TRIES, Board, Order, Start
 from jetscale.plan.workers import Node
 
 
@@ -51,15 +51,60 @@ def test_what_a_lost_group_had_goes_to_another_one(study):
     board = Board(planned, one_second)
     board.set_nodes(nodes(1))
     had = begin(board, "a").runs
-    assert board.end("a", "killed") is True
+    board.end("a", "killed")
     assert begin(board, "b").runs == had
 
 
-def test_a_group_that_did_not_ask_did_not_start(study):
-    board = Board(plan_runs(study), one_second)
-    board.set_nodes(nodes(1))
-    board.start("a", board.next_start())
-    assert board.end("a", "no room") is False
+def fail_to_start(board, times, after=0):
+    """Let so many groups in a row die before they ask; returns where they were to start."""
+    places = []
+    for i in range(after, after + times):
+        start = board.next_start()
+        places.append(start.node)
+        board.start(f"failed {i}", start)
+        board.end(f"failed {i}", "no room")
+    return places
+
+
+def test_a_node_on_which_no_group_starts_gets_none_any_more(study):
+    board = Board(plan_runs(study), lambda run: 30.0)
+    board.set_nodes(nodes(1, 2))
+    assert fail_to_start(board, START_TRIES) == ["n0"] * START_TRIES
+    assert not board.stuck
+    assert begin(board, "a").runs
+    assert fail_to_start(board, START_TRIES - 1) == ["n1"] * (START_TRIES - 1)
+    assert begin(board, "b").runs  # one that starts clears the node
+    board.end("b", "killed")
+    assert fail_to_start(board, START_TRIES) == ["n1"] * START_TRIES
+    assert board.next_start() is None
+    assert not board.stuck  # there is a group at work
+    board.end("a", "killed")
+    assert board.stuck
+    board.set_nodes([*nodes(1, 2), Node(name="new", slots=1)])
+    assert not board.stuck
+    assert board.given_up == {}
+
+
+def test_a_group_that_fits_only_a_node_where_none_starts_is_stuck(study):
+    board = Board(plan_runs(study), lambda run: 30.0, workers=2)
+    board.set_nodes(nodes(1, 2))
+    assert fail_to_start(board, START_TRIES) == ["n1"] * START_TRIES
+    assert board.stuck
+
+
+def test_a_node_that_is_gone_is_to_blame_for_its_groups_and_for_nothing_else(study):
+    planned = plan_runs(study)
+    board = Board(planned, lambda run: 30.0)
+    for i in range(max(TRIES, START_TRIES)):
+        board.set_nodes([Node(name="spot", slots=2)])
+        order = begin(board, f"at work {i}")
+        board.start(f"starting {i}", board.next_start())
+        board.set_nodes([])
+        for name in (f"at work {i}", f"starting {i}"):
+            board.end(name, "its node died")
+        assert not board.stuck
+    board.set_nodes([Node(name="spot", slots=1)])
+    assert begin(board, "last").runs == order.runs
     assert board.given_up == {}
 
 
@@ -101,6 +146,21 @@ def test_a_run_that_gets_on_between_deaths_is_not_given_up(study):
         board.end(str(i), "node lost")
         board.saved(key)
     assert board.given_up == {}
+
+
+def test_a_large_run_whose_node_is_gone_goes_on_with_fewer_workers(study):
+    planned = [run for run in plan_runs(study) if run.mixture.is_scratch]
+    wide = replace(planned[0].recipe, schedule=replace(planned[0].recipe.schedule, batch_size=64))
+    long = replace(planned[0], key="long", recipe=wide, examples=64)
+    board = Board([*planned, long], lambda run: 5000.0 if run.key == "long" else 300.0, most=8)
+    board.set_nodes(nodes(2, 8))
+    start = board.next_start()
+    assert start == Start(workers=8, node="n1")
+    board.start("a", start)
+    assert [run.key for run in board.take("a").runs] == ["long"]
+    board.set_nodes(nodes(2))  # seen before the group is known to have ended
+    board.end("a", "node lost")
+    assert board.next_start() == Start(workers=2, node="n0")
 
 
 def test_a_group_that_was_told_to_end_costs_its_runs_nothing(study):

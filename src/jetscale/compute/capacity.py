@@ -1,8 +1,8 @@
 """What the nodes of a Ray cluster offer to trials, node by node."""
 
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from jetscale.errors import SweepError
@@ -20,6 +20,8 @@ class Capacity:
     gpus: int
     local: bool  # True where Ray runs on this machine alone
     per_gpu: int = 1  # one-worker groups that share a GPU
+    problem: Callable[[Mapping[str, Any]], str] = field(default=lambda node: "", compare=False)
+    """Why a node that joins cannot keep results; empty where it can."""
 
     @property
     def slots(self) -> int:

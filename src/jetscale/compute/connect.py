@@ -6,8 +6,10 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +26,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is ours
 }
+_ANSWER = 60.0  # seconds in which a node must say whether it sees the results
 _SOCKET_PATH = 107  # bytes, the limit of Unix sockets
 _BELOW_TEMPORARY = 75  # bytes of /ray/session_DATE_TIME_MICROSECONDS_PID/sockets/plasma_store
 _TOKEN = secrets.token_hex(32)  # of private sessions: Ray reads it once per process
@@ -56,10 +59,10 @@ def connection(
             raise SweepError(
                 f"Ray on {address} does not answer: {error.strerror or error}; check --address"
             ) from error
-    with private_folder(local=address is None) as folder:
+    with private_folder(local=address is None) as folder, ExitStack() as stack:
         import ray
-        from ray._private.ray_logging import global_worker_stdstream_dispatcher
 
+        stack.enter_context(_no_notes())
         try:
             with quiet_start():
                 ray.init(**init_arguments(address, folder))
@@ -70,14 +73,12 @@ def connection(
             ) from error
         try:
             protect_token()
-            with suppress(KeyError):  # notes on dead workers, in the midst of our standard output
-                global_worker_stdstream_dispatcher.remove_handler("ray_print_logs")
             capacity = count(ray.nodes(), local=address is None, device=device, per_gpu=per_gpu)
             if address is not None:
                 free_leftovers()
             if check is not None or address is not None:
                 _check_shared(home, check)
-            yield capacity
+            yield replace(capacity, problem=partial(problem_of, home=home, check=check))
         finally:
             ray.shutdown()
 
@@ -186,6 +187,18 @@ def quiet_start() -> Iterator[None]:
             signal.signal(signal.SIGTERM, terminate)
 
 
+@contextmanager
+def _no_notes() -> Iterator[None]:
+    """Keep Ray's notes on dead workers and nodes off standard output in the block."""
+    from ray._private import worker
+
+    printing, worker.print_to_stdstream = worker.print_to_stdstream, lambda *_, **__: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printing
+
+
 def protect_token() -> None:
     """Make Ray's token readable for its owner alone: it opens the cluster to whoever has it."""
     with suppress(OSError, RuntimeError):
@@ -195,6 +208,15 @@ def protect_token() -> None:
 
 def _check_shared(home: Path, check: Callable[[], None] | None = None) -> None:
     """Every node must see the results, or records written there would be lost."""
+    import ray
+
+    for node in (node for node in ray.nodes() if node["Alive"]):
+        if reason := problem_of(node, home, check):
+            raise SweepError(f"node {node['NodeManagerAddress']} {reason}")
+
+
+def problem_of(node: Mapping[str, Any], home: Path, check: Callable[[], None] | None = None) -> str:
+    """Why a node, as `ray.nodes` tells it, cannot keep results of ``home``; empty if it can."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -212,8 +234,9 @@ def _check_shared(home: Path, check: Callable[[], None] | None = None) -> None:
             return str(error)
         return ""
 
-    for node in (node for node in ray.nodes() if node["Alive"]):
-        strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        told = problem.options(scheduling_strategy=strategy).remote(str(home.resolve()))
-        if reason := ray.get(told):
-            raise SweepError(f"node {node['NodeManagerAddress']} {reason}")
+    strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+    told = problem.options(scheduling_strategy=strategy).remote(str(home.resolve()))
+    try:
+        return str(ray.get(told, timeout=_ANSWER))
+    except ray.exceptions.RayError as error:
+        return f"does not answer: {type(error).__name__}"

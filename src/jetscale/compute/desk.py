@@ -10,12 +10,11 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from jetscale.compute.capacity import Capacity, count
 from jetscale.errors import Failure, SweepError
-from jetscale.plan.board import Board, Order, Start
+from jetscale.plan.board import START_TRIES, Board, Order, Start
 from jetscale.plan.workers import Node
 
-START_FAILURES = 3  # groups in a row that did not start, after which the sweep ends
 LOOK = 2.0  # seconds between two looks at the nodes
-ALONE = 600.0  # seconds without any node for workers, after which the sweep ends
+ALONE = 600.0  # seconds without any group or room for one, after which the sweep ends
 
 
 class Desk:
@@ -26,13 +25,13 @@ class Desk:
         self.recomputed = 0
         self.closed = False
 
-    def next(self, group: str, nodes: tuple[Node, ...]) -> Start | None:
-        """The group to start now, under this name; None for none."""
+    def next(self, group: str, nodes: tuple[Node, ...]) -> tuple[Start | None, bool]:
+        """The group to start now, under this name, and whether any group is there."""
         self.board.set_nodes(nodes)
         start = None if self.closed else self.board.next_start()
         if start is not None:
             self.board.start(group, start)
-        return start
+        return start, self.board.at_work
 
     def over(self) -> bool:
         """Whether no group will be started any more."""
@@ -54,9 +53,11 @@ class Desk:
         else:
             self.board.fail(group, key, failure)
 
-    def end(self, group: str, death: str) -> bool:
-        """A group ended; returns whether it had asked for runs."""
-        return self.board.end(group, death)
+    def end(self, group: str, death: str, nodes: tuple[Node, ...]) -> bool:
+        """A group ended, and these nodes are there; returns whether none can start any more."""
+        self.board.set_nodes(nodes)
+        self.board.end(group, death)
+        return self.board.stuck
 
     def close(self) -> None:
         """Hand out nothing more: groups end after the runs they are at."""
@@ -92,14 +93,22 @@ class Dispatch(Searcher):  # type: ignore[misc]
         super().__init__()
         self.desk, self.capacity, self.ended = desk, capacity, ended
         self.looked = self.peopled = time.monotonic()
-        self.not_started = 0
+        self.problem = capacity.problem
+        self.problems = {node.name: "" for node in capacity.nodes}  # those were asked before
 
     def suggest(self, trial_id: str) -> Any:
         """The settings of the next trial: how many workers, and on which node."""
-        self._look()
-        start = ray.get(self.desk.next.remote(trial_id, self.capacity.nodes))
+        now = time.monotonic()
+        if now - self.looked > LOOK:
+            self._look()
+        start, peopled = ray.get(self.desk.next.remote(trial_id, self.capacity.nodes))
         if start is not None:
             return {"group": trial_id, "workers": start.workers, "node": start.node}
+        if peopled:
+            self.peopled = now
+        elif now - self.peopled > ALONE:
+            reason = f"no node has had room for a worker group for {ALONE / 60:.0f} minutes"
+            self._close(Failure(kind=SweepError.__name__, reason=reason))
         return Searcher.FINISHED if ray.get(self.desk.over.remote()) else None
 
     def on_trial_complete(
@@ -108,15 +117,15 @@ class Dispatch(Searcher):  # type: ignore[misc]
         """Give back what a trial had, and count how it ended."""
         result = result or {"death": "its driver died"}
         death = str(result.get("death") or "")
-        asked = ray.get(self.desk.end.remote(trial_id, death))
         if death:
             self.ended.deaths.append(death)
+            self._look()  # its node may be gone
         self.ended.evicted += bool(result.get("evicted"))
-        self.not_started = 0 if asked else self.not_started + bool(death)
+        stuck = ray.get(self.desk.end.remote(trial_id, death, self.capacity.nodes))
         if "reason" in result:
             self._close(Failure(kind=result["kind"], reason=result["reason"]))
-        elif self.not_started >= START_FAILURES:
-            reason = f"{self.not_started} worker groups in a row did not start: {death}"
+        elif stuck:
+            reason = f"{START_TRIES} worker groups in a row did not start on any node: {death}"
             self._close(Failure(kind=SweepError.__name__, reason=reason))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -130,20 +139,19 @@ class Dispatch(Searcher):  # type: ignore[misc]
 
     def _look(self) -> None:
         """See which nodes there are."""
-        now = time.monotonic()
-        if self.capacity.local or now - self.looked < LOOK:
+        if self.capacity.local:
             return
+        now = time.monotonic()
         self.ended.slot_seconds += (now - self.looked) * self.capacity.slots
         self.looked = now
-        was = self.capacity
+        was, nodes = self.capacity, [node for node in ray.nodes() if node["Alive"]]
+        for node in (node for node in nodes if node["NodeID"] not in self.problems):
+            self.problems[node["NodeID"]] = self.problem(node)
+        good = [node for node in nodes if not self.problems[node["NodeID"]]]
         try:
-            self.capacity = count(ray.nodes(), local=False, device=was.device, per_gpu=was.per_gpu)
-            self.peopled = now
+            self.capacity = count(good, local=False, device=was.device, per_gpu=was.per_gpu)
         except SweepError:  # for now
             self.capacity = replace(was, nodes=())
-        if now - self.peopled > ALONE:
-            reason = f"no node has had room for a worker for {ALONE / 60:.0f} minutes"
-            self._close(Failure(kind=SweepError.__name__, reason=reason))
 
     def _close(self, failure: Failure) -> None:
         self.ended.failures.append(failure)

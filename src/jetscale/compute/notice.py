@@ -14,12 +14,14 @@ from typing import Any
 from ray.train.backend import Backend
 from ray.train.torch import TorchConfig
 
+from jetscale.compute.interface import use_interface_of_node
+
 _TOLD = threading.Event()
 
 
 @dataclass
 class NoticeConfig(TorchConfig):  # type: ignore[misc]
-    """The process group of torch, in workers that hear SIGTERM."""
+    """The process group of torch, between nodes too, in workers that hear SIGTERM."""
 
     @property
     def backend_cls(self) -> type[Backend]:
@@ -28,6 +30,7 @@ class NoticeConfig(TorchConfig):  # type: ignore[misc]
 
         class Listening(kind):  # type: ignore[misc]
             def on_start(self, worker_group: Any, backend_config: Any) -> None:
+                worker_group.execute(use_interface_of_node)
                 super().on_start(worker_group, backend_config)
                 worker_group.execute(listen)
 

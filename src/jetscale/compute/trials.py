@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from jetscale.compute.capacity import HEAD, Capacity
 from jetscale.compute.desk import Dispatch, Ended, open_desk
-from jetscale.errors import Failure, JetscaleError, TrainingError
+from jetscale.errors import DataError, Failure, JetscaleError, TrainingError
 from jetscale.plan.board import Board, Order
 from jetscale.plan.feed import Feed
 from jetscale.plan.run import Run
@@ -144,9 +144,14 @@ def _cause(error: BaseException) -> dict[str, Any]:
 
     What is wrong with one run alone is a death, too: it is given up after some, others go on.
     """
+    from ray.exceptions import RayActorError
+
     base = getattr(error, "_base_exc", error)
+    base = getattr(base, "health_check_failure", base)  # what asking a worker met
+    if isinstance(base, RayActorError):  # the last of many lines says why
+        return {"death": str(base).strip().splitlines()[-1].strip()}
     failure = Failure.of(base)
-    if isinstance(base, JetscaleError) and not isinstance(base, TrainingError):
+    if isinstance(base, JetscaleError) and not isinstance(base, TrainingError | DataError):
         return asdict(failure)
     return {"death": f"{failure.kind}: {failure.reason}"}
 
@@ -167,8 +172,8 @@ def train_on_worker(config: dict[str, Any]) -> dict[str, Any]:
     except Evicted:
         return {"evicted": True}
     except JetscaleError as error:
-        if ranks.world > 1:  # the others wait for this one: the group must go
-            raise
+        if ranks.world > 1 or isinstance(error, DataError):
+            raise  # other ranks wait for this one, or other machines see what this one does not
         return asdict(Failure.of(error))
 
 

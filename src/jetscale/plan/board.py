@@ -16,6 +16,7 @@ from jetscale.plan.run import Run
 from jetscale.plan.workers import GAIN, Node, workers_of
 
 TRIES = 3  # groups that may die with a run, without a new checkpoint, before it is given up
+START_TRIES = 3  # groups in a row that may fail to start on a node before it gets none any more
 START_SECONDS = 10.0  # what starting a group costs: less than that is no work for another one
 HANDFUL = 20.0  # seconds of short runs that are handed out at a time, at most
 
@@ -94,6 +95,7 @@ class Board:
         self._work.update(self._size.values())
         self._seconds = sum(self._left.values())
         self._tries: dict[str, int] = {}
+        self._not_started: Counter[str] = Counter()  # groups in a row, of each node
         self._reserved: tuple[list[str], int] = [], 0  # nodes, and slots a large group waits for
         self.given_up: dict[str, Failure] = {}  # key of a run that is not tried again, and why
         for run in todo:
@@ -116,18 +118,9 @@ class Board:
             self._free.subtract({n: s for n, s in group.nodes.items() if n in found})
         waiting = [key for heap in self._ready.values() for _, _, key in heap]
         self._ready.clear()
-        largest = max((node.slots for node in found.values()), default=1)
-        slots = sum(node.slots for node in found.values())
-        room = max(1, (slots if self._spread else largest) // self._share)
-        if self._forced is None:
-            most = min(self._most, room)
-            busy = {key for group in self._groups.values() for key in group.runs}
-            for key in self._left.keys() - busy:
-                run = self.runs[key]
-                size = workers_of(run, self._chain[key], self._seconds, slots, most)
-                self._work.subtract([self._size[key]])
-                self._work[size] += 1
-                self._size[key] = size
+        busy = {key for group in self._groups.values() for key in group.runs}
+        for key in self._left.keys() - busy:
+            self._resize(key)
         for key in waiting:
             self._offer(key)
 
@@ -139,13 +132,18 @@ class Board:
                 continue
             if (place := self._place(size)) is not None:
                 return Start(workers=size, node=place if isinstance(place, str) else None)
-            if size > 1:  # smaller groups make room, on the node where fewest have to leave
-                weight = self._weight(size)
-                large = [name for name, node in self._nodes.items() if node.slots >= weight]
-                chosen = [max(large, key=self._free.__getitem__)] if large else list(self._nodes)
-                self._reserved = chosen, weight
-                return None
+            if size > 1 and not self._reserved[1]:
+                self._reserve(self._weight(size))
         return None
+
+    def _reserve(self, weight: int) -> None:
+        """Let smaller groups make room for a large one, on the node where fewest have to leave."""
+        nodes = self._open()
+        large = [name for name in nodes if self._nodes[name].slots >= weight]
+        if large:
+            self._reserved = [max(large, key=self._free.__getitem__)], weight
+        elif self._spread and sum(self._nodes[name].slots for name in nodes) >= weight:
+            self._reserved = list(nodes), weight
 
     def start(self, group: str, start: Start) -> None:
         """A group was told to start."""
@@ -161,8 +159,11 @@ class Board:
         mine = self._groups.get(group)
         if mine is None:
             return Order(retire=True)
-        self._starting[mine.workers] -= not mine.asked
-        mine.asked = True
+        if not mine.asked:
+            self._starting[mine.workers] -= 1
+            mine.asked = True
+            for name in mine.nodes:
+                self._not_started.pop(name, None)
         if self.done or self._must_yield(mine):
             mine.leaving = True
             return Order(retire=True)
@@ -202,19 +203,23 @@ class Board:
         if self._remove(group, key):
             self._give_up_followers(key, failure)
 
-    def end(self, group: str, death: str = "") -> bool:
-        """A group ended, which gives back what it had; returns whether it had asked for runs.
+    def end(self, group: str, death: str = "") -> None:
+        """A group ended, which gives back what it had.
 
         ``death`` says why, if it was not its own decision. The run it was at is given up after
-        `TRIES` groups died with it and no checkpoint in between.
+        `TRIES` groups died with it and no checkpoint in between, and a node gets no group after
+        `START_TRIES` did not start there. A group whose node is gone died of that alone.
         """
         ended = self._groups.pop(group, None)
         if ended is None:
-            return True
+            return
         self._free.update({n: s for n, s in ended.nodes.items() if n in self._nodes})
         self._peers[ended.workers] -= 1
         self._starting[ended.workers] -= not ended.asked
-        if death and ended.runs:
+        fault = bool(death) and all(name in self._nodes for name in ended.nodes)
+        if fault and not ended.asked:
+            self._not_started.update(ended.nodes.keys())
+        if fault and ended.runs:
             key = ended.runs[0]  # they are trained in this order
             self._tries[key] = self._tries.get(key, 0) + 1
             if self._tries[key] >= TRIES:
@@ -224,8 +229,19 @@ class Board:
                 del ended.runs[0]
                 self._give_up_followers(key, self.given_up[key])
         for key in ended.runs:
+            self._resize(key)  # the nodes may be others than when it began
             self._offer(key)
-        return ended.asked
+
+    @property
+    def at_work(self) -> bool:
+        """Whether a group was started and has not ended."""
+        return bool(self._groups)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing is at work and nothing will be, for groups do not start on some nodes."""
+        avoided = self._nodes.keys() - self._open()
+        return bool(avoided) and not (self.done or self._groups) and self.next_start() is None
 
     def expect(self) -> tuple[dict[int, int], float]:
         """Workers to the number of runs that get so many on the nodes there are, and the seconds.
@@ -237,6 +253,18 @@ class Board:
         chains = [self._chain[key] / self._size[key] ** GAIN for key in self._left]
         counts = {size: count for size, count in sorted(self._work.items()) if count}
         return counts, max(work / slots, max(chains, default=0.0))
+
+    def _resize(self, key: str) -> None:
+        """Give a run the number of workers that suits it on the nodes there are."""
+        if self._forced is not None:
+            return
+        slots = [node.slots for node in self._nodes.values()]
+        room = (sum(slots) if self._spread else max(slots, default=1)) // self._share
+        most, total = max(1, min(self._most, room)), sum(slots)
+        size = workers_of(self.runs[key], self._chain[key], self._seconds, total, most)
+        self._work[self._size[key]] -= 1
+        self._work[size] += 1
+        self._size[key] = size
 
     def _offer(self, key: str) -> None:
         entry = -self._urgency[key], self._order[key], key
@@ -269,19 +297,34 @@ class Board:
     def _place(self, size: int) -> str | bool | None:
         """The node with least room that a group fits, True for several nodes, None for none."""
         weight, free = self._weight(size), self._free
-        fitting = [name for name in self._nodes if free[name] >= weight]
+        nodes = self._open().difference(self._reserved[0])
+        fitting = [name for name in nodes if free[name] >= weight and self._whole(name, size)]
         if fitting:
             return min(fitting, key=lambda name: (free[name], name))
-        largest = max((node.slots for node in self._nodes.values()), default=0)
-        if self._spread and weight > largest and sum(free[name] for name in self._nodes) >= weight:
+        largest = max((self._nodes[name].slots for name in nodes), default=0)
+        if self._spread and weight > largest and sum(free[name] for name in nodes) >= weight:
             return True
         return None
 
+    def _whole(self, node: str, size: int) -> bool:
+        """Whether a node has a GPU of its own for each worker, wherever the shared ones are."""
+        if size == 1 or self._share == 1:
+            return True
+        here = [group for group in self._groups.values() if node in group.nodes]
+        taken = sum(group.workers for group in here)
+        return self._nodes[node].slots // self._share - taken >= size
+
     def _share_out(self, weight: int) -> dict[str, int]:
         nodes: dict[str, int] = {}
-        for name in sorted(self._nodes, key=self._free.__getitem__, reverse=True):
-            nodes[name] = min(self._free[name], weight - sum(nodes.values()))
+        for name in sorted(self._open(), key=self._free.__getitem__, reverse=True):
+            taken = min(self._free[name], weight - sum(nodes.values()))
+            if taken > 0:
+                nodes[name] = taken
         return nodes
+
+    def _open(self) -> set[str]:
+        """Nodes on which groups start."""
+        return {name for name in self._nodes if self._not_started[name] < START_TRIES}
 
     def _pays(self, size: int) -> bool:
         """Whether another group of a size would shorten the sweep."""

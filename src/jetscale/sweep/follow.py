@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 
 from jetscale.digests import digest
-from jetscale.errors import JetscaleError, StudyError, SweepError
+from jetscale.errors import JetscaleError, StorageError, StudyError, SweepError
 from jetscale.plan import Run, plan_runs
 from jetscale.plan.identity import flatten, recipe_of, study_identity
 from jetscale.store.home import Home
@@ -122,12 +122,17 @@ def following(live: LiveMirror, todo: Sequence[Run], progress: Progress) -> Iter
     """
     keys, stop = {run.key for run in todo}, threading.Event()
 
-    def report() -> None:
-        progress("training runs", len(live.store.keys() & keys), len(keys))
+    def report() -> set[str]:
+        try:
+            there = live.store.keys()
+        except StorageError:  # it may answer the next time
+            return set()
+        progress("training runs", len(there & keys), len(keys))
+        return there
 
     def follow() -> None:
         # what an earlier call left is mirrored at once
-        pushed = -math.inf if live.store.keys() & live.keys else time.monotonic()
+        pushed = -math.inf if report() & live.keys else time.monotonic()
         while not stop.wait(LOOK_SECONDS):
             report()
             if time.monotonic() - pushed > MIRROR_SECONDS:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from jetscale.digests import digest
-from jetscale.errors import Diverged, Failure, StorageError, StudyError, TrainingError
+from jetscale.errors import DataError, Diverged, Failure, StorageError, StudyError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import INDEX, Stream, content_sha256, open_stream
@@ -41,6 +41,11 @@ from jetscale.training.loop import Evicted, train_run
 from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
 
+_OF_THE_MACHINE = (
+    *(StorageError, DataError, OSError, MemoryError),
+    *(torch.AcceleratorError, torch.OutOfMemoryError),
+)
+"""What says nothing of a run: another machine may do it, and this one would fail all others."""
 _HELD = 6  # streams whose jets a worker keeps in memory
 
 
@@ -129,7 +134,7 @@ def _try(
     checkpoint = Checkpoint(job.folder.checkpoint(run.key), remote)
     try:
         record = _train(job, run, store, inputs, feed, life, checkpoint)
-    except StorageError:
+    except _OF_THE_MACHINE:
         raise
     except Evicted:
         if life.leads:
@@ -192,7 +197,7 @@ def _train(
             checkpoint_seconds=job.checkpoint_seconds,
             save_trunk=job.folder.trunk(run.key) if run.kind == "pretrain" else None,
             on_step=on_step,
-            on_save=partial(feed.saved, run) if life.leads else None,
+            on_save=partial(feed.saved, run) if life.leads else lambda: None,
             stop=feed.stop,
         )
     if result.trunk_sha256:

@@ -46,7 +46,7 @@ def train_run(
     checkpoint_seconds: float = 60.0,
     save_trunk: Path | None = None,
     on_step: Callable[[int, int], None] | None = None,
-    on_save: Callable[[], None] | None = None,
+    on_save: Callable[[], object] = lambda: None,
     stop: Callable[[], bool] | None = None,
 ) -> RunResult:
     """Train and score one run.
@@ -80,21 +80,22 @@ def train_run(
         run.seconds["total"] = before[0] + perf_counter() - started[0]
         run.seconds["cpu"] = before[1] + process_time() - started[1]
 
-    steps, saved = run.engine.order.steps, perf_counter()
+    steps, ranks, saved = run.engine.order.steps, run.engine.ranks, perf_counter()
     due = set() if validation is None else _validation_steps(run.engine, len(validation))
     while run.step < steps:
         run.advance()
         if run.step in due and validation is not None:
             run.validation_curve.append([run.step, float(run.score(validation)["loss"])])
-        if checkpoint is not None and perf_counter() - saved >= checkpoint_seconds:
+        vote = ranks.world == 1 or run.step % VOTE_STEPS == 0
+        late = perf_counter() - saved >= checkpoint_seconds
+        # all ranks together: reading the losses may raise, and must do so in all or in none
+        if checkpoint is not None and vote and ranks.any(late):
             tick()
             run.save(checkpoint)
             saved = perf_counter()
-            if on_save is not None:
-                on_save()
+            on_save()
         if on_step is not None:
             on_step(run.step, steps)
-        vote = run.engine.ranks.world == 1 or run.step % VOTE_STEPS == 0
         if stop is not None and vote and stop():
             if checkpoint is not None:
                 tick()
