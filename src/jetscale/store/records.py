@@ -151,7 +151,10 @@ class RecordStore:
 
     def keys(self) -> set[str]:
         """Keys of the runs that have a record file, without reading it."""
-        found = {Path(name).stem for name in self.storage.names("records")}
+        found = {
+            name.removeprefix("records/").removesuffix(".json")
+            for name in self.storage.names("records")
+        }
         return found | {new for new, old in self.former.keys.items() if old in found}
 
     def read(self, key: str) -> Record | None:
