@@ -301,8 +301,8 @@ FAULTS: dict[str, Callable[[Soak], str]] = {
 }
 
 
-def disturb(soak: Soak, seconds: float) -> dict[str, list[int]]:
-    """Faults for so long; returns by name the steps made again after each that met something.
+def disturb(soak: Soak, seconds: float) -> tuple[bool, dict[str, list[int]]]:
+    """Faults for so long; whether the sweep was done then, and the steps made again by fault.
 
     Every kind comes once, in an order that is drawn, before one comes again; one that finds nothing
     to damage waits for the next turn.
@@ -325,9 +325,10 @@ def disturb(soak: Soak, seconds: float) -> dict[str, list[int]]:
                 at, records = time.monotonic() - begun, len(soak.store.keys())
                 print(f"{at:4.0f} s, {records} records: {name}, {told}", flush=True)
                 break
+    done = finish(soak)
     if last:
         again[last].append(soak.made() - made - (soak.kept() - kept))
-    return again
+    return done, again
 
 
 def finish(soak: Soak) -> bool:
@@ -336,9 +337,9 @@ def finish(soak: Soak) -> bool:
     soak.server.wait()
     for _ in range(CALLS):
         code = soak.drive().wait(PATIENCE)
+        soak.store.refresh()
         states = {row.state.value for row in soak.store.status(soak.runs)}
         print(f"`jetscale run` ended with {code}, states: {', '.join(sorted(states))}", flush=True)
-        soak.store.refresh()
         if code == 0 and states == {"done"}:
             return True
     return False
@@ -361,7 +362,9 @@ def differences(soak: Soak, study: Study, undisturbed: dict[str, str]) -> list[s
     if not tables[0].equals(tables[1]):
         wrong.append("MLflow shows another table")
     left = sorted(path.name for path in (soak.store.folder.path / "checkpoints").glob("*"))
-    return wrong + [f"checkpoint {name} was left" for name in left]
+    wrong += [f"checkpoint {name} was left" for name in left]
+    logs = sorted(soak.path.parent.glob("driver-*.log"))
+    return wrong + [f"{log.name} has a traceback" for log in logs if "Traceback" in log.read_text()]
 
 
 def main() -> int:
@@ -369,7 +372,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, default=40, help="of the sweep, five runs each")
-    parser.add_argument("--epochs", type=int, default=150, help="of each run: how long it takes")
+    parser.add_argument("--epochs", type=int, default=140, help="of each run: how long it takes")
     parser.add_argument("--seed", type=int, default=1, help="of the faults")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder")
     options = parser.parse_args()
@@ -401,8 +404,7 @@ def soak_in(folder: Path, options: argparse.Namespace) -> int:
         server.wait()
         soak.drive()
         begun = time.monotonic()
-        again = disturb(soak, 60 * options.minutes)
-        done = finish(soak)
+        done, again = disturb(soak, 60 * options.minutes)
         seconds, made = time.monotonic() - begun, soak.made()
         wrong = differences(soak, study, undisturbed)
     finally:

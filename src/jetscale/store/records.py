@@ -91,6 +91,7 @@ class RecordStore:
         self.planned = {run.key: run for run in runs}
         self.damaged: dict[str, str] = {}
         self._read: dict[str, Record] = {}
+        self._recipes: dict[str, dict[str, Any]] = {}  # one of each digest for all records
 
     @classmethod
     def open(cls, study: Study, home: Home, runs: Sequence[Run]) -> Self:
@@ -270,7 +271,7 @@ class RecordStore:
         else:
             record = parse_record(values, place)
         self.check(record, key, place)
-        return record
+        return replace(record, recipe=self._recipes.setdefault(record.recipe_digest, record.recipe))
 
     def _former_examples(self, values: Mapping[str, Any]) -> int:
         """Pretraining examples of a record of version 0.1, whose trunk's record may be lost."""
