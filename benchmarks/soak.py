@@ -1,46 +1,38 @@
 """A sweep under faults for ten minutes, compared to the last bit: ``python benchmarks/soak.py``.
 
-A sweep of tiny runs is trained in this process, undisturbed. Then `jetscale run` trains the same
-one on two workers, mirroring to a real MLflow server, while every 20 s a fault drawn with a seed
-hits it: workers and the driver are killed or told to end, the server dies for a while, and
-checkpoints, trunks and records are damaged. In the end `jetscale run` is called until the sweep is
-done, and the records, and what MLflow shows of them, must be those of the undisturbed sweep. The
-exit code is 1 where anything differs. An objective beside the sweep counts the optimiser steps that
-are made, so the steps made again are known exactly; those after a fault are the ones made until the
-next fault less what records and checkpoints gained, good to a checkpoint. Results are in
-``soak.md``.
+A sweep of tiny runs is trained twice: in one process, without Ray and undisturbed, and at the same
+time by `jetscale run` on two workers, mirroring to a real MLflow server, while every 20 s a fault
+drawn with a seed hits it: workers and the driver are killed or told to end, the server dies for a
+while, and checkpoints, trunks and records are damaged. In the end `jetscale run` is called until
+the sweep is done, and the records, and what MLflow shows of them, must be those of the undisturbed
+sweep. The exit code is 1 where anything differs. An objective beside the sweep counts the optimiser
+steps that are made, so the steps made again are known exactly; those after a fault are the ones
+made until the next fault less what records and checkpoints gained, good to a checkpoint. Results
+are in ``soak.md``.
 """
 
 import argparse
-import json
 import os
 import platform
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-from scale import tables, tree
+from scale import tree
+from soak_sweep import Server, make_sweep, numbers_of, train_undisturbed
 
-from jetscale.executor import in_process
-from jetscale.jets.shards import write_shards
-from jetscale.mixtures.assemble import prepare_in_process
-from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.plan import Run, plan_runs
-from jetscale.plan.identity import recipe_of
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.home import Home
 from jetscale.store.record import make_table
@@ -48,138 +40,10 @@ from jetscale.store.records import RecordStore
 from jetscale.study import Study
 from jetscale.study.load import load_study
 from jetscale.sweep.runs import RunSource, load_runs
-from jetscale.sweep.worker import Job, run_job
 
 INTERVAL = 20.0  # seconds between two faults
 CALLS = 6  # of `jetscale run` that may be needed to end the sweep after the last fault
 PATIENCE = 1800.0  # seconds that one of them may take
-SWEEP = """
-from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
-
-def study():
-    root = {root!r}
-    return Study(
-        name="soak",
-        source=Folders(train=root + "/train", validation=root + "/validation",
-                       test=root + "/test", pretrain={{"qcd": root + "/qcd"}}),
-        mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={{"qcd": 1}})),
-        ladder=(ModelSize(width=8, layers=1, heads=1),),
-        data_sizes=(100, 160), seeds=tuple(range(1, 1 + {seeds})),
-        controls=Controls(pretraining_jets=130, validation_jets=100, test_jets=200, epochs={epochs},
-                          pretraining_epochs={epochs}, constituents=8, features="kin",
-                          batch_size=16, objective="counted:COUNTED"),
-    )
-"""
-OBJECTIVE = """
-import mmap
-import os
-from pathlib import Path
-from uuid import uuid4
-
-from jetscale.objectives.classify import Classify
-
-FOLDER = Path({folder!r})
-
-
-class Counted(Classify):
-    name, version = "counted", 1
-    steps = None
-
-    def loss(self, outputs, batch):
-        if self.steps is None:  # eight bytes of a file that outlive the process, however it ends
-            path = FOLDER / uuid4().hex
-            path.write_bytes(bytes(8))
-            with path.open("r+b") as file:
-                self.steps = memoryview(mmap.mmap(file.fileno(), 8)).cast("q")
-        self.steps[0] += 1
-        return super().loss(outputs, batch)
-
-
-COUNTED = Counted()
-"""
-
-
-def labelled(rows: int, labels: range, seed: int) -> pa.Table:
-    """Made-up jets with these labels."""
-    table = next(tables(rows))
-    drawn = pa.array(np.random.default_rng(seed).choice(labels, rows).astype(np.int32))
-    return table.set_column(table.schema.get_field_index("jet_label"), "jet_label", drawn)
-
-
-def make_sweep(folder: Path, seeds: int, epochs: int) -> Path:
-    """The sweep file of five runs per seed, and what lies beside it."""
-    for i, (role, rows) in enumerate((("train", 200), ("validation", 120), ("test", 240))):
-        write_shards(folder / role, [labelled(rows, range(10), i)], corpus="jetclass", role=role)
-    qcd = [labelled(150, range(161, 188), 9)]
-    write_shards(folder / "qcd", qcd, corpus="jetclass2", role="pretrain")
-    (folder / "steps").mkdir()
-    (folder / "counted.py").write_text(OBJECTIVE.format(folder=str(folder / "steps")))
-    path = folder / "soak.py"
-    path.write_text(SWEEP.format(root=str(folder), seeds=seeds, epochs=epochs))
-    return path
-
-
-def numbers_of(store: RecordStore) -> dict[str, str]:
-    """What must not depend on when and where a run ran, to the last bit."""
-    store.refresh()
-    return {
-        r.key: json.dumps(
-            [r.loss, r.validation_loss, r.scores, r.curve, r.flops, r.tokens, r.streams, r.steps]
-        )
-        for r in store.read_all(store.keys()).values()
-    }
-
-
-def train_undisturbed(study: Study, home: Home, runs: tuple[Run, ...]) -> dict[str, str]:
-    """The numbers of the sweep trained in this process."""
-    plans = stream_plans(study, ensure_shards(study, home.path, in_process, lambda *_: None))
-    streams, folder = prepare_in_process(plans, home.streams), home.study(study)
-    store = RecordStore.open(study, home, runs)
-    store.prepare()
-    job = Job(study=study, folder=folder, streams=streams, recipe=recipe_of(study), runs=runs)
-    counts = run_job(job)
-    if counts != {"trained": len(runs), "failed": 0}:
-        raise SystemExit(f"undisturbed, {counts} of {len(runs)} runs")
-    return numbers_of(store)
-
-
-class Server:
-    """An MLflow server that can be killed and started again on its database."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.folder, self.uri = folder, f"http://127.0.0.1:{self.port}"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def up(self) -> None:
-        """Start it unless it runs."""
-        if self.process is not None:
-            return
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host"]
-        command += ["127.0.0.1", "--port", str(self.port), "--backend-store-uri"]
-        command += [f"sqlite:///{self.folder / 'server.db'}", "--artifacts-destination"]
-        command += [str(self.folder / "artifacts")]
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-
-    def wait(self) -> None:
-        """Return once it answers."""
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            with suppress(urllib.error.URLError, OSError):
-                urllib.request.urlopen(f"{self.uri}/health", timeout=60).close()
-                return
-            time.sleep(0.2)
-        raise SystemExit(f"the MLflow server does not answer: {self.folder / 'server.log'}")
-
-    def kill(self) -> None:
-        """End it and its workers at once."""
-        if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-            self.process = None
 
 
 @dataclass
@@ -372,7 +236,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, default=40, help="of the sweep, five runs each")
-    parser.add_argument("--epochs", type=int, default=140, help="of each run: how long it takes")
+    parser.add_argument("--epochs", type=int, default=80, help="of each run: how long it takes")
     parser.add_argument("--seed", type=int, default=1, help="of the faults")
     parser.add_argument("--folder", type=Path, help="where to work; a temporary folder")
     options = parser.parse_args()
@@ -389,28 +253,25 @@ def soak_in(folder: Path, options: argparse.Namespace) -> int:
     path = make_sweep(folder, options.seeds, options.epochs)
     sys.path.insert(0, str(folder))
     study = load_study(path)
-    runs, home = plan_runs(study), Home(folder / "runs")
-    begun = time.monotonic()
-    undisturbed = train_undisturbed(study, Home(folder / "undisturbed"), runs)
+    runs, home, server = plan_runs(study), Home(folder / "runs"), Server(folder)
     needed = sum(run.steps for run in runs)
-    print(f"undisturbed: {len(runs)} runs, {needed} steps, {time.monotonic() - begun:.0f} s\n")
-    for count in (folder / "steps").iterdir():
-        count.unlink()  # of the process that is over with training
-    server = Server(folder)
-    server.up()
+    print(f"{len(runs)} runs, {needed} steps\n", flush=True)
     store = RecordStore.open(study, home, runs)
     soak = Soak(path, runs, home, store, server, random.Random(options.seed))
-    try:
-        server.wait()
-        soak.drive()
-        begun = time.monotonic()
-        done, again = disturb(soak, 60 * options.minutes)
-        seconds, made = time.monotonic() - begun, soak.made()
-        wrong = differences(soak, study, undisturbed)
-    finally:
-        if soak.driver is not None:
-            soak.driver.kill()
-        server.kill()
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        expected = pool.submit(train_undisturbed, path)
+        try:
+            server.up()
+            server.wait()
+            soak.drive()
+            begun = time.monotonic()
+            done, again = disturb(soak, 60 * options.minutes)
+            seconds, made = time.monotonic() - begun, soak.made()
+            wrong = differences(soak, study, expected.result())
+        finally:
+            if soak.driver is not None:
+                soak.driver.kill()
+            server.kill()
     print("\n| fault | how often | steps made again, up to the next fault |\n|---|---|---|")
     for fault, steps in again.items():
         print(f"| {fault} | {len(steps)} | {', '.join(map(str, steps))} |")
