@@ -22,6 +22,7 @@ from jetscale.errors import SweepError
 from jetscale.executor import ProcessPool
 from jetscale.store.copies import storage_check
 from jetscale.store.home import Home
+from jetscale.sweep.stop import Stopped, stopping
 
 
 def test_ray_gets_a_tenth_of_the_memory_within_bounds(monkeypatch):
@@ -222,6 +223,17 @@ def test_without_a_network_nothing_is_printed(tmp_path):
     if "unshare" in done.stderr or "ip:" in done.stderr:
         pytest.skip("no network of its own here")
     assert (done.returncode, done.stdout, done.stderr) == (0, "[2, 4, 6]\n", "")
+
+
+def test_sigterm_while_ray_starts_keeps_its_meaning():
+    def start():
+        with stopping(), connect.quiet_start():
+            signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))  # as ray.init does
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Stopped) as told:
+        start()
+    assert told.value.number == signal.SIGTERM
 
 
 @pytest.mark.integration

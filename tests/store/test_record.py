@@ -7,6 +7,7 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
+from jetscale.digests import digest
 from jetscale.errors import StorageError
 from jetscale.plan.run import Run
 from jetscale.store.record import SCALARS, TYPES, Record, make_table, parse_record
@@ -91,3 +92,11 @@ def test_a_table_without_runs_has_its_columns_and_types(records):
     empty, full = make_table(pretraining), make_table(records)
     assert empty.empty
     assert list(empty.columns) == list(full.columns)
+
+
+def test_the_content_of_a_record_is_the_digest_of_all_its_fields(records):
+    record = records[-1]
+    assert record.content == digest(asdict(record)) == replace(record).content
+    assert replace(record, curve=record.curve | {"validation_loss": [[4, 1.2]]}).content != (
+        record.content
+    )

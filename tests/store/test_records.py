@@ -42,6 +42,16 @@ def test_a_record_comes_back_as_it_was(store, records):
     assert again.read("absent") is None
 
 
+def test_records_of_one_recipe_share_it_in_memory(store, records):
+    for record in records:
+        store.write(record)
+    found = RecordStore(store.folder).read_all(store.keys()).values()
+    recipes = {record.recipe_digest: record.recipe for record in found}
+    assert len(found) > len(recipes)
+    assert all(record.recipe is recipes[record.recipe_digest] for record in found)
+    assert all(digest(recipe) == key for key, recipe in recipes.items())
+
+
 def test_a_record_written_again_is_read_again(store, records):
     store.write(records[0])
     assert store.read(records[0].key) == records[0]

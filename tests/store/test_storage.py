@@ -185,7 +185,7 @@ def test_refusals_of_the_system_are_one_line(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     storage = LocalStorage(tmp_path)
-    monkeypatch.setattr("jetscale.store.storage.Path.iterdir", refuse)
+    monkeypatch.setattr("jetscale.store.storage.os.listdir", refuse)
     monkeypatch.setattr("jetscale.store.storage.Path.unlink", refuse)
     with pytest.raises(StorageError, match=r"cannot read .*records: Permission denied"):
         storage.names("records")

@@ -81,6 +81,48 @@ def test_mirroring_again_adds_nothing(mirror, records):
     assert len(runs_of(mirror)) == len(records) + 1
 
 
+def queries(mirror, monkeypatch):
+    """What MLflow is asked from now on."""
+    asked, search = [], mirror.client.search_runs
+
+    def listen(*arguments, **options):
+        asked.append(options.get("filter_string"))
+        return search(*arguments, **options)
+
+    monkeypatch.setattr(mirror.client, "search_runs", listen)
+    return asked
+
+
+def test_what_was_seen_is_not_looked_up_again_and_one_new_run_is_found_by_its_key(
+    mirror, records, monkeypatch
+):
+    monkeypatch.setattr("jetscale.tracking.mirror._LOOK_UP", 1)
+    parent = mirror.parent("identity", {})
+    new, *old = records
+    mirror.sync(old, parent)
+    asked = queries(mirror, monkeypatch)
+    assert mirror.sync(old, parent) == 0
+    assert asked == []
+    half = mirror.client.create_run(
+        mirror.experiment, tags={KEY: new.key, HOME: mirror.identity}
+    ).info.run_id
+    assert mirror.sync(records, parent) == 1
+    assert asked == [f"tags.`{KEY}` = '{new.key}'"]
+    assert mirror.client.get_run(half).info.lifecycle_stage == "deleted"
+    assert keys(mirror.pull(keys(records))) == keys(records)
+    assert len(runs_of(mirror)) == len(records) + 1
+
+
+def test_records_that_were_read_again_are_all_looked_up(mirror, records):
+    parent = mirror.parent("identity", {})
+    mirror.sync(records, parent)
+    gone = next(run for run in runs_of(mirror) if run.info.run_id != parent)
+    mirror.client.delete_run(gone.info.run_id)
+    assert mirror.sync(records, parent) == 0
+    assert mirror.sync([replace(record) for record in records], parent) == 1
+    assert keys(mirror.pull(keys(records))) == keys(records)
+
+
 def test_numbers_of_the_sweep_are_shown_on_the_parent(mirror):
     parent = mirror.parent("identity", {"mixtures": ["scratch"]})
     mirror.set_metrics(parent, {"sweep_seconds": 12.0})

@@ -172,19 +172,27 @@ def quiet_start() -> Iterator[None]:
     """Start Ray in the block: nothing reaches standard error, and SIGTERM keeps its meaning.
 
     Without a network Ray's core warns, before any log level holds, that it cannot tell its address.
-    On SIGTERM it would print its stack and abort with code 134.
+    On SIGTERM it would end the process with code 15 while it starts, later print its stack and
+    abort with code 134.
     """
-    terminate = signal.getsignal(signal.SIGTERM)
+    terminate, told = signal.getsignal(signal.SIGTERM), False
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         yield
+    except SystemExit as error:
+        told = error.code == signal.SIGTERM
+        if not told:
+            raise
     finally:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, terminate)
+    if told:
+        signal.raise_signal(signal.SIGTERM)
+        raise SystemExit(128 + signal.SIGTERM)  # where it is ignored: Ray has not started
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -105,12 +106,12 @@ def fits(value: Any, kind: Any, depth: int = 32) -> bool:
     """
     if kind is Any:
         kind = {"dict": dict[str, Any], "list": list[Any]}.get(type(value).__name__, type(value))
-    origin, inner = get_origin(kind) or kind, get_args(kind)
+    origin, inner = _shape(kind)
     if depth == 0:
         return False
     if origin is UnionType:
         return any(fits(value, each, depth) for each in inner)
-    if issubclass(origin, Mapping):
+    if origin is Mapping:
         items = value.values() if inner and isinstance(value, dict) else ()
         return isinstance(value, dict) and all(fits(item, inner[1], depth - 1) for item in items)
     if origin in (list, tuple):
@@ -118,6 +119,13 @@ def fits(value: Any, kind: Any, depth: int = 32) -> bool:
     if type(value) is int:
         return origin in (int, float) and abs(value) < 2**63
     return type(value) is origin and (origin is not float or math.isfinite(value))
+
+
+@cache  # a record has two hundred values of a dozen types
+def _shape(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What a type is made of: `Mapping` for any mapping, else its class, and what is inside."""
+    origin = get_origin(kind) or kind
+    return (Mapping if issubclass(origin, Mapping) else origin), get_args(kind)
 
 
 def size_of(path: Path) -> int | None:

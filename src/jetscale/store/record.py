@@ -7,7 +7,7 @@ mirrors it, the analysis can be redone from it, and its run is never trained aga
 import json
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 import pandas as pd
@@ -118,9 +118,18 @@ class Record:
     schema: int = SCHEMA
     """Version of these fields."""
 
+    @property
+    def content(self) -> str:
+        """Digest of all fields: equal for equal records."""
+        return digest(self._fields())
+
     def to_json(self) -> bytes:
         """The record as indented JSON."""
-        return (json.dumps(asdict(self), indent=2, allow_nan=False) + "\n").encode()
+        return (json.dumps(self._fields(), indent=2, allow_nan=False) + "\n").encode()
+
+    def _fields(self) -> dict[str, Any]:
+        # dataclasses.asdict copies every point of the curves: most of what a digest took
+        return {name: getattr(self, name) for name in TYPES}
 
 
 TYPES: Mapping[str, Any] = get_type_hints(Record)  # field of `Record` to its type

@@ -91,6 +91,7 @@ class RecordStore:
         self.planned = {run.key: run for run in runs}
         self.damaged: dict[str, str] = {}
         self._read: dict[str, Record] = {}
+        self._recipes: dict[str, dict[str, Any]] = {}  # one of each digest for all records
 
     @classmethod
     def open(cls, study: Study, home: Home, runs: Sequence[Run]) -> Self:
@@ -151,7 +152,10 @@ class RecordStore:
 
     def keys(self) -> set[str]:
         """Keys of the runs that have a record file, without reading it."""
-        found = {Path(name).stem for name in self.storage.names("records")}
+        found = {
+            name.removeprefix("records/").removesuffix(".json")
+            for name in self.storage.names("records")
+        }
         return found | {new for new, old in self.former.keys.items() if old in found}
 
     def read(self, key: str) -> Record | None:
@@ -267,7 +271,7 @@ class RecordStore:
         else:
             record = parse_record(values, place)
         self.check(record, key, place)
-        return record
+        return replace(record, recipe=self._recipes.setdefault(record.recipe_digest, record.recipe))
 
     def _former_examples(self, values: Mapping[str, Any]) -> int:
         """Pretraining examples of a record of version 0.1, whose trunk's record may be lost."""

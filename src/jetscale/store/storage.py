@@ -4,6 +4,7 @@ Records, failures and signs of life are read and written through this protocol a
 are copied between a storage and the working copy of this machine.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -79,7 +80,8 @@ class LocalStorage:
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted; none where there is no folder."""
         try:
-            found = [path.name for path in (self.folder / folder).iterdir()]
+            # a Path for each of ten thousand names takes longer than the listing
+            found = os.listdir(self.folder / folder)  # noqa: PTH208
         except FileNotFoundError:
             return []
         except OSError as error:

@@ -137,11 +137,11 @@ def _sweep(live: LiveMirror, todo: list[Run], machines: Machines, progress: Prog
     """Connect to Ray, make the jets that are missing, and train."""
     study, home = live.study, live.home
     with ExitStack() as stack:
+        stop = stack.enter_context(stopping())
         check = stack.enter_context(storage_check(home)) if home.address else None
         capacity = stack.enter_context(
             connection(machines.address, home.path, machines.device, study.runs_per_gpu, check)
         )
-        stop = stack.enter_context(stopping())
         check_fits(capacity, machines.workers_per_run, spread=machines.across_nodes)
         try:
             streams = prepare_streams(study, home, capacity, progress)

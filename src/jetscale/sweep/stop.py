@@ -34,8 +34,8 @@ class Stop:
 def stopping() -> Iterator[Stop]:
     """Raise `Stopped` for the signals that end a process, for the length of the block.
 
-    Ray takes over SIGTERM and ends the process with a stack of its own, so this block is entered
-    after Ray was started. In other threads than the main one nothing is changed.
+    Ray, which takes over SIGTERM, is started inside of it and gives it back (see
+    `jetscale.compute.connect.quiet_start`). In other threads than the main one nothing is changed.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

@@ -11,12 +11,10 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jetscale.digests import digest
 from jetscale.errors import SweepError
 from jetscale.store.home import Home
 from jetscale.store.local import atomic_path, locked
@@ -31,6 +29,7 @@ KEY, CONTENT, HOME, PARENT = (
 SILENT_SECONDS = 60.0  # a server that let a request time out is left alone for this long
 _silent: dict[str, float] = {}  # address of such a server to the end of that, on `time.monotonic`
 _CONTENT_CODES = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")  # of one record, not of the server
+_LOOK_UP = 10  # runs that MLflow lists in the time in which it finds one by its key
 _SCHEME = "mlflow-artifacts:/"
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -56,6 +55,7 @@ class Mirror:
         self.uri, self.study, self.home = uri, study, home
         database = database_of(uri)
         self.in_folder = database is not None
+        self._seen: dict[str, Record] = {}  # what MLflow was seen to show
         with self._refusals():
             self.identity = identify_home(home, uri)
             if database is not None and not database.exists():
@@ -130,12 +130,15 @@ class Mirror:
 
         refused = []
         with self._refusals():
-            wanted = {record.key: record for record in records}
-            shown = self._shown({key: digest(asdict(record)) for key, record in wanted.items()})
+            # a sweep offers all its records every few seconds: the same object is not looked up
+            wanted = {r.key: r for r in records if self._seen.get(r.key) is not r}
+            shown = self._shown({key: record.content for key, record in wanted.items()})
+            self._seen |= {key: wanted[key] for key in shown}
             missing = [record for key, record in wanted.items() if key not in shown]
             for record in missing:
                 try:
                     self._add(record, parent)
+                    self._seen[record.key] = record
                 except MlflowException as error:
                     if error.error_code not in _CONTENT_CODES:
                         raise
@@ -150,14 +153,17 @@ class Mirror:
         Runs of this folder that were cut half way, doubled or outdated are removed.
         """
         shown: set[str] = set()
-        for run in list(self._search(f"tags.`{KEY}` != ''")):
+        queries = [f"tags.`{KEY}` != ''"]
+        if _LOOK_UP * len(wanted) < len(self._seen):  # rather than a list of everything
+            queries = [f"tags.`{KEY}` = '{key}'" for key in wanted]
+        for run in [run for query in queries for run in self._search(query)]:
             key, found = run.data.tags[KEY], run.data.tags.get(CONTENT)
             good = run.info.status == "FINISHED" and found == wanted.get(key)
             if good and key not in shown:
                 shown.add(key)
             elif key in wanted and run.data.tags.get(HOME) == self.identity:
                 self.client.delete_run(run.info.run_id)
-        return shown
+        return shown & wanted.keys()
 
     def set_metrics(self, parent: str, metrics: Mapping[str, float]) -> None:
         """Show numbers of a whole sweep on the parent run."""
@@ -196,7 +202,7 @@ class Mirror:
                 for run in self._search(f"tags.`{KEY}` != ''")
                 if run.info.status == "FINISHED" and run.data.tags[KEY] in keys
             ]
-            kept = {key: digest(asdict(record)) for key, record in (own or {}).items()}
+            kept = {key: record.content for key, record in (own or {}).items()}
 
             def rank(run: Any) -> tuple[bool, bool]:
                 tags = run.data.tags
@@ -231,7 +237,7 @@ class Mirror:
         tags = {
             **encoded.tags,
             KEY: record.key,
-            CONTENT: digest(asdict(record)),  # another content makes this run outdated
+            CONTENT: record.content,  # another content makes this run outdated
             HOME: self.identity,
             "mlflow.runName": name_run(record),
             "mlflow.parentRunId": parent,
