@@ -178,20 +178,20 @@ def disturb(soak: Soak, seconds: float) -> tuple[bool, dict[str, list[int]]]:
         soak.drive()
         if last:
             now, held = soak.made(), soak.kept()
-            again[last].append(now - made - (held - kept))
+            again[last][-1] += now - made - (held - kept)
             made, kept = now, held
         soak.server.up()
         names = names or soak.dice.sample(list(FAULTS), len(FAULTS))
         for name in tuple(names):
             if told := FAULTS[name](soak):
                 names.remove(last := name)
-                again.setdefault(name, [])
+                again.setdefault(name, []).append(0)
                 at, records = time.monotonic() - begun, len(soak.store.keys())
                 print(f"{at:4.0f} s, {records} records: {name}, {told}", flush=True)
                 break
     done = finish(soak)
     if last:
-        again[last].append(soak.made() - made - (soak.kept() - kept))
+        again[last][-1] += soak.made() - made - (soak.kept() - kept)
     return done, again
 
 
