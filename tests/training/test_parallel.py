@@ -75,5 +75,5 @@ def test_two_ranks_equal_one(spec_of, jets_of, tmp_path, average):
             result["curve"]["training_loss"], alone["curve"]["training_loss"], rtol=1e-4
         )
     assert results[0]["validation"] == results[1]["validation"]
-    written = sorted(path.name for path in tmp_path.glob("*.pt"))
-    assert written == ["checkpoint0.0.pt", "checkpoint0.1.pt", "trunk0.pt"]
+    written = {path.name.split(".")[0] for path in tmp_path.glob("*.pt")}
+    assert written == {"checkpoint0", "trunk0"}
