@@ -11,7 +11,7 @@ import pytest
 from ray.exceptions import RayActorError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
-from jetscale.compute import trials
+from jetscale.compute import desk, trials
 from jetscale.compute.capacity import HEAD, Capacity, count
 from jetscale.errors import Failure, MissingExtra, StorageError, TrainingError
 from jetscale.plan import plan_runs
@@ -113,18 +113,26 @@ def test_what_every_worker_would_meet_ends_the_sweep(study, small_ray, tmp_path,
     assert "Traceback" not in capfd.readouterr().err
 
 
-@pytest.mark.integration
-def test_a_sweep_ends_where_no_group_starts_on_any_node(study, small_ray, tmp_path, monkeypatch):
-    """A node that Ray does not know stands for one on which no worker ever starts."""
-    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "1")
-    nowhere = Capacity(nodes=(Node(name="f" * 56, slots=1),), cpus=2, gpus=0, local=True)
-    board = Board(plan_runs(study), lambda run: 30.0)
-    ended = trials.train("small", board, Job(tmp_path), work, str(tmp_path / "ray"), nowhere)
-    assert len(ended.deaths) == START_TRIES
+def test_a_sweep_ends_where_no_group_starts_on_any_node(study, monkeypatch):
+    """The searcher and the desk in this process: an actor's method is called at once."""
+    monkeypatch.setattr(desk, "ray", SimpleNamespace(get=lambda answer: answer))
+    at_desk = desk.Desk(Board(plan_runs(study), lambda run: 30.0))
+    names = ("next", "over", "end", "close")
+    actor = SimpleNamespace(
+        **{name: SimpleNamespace(remote=getattr(at_desk, name)) for name in names}
+    )
+    ended = desk.Ended()
+    searcher = desk.Dispatch(actor, ONE_CORE, ended)
+    for i in range(START_TRIES):
+        assert ended.failures == []
+        assert searcher.suggest(str(i)) == {"group": str(i), "workers": 1, "node": "n"}
+        searcher.on_trial_complete(str(i), {"death": "no room"})
     (failure,) = ended.failures
     assert failure.kind == "SweepError"
-    assert f"{START_TRIES} worker groups in a row did not start on any node" in failure.reason
-    assert ended.given_up == {}
+    told = f"{START_TRIES} worker groups in a row did not start on any node: no room"
+    assert failure.reason == told
+    assert searcher.suggest("last") == "FINISHED"
+    assert ended.deaths == ["no room"] * START_TRIES
 
 
 @pytest.mark.integration
