@@ -56,7 +56,7 @@ distributed.destroy_process_group()
 @pytest.mark.parametrize("average", [0.0, 0.3])
 def test_two_ranks_equal_one(spec_of, jets_of, tmp_path, average):
     spec, data = (
-        spec_of(average=average),
+        spec_of(average=average, epochs=4),
         jets_of(41),
     )  # the last batch of an epoch has 1 jet for 2 ranks
     alone = dataclasses.asdict(train_run(spec, data, data))
