@@ -12,7 +12,7 @@
 #SBATCH --mem-per-cpu=3G
 #SBATCH --time=04:00:00
 #SBATCH --requeue
-#SBATCH --signal=TERM@60
+#SBATCH --signal=B:TERM@60
 #SBATCH --output=jetscale-%A-%a.log
 set -euo pipefail
 
