@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fixtures.hosts import Host, Hosts, child_of, install, wait_until
+from fixtures.hosts import Host, Hosts, child_of, install, wait_until, write_meeting
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs
@@ -49,7 +49,8 @@ def study():
         ladder=(ModelSize(width=8, layers=1, heads=1), ModelSize(width=16, layers=1, heads=2)),
         data_sizes=(50, 100, 200), seeds=(1, 2),
         controls=Controls(pretraining_jets=300, validation_jets=50, test_jets=80,
-                          constituents=16, epochs=20, learning_rate=0.01),
+                          constituents=16, epochs=20, learning_rate=0.01,
+                          objective={objective!r}),
     )
 
 if __name__ == "__main__":
@@ -83,7 +84,8 @@ def sweep(two_hosts: Hosts, make_jets) -> Path:
     qcd = make_jets(320, range(161, 188), 9)
     write_shards(root / "qcd", [qcd], corpus="jetclass2", role="pretrain")
     path = two_hosts.shared / "tiny.py"
-    path.write_text(SWEEP.format(root=str(root)))
+    objective = write_meeting(path.with_name("meeting_of_two.py"), two_hosts.shared / "met")
+    path.write_text(SWEEP.format(root=str(root), objective=objective))
     return path
 
 
@@ -95,7 +97,8 @@ def cluster(two_hosts: Hosts, sweep: Path) -> Cluster:
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, project / name)
-    shutil.copy(sweep, project / "sweeps")
+    for name in (sweep.name, "meeting_of_two.py"):
+        shutil.copy(sweep.with_name(name), project / "sweeps")
     file, results = project / "cluster" / "onprem.yaml", two_hosts.shared / "jetscale" / "runs"
     text = file.read_text()
     for blank, value in (FILLED | {"/SET_ME/jetscale": str(results.parent)}).items():

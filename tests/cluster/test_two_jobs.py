@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from fixtures.hosts import Hosts, child_of, install, wait_until
+from fixtures.hosts import Hosts, child_of, install, wait_until, write_meeting
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs
@@ -33,7 +33,8 @@ def study():
         ladder=(ModelSize(width=8, layers=1, heads=1),),
         data_sizes=(50, 100), seeds=(1, 2, 3),
         controls=Controls(pretraining_jets=100, validation_jets=50, test_jets=80,
-                          constituents=16, epochs={epochs}, learning_rate=0.01),
+                          constituents=16, epochs={epochs}, learning_rate=0.01,
+                          objective={objective!r}),
     )
 """
 
@@ -61,7 +62,9 @@ def submit(hosts: Hosts, job: int, stack: ExitStack, epochs: int = 20) -> subpro
     """Start the batch script on the first host, as `sbatch` would."""
     project, venv = hosts.shared / "project", hosts.home / "jetscale-venv"
     (project / "sweeps").mkdir(exist_ok=True)
-    text = SWEEP.format(root=str(project / "jets"), name=f"job{job}", epochs=epochs)
+    module = project / "sweeps" / f"meeting_of_{job}.py"
+    values = {"objective": write_meeting(module, project / f"met{job}"), "epochs": epochs}
+    text = SWEEP.format(root=str(project / "jets"), name=f"job{job}", **values)
     (project / "sweeps" / f"job{job}.py").write_text(text)
     environment = {
         "HOME": str(hosts.shared / "user"),
