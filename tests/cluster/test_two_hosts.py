@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fixtures.hosts import Host, Hosts, child_of, install, wait_until, write_meeting
+from fixtures.hosts import MEETING, PATIENCE, Host, Hosts, child_of, install, wait_until
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs
@@ -84,8 +84,11 @@ def sweep(two_hosts: Hosts, make_jets) -> Path:
     qcd = make_jets(320, range(161, 188), 9)
     write_shards(root / "qcd", [qcd], corpus="jetclass2", role="pretrain")
     path = two_hosts.shared / "tiny.py"
-    objective = write_meeting(path.with_name("meeting_of_two.py"), two_hosts.shared / "met")
-    path.write_text(SWEEP.format(root=str(root), objective=objective))
+    met = two_hosts.shared / "met"
+    met.mkdir()
+    # in the file itself: `ray submit` sends nothing else
+    meeting = MEETING.format(place=str(met), patience=PATIENCE)
+    path.write_text(meeting + SWEEP.format(root=str(root), objective="tiny:MEETING"))
     return path
 
 
@@ -97,8 +100,7 @@ def cluster(two_hosts: Hosts, sweep: Path) -> Cluster:
         shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, project / name)
-    for name in (sweep.name, "meeting_of_two.py"):
-        shutil.copy(sweep.with_name(name), project / "sweeps")
+    shutil.copy(sweep, project / "sweeps")
     file, results = project / "cluster" / "onprem.yaml", two_hosts.shared / "jetscale" / "runs"
     text = file.read_text()
     for blank, value in (FILLED | {"/SET_ME/jetscale": str(results.parent)}).items():
