@@ -62,9 +62,9 @@ def test_two_workers_per_run_one_of_which_dies_and_the_curve_is_that_of_one(
 
 
 def test_a_run_begun_by_two_workers_is_ended_by_one(faulty, undisturbed, gate):
-    gate.close("evaluation", faulty.records, 2)
+    gate.close("records", faulty.records, 2)
     with faulty.driving("--workers-per-run", "2", "--checkpoint-seconds", "0") as driver:
-        gate.wait_until_held("evaluation", lambda: driver.poll() is None)
+        gate.wait_until_held("records", lambda: driver.poll() is None)
         driver.send_signal(signal.SIGTERM)
         assert driver.wait(timeout=PATIENCE) == 143
     gate.open()
