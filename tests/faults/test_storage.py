@@ -157,14 +157,15 @@ def test_a_flipped_byte_of_a_stream_is_noticed_and_the_stream_made_again(
     whole = bytearray(block.read_bytes())
     whole[len(whole) // 2] ^= 1
     block.write_bytes(whole)
-    counts = run_job(job)  # the stream was whole when the sweep began
-    assert counts["failed"] == 2  # the runs that read it; pretraining reads another
-    why = [row.why for row in RecordStore(job.folder).status(job.runs) if row.failure]
-    assert len(why) == 2
-    assert all("is damaged: expected sha256" in line and "\n" not in line for line in why)
+    # it was whole when the sweep began; another machine may see it so: no run has failed
+    with pytest.raises(DataError, match="is damaged: expected sha256"):
+        run_job(job)
+    store = RecordStore(job.folder)
+    assert not [row for row in store.status(job.runs) if row.failure]
+    done = len(store.keys())
     again = make_job("flipped")
     assert again.streams == job.streams
-    assert run_job(again) == {"trained": 2, "failed": 0}
+    assert run_job(again) == {"trained": len(job.runs) - done, "failed": 0}
     pd.testing.assert_frame_equal(table(again), undisturbed, check_exact=True)
 
 
