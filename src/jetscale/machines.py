@@ -1,4 +1,4 @@
-"""Where a sweep trains, which changes no identity and results by rounding alone."""
+"""Where a sweep trains: no identity depends on it, results differ by rounding at most."""
 
 from dataclasses import dataclass
 

@@ -286,3 +286,4 @@ def test_nothing_stays_behind(cluster):
     cluster.ray("down -y cluster/onprem.yaml")
     for host in (cluster.hosts.head, cluster.hosts.worker):
         wait_until(lambda: host.processes() == [], f"{host.name} still runs")  # noqa: B023
+        assert host.processes() == []

@@ -84,6 +84,7 @@ class Board:
             run.key: self._urgency[run.key] + self._cost.get(run.trunk or "", 0.0) for run in todo
         }
         self._nodes: dict[str, Node] = {}
+        self._slots, self._room = 0, 1  # of all nodes, and workers of a group that fits them
         self._groups: dict[str, _Group] = {}
         self._free: Counter[str] = Counter()  # slots of each node that no group has
         self._peers: Counter[int] = Counter()  # groups of each number of workers
@@ -118,6 +119,9 @@ class Board:
             self._free.subtract({n: s for n, s in group.nodes.items() if n in found})
         waiting = [key for heap in self._ready.values() for _, _, key in heap]
         self._ready.clear()
+        slots = [node.slots for node in found.values()]
+        self._slots, largest = sum(slots), max(slots, default=0)
+        self._room = max(1, (self._slots if self._spread else largest) // self._share)
         busy = {key for group in self._groups.values() for key in group.runs}
         for key in self._left.keys() - busy:
             self._resize(key)
@@ -248,7 +252,7 @@ class Board:
 
         The seconds are those of the work that is left, or of the longest chain, without starts.
         """
-        slots = max(1, sum(node.slots for node in self._nodes.values()))
+        slots = max(1, self._slots)
         work = sum(s * self._size[key] ** (1 - GAIN) for key, s in self._left.items())
         chains = [self._chain[key] / self._size[key] ** GAIN for key in self._left]
         counts = {size: count for size, count in sorted(self._work.items()) if count}
@@ -258,10 +262,8 @@ class Board:
         """Give a run the number of workers that suits it on the nodes there are."""
         if self._forced is not None:
             return
-        slots = [node.slots for node in self._nodes.values()]
-        room = (sum(slots) if self._spread else max(slots, default=1)) // self._share
-        most, total = max(1, min(self._most, room)), sum(slots)
-        size = workers_of(self.runs[key], self._chain[key], self._seconds, total, most)
+        most = min(self._most, self._room)
+        size = workers_of(self.runs[key], self._chain[key], self._seconds, self._slots, most)
         self._work[self._size[key]] -= 1
         self._work[size] += 1
         self._size[key] = size

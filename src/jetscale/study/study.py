@@ -37,7 +37,8 @@ class Study:
     """Independent orders of the training pool; seed number i uses order i modulo subsets."""
     workers_per_run: int = 8
     """Data-parallel workers that a run may get at most; only one that all would wait for gets more
-    than one. How many it is changes no identity, and results by rounding alone."""
+    than one. How many it is changes no identity, and results by rounding, which a training at
+    too high a rate amplifies."""
     runs_per_gpu: int = 1
     """Runs of one worker that share a GPU, each with a CPU of its own; for small models."""
     controls: InitVar[Recipe | None] = None
