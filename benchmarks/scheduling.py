@@ -118,7 +118,7 @@ class Simulation:
             self.starts += 1
             group = f"group-{self.starts}"
             self.board.start(group, start)
-            self._alive[group] = start.workers, start.node
+            self._alive[group] = start.workers, start.nodes[0]
             self._later(self.dice.uniform(8, 40), self._ask, group)
             life = self.faults.worker / start.workers * self.dice.expovariate(1)
             self._later(life, self._die, group, "SIGKILL")

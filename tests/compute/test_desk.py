@@ -39,20 +39,20 @@ def dispatch(study, cluster):
 
 
 def test_groups_start_where_there_is_room_and_a_node_that_joins_is_seen(dispatch, cluster):
-    assert dispatch.suggest("a") == {"group": "a", "workers": 1, "node": "w"}
-    assert dispatch.suggest("b") == {"group": "b", "workers": 1, "node": "w"}
+    assert dispatch.suggest("a") == {"group": "a", "nodes": ["w"]}
+    assert dispatch.suggest("b") == {"group": "b", "nodes": ["w"]}
     assert dispatch.suggest("c") is None
     cluster.nodes = [*cluster.nodes, node("late", 1)]
     assert dispatch.suggest("c") is None  # nobody looked yet
     cluster.now += 2 * LOOK
-    assert dispatch.suggest("c")["node"] == "late"
+    assert dispatch.suggest("c")["nodes"] == ["late"]
     assert dispatch.ended.slot_seconds == 4 * LOOK
 
 
 def test_groups_that_do_not_start_end_the_sweep_with_the_cause(dispatch):
     death = "WorkerGroupStartupTimeoutError: no room in 120 s"
     for i in range(START_TRIES):
-        assert dispatch.suggest(str(i))["node"] == "w"
+        assert dispatch.suggest(str(i))["nodes"] == ["w"]
         dispatch.on_trial_complete(str(i), {"death": death})
     assert dispatch.suggest("more") == Dispatch.FINISHED
     (failure,) = dispatch.ended.failures
@@ -90,7 +90,7 @@ def test_a_sweep_waits_for_nodes_to_come_back_but_not_for_ever(dispatch, cluster
     assert dispatch.ended.failures == []
     cluster.nodes = [*cluster.nodes, node("w", 2)]
     cluster.now += 2 * LOOK
-    assert dispatch.suggest("a")["node"] == "w"
+    assert dispatch.suggest("a")["nodes"] == ["w"]
     dispatch.desk.take.remote("a")
     cluster.nodes = cluster.nodes[:1]
     dispatch.on_trial_complete("a", {"death": "node lost"})
@@ -105,5 +105,5 @@ def test_a_node_that_does_not_see_the_results_gets_no_group(dispatch, cluster):
     dispatch.problem = lambda node: "does not see /data" if node["NodeID"] == "blind" else ""
     cluster.nodes = [cluster.nodes[0], node("blind", 4), node("late", 1)]
     cluster.now += 2 * LOOK
-    assert dispatch.suggest("a")["node"] == "late"
+    assert dispatch.suggest("a")["nodes"] == ["late"]
     assert dispatch.suggest("b") is None

@@ -125,7 +125,7 @@ def test_a_sweep_ends_where_no_group_starts_on_any_node(study, monkeypatch):
     searcher = desk.Dispatch(actor, ONE_CORE, ended)
     for i in range(START_TRIES):
         assert ended.failures == []
-        assert searcher.suggest(str(i)) == {"group": str(i), "workers": 1, "node": "n"}
+        assert searcher.suggest(str(i)) == {"group": str(i), "nodes": ["n"]}
         searcher.on_trial_complete(str(i), {"death": "no room"})
     (failure,) = ended.failures
     assert failure.kind == "SweepError"
@@ -161,23 +161,23 @@ def trainer(monkeypatch):
 
 
 def run_group(tmp_path, capacity=ONE_CORE, **config):
-    config = {"group": "g", "workers": 1, "node": "n"} | config
+    config = {"group": "g", "nodes": ["n"]} | config
     return trials.run_group(config, None, None, tmp_path, capacity)
 
 
 def test_a_group_has_its_workers_on_its_node_and_ray_tries_nothing_again(trainer, tmp_path):
     assert run_group(tmp_path) == {"trained": 3}
     assert (trainer.scaling.num_workers, trainer.scaling.use_gpu) == (1, False)
-    assert trainer.scaling.label_selector == {"ray.io/node-id": "n"}
+    assert trainer.scaling.label_selector == [{"ray.io/node-id": "n"}]
     assert (trainer.failures.max_failures, trainer.failures.controller_failure_limit) == (0, 0)
     gpus = [{"NodeID": "n", "Alive": True, "Resources": {"CPU": 9.0, "GPU": 2.0, HEAD: 1.0}}]
     shared = count(gpus, local=False, per_gpu=4)
     run_group(tmp_path, shared)
     assert trainer.scaling.resources_per_worker == {"CPU": 1.0, "GPU": 0.25}
-    run_group(tmp_path, shared, workers=2, node=None)
+    run_group(tmp_path, shared, nodes=["n", "m"])
     assert trainer.scaling.resources_per_worker == {"CPU": 1.0, "GPU": 1.0}
     assert trainer.scaling.use_gpu
-    assert trainer.scaling.label_selector is None
+    assert trainer.scaling.label_selector == [{"ray.io/node-id": name} for name in ("n", "m")]
     assert len(trainer.names) == 3  # a name that was used would silently resume
 
 

@@ -114,7 +114,7 @@ class Cluster:
 
     def join(self) -> None:
         """Start Ray on the worker unless it is there."""
-        if self.alive() == 1:
+        if self.alive() < 2:  # the head may not have counted itself yet
             start = f"start --address={self.hosts.head.address}:6379 --num-cpus={CPUS['worker']}"
             self.ray(self.hosts.worker, f"{start} --object-store-memory=200000000")
             wait_until(lambda: self.alive() == 2, "the worker did not join")

@@ -60,7 +60,7 @@ def fail_to_start(board, times, after=0):
     places = []
     for i in range(after, after + times):
         start = board.next_start()
-        places.append(start.node)
+        places.append(start.nodes[0])
         board.start(f"failed {i}", start)
         board.end(f"failed {i}", "no room")
     return places
@@ -155,12 +155,12 @@ def test_a_large_run_whose_node_is_gone_goes_on_with_fewer_workers(study):
     board = Board([*planned, long], lambda run: 5000.0 if run.key == "long" else 300.0, most=8)
     board.set_nodes(nodes(2, 8))
     start = board.next_start()
-    assert start == Start(workers=8, node="n1")
+    assert start == Start(nodes=("n1",) * 8)
     board.start("a", start)
     assert [run.key for run in board.take("a").runs] == ["long"]
     board.set_nodes(nodes(2))  # seen before the group is known to have ended
     board.end("a", "node lost")
-    assert board.next_start() == Start(workers=2, node="n0")
+    assert board.next_start() == Start(nodes=("n0",) * 2)
 
 
 def test_a_group_that_was_told_to_end_costs_its_runs_nothing(study):
@@ -196,7 +196,7 @@ def test_nodes_that_join_are_used_and_those_that_leave_are_not(study):
     begin(board, "a")
     assert board.next_start() is None
     board.set_nodes(nodes(1, 2))
-    assert board.next_start() == Start(workers=1, node="n1")
+    assert board.next_start() == Start(nodes=("n1",))
     begin(board, "b")
     board.set_nodes(nodes(1))
     assert board.take("b") == Order(retire=True)
@@ -212,15 +212,15 @@ def test_a_large_group_goes_first_and_smaller_ones_make_room(study):
     assert begin(board, "a").runs[0].key == "long"  # nothing else is there
     board.end("a")
     board.set_nodes(nodes(1))
-    board.start("b", Start(workers=1, node="n0"))
+    board.start("b", Start(nodes=("n0",)))
     board.set_nodes(nodes(1, 4))
     start = board.next_start()
-    assert start == Start(workers=4, node="n1")
+    assert start == Start(nodes=("n1",) * 4)
     board.start("c", start)
     assert [run.key for run in board.take("c").runs] == ["long"]
     board.end("c")
     for i in range(4):
-        board.start(f"small{i}", Start(workers=1, node="n1"))
+        board.start(f"small{i}", Start(nodes=("n1",)))
     assert board.next_start() is None  # it waits for n1
     assert board.take("small0") == Order(retire=True)
     assert board.take("b").runs  # the other node is of no use to it
@@ -230,7 +230,7 @@ def test_a_group_spans_nodes_only_where_that_was_chosen(study):
     for spread in (False, True):
         board = Board(plan_runs(study), one_second, workers=3, spread=spread)
         board.set_nodes(nodes(2, 2))
-        assert board.next_start() == (Start(workers=3, node=None) if spread else None)
+        assert board.next_start() == (Start(nodes=("n0", "n0", "n1")) if spread else None)
     board.start("a", board.next_start())
     assert board.next_start() is None
     board.end("a")

@@ -103,7 +103,7 @@ class Dispatch(Searcher):  # type: ignore[misc]
             self._look()
         start, peopled = ray.get(self.desk.next.remote(trial_id, self.capacity.nodes))
         if start is not None:
-            return {"group": trial_id, "workers": start.workers, "node": start.node}
+            return {"group": trial_id, "nodes": list(start.nodes)}
         if peopled:
             self.peopled = now
         elif now - self.peopled > ALONE:

@@ -107,18 +107,18 @@ def run_group(
     from jetscale.compute.notice import NoticeConfig
 
     _set_environment()  # of the process on a cluster that is read by Train
-    workers, node, resources = config["workers"], config["node"], dict(capacity.resources)
-    if workers > 1 and "GPU" in resources:
+    nodes, resources = config["nodes"], dict(capacity.resources)
+    if len(nodes) > 1 and "GPU" in resources:
         resources["GPU"] = 1.0
     trainer = TorchTrainer(
         train_on_worker,
         train_loop_config={"desk": desk, "shared": shared, "group": config["group"]},
         torch_config=NoticeConfig(),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=workers,
+            num_workers=len(nodes),
             use_gpu="GPU" in resources,
             resources_per_worker=resources,
-            label_selector={"ray.io/node-id": node} if node else None,
+            label_selector=[{"ray.io/node-id": node} for node in nodes],
         ),
         run_config=ray.train.RunConfig(
             name=f"{config['group']}-{uuid4().hex[:8]}",

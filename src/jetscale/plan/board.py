@@ -31,10 +31,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A group to start: its workers all on ``node``, or on several nodes where that is None."""
+    """A group to start: the node of each of its workers, one name for every worker."""
 
-    workers: int
-    node: str | None
+    nodes: tuple[str, ...]
+
+    @property
+    def workers(self) -> int:
+        """How many workers it has."""
+        return len(self.nodes)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,8 +138,8 @@ class Board:
         for size in sorted(self._ready, reverse=True):
             if not self._pays(size):
                 continue
-            if (place := self._place(size)) is not None:
-                return Start(workers=size, node=place if isinstance(place, str) else None)
+            if nodes := self._place(size):
+                return Start(nodes=nodes)
             if size > 1 and not self._reserved[1]:
                 self._reserve(self._weight(size))
         return None
@@ -151,8 +155,8 @@ class Board:
 
     def start(self, group: str, start: Start) -> None:
         """A group was told to start."""
-        weight = self._weight(start.workers)
-        nodes = self._share_out(weight) if start.node is None else {start.node: weight}
+        each = self._weight(start.workers) // start.workers
+        nodes = {name: each * count for name, count in Counter(start.nodes).items()}
         self._groups[group] = _Group(workers=start.workers, nodes=nodes)
         self._free.subtract(nodes)
         self._peers[start.workers] += 1
@@ -296,33 +300,33 @@ class Board:
         """Slots that a group takes: workers of one model cannot share a GPU."""
         return workers if workers == 1 else workers * self._share
 
-    def _place(self, size: int) -> str | bool | None:
-        """The node with least room that a group fits, True for several nodes, None for none."""
-        weight, free = self._weight(size), self._free
-        nodes = self._open().difference(self._reserved[0])
-        fitting = [name for name in nodes if free[name] >= weight and self._whole(name, size)]
+    def _place(self, size: int) -> tuple[str, ...]:
+        """The node of each worker of a group: that with least room, or several; none if none fit.
+
+        Only a group that no node is large enough for has workers on several.
+        """
+        room = {name: self._room_on(name, size) for name in self._open() - {*self._reserved[0]}}
+        fitting = [name for name in room if room[name] >= size]
         if fitting:
-            return min(fitting, key=lambda name: (free[name], name))
-        largest = max((self._nodes[name].slots for name in nodes), default=0)
-        if self._spread and weight > largest and sum(free[name] for name in nodes) >= weight:
-            return True
-        return None
+            return (min(fitting, key=lambda name: (self._free[name], name)),) * size
+        largest = max((self._nodes[name].slots for name in room), default=0)
+        if not self._spread or self._weight(size) <= largest:
+            return ()
+        most = sorted(room, key=lambda name: (-room[name], name))
+        spots = [name for name in most for _ in range(room[name])]
+        return tuple(spots[:size]) if len(spots) >= size else ()
 
-    def _whole(self, node: str, size: int) -> bool:
-        """Whether a node has a GPU of its own for each worker, wherever the shared ones are."""
+    def _room_on(self, node: str, size: int) -> int:
+        """Workers of a group of ``size`` that a node has room for now."""
         if size == 1 or self._share == 1:
-            return True
+            return self._free[node]
+        # each worker needs a GPU of its own, and nobody knows which ones single workers share
         here = [group for group in self._groups.values() if node in group.nodes]
-        taken = sum(group.workers for group in here)
-        return self._nodes[node].slots // self._share - taken >= size
-
-    def _share_out(self, weight: int) -> dict[str, int]:
-        nodes: dict[str, int] = {}
-        for name in sorted(self._open(), key=self._free.__getitem__, reverse=True):
-            taken = min(self._free[name], weight - sum(nodes.values()))
-            if taken > 0:
-                nodes[name] = taken
-        return nodes
+        taken = sum(
+            group.nodes[node] if group.workers == 1 else group.nodes[node] // self._share
+            for group in here
+        )
+        return self._nodes[node].slots // self._share - taken
 
     def _open(self) -> set[str]:
         """Nodes on which groups start."""
