@@ -10,39 +10,21 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from fixtures.sweeps import sweep_text, write_roles
+from fixtures.waiting import PATIENCE
 
-from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore, RunState
 from jetscale.study.load import load_study
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 900  # seconds until something that takes a few is given up
-SWEEP = """
-from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
-
-def study():
-    root = {root!r}
-    return Study(
-        name="queued",
-        source=Folders(train=root + "/train", validation=root + "/validation",
-                       test=root + "/test"),
-        mixtures=(Mixture(name="scratch"),),
-        ladder=(ModelSize(width=8, layers=1, heads=1),),
-        data_sizes=(50, 100), seeds=(1, 2, 3),
-        controls=Controls(pretraining_jets=100, validation_jets=50, test_jets=80,
-                          constituents=16, epochs={epochs}, learning_rate=0.01),
-    )
-"""
 
 
 @pytest.fixture
 def project(tmp_path, make_jets) -> Path:
     """A checkout with an environment, from which jobs are submitted."""
-    jets = tmp_path / "jets"
-    for i, (role, count) in enumerate([("train", 200), ("validation", 60), ("test", 90)]):
-        write_shards(jets / role, [make_jets(count, range(10), i)], corpus="jetclass", role=role)
+    write_roles(tmp_path / "jets", make_jets)
     (tmp_path / "sweeps").mkdir()
     (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "cluster").symlink_to(ROOT / "cluster")
@@ -51,7 +33,8 @@ def project(tmp_path, make_jets) -> Path:
 
 def write(project: Path, epochs: int) -> RecordStore:
     path = project / "sweeps" / "queued.py"
-    path.write_text(SWEEP.format(root=str(project / "jets"), epochs=epochs))
+    grid = {"name": "queued", "parts": (), "seeds": (1, 2, 3)}
+    path.write_text(sweep_text(project / "jets", **grid, epochs=epochs, learning_rate=0.01))
     study = load_study(path)
     return RecordStore(Home(project / "runs").study(study), runs=plan_runs(study))
 

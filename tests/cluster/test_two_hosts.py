@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fixtures.hosts import MEETING, PATIENCE, Host, Hosts, child_of, install, wait_until
+from fixtures.hosts import MEETING, Host, Hosts, child_of, install
+from fixtures.waiting import PATIENCE, wait_until
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs

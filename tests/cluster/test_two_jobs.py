@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from fixtures.hosts import Hosts, child_of, install, wait_until, write_meeting
+from fixtures.hosts import Hosts, child_of, install, write_meeting
+from fixtures.waiting import wait_until
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs

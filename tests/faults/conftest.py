@@ -7,9 +7,9 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+from fixtures.sweeps import sweep_text, write_roles
 
 from jetscale.executor import in_process
-from jetscale.jets.shards import write_shards
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.plan import plan_runs
@@ -19,34 +19,15 @@ from jetscale.store.records import RecordStore
 from jetscale.study.load import load_study
 from jetscale.sweep.worker import Job, run_job
 
-SWEEP = """
-from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
-
-def study():
-    root = {root!r}
-    return Study(
-        name="faults",
-        source=Folders(train=root + "/train", validation=root + "/validation",
-                       test=root + "/test", pretrain={{"qcd": root + "/qcd"}}),
-        mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={{"qcd": 1}})),
-        ladder=(ModelSize(width=8, layers=1, heads=1),),
-        data_sizes=(50, 90), seeds=(1, 2),
-        controls=Controls(pretraining_jets=130, validation_jets=50, test_jets=80, constituents=16,
-                          epochs=4, batch_size=16, objective={objective!r}),
-    )
-"""
-
 
 @pytest.fixture
 def sweep(tmp_path, make_jets, gate, monkeypatch):
     """The file of the sweep, on jets of its own."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    for i, (role, jets) in enumerate([("train", 100), ("validation", 60), ("test", 90)]):
-        write_shards(tmp_path / role, [make_jets(jets, range(10), i)], corpus="jetclass", role=role)
-    qcd = make_jets(140, range(161, 188), 9)
-    write_shards(tmp_path / "qcd", [qcd], corpus="jetclass2", role="pretrain")
-    path = tmp_path / "faults.py"
-    path.write_text(SWEEP.format(root=str(tmp_path), objective=gate.objective))
+    root, path = write_roles(tmp_path, make_jets, train=100, qcd=140), tmp_path / "faults.py"
+    settings = {"pretraining_jets": 130, "epochs": 4, "batch_size": 16}
+    grid = {"name": "faults", "data_sizes": (50, 90)}
+    path.write_text(sweep_text(root, **grid, **settings, objective=gate.objective))
     return path
 
 

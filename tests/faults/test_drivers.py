@@ -1,21 +1,22 @@
 """Drivers killed at every stage of a sweep: the next call does what is missing, once."""
 
 import signal
-import time
 
 import pytest
+from fixtures.waiting import PATIENCE, wait_until
 
-PATIENCE = 900
 pytestmark = pytest.mark.integration
 
 
 def wait_for_line(faulty, driver, text):
     """Return once the log has a text."""
-    deadline = time.monotonic() + PATIENCE
-    while text not in faulty.log.read_text():
-        assert driver.poll() is None, faulty.log.read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+
+    def said() -> bool:
+        told = faulty.log.read_text()
+        assert text in told or driver.poll() is None, told
+        return text in told
+
+    wait_until(said, f"no {text!r} in the log")
 
 
 def test_a_driver_killed_at_any_stage_loses_nothing(faulty, undisturbed, gate):

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from fixtures.faults import call, read_only, start, wait_for
+from fixtures.faults import call, read_only, start
+from fixtures.waiting import wait_until
 
 from jetscale.plan import plan_runs
 from jetscale.store.home import Home
@@ -80,7 +81,7 @@ def test_a_server_absent_from_the_start(study, planned, records, home, undisturb
     live = LiveMirror(study, home, planned, uri)
     with following(live, planned, lambda *_: None):
         keep(study, records, home)
-        wait_for(lambda: live.behind, "sign of the missing server")
+        wait_until(lambda: live.behind, "no sign of the missing server")
     assert live.behind.startswith(f"MLflow at {uri} does not answer; records are kept")
     check_table(study, home, uri, undisturbed, "does not answer")
 
@@ -92,12 +93,12 @@ def test_a_server_killed_in_the_middle_and_started_again(
     with following(live, planned, lambda *_: None):
         keep(study, records[:4], home)
         mirror = Mirror(server.uri, study.name, home)
-        wait_for(lambda: len(mirror.pull(live.keys)) == 4, "mirrored records")
+        wait_until(lambda: len(mirror.pull(live.keys)) == 4, "no mirrored records")
         server.kill()
         keep(study, records[4:], home)
-        wait_for(lambda: live.behind, "sign of the missing server")
+        wait_until(lambda: live.behind, "no sign of the missing server")
         server.up()
-        wait_for(lambda: not live.behind, "end of the trouble")
+        wait_until(lambda: not live.behind, "no end of the trouble")
     live.push()
     assert shown(server.uri, study.name, home) == sorted(record.key for record in records)
     frame, warnings = load_runs(study, home, server.uri)
@@ -116,7 +117,7 @@ def test_a_server_gone_for_good_and_a_sync_later(small_sweep, server, tmp_path):
     log, store = tmp_path / "log", RecordStore(homes[1].study(load_study(path)))
     driver = start("run", path, home=homes[1].path, log=log, MLFLOW_TRACKING_URI=server.uri)
     try:
-        wait_for(lambda: store.keys() or driver.poll() is not None, "records")
+        wait_until(lambda: store.keys() or driver.poll() is not None, "no records")
         server.kill()
         assert driver.wait() == 0
     finally:
@@ -255,7 +256,7 @@ def test_a_server_that_hangs_costs_one_request(
     live = LiveMirror(study, home, planned, hanging.uri)
     with following(live, planned, lambda *_: None):
         keep(study, records, home)
-        wait_for(lambda: live.behind, "sign of the hanging server")
+        wait_until(lambda: live.behind, "no sign of the hanging server")
     live.push({"sweep_seconds": 1.0})
     assert live.behind.startswith(f"MLflow at {hanging.uri} does not answer; records are kept")
     check_table(study, home, hanging.uri, undisturbed, "does not answer")
@@ -268,11 +269,11 @@ def test_training_goes_on_while_a_server_hangs(study, planned, records, home, qu
     keep(study, records[:1], home)
     live = LiveMirror(study, home, planned, hanging.uri)
     with following(live, planned, lambda *_: None):
-        wait_for(lambda: hanging.connections, "push that hangs")
+        wait_until(lambda: hanging.connections, "no push that hangs")
         keep(study, records[1:], home)  # the block goes on though nobody answered
         assert live.behind == ""
         hanging.drop()
-        wait_for(lambda: live.behind, "end of the push")
+        wait_until(lambda: live.behind, "no end of the push")
     assert len(live.store.keys()) == len(records)
 
 

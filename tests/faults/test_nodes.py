@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.hosts import PATIENCE, ROOT, Host, Hosts, install, wait_until
+from fixtures.hosts import ROOT, Host, Hosts, install
+from fixtures.waiting import PATIENCE, wait_until
 
 from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs

@@ -3,8 +3,8 @@
 import re
 
 import pytest
+from fixtures.waiting import PATIENCE
 
-PATIENCE = 900
 pytestmark = pytest.mark.integration
 
 

@@ -7,8 +7,8 @@ import signal
 
 import numpy as np
 import pytest
+from fixtures.waiting import PATIENCE
 
-PATIENCE = 900
 pytestmark = pytest.mark.integration
 
 

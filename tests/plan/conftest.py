@@ -5,7 +5,7 @@ import pytest
 from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def study():
     return Study(
         name="tiny",

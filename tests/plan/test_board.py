@@ -4,7 +4,6 @@ import heapq
 import random
 from dataclasses import replace
 
-import pytest
 from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -246,10 +245,10 @@ def test_workers_of_one_model_do_not_share_a_gpu(study):
 
 @drawn(st.integers(0, 10**6), st.integers(1, 9), st.floats(0, 0.3))
 @settings(max_examples=40, deadline=None)
-def test_every_run_is_done_once_and_nearly_as_fast_as_can_be(study_runs, seed, slots, faults):
-    dice = random.Random(seed)
-    length = {run.key: dice.uniform(1, 100) for run in study_runs}
-    board = Board(study_runs, lambda run: length[run.key])
+def test_every_run_is_done_once_and_nearly_as_fast_as_can_be(study, seed, slots, faults):
+    dice, planned = random.Random(seed), plan_runs(study)
+    length = {run.key: dice.uniform(1, 100) for run in planned}
+    board = Board(planned, lambda run: length[run.key])
     board.set_nodes(nodes(*[1] * slots))
     now, count, done, events = 0.0, 0, [], []
     for _ in range(10_000):
@@ -271,27 +270,8 @@ def test_every_run_is_done_once_and_nearly_as_fast_as_can_be(study_runs, seed, s
         else:
             heapq.heappush(events, (now + 0.2, group, None))
     assert board.done
-    assert sorted(done) == sorted(run.key for run in study_runs)
+    assert sorted(done) == sorted(run.key for run in planned)
     if not faults:
-        chain = max(length[r.key] + length.get(r.trunk, 0) for r in study_runs)
+        chain = max(length[r.key] + length.get(r.trunk, 0) for r in planned)
         bound = max(sum(length.values()) / slots, chain)
         assert now <= bound + 5 * (1 + len(done) // slots) + max(length.values())
-
-
-@pytest.fixture(scope="module")
-def study_runs():
-    from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
-
-    return plan_runs(
-        Study(
-            name="tiny",
-            source=Simulated(train_jets=100),
-            mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={"qcd": 1})),
-            ladder=(ModelSize(width=8, layers=1, heads=1), ModelSize(width=16, layers=1, heads=1)),
-            data_sizes=(20, 40),
-            seeds=(1, 2),
-            controls=Controls(
-                pretraining_jets=50, validation_jets=10, test_jets=10, constituents=16
-            ),
-        )
-    )

@@ -1,10 +1,11 @@
 """Leases whose holders die, are slow or meet; the time is that of the test."""
 
 import json
-import threading
 from uuid import uuid4
 
 import pytest
+from fixtures.locks import ask_at_once
+from fixtures.waiting import wait_until
 
 from jetscale.store import lease as module
 from jetscale.store.lease import STALE_SECONDS, lease
@@ -60,38 +61,10 @@ def test_a_lease_that_is_renewed_is_never_stale(files, clock, monkeypatch):
             pytest.fail("it is held")
 
 
-def wait_until(true):
-    ended = threading.Event()
-    for _ in range(6000):
-        if true():
-            return
-        ended.wait(0.01)
-    pytest.fail("nothing happened within a minute")
-
-
 def test_of_many_who_find_it_stale_one_takes_it(files, clock):
     left_behind(files, clock)
     clock[0] += STALE_SECONDS + 1
-    asked, held, refused = 4, [], []
-    start, all_refused = threading.Barrier(asked), threading.Event()
-
-    def ask():
-        start.wait()
-        try:
-            with lease_of(files):
-                held.append(1)
-                assert all_refused.wait(60)
-        except Held:
-            refused.append(1)
-            if len(refused) == asked - 1:
-                all_refused.set()
-
-    threads = [threading.Thread(target=ask) for _ in range(asked)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (len(held), len(refused)) == (1, asked - 1)
+    ask_at_once(lambda: lease_of(files))
 
 
 def test_who_died_while_taking_it_over_stops_nobody_for_ever(files, clock):

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from fixtures.sweeps import sweep_text, write_roles
+from fixtures.waiting import PATIENCE
 
 from jetscale.executor import in_process
-from jetscale.jets.shards import write_shards
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import INDEX
@@ -29,34 +30,12 @@ from jetscale.sweep.worker import Job, run_job
 from jetscale.tracking.address import tracking_uri
 from jetscale.training.loop import train_run
 
-PATIENCE = 900  # seconds; others may want the machine
-SWEEP = """
-from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
-
-def study():
-    root = {root!r}
-    return Study(
-        name="small",
-        source=Folders(train=root + "/train", validation=root + "/validation",
-                       test=root + "/test", pretrain={{"qcd": root + "/qcd"}}),
-        mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={{"qcd": 1}})),
-        ladder=(ModelSize(width=8, layers=1, heads=1),),
-        data_sizes=(50, 400), seeds=(1, 2),
-        controls=Controls(pretraining_jets=300, validation_jets=50, test_jets=80,
-                          constituents=16, epochs=20, objective={objective!r}),
-    )
-"""
-
 
 @pytest.fixture
 def sweep(tmp_path, make_jets, gate):
-    for i, (role, jets) in enumerate([("train", 500), ("validation", 60), ("test", 90)]):
-        table = make_jets(jets, range(10), i)
-        write_shards(tmp_path / role, [table], corpus="jetclass", role=role)
-    qcd = make_jets(320, range(161, 188), 9)
-    write_shards(tmp_path / "qcd", [qcd], corpus="jetclass2", role="pretrain")
-    path = tmp_path / "small.py"
-    path.write_text(SWEEP.format(root=str(tmp_path), objective=gate.objective))
+    root, path = write_roles(tmp_path, make_jets, train=500, qcd=320), tmp_path / "small.py"
+    settings = {"pretraining_jets": 300, "epochs": 20, "objective": gate.objective}
+    path.write_text(sweep_text(root, data_sizes=(50, 400), **settings))
     return path
 
 

@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from fixtures.waiting import wait_until
 
 from jetscale.errors import StorageError
 from jetscale.store.home import StudyFolder
@@ -30,15 +31,6 @@ def sign(store, run):
     return json.loads(store.storage.read(f"running/{run.key}.json"))
 
 
-def wait_for(true):
-    pause = threading.Event()
-    for _ in range(6000):
-        if true():
-            return
-        pause.wait(0.01)
-    pytest.fail("nothing happened within a minute")
-
-
 def test_signs_come_while_no_step_is_done(store, planned, clock, monkeypatch):
     run = planned[0]
     monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0.01)
@@ -48,12 +40,12 @@ def test_signs_come_while_no_step_is_done(store, planned, clock, monkeypatch):
             clock[0] += 2
             on_step(step, run.steps)
         clock[0] += 100
-        wait_for(lambda: sign(store, run)["still"] == 100.0)
+        wait_until(lambda: sign(store, run)["still"] == 100.0)
         found = sign(store, run)
         assert (found["step"], found["steps"]) == (3, run.steps)
         assert found["pace"] == 2.0  # from the first step on: what came before was loading
         clock[0] += 50
-        wait_for(lambda: sign(store, run)["still"] == 150.0)
+        wait_until(lambda: sign(store, run)["still"] == 150.0)
     before = sign(store, run)["time"]
     store.storage.delete(f"running/{run.key}.json")
     threading.Event().wait(0.1)  # a thread that still ran would have written ten times
@@ -68,8 +60,8 @@ def test_the_pace_of_a_resumed_run_is_that_of_the_steps_it_made(store, planned, 
         for step in (101, 102):
             clock[0] += 3
             on_step(step, 200)
-        wait_for(lambda: sign(store, run)["step"] == 102)
-        wait_for(lambda: sign(store, run)["pace"] == 3.0)
+        wait_until(lambda: sign(store, run)["step"] == 102)
+        wait_until(lambda: sign(store, run)["pace"] == 3.0)
     assert (sign(store, run)["step"], sign(store, run)["pace"]) == (102, 3.0)
 
 
@@ -84,7 +76,7 @@ def test_a_storage_that_is_away_for_a_moment_stops_no_training(store, planned, m
 
     monkeypatch.setattr(store, "beat", away)
     with beating(store, planned[0]) as on_step:
-        wait_for(lambda: len(asked) > 3)
+        wait_until(lambda: len(asked) > 3)
         on_step(1, 8)  # raises nothing
     assert len(asked) > 3
 

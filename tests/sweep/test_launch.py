@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fixtures.sweeps import sweep_text, write_roles
+from fixtures.waiting import PATIENCE
 
-from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs
 from jetscale.scaling import UNSEARCHED
 from jetscale.store.home import Home
@@ -33,43 +34,19 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
 
-PATIENCE = 900  # seconds; workers are nice, and others may want the machine
-SWEEP = """
-from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
-
-def study():
-    root = {root!r}
-    return Study(
-        name="{name}",
-        source=Folders(train=root + "/train", validation=root + "/validation",
-                       test=root + "/test", pretrain={{"qcd": root + "/qcd"}}),
-        mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={{"qcd": 1}})),
-        ladder=(ModelSize(width=8, layers=1, heads=1), ModelSize(width=16, layers=1, heads=2)),
-        data_sizes=(50, 400), seeds=(1, 2), subsets=2,
-        controls=Controls(pretraining_jets=300, validation_jets=50, test_jets=80,
-                          constituents=16, epochs={epochs}, learning_rate={rate},
-                          objective={objective!r}),
-    )
-"""
-
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory, make_jets):
-    root = tmp_path_factory.mktemp("shards")
-    for i, (role, jets) in enumerate([("train", 500), ("validation", 60), ("test", 90)]):
-        write_shards(root / role, [make_jets(jets, range(10), i)], corpus="jetclass", role=role)
-    qcd = make_jets(320, range(161, 188), 9)
-    write_shards(root / "qcd", [qcd], corpus="jetclass2", role="pretrain")
-    return root
+    return write_roles(tmp_path_factory.mktemp("shards"), make_jets, train=500, qcd=320)
 
 
 @pytest.fixture
 def sweep(tmp_path, shards):
     def write(**changes):
-        values = {"root": str(shards), "name": "small", "epochs": 2, "rate": 0.01}
-        values |= {"objective": "classify"} | changes
+        settings = {"pretraining_jets": 300, "epochs": 2, "learning_rate": 0.01} | changes
+        grid = {"widths": (8, 16), "data_sizes": (50, 400), "subsets": 2}
         path = tmp_path / "small.py"
-        path.write_text(SWEEP.format(**values))
+        path.write_text(sweep_text(shards, **grid, **settings))
         return path
 
     return write
@@ -150,7 +127,7 @@ def test_killed_resumed_complete_and_never_twice(sweep, home, gate):
 
 
 def test_a_diverging_run_is_named_and_the_others_go_on(sweep, home):
-    path = sweep(rate=1e30)
+    path = sweep(learning_rate=1e30)
     with driving(path, home) as driver:
         assert driver.wait(timeout=PATIENCE) == 1
     log = (home.path.parent / "log").read_text()

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fixtures.sweeps import sweep_text
 
 from jetscale.errors import Failure, StudyError
 from jetscale.plan import plan_runs
@@ -74,24 +75,6 @@ def small(given, gate):
     return replace(given, ladder=sizes, data_sizes=(10, 20, 40), seeds=(1, 2), recipe=recipe)
 
 
-SWEEP = """
-from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
-
-def study():
-    root = {root!r}
-    return Study(
-        name="tiny",
-        source=Folders(train=root + "/train", validation=root + "/validation",
-                       test=root + "/test", pretrain={{"qcd": root + "/qcd"}}),
-        mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={{"qcd": 1}})),
-        ladder=(ModelSize(width=4, layers=1, heads=1), ModelSize(width=8, layers=1, heads=1)),
-        data_sizes=(10, 20, 40), seeds=(1, 2),
-        controls=Controls(pretraining_jets=50, validation_jets=10, test_jets=10, constituents=16,
-                          objective={objective!r}),
-    )
-"""
-
-
 @pytest.mark.integration
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -105,7 +88,9 @@ def test_a_killed_search_goes_on_and_its_study_trains_nothing_twice(
     tried = plan_search(small, search)
     store = RecordStore(home.study(small))
     sweep = tmp_path / "tiny.py"
-    sweep.write_text(SWEEP.format(root=str(tmp_path), objective=gate.objective))
+    grid = {"name": "tiny", "widths": (4, 8), "data_sizes": (10, 20, 40)}
+    jets = {"pretraining_jets": 50, "validation_jets": 10, "test_jets": 10}
+    sweep.write_text(sweep_text(tmp_path, **grid, **jets, objective=gate.objective))
     gate.close("step", store.folder.path / "records", 4)
     command = [sys.executable, "-m", "jetscale", "tune", str(sweep), "--rates", "0.5,1,2"]
     environment = os.environ | {"JETSCALE_HOME": str(home.path)}

@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from fixtures.sweeps import sweep_text, write_roles
+from fixtures.waiting import PATIENCE
 
 from jetscale.errors import SweepError
-from jetscale.jets.shards import write_shards
 from jetscale.plan import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.local import locked
@@ -21,41 +22,17 @@ from jetscale.store.records import RecordStore, RunState
 from jetscale.study.load import load_study
 from jetscale.sweep.work import work
 
-PATIENCE = 900  # seconds until something that takes a few is given up
-SWEEP = """
-from jetscale.study import Controls, Folders, Mixture, ModelSize, Study
-
-def study():
-    root = {root!r}
-    return Study(
-        name="small",
-        source=Folders(train=root + "/train", validation=root + "/validation",
-                       test=root + "/test", pretrain={{"qcd": root + "/qcd"}}),
-        mixtures=(Mixture(name="scratch"), Mixture(name="qcd", parts={{"qcd": 1}})),
-        ladder=(ModelSize(width=8, layers=1, heads=1),),
-        data_sizes=(50, 100), seeds=(1, 2),
-        controls=Controls(pretraining_jets=100, validation_jets=50, test_jets=80,
-                          constituents=16, epochs={epochs}, learning_rate={rate}),
-    )
-"""
-
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory, make_jets):
-    root = tmp_path_factory.mktemp("shards")
-    for i, (role, jets) in enumerate([("train", 200), ("validation", 60), ("test", 90)]):
-        write_shards(root / role, [make_jets(jets, range(10), i)], corpus="jetclass", role=role)
-    write_shards(
-        root / "qcd", [make_jets(120, range(161, 188), 9)], corpus="jetclass2", role="pretrain"
-    )
-    return root
+    return write_roles(tmp_path_factory.mktemp("shards"), make_jets)
 
 
 @pytest.fixture
 def sweep(tmp_path, shards):
     def write(epochs=2, rate=0.01):
         path = tmp_path / "small.py"
-        path.write_text(SWEEP.format(root=str(shards), epochs=epochs, rate=rate))
+        path.write_text(sweep_text(shards, epochs=epochs, learning_rate=rate))
         return path
 
     return write

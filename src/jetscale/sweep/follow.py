@@ -6,12 +6,13 @@ Where MLflow is down, what it could not take is offered again later, and trainin
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 
 from jetscale.digests import digest
 from jetscale.errors import JetscaleError, StorageError, StudyError, SweepError
+from jetscale.mixtures.declared import Progress
 from jetscale.plan import Run, plan_runs
 from jetscale.plan.identity import flatten, recipe_of, study_identity
 from jetscale.store.home import Home
@@ -22,7 +23,6 @@ from jetscale.tracking.mirror import Mirror
 
 LOOK_SECONDS = 1.0
 MIRROR_SECONDS = 20.0
-Progress = Callable[[str, int, int], None]  # what, done, total
 
 
 class LiveMirror:

@@ -18,6 +18,7 @@ from jetscale.compute.desk import Ended
 from jetscale.compute.trials import train
 from jetscale.errors import Failure, StorageError, SweepError
 from jetscale.machines import Machines
+from jetscale.mixtures.declared import Progress
 from jetscale.plan import Run, plan_runs
 from jetscale.plan.board import Board
 from jetscale.plan.cost import check_budgets
@@ -32,7 +33,7 @@ from jetscale.store.records import RecordStore, RunState, find_finished
 from jetscale.store.storage import Held
 from jetscale.study import Study
 from jetscale.study.search import Search
-from jetscale.sweep.follow import LiveMirror, Progress, following
+from jetscale.sweep.follow import LiveMirror, following
 from jetscale.sweep.prepare import prepare_streams
 from jetscale.sweep.stop import stopping
 from jetscale.sweep.worker import Job, run_job

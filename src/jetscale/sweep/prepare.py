@@ -14,12 +14,13 @@ from jetscale.compute.streams import prepare
 from jetscale.compute.tasks import RayExecutor
 from jetscale.executor import Executor, process_pool
 from jetscale.mixtures.assemble import assemble, stream_folders
+from jetscale.mixtures.declared import Progress
 from jetscale.mixtures.inputs import stream_plans
 from jetscale.mixtures.stream import INDEX
 from jetscale.store.copies import fetch_folder, put_folder
 from jetscale.store.home import Home
 from jetscale.study import Study
-from jetscale.sweep.shards import Progress, keep_shards
+from jetscale.sweep.shards import keep_shards
 
 
 def prepare_streams(

@@ -1,16 +1,14 @@
 """The shards of a study, kept at the address of its results where they have one."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from jetscale.executor import Executor
 from jetscale.jets.shards.manifest import MANIFEST
+from jetscale.mixtures.declared import Progress
 from jetscale.mixtures.inputs import ensure_shards, shard_folders
 from jetscale.store.copies import fetch_folder, put_folder
 from jetscale.store.home import Home
 from jetscale.study import Study
-
-Progress = Callable[[str, int, int], None]  # what, done, total
 
 
 def keep_shards(
