@@ -6,7 +6,7 @@ import pytest
 
 from jetscale.compute import desk as desks
 from jetscale.compute.capacity import HEAD, count
-from jetscale.compute.desk import ALONE, LOOK, Desk, Dispatch, Ended
+from jetscale.compute.desk import ALONE, ASK_AGAIN, LOOK, Desk, Dispatch, Ended
 from jetscale.errors import Failure
 from jetscale.plan import plan_runs
 from jetscale.plan.board import START_TRIES, Board
@@ -49,7 +49,8 @@ def test_groups_start_where_there_is_room_and_a_node_that_joins_is_seen(dispatch
     assert dispatch.ended.slot_seconds == 4 * LOOK
 
 
-def test_groups_that_do_not_start_end_the_sweep_with_the_cause(dispatch):
+def test_groups_that_do_not_start_end_the_sweep_with_the_cause(dispatch, monkeypatch):
+    monkeypatch.setattr(desks.ray, "available_resources", lambda: {"CPU": 3.0})
     death = "WorkerGroupStartupTimeoutError: no room in 120 s"
     for i in range(START_TRIES):
         assert dispatch.suggest(str(i))["nodes"] == ["w"]
@@ -107,3 +108,38 @@ def test_a_node_that_does_not_see_the_results_gets_no_group(dispatch, cluster):
     cluster.now += 2 * LOOK
     assert dispatch.suggest("a")["nodes"] == ["late"]
     assert dispatch.suggest("b") is None
+    assert dispatch.ended.excluded == {"blind": "does not see /data"}
+
+
+def test_a_node_that_was_mended_is_asked_again_and_used(dispatch, cluster):
+    asked, told = [], {"blind": "does not see /data"}
+
+    def problem(node):
+        asked.append(node["NodeID"])
+        return told.get(node["NodeID"], "")
+
+    dispatch.problem = problem
+    cluster.nodes = [cluster.nodes[0], node("blind", 1)]
+    for _ in range(3):
+        cluster.now += 2 * LOOK
+        assert dispatch.suggest("a") is None
+    assert asked == ["blind"]  # an answer may take long: not at every look
+    told.clear()
+    cluster.now += ASK_AGAIN
+    assert dispatch.suggest("a")["nodes"] == ["blind"]
+    assert dispatch.ended.excluded == {}
+
+
+def test_a_group_that_others_left_no_room_for_is_no_fault_of_its_node(dispatch, monkeypatch):
+    death = "WorkerGroupStartupTimeoutError: no room in 120 s"
+    monkeypatch.setattr(desks.ray, "available_resources", lambda: {"CPU": 0.9})
+    for i in range(2 * START_TRIES):
+        assert dispatch.suggest(str(i))["nodes"] == ["w"]
+        dispatch.on_trial_complete(str(i), {"death": death})
+    assert (dispatch.ended.failures, dispatch.ended.deaths) == ([], [])
+    assert dispatch.ended.crowded == 2 * START_TRIES
+    # with room it is one
+    monkeypatch.setattr(desks.ray, "available_resources", lambda: {"CPU": 2.0})
+    dispatch.suggest("last")
+    dispatch.on_trial_complete("last", {"death": death})
+    assert dispatch.ended.deaths == [death]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fixtures.faults import SWEEP, call, mounted, read_only
+from fixtures.faults import call, mounted, read_only
+from fixtures.sweeps import sweep_text
 
 from jetscale.errors import DataError, StorageError
 from jetscale.executor import in_process
@@ -68,7 +69,7 @@ def calm(tmp_path_factory, small_shards):
     """The results folder of the sweep on a sound disk."""
     folder = tmp_path_factory.mktemp("calm")
     path, home = folder / "small.py", folder / "runs"
-    path.write_text(SWEEP.format(root=str(small_shards), epochs=2))
+    path.write_text(sweep_text(small_shards, epochs=2))
     home.mkdir()
     assert call("run", path, home=home)[0] == 0
     return home

@@ -54,6 +54,13 @@ def test_the_last_one_counts_and_two_are_kept(again):
     assert sum(path.is_file() for path in checkpoint.files) <= 2
 
 
+def test_what_cannot_be_removed_is_told_in_one_line(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "a.pt")
+    checkpoint.files[0].mkdir()
+    with pytest.raises(StorageError, match=r"cannot write \S+a\.0\.pt: "):
+        checkpoint.remove()
+
+
 def test_both_are_removed_in_the_end(again):
     first = again()
     for number in (1, 2):

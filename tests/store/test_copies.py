@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from uuid import uuid4
 
@@ -147,6 +148,15 @@ def test_a_store_that_forgets_is_told(tmp_path, monkeypatch):
         )
         with pytest.raises(StorageError, match="what was written there does not last"):
             check()
+
+
+def test_a_store_that_gives_a_lock_to_two_is_told(machine, monkeypatch, tmp_path):
+    for home in (machine("here"), Home(tmp_path / "runs")):
+        kind = type(home.storage)
+        with storage_check(home) as check, monkeypatch.context() as patch:
+            patch.setattr(kind, "lock", lambda self, name, *, wait=True: nullcontext())
+            with pytest.raises(StorageError, match="gives one lock to two: two sweeps could train"):
+                check()
 
 
 def test_other_nodes_have_a_working_copy_of_their_own(tmp_path, monkeypatch, study):

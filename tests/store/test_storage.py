@@ -1,5 +1,6 @@
 """What every storage must do; another one joins by a line in STORAGES."""
 
+import pickle
 import re
 import threading
 from uuid import uuid4
@@ -55,6 +56,15 @@ def test_the_mark_of_a_folder_is_no_file(make_bucket):
     storage.write("records/", b"")
     storage.write("records/a.json", b"x")
     assert storage.names("records") == ["records/a.json"]
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+def test_arrow_writes_where_the_storage_reads(kind, request, tmp_path):
+    storage = STORAGES[kind](tmp_path, lambda: request.getfixturevalue("make_bucket")())
+    files, folder = pickle.loads(pickle.dumps(storage.arrow("ray")))
+    with files.open_output_stream(f"{folder}/state.json") as stream:
+        stream.write(b"{}")
+    assert storage.read("ray/state.json") == b"{}"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -13,6 +13,7 @@ import pytest
 from fixtures.sweeps import sweep_text, write_roles
 from fixtures.waiting import PATIENCE
 
+from jetscale.errors import DataError
 from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
@@ -20,7 +21,7 @@ from jetscale.mixtures.stream import INDEX
 from jetscale.plan import plan_runs
 from jetscale.plan.identity import recipe_of
 from jetscale.scaling import UNSEARCHED
-from jetscale.store.copies import put_folder
+from jetscale.store.copies import fetch_folder, put_folder
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study.load import load_study
@@ -188,6 +189,39 @@ def test_a_killed_run_goes_on_from_the_checkpoint_in_the_bucket(job, monkeypatch
         storage.delete(name)
     assert run_job(job("three")) == {"trained": 3, "failed": 0}
     assert losses(job("three")) == resumed
+
+
+def damage(block):
+    content = bytearray(block)
+    content[len(content) // 2] ^= 1
+    return bytes(content)
+
+
+def test_a_damaged_copy_of_a_stream_is_fetched_again(job):
+    sound, spoilt = job("sound"), job("spoilt")
+    assert run_job(sound)["failed"] == 0
+    before = losses(sound)
+    for name in sound.folder.storage.names("records"):
+        sound.folder.storage.delete(name)
+    folder = spoilt.home.streams / spoilt.streams["train-0"].name
+    assert fetch_folder(spoilt.home, folder, INDEX)
+    block = next(folder.glob("*.arrow"))
+    block.write_bytes(damage(block.read_bytes()))
+    assert run_job(spoilt) == {"trained": 3, "failed": 0}
+    assert losses(spoilt) == before
+
+
+def test_a_stream_that_is_damaged_in_the_bucket_is_put_there_again(job):
+    told, stream = job("one"), job("one").streams["train-0"]
+    storage, name = told.home.storage, f"streams/{stream.name}"
+    block = next(n for n in storage.names(name) if n.endswith(".arrow"))
+    storage.write(block, damage(storage.read(block)))
+    with pytest.raises(DataError, match="is damaged: expected sha256"):
+        run_job(told)
+    assert f"{name}/{INDEX}" not in storage.names(name)  # no node takes it for whole
+    driver = replace(told.home, path=stream.parent.parent)
+    put_folder(driver, stream, INDEX)  # as the next call does
+    assert run_job(told)["failed"] == 0
 
 
 def test_a_trunk_comes_from_the_bucket_and_is_checked(job):

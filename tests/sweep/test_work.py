@@ -14,7 +14,7 @@ import pytest
 from fixtures.sweeps import sweep_text, write_roles
 from fixtures.waiting import PATIENCE
 
-from jetscale.errors import SweepError
+from jetscale.errors import Failure, SweepError
 from jetscale.plan import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.local import locked
@@ -179,6 +179,24 @@ def test_runs_that_others_are_at_are_left_to_them(sweep, home):
         worked = work(study, home)
     assert (worked.done, worked.trained) == (9, 9)
     assert work(study, home).done == 10
+
+
+def test_a_run_that_failed_meanwhile_in_another_process_is_left_alone(sweep, home, monkeypatch):
+    study = load_study(sweep())
+    failed = next(run for run in plan_runs(study) if run.kind == "finetune" and not run.trunk)
+    look = RecordStore.keys
+
+    def fails_elsewhere(store):
+        store.write_failure(failed, Failure(kind="TrainingError", reason="diverged there"))
+        return look(store)
+
+    monkeypatch.setattr(RecordStore, "keys", fails_elsewhere)
+    worked = work(study, home)
+    assert (worked.done, worked.trained, worked.failed) == (9, 9, 0)
+    monkeypatch.undo()
+    # a new process tries what failed before it began
+    worked = work(study, home)
+    assert (worked.done, worked.trained, worked.failed) == (10, 1, 0)
 
 
 def test_a_diverging_trunk_is_tried_once_and_what_needs_it_says_why(sweep, home):

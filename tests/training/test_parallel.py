@@ -15,6 +15,7 @@ import json, sys
 from dataclasses import asdict
 import numpy as np
 from torch import distributed
+from jetscale.errors import Diverged
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.inputs import FeatureInput
 from jetscale.study import Controls, ModelSize
@@ -39,17 +40,50 @@ spec = RunSpec(
     },
     recipe=Controls(**flat),
 )
-result = train_run(
-    spec,
-    data,
-    data,
-    checkpoint=Checkpoint(folder / f"checkpoint{rank}.pt"),
-    checkpoint_seconds=0,
-    save_trunk=folder / f"trunk{rank}.pt",
-)
+try:
+    result = train_run(
+        spec,
+        data,
+        data,
+        checkpoint=Checkpoint(folder / f"checkpoint{rank}.pt"),
+        checkpoint_seconds=0,
+        save_trunk=folder / f"trunk{rank}.pt",
+    )
+except Diverged as error:
+    print(error)
+    sys.exit(3)
 (folder / f"result{rank}.json").write_text(json.dumps(asdict(result)))
 distributed.destroy_process_group()
 """
+
+
+def train_on_two(spec, data, folder):
+    """Exit code and output of each rank."""
+    np.savez(folder / "jets.npz", values=data.values, offsets=data.offsets, labels=data.labels)
+    (folder / "spec.json").write_text(json.dumps(dataclasses.asdict(spec)))
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(rank), str(folder)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    told = [process.communicate(timeout=120)[0] for process in processes]
+    return [(process.returncode, text) for process, text in zip(processes, told, strict=True)]
+
+
+@pytest.mark.integration
+def test_a_jet_that_diverges_on_one_rank_ends_both_at_the_same_step(spec_of, jets_of, tmp_path):
+    # a checkpoint at every step: a rank that does not hear of it would wait for the other for ever
+    spec, data = spec_of(epochs=2), jets_of(40)
+    values = data.values.copy()
+    values[data.offsets[20]] = np.nan
+    bad = dataclasses.replace(data, values=values)
+    (code, told), (other, same) = train_on_two(spec, bad, tmp_path)
+    assert (code, other) == (3, 3)
+    assert told == same
+    assert "loss is nan at step" in told
 
 
 @pytest.mark.integration
@@ -60,13 +94,7 @@ def test_two_ranks_equal_one(spec_of, jets_of, tmp_path, average):
         jets_of(41),
     )  # the last batch of an epoch has 1 jet for 2 ranks
     alone = dataclasses.asdict(train_run(spec, data, data))
-    np.savez(tmp_path / "jets.npz", values=data.values, offsets=data.offsets, labels=data.labels)
-    (tmp_path / "spec.json").write_text(json.dumps(dataclasses.asdict(spec)))
-    processes = [
-        subprocess.Popen([sys.executable, "-c", SCRIPT, str(rank), str(tmp_path)])
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert [code for code, _ in train_on_two(spec, data, tmp_path)] == [0, 0]
     results = [json.loads((tmp_path / f"result{rank}.json").read_text()) for rank in range(2)]
     for result in results:
         assert result["ranks"] == 2

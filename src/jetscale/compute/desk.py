@@ -1,6 +1,8 @@
 """The board of a sweep on Ray: an actor that groups ask, and the searcher that starts groups."""
 
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,6 +17,8 @@ from jetscale.plan.workers import Node
 
 LOOK = 2.0  # seconds between two looks at the nodes
 ALONE = 600.0  # seconds without any group or room for one, after which the sweep ends
+ASK_AGAIN = 300.0  # seconds until a node that could not keep results is asked again
+_NO_ROOM = "WorkerGroupStartupTimeoutError"
 
 
 class Desk:
@@ -84,6 +88,8 @@ class Ended:
     deaths: list[str] = field(default_factory=list)  # why groups died; they were replaced
     evicted: int = 0  # groups that were told to end, as those of spot machines are
     slot_seconds: float = 0.0  # workers that would have fit, integrated over time
+    excluded: dict[str, str] = field(default_factory=dict)  # address of a node to why it got no run
+    crowded: int = 0  # groups that did not start for other jobs of the cluster had the room
 
 
 class Dispatch(Searcher):  # type: ignore[misc]
@@ -94,7 +100,9 @@ class Dispatch(Searcher):  # type: ignore[misc]
         self.desk, self.capacity, self.ended = desk, capacity, ended
         self.looked = self.peopled = time.monotonic()
         self.problem = capacity.problem
-        self.problems = {node.name: "" for node in capacity.nodes}  # those were asked before
+        self.fit = {node.name for node in capacity.nodes}  # nodes that can keep results
+        self.unfit: dict[str, float] = {}  # others, and when they were asked
+        self.sizes: dict[str, int] = {}  # workers of the groups that were started
 
     def suggest(self, trial_id: str) -> Any:
         """The settings of the next trial: how many workers, and on which node."""
@@ -103,6 +111,7 @@ class Dispatch(Searcher):  # type: ignore[misc]
             self._look()
         start, peopled = ray.get(self.desk.next.remote(trial_id, self.capacity.nodes))
         if start is not None:
+            self.sizes[trial_id] = start.workers
             return {"group": trial_id, "nodes": list(start.nodes)}
         if peopled:
             self.peopled = now
@@ -116,7 +125,10 @@ class Dispatch(Searcher):  # type: ignore[misc]
     ) -> None:
         """Give back what a trial had, and count how it ended."""
         result = result or {"death": "its driver died"}
-        death = str(result.get("death") or "")
+        death, size = str(result.get("death") or ""), self.sizes.pop(trial_id, 1)
+        if death.startswith(_NO_ROOM) and self._crowded(size):
+            self.ended.crowded += 1
+            death = ""  # no fault of a node: it waits for the others to end
         if death:
             self.ended.deaths.append(death)
             self._look()  # its node may be gone
@@ -145,13 +157,29 @@ class Dispatch(Searcher):  # type: ignore[misc]
         self.ended.slot_seconds += (now - self.looked) * self.capacity.slots
         self.looked = now
         was, nodes = self.capacity, [node for node in ray.nodes() if node["Alive"]]
-        for node in (node for node in nodes if node["NodeID"] not in self.problems):
-            self.problems[node["NodeID"]] = self.problem(node)
-        good = [node for node in nodes if not self.problems[node["NodeID"]]]
+        for node in nodes:
+            self._ask(node, now)
+        good = [node for node in nodes if node["NodeID"] in self.fit]
         try:
             self.capacity = count(good, local=False, device=was.device, per_gpu=was.per_gpu)
         except SweepError:  # for now
             self.capacity = replace(was, nodes=())
+
+    def _ask(self, node: Mapping[str, Any], now: float) -> None:
+        """Learn whether a node that joined can keep results; one that cannot may be mended."""
+        name, address = node["NodeID"], node.get("NodeManagerAddress", node["NodeID"])
+        if name in self.fit or now - self.unfit.get(name, -math.inf) < ASK_AGAIN:
+            return
+        if problem := self.problem(node):
+            self.unfit[name], self.ended.excluded[address] = now, problem
+        else:
+            self.fit.add(name)
+            self.ended.excluded.pop(address, None)
+
+    def _crowded(self, workers: int) -> bool:
+        """Whether others hold so much of the cluster that a group of so many has no room."""
+        free, each = ray.available_resources(), self.capacity.resources
+        return any(free.get(kind, 0.0) < workers * amount for kind, amount in each.items())
 
     def _close(self, failure: Failure) -> None:
         self.ended.failures.append(failure)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NotRequired, Protocol, TypedDict, TypeVar
 from uuid import uuid4
 
 from jetscale.compute.capacity import HEAD, Capacity
@@ -43,6 +43,13 @@ _ENVIRONMENT = {
 }
 
 
+class Storage(TypedDict):
+    """A folder of a pyarrow file system, by default that of this machine, as Ray wants it."""
+
+    storage_path: str
+    storage_filesystem: NotRequired[Any]
+
+
 class Work(Protocol[J_contra]):
     """What a worker does with its runs."""
 
@@ -51,11 +58,11 @@ class Work(Protocol[J_contra]):
 
 
 def train(
-    name: str, board: Board, job: J, work: Work[J], storage: str, capacity: Capacity
+    name: str, board: Board, job: J, work: Work[J], storage: Storage, capacity: Capacity
 ) -> Ended:
     """Train the runs of a board in worker groups until none is left; returns how that went.
 
-    ``storage`` is where Ray keeps its own state, a folder or an address that all nodes reach.
+    ``storage`` is where Ray keeps its own state, a folder that all nodes reach.
     Failures travel as values: the worker returns one to Train, the driver reports it to Tune.
     Raises KeyboardInterrupt where the user stopped the sweep; finished runs are kept.
     """
@@ -78,7 +85,7 @@ def train(
         ),
         run_config=tune.RunConfig(
             name=f"{name}-{time.time():.0f}",  # a finished name would silently resume
-            storage_path=storage,
+            **storage,
             verbose=0,
         ),
     )
@@ -93,7 +100,7 @@ def train(
 
 
 def run_group(
-    config: Mapping[str, Any], desk: Any, shared: Any, storage: str, capacity: Capacity
+    config: Mapping[str, Any], desk: Any, shared: Any, storage: Storage, capacity: Capacity
 ) -> dict[str, Any]:
     """What a worker group did: its counts, ``evicted``, or the cause of its ``death``.
 
@@ -122,7 +129,7 @@ def run_group(
         ),
         run_config=ray.train.RunConfig(
             name=f"{config['group']}-{uuid4().hex[:8]}",
-            storage_path=storage,
+            **storage,
             failure_config=ray.train.FailureConfig(max_failures=0, controller_failure_limit=0),
         ),
     )

@@ -182,6 +182,11 @@ def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
         say(f"{lost}; others went on with their runs, {again}")
     for death in dict.fromkeys(outcome.deaths):
         say(f"a worker group died: {death}")
+    for node, reason in outcome.excluded.items():
+        say(f"node {node} got no run: it {reason}")
+    if outcome.crowded:
+        waited = counted(outcome.crowded, "worker group")
+        say(f"other jobs held the cluster: {waited} waited for room in vain and asked again")
     if outcome.idle:
         say(outcome.idle)
     for failure in outcome.failures:

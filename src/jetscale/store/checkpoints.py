@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from jetscale.errors import TrainingError
-from jetscale.store.local import atomic_path
+from jetscale.store.local import atomic_path, storage_error
 from jetscale.store.storage import Storage
 
 FORMAT = 3  # changes with the content of a checkpoint; another format counts as absent
@@ -85,7 +85,10 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove both; raises StorageError where the storage refuses."""
         for file in self.files:
-            file.unlink(missing_ok=True)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise storage_error(file, error) from error
             if self.storage is not None:
                 self.storage.delete(_name_of(file))
 

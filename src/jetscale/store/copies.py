@@ -5,13 +5,14 @@ What completes a folder, its index, is put last: a folder with an index is whole
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 from jetscale.errors import StorageError
 from jetscale.store.home import Home
 from jetscale.store.local import atomic_path, locked
+from jetscale.store.storage import Held, Storage
 
 
 def fetch_folder(home: Home, folder: Path, index: str) -> bool:
@@ -53,7 +54,8 @@ def storage_check(home: Home) -> Iterator[Callable[[], None]]:
     """A function that every node of a sweep is to call before anything is trained.
 
     It raises StorageError, one line, where the node does not see the file that is there for the
-    length of the block, or may not write, read and delete in the storage of ``home``.
+    length of the block, may not write, read and delete in the storage of ``home``, or gets a lock
+    twice.
     """
     name = f"check/{uuid.uuid4().hex}"
     home.storage.write(name, name.encode())
@@ -64,7 +66,7 @@ def storage_check(home: Home) -> Iterator[Callable[[], None]]:
 
 
 def check_storage(home: Home, seen: str) -> None:
-    """Raise StorageError where this machine does not see ``seen``, or cannot write, read, delete.
+    """Raise StorageError where this machine does not see ``seen``, or cannot use the storage.
 
     ``seen`` is the name of a file that holds its name.
     """
@@ -75,3 +77,20 @@ def check_storage(home: Home, seen: str) -> None:
     if storage.read(own) != own.encode():
         raise StorageError(f"cannot read {home.where}/{own}: what was written there does not last")
     storage.delete(own)
+    if not _locks(storage, f"{own}.lock"):
+        raise StorageError(
+            f"{home.where} gives one lock to two: two sweeps could train the same runs; use a file "
+            "system with locks (flock), or a store with conditional writes (If-None-Match)"
+        )
+
+
+def _locks(storage: Storage, name: str) -> bool:
+    """Whether who asks for a lock that is held is told so."""
+    with ExitStack() as stack:
+        stack.callback(storage.delete, name)  # a file lock leaves its file
+        stack.enter_context(storage.lock(name, wait=False))
+        try:
+            stack.enter_context(storage.lock(name, wait=False))
+        except Held:
+            return True
+    return False

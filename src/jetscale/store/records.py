@@ -122,6 +122,11 @@ class RecordStore:
         self._write_json(f"failures/{run.key}.json", value)
         self.storage.delete(f"running/{run.key}.json")
 
+    def failed_at(self, key: str) -> float:
+        """Unix time at which a run failed; 0 where nothing says that it did."""
+        failure = self._read_json(f"failures/{key}.json", time=float)
+        return float(failure["time"]) if failure else 0.0
+
     def beat(
         self, key: str, step: int, steps: int, *, still: float = 0.0, pace: float = 0.0
     ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from jetscale.errors import JetscaleError, MissingExtra, StorageError
 from jetscale.store.lease import lease
@@ -114,6 +115,12 @@ class RemoteStorage:
                     return False
                 raise
         return True
+
+    def arrow(self, folder: str) -> tuple[Any, str]:
+        """A pyarrow file system, and the path of a folder in it: the same client for those."""
+        from pyarrow.fs import FSSpecHandler, PyFileSystem
+
+        return PyFileSystem(FSSpecHandler(self._files)), self._path(folder)
 
     def lock(self, name: str, *, wait: bool = True) -> AbstractContextManager[None]:
         """A lease (see `jetscale.store.lease`): a file that its holder renews."""

@@ -7,15 +7,15 @@ that was killed anywhere goes on with the runs that are missing.
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from jetscale.compute.capacity import Capacity, check_fits
-from jetscale.compute.connect import connection
+from jetscale.compute.connect import connection, named_cluster
 from jetscale.compute.desk import Ended
-from jetscale.compute.trials import train
+from jetscale.compute.trials import Storage, train
 from jetscale.errors import Failure, StorageError, SweepError
 from jetscale.machines import Machines
 from jetscale.mixtures.declared import Progress
@@ -30,6 +30,7 @@ from jetscale.store.home import Home, StudyFolder
 from jetscale.store.local import check_space, make_folder
 from jetscale.store.record import Record
 from jetscale.store.records import RecordStore, RunState, find_finished
+from jetscale.store.remote import storage_at
 from jetscale.store.storage import Held
 from jetscale.study import Study
 from jetscale.study.search import Search
@@ -55,6 +56,8 @@ class Outcome:
     evicted: int  # worker groups that were told to end, as those of spot machines are
     recomputed: float  # share of this call's optimiser steps that was made for the second time
     idle: str  # which CPUs were idle beside GPUs; empty where few were
+    excluded: Mapping[str, str]  # address of a node that joined to why it got no run
+    crowded: int  # worker groups that waited for other jobs of the cluster in vain
     behind: str  # why MLflow does not show all records yet; empty where it does
 
 
@@ -121,6 +124,8 @@ def run_study(
         evicted=sweep.ended.evicted,
         recomputed=sweep.ended.recomputed / max(steps, 1),
         idle=sweep.idle,
+        excluded=sweep.ended.excluded,
+        crowded=sweep.ended.crowded,
         behind=live.behind,
     )
 
@@ -139,7 +144,8 @@ def _sweep(live: LiveMirror, todo: list[Run], machines: Machines, progress: Prog
     study, home = live.study, live.home
     with ExitStack() as stack:
         stop = stack.enter_context(stopping())
-        check = stack.enter_context(storage_check(home)) if home.address else None
+        shared = home.address or named_cluster(machines.address)
+        check = stack.enter_context(storage_check(home)) if shared else None
         capacity = stack.enter_context(
             connection(machines.address, home.path, machines.device, study.runs_per_gpu, check)
         )
@@ -182,14 +188,9 @@ def _train(
         spread=machines.across_nodes,
         per_device=capacity.per_gpu,
     )
-    # Where Ray keeps its own state. A cluster needs a place that all nodes share, one machine has
-    # a temporary one, so that results and Ray do not compete for a disk.
-    storage: AbstractContextManager[str] = nullcontext(folder.shown(folder.ray))
-    if capacity.local:
-        storage = TemporaryDirectory(prefix="jetscale-", ignore_cleanup_errors=True)
     start = time.time()
-    with storage as place, following(live, todo, progress):
-        ended = train(study.name, board, job, run_job, place, capacity)
+    with _rays_own(folder, capacity) as storage, following(live, todo, progress):
+        ended = train(study.name, board, job, run_job, storage, capacity)
     _keep_reasons(live.store, todo, ended.given_up)
     for failure in ended.failures:
         if failure.kind == StorageError.__name__:
@@ -201,6 +202,22 @@ def _train(
         ended=ended,
         idle=capacity.idle,
     )
+
+
+@contextmanager
+def _rays_own(folder: StudyFolder, capacity: Capacity) -> Iterator[Storage]:
+    """Where Ray keeps its own state: a place that all nodes of a cluster share.
+
+    On one machine it is a temporary one, so that results and Ray do not compete for a disk.
+    """
+    if capacity.local:
+        with TemporaryDirectory(prefix="jetscale-", ignore_cleanup_errors=True) as place:
+            yield {"storage_path": place}
+    elif folder.address:
+        files, path = storage_at(folder.address).arrow(folder.name_of(folder.ray))
+        yield {"storage_path": path, "storage_filesystem": files}
+    else:
+        yield {"storage_path": str(folder.ray)}
 
 
 def _speed(live: LiveMirror, capacity: Capacity) -> Speed:

@@ -110,6 +110,7 @@ class _Worker:
     planned: Sequence[Run]
     tried: set[str] = field(default_factory=set)  # keys; some have a record now, others failed
     counts: Counter[str] = field(default_factory=Counter)
+    begun: float = field(default_factory=time.time)
 
     def train(self, progress: Progress) -> Worked:
         """Claim and train until nothing is left that this process could still do."""
@@ -137,6 +138,10 @@ class _Worker:
         recorded = [run for run in self.planned if run.key in there]
         return find_finished(self.store, recorded, wanted)
 
+    def _failed(self, run: Run) -> bool:
+        """Whether it failed since this process began: as many as there are would fail at it."""
+        return self.store.failed_at(run.key) >= self.begun
+
     def _claim(self, run: Run) -> bool:
         """Train a run; False where another process is at it."""
         with ExitStack() as stack:
@@ -144,9 +149,11 @@ class _Worker:
                 stack.enter_context(locked(self.store.folder.claim(run.key), wait=False))
             except BlockingIOError:
                 return False
-            # it may have been done since it was looked at
+            # it may have been done, or have failed for another, since it was looked at
             if run.key not in self._look():
                 self.tried.add(run.key)
+                if self._failed(run):
+                    return True
                 try:
                     self.counts.update(run_job(self.job, Listed((run,))))
                 except KeyboardInterrupt:

@@ -5,6 +5,7 @@ and replaced any number of times. A run that diverges leaves a failure while the
 """
 
 import platform
+import shutil
 import socket
 import sys
 import time
@@ -88,11 +89,29 @@ class _Inputs:
     def read(self, name: str, jets: int) -> Ragged:
         held = self._jets.pop(name, None)
         if held is None or len(held) < jets:
-            held = self.open(name).read(jets)
+            try:
+                held = self.open(name).read(jets)
+            except DataError:
+                if self.home is None:
+                    raise
+                held = self._read_again(self.home, name, jets)
         self._jets[name] = held  # the last one used is the last one to go
         for oldest in list(self._jets)[:-_HELD]:
             del self._jets[oldest]
         return held.head(jets)
+
+    def _read_again(self, home: Home, name: str, jets: int) -> Ragged:
+        """Jets of a stream that is fetched anew: the copy of this machine is damaged."""
+        folder = self._streams.pop(name).folder if name in self._streams else None
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            return self.open(name).read(jets)
+        except DataError:
+            # so is the one at the address: whoever prepares streams next puts it there again
+            if folder is not None:
+                home.storage.delete(f"{home.name_of(folder)}/{INDEX}")
+            raise
 
 
 def run_job(job: Job, feed: Feed | None = None) -> dict[str, int]:
