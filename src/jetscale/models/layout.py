@@ -50,8 +50,9 @@ def choose_groups(ordered: Ints, tokens_per_group: int = TOKENS_PER_GROUP) -> in
     best, cost = 1, n * int(ordered[-1]) + tokens_per_group
     groups = 2
     while groups <= min(MAX_GROUPS, n // JETS_PER_GROUP):
-        ends = np.arange(1, groups + 1) * n // groups
-        tokens = int(ordered[ends - 1] @ np.diff(ends, prepend=0)) + groups * tokens_per_group
+        edges = np.arange(groups + 1) * n // groups
+        ends = edges[1:]
+        tokens = int(ordered[ends - 1] @ (ends - edges[:-1])) + groups * tokens_per_group
         if tokens < cost:
             best, cost = groups, tokens
         groups *= 2
