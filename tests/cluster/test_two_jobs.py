@@ -59,10 +59,10 @@ def site(two_hosts: Hosts, make_jets) -> Hosts:
     return two_hosts
 
 
-def submit(hosts: Hosts, job: int, stack: ExitStack, epochs: int = 100) -> subprocess.Popen[str]:
+def submit(hosts: Hosts, job: int, stack: ExitStack, epochs: int = 300) -> subprocess.Popen[str]:
     """Start the batch script on the first host, as `sbatch` would.
 
-    The runs are expected to take so long that a second worker group pays: 19 s by the plan.
+    The runs are expected to take so long that a second worker group pays: 23 s by the plan.
     """
     project, venv = hosts.shared / "project", hosts.home / "jetscale-venv"
     (project / "sweeps").mkdir(exist_ok=True)
