@@ -21,7 +21,7 @@ from jetscale.errors import FitError, unknown
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate, student_interval
 from jetscale.scaling.searched import recipe_error
-from jetscale.scaling.table import validate
+from jetscale.scaling.table import matched, validate
 from jetscale.words import counted, number, short, with_interval
 
 INTERVAL = (
@@ -139,7 +139,7 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     The ``baseline`` is ``scratch`` by default if there, else the first mixture. Raises TableError
     for an unusable table, FitError for one mixture, an unknown baseline, or nothing to pair.
     """
-    runs = validate(frame)
+    runs = matched(validate(frame))
     groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
     if len(groups) < 2:
         raise FitError(f"the run table has one mixture, {min(groups)!r}; a comparison needs two")
