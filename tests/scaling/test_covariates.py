@@ -98,8 +98,15 @@ def test_repeated_examples_are_pointed_at(grid, truth):
     frame = grid({"m": truth})
     some = frame.assign(unique_examples=frame["examples"] / np.where(frame["seed"] > 0, 4, 1))
     (line,) = fit(some, replicates=50).warnings
-    assert line.startswith("some runs repeat examples")
+    assert line.startswith("48 runs repeat examples")
     assert fit(frame.assign(unique_examples=frame["examples"]), replicates=50).warnings == ()
+
+
+def test_pretraining_sizes_that_a_law_leaves_out_are_told(grid, truth):
+    frame = grid({"a": truth, "b": truth})
+    sizes = np.where(frame["mixture"] == "a", [1e8, 1e9] * (len(frame) // 2), 1e8)
+    (line,) = fit(frame.assign(pretraining_examples=sizes), replicates=50).warnings
+    assert line.startswith("a: runs differ in pretraining_examples")
 
 
 def test_only_pretraining_sizes_are_held(grid, truth):

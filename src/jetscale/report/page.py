@@ -7,10 +7,10 @@ forbids the browser to load anything else. Text is escaped by the templates.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import pandas as pd
 import plotly.io
@@ -28,6 +28,7 @@ from jetscale.report.values import Context, Reasons, Table, table
 from jetscale.scaling import Options, StudyFit
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
+from jetscale.scaling.fitted import Settings
 from jetscale.scaling.tuning import TrainingCurve
 from jetscale.store.local import atomic_path
 from jetscale.words import number, short
@@ -153,7 +154,8 @@ def make_report(
     measures: Mapping[str, Any] | None = None,
     budgets: Sequence[float] | None = None,
     curves: Sequence[TrainingCurve] | None = None,
-    replicates: int = 1000,
+    options: Options | None = None,
+    **settings: Unpack[Settings],
 ) -> Report:
     """Analyse a run table and lay out the report.
 
@@ -164,11 +166,11 @@ def make_report(
         measures: As `jetscale.measures.load_measures` has it; None where nothing was measured.
         budgets: FLOPs of the allocation table; by default one per decade of the measured range.
         curves: Training curves of the runs; None where only their table is known.
-        replicates: Bootstrap replicates per mixture, at least 50.
+        options: What to fit and how; ``settings`` are fields of it and override it.
 
-    Raises TableError for an unusable table, FitError for such a budget or number of replicates.
+    Raises TableError for an unusable table, FitError for such a budget.
     """
-    results = analyse(frame, Options(replicates=replicates), budgets=budgets)
+    results = analyse(frame, replace(options or Options(), **settings), budgets=budgets)
     looks, known = styles(results.names), tuple(warnings)
     context = Context(results, looks, held_fixed, known, measures, curves)
     return Report(text=render(context, title), figures=context.figures)

@@ -24,7 +24,7 @@ POSITIVE = (
 )
 NOT_NEGATIVE = ("pretraining_flops", "pretraining_examples", "error")
 TEXTS = ("trunk", "noun", "search", "quantity")
-_OTHERS = ("seed", "regret", "regret_error", "test_examples", "test_background")
+_OTHERS = ("seed", "regret", "regret_error", "seconds", "test_examples", "test_background")
 KNOWN = tuple(dict.fromkeys((*REQUIRED, *COVARIATES, *POSITIVE, *NOT_NEGATIVE, *TEXTS, *_OTHERS)))
 _NOUNS = ("token", "sample", "image", "jet", "event")
 _ALIASES: dict[str, tuple[str, ...]] = {

@@ -3,9 +3,10 @@
 Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops`` and, as in the
 tables jetscale writes, ``params_non_embedding``, ``pretraining_flops``, ``unique_examples``,
 ``pretraining_examples``, ``noun``, what one example is called, ``search``, ``regret`` and
-``regret_error`` (see `jetscale.scaling.searched`), ``trunk``, the run whose checkpoint several
-rows share (blank where a row shares it with none), and where a metric takes the place of the loss
-(see `jetscale.scaling.metric`) ``quantity``, ``error`` and ``measured_loss``; others are ignored.
+``regret_error`` (see `jetscale.scaling.searched`), ``seconds``, ``trunk``, the run whose checkpoint
+several rows share (blank where a row shares it with none), and where a metric takes the place of
+the loss (see `jetscale.scaling.metric`) ``quantity``, ``error`` and ``measured_loss``; others are
+ignored.
 Complaints count data rows from 1.
 
 A *cell* is a point (mixture, params, examples); its runs differ by seed alone. Cells are numbered
@@ -13,7 +14,7 @@ over all mixtures, so the same number means the same point (params, examples) in
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,14 @@ from jetscale.words import counted, number
 SAME_SIZE = 0.005
 """Sizes of different mixtures that differ by this share or less are one cell: at the exponents
 that are met, a loss moves by a few tenths of that."""
+_REPEATED = (
+    "{} repeat examples (unique_examples below examples), which this law takes for distinct ones: "
+    "fit the law 'repetition'"
+)
+_PRETRAINED = (
+    "{}: runs differ in pretraining_examples, which this law leaves out: fit the law "
+    "'pretraining', or 'transfer' where some are from scratch"
+)
 _SHOWN = 60  # characters of a value in a message
 _LARGEST_SEED = 2**53  # beyond, floats are not exact: different seeds could become one
 _FULL_DIGITS = 6  # losses of more significant digits are equal by copying, not by chance
@@ -71,7 +80,8 @@ def validate(
         clean[column] = frame[column].fillna("").astype(str).str.strip().tolist()
     if noun:
         clean["noun"] = noun.strip().removesuffix("s")
-    for column in {"regret", "regret_error"} & set(frame.columns):  # blank where there is none
+    blank = {"regret", "regret_error", "seconds"}  # where there is none
+    for column in blank & set(frame.columns):
         clean[column] = _floats(frame[column])
     clean["seed"] = _seeds(frame) if "seed" in frame else 0
     _check_duplicates(clean, named="seed" in frame)
@@ -85,6 +95,19 @@ def validate(
 def matched(runs: pd.DataFrame) -> pd.DataFrame:
     """Return a clean table in which sizes of different mixtures that count as one are equal."""
     return runs.assign(**{name: _levels(runs, name) for name in ("params", "examples")})
+
+
+def ignored(runs: pd.DataFrame, columns: Collection[str]) -> list[str]:
+    """Return a line for what tells runs apart and a law that needs ``columns`` leaves out."""
+    lines = []
+    if "unique_examples" in runs and "unique_examples" not in columns:
+        repeated = runs["unique_examples"] < runs["examples"]
+        lines += [_REPEATED.format(counted(int(repeated.sum()), "run"))] if repeated.any() else []
+    if "pretraining_examples" in runs and "pretraining_examples" not in columns:
+        sizes = runs.groupby("mixture", sort=False)["pretraining_examples"].nunique()
+        names = ", ".join(map(str, sizes.index[sizes > 1]))
+        lines += [_PRETRAINED.format(names)] if names else []
+    return lines
 
 
 def quantity_of(runs: pd.DataFrame) -> str:
