@@ -105,6 +105,8 @@ def show_comparison(comparison: scaling.Comparison) -> None:
         "labels."
     )
     _lines(f"{pair.b} minus {pair.a}: {pair.verdict.text}" for pair in comparison.pairs)
+    for line in words.grouped("independent fits", comparison.unpaired):
+        say(f"- {line}: what the cells of each do to its law does not cancel")
     note(
         f"* not identified at this scale. Intervals: {comparison.interval}. A shift of the "
         "exponent is claimed only where p for alpha, beta is below 0.05, both intervals lie on "
@@ -203,7 +205,8 @@ def show_checks(
     show_table("Can the fits be trusted?", columns, checks)
     note(
         "Largest N, C: mean error of a forecast of the runs of the largest model, or of most "
-        "compute, from the others, and how many lie in their 95% prediction intervals. Worst cell: "
+        "compute, from the others (plus: measured above forecast, which was too hopeful), and how "
+        "many lie in their 95% prediction intervals. Worst cell: "
         "without it a moves by so many half widths of its interval. Misfit p: small where cells "
         "deviate from the law more than seeds do. Window: in how many refits without an edge of "
         "the grid a leaves its interval by more than chance; not judged where a is not identified."

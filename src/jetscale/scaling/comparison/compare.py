@@ -1,6 +1,7 @@
 """Do two mixtures scale differently? Differences of frontier exponents, ratios, and tests.
 
-Only cells both mixtures were run on count (`sides`); `claims` decides what may be claimed. Mixture
+Only cells both mixtures were run on count, where there are enough; else fits to the cells of each
+are compared, and the pair says so (`sides`). `claims` decides what may be claimed. Mixture
 weights often change the height of the curve alone (arXiv 2302.09650): no shift is the ordinary
 outcome, not a failure.
 """
@@ -36,7 +37,8 @@ class PairComparison:
 
     a: str
     b: str
-    n_cells: int  # common cells
+    n_cells: int  # common cells; 0 where fits to the cells of each are compared
+    unpaired: str  # why they are; empty where cells are common
     delta_params_exponent: Estimate  # b minus a of the exponent of N*
     delta_data_exponent: Estimate  # b minus a of the exponent of D*
     delta_params_exponent_shared_floor: Estimate | None  # one floor E for both; None: not needed
@@ -82,6 +84,11 @@ class Comparison:
         """The verdict on the exponent of N* by pair (a, b)."""
         return {(pair.a, pair.b): pair.verdict for pair in self.pairs}
 
+    @property
+    def unpaired(self) -> dict[str, str]:
+        """Pairs compared by fits to the cells of each, and why."""
+        return {f"{pair.b} - {pair.a}": pair.unpaired for pair in self.pairs if pair.unpaired}
+
     def about(self, mixture: str) -> tuple[PairComparison, ...]:
         """Return the pairs that hold a mixture, or all where none does."""
         return tuple(p for p in self.pairs if mixture in (p.a, p.b)) or self.pairs
@@ -101,10 +108,11 @@ def compare(
 ) -> Comparison:
     """Compare the exponents of every pair of fitted mixtures, and their frontiers at a budget.
 
-    All is said of b relative to a, on the cells both were run on and with the same draws. Law,
+    All is said of b relative to a, on the cells both were run on and with the same draws, or from
+    fits to the cells of each with independent draws. Law,
     objective and intervals are those of the fits; a test takes up to 499 of their replicates, or
     100 per pair, and p-values are corrected over the pairs (Holm). Raises FitError where fewer than
-    two mixtures are fitted, no pair has enough common cells, or the budget cannot be used.
+    two mixtures are fitted or the budget cannot be used.
 
     Args:
         fits: What `fit` returned, for a law of N and D alone and without shared parameters.
@@ -128,26 +136,25 @@ def compare(
     not_compared = dict(fits.not_fitted)
     sides: list[Sides] = []
     nested: list[list[NestedTest]] = []
-    swapped: list[LabelTest] = []
+    swapped: list[LabelTest | None] = []
     for a, b in pairs:
         found = on_common_cells(fits, a, b)
-        if isinstance(found, str):
-            not_compared[f"{b} - {a}"] = found
-            continue
         objective = Objective(fits.options.objective, fits.delta)
         pair = Pair(*found.runs, law, objective, found.pair[0].uncertainty == "trunks")
         sides.append(found)
         nested.append([joint.nested_test(pair, q, replicates, fits.seed) for q in asked])
         if thorough:
-            swapped.append(labels.label_test(pair, replicates, fits.seed))
-    if not sides:
-        raise FitError("; ".join(f"{pair}: {why}" for pair, why in not_compared.items()))
+            swap = None if found.unpaired else labels.label_test(pair, replicates, fits.seed)
+            swapped.append(swap)
     # Holm's correction runs over the pairs, hypothesis by hypothesis
     by_question = [_corrected(tests, pairs_of_study) for tests in zip(*nested, strict=True)]
-    permutations = _corrected(swapped, pairs_of_study) if thorough else [None] * len(sides)
+    permutations: list[LabelTest | None] = [None] * len(sides)
+    if thorough:  # labels can be swapped on common cells alone
+        done = iter(_corrected([test for test in swapped if test], pairs_of_study))
+        permutations = [test and next(done) for test in swapped]
     by_pair = zip(sides, zip(*by_question, strict=True), permutations, strict=True)
     return Comparison(
-        pairs=tuple(_pair(*found, at) for found in by_pair),
+        pairs=tuple(_pair(*found, at, thorough) for found in by_pair),
         not_compared=not_compared,
         convention=fits.cost.convention,
         interval=f"paired {fits.interval}",
@@ -161,21 +168,26 @@ def _corrected(tests: Collection[Test], hypotheses: int) -> list[Test]:
 
 
 def _pair(
-    sides: Sides, tests: tuple[NestedTest, ...], permutation: LabelTest | None, budget: float
+    sides: Sides,
+    tests: tuple[NestedTest, ...],
+    permutation: LabelTest | None,
+    budget: float,
+    thorough: bool,
 ) -> PairComparison:
     """Return all that is said of a pair, with the verdict."""
     (exponents,) = (test for test in tests if test.shared == EXPONENTS)
     params_ratio, examples_ratio, multiplier = sides.at_budget(budget)
     delta, one_floor = sides.delta("params_exponent"), None
     verdict = judge(delta, delta, exponents.p_value)
-    if permutation or verdict.claims_shift:  # one floor for both can only withdraw a claim
+    if thorough or verdict.claims_shift:  # one floor for both can only withdraw a claim
         one_floor = sides.with_one_floor().delta("params_exponent")
         verdict = judge(delta, one_floor, exponents.p_value)
     first, second = sides.pair
     return PairComparison(
         a=first.mixture,
         b=second.mixture,
-        n_cells=first.n_cells,
+        n_cells=0 if sides.unpaired else first.n_cells,
+        unpaired=sides.unpaired,
         delta_params_exponent=delta,
         delta_data_exponent=sides.delta("data_exponent"),
         delta_params_exponent_shared_floor=one_floor,
