@@ -103,6 +103,8 @@ def _analyse(
     shown |= plain(laws) or {}
     if found.diagnostics is not None:
         shown |= {"diagnostics": found.diagnostics.mixtures, "conventions": found.conventions}
+    if found.metric is not None:
+        shown |= {"metric": found.metric}
     warnings = [*notes, *shown.get("warnings", []), *found.reasons]
     print_json(shown | {"paired": found.paired, "warnings": warnings})
 
@@ -138,6 +140,7 @@ def allocate(
     from jetscale import scaling
     from jetscale.display.laws import show_allocation
     from jetscale.jsonable import as_json as as_plain
+    from jetscale.scaling.goal import answers
 
     fitted = {name: terms.pop(name) for name in ("law", "objective", "uncertainty")}
     ladder, options = terms.pop("ladder"), scaling.Options(**fitted)
@@ -146,10 +149,12 @@ def allocate(
     budget = asked.budget(frame)
     scaling.check_mixture(mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
-    found = scaling.allocate(scaling.fit(frame, options), budget, mixture=mixture, ladder=sizes)
+    laws = scaling.fit(frame, options)
+    found, metric = scaling.allocate(laws, budget, mixture=mixture, ladder=sizes), answers(laws)
     if as_json:
-        return print_json(as_plain(found) | {"warnings": [*notes, *found.warnings]})
-    return show_allocation(found)
+        shown = as_plain(found) | {"warnings": [*notes, *found.warnings]}
+        return print_json(shown | ({"metric": metric} if metric else {}))
+    return show_allocation(found, metric)
 
 
 @cli.command()

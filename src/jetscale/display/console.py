@@ -3,8 +3,10 @@
 Cells, paths and messages are plain text: brackets in them are intervals or names, never markup.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from rich import box
@@ -30,6 +32,24 @@ class _Terminal(Console):
         """The segments of anything that is printed."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else printable(text), style, control)
+
+
+_quantity: ContextVar[str] = ContextVar("quantity", default="loss")
+
+
+@contextmanager
+def instead_of_loss(quantity: str) -> Iterator[None]:
+    """Print what is analysed in the place of a loss wherever a text says loss."""
+    token = _quantity.set(quantity)
+    try:
+        yield
+    finally:
+        _quantity.reset(token)
+
+
+def _named(text: str) -> str:
+    quantity = _quantity.get()
+    return text if quantity == "loss" else re.sub(r"\b(test )?loss(es)?\b", quantity, text)
 
 
 console = _Terminal(highlight=False)
@@ -76,7 +96,7 @@ def show_table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], left: int = 1, apart: int = 2
 ) -> None:
     """Print a table; the first ``left`` columns hold text, ``apart`` is the spaces between two."""
-    out = table(title, *columns, left=left)
+    out = table(_named(title), *map(_named, columns), left=left)
     out.padding = (0, 1, 0, apart - 2)
     for row in rows:
         out.add_row(*(Text(str(cell)) for cell in row))
@@ -85,12 +105,12 @@ def show_table(
 
 def say(text: str, *, wrap: bool = True) -> None:
     """Print a line; without ``wrap`` a path in it stays whole."""
-    console.print(Text(text), soft_wrap=not wrap)
+    console.print(Text(_named(text)), soft_wrap=not wrap)
 
 
 def note(text: str) -> None:
     """Print a remark in dim letters."""
-    console.print(Text(text, style="dim"))
+    console.print(Text(_named(text), style="dim"))
 
 
 def show_ingest(summary: dict[str, Any], out: str) -> None:

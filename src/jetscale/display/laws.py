@@ -8,16 +8,24 @@ from collections.abc import Iterable, Mapping
 
 from jetscale import scaling, words
 from jetscale.analysis import Analysis
-from jetscale.display.console import note, say, show_table
+from jetscale.display.console import instead_of_loss, note, say, show_table
 from jetscale.scaling import Diagnostics, MixtureConventions, StudyFit
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.comparison.joint import EXPONENTS
+from jetscale.scaling.goal import Answers
 
 _SHORT = {"6ND without embedding": "no embedding"}
 
 
 def show_analysis(found: Analysis) -> None:
     """Show the measured part, the part with laws, and a line for what is missing."""
+    with instead_of_loss(found.quantity):
+        _show_parts(found)
+    if found.metric is not None:
+        show_metric(found.metric)
+
+
+def _show_parts(found: Analysis) -> None:
     if found.unlike:
         say(f"Beware: {found.unlike}.")
     if found.paired is not None:
@@ -29,6 +37,15 @@ def show_analysis(found: Analysis) -> None:
         if found.diagnostics is not None:
             show_checks(found.fits, found.diagnostics, found.conventions)
     _lines(found.reasons)
+
+
+def show_metric(found: Answers) -> None:
+    """Show the link from the loss and what doubles the score, or halves its distance from 1."""
+    goal = {"inverse": f"doubles {found.metric.name}", "missing": "halves the errors"}
+    say(f"What {goal.get(found.metric.kind, f'halves {found.metric.name}')}, by extrapolation:")
+    _lines(one.text for one in found.goals)
+    if found.link is not None:
+        say(f"- {found.link.text}")
 
 
 def show_paired(study: scaling.PairedStudy) -> None:
@@ -127,7 +144,27 @@ def _ratios(pair: scaling.PairComparison) -> str:
     return "N* {}, D* {}, compute {}".format(*shown) if known else NOT_IDENTIFIED
 
 
-def show_allocation(allocation: scaling.Allocation) -> None:
+def show_allocation(allocation: scaling.Allocation, metric: Answers | None = None) -> None:
+    """Show the answer for one budget, and where laws are of a metric its scores."""
+    with instead_of_loss(metric.metric.quantity if metric else "loss"):
+        _show_allocation(allocation)
+    if metric is None:
+        return
+    rows, apart = [], []
+    for name, found in allocation.mixtures.items():
+        sizes = found.params.value, found.examples.value
+        score = metric.score(name, found.loss, *sizes)
+        ways = (score.by_law, score.by_loss)
+        rows.append((name, *("–" if e is None else words.ranged(e, words.number) for e in ways)))
+        apart += [name] if score.apart else []
+    columns = ("mixture", f"law of {metric.metric.quantity}", "law of the loss and link")
+    show_table(f"{metric.metric.name} of these runs", columns, rows)
+    if apart:
+        say(f"- {', '.join(apart)}: the two ways to {metric.metric.name} disagree; trust neither")
+    show_metric(metric)
+
+
+def _show_allocation(allocation: scaling.Allocation) -> None:
     """Show the answer for one budget: a sentence, the predictions, what was measured within it."""
     say(allocation.answer)
     title = f"Predicted by the laws at {allocation.budget.text}"

@@ -175,8 +175,11 @@ def _matched_notes(clean: pd.DataFrame) -> list[str]:
 def copies(clean: pd.DataFrame) -> pd.Series:
     """Mark runs of a clean table whose loss repeats that of another seed to the last digit.
 
-    Losses of few digits are never marked: they may be equal by chance.
+    Losses of few digits and scores, which count examples, are never marked: they may be equal by
+    chance.
     """
+    if "quantity" in clean:
+        return pd.Series(False, index=clean.index)
     full = clean["loss"].map(lambda loss: float(f"{loss:.{_FULL_DIGITS}g}") != loss)
     return clean.duplicated(["mixture", "cell", "loss"]) & full
 
