@@ -118,6 +118,7 @@ def analyse(
     budget: float | None = None,
     budgets: Sequence[float | Budget] | None = None,
     unlike_search: bool = False,
+    fit: Callable[[pd.DataFrame, Options | None], StudyFit] = scaling.fit,
 ) -> Analysis:
     """Run every analysis a run table allows; raises TableError where the table is unusable.
 
@@ -128,6 +129,7 @@ def analyse(
         budgets: Budgets to allocate; by default one per decade measured and one beyond. Raises
             FitError where one cannot be.
         unlike_search: Compare mixtures that were not searched alike for their learning rates.
+        fit: What fits the laws, e.g. `jetscale.scaling.kept.kept_fit`, which remembers them.
     """
     runs, missing = scaling.validate(frame), dict[str, str]()
 
@@ -145,7 +147,7 @@ def analyse(
         later = runs["mixture"] != paired.baseline
         runs = pd.concat([runs[~later], runs[later]], ignore_index=True)
     asked = set(parts) - {"paired"}
-    fits = attempt("fits", lambda: scaling.fit(runs, options)) if asked else None
+    fits = attempt("fits", lambda: fit(runs, options)) if asked else None
     comparison: scaling.Comparison | None = None
     chosen: Sequence[float | Budget] = ()
     if fits is None and "comparison" in asked:

@@ -92,9 +92,10 @@ def _analyse(
     from jetscale.display.laws import show_analysis
     from jetscale.errors import FitError
     from jetscale.jsonable import as_json as plain
+    from jetscale.scaling.kept import kept_fit
 
     frame, notes = run_table(sweep, runs)
-    found = analyse(frame, **asked)
+    found = analyse(frame, fit=kept_fit, **asked)
     laws = found.comparison if "comparison" in asked["parts"] else found.fits
     if found.paired is None and laws is None:
         raise FitError("; ".join(found.reasons))
@@ -141,6 +142,7 @@ def allocate(
     from jetscale.display.laws import show_allocation
     from jetscale.jsonable import as_json as as_plain
     from jetscale.scaling.goal import answers
+    from jetscale.scaling.kept import kept_fit
 
     fitted = {name: terms.pop(name) for name in ("law", "objective", "uncertainty")}
     ladder, options = terms.pop("ladder"), scaling.Options(**fitted)
@@ -149,7 +151,7 @@ def allocate(
     budget = asked.budget(frame)
     scaling.check_mixture(mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
-    laws = scaling.fit(frame, options)
+    laws = kept_fit(frame, options)
     found, metric = scaling.allocate(laws, budget, mixture=mixture, ladder=sizes), answers(laws)
     if as_json:
         shown = as_plain(found) | {"warnings": [*notes, *found.warnings]}
@@ -174,6 +176,7 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
     from jetscale.plan.identity import flatten
     from jetscale.report import make_report
     from jetscale.scaling import Options
+    from jetscale.scaling.kept import kept_fit
     from jetscale.study.load import load_study
     from jetscale.sweep.runs import attach, load_curves
     from jetscale.tracking.address import tracking_uri
@@ -188,6 +191,7 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
         title=sweep.stem if sweep else str(runs),
         held_fixed=flatten(frame["recipe"].iloc[0]) if "recipe" in frame else None,
         options=asked,
+        fit=kept_fit,
         warnings=warnings,
         measures=load_measures(study, home()) if study else None,
         curves=load_curves(study, home()) if study else None,

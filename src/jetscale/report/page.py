@@ -25,7 +25,7 @@ from jetscale.report import curves as training_curves
 from jetscale.report import decisions, laws, measured
 from jetscale.report.figures.drawing import styles
 from jetscale.report.values import Context, Reasons, Table, table
-from jetscale.scaling import Options, StudyFit
+from jetscale.scaling import Options, StudyFit, fit
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
 from jetscale.scaling.fitted import Settings
@@ -155,6 +155,7 @@ def make_report(
     budgets: Sequence[float] | None = None,
     curves: Sequence[TrainingCurve] | None = None,
     options: Options | None = None,
+    fit: Callable[[pd.DataFrame, Options | None], StudyFit] = fit,
     **settings: Unpack[Settings],
 ) -> Report:
     """Analyse a run table and lay out the report.
@@ -167,10 +168,11 @@ def make_report(
         budgets: FLOPs of the allocation table; by default one per decade of the measured range.
         curves: Training curves of the runs; None where only their table is known.
         options: What to fit and how; ``settings`` are fields of it and override it.
+        fit: What fits the laws.
 
     Raises TableError for an unusable table, FitError for such a budget.
     """
-    results = analyse(frame, replace(options or Options(), **settings), budgets=budgets)
+    results = analyse(frame, replace(options or Options(), **settings), budgets=budgets, fit=fit)
     looks, known = styles(results.names), tuple(warnings)
     context = Context(results, looks, held_fixed, known, measures, curves)
     return Report(text=render(context, title), figures=context.figures)
