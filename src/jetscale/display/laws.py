@@ -104,16 +104,17 @@ def show_fit(fits: StudyFit) -> None:
 def show_comparison(comparison: scaling.Comparison) -> None:
     """Show differences of exponents, tests, verdicts and ratios, pair by pair."""
     deltas, tests = [], []
+    asked = [test.shared for test in comparison.pairs[0].tests]
     for pair in comparison.pairs:
         both = (pair.delta_params_exponent, pair.delta_params_exponent_shared_floor)
         deltas.append((pair.a, pair.b, *("–" if d is None else words.starred(d) for d in both)))
-        p_values = [test.p_value for test in pair.tests]
-        p_values += [pair.permutation.p_value] if pair.permutation else []
-        tests.append((pair.a, pair.b, *(f"{p:.2g}" for p in p_values)))
+        p_values = {test.shared: test.p_value for test in pair.tests}
+        shown = [p_values.get(shared) for shared in asked]
+        shown.append(pair.permutation.p_value if pair.permutation else None)
+        tests.append((pair.a, pair.b, *("–" if p is None else f"{p:.2g}" for p in shown)))
     columns = ("a", "b", "own floors E", "one floor E")
     show_table("Exponent of N*: b minus a", columns, deltas, left=2)
-    shared = [test.shared for test in comparison.pairs[0].tests]
-    names = ["one law" if len(found) > len(EXPONENTS) else ", ".join(found) for found in shared]
+    names = ["one law" if len(found) > len(EXPONENTS) else ", ".join(found) for found in asked]
     title = "Can both laws share it? p-values"
     show_table(title, ("a", "b", *names, "swapped"), tests, left=2)
     note(

@@ -157,6 +157,8 @@ def frontier(context: Context, reasons: Reasons) -> dict[str, Any]:
 def _pairs(comparison: Comparison, reasons: Reasons) -> dict[str, Any]:
     """Differences of exponents, nested tests, and ratios of the frontiers of every pair."""
     exponents, p_values, ratios = [], [], []
+    first = comparison.pairs[0]
+    asked = [test.shared for test in first.tests]
     for pair in comparison.pairs:
         names: dict[str, object] = {"a": pair.a, "b": pair.b}
         differences = {
@@ -167,13 +169,17 @@ def _pairs(comparison: Comparison, reasons: Reasons) -> dict[str, Any]:
             "verdict": pair.verdict.text,
         }
         exponents.append(names | differences)
+        found = {test.shared: test.p_value for test in pair.tests}
         tests = {
-            "one law" if len(test.shared) > _ONE_LAW else ", ".join(test.shared): test.p_value
-            for test in pair.tests
+            "one law" if len(shared) > _ONE_LAW else ", ".join(shared): found.get(shared)
+            for shared in asked
         }
-        if pair.permutation is not None:
-            tests["labels swapped"] = pair.permutation.p_value
-        p_values.append(names | {name: number(p, 2) for name, p in tests.items()})
+        if first.permutation is not None:
+            swapped = pair.permutation
+            tests["labels swapped"] = None if swapped is None else swapped.p_value
+        p_values.append(
+            names | {name: "–" if p is None else number(p, 2) for name, p in tests.items()}
+        )
         over = {
             "N*: b over a": pair.params_ratio,
             "D*: b over a": pair.examples_ratio,

@@ -18,6 +18,8 @@ from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import fit_together, shortage
 from jetscale.scaling.fitted import MixtureFit, StudyFit
 
+_REPLICATES = 499  # of the fit with one floor, whose interval only has to agree
+
 
 class Ratios(NamedTuple):
     """Frontiers of law b over law a at one budget, one value per row of theta."""
@@ -56,7 +58,8 @@ class Sides:
         """Return the same sides fitted together with one floor E for both."""
         if self.pair[0].law.largest_floor == 0:
             return self  # a law without floor has the same one for both anyway
-        options = replace(self.fits.options, shared=("E",))
+        replicates = min(self.fits.replicates, _REPLICATES)
+        options = replace(self.fits.options, shared=("E",), replicates=replicates)
         groups = {s.mixture: part for s, part in zip(self.pair, self.runs, strict=True)}
         first, second = fit_together(groups, self.fits.cost, self.fits.delta, options).values()
         return replace(self, pair=(first, second))
