@@ -12,6 +12,7 @@ from typing import Any
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.table import Table
@@ -52,6 +53,8 @@ def _named(text: str) -> str:
     return text if quantity == "loss" else re.sub(r"\b(test )?loss(es)?\b", quantity, text)
 
 
+_WIDEST = 200  # columns of a table in a file
+_WIDEST = 200  # columns of a table in a file
 console = _Terminal(highlight=False)
 stderr = _Terminal(stderr=True, highlight=False)
 
@@ -100,7 +103,10 @@ def show_table(
     out.padding = (0, 1, 0, apart - 2)
     for row in rows:
         out.add_row(*(Text(str(cell)) for cell in row))
-    console.print(out)
+    natural = Measurement.get(console, console.options.update(width=_WIDEST), out).maximum
+    if natural > console.width and not console.is_terminal:  # in a file, names stay whole
+        return _Terminal(highlight=False, file=console.file, width=natural).print(out)
+    return console.print(out)
 
 
 def say(text: str, *, wrap: bool = True) -> None:

@@ -4,6 +4,7 @@ Everything fits 80 columns for mixtures named in up to 12 characters. What may b
 the values shown, not here. The whole of every check, cell by cell, is in the JSON and the report.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from jetscale import scaling, words
@@ -14,6 +15,7 @@ from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.comparison.joint import EXPONENTS
 from jetscale.scaling.goal import Answers
 
+_MANY = 10  # pairs from which those without the baseline are told in short
 _SHORT = {"6ND without embedding": "no embedding"}
 
 
@@ -49,8 +51,9 @@ def show_metric(found: Answers) -> None:
 
 
 def show_paired(study: scaling.PairedStudy) -> None:
-    """Show loss differences and effective data of every pair of mixtures, by data size."""
-    for pair in study.pairs:
+    """Show loss differences and effective data by data size; of many pairs the baseline's."""
+    whole = [p for p in study.pairs if len(study.pairs) <= _MANY or p.baseline == study.baseline]
+    for pair in whole:
         rows, searched = [], pair.overall.recipe is not None
         for row in (*pair.by_examples, pair.overall):
             size = "all" if row.examples is None else words.short(row.examples)
@@ -65,6 +68,17 @@ def show_paired(study: scaling.PairedStudy) -> None:
         title = f"Measured: loss of {pair.mixture} minus {pair.baseline}, same N, D and seed"
         rate = ("rates",) if searched else ()
         show_table(title, ("D", "difference", *rate, "lower in", "effective data"), rows)
+    if others := [pair for pair in study.pairs if pair not in whole]:
+        overall = (
+            (
+                *(pair.mixture, pair.baseline, words.difference(pair.overall.difference)),
+                f"{pair.overall.n_lower} of {pair.overall.n_pairs}",
+            )
+            for pair in others
+        )
+        columns = ("mixture", "minus", "difference", "lower in")
+        title = "Measured: loss differences of the other pairs, all D"
+        show_table(title, columns, overall, left=2)
     if any(pair.overall.recipe is not None for pair in study.pairs):
         note("Rates: how much of a difference may be the learning rates, from their search.")
     note(
@@ -122,7 +136,12 @@ def show_comparison(comparison: scaling.Comparison) -> None:
         "each, by bootstrap of the null; swapped: one law, floor included, by permutation of "
         "labels."
     )
-    _lines(f"{pair.b} minus {pair.a}: {pair.verdict.text}" for pair in comparison.pairs)
+    verdicts = {f"{pair.b} minus {pair.a}": pair.verdict for pair in comparison.pairs}
+    many = len(verdicts) > _MANY
+    told = {name: one for name, one in verdicts.items() if one.claims_shift or not many}
+    _lines(f"{name}: {verdict.text}" for name, verdict in told.items())
+    for text, count in Counter(v.text for n, v in verdicts.items() if n not in told).items():
+        say(f"- {text}: {words.counted(count, 'pair')}")
     for line in words.grouped("independent fits", comparison.unpaired):
         say(f"- {line}: what the cells of each do to its law does not cancel")
     note(
@@ -133,7 +152,9 @@ def show_comparison(comparison: scaling.Comparison) -> None:
     )
     budget = comparison.pairs[0].budget
     note(f"At {budget:.2g} FLOPs, b over a; compute x2: the loss of a takes b half the FLOPs.")
-    _lines(f"{pair.b} over {pair.a}: {_ratios(pair)}" for pair in comparison.pairs)
+    first = comparison.pairs[0].a
+    near = (p for p in comparison.pairs if not many or p.a == first or p.verdict.claims_shift)
+    _lines(f"{pair.b} over {pair.a}: {_ratios(pair)}" for pair in near)
     _lines(words.grouped("not compared", comparison.not_compared))
 
 

@@ -190,5 +190,19 @@ def test_no_common_cells(grid, truth):
     assert not pair.verdict.claims_shift
 
 
+def test_of_many_pairs_the_first_mixture_is_asked_everything(grid, truth):
+    laws_of = {name: truth * [1, 1, 1 + 0.1 * i, 1, 1] for i, name in enumerate("abcdef")}
+    laws_of["f"] = truth * [1, 8, 1, 1.4, 1]
+    found = compare(fit(grid(laws_of, **SMALL, noise=0.002), replicates=99))
+    assert len(found.pairs) == 15
+    for pair in found.pairs:
+        whole = pair.a == "a"
+        assert len(pair.tests) == (5 if whole else 1)
+        assert (pair.permutation is not None) == whole
+        assert pair.method.startswith("shared against separate")
+    claimed = {pair for pair, verdict in found.verdicts.items() if verdict.claims_shift}
+    assert claimed <= {(name, "f") for name in "abcde"}
+
+
 def _stack(*frames):
     return pd.concat(frames, ignore_index=True)

@@ -143,7 +143,7 @@ def sequential(
         if hits >= _HITS and hits >= _CLEAR * len(drawn):
             break
     p_value = (1 + hits) / (1 + len(drawn))
-    coarse = _ENOUGH <= replicates and (1 + replicates) * SIGNIFICANT < 2 * hypotheses
+    coarse = replicates >= _ENOUGH and (1 + replicates) * SIGNIFICANT < 2 * hypotheses
     return tail(drawn, observed) if coarse and hits < _FEW else p_value
 
 
