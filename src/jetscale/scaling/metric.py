@@ -66,7 +66,7 @@ def put_in_place(frame: pd.DataFrame, asked: str) -> tuple[pd.DataFrame, list[st
         raise TableError(unknown("metric", name, [c for c in frame.columns if _numeric(frame[c])]))
     values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     notes, metric = [], Metric(name=name, kind=_kind(name, side, values))
-    if metric.kind == "missing" and np.nanmax(values) > _RATE:
+    if metric.kind == "missing" and _largest(values) > _RATE:
         values = values / 100
         notes.append(f"{name} is in percent: taken as shares")
     trials = _trials(frame, metric)
@@ -96,10 +96,14 @@ def _kind(name: str, side: str, values: Array) -> str:
         )
     if falls:
         return "itself"
-    # shares and percents fall short of one; a rejection is one over a share
-    shares = np.nanmax(values, initial=0) <= _RATE
-    percents = not {"rejection"} & set(words) and np.nanmax(values, initial=0) <= 100 * _RATE
-    return "missing" if shares or (percents and not side) else "inverse"
+    # a rejection is one over a share; shares and percents fall short of one
+    largest = _largest(values)
+    shares = largest <= _RATE or (largest <= 100 * _RATE and not side)
+    return "missing" if shares and "rejection" not in words else "inverse"
+
+
+def _largest(values: Array) -> float:
+    return float(np.max(values[np.isfinite(values)], initial=0))
 
 
 def _trials(frame: pd.DataFrame, metric: Metric) -> Array | None:
