@@ -3,7 +3,6 @@
 Cells, paths and messages are plain text: brackets in them are intervals or names, never markup.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,7 +20,7 @@ from rich.text import Text
 from jetscale.jets.shards.verify import Report
 from jetscale.store.records import RunState, RunStatus, count_states
 from jetscale.tracking.address import hide_password
-from jetscale.words import counted, printable, short
+from jetscale.words import counted, of_quantity, printable, short
 
 
 class _Terminal(Console):
@@ -49,8 +48,7 @@ def instead_of_loss(quantity: str) -> Iterator[None]:
 
 
 def _named(text: str) -> str:
-    quantity = _quantity.get()
-    return text if quantity == "loss" else re.sub(r"\b(test )?loss(es)?\b", quantity, text)
+    return of_quantity(text, _quantity.get())
 
 
 _WIDEST = 200  # columns of a table in a file

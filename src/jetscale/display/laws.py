@@ -60,8 +60,8 @@ def show_paired(study: scaling.PairedStudy) -> None:
             factor, shown = row.data_factor, ""
             if factor is not None:
                 known = factor.low == factor.low and factor.high == factor.high  # not nan
-                ends = f" [{factor.low:.2g}, {factor.high:.2g}]" if known else ""
-                shown = f"{factor.bound} x{factor.value:.2g}{ends}".strip()
+                text = words.ranged(factor, words.times) if known else words.times(factor.value)
+                shown = f"{factor.bound} x{text}".strip()
             lower = f"{row.n_lower} of {row.n_pairs}"
             rate = ("–" if row.recipe is None else f"± {row.recipe:.3f}",) if searched else ()
             rows.append((size, words.difference(row.difference), *rate, lower, shown))

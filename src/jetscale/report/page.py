@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
@@ -31,7 +32,7 @@ from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
 from jetscale.scaling.fitted import Settings
 from jetscale.scaling.tuning import TrainingCurve
 from jetscale.store.local import atomic_path
-from jetscale.words import number, short
+from jetscale.words import number, of_quantity, short
 
 _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
 
@@ -40,7 +41,8 @@ def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
     """The measured sentence and the one of the laws."""
     results = context.results
     beware = (f"Beware: {results.unlike}.",) if results.unlike else ()
-    return {"sentences": (*beware, results.measured_sentence, results.law_sentence)}
+    goals = [f"{goal.text}." for goal in results.metric.goals] if results.metric else []
+    return {"sentences": (*beware, results.measured_sentence, results.law_sentence, *goals)}
 
 
 def held_fixed(context: Context, reasons: Reasons) -> dict[str, Any]:
@@ -182,11 +184,26 @@ def render(context: Context, title: str) -> str:
     """The report; sections with nothing to show stand behind the others."""
     missing = context.missing
     order = sorted(SECTIONS, key=lambda section: section.needs in missing)
-    return lay_out(order, context, title, decisions.facts(context.results))
+    named = partial(of_quantity, quantity=context.results.quantity)
+    page = lay_out(order, context, title, decisions.facts(context.results), named)
+    # what is read, not tags, styles and scripts
+    return _SHOWN.sub(lambda m: m[0] if m[0][0] == "<" else named(m[0]), page)
 
 
-def lay_out(sections: Sequence[Section], content: Any, title: str, facts: str) -> str:
-    """A whole file: sections filled from ``content``, which has styles, figures and missing."""
+_SHOWN = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>|[^<]+", re.DOTALL)
+
+
+def lay_out(
+    sections: Sequence[Section],
+    content: Any,
+    title: str,
+    facts: str,
+    named: Callable[[str], str] = str,
+) -> str:
+    """A whole file: sections filled from ``content``, which has styles, figures and missing.
+
+    ``named`` changes the titles of axes.
+    """
     # a name that a template misspells is an error, not a gap
     templates = Environment(undefined=StrictUndefined, autoescape=True)
     templates.loader = PackageLoader("jetscale.report")
@@ -202,6 +219,9 @@ def lay_out(sections: Sequence[Section], content: Any, title: str, facts: str) -
         f"figure-{i}": json.loads(plotly.io.to_json(figure))
         for i, figure in enumerate(content.figures.values(), start=1)
     }
+    axes = [axis for drawn in figures.values() for axis in drawn["layout"].values()]
+    for heading in (axis["title"] for axis in axes if isinstance(axis, dict) and "title" in axis):
+        heading["text"] = named(heading["text"])
     return templates.get_template("page.html").render(
         title=title,
         facts=facts,

@@ -37,7 +37,7 @@ class Goal:
     mixture: str
     metric: Metric
     noun: str
-    by: str  # whose law says it: that of the quantity, or of the loss
+    by: str  # what says it: the law of the quantity, or that of the loss and the link
     params: float
     examples: float
     now: float  # score there, by the law
@@ -62,7 +62,7 @@ class Goal:
         grown = "no compute reaches it"
         if math.isfinite(self.compute.value):
             grown = f"where the model grows too, with {_range(self.compute)} the compute"
-        return f"{start}{more}; {grown} (law of {self.by})"
+        return f"{start}{more}; {grown} (by {self.by})"
 
 
 def _range(factor: Estimate) -> str:
@@ -149,7 +149,7 @@ def _goal(fits: StudyFit, fitted: MixtureFit, metric: Metric, found: Link | None
         mixture=fitted.mixture,
         metric=metric,
         noun=noun_of(fits.runs),
-        by="the loss and the link" if found else metric.quantity,
+        by="the link" if found else f"the law of {metric.quantity}",
         params=params,
         examples=examples,
         now=score(start),

@@ -76,12 +76,12 @@ def validate(
     if "trunk" in frame:  # a run without one has its own
         names = frame["trunk"].fillna("").astype(str).tolist()
         clean["trunk"] = [name if name.strip() else f"(row {i})" for i, name in enumerate(names, 1)]
-    for column in {"noun", "search", "quantity"} & set(frame.columns):
+    for column in (name for name in ("noun", "search", "quantity") if name in frame):
         clean[column] = frame[column].fillna("").astype(str).str.strip().tolist()
     if noun:
         clean["noun"] = noun.strip().removesuffix("s")
-    blank = {"regret", "regret_error", "seconds"}  # where there is none
-    for column in blank & set(frame.columns):
+    blank = ("regret", "regret_error", "seconds")  # where there is none
+    for column in (name for name in blank if name in frame):
         clean[column] = _floats(frame[column])
     clean["seed"] = _seeds(frame) if "seed" in frame else 0
     _check_duplicates(clean, named="seed" in frame)
