@@ -65,11 +65,14 @@ def parse_columns(text: str) -> dict[str, str]:
     return {name.strip(): column.strip() for name, _, column in pairs}
 
 
-def rename(frame: pd.DataFrame, asked: Mapping[str, str]) -> tuple[pd.DataFrame, list[str]]:
+def rename(
+    frame: pd.DataFrame, asked: Mapping[str, str], score: str = ""
+) -> tuple[pd.DataFrame, list[str]]:
     """Return a table whose columns have the names used here, and what was taken for what.
 
-    ``asked`` are the columns a person named; raises TableError where one is not there, or where
-    several could be meant. A mixture that is asked for as "" is one for all rows.
+    ``asked`` are the columns a person named, that of a ``score`` too; raises TableError where one
+    is not there, or where several could be meant. A mixture that is asked for as "" is one for all
+    rows.
     """
     columns = [str(column) for column in frame.columns]
     twice = next((name for name, times in Counter(columns).items() if name and times > 1), None)
@@ -77,7 +80,7 @@ def rename(frame: pd.DataFrame, asked: Mapping[str, str]) -> tuple[pd.DataFrame,
         raise TableError(f"column {twice!r} is there twice; keep one")
     frame, notes = frame.set_axis(columns, axis=1), []
     for name, column in asked.items():
-        if name not in KNOWN:
+        if name not in (*KNOWN, score):
             raise TableError(unknown("column", name, KNOWN))
         if column not in columns and (column or name != "mixture"):
             raise TableError(f"columns: {name}={column}: {unknown('column', column, columns)}")

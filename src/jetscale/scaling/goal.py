@@ -59,7 +59,7 @@ class Goal:
             more = f"with {size(self.data.value * self.examples)} {nouns} ({_range(self.data)})"
         else:
             more = f"on no amount of {nouns}: this model ends at {number(self.limit)}"
-        grown = "no compute reaches it"
+        grown = "not even a million times the compute reaches it"
         if math.isfinite(self.compute.value):
             grown = f"where the model grows too, with {_range(self.compute)} the compute"
         return f"{start}{more}; {grown} (by {self.by})"

@@ -61,7 +61,7 @@ def validate(
     (``pretraining_flops`` and ``pretraining_examples`` may be zero), a seed is not a whole number
     or a run is listed twice.
     """
-    frame, notes = rename(frame, columns or {})
+    frame, notes = rename(frame, columns or {}, metric.partition(":")[0])
     notes = [*frame.attrs.get("notes", ()), *notes]
     if metric and len(frame):
         frame, told = put_in_place(frame, metric)
