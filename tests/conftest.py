@@ -38,6 +38,12 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Fits that commands keep go to a folder of the tests."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 def jets(n: int, labels: Sequence[int], seed: int = 0) -> pa.Table:
     """n jets of 1 to 40 constituents; ``jet_pt`` is 100 + the row number, so a jet can be found."""
     rng = np.random.default_rng(seed)

@@ -39,7 +39,7 @@ def found(runs):
 
 
 def other_ladder(runs):
-    return runs.assign(params=runs["params"] + (runs["mixture"] == "qcd"))
+    return runs.assign(params=runs["params"] * np.where(runs["mixture"] == "qcd", 1.5, 1))
 
 
 def two_sizes(runs):

@@ -20,6 +20,8 @@ from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN
 from jetscale.scaling import Allocation, Budget, Options, Routes, StudyFit, Verdict
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
+from jetscale.scaling.goal import Answers, answers
+from jetscale.scaling.table import quantity_of
 from jetscale.words import with_interval
 
 T = TypeVar("T")
@@ -45,10 +47,11 @@ class Analysis:
     routes: Mapping[str, Routes]  # the frontier by other routes, by mixture
     diagnostics: scaling.Diagnostics | None  # checks of the fits
     conventions: Mapping[str, scaling.MixtureConventions]  # the frontier under others, by mixture
+    metric: Answers | None  # what a score in the place of the loss needs; None for a loss
     rate: tuple[float, str]  # FLOP/s to turn compute into hours, and where the number is from
     missing: Mapping[str, str]  # why ``paired``, ``fits`` or ``comparison`` is None
     json_also: ClassVar[tuple[str, ...]] = (
-        *("digest", "unlike", "measured_sentence", "law_sentence"),
+        *("digest", "quantity", "unlike", "measured_sentence", "law_sentence"),
     )
 
     @property
@@ -57,6 +60,11 @@ class Analysis:
         columns = ["mixture", "params", "examples", "seed", "loss"]
         text = self.runs[columns].sort_values(columns).to_csv(index=False, float_format="%.17g")
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def quantity(self) -> str:
+        """What the laws are of: the loss, or what stands in its place."""
+        return quantity_of(self.runs)
 
     @property
     def unlike(self) -> str:
@@ -110,6 +118,7 @@ def analyse(
     budget: float | None = None,
     budgets: Sequence[float | Budget] | None = None,
     unlike_search: bool = False,
+    fit: Callable[[pd.DataFrame, Options | None], StudyFit] = scaling.fit,
 ) -> Analysis:
     """Run every analysis a run table allows; raises TableError where the table is unusable.
 
@@ -120,6 +129,7 @@ def analyse(
         budgets: Budgets to allocate; by default one per decade measured and one beyond. Raises
             FitError where one cannot be.
         unlike_search: Compare mixtures that were not searched alike for their learning rates.
+        fit: What fits the laws, e.g. `jetscale.scaling.kept.kept_fit`, which remembers them.
     """
     runs, missing = scaling.validate(frame), dict[str, str]()
 
@@ -137,7 +147,7 @@ def analyse(
         later = runs["mixture"] != paired.baseline
         runs = pd.concat([runs[~later], runs[later]], ignore_index=True)
     asked = set(parts) - {"paired"}
-    fits = attempt("fits", lambda: scaling.fit(runs, options)) if asked else None
+    fits = attempt("fits", lambda: fit(runs, options)) if asked else None
     comparison: scaling.Comparison | None = None
     chosen: Sequence[float | Budget] = ()
     if fits is None and "comparison" in asked:
@@ -157,6 +167,7 @@ def analyse(
         routes=scaling.all_routes(fits) if fits and "routes" in asked else {},
         diagnostics=scaling.diagnose(fits) if fits and "diagnostics" in asked else None,
         conventions=scaling.conventions(fits) if fits and "conventions" in asked else {},
+        metric=answers(fits) if fits and asked & {"fits", "allocations"} else None,
         rate=training_rate(frame),
         missing=missing,
     )

@@ -33,6 +33,9 @@ class Known(Interval, Protocol):
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+_LOSS = re.compile(r"\b(test )?loss(es)?\b", re.IGNORECASE)
+
+
 def printable(text: str) -> str:
     r"""Return a text in which what would move a cursor or turn the reading direction is spelled.
 
@@ -95,10 +98,12 @@ def percent(share: float) -> str:
 def times(value: float) -> str:
     """Return a ratio in two digits; what is beyond any use is shown as a bound.
 
-    >>> times(1.234), times(1e-9), times(1e9)
-    ('1.2', '<0.001', '>1000')
+    >>> times(1.234), times(234), times(1e-9), times(1e9), times(math.inf)
+    ('1.2', '230', '<0.001', '>1000', 'inf')
     """
-    return "<0.001" if value < 1e-3 else ">1000" if value > 1e3 else f"{value:.2g}"
+    if value in (0, math.inf):
+        return f"{value:g}"
+    return "<0.001" if value < 1e-3 else ">1000" if value > 1e3 else short(value, 2)
 
 
 def loss(value: float, scale: float | None = None) -> str:
@@ -156,6 +161,15 @@ def interval(estimate: Interval, digits: int = 3) -> str:
 def with_interval(estimate: Interval, digits: int = 3) -> str:
     """Return value and interval in significant digits, for running text."""
     return f"{number(estimate.value, digits)} {interval(estimate, digits)}"
+
+
+def of_quantity(text: str, quantity: str) -> str:
+    """Return a text about losses as one about what stands in their place.
+
+    >>> of_quantity("test loss of a; both losses", "1-auc")
+    '1-auc of a; both 1-auc'
+    """
+    return text if quantity == "loss" else _LOSS.sub(quantity, text)
 
 
 def counted(count: int, what: str) -> str:

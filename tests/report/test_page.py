@@ -120,7 +120,7 @@ def test_a_name_the_values_lack_is_an_error(show, monkeypatch):
     section = Section("allocation", "What it buys", lambda context, reasons: {"low": "1"})
     show([{"a": "x"}])
     monkeypatch.setattr(pages, "SECTIONS", (section,))
-    results = SimpleNamespace(missing={}, allocations=(1,))
+    results = SimpleNamespace(missing={}, allocations=(1,), quantity="loss")
     monkeypatch.setattr(pages.decisions, "facts", lambda results: "")
     with pytest.raises(UndefinedError, match="has no attribute 'high'"):
         render(Context(results, {}, None, ()), "t")

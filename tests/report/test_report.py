@@ -1,6 +1,7 @@
 """The report as a whole: complete, self-contained, honest, safe to open."""
 
 import json
+import re
 
 import pytest
 
@@ -226,3 +227,15 @@ def test_page_and_figures_as_files(study):
     assert len(figures) == len(made.figures) == len(texts) - 1
     assert any(name.endswith("-qcd-runs-and-law.json") for name in figures)
     assert all(json.loads(text)["data"] for text in figures.values())
+
+
+def test_a_metric_stands_in_the_place_of_the_loss(study, tmp_path):
+    runs = study[study["mixture"] == "qcd"]
+    scored = runs.assign(accuracy=1 - runs["loss"] / 10)
+    frame = validate(scored, metric="accuracy", noun="events")
+    made = make_report(frame, title="t", held_fixed=None, replicates=50)
+    shown = re.sub(r"<(script|style)\b.*?</\1>|<[^>]*>", " ", made.text, flags=re.DOTALL)
+    assert not re.search(r"\bloss", shown, re.IGNORECASE)
+    assert "1-accuracy" in shown
+    assert re.search(r"accuracy 0\.\d+ at .* events becomes", shown)
+    assert '"text":"1-accuracy"' in made.text.replace(": ", ":"), "axes say it too"

@@ -43,7 +43,7 @@ def test_text_is_refused(grid, truth):
 
 def test_missing_columns_are_asked_for(grid, truth):
     frame = grid({"m": truth}, seeds=1)
-    for name in ("repetition", "transfer", "pretraining"):
+    for name in ("repetition", "excess", "transfer", "pretraining"):
         column = LAWS[name].columns[0]
         with pytest.raises(FitError, match=f"has no column {column}, which the law '{name}' needs"):
             fit(frame, law=name)
@@ -98,8 +98,15 @@ def test_repeated_examples_are_pointed_at(grid, truth):
     frame = grid({"m": truth})
     some = frame.assign(unique_examples=frame["examples"] / np.where(frame["seed"] > 0, 4, 1))
     (line,) = fit(some, replicates=50).warnings
-    assert line.startswith("some runs repeat examples")
+    assert line.startswith("48 runs repeat examples")
     assert fit(frame.assign(unique_examples=frame["examples"]), replicates=50).warnings == ()
+
+
+def test_pretraining_sizes_that_a_law_leaves_out_are_told(grid, truth):
+    frame = grid({"a": truth, "b": truth})
+    sizes = np.where(frame["mixture"] == "a", [1e8, 1e9] * (len(frame) // 2), 1e8)
+    (line,) = fit(frame.assign(pretraining_examples=sizes), replicates=50).warnings
+    assert line.startswith("a: runs differ in pretraining_examples")
 
 
 def test_only_pretraining_sizes_are_held(grid, truth):
@@ -110,3 +117,22 @@ def test_only_pretraining_sizes_are_held(grid, truth):
     assert LAWS["pretraining"].assumes(held) == "for models pretrained on 1G examples"
     assert LAWS["transfer"].held(runs) == LAWS["chinchilla"].held(runs) == {}
     assert LAWS["chinchilla"].assumes({}) == ""
+
+
+def test_excess_parameters_are_found_where_they_are(grid, truth):
+    """The published decays, arXiv 2305.16264: R* 15.4 for examples, 5.3 for parameters."""
+    sizes = {"params": np.geomspace(1e7, 3e9, 7), "examples": np.geomspace(1e8, 1e11, 7)}
+    frame = grid({"m": truth}, **sizes, seeds=1, noise=0.0)
+    parts = [frame.assign(unique_examples=frame["examples"] / often) for often in (1, 4, 30, 200)]
+    runs = pd.concat(parts, ignore_index=True)
+    law, theta = LAWS["excess"], np.array([*truth, 15.4, 5.3, 0.4])
+    at = {"unique_examples": runs["unique_examples"].to_numpy()}
+    exact = law.loss(theta, runs["params"].to_numpy(), runs["examples"].to_numpy(), **at)
+    runs["loss"] = exact * np.exp(0.001 * np.random.default_rng(0).normal(size=len(runs)))
+    found = fit(runs, law="excess", replicates=50)["m"]
+    for name, value in zip(law.parameters, theta, strict=True):
+        assert found[name].low < value < found[name].high, name
+    plain = fit(runs, law="repetition", replicates=50)["m"]
+    assert plain.worst_residual > 3 * found.worst_residual
+    fresh = {"unique_examples": 1e30}
+    assert law.loss(theta, 1e6, 1e12, **fresh) == pytest.approx(law.loss(theta, 1e6, 1e12))

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from jetscale.errors import TableError
-from jetscale.scaling import read_runs, validate
-
-HEADER = b"mixture,params,examples,loss\n"
+from jetscale.scaling import pair_runs, read_runs, validate
+from jetscale.scaling.table import copies, matched, seed_spread, spread_of
+from jetscale.words import number
 
 
 def table(**columns):
@@ -33,15 +33,15 @@ def test_validating_twice_changes_nothing():
     pd.testing.assert_frame_equal(validate(once), once, check_like=True)
 
 
-@pytest.mark.parametrize("column", ["mixture", "params", "examples", "loss"])
+@pytest.mark.parametrize("column", ["params", "examples", "loss"])
 def test_missing_column(column):
     with pytest.raises(TableError, match=f"missing column '{column}'"):
         validate(table().drop(columns=column))
 
 
 def test_missing_column_names_the_nearest():
-    with pytest.raises(TableError, match="missing column 'examples'; rename 'Example'"):
-        validate(table().rename(columns={"examples": "Example"}))
+    with pytest.raises(TableError, match="missing column 'examples'; rename 'Exampels'"):
+        validate(table().rename(columns={"examples": "Exampels"}))
 
 
 def test_column_twice():
@@ -102,57 +102,67 @@ def test_no_rows():
         validate(table().iloc[:0])
 
 
-def test_read_runs_from_a_file(tmp_path):
-    path = tmp_path / "runs.csv"
-    path.write_text("\ufeffmixture, params ,examples,loss\n qcd+bsm,1e3,5e2,1.5\n")
-    row = read_runs(path).iloc[0]
-    assert (row["mixture"], row["params"], row["examples"], row["loss"]) == (
-        "qcd+bsm",
-        1000,
-        500,
-        1.5,
+def test_sizes_off_by_little_are_one_cell_of_two_mixtures():
+    frame = table(examples=[1000, 2000, 1001])
+    clean = validate(frame)
+    assert clean["cell"].tolist() == [0, 1, 0]
+    assert clean["examples"].tolist() == [1000, 2000, 1001], "laws see the sizes as they are"
+    assert matched(clean)["examples"].tolist() == [1000, 2000, 1000]
+    (note,) = clean.attrs["notes"]
+    assert "1 size of examples count as those of another mixture up to 0.001" in note
+    assert pair_runs(frame).pairs[0].overall.n_pairs == 1
+    assert validate(table(examples=[1000, 2000, 1006]))["cell"].nunique() == 3, "0.6% apart"
+
+
+def test_sizes_that_one_mixture_tells_apart_stay_apart():
+    clean = validate(table(examples=[1000, 1001, 1001]))
+    assert clean["cell"].tolist() == [0, 1, 1]
+    chain = pd.concat(
+        [
+            table(mixture=m, examples=[x, 9e3, 8e3])
+            for m, x in zip("abc", (1e3, 1004, 1008), strict=True)
+        ]
     )
+    assert validate(chain)["cell"].nunique() == 5, "neighbours of neighbours are no neighbours"
 
 
-def test_unnamed_columns_of_a_spreadsheet_do_no_harm(tmp_path):
-    path = tmp_path / "runs.csv"
-    path.write_text("mixture,params,examples,loss,,\nqcd,1e3,5e2,1.5,,\n\n", newline="\r\n")
-    assert read_runs(path)["loss"].tolist() == [1.5]
+def test_the_loss_of_another_seed_to_the_last_digit_is_told(grid, truth, tmp_path):
+    frame = grid({"m": truth}, seeds=2, noise=0.01)
+    frame.loc[1, "loss"] = frame.loc[0, "loss"]
+    clean = validate(frame)
+    assert clean.attrs["notes"][0].startswith("1 run with the loss of another seed to the last")
+    assert np.flatnonzero(copies(clean)).tolist() == [1]
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    kept = read_runs(tmp_path / "runs.csv")
+    assert len(kept) == len(frame) - 1
+    assert not copies(kept).any()
+    rounded = table(examples=[10, 10, 10], seed=[1, 2, 1], loss=[1.9, 1.9, 2.0])
+    assert not copies(validate(rounded)).any(), "rounded losses may be equal by chance"
 
 
-def test_a_mixture_named_na_is_a_name(tmp_path):
-    path = tmp_path / "runs.csv"
-    path.write_text("mixture,params,examples,loss\nNA,1000,500,1.5\n")
-    assert read_runs(path)["mixture"].tolist() == ["NA"]
+def test_a_spread_of_few_pairs_says_so(grid, truth):
+    frame = grid({"m": truth}, seeds=2)
+    some = frame[(frame["seed"] == 0) | (frame.index < 4)]
+    spread = spread_of(validate(some), ["cell"])
+    assert spread.freedom == 2
+    ends = spread.value * np.sqrt(2 / np.array([7.377759, 0.050636]))  # chi-square, 2 degrees
+    (note,) = validate(some).attrs["notes"]
+    shown = [number(float(end), 2) for end in (spread.value, *ends)]
+    assert "{} [{}, {}] of log loss, has 2 degrees of freedom".format(*shown) in note
+    assert spread.value == seed_spread(some, ["params", "examples"])
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "is empty"),
-        (HEADER, "no rows"),
-        (b"\n \n", "is empty"),
-        (HEADER + b"qcd,1,1,1\n\nqcd,1,2,1,9,9\n", "row 2 has 6 fields, the header has 4"),
-        (HEADER + b"1,qcd,1,1,1\n2,qcd,1,2,1\n", "row 1 has 5 fields, the header has 4"),
-        (HEADER + b"qcd,1,1,1\nqcd,1,2\n", "row 2 has 3 fields, the header has 4"),
-        (b"mixture;params;examples;loss\nqcd;1;1;1,5\n", "separated by ';', needs commas"),
-        (b"mixture\tparams\texamples\tloss\nqcd\t1\t1\t1\n", "separated by tabs, needs commas"),
-        (HEADER + b'"qcd,1,1,1\nqcd,1,2,1\n', "not a comma-separated"),
-        (b"mixture,params,examples,loss,loss\nqcd,1,1,1,2\n", "column 'loss' is there twice"),
-        (b"\xff\xfe\x00\x01", "not a comma-separated"),
-        (HEADER + b"qcd,1,1,oops\n", "row 1: loss is 'oops'"),
-    ],
-)
-def test_bad_files_name_the_file(tmp_path, content, message):
-    path = tmp_path / "runs.csv"
-    path.write_bytes(content)
-    with pytest.raises(TableError, match=message) as caught:
-        read_runs(path)
-    assert str(caught.value).startswith(str(path))
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize(("factor", "word"), [(1e-9, "GFLOPs"), (1e6, "millions")])
+def test_flops_in_other_units_are_told(factor, word):
+    frame = table()
+    counted = frame.assign(flops=6 * frame["params"] * frame["examples"] * factor)
+    (note,) = validate(counted).attrs["notes"]
+    assert word in note
+    assert f"10^{np.log10(factor):.1f}" in note
 
 
-@pytest.mark.parametrize("name", ["absent.csv", "."])
-def test_unreadable_files(tmp_path, name):
-    with pytest.raises(TableError, match="cannot read the run table"):
-        read_runs(tmp_path / name)
+@pytest.mark.parametrize("factor", [0.3, 1.0, 5000.0])
+def test_flops_of_examples_that_are_sequences_are_fine(factor):
+    frame = table()
+    counted = frame.assign(flops=6 * frame["params"] * frame["examples"] * factor)
+    assert validate(counted).attrs["notes"] == ()

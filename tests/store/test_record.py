@@ -10,6 +10,7 @@ import pytest
 from jetscale.digests import digest
 from jetscale.errors import StorageError
 from jetscale.plan.run import Run
+from jetscale.scaling import validate
 from jetscale.store.record import SCALARS, TYPES, Record, make_table, parse_record
 from jetscale.training.spec import RunResult
 
@@ -74,6 +75,19 @@ def test_the_run_table_has_one_row_per_finetuning_run(records):
         assert row["recipe"] == record.recipe
 
 
+def test_scores_are_columns_that_an_analysis_can_name(records):
+    scores = {"jets": 400, "loss": 0.5, "accuracy": 0.9, "auc": None}
+    scores |= {"rejections": {"Hbb": 50.0, "Hcc": None, "Hqql": 9.0}}
+    frame = make_table([replace(r, scores=scores) for r in records if r.kind == "finetune"])
+    row = frame.iloc[0]
+    assert (row["accuracy"], row["rejection_Hbb"], row["rejection_Hqql"]) == (0.9, 50.0, 9.0)
+    assert (row["test_examples"], row["test_background"]) == (400, 100)
+    assert frame["rejection_Hcc"].isna().all()
+    assert "auc" not in frame
+    clean = validate(frame, metric="rejection_Hcc")
+    assert clean["loss"].tolist() == pytest.approx([0.5 / 100.5] * len(clean))
+
+
 def test_scratch_has_no_pretraining_examples_and_pretrained_has(records):
     frame = make_table(records)
     found = frame.groupby("mixture")["pretraining_examples"].unique()
@@ -91,7 +105,7 @@ def test_a_table_without_runs_has_its_columns_and_types(records):
     pretraining = [record for record in records if record.kind == "pretrain"]
     empty, full = make_table(pretraining), make_table(records)
     assert empty.empty
-    assert list(empty.columns) == list(full.columns)
+    assert list(empty.columns) == list(full.columns)[: len(empty.columns)], "but for scores"
 
 
 def test_the_content_of_a_record_is_the_digest_of_all_its_fields(records):

@@ -1,66 +1,21 @@
 """The analysis commands: fit, compare, allocate, report; parsing and printing only."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jetscale.cli.common import PATH, F, all_of, cli, home, json_option, print_json, warn
+from jetscale.cli.common import PATH, all_of, cli, home, json_option, print_json, warn
+from jetscale.cli.tables import ANY_LAW, fitted_options, run_table, table_options
 
-_OBJECTIVE = "huber, squares or absolute."
 _UNLIKE = "Compare mixtures whose learning rates were not searched alike."
 _PRICE = "Money per distinct example. [default: 0]"
-_RUNS = "Any run table (CSV): mixture, params, examples, loss[, flops]."
-_UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the table]"
-_ANY_LAW = "chinchilla, no-floor, repetition, transfer or pretraining."
-_analysis = all_of(
-    click.argument("sweep", type=PATH, required=False),
-    click.option("--runs", type=PATH, help=_RUNS),
-    click.option(
-        "--source",
-        type=click.Choice(["mlflow", "records"]),
-        callback=lambda context, _, value: context.meta.update({__name__: value}),
-        expose_value=False,
-        help="Where the runs of a SWEEP are read. [default: mlflow, else records]",
-    ),
-    json_option,
-)
-
-
-def _fitted(laws: str) -> Callable[[F], F]:
-    """Return --law, --objective and --uncertainty: what is fitted, and how."""
-    return all_of(
-        click.option("--law", default="chinchilla", show_default=True, help=laws),
-        click.option("--objective", default="huber", show_default=True, help=_OBJECTIVE),
-        click.option("--uncertainty", help=_UNCERTAINTY),
-    )
-
-
-def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
-    """The run table of a sweep or of a CSV file, and warnings, which go to standard error too."""
-    from jetscale.scaling import read_runs
-    from jetscale.study.load import load_study
-    from jetscale.sweep.runs import RunSource, load_runs
-    from jetscale.tracking.address import tracking_uri
-
-    if (sweep is None) == (runs is None):
-        raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
-    chosen = click.get_current_context().meta.get(__name__)
-    if runs is not None:
-        if chosen:
-            raise click.UsageError("--source goes with a SWEEP; --runs names its own file")
-        return read_runs(runs), []
-    assert sweep is not None
-    source = RunSource(chosen) if chosen else None
-    frame, warnings = load_runs(load_study(sweep), home(), tracking_uri(home()), source)
-    warn(warnings)
-    return frame, warnings
+_analysis = all_of(click.argument("sweep", type=PATH, required=False), table_options, json_option)
 
 
 @cli.command()
 @_analysis
-@_fitted(_ANY_LAW)
+@fitted_options(ANY_LAW)
 @click.option("--shared", default="", help="Common to all mixtures: some of E,alpha,beta.")
 def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **options: Any) -> None:
     """Measured differences, law and frontier.
@@ -98,7 +53,7 @@ def _collapse(sweep: Path) -> Any:
 
 @cli.command()
 @_analysis
-@_fitted("chinchilla or no-floor: laws of params and examples alone.")
+@fitted_options("chinchilla or no-floor: laws of params and examples alone.")
 @click.option("--budget", type=float, help="FLOPs for N*, D* and compute ratios. [default: middle]")
 @click.option("--unlike", is_flag=True, help=_UNLIKE)
 def compare(
@@ -137,8 +92,10 @@ def _analyse(
     from jetscale.display.laws import show_analysis
     from jetscale.errors import FitError
     from jetscale.jsonable import as_json as plain
+    from jetscale.scaling.kept import kept_fit
 
-    found = analyse(run_table(sweep, runs)[0], **asked)
+    frame, notes = run_table(sweep, runs)
+    found = analyse(frame, fit=kept_fit, **asked)
     laws = found.comparison if "comparison" in asked["parts"] else found.fits
     if found.paired is None and laws is None:
         raise FitError("; ".join(found.reasons))
@@ -147,13 +104,15 @@ def _analyse(
     shown |= plain(laws) or {}
     if found.diagnostics is not None:
         shown |= {"diagnostics": found.diagnostics.mixtures, "conventions": found.conventions}
-    warnings = [*shown.get("warnings", []), *found.reasons]
+    if found.metric is not None:
+        shown |= {"metric": found.metric}
+    warnings = [*notes, *shown.get("warnings", []), *found.reasons]
     print_json(shown | {"paired": found.paired, "warnings": warnings})
 
 
 @cli.command()
 @_analysis
-@_fitted(_ANY_LAW)
+@fitted_options(ANY_LAW)
 @click.option("--budget", "flops", type=float, help="FLOPs of one training run, e.g. 1e13.")
 @click.option("--gpu-hours", type=float, help="Instead: hours of one device.")
 @click.option("--money", type=float, help="Instead: money; needs --price-gpu-hour.")
@@ -181,22 +140,30 @@ def allocate(
     """
     from jetscale import scaling
     from jetscale.display.laws import show_allocation
+    from jetscale.jsonable import as_json as as_plain
+    from jetscale.scaling.goal import answers
+    from jetscale.scaling.kept import kept_fit
 
     fitted = {name: terms.pop(name) for name in ("law", "objective", "uncertainty")}
     ladder, options = terms.pop("ladder"), scaling.Options(**fitted)
     asked = scaling.Terms(**terms)
-    frame, _ = run_table(sweep, runs)
+    frame, notes = run_table(sweep, runs)
     budget = asked.budget(frame)
     scaling.check_mixture(mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
-    found = scaling.allocate(scaling.fit(frame, options), budget, mixture=mixture, ladder=sizes)
-    return print_json(found) if as_json else show_allocation(found)
+    laws = kept_fit(frame, options)
+    found, metric = scaling.allocate(laws, budget, mixture=mixture, ladder=sizes), answers(laws)
+    if as_json:
+        shown = as_plain(found) | {"warnings": [*notes, *found.warnings]}
+        return print_json(shown | ({"metric": metric} if metric else {}))
+    return show_allocation(found, metric)
 
 
 @cli.command()
 @_analysis
+@fitted_options(ANY_LAW)
 @click.option("--out", type=PATH, required=True, help="HTML file to write.")
-def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> None:
+def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **options: Any) -> None:
     """Write everything into one HTML file that opens offline.
 
     With SWEEP, the report and its figures are kept in MLflow too, with the study's parent run.
@@ -208,18 +175,23 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path) -> N
     from jetscale.measures import load_measures
     from jetscale.plan.identity import flatten
     from jetscale.report import make_report
+    from jetscale.scaling import Options
+    from jetscale.scaling.kept import kept_fit
     from jetscale.study.load import load_study
     from jetscale.sweep.runs import attach, load_curves
     from jetscale.tracking.address import tracking_uri
 
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
+    asked = Options(**options)
     frame, warnings = run_table(sweep, runs)
     study = load_study(sweep) if sweep else None
     made = make_report(
         frame,
         title=sweep.stem if sweep else str(runs),
         held_fixed=flatten(frame["recipe"].iloc[0]) if "recipe" in frame else None,
+        options=asked,
+        fit=kept_fit,
         warnings=warnings,
         measures=load_measures(study, home()) if study else None,
         curves=load_curves(study, home()) if study else None,

@@ -5,11 +5,13 @@ Cells, paths and messages are plain text: brackets in them are intervals or name
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.table import Table
@@ -18,7 +20,7 @@ from rich.text import Text
 from jetscale.jets.shards.verify import Report
 from jetscale.store.records import RunState, RunStatus, count_states
 from jetscale.tracking.address import hide_password
-from jetscale.words import counted, printable, short
+from jetscale.words import counted, of_quantity, printable, short
 
 
 class _Terminal(Console):
@@ -32,6 +34,25 @@ class _Terminal(Console):
             yield Segment(text if control else printable(text), style, control)
 
 
+_quantity: ContextVar[str] = ContextVar("quantity", default="loss")
+
+
+@contextmanager
+def instead_of_loss(quantity: str) -> Iterator[None]:
+    """Print what is analysed in the place of a loss wherever a text says loss."""
+    token = _quantity.set(quantity)
+    try:
+        yield
+    finally:
+        _quantity.reset(token)
+
+
+def _named(text: str) -> str:
+    return of_quantity(text, _quantity.get())
+
+
+_WIDEST = 200  # columns of a table in a file
+_WIDEST = 200  # columns of a table in a file
 console = _Terminal(highlight=False)
 stderr = _Terminal(stderr=True, highlight=False)
 
@@ -76,21 +97,24 @@ def show_table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], left: int = 1, apart: int = 2
 ) -> None:
     """Print a table; the first ``left`` columns hold text, ``apart`` is the spaces between two."""
-    out = table(title, *columns, left=left)
+    out = table(_named(title), *map(_named, columns), left=left)
     out.padding = (0, 1, 0, apart - 2)
     for row in rows:
         out.add_row(*(Text(str(cell)) for cell in row))
-    console.print(out)
+    natural = Measurement.get(console, console.options.update(width=_WIDEST), out).maximum
+    if natural > console.width and not console.is_terminal:  # in a file, names stay whole
+        return _Terminal(highlight=False, file=console.file, width=natural).print(out)
+    return console.print(out)
 
 
 def say(text: str, *, wrap: bool = True) -> None:
     """Print a line; without ``wrap`` a path in it stays whole."""
-    console.print(Text(text), soft_wrap=not wrap)
+    console.print(Text(_named(text)), soft_wrap=not wrap)
 
 
 def note(text: str) -> None:
     """Print a remark in dim letters."""
-    console.print(Text(text, style="dim"))
+    console.print(Text(_named(text), style="dim"))
 
 
 def show_ingest(summary: dict[str, Any], out: str) -> None:

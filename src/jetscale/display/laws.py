@@ -4,20 +4,30 @@ Everything fits 80 columns for mixtures named in up to 12 characters. What may b
 the values shown, not here. The whole of every check, cell by cell, is in the JSON and the report.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from jetscale import scaling, words
 from jetscale.analysis import Analysis
-from jetscale.display.console import note, say, show_table
+from jetscale.display.console import instead_of_loss, note, say, show_table
 from jetscale.scaling import Diagnostics, MixtureConventions, StudyFit
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.comparison.joint import EXPONENTS
+from jetscale.scaling.goal import Answers
 
+_MANY = 10  # pairs from which those without the baseline are told in short
 _SHORT = {"6ND without embedding": "no embedding"}
 
 
 def show_analysis(found: Analysis) -> None:
     """Show the measured part, the part with laws, and a line for what is missing."""
+    with instead_of_loss(found.quantity):
+        _show_parts(found)
+    if found.metric is not None:
+        show_metric(found.metric)
+
+
+def _show_parts(found: Analysis) -> None:
     if found.unlike:
         say(f"Beware: {found.unlike}.")
     if found.paired is not None:
@@ -31,23 +41,44 @@ def show_analysis(found: Analysis) -> None:
     _lines(found.reasons)
 
 
+def show_metric(found: Answers) -> None:
+    """Show the link from the loss and what doubles the score, or halves its distance from 1."""
+    goal = {"inverse": f"doubles {found.metric.name}", "missing": "halves the errors"}
+    say(f"What {goal.get(found.metric.kind, f'halves {found.metric.name}')}, by extrapolation:")
+    _lines(one.text for one in found.goals)
+    if found.link is not None:
+        say(f"- {found.link.text}")
+
+
 def show_paired(study: scaling.PairedStudy) -> None:
-    """Show loss differences and effective data of every pair of mixtures, by data size."""
-    for pair in study.pairs:
+    """Show loss differences and effective data by data size; of many pairs the baseline's."""
+    whole = [p for p in study.pairs if len(study.pairs) <= _MANY or p.baseline == study.baseline]
+    for pair in whole:
         rows, searched = [], pair.overall.recipe is not None
         for row in (*pair.by_examples, pair.overall):
             size = "all" if row.examples is None else words.short(row.examples)
             factor, shown = row.data_factor, ""
             if factor is not None:
                 known = factor.low == factor.low and factor.high == factor.high  # not nan
-                ends = f" [{factor.low:.2g}, {factor.high:.2g}]" if known else ""
-                shown = f"{factor.bound} x{factor.value:.2g}{ends}".strip()
+                text = words.ranged(factor, words.times) if known else words.times(factor.value)
+                shown = f"{factor.bound} x{text}".strip()
             lower = f"{row.n_lower} of {row.n_pairs}"
             rate = ("–" if row.recipe is None else f"± {row.recipe:.3f}",) if searched else ()
             rows.append((size, words.difference(row.difference), *rate, lower, shown))
         title = f"Measured: loss of {pair.mixture} minus {pair.baseline}, same N, D and seed"
         rate = ("rates",) if searched else ()
         show_table(title, ("D", "difference", *rate, "lower in", "effective data"), rows)
+    if others := [pair for pair in study.pairs if pair not in whole]:
+        overall = (
+            (
+                *(pair.mixture, pair.baseline, words.difference(pair.overall.difference)),
+                f"{pair.overall.n_lower} of {pair.overall.n_pairs}",
+            )
+            for pair in others
+        )
+        columns = ("mixture", "minus", "difference", "lower in")
+        title = "Measured: loss differences of the other pairs, all D"
+        show_table(title, columns, overall, left=2)
     if any(pair.overall.recipe is not None for pair in study.pairs):
         note("Rates: how much of a difference may be the learning rates, from their search.")
     note(
@@ -87,16 +118,17 @@ def show_fit(fits: StudyFit) -> None:
 def show_comparison(comparison: scaling.Comparison) -> None:
     """Show differences of exponents, tests, verdicts and ratios, pair by pair."""
     deltas, tests = [], []
+    asked = [test.shared for test in comparison.pairs[0].tests]
     for pair in comparison.pairs:
         both = (pair.delta_params_exponent, pair.delta_params_exponent_shared_floor)
         deltas.append((pair.a, pair.b, *("–" if d is None else words.starred(d) for d in both)))
-        p_values = [test.p_value for test in pair.tests]
-        p_values += [pair.permutation.p_value] if pair.permutation else []
-        tests.append((pair.a, pair.b, *(f"{p:.2g}" for p in p_values)))
+        p_values = {test.shared: test.p_value for test in pair.tests}
+        shown = [p_values.get(shared) for shared in asked]
+        shown.append(pair.permutation.p_value if pair.permutation else None)
+        tests.append((pair.a, pair.b, *("–" if p is None else f"{p:.2g}" for p in shown)))
     columns = ("a", "b", "own floors E", "one floor E")
     show_table("Exponent of N*: b minus a", columns, deltas, left=2)
-    shared = [test.shared for test in comparison.pairs[0].tests]
-    names = ["one law" if len(found) > len(EXPONENTS) else ", ".join(found) for found in shared]
+    names = ["one law" if len(found) > len(EXPONENTS) else ", ".join(found) for found in asked]
     title = "Can both laws share it? p-values"
     show_table(title, ("a", "b", *names, "swapped"), tests, left=2)
     note(
@@ -104,7 +136,14 @@ def show_comparison(comparison: scaling.Comparison) -> None:
         "each, by bootstrap of the null; swapped: one law, floor included, by permutation of "
         "labels."
     )
-    _lines(f"{pair.b} minus {pair.a}: {pair.verdict.text}" for pair in comparison.pairs)
+    verdicts = {f"{pair.b} minus {pair.a}": pair.verdict for pair in comparison.pairs}
+    many = len(verdicts) > _MANY
+    told = {name: one for name, one in verdicts.items() if one.claims_shift or not many}
+    _lines(f"{name}: {verdict.text}" for name, verdict in told.items())
+    for text, count in Counter(v.text for n, v in verdicts.items() if n not in told).items():
+        say(f"- {text}: {words.counted(count, 'pair')}")
+    for line in words.grouped("independent fits", comparison.unpaired):
+        say(f"- {line}: what the cells of each do to its law does not cancel")
     note(
         f"* not identified at this scale. Intervals: {comparison.interval}. A shift of the "
         "exponent is claimed only where p for alpha, beta is below 0.05, both intervals lie on "
@@ -113,7 +152,9 @@ def show_comparison(comparison: scaling.Comparison) -> None:
     )
     budget = comparison.pairs[0].budget
     note(f"At {budget:.2g} FLOPs, b over a; compute x2: the loss of a takes b half the FLOPs.")
-    _lines(f"{pair.b} over {pair.a}: {_ratios(pair)}" for pair in comparison.pairs)
+    first = comparison.pairs[0].a
+    near = (p for p in comparison.pairs if not many or p.a == first or p.verdict.claims_shift)
+    _lines(f"{pair.b} over {pair.a}: {_ratios(pair)}" for pair in near)
     _lines(words.grouped("not compared", comparison.not_compared))
 
 
@@ -125,7 +166,27 @@ def _ratios(pair: scaling.PairComparison) -> str:
     return "N* {}, D* {}, compute {}".format(*shown) if known else NOT_IDENTIFIED
 
 
-def show_allocation(allocation: scaling.Allocation) -> None:
+def show_allocation(allocation: scaling.Allocation, metric: Answers | None = None) -> None:
+    """Show the answer for one budget, and where laws are of a metric its scores."""
+    with instead_of_loss(metric.metric.quantity if metric else "loss"):
+        _show_allocation(allocation)
+    if metric is None:
+        return
+    rows, apart = [], []
+    for name, found in allocation.mixtures.items():
+        sizes = found.params.value, found.examples.value
+        score = metric.score(name, found.loss, *sizes)
+        ways = (score.by_law, score.by_loss)
+        rows.append((name, *("–" if e is None else words.ranged(e, words.number) for e in ways)))
+        apart += [name] if score.apart else []
+    columns = ("mixture", f"law of {metric.metric.quantity}", "law of the loss and link")
+    show_table(f"{metric.metric.name} of these runs", columns, rows)
+    if apart:
+        say(f"- {', '.join(apart)}: the two ways to {metric.metric.name} disagree; trust neither")
+    show_metric(metric)
+
+
+def _show_allocation(allocation: scaling.Allocation) -> None:
     """Show the answer for one budget: a sentence, the predictions, what was measured within it."""
     say(allocation.answer)
     title = f"Predicted by the laws at {allocation.budget.text}"
@@ -203,7 +264,8 @@ def show_checks(
     show_table("Can the fits be trusted?", columns, checks)
     note(
         "Largest N, C: mean error of a forecast of the runs of the largest model, or of most "
-        "compute, from the others, and how many lie in their 95% prediction intervals. Worst cell: "
+        "compute, from the others (plus: measured above forecast, which was too hopeful), and how "
+        "many lie in their 95% prediction intervals. Worst cell: "
         "without it a moves by so many half widths of its interval. Misfit p: small where cells "
         "deviate from the law more than seeds do. Window: in how many refits without an edge of "
         "the grid a leaves its interval by more than chance; not judged where a is not identified."

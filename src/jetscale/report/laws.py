@@ -14,10 +14,9 @@ import numpy as np
 from jetscale.report import decisions
 from jetscale.report.figures import law as figures
 from jetscale.report.values import Cell, Context, Reasons, table
-from jetscale.scaling import Comparison, CostModel, Diagnostics, Estimate, MixtureFit, StudyFit
+from jetscale.scaling import Comparison, Diagnostics, Estimate, MixtureFit, StudyFit
 from jetscale.scaling.bootstrap import not_identified
-from jetscale.scaling.engine import laws
-from jetscale.scaling.engine.laws import FORMULA, PARAMETERS, Array
+from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import percentile_interval
 from jetscale.words import number, short, size
 
@@ -32,8 +31,10 @@ def law(context: Context, reasons: Reasons) -> dict[str, Any]:
     """Parameters and exponents with intervals, fits and residuals."""
     fits, runs, styles = context.fits, context.results.runs, context.styles
     rows = []
+    # under a law about pretraining, mixtures from scratch have fewer parameters than the others
+    parameters = dict.fromkeys(n for one in fits.mixtures.values() for n in one.parameters)
     for name, fitted in fits.mixtures.items():
-        shown = {parameter: fitted.parameters[parameter] for parameter in PARAMETERS}
+        shown: dict[str, Estimate | None] = {n: fitted.parameters.get(n) for n in parameters}
         shown |= {_A: fitted.frontier["params_exponent"], _B: fitted.frontier["data_exponent"]}
         cells = {column: reasons.estimate(value) for column, value in shown.items()}
         rows.append({"mixture": name} | cells | {"worst residual": f"{fitted.worst_residual:.1%}"})
@@ -45,7 +46,7 @@ def law(context: Context, reasons: Reasons) -> dict[str, Any]:
     for name, fitted in mixtures:
         drawn[f"{name}: residuals"] = figures.residuals(fitted, runs, styles[name], limit)
     return {
-        "formula": FORMULA,
+        "formula": fits.law,
         "parameters": table("Parameters of the laws", rows),
         "not_fitted": [f"{name}: not fitted: it {why}" for name, why in fits.not_fitted.items()],
         "panels": context.panels(drawn),
@@ -156,6 +157,8 @@ def frontier(context: Context, reasons: Reasons) -> dict[str, Any]:
 def _pairs(comparison: Comparison, reasons: Reasons) -> dict[str, Any]:
     """Differences of exponents, nested tests, and ratios of the frontiers of every pair."""
     exponents, p_values, ratios = [], [], []
+    first = comparison.pairs[0]
+    asked = [test.shared for test in first.tests]
     for pair in comparison.pairs:
         names: dict[str, object] = {"a": pair.a, "b": pair.b}
         differences = {
@@ -166,13 +169,17 @@ def _pairs(comparison: Comparison, reasons: Reasons) -> dict[str, Any]:
             "verdict": pair.verdict.text,
         }
         exponents.append(names | differences)
+        found = {test.shared: test.p_value for test in pair.tests}
         tests = {
-            "one law" if len(test.shared) > _ONE_LAW else ", ".join(test.shared): test.p_value
-            for test in pair.tests
+            "one law" if len(shared) > _ONE_LAW else ", ".join(shared): found.get(shared)
+            for shared in asked
         }
-        if pair.permutation is not None:
-            tests["labels swapped"] = pair.permutation.p_value
-        p_values.append(names | {name: number(p, 2) for name, p in tests.items()})
+        if first.permutation is not None:
+            swapped = pair.permutation
+            tests["labels swapped"] = None if swapped is None else swapped.p_value
+        p_values.append(
+            names | {name: "–" if p is None else number(p, 2) for name, p in tests.items()}
+        )
         over = {
             "N*: b over a": pair.params_ratio,
             "D*: b over a": pair.examples_ratio,
@@ -238,7 +245,7 @@ def answers(fits: StudyFit) -> dict[str, Any]:
     first = math.floor((low - _BEYOND) * _PER_DECADE)
     last = math.ceil((high + _BEYOND) * _PER_DECADE)
     flops = 10.0 ** (np.arange(first, last + 1) / _PER_DECADE)
-    columns = [_column(fitted, flops, fits.cost) for fitted in fits.mixtures.values()]
+    columns = [_column(fits, fitted, flops) for fitted in fits.mixtures.values()]
     return {
         "start": round((last - first) * 0.5),
         "budgets": [f"{number(float(c), 2)} FLOPs" for c in flops],
@@ -249,11 +256,11 @@ def answers(fits: StudyFit) -> dict[str, Any]:
     }
 
 
-def _column(fitted: MixtureFit, flops: Array, cost: CostModel) -> list[dict[str, Any]]:
+def _column(fits: StudyFit, fitted: MixtureFit, flops: Array) -> list[dict[str, Any]]:
     """The answers of one mixture at all budgets, as `jetscale.scaling.allocate` gives them."""
-    is_open = bool(not_identified(fitted.parameters))
-    best = laws.optimum(fitted.theta, flops, cost)
-    draws = laws.optimum(fitted.replicates.theta[:, None], flops, cost)
+    is_open = bool(not_identified(fitted.parameters, fitted.law))
+    best = figures.best_runs(fits, fitted, fitted.theta, flops)
+    draws = figures.best_runs(fits, fitted, fitted.replicates.theta[:, None], flops)
     rows: list[dict[str, Any]] = []
     for i in range(len(flops)):
         params, examples, loss = (float(values[i]) for values in best)

@@ -7,10 +7,11 @@ forbids the browser to load anything else. Text is escaped by the templates.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import pandas as pd
 import plotly.io
@@ -25,12 +26,13 @@ from jetscale.report import curves as training_curves
 from jetscale.report import decisions, laws, measured
 from jetscale.report.figures.drawing import styles
 from jetscale.report.values import Context, Reasons, Table, table
-from jetscale.scaling import Options, StudyFit
+from jetscale.scaling import Options, StudyFit, fit
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
+from jetscale.scaling.fitted import Settings
 from jetscale.scaling.tuning import TrainingCurve
 from jetscale.store.local import atomic_path
-from jetscale.words import number, short
+from jetscale.words import number, of_quantity, short
 
 _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
 
@@ -39,7 +41,8 @@ def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
     """The measured sentence and the one of the laws."""
     results = context.results
     beware = (f"Beware: {results.unlike}.",) if results.unlike else ()
-    return {"sentences": (*beware, results.measured_sentence, results.law_sentence)}
+    goals = [f"{goal.text}." for goal in results.metric.goals] if results.metric else []
+    return {"sentences": (*beware, results.measured_sentence, results.law_sentence, *goals)}
 
 
 def held_fixed(context: Context, reasons: Reasons) -> dict[str, Any]:
@@ -153,7 +156,9 @@ def make_report(
     measures: Mapping[str, Any] | None = None,
     budgets: Sequence[float] | None = None,
     curves: Sequence[TrainingCurve] | None = None,
-    replicates: int = 1000,
+    options: Options | None = None,
+    fit: Callable[[pd.DataFrame, Options | None], StudyFit] = fit,
+    **settings: Unpack[Settings],
 ) -> Report:
     """Analyse a run table and lay out the report.
 
@@ -164,11 +169,12 @@ def make_report(
         measures: As `jetscale.measures.load_measures` has it; None where nothing was measured.
         budgets: FLOPs of the allocation table; by default one per decade of the measured range.
         curves: Training curves of the runs; None where only their table is known.
-        replicates: Bootstrap replicates per mixture, at least 50.
+        options: What to fit and how; ``settings`` are fields of it and override it.
+        fit: What fits the laws.
 
-    Raises TableError for an unusable table, FitError for such a budget or number of replicates.
+    Raises TableError for an unusable table, FitError for such a budget.
     """
-    results = analyse(frame, Options(replicates=replicates), budgets=budgets)
+    results = analyse(frame, replace(options or Options(), **settings), budgets=budgets, fit=fit)
     looks, known = styles(results.names), tuple(warnings)
     context = Context(results, looks, held_fixed, known, measures, curves)
     return Report(text=render(context, title), figures=context.figures)
@@ -178,11 +184,26 @@ def render(context: Context, title: str) -> str:
     """The report; sections with nothing to show stand behind the others."""
     missing = context.missing
     order = sorted(SECTIONS, key=lambda section: section.needs in missing)
-    return lay_out(order, context, title, decisions.facts(context.results))
+    named = partial(of_quantity, quantity=context.results.quantity)
+    page = lay_out(order, context, title, decisions.facts(context.results), named)
+    # what is read, not tags, styles and scripts
+    return _SHOWN.sub(lambda m: m[0] if m[0][0] == "<" else named(m[0]), page)
 
 
-def lay_out(sections: Sequence[Section], content: Any, title: str, facts: str) -> str:
-    """A whole file: sections filled from ``content``, which has styles, figures and missing."""
+_SHOWN = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>|[^<]+", re.DOTALL)
+
+
+def lay_out(
+    sections: Sequence[Section],
+    content: Any,
+    title: str,
+    facts: str,
+    named: Callable[[str], str] = str,
+) -> str:
+    """A whole file: sections filled from ``content``, which has styles, figures and missing.
+
+    ``named`` changes the titles of axes.
+    """
     # a name that a template misspells is an error, not a gap
     templates = Environment(undefined=StrictUndefined, autoescape=True)
     templates.loader = PackageLoader("jetscale.report")
@@ -198,6 +219,9 @@ def lay_out(sections: Sequence[Section], content: Any, title: str, facts: str) -
         f"figure-{i}": json.loads(plotly.io.to_json(figure))
         for i, figure in enumerate(content.figures.values(), start=1)
     }
+    axes = [axis for drawn in figures.values() for axis in drawn["layout"].values()]
+    for heading in (axis["title"] for axis in axes if isinstance(axis, dict) and "title" in axis):
+        heading["text"] = named(heading["text"])
     return templates.get_template("page.html").render(
         title=title,
         facts=facts,

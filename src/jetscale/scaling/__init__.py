@@ -49,7 +49,8 @@ from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
 from jetscale.scaling.power.answer import Power, power
-from jetscale.scaling.power.grid import Grid, make_grid
+from jetscale.scaling.power.grid import Grid, grid_of, make_grid
+from jetscale.scaling.reading import read_runs
 from jetscale.scaling.routes.verdict import Routes, all_routes
 from jetscale.scaling.searched import UNSEARCHED, unlike
-from jetscale.scaling.table import read_runs, validate
+from jetscale.scaling.table import validate

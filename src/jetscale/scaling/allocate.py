@@ -32,6 +32,7 @@ from jetscale.words import loss, loss_interval, short, size
 
 TOLD_APART = CONFIDENCE  # a mixture is the best where it is lowest in this share of the replicates
 FAR = 2.0  # decades beyond the measured compute from which an extrapolation is called a guess
+_NOTABLE = 0.05  # decades beyond the measured compute from which a sentence says so
 _NOISE_WIDTHS = 1.96  # standard errors by which two measured losses must differ to be told apart
 _SMALLEST = 1 + 1e-6  # a size of one parameter or one example is the end of a search, no optimum
 
@@ -180,7 +181,7 @@ class Allocation:
                 "determine the laws; test what they predict before you spend by it. Their best "
                 f"guess is {self.lowest}{share}: {advice}."
             )
-        if not self.decades_beyond:
+        if abs(self.decades_beyond) < _NOTABLE:
             return lead
         side = "above" if self.decades_beyond > 0 else "below"
         return (

@@ -73,7 +73,13 @@ class Budget:
     def text(self) -> str:
         """Amount and unit: 1e+11 FLOPs, 1 GPU-hour, 5 (money)."""
         unit = self.unit.removesuffix("s") if self.amount == 1 else self.unit
-        return f"{self.amount:.3g} {'(money)' if unit == 'money' else unit}"
+        if unit == "money":
+            return (
+                f"{self.amount:,.0f} (money)"
+                if self.amount >= 100
+                else f"{self.amount:.3g} (money)"
+            )
+        return f"{self.amount:.3g} {unit}"
 
     def __str__(self) -> str:
         return f"budget {self.text}"

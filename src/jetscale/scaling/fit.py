@@ -25,7 +25,7 @@ from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution, slope
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import LEAST_DELTA, Exponents, MixtureFit, Options, Settings, StudyFit
-from jetscale.scaling.table import seed_spread, validate
+from jetscale.scaling.table import ignored, seed_spread, validate
 from jetscale.words import counted
 
 _NOISE_WIDTHS = 2.5
@@ -33,10 +33,6 @@ _SAME_OPTIMUM = 1e-6
 _SIZES_NEEDED = 3
 _PRECISE = 1e-13  # relative precision of the point fit
 _FEW_FREEDOM = 3
-_REPEATED = (
-    "some runs repeat examples (unique_examples below examples), which this law takes for distinct "
-    "ones: fit the law 'repetition'"
-)
 
 
 def fit(
@@ -77,15 +73,12 @@ def fit(
         fitted |= fit_together(batch, cost, delta, options)
     warnings = [f"{name}: not fitted: {why}" for name, why in not_fitted.items()]
     warnings += [cost.warning] if cost.warning else []
-    if "unique_examples" in runs and "unique_examples" not in law.columns:
-        repeated = (runs["unique_examples"] < runs["examples"]).any()
-        warnings += [_REPEATED] if repeated else []
     return StudyFit(
         mixtures=fitted,
         not_fitted=not_fitted,
         cost=cost,
         delta=delta,
-        warnings=(*warnings, *pretraining(runs).values()),
+        warnings=(*warnings, *ignored(runs, law.columns), *pretraining(runs).values()),
         runs=runs,
         options=options,
     )

@@ -3,102 +3,116 @@
 Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops`` and, as in the
 tables jetscale writes, ``params_non_embedding``, ``pretraining_flops``, ``unique_examples``,
 ``pretraining_examples``, ``noun``, what one example is called, ``search``, ``regret`` and
-``regret_error`` (see `jetscale.scaling.searched`), and ``trunk``, the run whose checkpoint several
-rows share (blank where a row shares it with none); others are ignored.
+``regret_error`` (see `jetscale.scaling.searched`), ``seconds``, ``trunk``, the run whose checkpoint
+several rows share (blank where a row shares it with none), and where a metric takes the place of
+the loss (see `jetscale.scaling.metric`) ``quantity``, ``error`` and ``measured_loss``; others are
+ignored.
 Complaints count data rows from 1.
 
 A *cell* is a point (mixture, params, examples); its runs differ by seed alone. Cells are numbered
 over all mixtures, so the same number means the same point (params, examples) in each of them.
 """
 
-import csv
-import difflib
 import math
-from collections import Counter
-from pathlib import Path
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from jetscale.errors import TableError
+from jetscale.scaling.columns import COVARIATES as COVARIATES
+from jetscale.scaling.columns import NOT_NEGATIVE, POSITIVE, check_required, rename, scale_notes
+from jetscale.scaling.metric import put_in_place
+from jetscale.words import counted, number
 
-REQUIRED = ("mixture", "params", "examples", "loss")
-COVARIATES = ("unique_examples", "pretraining_examples")
-"""What else can tell two runs apart: the distinct examples a run drew its ``examples`` from, and
-the examples its model was pretrained on, 0 from scratch. Some laws need them."""
-_POSITIVE = ("params", "examples", "loss", "flops", "params_non_embedding", "unique_examples")
-_NOT_NEGATIVE = ("pretraining_flops", "pretraining_examples")
-_TEXTS = ("trunk", "noun", "search")
-_KNOWN = {
-    *(*REQUIRED, *COVARIATES, *_POSITIVE, *_NOT_NEGATIVE, *_TEXTS),
-    *("seed", "regret", "regret_error"),
-}
-_LISTED, _SHOWN = 20, 60  # column names in a message, and characters of a name or a value
+SAME_SIZE = 0.005
+"""Sizes of different mixtures that differ by this share or less are one cell: at the exponents
+that are met, a loss moves by a few tenths of that."""
+_REPEATED = (
+    "{} repeat examples (unique_examples below examples), which this law takes for distinct ones: "
+    "fit the law 'repetition'"
+)
+_PRETRAINED = (
+    "{}: runs differ in pretraining_examples, which this law leaves out: fit the law "
+    "'pretraining', or 'transfer' where some are from scratch"
+)
+_SHOWN = 60  # characters of a value in a message
 _LARGEST_SEED = 2**53  # beyond, floats are not exact: different seeds could become one
+_FULL_DIGITS = 6  # losses of more significant digits are equal by copying, not by chance
+_FEW_PAIRS = 5  # degrees of freedom below which the spread between seeds is a rough number
 
 
-def read_runs(path: Path | str) -> pd.DataFrame:
-    """Read and check a comma-separated run table; raises TableError where it is none."""
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file, skipinitialspace=True, strict=True))
-    except OSError as error:
-        raise TableError(f"{path}: cannot read the run table: {error.strerror}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: not a comma-separated table: {error}") from error
-    try:
-        return validate(_frame(lines))
-    except TableError as error:
-        raise TableError(f"{path}: {error}") from error
-
-
-def _frame(lines: list[list[str]]) -> pd.DataFrame:
-    lines = [line for line in lines if len(line) > 1 or "".join(line).strip()]
-    if not lines:
-        raise TableError(f"the run table is empty; needs {', '.join(REQUIRED)}")
-    header, rows = [name.strip() for name in lines[0]], lines[1:]
-    for separator, shown in ((";", "';'"), ("\t", "tabs")):
-        if len(header) == 1 and separator in header[0]:
-            raise TableError(f"separated by {shown}, needs commas")
-    for row, fields in enumerate(rows, start=1):
-        if len(fields) != len(header):
-            raise TableError(
-                f"row {row} has {len(fields)} fields, the header has {len(header)}: give every row "
-                "one value per column"
-            )
-    _check_columns(header)
-    known = {name: i for i, name in enumerate(header) if name in _KNOWN}  # a table may be wide
-    return pd.DataFrame({name: [row[i] for row in rows] for name, i in known.items()})
-
-
-def validate(frame: pd.DataFrame) -> pd.DataFrame:
+def validate(
+    frame: pd.DataFrame,
+    columns: Mapping[str, str] | None = None,
+    *,
+    noun: str = "",
+    metric: str = "",
+) -> pd.DataFrame:
     """Return a clean copy of a run table, rows in the order given.
 
     ``mixture`` and ``trunk`` are text, ``seed`` (0 where none is given) and ``cell``, always there,
-    whole numbers; all else is float.
+    whole numbers; all else is float. ``attrs["notes"]`` holds a line for all that was taken for
+    something, left out or looks wrong. Arguments as in `jetscale.scaling.reading.read_runs`.
 
     Raises TableError where a column or any row is missing, a value is not a positive finite number
     (``pretraining_flops`` and ``pretraining_examples`` may be zero), a seed is not a whole number
     or a run is listed twice.
     """
-    _check_columns([str(column) for column in frame.columns])
+    frame, notes = rename(frame, columns or {}, metric.partition(":")[0])
+    notes = [*frame.attrs.get("notes", ()), *notes]
+    if metric and len(frame):
+        frame, told = put_in_place(frame, metric)
+        notes += told
+    check_required(frame)
     if frame.empty:
         raise TableError("the run table has no rows; needs at least one finished run")
     clean = pd.DataFrame({"mixture": _names(frame)})
-    for column in (*_POSITIVE, *_NOT_NEGATIVE):
+    for column in (*POSITIVE, *NOT_NEGATIVE):
         if column in frame:
             clean[column] = _sizes(frame, column)
     if "trunk" in frame:  # a run without one has its own
         names = frame["trunk"].fillna("").astype(str).tolist()
         clean["trunk"] = [name if name.strip() else f"(row {i})" for i, name in enumerate(names, 1)]
-    for column in {"noun", "search"} & set(frame.columns):
+    for column in (name for name in ("noun", "search", "quantity") if name in frame):
         clean[column] = frame[column].fillna("").astype(str).str.strip().tolist()
-    for column in {"regret", "regret_error"} & set(frame.columns):  # blank where there is none
+    if noun:
+        clean["noun"] = noun.strip().removesuffix("s")
+    blank = ("regret", "regret_error", "seconds")  # where there is none
+    for column in (name for name in blank if name in frame):
         clean[column] = _floats(frame[column])
     clean["seed"] = _seeds(frame) if "seed" in frame else 0
     _check_duplicates(clean, named="seed" in frame)
     clean["cell"] = _cells(clean)
+    notes += [*_copy_notes(clean), *_matched_notes(clean), *scale_notes(clean, noun_of(clean))]
+    notes.append(spread_of(clean[~copies(clean)], ["mixture", "cell"]).note)
+    clean.attrs["notes"] = tuple(filter(None, dict.fromkeys(notes)))
     return clean
+
+
+def matched(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return a clean table in which sizes of different mixtures that count as one are equal."""
+    return runs.assign(**{name: _levels(runs, name) for name in ("params", "examples")})
+
+
+def ignored(runs: pd.DataFrame, columns: Collection[str]) -> list[str]:
+    """Return a line for what tells runs apart and a law that needs ``columns`` leaves out."""
+    lines = []
+    if "unique_examples" in runs and "unique_examples" not in columns:
+        repeated = runs["unique_examples"] < runs["examples"]
+        lines += [_REPEATED.format(counted(int(repeated.sum()), "run"))] if repeated.any() else []
+    if "pretraining_examples" in runs and "pretraining_examples" not in columns:
+        sizes = runs.groupby("mixture", sort=False)["pretraining_examples"].nunique()
+        names = ", ".join(map(str, sizes.index[sizes > 1]))
+        lines += [_PRETRAINED.format(names)] if names else []
+    return lines
+
+
+def quantity_of(runs: pd.DataFrame) -> str:
+    """Return what the loss column of a clean table is: ``loss``, or what stands in its place."""
+    return (runs["quantity"].iloc[0] if "quantity" in runs else "") or "loss"
 
 
 def noun_of(runs: pd.DataFrame) -> str:
@@ -114,6 +128,7 @@ def identity(runs: pd.DataFrame) -> list[str]:
 def _cells(clean: pd.DataFrame) -> pd.Series:
     """Number the cells (n,): one for each (params, examples), the same in all mixtures."""
     sizes, held = ["params", "examples"], [name for name in COVARIATES if name in clean]
+    clean = matched(clean)
     if not held:
         return clean.groupby(sizes, sort=True).ngroup()
     # runs of one mixture and size that differ in a covariate are no seeds of each other: they get
@@ -123,20 +138,63 @@ def _cells(clean: pd.DataFrame) -> pd.Series:
     return clean.assign(place=place).groupby([*sizes, "place"], sort=True).ngroup()
 
 
-def _check_columns(columns: list[str]) -> None:
-    for name in REQUIRED:
-        if name in columns:
-            continue
-        rest = [c for c in columns if c not in (*REQUIRED, *_POSITIVE, "seed")]
-        spare = {c.lower(): c for c in rest[:1000] if len(c) <= _SHOWN}  # of a table by a person
-        near = difflib.get_close_matches(name, list(spare), n=1, cutoff=0.4)
-        hint = f"; rename {spare[near[0]]!r}" if near else ""
-        listed = ", ".join(c[:_SHOWN] for c in columns[:_LISTED]) or "none"
-        more = f" and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
-        raise TableError(f"missing column {name!r}{hint}; found: {listed}{more}")
-    twice = next((name for name, times in Counter(columns).items() if name and times > 1), None)
-    if twice is not None:
-        raise TableError(f"column {twice!r} is there twice; keep one")
+def _levels(clean: pd.DataFrame, column: str) -> pd.Series:
+    """Sizes, those within `SAME_SIZE` of each other as the smallest of them.
+
+    Sizes that any mixture itself tells apart are left as they are.
+    """
+    values = clean[column]
+    sizes = np.unique(values)
+    first = np.append(True, np.diff(np.log(sizes)) > math.log1p(SAME_SIZE))
+    if first.all():
+        return values
+    level = values.map(dict(zip(sizes, sizes[first][np.cumsum(first) - 1], strict=True)))
+    own = values.groupby([level, clean["mixture"]]).transform("nunique").groupby(level)
+    apart = own.transform("max") > 1
+    apart |= values.groupby(level).transform("max") > level * (1 + SAME_SIZE)
+    return values.where(apart, level)
+
+
+def _matched_notes(clean: pd.DataFrame) -> list[str]:
+    lines = []
+    for name in ("params", "examples"):
+        level = _levels(clean, name)
+        moved = clean[name] != level
+        if moved.any():
+            far = float((clean[name] / level).max() - 1)
+            first = clean.loc[moved, name].iloc[0], level[moved].iloc[0]
+            count = counted(clean.loc[moved, name].nunique(), "size")
+            pair = " and ".join(f"{value:.12g}" for value in first)
+            lines.append(
+                f"{count} of {name} count as those of another mixture up to {far:.2g} of them away "
+                f"(at most {SAME_SIZE:g}), e.g. {pair}: cells are matched, laws use the true sizes"
+            )
+    return lines
+
+
+def copies(clean: pd.DataFrame) -> pd.Series:
+    """Mark runs of a clean table whose loss repeats that of another seed to the last digit.
+
+    Losses of few digits and scores, which count examples, are never marked: they may be equal by
+    chance.
+    """
+    if "quantity" in clean:
+        return pd.Series(False, index=clean.index)
+    full = clean["loss"].map(lambda loss: float(f"{loss:.{_FULL_DIGITS}g}") != loss)
+    return clean.duplicated(["mixture", "cell", "loss"]) & full
+
+
+def _copy_notes(clean: pd.DataFrame) -> list[str]:
+    again = clean[copies(clean)]
+    if again.empty:
+        return []
+    row = again.iloc[0]
+    return [
+        f"{counted(len(again), 'run')} with the loss of another seed to the last digit: listed "
+        f"twice, or a seed without effect? e.g. mixture {row['mixture']!r}, params "
+        f"{row['params']:g}, examples {row['examples']:g}, seed {row['seed']}; of a file they "
+        "count once"
+    ]
 
 
 def _names(frame: pd.DataFrame) -> list[str]:
@@ -169,7 +227,7 @@ def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
 def _sizes(frame: pd.DataFrame, column: str) -> np.ndarray:
     """Numbers of a column that must be finite and above zero, or for some not below it."""
     values = _numbers(frame, column)
-    positive, least = column in _POSITIVE, "zero or more"
+    positive, least = column in POSITIVE, "zero or more"
     if positive:
         least = "a finite number above zero; leave runs that failed or diverged out of the table"
     for row in np.flatnonzero(~np.isfinite(values) | (values <= 0 if positive else values < 0)):
@@ -202,9 +260,32 @@ def _check_duplicates(clean: pd.DataFrame, named: bool) -> None:
     )
 
 
-def seed_spread(runs: pd.DataFrame, cell: list[str]) -> float:
-    """Pooled standard deviation of log loss in runs alike in columns ``cell``; nan if none are."""
+class Spread(NamedTuple):
+    """A standard deviation of log loss between runs alike."""
+
+    value: float  # nan where no two runs are alike
+    freedom: int  # degrees of freedom it rests on
+
+    @property
+    def note(self) -> str:
+        """A line where it rests on few pairs: how far the true spread may be from it."""
+        if not 0 < self.freedom < _FEW_PAIRS:
+            return ""
+        ends = (math.sqrt(self.freedom / stats.chi2.ppf(p, self.freedom)) for p in (0.975, 0.025))
+        low, high = (number(self.value * end, 2) for end in ends)
+        many = counted(self.freedom, "degree")
+        spread = f"{number(self.value, 2)} [{low}, {high}]"
+        return f"the spread between seeds, {spread} of log loss, has {many} of freedom"
+
+
+def spread_of(runs: pd.DataFrame, cell: list[str]) -> Spread:
+    """Return the pooled spread of log loss in runs alike in columns ``cell``."""
     groups = np.log(runs["loss"]).groupby([runs[name] for name in cell])
     freedom = len(runs) - groups.ngroups
     squares = float(((np.log(runs["loss"]) - groups.transform("mean")) ** 2).sum())
-    return math.sqrt(squares / freedom) if freedom else math.nan
+    return Spread(math.sqrt(squares / freedom) if freedom else math.nan, freedom)
+
+
+def seed_spread(runs: pd.DataFrame, cell: list[str]) -> float:
+    """Pooled standard deviation of log loss in runs alike in columns ``cell``; nan if none are."""
+    return spread_of(runs, cell).value

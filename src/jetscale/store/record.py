@@ -5,6 +5,7 @@ mirrors it, the analysis can be redone from it, and its run is never trained aga
 """
 
 import json
+import math
 import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -200,10 +201,24 @@ def make_table(records: Iterable[Record]) -> pd.DataFrame:
         {name: getattr(record, name) for name in (*SCALARS, *mappings)}
         | {"seconds": record.timings["total"], "unique_examples": record.examples}
         | {"trunk": record.trunk or record.key}
+        | _scores(record.scores)
         for record in records
         if record.kind == "finetune"
     ]
-    columns = [*SCALARS, "seconds", "unique_examples", "trunk", *mappings]
-    frame = pd.DataFrame(rows, columns=columns)
+    columns = dict.fromkeys([*SCALARS, "seconds", "unique_examples", "trunk", *mappings])
+    frame = pd.DataFrame(rows, columns=list(columns | dict.fromkeys(c for r in rows for c in r)))
     frame = frame.astype({"tokens": "Int64", "loss": float, "validation_loss": float})
     return frame.sort_values(["mixture", "params", "examples", "seed"], ignore_index=True)
+
+
+def _scores(scores: Mapping[str, Any]) -> dict[str, float]:
+    """Numbers among the scores of a run by column, and the jets they count."""
+    found = {n: v for n, v in scores.items() if n not in TYPES and isinstance(v, int | float)}
+    rejections = scores.get("rejections") or {}
+    for name, value in rejections.items():
+        found[f"rejection_{name}"] = math.nan if value is None else value
+    if jets := found.pop("jets", None):
+        found["test_examples"] = jets
+        if rejections:  # classes are taken to be equally many, as a test stream draws them
+            found["test_background"] = round(jets / (len(rejections) + 1))
+    return found

@@ -180,10 +180,28 @@ def test_one_mixture_cannot_be_compared(grid, truth):
 
 
 def test_no_common_cells(grid, truth):
-    frame = grid({"a": truth, "b": truth})
+    frame = grid({"a": truth, "b": truth}, **SMALL)
     frame.loc[frame["mixture"] == "b", "examples"] *= 1.5
-    with pytest.raises(FitError, match="b - a: on the common cells: no common cell"):
-        compare(fit(frame, replicates=50))
+    (pair,) = (found := compare(fit(frame, replicates=200))).pairs
+    assert pair.unpaired == "on the common cells: no common cell"
+    assert found.unpaired == {"b - a": pair.unpaired}
+    assert (pair.n_cells, pair.permutation) == (0, None)
+    assert pair.delta_params_exponent.low < 0 < pair.delta_params_exponent.high
+    assert not pair.verdict.claims_shift
+
+
+def test_of_many_pairs_the_first_mixture_is_asked_everything(grid, truth):
+    laws_of = {name: truth * [1, 1, 1 + 0.1 * i, 1, 1] for i, name in enumerate("abcdef")}
+    laws_of["f"] = truth * [1, 8, 1, 1.4, 1]
+    found = compare(fit(grid(laws_of, **SMALL, noise=0.002), replicates=99))
+    assert len(found.pairs) == 15
+    for pair in found.pairs:
+        whole = pair.a == "a"
+        assert len(pair.tests) == (5 if whole else 1)
+        assert (pair.permutation is not None) == whole
+        assert pair.method.startswith("shared against separate")
+    claimed = {pair for pair, verdict in found.verdicts.items() if verdict.claims_shift}
+    assert claimed <= {(name, "f") for name in "abcde"}
 
 
 def _stack(*frames):

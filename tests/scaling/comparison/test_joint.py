@@ -3,9 +3,19 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from jetscale.jsonable import as_json
-from jetscale.scaling.comparison.joint import EXPONENTS, QUESTIONS, Pair, nested_test, questions
+from jetscale.scaling.comparison.claims import SIGNIFICANT
+from jetscale.scaling.comparison.joint import (
+    EXPONENTS,
+    QUESTIONS,
+    Pair,
+    nested_test,
+    questions,
+    sequential,
+    tail,
+)
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.forms import CHINCHILLA, law_named
 from jetscale.scaling.engine.objective import Objective
@@ -147,3 +157,36 @@ def test_size_under_the_null(grid, truth, shared):
     )
     assert (p <= 0.05).sum() <= 13
     assert 0.35 < p.mean() < 0.65
+
+
+def test_a_large_p_value_needs_few_draws_and_a_small_one_all():
+    rng, asked = np.random.default_rng(0), []
+
+    def draw(rows):
+        asked.append(rows.stop)
+        return rng.chisquare(2, rows.stop - rows.start)
+
+    for exact in (0.5, 0.2, 0.02):
+        asked.clear()
+        p_value = sequential(draw, stats.chi2.isf(exact, 2), 999)
+        assert p_value == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / asked[-1]))
+        assert asked[-1] == (999 if exact < 0.1 else 99)
+
+
+def test_the_tail_beyond_the_draws_is_calibrated():
+    """How often p falls below 0.05 / 66 where the statistic is F and nothing is there."""
+    rng, below, studies = np.random.default_rng(1), 0, 20_000
+    limit = SIGNIFICANT / 66
+    for _ in range(studies // 1000):
+        drawn, observed = rng.f(2, 60, (1000, 999)), rng.f(2, 60, 1000)
+        for row in np.flatnonzero((drawn >= observed[:, None]).sum(axis=1) < 10):
+            below += tail(drawn[row], observed[row]) <= limit
+    assert 0.3 < below / studies / limit < 2.2
+    assert tail(drawn[0], 1e6) == pytest.approx(1e-4), "at most ten times beyond the draws"
+
+
+def test_many_hypotheses_get_the_tail_and_one_does_not():
+    drawn = np.random.default_rng(2).chisquare(2, 999)
+    one, many = (sequential(lambda rows: drawn[rows], 30.0, 999, count) for count in (1, 66))
+    assert one == 1 / 1000
+    assert many < one

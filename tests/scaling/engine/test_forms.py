@@ -12,7 +12,12 @@ from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.solver import Design
 
 COST = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
-EXTRAS = {"repetition": [2.7], "transfer": [0.4, 0.3, 0.2], "pretraining": [0.15]}
+EXTRAS = {
+    "repetition": [2.7],
+    "excess": [2.7, 1.2, 0.3],
+    "transfer": [0.4, 0.3, 0.2],
+    "pretraining": [0.15],
+}
 REPEATED = np.array([1.87, 521.0, 1488.0, 0.35, 0.35, 15.387756])
 
 

@@ -16,7 +16,7 @@ from plotly.graph_objects import Contour, Figure, Scatter
 from jetscale.report.figures import drawing
 from jetscale.report.figures.drawing import Style, bars, dots, empty, line, run_points
 from jetscale.scaling import CostModel, Diagnostics, MixtureDiagnostics, MixtureFit, StudyFit
-from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.routes.route import LossCurves, Route, cell_means
 
@@ -32,8 +32,9 @@ def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
     own = runs[runs["mixture"] == fitted.mixture]
     examples = np.geomspace(own["examples"].min(), own["examples"].max(), 40)
     for params, opacity in drawing.shades(own["params"]):
-        curve = laws.loss(fitted.theta, params, examples)
         part = own[own["params"] == params]
+        middle = {name: float(part[name].median()) for name in fitted.law.columns}
+        curve = fitted.predict(params, examples, **middle)
         faded = style.shade(opacity)
         figure.add_trace(line(fitted.mixture, faded, examples, curve))
         figure.add_trace(run_points(fitted.mixture, faded, part, part["examples"], part["loss"]))
@@ -47,7 +48,8 @@ def residuals(fitted: MixtureFit, runs: pd.DataFrame, style: Style, limit: float
     sizes = drawing.shades(own["params"])
     for i, (params, opacity) in enumerate(sizes):
         part = own[own["params"] == params]
-        expected = laws.loss(fitted.theta, params, part["examples"].to_numpy())
+        columns = {name: part[name].to_numpy() for name in fitted.law.columns}
+        expected = fitted.predict(params, part["examples"].to_numpy(), **columns)
         x = part["examples"] * drawing.shift(i, len(sizes))
         percent = 100 * (part["loss"] / expected - 1)
         figure.add_trace(run_points(fitted.mixture, style.shade(opacity), part, x, percent))
@@ -92,6 +94,12 @@ def isoflop(name: str, route: Route, runs: pd.DataFrame, cost: CostModel, style:
     return figure
 
 
+def best_runs(fits: StudyFit, fitted: MixtureFit, theta: Array, flops: Array) -> Optimum:
+    """N*, D* and loss of parameters (..., P) at budgets that broadcast with (...)."""
+    held = fitted.law.held(fits.runs[fits.runs["mixture"] == fitted.mixture])
+    return fitted.law.optimum(theta, flops, fits.cost, **held)
+
+
 def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
     """N*(C) or D*(C), by ``what``, with bands: solid in the measured range, dashed beyond."""
     title = {"params": "best model size N*", "examples": "best number of examples D*"}[what]
@@ -104,11 +112,11 @@ def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
     inside, beyond = np.geomspace(*fits.flops, 30), np.geomspace(end, 10 * end, 12)
     for name, fitted in fits.mixtures.items():
         for budgets, dash, opacity in ((inside, "solid", 0.14), (beyond, "dash", 0.06)):
-            curve = getattr(laws.optimum(fitted.theta, budgets, fits.cost), what)
+            curve = getattr(best_runs(fits, fitted, fitted.theta, budgets), what)
             curve = np.where((curve > 0) & np.isfinite(curve), curve, np.nan)
             # Replicates (R, 1) by budgets (n,): an interval per budget, (n, 2).
             theta = fitted.replicates.theta[:, None, :]
-            draws = getattr(laws.optimum(theta, budgets, fits.cost), what)
+            draws = getattr(best_runs(fits, fitted, theta, budgets), what)
             band = [percentile_interval(column, fitted.n_cells) for column in draws.T]
             lower, upper = np.clip(np.array(band).T, low, high)
             area = {"x": [*budgets, *budgets[::-1]], "y": [*lower, *upper[::-1]], "fill": "toself"}

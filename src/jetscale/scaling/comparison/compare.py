@@ -1,6 +1,7 @@
 """Do two mixtures scale differently? Differences of frontier exponents, ratios, and tests.
 
-Only cells both mixtures were run on count (`sides`); `claims` decides what may be claimed. Mixture
+Only cells both mixtures were run on count, where there are enough; else fits to the cells of each
+are compared, and the pair says so (`sides`). `claims` decides what may be claimed. Mixture
 weights often change the height of the curve alone (arXiv 2302.09650): no shift is the ordinary
 outcome, not a failure.
 """
@@ -26,7 +27,10 @@ from jetscale.scaling.searched import unlike
 from jetscale.words import number, with_interval
 
 _REPLICATES = 499  # replicates of a test, where the fits have as many
-_PER_PAIR = 100  # at least: Holm's correction multiplies the smallest p-value by the pairs
+_PER_PAIR, _MOST = 100, 999
+"""Of the test that claims rest on, at least and at most: Holm's correction multiplies the smallest
+p-value by the pairs."""
+_MANY = 10  # pairs from which those without the first mixture are asked about exponents alone
 Test = TypeVar("Test", NestedTest, LabelTest)
 
 
@@ -36,7 +40,8 @@ class PairComparison:
 
     a: str
     b: str
-    n_cells: int  # common cells
+    n_cells: int  # common cells; 0 where fits to the cells of each are compared
+    unpaired: str  # why they are; empty where cells are common
     delta_params_exponent: Estimate  # b minus a of the exponent of N*
     delta_data_exponent: Estimate  # b minus a of the exponent of D*
     delta_params_exponent_shared_floor: Estimate | None  # one floor E for both; None: not needed
@@ -82,6 +87,11 @@ class Comparison:
         """The verdict on the exponent of N* by pair (a, b)."""
         return {(pair.a, pair.b): pair.verdict for pair in self.pairs}
 
+    @property
+    def unpaired(self) -> dict[str, str]:
+        """Pairs compared by fits to the cells of each, and why."""
+        return {f"{pair.b} - {pair.a}": pair.unpaired for pair in self.pairs if pair.unpaired}
+
     def about(self, mixture: str) -> tuple[PairComparison, ...]:
         """Return the pairs that hold a mixture, or all where none does."""
         return tuple(p for p in self.pairs if mixture in (p.a, p.b)) or self.pairs
@@ -101,10 +111,12 @@ def compare(
 ) -> Comparison:
     """Compare the exponents of every pair of fitted mixtures, and their frontiers at a budget.
 
-    All is said of b relative to a, on the cells both were run on and with the same draws. Law,
-    objective and intervals are those of the fits; a test takes up to 499 of their replicates, or
-    100 per pair, and p-values are corrected over the pairs (Holm). Raises FitError where fewer than
-    two mixtures are fitted, no pair has enough common cells, or the budget cannot be used.
+    All is said of b relative to a, on the cells both were run on and with the same draws, or from
+    fits to the cells of each with independent draws. Law, objective and intervals are those of the
+    fits; p-values are corrected over the pairs (Holm). Of more than ten pairs, those without the
+    first mixture are tested for equal exponents alone, and the fit with one floor is made where it
+    can withdraw a claim. Raises FitError where fewer than two mixtures are fitted or the budget
+    cannot be used.
 
     Args:
         fits: What `fit` returned, for a law of N and D alone and without shared parameters.
@@ -120,62 +132,78 @@ def compare(
     if (why := unlike(fits.runs)) and not unlike_search:
         raise FitError(f"{why}; run `jetscale tune` for all of them, or ask for it (--unlike)")
     at = fits.middle if budget is None else flops_budget(budget).amount
-    thorough, law = questions is None, law_named(fits.options.law)
+    law, first = law_named(fits.options.law), next(iter(fits.mixtures))
     asked = [q for q in joint.questions(law) if questions is None or q in (EXPONENTS, *questions)]
     pairs = list(combinations(fits.mixtures, 2))
     count = max(len(pairs), pairs_of_study)
-    replicates = min(fits.replicates, max(_REPLICATES, _PER_PAIR * count))
-    not_compared = dict(fits.not_fitted)
+    replicates = min(fits.replicates, max(_REPLICATES, min(_PER_PAIR * count, _MOST)))
     sides: list[Sides] = []
-    nested: list[list[NestedTest]] = []
-    swapped: list[LabelTest] = []
-    for a, b in pairs:
-        found = on_common_cells(fits, a, b)
-        if isinstance(found, str):
-            not_compared[f"{b} - {a}"] = found
-            continue
+    found: dict[tuple[str, ...], dict[int, NestedTest]] = {question: {} for question in asked}
+    swapped: dict[int, LabelTest] = {}
+    for place, (a, b) in enumerate(pairs):
+        side = on_common_cells(fits, a, b)
         objective = Objective(fits.options.objective, fits.delta)
-        pair = Pair(*found.runs, law, objective, found.pair[0].uncertainty == "trunks")
-        sides.append(found)
-        nested.append([joint.nested_test(pair, q, replicates, fits.seed) for q in asked])
-        if thorough:
-            swapped.append(labels.label_test(pair, replicates, fits.seed))
-    if not sides:
-        raise FitError("; ".join(f"{pair}: {why}" for pair, why in not_compared.items()))
+        pair = Pair(*side.runs, law, objective, side.pair[0].uncertainty == "trunks")
+        sides.append(side)
+        # of many pairs, those with the first mixture are asked everything
+        whole = len(pairs) <= _MANY or a == first
+        for question in asked if whole else [EXPONENTS]:
+            draws, of = replicates, count if question == EXPONENTS else 1
+            draws = draws if question == EXPONENTS else min(draws, _REPLICATES)
+            found[question][place] = joint.nested_test(pair, question, draws, fits.seed, of)
+        if questions is None and whole and not side.unpaired:  # swapped on common cells alone
+            swapped[place] = labels.label_test(pair, min(replicates, _REPLICATES), fits.seed)
     # Holm's correction runs over the pairs, hypothesis by hypothesis
-    by_question = [_corrected(tests, pairs_of_study) for tests in zip(*nested, strict=True)]
-    permutations = _corrected(swapped, pairs_of_study) if thorough else [None] * len(sides)
-    by_pair = zip(sides, zip(*by_question, strict=True), permutations, strict=True)
+    for question, tests in found.items():
+        found[question] = _corrected(tests, pairs_of_study)
+    swapped = _corrected(swapped, pairs_of_study)
     return Comparison(
-        pairs=tuple(_pair(*found, at) for found in by_pair),
-        not_compared=not_compared,
+        pairs=tuple(
+            _pair(
+                side,
+                tuple(tests[place] for tests in found.values() if place in tests),
+                swapped.get(place),
+                at,
+                questions is None and (len(pairs) <= _MANY or side.pair[0].mixture == first),
+            )
+            for place, side in enumerate(sides)
+        ),
+        not_compared=dict(fits.not_fitted),
         convention=fits.cost.convention,
         interval=f"paired {fits.interval}",
     )
 
 
-def _corrected(tests: Collection[Test], hypotheses: int) -> list[Test]:
-    """Return tests of one hypothesis in all pairs with Holm-corrected p-values."""
-    p_values = holm([test.p_value_uncorrected for test in tests], hypotheses)
-    return [replace(test, p_value=p) for test, p in zip(tests, p_values, strict=True)]
+def _corrected(tests: Mapping[int, Test], hypotheses: int) -> dict[int, Test]:
+    """Return tests of one hypothesis by place of the pair, with Holm-corrected p-values."""
+    p_values = holm([test.p_value_uncorrected for test in tests.values()], hypotheses)
+    return {
+        place: replace(test, p_value=p)
+        for (place, test), p in zip(tests.items(), p_values, strict=True)
+    }
 
 
 def _pair(
-    sides: Sides, tests: tuple[NestedTest, ...], permutation: LabelTest | None, budget: float
+    sides: Sides,
+    tests: tuple[NestedTest, ...],
+    permutation: LabelTest | None,
+    budget: float,
+    thorough: bool,
 ) -> PairComparison:
     """Return all that is said of a pair, with the verdict."""
     (exponents,) = (test for test in tests if test.shared == EXPONENTS)
     params_ratio, examples_ratio, multiplier = sides.at_budget(budget)
     delta, one_floor = sides.delta("params_exponent"), None
     verdict = judge(delta, delta, exponents.p_value)
-    if permutation or verdict.claims_shift:  # one floor for both can only withdraw a claim
+    if thorough or verdict.claims_shift:  # one floor for both can only withdraw a claim
         one_floor = sides.with_one_floor().delta("params_exponent")
         verdict = judge(delta, one_floor, exponents.p_value)
     first, second = sides.pair
     return PairComparison(
         a=first.mixture,
         b=second.mixture,
-        n_cells=first.n_cells,
+        n_cells=0 if sides.unpaired else first.n_cells,
+        unpaired=sides.unpaired,
         delta_params_exponent=delta,
         delta_data_exponent=sides.delta("data_exponent"),
         delta_params_exponent_shared_floor=one_floor,

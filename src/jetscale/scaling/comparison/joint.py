@@ -8,11 +8,15 @@ intervals would reject one law in 12% of studies of 20 cells instead of 5%. Wher
 effects of trunks, cells and runs are redrawn (`components`): linked clusters would be a handful.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+from jetscale.scaling.comparison.claims import SIGNIFICANT
 from jetscale.scaling.components import deviations
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import Law
@@ -33,6 +37,9 @@ QUESTIONS: dict[tuple[str, ...], str] = {  # by the parameters shared under the 
 EXPONENTS = ("alpha", "beta")
 _EXACT = 1e-18  # objectives below this are rounding, not noise
 _TOLERANCE = 1e-6  # relative precision of the objectives; statistics that matter are of order 0.1
+_STOPS, _HITS, _CLEAR = (99, 299), 20, 0.15
+"""Replicates after which a test may stop, and the hits and share of hits that let it."""
+_FEW, _ENOUGH = 10, 499  # hits below which a p-value by counting is rough; draws with a tail
 _ROUNDING = 1e-6  # differences of the statistic below this are no evidence
 
 
@@ -66,6 +73,11 @@ class Pair:
         halves = (~self.second, self.second)
         self.sides = [(rows, Family(law, self.logs.select(rows))) for rows in halves]
 
+    @cached_property
+    def free(self) -> Array:
+        """Objective (1,) of a fit per mixture, from a grid of starts."""
+        return self.separate(self.logs.z[None])
+
     def sharing(self, shared: tuple[str, ...]) -> Family:
         """Both mixtures with these parameters in common."""
         common = check_shared(self.law, shared)
@@ -90,23 +102,65 @@ def questions(law: Law) -> dict[tuple[str, ...], str]:
     return {q: text for q, text in QUESTIONS.items() if law.largest_floor > 0 or q != ("E",)}
 
 
-def nested_test(pair: Pair, shared: tuple[str, ...], replicates: int, seed: int) -> NestedTest:
-    """Test a key of `QUESTIONS` on one pair; the p-value is not corrected for several pairs."""
+def nested_test(
+    pair: Pair, shared: tuple[str, ...], replicates: int, seed: int, hypotheses: int = 1
+) -> NestedTest:
+    """Test a key of `QUESTIONS` on one pair, of several that the p-value is not corrected for."""
     null = pair.sharing(shared)
     z = pair.logs.z[None]
     found = null.fit(np.ones_like(z), pair.objective, tolerance=_TOLERANCE)
-    free = np.minimum(pair.separate(z), pair.separate(z, _halves(null, found.q)))
+    free = np.minimum(pair.free, pair.separate(z, _halves(null, found.q)))
     observed = float(_relative_loss(found.objective, free)[0])
     # Data sets made from the shared fit say how large F is by chance. Both fits start at the law
     # the data were made from: a grid of starts finds the same optima at twice the cost.
     redraw = redraw_by_trunk if pair.by_trunk else redraw_by_cell
     targets = null.design.log_loss(found.q) + redraw(null, found.q, pair.runs, replicates, seed)
-    one, start = np.ones_like(targets), np.repeat(found.q, replicates, axis=0)
-    refits = null.descend(start, one, pair.objective, targets, tolerance=_TOLERANCE)
-    drawn = _relative_loss(refits.objective, pair.separate(targets, _halves(null, refits.q)))
-    p_value = (1 + int((drawn >= observed - _ROUNDING).sum())) / (1 + replicates)
+
+    def draw(rows: slice) -> Array:
+        part = targets[rows]
+        one, start = np.ones_like(part), np.repeat(found.q, len(part), axis=0)
+        refits = null.descend(start, one, pair.objective, part, tolerance=_TOLERANCE)
+        return _relative_loss(refits.objective, pair.separate(part, _halves(null, refits.q)))
+
+    p_value = sequential(draw, observed - _ROUNDING, replicates, hypotheses)
     p_values = {"p_value_uncorrected": p_value, "p_value": p_value}
     return NestedTest(shared=shared, question=QUESTIONS[shared], statistic=observed, **p_values)
+
+
+def sequential(
+    draw: Callable[[slice], Array], observed: float, replicates: int, hypotheses: int = 1
+) -> float:
+    """Return the p-value of a statistic that ``draw`` simulates, row by row, with the null.
+
+    As many replicates as tell a large p-value from 0.05 are enough (Besag and Clifford, Biometrika
+    78, 1991, 301); a small one gets all of them. Where even none above the observed value would
+    leave it too large for so many hypotheses, the tail is extrapolated, see `tail`.
+    """
+    drawn = np.empty(0)
+    for end in (*(stop for stop in _STOPS if stop < replicates), replicates):
+        drawn = np.append(drawn, draw(slice(len(drawn), end)))
+        hits = int((drawn >= observed).sum())
+        if hits >= _HITS and hits >= _CLEAR * len(drawn):
+            break
+    p_value = (1 + hits) / (1 + len(drawn))
+    coarse = replicates >= _ENOUGH and (1 + replicates) * SIGNIFICANT < 2 * hypotheses
+    return tail(drawn, observed) if coarse and hits < _FEW else p_value
+
+
+def tail(drawn: Array, observed: float) -> float:
+    """Return a p-value below the resolution of the draws, at most ten times finer.
+
+    A generalised Pareto tail by moments of the largest tenth (Knijnenburg et al., Bioinformatics
+    25, 2009, i161). Of 1000 draws, p-values below 0.05 / 66 come 1.1 to 1.5 times as often as they
+    should where the statistic is F or chi-square.
+    """
+    count = max(2, len(drawn) // 10)
+    largest = np.sort(drawn)[-count - 1 :]
+    start = largest[:2].mean()
+    over = largest[1:] - start
+    mean, ratio = over.mean(), over.mean() ** 2 / max(over.var(ddof=1), _EXACT)
+    beyond = stats.genpareto.sf(observed - start, (1 - ratio) / 2, scale=mean * (1 + ratio) / 2)
+    return max(count / len(drawn) * float(beyond), 0.1 / (1 + len(drawn)))
 
 
 def _halves(null: Family, q: Array) -> tuple[Array, Array]:

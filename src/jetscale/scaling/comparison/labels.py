@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from jetscale.scaling.comparison.joint import Pair
-from jetscale.scaling.engine.laws import PARAMETERS
+from jetscale.scaling.comparison.joint import Pair, sequential
+from jetscale.scaling.engine.laws import PARAMETERS, Array
 
 METHOD = (
     "labels of the mixtures swapped, clusters as a whole; exact if both follow one law, floor "
@@ -45,9 +45,17 @@ def label_test(pair: Pair, replicates: int, seed: int) -> LabelTest:
     swaps = np.zeros((1 + replicates, count), dtype=bool)  # the first row is as observed
     swaps[1:] = rng.random((replicates, count)) < 0.5
     targets = np.where(swaps[:, clusters], swapped, some.logs.z)
-    start = np.repeat(pooled, 1 + replicates, axis=0)
-    left = some.separate(targets, (start, start))
-    p_value = float((left <= left[0] * (1 + _ROUNDING)).mean())
+
+    def left(rows: slice) -> Array:
+        start = np.repeat(pooled, len(targets[rows]), axis=0)
+        return some.separate(targets[rows], (start, start))
+
+    limit = float(left(slice(0, 1))[0]) * (1 + _ROUNDING)
+
+    def draw(rows: slice) -> Array:
+        return np.asarray(-left(slice(rows.start + 1, rows.stop + 1)))
+
+    p_value = sequential(draw, -limit, replicates)
     return LabelTest(n_clusters=count, n_runs=half, p_value_uncorrected=p_value, p_value=p_value)
 
 

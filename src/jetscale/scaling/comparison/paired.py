@@ -21,13 +21,14 @@ from jetscale.errors import FitError, unknown
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate, student_interval
 from jetscale.scaling.searched import recipe_error
-from jetscale.scaling.table import validate
+from jetscale.scaling.table import matched, validate
 from jetscale.words import counted, number, short, with_interval
 
 INTERVAL = (
     "Student 95% interval over model sizes, data sizes and seeds averaged within each; does not "
     "cover the test set and the training subsets that all sizes share"
 )
+_JOINED = ("loss", "regret", "regret_error")  # what is taken of the baseline's runs
 FACTOR_INTERVAL = "Student 95% interval of the mean log factor over model sizes"
 
 
@@ -139,7 +140,7 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     The ``baseline`` is ``scratch`` by default if there, else the first mixture. Raises TableError
     for an unusable table, FitError for one mixture, an unknown baseline, or nothing to pair.
     """
-    runs = validate(frame)
+    runs = matched(validate(frame))
     groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
     if len(groups) < 2:
         raise FitError(f"the run table has one mixture, {min(groups)!r}; a comparison needs two")
@@ -149,17 +150,20 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     order = [first] + [name for name in groups if name != first]
     pairs, not_paired = [], {}
     # runs of a cell differ by seed; the cell tells apart those that differ in a covariate
-    key = ["params", "examples", "cell", "seed"]
+    keys = {name: pd.MultiIndex.from_frame(part[["cell", "seed"]]) for name, part in groups.items()}
+    means = {name: _seed_means(part) for name, part in groups.items()}
     for base, name in combinations(order, 2):
-        joined = groups[name].merge(groups[base], on=key, suffixes=("", "_base"))
-        joined["difference"] = joined["loss"] - joined["loss_base"]
-        if joined.empty:
+        both = keys[name].isin(keys[base])
+        if not both.any():
             not_paired[f"{name} - {base}"] = "no run with the same params, examples and seed"
             continue
-        factors = _factors(_seed_means(groups[name]), _seed_means(groups[base]))
+        mine = groups[name][both]
+        other = groups[base].iloc[keys[base].get_indexer(keys[name][both])]
+        joined = mine.assign(**{f"{c}_base": other[c].to_numpy() for c in _JOINED if c in other})
+        factors, sizes = _factors(means[name], means[base]), mine["examples"].to_numpy()
         rows = tuple(
-            _difference(joined[joined["examples"] == d], float(d), _mean_factor(factors.get(d, [])))
-            for d in sorted(joined["examples"].unique())
+            _difference(joined[sizes == d], float(d), _mean_factor(factors.get(float(d), [])))
+            for d in np.unique(sizes)
         )
         whole = _difference(joined, None)
         pairs.append(PairedMixtures(mixture=name, baseline=base, overall=whole, by_examples=rows))
@@ -172,38 +176,47 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
 def _difference(
     joined: pd.DataFrame, examples: float | None, factor: DataFactor | None = None
 ) -> Difference:
-    cells = joined.groupby(["params", "examples"])["difference"].mean()
-    sizes = cells.groupby("params").mean().to_numpy()
+    change = joined["loss"].to_numpy() - joined["loss_base"].to_numpy()
+    params = joined["params"].to_numpy()
+    cells, first, cell = np.unique(joined["cell"], return_index=True, return_inverse=True)
+    by_size, size = np.unique(params[first], return_inverse=True)
+    values = np.bincount(cell, weights=change) / np.bincount(cell)
+    sizes = np.bincount(size, weights=values) / np.bincount(size)
     return Difference(
         examples=examples,
         difference=student_interval(sizes),
         recipe=recipe_error(joined),
-        n_sizes=len(sizes),
+        n_sizes=len(by_size),
         n_cells=len(cells),
         n_pairs=len(joined),
-        n_lower=int((joined["difference"] < 0).sum()),
+        n_lower=int((change < 0).sum()),
         data_factor=factor,
     )
 
 
-def _seed_means(runs: pd.DataFrame) -> dict[float, pd.Series]:
-    """Seed-averaged loss over examples, per model size."""
-    of = {float(size): runs[runs["params"] == size] for size in runs["params"].unique()}
-    return {size: part.groupby("examples")["loss"].mean() for size, part in of.items()}
+def _seed_means(runs: pd.DataFrame) -> dict[float, tuple[Array, Array]]:
+    """The data sizes of every model size, and the loss averaged over the seeds there."""
+    found: dict[float, tuple[Array, Array]] = {}
+    params, examples, losses = (runs[c].to_numpy() for c in ("params", "examples", "loss"))
+    for size in np.unique(params):
+        there = params == size
+        data, index = np.unique(examples[there], return_inverse=True)
+        found[float(size)] = data, np.bincount(index, weights=losses[there]) / np.bincount(index)
+    return found
 
 
 def _factors(
-    mixture: dict[float, pd.Series], baseline: dict[float, pd.Series]
+    mixture: Mapping[float, tuple[Array, Array]], baseline: Mapping[float, tuple[Array, Array]]
 ) -> dict[float, list[tuple[float, str]]]:
     """Log data factors and their bound ("", ">" or "<"), one per model size, by data size."""
     found: dict[float, list[tuple[float, str]]] = {}
-    for params, losses in mixture.items():
-        curve = baseline.get(params)
-        if curve is None or len(curve) < 2:
+    for params, (sizes, losses) in mixture.items():
+        data, curve = baseline.get(params, (np.empty(0), np.empty(0)))
+        if len(curve) < 2:
             continue
-        own_d, base_d = (np.log(c.index.to_numpy(dtype=float)) for c in (losses, curve))
-        reached, bounds = _invert(base_d, np.log(curve.to_numpy()), np.log(losses.to_numpy()))
-        for examples, own, there, bound in zip(losses.index, own_d, reached, bounds, strict=True):
+        own_d = np.log(sizes)
+        reached, bounds = _invert(np.log(data), np.log(curve), np.log(losses))
+        for examples, own, there, bound in zip(sizes, own_d, reached, bounds, strict=True):
             found.setdefault(float(examples), []).append((float(there - own), bound))
     return found
 

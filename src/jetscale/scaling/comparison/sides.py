@@ -18,6 +18,8 @@ from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import fit_together, shortage
 from jetscale.scaling.fitted import MixtureFit, StudyFit
 
+_REPLICATES = 499  # of the fit with one floor, whose interval only has to agree
+
 
 class Ratios(NamedTuple):
     """Frontiers of law b over law a at one budget, one value per row of theta."""
@@ -45,20 +47,27 @@ def ratios(a: Array, b: Array, budget: float, cost: CostModel) -> Ratios:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sides:
-    """Mixtures a and b on their common cells."""
+    """Mixtures a and b on their common cells, or each on its own where they have too few."""
 
     fits: StudyFit  # what they come from
     runs: tuple[pd.DataFrame, pd.DataFrame]
     pair: tuple[MixtureFit, MixtureFit]  # their laws, with a floor for each
+    unpaired: str = ""  # why they are not compared on common cells
 
     def with_one_floor(self) -> "Sides":
         """Return the same sides fitted together with one floor E for both."""
         if self.pair[0].law.largest_floor == 0:
             return self  # a law without floor has the same one for both anyway
-        options = replace(self.fits.options, shared=("E",))
+        replicates = min(self.fits.replicates, _REPLICATES)
+        options = replace(self.fits.options, shared=("E",), replicates=replicates)
         groups = {s.mixture: part for s, part in zip(self.pair, self.runs, strict=True)}
         first, second = fit_together(groups, self.fits.cost, self.fits.delta, options).values()
         return replace(self, pair=(first, second))
+
+    @property
+    def cells(self) -> int:
+        """Cells that intervals rest on: common ones, or those of the mixture that has fewer."""
+        return min(side.n_cells for side in self.pair)
 
     def delta(self, name: str) -> Estimate:
         """Return b minus a of an exponent, ``params_exponent`` or ``data_exponent``."""
@@ -67,7 +76,7 @@ class Sides:
         value = exponents(b.theta, cost)[which] - exponents(a.theta, cost)[which]
         drawn = [exponents(side.replicates.theta, cost)[which] for side in self.pair]
         reasons = {side.mixture: side.frontier[name].reason for side in self.pair}
-        return Estimate.of(value, drawn[1] - drawn[0], a.n_cells, _joined(reasons))
+        return Estimate.of(value, drawn[1] - drawn[0], self.cells, _joined(reasons))
 
     def at_budget(self, budget: float) -> list[Estimate]:
         """Return the ratios of N* and D* and the compute multiplier, b over a."""
@@ -76,21 +85,21 @@ class Sides:
         draws = ratios(a.replicates.theta, b.replicates.theta, budget, self.fits.cost)
         reason = _joined({s.mixture: bootstrap.not_identified(s.parameters) for s in self.pair})
         both = zip(point, draws, strict=True)
-        return [Estimate.of(value, values, a.n_cells, reason) for value, values in both]
+        return [Estimate.of(value, values, self.cells, reason) for value, values in both]
 
 
 def _joined(reasons: dict[str, str]) -> str:
     return "; ".join(f"{name}: {why}" for name, why in reasons.items() if why)
 
 
-def on_common_cells(fits: StudyFit, a: str, b: str) -> Sides | str:
-    """Return both mixtures on their common cells, or what is missing for that."""
+def on_common_cells(fits: StudyFit, a: str, b: str) -> Sides:
+    """Return both mixtures on their common cells, or with their own where those are too few."""
     pair = fits.mixtures[a], fits.mixtures[b]
     cells = np.intersect1d(pair[0].replicates.cells, pair[1].replicates.cells)
     common = fits.runs[fits.runs["cell"].isin(cells)]
     lacking = shortage(common, law_named(fits.options.law)) if len(cells) else "no common cell"
     if lacking:
-        return f"on the common cells: {lacking}"
+        return _independent(fits, pair, f"on the common cells: {lacking}")
     runs = [common[common["mixture"] == name] for name in (a, b)]
     first, second = (
         # a mixture that was run on more cells is fitted again to the common ones
@@ -100,3 +109,15 @@ def on_common_cells(fits: StudyFit, a: str, b: str) -> Sides | str:
         for name, fitted, part in zip((a, b), pair, runs, strict=True)
     )
     return Sides(fits, (runs[0], runs[1]), (first, second))
+
+
+def _independent(fits: StudyFit, pair: tuple[MixtureFit, MixtureFit], why: str) -> Sides:
+    """Return mixtures with the fits they have; nothing that a cell does to both cancels."""
+    first, second = pair
+    runs = [fits.runs[fits.runs["mixture"] == side.mixture] for side in pair]
+    # equal draws would make errors of unlike cells cancel: those of b are put in another order
+    drawn = second.replicates
+    order = np.random.default_rng(fits.seed).permutation(len(drawn.theta))
+    names = ("theta", "low", "high", "degenerate")
+    mixed = replace(drawn, **{name: getattr(drawn, name)[order] for name in names})
+    return Sides(fits, (runs[0], runs[1]), (first, replace(second, replicates=mixed)), why)

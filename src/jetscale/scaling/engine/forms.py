@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.excess import Excess, Repeating, effective, log_effective
 from jetscale.scaling.engine.law import CHINCHILLA as CHINCHILLA
 from jetscale.scaling.engine.law import NO_FLOOR, Extra, Slopes
 from jetscale.scaling.engine.law import Law as Law
@@ -16,7 +17,7 @@ from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred, Optimum
 from jetscale.words import short
 
 
-class Repetition(Law):
+class Repetition(Repeating):
     """Repeated examples count less: D' of the U distinct ones takes the place of D.
 
     D' = U + U R* (1 - exp(-R / R*)), with R = D / U - 1 repetitions: equation 5 of Muennighoff et
@@ -26,22 +27,10 @@ class Repetition(Law):
     name = "repetition"
     formula = "L(N, D) = E + A / N^alpha + B / D'^beta, D' = U + U R* (1 - exp((1 - D / U) / R*))"
     source = "arXiv 2305.16264, equations 5 and 6, without excess parameters"
-    columns = ("unique_examples",)
     extras = (
         Extra("R*", np.log(0.03), np.log(3e3), tuple(np.log([0.1, 1, 4, 16, 64, 400])), True),
     )
     exponents_tried = np.geomspace(0.03, 1.5, 17)
-
-    def check(self, runs: pd.DataFrame) -> str:
-        """Return what is missing: the column, or any run that repeats examples."""
-        if missing := super().check(runs):
-            return missing
-        repeats = (runs["unique_examples"] < runs["examples"]).any()
-        return "" if repeats else "has no run with examples above unique_examples: none is repeated"
-
-    def assumes(self, held: Mapping[str, float]) -> str:
-        """Return that D* counts distinct examples."""
-        return "D* is examples that are all distinct"
 
     def terms(self, v: Sequence[Array], runs: Centred) -> tuple[Array, Array]:
         """Logs of both terms; the second one of D'."""
@@ -56,10 +45,8 @@ class Repetition(Law):
     def _effective(log_decay: Array, runs: Centred) -> tuple[Array, Array]:
         """Centred log D' and its derivative by log R*."""
         distinct = np.minimum(runs.extra["unique_examples"] - runs.y0, runs.y)
-        repeats, decay = np.expm1(runs.y - distinct), np.exp(log_decay)
-        gone = np.exp(-repeats / decay)
-        factor = 1 + decay * (1 - gone)
-        return distinct + np.log(factor), (decay * (1 - gone) - repeats * gone) / factor
+        size, _, by_decay = log_effective(runs.y, distinct, log_decay)
+        return size, by_decay
 
     def loss(self, theta: Array, params: ArrayLike, examples: ArrayLike, **at: ArrayLike) -> Array:
         """Loss; without ``unique_examples`` nothing is repeated."""
@@ -72,13 +59,6 @@ class Repetition(Law):
         if "unique_examples" not in at:
             return laws.optimum(theta[..., :5], budget, cost)
         return self._search(theta, budget, cost, **at)
-
-
-def effective(size: ArrayLike, distinct: ArrayLike, decay: ArrayLike) -> Array:
-    """U + U R* (1 - exp(-R / R*)) with R = size / U - 1, arXiv 2305.16264, equation 5."""
-    whole = np.asarray(size, dtype=float)
-    supply, scale = np.minimum(distinct, whole), np.asarray(decay, dtype=float)
-    return np.asarray(supply * (1 + scale * -np.expm1((1 - whole / supply) / scale)))
 
 
 class Transfer(Law):
@@ -221,7 +201,8 @@ class Pretraining(Law):
         return laws.optimum(self.plain(theta, **at), budget, cost)
 
 
-LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, Repetition(), Transfer(), Pretraining())}
+_COVARIATE = (Repetition(), Excess(), Transfer(), Pretraining())
+LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, *_COVARIATE)}
 
 
 def law_named(name: str) -> Law:

@@ -13,7 +13,7 @@ from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.laws import PARAMETERS
 from jetscale.scaling.fit import fit
-from jetscale.scaling.fitted import MixtureFit
+from jetscale.scaling.fitted import MixtureFit, Options
 from jetscale.scaling.power.detect import LEVEL, Detection, Setting, detect
 from jetscale.scaling.power.extras import Extra, half_width, rank
 from jetscale.scaling.power.grid import Grid
@@ -108,6 +108,7 @@ def power(
     shift: float | None = None,
     simulations: int = STUDIES,
     seed: int = 0,
+    options: Options | None = None,
     progress: Progress | None = None,
 ) -> Power:
     """Simulate a planned grid: interval widths, detectable shift, and which extra runs help most.
@@ -120,8 +121,10 @@ def power(
         shift: Of the params exponent a, whose power is measured; by default the smallest one that
             is detected is searched for.
         simulations: Made-up studies that are analysed in full, for every shift.
+        options: How fits are made; the law is the Chinchilla law with its floor.
     """
-    assumed = assume(grid, law, pilot, noise, misfit)
+    how = options or Options()
+    assumed = assume(grid, law, pilot, noise, misfit, how)
     first, done = assumed.first, Counter[str]()
     _check(grid, first, shift, simulations, seed)
 
@@ -132,7 +135,8 @@ def power(
 
     # enough replicates for the smallest p-value to survive the correction for all pairs
     replicates = max(_REPLICATES, round(2 / LEVEL) * math.comb(len(grid.mixtures), 2))
-    setting = Setting(studies=simulations, replicates=replicates, seed=seed, tick=tick)
+    counts = {"studies": simulations, "replicates": replicates, "seed": seed}
+    setting = Setting(**counts, tick=tick, options=how)
     pairs = len(grid.mixtures) > 1
     detection, fits = detect(grid, first, setting, shift) if pairs else (None, [])
     return Power(
@@ -166,7 +170,8 @@ def _all_widths(
         for i in range(0 if made else setting.studies):
             runs = simulate_runs(grid, truth, name, (setting.seed, i))
             setting.tick(f"law of {name}")
-            made.append(fit(runs, replicates=setting.replicates, seed=i).mixtures[name])
+            found = fit(runs, setting.options, replicates=setting.replicates, seed=i)
+            made.append(found.mixtures[name])
         done[truth.theta.tobytes()] = widths(grid, truth, made)
     return {name: done[truth.theta.tobytes()] for name, truth in assumed.truths.items()}
 

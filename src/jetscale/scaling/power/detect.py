@@ -21,7 +21,7 @@ from jetscale.scaling.comparison.joint import EXPONENTS
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.fit import fit
-from jetscale.scaling.fitted import MixtureFit, StudyFit
+from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
 from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.simulate import Share, central_deviation, quick_fits, simulate_runs
 from jetscale.scaling.power.truth import Truth, shift_law, shift_range
@@ -83,6 +83,7 @@ class Setting:
     replicates: int
     seed: int
     tick: Tick
+    options: Options = field(default_factory=Options)  # of the fits
 
 
 def pairs_of_equals(grid: Grid, truth: Truth, setting: Setting) -> list[StudyFit]:
@@ -92,7 +93,7 @@ def pairs_of_equals(grid: Grid, truth: Truth, setting: Setting) -> list[StudyFit
         draw = setting.seed, number
         tables = [simulate_runs(grid, truth, m, (*draw, i)) for i, m in enumerate("ab")]
         runs = pd.concat(tables, ignore_index=True)
-        made.append(fit(runs, replicates=setting.replicates, seed=number))
+        made.append(fit(runs, setting.options, replicates=setting.replicates, seed=number))
         setting.tick("equal laws")
     return made
 
@@ -105,7 +106,8 @@ def with_shift(
     made = []
     for number, pair in enumerate(equals):
         table = simulate_runs(grid, other, "b", (setting.seed, number, 1))
-        b = fit(table, replicates=setting.replicates, seed=number, delta=pair.delta)
+        how = replace(setting.options, replicates=setting.replicates, delta=pair.delta)
+        b = fit(table, how, seed=number)
         runs = pd.concat([pair.runs[pair.runs["mixture"] == "a"], b.runs], ignore_index=True)
         made.append(replace(pair, mixtures={**pair.mixtures, **b.mixtures}, runs=runs))
         setting.tick(f"shift {shift:+.3f}")

@@ -157,6 +157,20 @@ def make_grid(
     return Grid(n, d, repeats.astype(np.int64), cost, trunk, tuple(mixtures))
 
 
+def grid_of(runs: pd.DataFrame) -> Grid:
+    """Return the grid of a clean run table: the cells of the mixture that has most, for all."""
+    cells = runs.groupby("mixture", sort=False)["cell"].nunique()
+    mine = runs[runs["mixture"] == cells.idxmax()].groupby("cell")
+    first = mine.first()
+    return make_grid(
+        params=first["params"],
+        examples=first["examples"],
+        seeds=mine.size(),
+        flops=first["flops"] if "flops" in runs else None,
+        mixtures=[str(name) for name in cells.index],
+    )
+
+
 def _check(grid: Grid) -> None:
     for name in ("params", "examples", "flops", "seeds", "pretraining_flops"):
         values, least = getattr(grid, name), -1 if name == "pretraining_flops" else 0

@@ -17,9 +17,9 @@ from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.laws import EXPONENT_BOUNDS, PARAMETERS, Array
 from jetscale.scaling.fit import fit
-from jetscale.scaling.fitted import MixtureFit
+from jetscale.scaling.fitted import MixtureFit, Options
 from jetscale.scaling.power.grid import Grid
-from jetscale.scaling.table import seed_spread
+from jetscale.scaling.table import spread_of
 
 NOISE = 0.01  # spread between seeds of log loss where nothing else is known
 GENERIC_FLOOR, GENERIC_EXPONENT = 0.5, 0.35
@@ -92,6 +92,7 @@ def assume(
     pilot: pd.DataFrame | None = None,
     noise: float | None = None,
     misfit: float | None = None,
+    options: Options | None = None,
 ) -> Assumed:
     """Return what to simulate: the stated law, that of a pilot's runs, or the generic one.
 
@@ -104,11 +105,12 @@ def assume(
         noise: Spread between seeds of log loss; by default that of the pilot, else 0.01.
         misfit: Spread of cells about the law, of log loss; by default that of the pilot, else
             equal to the noise.
+        options: How the laws of the pilot are fitted.
     """
     if law is not None and pilot is not None:
         raise FitError("give a law or a pilot's runs, not both")
     if pilot is not None:
-        return _from_pilot(grid, pilot, noise, misfit)
+        return _from_pilot(grid, pilot, noise, misfit, options or Options())
     theta = generic(grid) if law is None else check_law(law)
     spread = NOISE if noise is None else noise
     truth = Truth(theta, spread, spread if misfit is None else misfit)
@@ -117,13 +119,21 @@ def assume(
 
 
 def _from_pilot(
-    grid: Grid, pilot: pd.DataFrame, noise: float | None, misfit: float | None
+    grid: Grid,
+    pilot: pd.DataFrame,
+    noise: float | None,
+    misfit: float | None,
+    options: Options,
 ) -> Assumed:
-    fits = fit(pilot, replicates=_PILOT_REPLICATES)
+    fits = fit(pilot, options, replicates=_PILOT_REPLICATES)
     runs, first = fits.runs, next(iter(fits.mixtures))
-    warnings = []
-    spread = seed_spread(runs, ["mixture", "cell"]) if noise is None else noise
-    if math.isnan(spread):
+    seeds = spread_of(runs, ["mixture", "cell"])
+    warnings = [f"{seeds.note} in the pilot"] if seeds.note and noise is None else []
+    spread = seeds.value if noise is None else noise
+    if math.isnan(spread) and "error" in runs:  # what the test set alone makes of a score
+        spread = float(runs["error"].median())
+        warnings.append(f"the pilot repeats no cell: noise is that of its test set, {spread:.2g}")
+    elif math.isnan(spread):
         spread = NOISE
         warnings.append(f"the pilot repeats no cell: noise set to {NOISE:g}; state it (--noise)")
     taken = {name: name if name in fits.mixtures else first for name in grid.mixtures}

@@ -1,0 +1,81 @@
+"""The command ``power``; parsing and printing only."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jetscale.cli.common import PATH, cli, json_option, print_json
+from jetscale.cli.tables import fitted_options, run_table, table_options
+
+_LIKE = "Laws of a pilot, a run table or a SWEEP that was run. [default: generic, or of --runs]"
+
+
+@cli.command()
+@click.argument("sweep", type=PATH, required=False)
+@table_options
+@click.option("--law", help="Law to assume: E,A,B,alpha,beta. [default: a generic one]")
+@click.option("--like", type=PATH, help=_LIKE)
+@click.option("--noise", type=float, help="Spread of log loss between seeds. [default: 0.01]")
+@click.option("--misfit", type=float, help="Spread of cells about the law. [default: the noise]")
+@click.option("--shift", type=float, help="Power for this shift of a. [default: search for 80%]")
+@click.option("--simulations", type=int, help="Made-up studies per shift. [default: 32]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the simulation.")
+@fitted_options()
+@json_option
+def power(
+    sweep: Path | None,
+    runs: Path | None,
+    law: str | None,
+    like: Path | None,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """What the planned grid will be able to say.
+
+    Nothing is trained. Made-up studies on the planned cells are analysed as real ones would be:
+    interval widths, the smallest shift of the exponent a of N* ~ C^a between two mixtures that is
+    detected with 80% power, and which further runs help most per FLOP. With --runs the grid and
+    the laws are those of a run table: what it can tell, and what more runs would add.
+
+    \b
+    Example:
+      jetscale power sweeps/quickstart.py
+      jetscale power sweeps/quickstart.py --like pilot.csv --shift -0.1
+      jetscale power --runs runs.csv --columns params=N,examples=tokens
+    """
+    from jetscale import scaling
+    from jetscale.display.console import progress_bar
+    from jetscale.display.power import show_power
+    from jetscale.jsonable import as_json as plain
+    from jetscale.plan.overview import power_grid
+    from jetscale.study.load import load_study
+
+    try:
+        stated = None if law is None else [float(number) for number in law.split(",")]
+    except ValueError as error:
+        raise click.UsageError(
+            f"--law is {law!r}, needs 5 numbers E,A,B,alpha,beta, e.g. 0.5,20,20,0.35,0.35"
+        ) from error
+    if (sweep is None) == (runs is None):
+        raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
+    options = scaling.Options(**{name: asked.pop(name) for name in ("objective", "uncertainty")})
+    pilot = None
+    if like is not None:
+        is_sweep = like.suffix == ".py"
+        pilot, _ = run_table(like if is_sweep else None, None if is_sweep else like)
+    if sweep is not None:
+        study = load_study(sweep)
+        name, grid = study.name, power_grid(study)
+    else:
+        frame, _ = run_table(None, runs)
+        name, grid = str(runs), scaling.grid_of(scaling.validate(frame))
+        pilot = frame if pilot is None and stated is None else pilot
+    given = {what: value for what, value in asked.items() if value is not None}
+    with progress_bar() as progress:
+        found = scaling.power(
+            grid, law=stated, pilot=pilot, options=options, progress=progress, **given
+        )
+    if as_json:
+        return print_json({"study": name} | plain(found))
+    return show_power(found, name)
