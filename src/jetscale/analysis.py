@@ -147,14 +147,15 @@ def analyse(
         comparison = attempt("comparison", how)
     if fits is not None and "allocations" in asked:
         chosen = decades(fits) if budgets is None else budgets
+    routes = scaling.all_routes(fits) if fits and {"routes", "allocations"} & asked else {}
     return Analysis(
         runs=runs,
         names=tuple(dict.fromkeys(runs["mixture"])),
         paired=paired,
         fits=fits,
         comparison=comparison,
-        allocations=tuple(scaling.allocate(fits, one) for one in chosen) if fits else (),
-        routes=scaling.all_routes(fits) if fits and "routes" in asked else {},
+        allocations=tuple(scaling.allocate(fits, b, routes=routes) for b in chosen) if fits else (),
+        routes=routes,
         diagnostics=scaling.diagnose(fits) if fits and "diagnostics" in asked else None,
         conventions=scaling.conventions(fits) if fits and "conventions" in asked else {},
         rate=training_rate(frame),

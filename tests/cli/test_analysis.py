@@ -210,10 +210,10 @@ def test_brackets_are_not_markup(capsys, edited):
 
 
 def test_warnings_of_a_mixture_share_a_line(capsys, runs):
-    _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e20")
+    _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e16")
     lines = [line for line in out.splitlines() if line.startswith("- ")]
     assert len(lines) == 2
-    assert lines[0].startswith("- scratch: extrapolates: budget 9.01 decades above, N* ")
+    assert lines[0].startswith("- scratch: extrapolates: budget 5.01 decades above, N* ")
 
 
 def test_pretraining_is_not_in_the_budget(capsys, edited):
@@ -336,7 +336,7 @@ def test_half_a_budget_is_one_line(capsys, runs, options, message):
 
 
 def test_a_budget_far_outside_is_called_an_extrapolation(capsys, runs):
-    _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e20")
+    _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e16")
     assert "decades above the measured runs" in " ".join(out.split())
 
 
@@ -386,13 +386,13 @@ def test_a_bad_table_is_one_line(capsys, tmp_path, text, message):
 
 
 def test_far_beyond_the_runs_the_first_sentence_says_so(capsys, runs):
-    for budget, words in (("1e10", None), ("1e20", "and at that distance a guess")):
+    for budget, words in (("1e10", None), ("1e16", "and at that distance a guess")):
         code, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", budget)
         assert code == 0
         start = " ".join(out.split("Predicted by")[0].split())
         assert ("decades above the measured compute" in start) == (words is not None)
         assert words is None or words in start
-    _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e20", "--json")
+    _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e16", "--json")
     assert json.loads(out)["decades_beyond"] > 5
 
 
@@ -489,7 +489,7 @@ def test_mixtures_that_are_not_told_apart_are_said_to_be(capsys, edited):
         return pd.concat([first, *others])
 
     _, out, _ = call(capsys, "allocate", "--runs", edited(alike), "--budget", "1e9")
-    assert "The mixtures are not told apart here: lowest loss in" in " ".join(out.split())
+    assert "No measurable difference between the mixtures at budget 1e+09" in " ".join(out.split())
 
 
 def pretrained(frame):

@@ -113,9 +113,7 @@ def frontier(context: Context, reasons: Reasons) -> dict[str, Any]:
         "Exponent a with its interval; open: not identified": figures.exponents(fits, styles),
     }
     isoflop = {
-        f"{name}: isoFLOP profiles and minima": figures.isoflop(
-            name, found.routes[1], results.runs, fits.cost, styles[name]
-        )
+        f"{name}: isoFLOP profiles and minima": figures.isoflop(name, found.routes[1], styles[name])
         for name, found in results.routes.items()
         if found.routes[1].points
     }

@@ -4,7 +4,8 @@ Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops
 tables jetscale writes, ``params_non_embedding``, ``pretraining_flops``, ``unique_examples``,
 ``pretraining_examples``, ``noun``, what one example is called, ``search``, ``regret`` and
 ``regret_error`` (see `jetscale.scaling.searched`), and ``trunk``, the run whose checkpoint several
-rows share (blank where a row shares it with none); others are ignored.
+rows share (blank where a row shares it with none), ``seconds`` a run took (blank: unknown) on which
+``device``; others are ignored.
 Complaints count data rows from 1.
 
 A *cell* is a point (mixture, params, examples); its runs differ by seed alone. Cells are numbered
@@ -28,10 +29,11 @@ COVARIATES = ("unique_examples", "pretraining_examples")
 the examples its model was pretrained on, 0 from scratch. Some laws need them."""
 _POSITIVE = ("params", "examples", "loss", "flops", "params_non_embedding", "unique_examples")
 _NOT_NEGATIVE = ("pretraining_flops", "pretraining_examples")
-_TEXTS = ("trunk", "noun", "search")
+_TEXTS = ("trunk", "noun", "search", "device")
+_BLANK_MAY_BE = ("regret", "regret_error", "seconds")
 _KNOWN = {
     *(*REQUIRED, *COVARIATES, *_POSITIVE, *_NOT_NEGATIVE, *_TEXTS),
-    *("seed", "regret", "regret_error"),
+    *("seed", *_BLANK_MAY_BE),
 }
 _LISTED, _SHOWN = 20, 60  # column names in a message, and characters of a name or a value
 _LARGEST_SEED = 2**53  # beyond, floats are not exact: different seeds could become one
@@ -91,9 +93,9 @@ def validate(frame: pd.DataFrame) -> pd.DataFrame:
     if "trunk" in frame:  # a run without one has its own
         names = frame["trunk"].fillna("").astype(str).tolist()
         clean["trunk"] = [name if name.strip() else f"(row {i})" for i, name in enumerate(names, 1)]
-    for column in {"noun", "search"} & set(frame.columns):
+    for column in {"noun", "search", "device"} & set(frame.columns):
         clean[column] = frame[column].fillna("").astype(str).str.strip().tolist()
-    for column in {"regret", "regret_error"} & set(frame.columns):  # blank where there is none
+    for column in {*_BLANK_MAY_BE} & set(frame.columns):
         clean[column] = _floats(frame[column])
     clean["seed"] = _seeds(frame) if "seed" in frame else 0
     _check_duplicates(clean, named="seed" in frame)
