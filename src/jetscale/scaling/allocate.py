@@ -126,11 +126,14 @@ def _by_law(
         )
         for n in names
     }
-    draws = {n: one.best(one.fitted.replicates.theta) for n, one in asked.items()}
-    winners = np.argmin([drawn.loss for drawn in draws.values()], axis=0)
+    runs = {n: one.best(one.fitted.theta) for n, one in asked.items()}
+    losses = {
+        n: one.losses(float(runs[n].params), float(runs[n].examples)) for n, one in asked.items()
+    }
+    winners = np.argmin([drawn[1:] for drawn in losses.values()], axis=0)
     shares = [float(np.mean(winners == i)) if len(names) > 1 else None for i in range(len(names))]
     return {
-        n: by_law.answer(one, draws[n], share)
+        n: by_law.answer(one, losses[n], share)
         for (n, one), share in zip(asked.items(), shares, strict=True)
     }
 

@@ -43,31 +43,32 @@ class Question:
             return paid.best_of(theta, self.cost, self.sizes, law, **held)
         return paid.optimum(theta, self.cost, law, **held)
 
-    def losses(self, theta: Array, params: Array, examples: Array) -> Array:
-        """Expected losses of laws theta (..., P) at sizes that broadcast with (...).
+    def losses(self, params: float, examples: float) -> Array:
+        """(1 + R,) expected losses of a run: the best guess, then replicates.
 
         Whatever widens an expected loss beyond the law's own parameters belongs here.
         """
         law = self.fitted.law
-        return law.loss(theta, params, examples, **law.held(self.runs))
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            return law.loss(self.fitted.all_theta, params, examples, **law.held(self.runs))
 
     def hours(self, flops: float) -> float | None:
         """Return hours of one device for a run of so many FLOPs."""
         return flops / self.rate / 3600 if math.isfinite(self.rate) else None
 
 
-def answer(asked: Question, draws: Optimum, share: float | None) -> MixtureAllocation:
-    """Return the answer of one mixture, given the optima of its replicates."""
+def answer(asked: Question, losses: Array, share: float | None) -> MixtureAllocation:
+    """Return the answer of one mixture, given the expected losses (1 + R,) of its best run."""
     fitted, cost, budget = asked.fitted, asked.cost, asked.budget
-    point = asked.best(fitted.theta)
+    point, draws = asked.best(fitted.theta), asked.best(fitted.replicates.theta)
     usable = np.isfinite(draws.params) & np.isfinite(draws.examples)
     usable &= (draws.params >= _SMALLEST) & (draws.examples >= _SMALLEST)
     undefined = int((~usable).sum())
     # further parameters of a law move the optimum as E, alpha and beta do
     reason = bootstrap.not_identified(fitted.parameters, fitted.law)
     flops = float(cost.flops(point.params, point.examples))
-    both = zip(point, draws, strict=True)
-    params, examples, expected = (Estimate.of(p, d, fitted.n_cells, reason) for p, d in both)
+    of = ((point.params, draws.params), (point.examples, draws.examples), (losses[0], losses[1:]))
+    params, examples, expected = (Estimate.of(p, d, fitted.n_cells, reason) for p, d in of)
     sizes = {"params": float(point.params), "examples": float(point.examples)}
     none = sense.no_optimum(sizes, fitted.window)
     if none:
@@ -93,7 +94,7 @@ def answer(asked: Question, draws: Optimum, share: float | None) -> MixtureAlloc
         measured=measured_cell(asked.runs, budget, cost),
         ladder_edge=_edge(asked, sizes["params"]),
         band=None if none else _band(asked, point),
-        smaller=() if none else tuple(_smaller(asked, point, draws, share) for share in _SHARES),
+        smaller=() if none else tuple(_smaller(asked, point, losses, part) for part in _SHARES),
         floors=(),
         rival=None,
         warnings=_warnings(asked, {"flops": flops} | sizes, reason or none, undefined),
@@ -141,22 +142,21 @@ def _band(asked: Question, point: Optimum) -> Band:
     """Return the sizes within 1% of the best loss, each on all the data the budget buys."""
     params = np.exp(np.log(point.params) + _GRID)
     examples = asked.budget.examples(params, asked.cost)
-    losses = asked.losses(asked.fitted.theta, params, examples)
+    held = asked.fitted.law.held(asked.runs)
+    losses = asked.fitted.predict(params, examples, **held)
     inside = np.flatnonzero(losses <= (1 + _WITHIN) * point.loss)
     first, last = int(inside[0]), int(inside[-1])
     ends = (float(params[first]), float(params[last]))
     return Band(params=ends, examples=(float(examples[first]), float(examples[last])))
 
 
-def _smaller(asked: Question, point: Optimum, draws: Optimum, share: float) -> SmallerModel:
+def _smaller(asked: Question, point: Optimum, losses: Array, share: float) -> SmallerModel:
     """Return a model of a share of the best size at the same budget."""
     params = float(share * point.params)
     examples = float(asked.budget.examples(params, asked.cost))
-    sizes = np.array(params), np.array(examples)
-    loss = float(asked.losses(asked.fitted.theta, *sizes))
-    # against each replicate at the size that is best as fitted: its own optimum is another size
-    theta = asked.fitted.replicates.theta
-    there = asked.losses(theta, np.array(point.params), np.array(point.examples))
-    ratios = asked.losses(theta, *sizes) / there - 1
-    rise = Estimate.of(loss / float(point.loss) - 1, ratios, asked.fitted.n_cells)
-    return SmallerModel(share=share, params=params, examples=examples, loss=loss, rise=rise)
+    found = asked.losses(params, examples)
+    ratios = found / losses - 1
+    rise = Estimate.of(ratios[0], ratios[1:], asked.fitted.n_cells)
+    return SmallerModel(
+        share=share, params=params, examples=examples, loss=float(found[0]), rise=rise
+    )
