@@ -18,7 +18,8 @@ import pandas as pd
 from jetscale import scaling
 from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN
-from jetscale.scaling import Allocation, Budget, Options, Routes, StudyFit, Verdict
+from jetscale.scaling import Allocation, Budget, Options, Routes, RouteShift, StudyFit, Verdict
+from jetscale.scaling.allocation.sense import RISING, not_a_loss
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.words import with_interval
 
@@ -48,7 +49,7 @@ class Analysis:
     rate: tuple[float, str]  # FLOP/s to turn compute into hours, and where the number is from
     missing: Mapping[str, str]  # why ``paired``, ``fits`` or ``comparison`` is None
     json_also: ClassVar[tuple[str, ...]] = (
-        *("digest", "unlike", "measured_sentence", "law_sentence"),
+        *("digest", "unlike", "measured_sentence", "law_sentence", "headline", "route_shifts"),
     )
 
     @property
@@ -62,6 +63,11 @@ class Analysis:
     def unlike(self) -> str:
         """Which mixtures were not searched alike for their learning rates; empty for none."""
         return scaling.unlike(self.runs)
+
+    @property
+    def route_shifts(self) -> tuple[RouteShift, ...]:
+        """Differences of exponents between mixtures by routes other than the law."""
+        return scaling.route_shifts(self.routes)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -98,8 +104,21 @@ class Analysis:
             )
         return f"Exponent a of the best model size N* ∝ C^a: {'; '.join(p.clause for p in pairs)}."
 
+    @property
+    def headline(self) -> str:
+        """The law's balance, and where another route contradicts it or forecasts better."""
+        apart = [name for name, one in self.routes.items() if one.disagree]
+        better = {n: r.better for n, r in self.routes.items() if r.better not in ("", "law")}
+        lines = [self.law_sentence]
+        if apart:
+            lines.append(f"Other routes contradict the law for {', '.join(apart)}.")
+        for route in dict.fromkeys(better.values()):
+            names = ", ".join(name for name, found in better.items() if found == route)
+            lines.append(f"For {names} the {route} route forecasts held-out budgets better.")
+        return " ".join(lines)
+
     def __str__(self) -> str:
-        return f"{self.measured_sentence}\n{self.law_sentence}"
+        return f"{self.measured_sentence}\n{self.headline}"
 
 
 def analyse(
@@ -122,6 +141,8 @@ def analyse(
         unlike_search: Compare mixtures that were not searched alike for their learning rates.
     """
     runs, missing = scaling.validate(frame), dict[str, str]()
+    if all(not_a_loss(part) == RISING for _, part in runs.groupby("mixture")):
+        raise FitError(f"every mixture of the table {RISING}")
 
     def attempt(part: str, make: Callable[[], T]) -> T | None:
         """Return what ``make`` gives; where the runs do not allow it, keep the reason instead."""
@@ -147,7 +168,8 @@ def analyse(
         comparison = attempt("comparison", how)
     if fits is not None and "allocations" in asked:
         chosen = decades(fits) if budgets is None else budgets
-    routes = scaling.all_routes(fits) if fits and {"routes", "allocations"} & asked else {}
+    by_route = {"routes", "allocations", "comparison"} & asked
+    routes = scaling.all_routes(fits) if fits and by_route else {}
     return Analysis(
         runs=runs,
         names=tuple(dict.fromkeys(runs["mixture"])),

@@ -63,6 +63,8 @@ def test_far_from_the_runs_floors_stand_side_by_side(fits):
         own, _, zero = found[name].floors
         assert own.loss.value == pytest.approx(found[name].loss.value)
         assert zero.loss.value < own.loss.value
+        assert own.fit == 1
+        assert 1 < found[name].floors[1].fit < zero.fit
     # b has the lower floor: a common one lifts it
     assert found["b"].floors[1].loss.value > found["b"].floors[0].loss.value
     assert allocate(fit(fits.runs, shared=("E",), replicates=50), 1e24).mixtures["a"].floors == ()
@@ -116,7 +118,9 @@ def test_a_route_answers_in_place_of_the_law(design, truth):
 
 
 def test_a_route_that_is_not_there_is_said(design, fits):
-    with pytest.raises(FitError, match=r"mixture 'a' has no envelope route: .* cross within"):
+    with pytest.raises(
+        FitError, match=r"mixture 'a' has no envelope route: needs 3 pairs .* cross within"
+    ):
         allocate(design, 1e20, route="envelope")
     with pytest.raises(FitError, match=r"unknown route 'isoflops'; did you mean 'isoflop'"):
         allocate(design, 1e20, route="isoflops")

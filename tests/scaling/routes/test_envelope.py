@@ -43,7 +43,10 @@ def test_too_few_crossings_are_said(grid, read):
     means, rows = read(grid(LAW, params=(1e7, 3e7)))
     route = envelope(means, SIX_ND, rows)
     assert route.params_exponent is None
-    assert "pairs of neighbouring model sizes cross within their runs, needs 3" in route.missing
+    assert (
+        "needs 3 pairs of neighbouring model sizes that cross within their runs, has "
+        in route.missing
+    )
     means, rows = read(grid(LAW, params=np.geomspace(1e11, 1e12, 5), examples=(1e8, 2e8, 4e8)))
     assert {p.flag for p in envelope(means, SIX_ND, rows).points} == {
         "one size is better at every common budget"

@@ -4,6 +4,7 @@ Far beyond the runs the floor decides the loss, and it is what runs determine wo
 its own, one for all mixtures, and none, the answers show what rests on it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -42,13 +43,19 @@ def floor_answers(fits: StudyFit, budget: Budget) -> Mapping[str, tuple[FloorAns
         except FitError:
             continue
     found: dict[str, list[FloorAnswer]] = {}
+    whole = sum(fitted.objective_value for fitted in fits.mixtures.values())
     for floor, one in asked.items():
         for name, fitted in one.mixtures.items():
             best = fitted.law.optimum(fitted.theta, budget.flops, fits.cost)
             drawn = fitted.law.optimum(fitted.replicates.theta, budget.flops, fits.cost)
             loss = Estimate.of(best.loss, drawn.loss, fitted.n_cells)
             sizes = {"params": float(best.params), "examples": float(best.examples)}
-            found.setdefault(name, []).append(FloorAnswer(floor=floor, loss=loss, **sizes))
+            # mixtures that share a floor were fitted together, to one objective
+            base = whole if floor == "shared" else fits[name].objective_value
+            worse = fitted.objective_value / base if base else math.nan
+            found.setdefault(name, []).append(
+                FloorAnswer(floor=floor, fit=worse, loss=loss, **sizes)
+            )
     return {name: tuple(answers) for name, answers in found.items()}
 
 

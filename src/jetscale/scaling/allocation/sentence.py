@@ -12,7 +12,7 @@ _NAMED = 3  # mixtures a sentence names
 
 def sentence(found: Allocation) -> str:
     """Return the answer of an allocation."""
-    lead = _lead(found) + _rival(found.mixtures[found.lowest])
+    lead = _lead(found) + _rival(found.mixtures[found.lowest], len(found.mixtures) > 1)
     if abs(found.decades_beyond) < _NOTABLE:
         return lead
     side = "above" if found.decades_beyond > 0 else "below"
@@ -59,14 +59,15 @@ def _advice(one: MixtureAllocation, found: Allocation) -> str:
     return text + (f" ({one.ladder_edge})" if one.ladder_edge else "")
 
 
-def _rival(one: MixtureAllocation) -> str:
+def _rival(one: MixtureAllocation, several: bool) -> str:
     """Return what another route says that forecast held-out budgets better; empty for none."""
     if (other := one.rival) is None:
         return ""
+    of = f"{one.mixture}: " if several else ""
+    says = f"{of}{size(other.params.value)} parameters and loss {loss_interval(other.loss)}"
     return (
         f" The {other.route} route, which forecast the held-out budgets better than the law, says "
-        f"{size(other.params.value)} parameters and loss {loss_interval(other.loss)}: follow it "
-        f"with --route {other.route.lower()}."
+        f"{says}: follow it with --route {other.route.lower()}."
     )
 
 

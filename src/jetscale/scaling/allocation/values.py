@@ -51,6 +51,7 @@ class FloorAnswer:
     """The optimum under another assumption about the floor E."""
 
     floor: str  # own, shared or zero
+    fit: float  # what was minimised over that with own floors: above 1 the runs are described worse
     params: float
     examples: float
     loss: Estimate

@@ -32,8 +32,8 @@ def envelope(means: CellMeans, cost: CostModel, rows: Array) -> Route:
     )
     used = [i for i, point in enumerate(points) if not point.flag]
     if len(used) < _CORNERS_NEEDED:
-        missing = f"{len(used)} pairs of neighbouring model sizes cross within their runs, needs "
-        return Route(name=NAME, points=points, missing=f"{missing}{_CORNERS_NEEDED}")
+        missing = f"needs {_CORNERS_NEEDED} pairs of neighbouring model sizes that cross within "
+        return Route(name=NAME, points=points, missing=f"{missing}their runs, has {len(used)}")
     weights = np.full(len(used), 1 / len(used))
     parts = log_c[:, used], log_n[used], log_loss[:, used]
     line = Line(*parts, weights, means.noise.freedom)

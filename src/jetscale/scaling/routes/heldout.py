@@ -1,7 +1,7 @@
 """Which route forecasts better: the budgets of most compute, foretold from the cells below them.
 
 The best size and loss at the held-out budgets are those of their own profiles. A route is better
-where its error is smaller by more than these are known themselves.
+where its error is clearly smaller by what these are known to.
 """
 
 import math
@@ -20,6 +20,7 @@ from jetscale.scaling.routes.noise import Noise
 from jetscale.scaling.routes.route import Route, cell_means
 
 _SHARE = 3  # a third of the budgets is held out
+_CLEAR = 2.0  # standard errors by which an error must be smaller, and none larger by 1
 _KEPT = 3  # budgets a route needs
 
 
@@ -52,23 +53,26 @@ class HeldOutBudgets:
             (law.size_error - other.size_error) / self.size_noise if self.size_noise else 0.0,
             (law.worst_loss - other.worst_loss) / self.loss_noise if self.loss_noise else 0.0,
         ]
-        if max(wins) > 1 and min(wins) > -1:
+        if max(wins) > _CLEAR and min(wins) > -1:
             return other.route
-        return law.route if min(wins) < -1 and max(wins) < 1 else ""
+        return law.route if min(wins) < -_CLEAR and max(wins) < 1 else ""
 
     @property
     def text(self) -> str:
         """The errors in words."""
         shown = ", ".join(
-            f"the {f.route} erred by x{math.exp(f.size_error):.2f} in N* and {f.loss_error:+.2%} "
-            "in loss"
+            f"the {f.route} missed N* by x{math.exp(f.size_error):.2f} and the loss by "
+            f"{f.loss_error:+.2%}"
             for f in self.forecasts
         )
         count = (
             f"{len(self.budgets)} largest budgets" if len(self.budgets) > 1 else "largest budget"
         )
-        better = f": the {self.better} forecast better" if self.better else ": neither is better"
-        return f"on the {count} held out, {self.decades:.1f} decades beyond, {shown}{better}"
+        better = f"the {self.better} forecast better" if self.better else "neither is better"
+        return (
+            f"on the {count} held out, {self.decades:.1f} decades beyond the fit, {shown} "
+            f"(+: foretold too high): {better}"
+        )
 
 
 def held_out(
