@@ -78,7 +78,7 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
 
     names = tuple(name.strip() for name in shared.split(",") if name.strip())
     asked = Options(**options, shared=names)
-    parts = ("paired", "fits", "diagnostics", "conventions")
+    parts = ("paired", "fits", "diagnostics", "conventions", "routes")
     checked = _collapse(sweep) if sweep and not runs else None
     shown = {"mixtures": {}} | ({"collapse": checked} if checked else {})
     _analyse(sweep, runs, as_json, shown, options=asked, parts=parts)
@@ -140,13 +140,14 @@ def _analyse(
 
     found = analyse(run_table(sweep, runs)[0], **asked)
     laws = found.comparison if "comparison" in asked["parts"] else found.fits
-    if found.paired is None and laws is None:
+    if found.paired is None and laws is None and not found.route_shifts:
         raise FitError("; ".join(found.reasons))
     if not as_json:
         return show_analysis(found)
     shown |= plain(laws) or {}
     if found.diagnostics is not None:
         shown |= {"diagnostics": found.diagnostics.mixtures, "conventions": found.conventions}
+    shown |= {"routes": found.routes, "route_shifts": found.route_shifts}
     warnings = [*shown.get("warnings", []), *found.reasons]
     print_json(shown | {"paired": found.paired, "warnings": warnings})
 
@@ -164,8 +165,14 @@ def _analyse(
 @click.option("--price-example", "--price-jet", type=float, default=0.0, help=_PRICE)
 @click.option("--ladder", is_flag=True, help="Choose among the measured model sizes.")
 @click.option("--mixture", help="Answer for this mixture alone.")
+@click.option("--route", default="law", show_default=True, help="Or isoflop or envelope.")
 def allocate(
-    sweep: Path | None, runs: Path | None, as_json: bool, mixture: str | None, **terms: Any
+    sweep: Path | None,
+    runs: Path | None,
+    as_json: bool,
+    mixture: str | None,
+    route: str,
+    **terms: Any,
 ) -> None:
     """Spend a budget: size, data, mixture, loss.
 
@@ -189,7 +196,8 @@ def allocate(
     budget = asked.budget(frame)
     scaling.check_mixture(mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
-    found = scaling.allocate(scaling.fit(frame, options), budget, mixture=mixture, ladder=sizes)
+    how: dict[str, Any] = {"mixture": mixture, "ladder": sizes, "route": route}
+    found = scaling.allocate(scaling.fit(frame, options), budget, **how)
     return print_json(found) if as_json else show_allocation(found)
 
 

@@ -207,6 +207,8 @@ def budgets(context: Context, reasons: Reasons) -> dict[str, Any]:
             }
             if decisions.may_choose(answers):
                 row["lowest loss in"] = f"{found.best_share:.0%}"
+            if found.band:
+                row["N within 1%"] = " to ".join(map(short, found.band.params))
             rows.append(row)
     low, high = map(number, fits.flops)
     return {
