@@ -93,7 +93,7 @@ def answer(asked: Question, losses: Array, share: float | None) -> MixtureAlloca
         recipe=rate_cost(asked.runs),
         measured=measured_cell(asked.runs, budget, cost),
         ladder_edge=_edge(asked, sizes["params"]),
-        band=None if none else _band(asked, point),
+        band=None if none else _band(asked, point, away),
         smaller=() if none else tuple(_smaller(asked, point, losses, part) for part in _SHARES),
         floors=(),
         rival=None,
@@ -138,7 +138,7 @@ def _edge(asked: Question, chosen: float) -> str:
     return ""
 
 
-def _band(asked: Question, point: Optimum) -> Band:
+def _band(asked: Question, point: Optimum, away: float) -> Band:
     """Return the sizes within 1% of the best loss, each on all the data the budget buys."""
     params = np.exp(np.log(point.params) + _GRID)
     examples = asked.budget.examples(params, asked.cost)
@@ -146,8 +146,11 @@ def _band(asked: Question, point: Optimum) -> Band:
     losses = asked.fitted.predict(params, examples, **held)
     inside = np.flatnonzero(losses <= (1 + _WITHIN) * point.loss)
     first, last = int(inside[0]), int(inside[-1])
-    ends = (float(params[first]), float(params[last]))
-    return Band(params=ends, examples=(float(examples[first]), float(examples[last])))
+    n, d = (
+        sense.bounds((float(sizes[first]), float(sizes[last])), asked.fitted.window[name], away)
+        for name, sizes in (("params", params), ("examples", examples))
+    )
+    return Band(params=n, examples=d)
 
 
 def _smaller(asked: Question, point: Optimum, losses: Array, share: float) -> SmallerModel:

@@ -1,16 +1,19 @@
 """What a budget has bought already: the best cell of each mixture that cost no more."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+from jetscale.jsonable import HIDDEN
 from jetscale.scaling.budget import Budget
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.fitted import StudyFit
 from jetscale.scaling.routes.noise import cell_noise
 
+_CLEAR = 3.0  # standard errors by which cells must be lower than a prediction
 _WIDTHS = 1.96  # standard errors by which two losses must differ to be told apart
 
 
@@ -23,15 +26,20 @@ class MeasuredCell:
     flops: float
     loss: float  # mean over seeds; the lowest of many cells, so a little optimistic
     runs: int  # seeds
-    among: int  # cells it is the lowest of
+    within: tuple[tuple[float, int], ...] = field(metadata=HIDDEN)
+    """Losses and seeds of all cells within the budget, the lowest first."""
 
     def below(self, loss: float, noise: float) -> bool:
-        """True where this cell is lower than a loss by more than ``noise`` of a run explains.
+        """True where cells are lower than a loss by more than ``noise`` of a run explains.
 
-        The lowest of k cells is low by chance: by less than sqrt(2 ln k) errors, usually.
+        The lowest of k cells are low by chance: as order statistics of a normal sample (Blom's
+        scores). The mean of the lowest m, for any m, must be lower by three standard errors more.
         """
-        widths = _WIDTHS + math.sqrt(2 * math.log(self.among))
-        return math.log(loss / self.loss) > widths * noise / math.sqrt(self.runs)
+        losses, runs = np.array(self.within).T
+        scores = np.sort(np.log(loss / losses) * np.sqrt(runs) / noise)[::-1]
+        count = np.arange(1, len(scores) + 1)
+        chance = -stats.norm.ppf((count - 0.375) / (len(scores) + 0.25))
+        return bool(((scores - chance).cumsum() > _CLEAR * np.sqrt(count)).any())
 
     def told_apart(self, other: "MeasuredCell", noise: float) -> bool:
         """True where this cell is lower than another by more than noise; False for nan."""
@@ -47,9 +55,12 @@ def measured_cell(runs: pd.DataFrame, budget: Budget, cost: CostModel) -> Measur
         return None
     groups = within.groupby(["params", "examples", "cell"], as_index=False)
     cells = groups.agg(flops=("flops", "mean"), loss=("loss", "mean"), runs=("loss", "size"))
-    best = cells.sort_values("loss", kind="stable").iloc[0]
+    cells = cells.sort_values("loss", kind="stable")
+    losses, counts = cells["loss"].tolist(), cells["runs"].tolist()
+    best = cells.iloc[0]
     numbers = {name: float(best[name]) for name in ("params", "examples", "flops", "loss")}
-    return MeasuredCell(**numbers, runs=int(best["runs"]), among=len(cells))
+    both = tuple(zip(losses, counts, strict=True))
+    return MeasuredCell(**numbers, runs=int(best["runs"]), within=both)
 
 
 def run_noise(fits: StudyFit) -> float:

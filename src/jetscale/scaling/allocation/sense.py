@@ -72,10 +72,16 @@ def no_optimum(sizes: dict[str, float], window: Mapping[str, Ends]) -> str:
 
 def bounded(size: Estimate, window: Ends, beyond: float) -> Estimate:
     """Return a size whose ends beyond all sense are nan; ``beyond``: decades of the budget."""
-    low, high = window
-    lowest, highest = low * 10 ** (min(beyond, 0) - BEYOND), high * 10 ** (max(beyond, 0) + BEYOND)
-    ends = (e if lowest <= e <= highest else math.nan for e in (size.low, size.high))
-    return replace(size, low=next(ends), high=next(ends))
+    low, high = bounds((size.low, size.high), window, beyond)
+    return replace(size, low=low, high=high)
+
+
+def bounds(ends: Ends, window: Ends, beyond: float) -> Ends:
+    """Return the ends of a range of sizes, nan where they lie beyond all sense."""
+    lowest = window[0] * 10 ** (min(beyond, 0) - BEYOND)
+    highest = window[1] * 10 ** (max(beyond, 0) + BEYOND)
+    first, last = (end if lowest <= end <= highest else math.nan for end in ends)
+    return first, last
 
 
 def bounded_loss(loss: Estimate) -> Estimate:

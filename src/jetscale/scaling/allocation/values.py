@@ -15,6 +15,7 @@ from jetscale.scaling.engine.laws import Optimum
 from jetscale.scaling.estimate import CONFIDENCE, Estimate
 
 TOLD_APART = CONFIDENCE  # a mixture is the best where it is lowest in this share of the replicates
+_NOISE = 0.01  # of a loss, where nothing tells it
 FAR = 2.0  # decades beyond the measured compute from which an extrapolation is called a guess
 
 
@@ -175,9 +176,9 @@ class Allocation:
         """True where a cell within the budget is better than any prediction, beyond noise."""
         if self.ladder:  # its sizes need not hold the best one
             return False
-        cells, noise = list(self.measured.values()), self.noise
+        cells, noise = list(self.measured.values()), 0.0 if math.isnan(self.noise) else self.noise
         expected = self.mixtures[self.lowest].loss.value
-        return bool(cells) and cells[0].below(expected, 0.0 if math.isnan(noise) else noise)
+        return bool(cells) and cells[0].below(expected, noise or _NOISE)
 
     @property
     def guess(self) -> bool:

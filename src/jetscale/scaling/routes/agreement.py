@@ -27,6 +27,7 @@ from jetscale.scaling.routes.spread import half_width, standard_error
 
 SIGNIFICANT = 0.05
 _REFITS = 100  # a standard error from so many is known to 7%
+_FEWEST, _MOST = 20, 2_000_000  # refits, and losses of all of them together
 
 Reread = Callable[[Line, CellMeans, CostModel, Array], Line]
 
@@ -54,7 +55,8 @@ def law_rows(
     family = Family(fitted.law, logs)
     cells = pd.MultiIndex.from_arrays([means.params, means.examples])
     place = cells.get_indexer(pd.MultiIndex.from_frame(runs[["params", "examples"]]))
-    targets = logs.z + (rows[1 : _REFITS + 1] - rows[0])[:, place]
+    count = min(_REFITS, max(_FEWEST, _MOST // len(runs)))
+    targets = logs.z + (rows[1 : count + 1] - rows[0])[:, place]
     refits = family.fit(np.ones_like(targets), objective, targets)
     theta = np.concatenate([fitted.theta[None], family.theta(refits.q, 0)])
     return np.log(fitted.law.loss(theta[:, None, :], means.params, means.examples))

@@ -5,11 +5,14 @@ rounding. Stated FLOPs differ a little within a budget (whole steps, a figure th
 what that does to a loss is estimated with the profiles and taken off.
 """
 
+from typing import Literal
+
 import numpy as np
 
 from jetscale.scaling.engine.laws import Array, Indices
 
 WIDTH = 0.1  # half width of a budget in log C
+_WINDOW: tuple[tuple[float, Literal["left", "right"]], ...] = (-WIDTH, "left"), (WIDTH, "right")
 _SIZES, _BUDGETS = 5, 3  # model sizes of a budget, and budgets, that make a design
 _CROWDED = 3.0  # times as many sizes inside as beside it
 _SHARE = 0.4  # of the cells that must lie at such budgets
@@ -23,21 +26,25 @@ def fixed_budgets(params: Array, flops: Array) -> list[Indices]:
     >>> [len(cells) for cells in fixed_budgets(n, c)], fixed_budgets(n, 6 * n * n)
     ([5, 5, 5], [])
     """
-    log_c, left, found = np.log(flops), np.ones(len(flops), dtype=bool), []
+    order = np.argsort(flops, kind="stable")
+    log_c, left, found = np.log(flops)[order], np.ones(len(flops), dtype=bool), []
+    first, last = (np.searchsorted(log_c, log_c + far, side) for far, side in _WINDOW)
     while left.any():
-        far = np.abs(log_c[:, None] - log_c)
-        inside = (far <= WIDTH) & left
-        best = int(inside.sum(axis=1).argmax())
-        cells = np.flatnonzero(inside[best])
+        # the place with most cells within its width, then those about their own middle
+        count = np.concatenate([[0], np.cumsum(left)])
+        best = int((count[last] - count[first]).argmax())
+        middle = log_c[first[best] : last[best]][left[first[best] : last[best]]].mean()
+        far = np.abs(log_c - middle)
+        cells = np.flatnonzero((far <= WIDTH) & left)
+        left[first[best] : last[best]] = False
         left[cells] = False
-        if len(np.unique(params[cells])) < _SIZES:
+        if len(np.unique(params[order[cells]])) < _SIZES:
             break
-        beside = ((far[best] > WIDTH) & (far[best] <= 2 * WIDTH)).sum()
-        if len(cells) >= _CROWDED * beside:
-            found.append(cells)
+        if len(cells) >= _CROWDED * ((far > WIDTH) & (far <= 2 * WIDTH)).sum():
+            found.append(np.sort(order[cells]))
     if len(found) < _BUDGETS or sum(map(len, found)) < _SHARE * len(flops):
         return []
-    return sorted(found, key=lambda cells: float(log_c[cells].mean()))
+    return sorted(found, key=lambda cells: float(np.log(flops[cells]).mean()))
 
 
 def levelled(x: Array, log_c: Array, rows: Array, groups: list[Indices]) -> list[Array]:

@@ -21,6 +21,7 @@ from jetscale.scaling.routes.noise import Noise
 from jetscale.scaling.routes.spread import exponents
 
 _ROUNDING = 1e-9
+_FEWEST, _MOST = 50, 10_000_000  # replicates, and losses of all of them together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +38,8 @@ class CellMeans:
         """(1 + R, k) log losses: as measured, then replicates; R is 0 where no noise is known."""
         if not self.noise.known:
             return self.log_loss[None]
-        chance = np.random.default_rng(seed).standard_normal((replicates, len(self.params)))
+        count = min(replicates, max(_FEWEST, _MOST // len(self.params)))
+        chance = np.random.default_rng(seed).standard_normal((count, len(self.params)))
         return np.concatenate([self.log_loss[None], self.log_loss + chance * self.noise.errors])
 
 
@@ -93,10 +95,13 @@ class LossCurves:
 
 def _thinned(means: CellMeans, apart: float) -> Array:
     """Model sizes at least ``apart`` in log N, those with the longest curves first."""
+    sizes, first = np.unique(means.params, return_index=True)
+    if not apart:
+        return sizes
+    # cells are sorted by params, then examples
+    last = np.append(first[1:], len(means.params)) - 1
     kept: list[float] = []
-    sizes = np.unique(means.params)
-    spans = [float(np.ptp(np.log(means.examples[means.params == n]))) for n in sizes]
-    for i in np.argsort(spans, kind="stable")[::-1]:
+    for i in np.argsort(means.examples[last] / means.examples[first], kind="stable")[::-1]:
         if all(abs(np.log(sizes[i] / other)) >= apart for other in kept):
             kept.append(float(sizes[i]))
     return np.sort(kept)
