@@ -21,10 +21,11 @@ from jetscale.jsonable import HIDDEN
 from jetscale.scaling import Allocation, Budget, Options, Routes, RouteShift, StudyFit, Verdict
 from jetscale.scaling.allocation.sense import RISING, not_a_loss
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
-from jetscale.words import with_interval
+from jetscale.words import number, with_interval
 
 T = TypeVar("T")
 PARTS = ("paired", "fits", "comparison", "allocations", "routes", "diagnostics", "conventions")
+_NAMED = 4  # mixtures a sentence names one by one
 _MOST_BUDGETS = 8
 _TYPICAL_RATE = 1e14
 _NOT = {"paired": "not paired", "fits": "not fitted", "comparison": "not compared"}
@@ -89,6 +90,10 @@ class Analysis:
             return f"No scaling law is fitted: {self.missing.get('fits', 'it was not asked for')}."
         if self.comparison is None:
             found = {n: fitted["a"] for n, fitted in self.fits.mixtures.items()}
+            if len(found) > _NAMED and all(a.identified for a in found.values()):
+                ends = sorted(found, key=lambda n: found[n].value)
+                low, high = (f"{number(found[n].value, 2)} ({n})" for n in (ends[0], ends[-1]))
+                return f"The compute-optimal balance: N* ∝ C^a with a from {low} to {high}."
             balance = "; ".join(
                 f"{n} " + (f"N* ∝ C^{with_interval(a)}" if a.identified else NOT_IDENTIFIED)
                 for n, a in found.items()

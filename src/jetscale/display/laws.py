@@ -38,7 +38,8 @@ def show_analysis(found: Analysis) -> None:
 
 def show_paired(study: scaling.PairedStudy) -> None:
     """Show loss differences and effective data of every pair of mixtures, by data size."""
-    for pair in study.pairs:
+    short = [pair for pair in study.pairs if not pair.listed]
+    for pair in (pair for pair in study.pairs if pair.listed):
         rows, searched = [], pair.overall.recipe is not None
         for row in (*pair.listed, pair.overall):
             size = "all" if row.examples is None else words.short(row.examples)
@@ -55,6 +56,16 @@ def show_paired(study: scaling.PairedStudy) -> None:
         show_table(title, ("D", "difference", *rate, "lower in", "effective data"), rows)
         if pair.single_sizes:
             note(f"{pair.single_sizes} data sizes at which one model size was run are not listed.")
+    if short:  # no two model sizes share a data size: a line for each pair
+        rows = [
+            (
+                *(pair.mixture, pair.baseline, words.difference(pair.overall.difference)),
+                f"{pair.overall.n_lower} of {pair.overall.n_pairs}",
+            )
+            for pair in short
+        ]
+        columns = ("mixture", "minus", "difference over all D", "lower in")
+        show_table("Measured: losses of same N, D and seed", columns, rows, left=2)
     if any(pair.overall.recipe is not None for pair in study.pairs):
         note("Rates: how much of a difference may be the learning rates, from their search.")
     note(
@@ -100,21 +111,19 @@ def show_routes(found: Mapping[str, scaling.Routes]) -> None:
         (
             mixture,
             *("–" if (a := r.params_exponent) is None else words.starred(a) for r in one.routes),
-            ", ".join(str(r.budgets_used) for r in one.routes if r.points) or "–",
         )
         for mixture, one in found.items()
     ]
-    show_table("Exponent a of N* by route", ("mixture", *names, "points"), rows)
+    show_table("Exponent a of N* by route", ("mixture", *names), rows)
     note(
         "isoFLOP: minima of profiles at fixed budgets; envelope: where the next larger size "
-        "becomes better; points: budgets and corners that count. A difference from the law is that "
-        "of the route on the runs from the same route on what the law predicts for them."
+        "becomes better. A difference from the law is that of the route on the runs from the same "
+        "route on what the law predicts for them."
     )
-    _lines(f"{mixture}: {one.verdict}" for mixture, one in found.items())
-    lacking = {
-        f"{mixture} {r.name}": r.missing for mixture, one in found.items() for r in one.routes
-    }
-    _lines(words.grouped("no exponent", {k: why for k, why in lacking.items() if why}))
+    _lines(words.grouped("routes", {mixture: one.verdict for mixture, one in found.items()}))
+    for name in names:
+        lacking = {mixture: why for mixture, one in found.items() if (why := one[name].missing)}
+        _lines(words.grouped(f"no exponent by {name}", lacking))
 
 
 def show_comparison(comparison: scaling.Comparison) -> None:

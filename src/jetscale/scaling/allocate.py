@@ -73,7 +73,7 @@ def allocate(
     left_out = dict(fits.not_fitted)
     if name == LAW:
         found = _by_law(fits, [n for n in chosen if n in fits.mixtures], budget, sizes)
-        found = {n: _with_route(one, known[n], budget, fits) for n, one in found.items()}
+        found = {n: replace(m, rival=_rival(known[n], budget, fits)) for n, m in found.items()}
     else:
         found, left_out = _by_route(fits, known, name, budget)
     lowest = min(found.values(), key=lambda one: one.loss.value)
@@ -104,6 +104,7 @@ def allocate(
         warnings=(
             *([f"{why}: do not choose between them by this"] if (why := unlike(fits.runs)) else ()),
             *(line for n, line in pretraining(fits.runs).items() if n in found),
+            *(f"{n}: {known[n].verdict}" for n, m in found.items() if m.rival or known[n].disagree),
         ),
     )
     return replace(made, answer=sentence(made))
@@ -153,18 +154,12 @@ def _by_route(
     }, lacking
 
 
-def _with_route(
-    one: MixtureAllocation, routes: Routes, budget: Budget, fits: StudyFit
-) -> MixtureAllocation:
-    """Say what another route answers where it forecast held-out budgets better, or disagrees."""
-    if routes.better in ("", LAW) and not routes.disagree:
-        return one
-    rival = None
-    if routes.better not in ("", LAW) and (line := routes[routes.better].line) is not None:
-        params, examples, loss = line.at(budget.flops, fits.cost)
-        rival = Rival(route=routes.better, params=params, examples=examples, loss=loss)
-    warnings = (*one.warnings, f"{one.mixture}: {routes.verdict}")
-    return replace(one, rival=rival, warnings=warnings)
+def _rival(routes: Routes, budget: Budget, fits: StudyFit) -> Rival | None:
+    """Return the answer of another route where it forecast held-out budgets better than the law."""
+    if routes.better in ("", LAW) or (line := routes[routes.better].line) is None:
+        return None
+    params, examples, loss = line.at(budget.flops, fits.cost)
+    return Rival(route=routes.better, params=params, examples=examples, loss=loss)
 
 
 def _rate(fits: StudyFit) -> float:

@@ -14,7 +14,7 @@ from jetscale.scaling.engine.laws import Array, Indices
 WIDTH = 0.1  # half width of a budget in log C
 _WINDOW: tuple[tuple[float, Literal["left", "right"]], ...] = (-WIDTH, "left"), (WIDTH, "right")
 _SIZES, _BUDGETS = 5, 3  # model sizes of a budget, and budgets, that make a design
-_CROWDED = 3.0  # times as many sizes inside as beside it
+_CROWDED = 2.5  # times as many sizes inside as beside it
 _SHARE = 0.4  # of the cells that must lie at such budgets
 _LEVEL = 1e-3  # rms distance in log C that is worth a correction
 
