@@ -18,14 +18,16 @@ import pandas as pd
 from jetscale import scaling
 from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN
-from jetscale.scaling import Allocation, Budget, Options, Routes, StudyFit, Verdict
+from jetscale.scaling import Allocation, Budget, Options, Routes, RouteShift, StudyFit, Verdict
+from jetscale.scaling.allocation.sense import RISING, not_a_loss
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.goal import Answers, answers
 from jetscale.scaling.table import quantity_of
-from jetscale.words import with_interval
+from jetscale.words import number, with_interval
 
 T = TypeVar("T")
 PARTS = ("paired", "fits", "comparison", "allocations", "routes", "diagnostics", "conventions")
+_NAMED = 4  # mixtures a sentence names one by one
 _MOST_BUDGETS = 8
 _TYPICAL_RATE = 1e14
 _NOT = {"paired": "not paired", "fits": "not fitted", "comparison": "not compared"}
@@ -51,7 +53,8 @@ class Analysis:
     rate: tuple[float, str]  # FLOP/s to turn compute into hours, and where the number is from
     missing: Mapping[str, str]  # why ``paired``, ``fits`` or ``comparison`` is None
     json_also: ClassVar[tuple[str, ...]] = (
-        *("digest", "quantity", "unlike", "measured_sentence", "law_sentence"),
+        *("digest", "quantity", "unlike", "measured_sentence", "law_sentence", "headline"),
+        *("route_shifts",),
     )
 
     @property
@@ -70,6 +73,11 @@ class Analysis:
     def unlike(self) -> str:
         """Which mixtures were not searched alike for their learning rates; empty for none."""
         return scaling.unlike(self.runs)
+
+    @property
+    def route_shifts(self) -> tuple[RouteShift, ...]:
+        """Differences of exponents between mixtures by routes other than the law."""
+        return scaling.route_shifts(self.routes)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -91,6 +99,10 @@ class Analysis:
             return f"No scaling law is fitted: {self.missing.get('fits', 'it was not asked for')}."
         if self.comparison is None:
             found = {n: fitted["a"] for n, fitted in self.fits.mixtures.items()}
+            if len(found) > _NAMED and all(a.identified for a in found.values()):
+                ends = sorted(found, key=lambda n: found[n].value)
+                low, high = (f"{number(found[n].value, 2)} ({n})" for n in (ends[0], ends[-1]))
+                return f"The compute-optimal balance: N* ∝ C^a with a from {low} to {high}."
             balance = "; ".join(
                 f"{n} " + (f"N* ∝ C^{with_interval(a)}" if a.identified else NOT_IDENTIFIED)
                 for n, a in found.items()
@@ -106,8 +118,21 @@ class Analysis:
             )
         return f"Exponent a of the best model size N* ∝ C^a: {'; '.join(p.clause for p in pairs)}."
 
+    @property
+    def headline(self) -> str:
+        """The law's balance, and where another route contradicts it or forecasts better."""
+        apart = [name for name, one in self.routes.items() if one.disagree]
+        better = {n: r.better for n, r in self.routes.items() if r.better not in ("", "law")}
+        lines = [self.law_sentence]
+        if apart:
+            lines.append(f"Other routes contradict the law for {', '.join(apart)}.")
+        for route in dict.fromkeys(better.values()):
+            names = ", ".join(name for name, found in better.items() if found == route)
+            lines.append(f"For {names} the {route} route forecasts held-out budgets better.")
+        return " ".join(lines)
+
     def __str__(self) -> str:
-        return f"{self.measured_sentence}\n{self.law_sentence}"
+        return f"{self.measured_sentence}\n{self.headline}"
 
 
 def analyse(
@@ -132,6 +157,8 @@ def analyse(
         fit: What fits the laws, e.g. `jetscale.scaling.kept.kept_fit`, which remembers them.
     """
     runs, missing = scaling.validate(frame), dict[str, str]()
+    if all(not_a_loss(part) == RISING for _, part in runs.groupby("mixture")):
+        raise FitError(f"every mixture of the table {RISING}")
 
     def attempt(part: str, make: Callable[[], T]) -> T | None:
         """Return what ``make`` gives; where the runs do not allow it, keep the reason instead."""
@@ -157,14 +184,16 @@ def analyse(
         comparison = attempt("comparison", how)
     if fits is not None and "allocations" in asked:
         chosen = decades(fits) if budgets is None else budgets
+    by_route = {"routes", "allocations", "comparison"} & asked
+    routes = scaling.all_routes(fits) if fits and by_route else {}
     return Analysis(
         runs=runs,
         names=tuple(dict.fromkeys(runs["mixture"])),
         paired=paired,
         fits=fits,
         comparison=comparison,
-        allocations=tuple(scaling.allocate(fits, one) for one in chosen) if fits else (),
-        routes=scaling.all_routes(fits) if fits and "routes" in asked else {},
+        allocations=tuple(scaling.allocate(fits, b, routes=routes) for b in chosen) if fits else (),
+        routes=routes,
         diagnostics=scaling.diagnose(fits) if fits and "diagnostics" in asked else None,
         conventions=scaling.conventions(fits) if fits and "conventions" in asked else {},
         metric=answers(fits) if fits and asked & {"fits", "allocations"} else None,

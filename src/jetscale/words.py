@@ -64,7 +64,9 @@ def size(value: float, digits: int = 2) -> str:
     >>> size(12_345), size(0.3), size(1e30)
     ('12k', '<1', '>1e18')
     """
-    return "<1" if value < 1 else ">1e18" if not value <= 1e18 else short(value, digits)
+    if math.isnan(value):
+        return "–"
+    return "<1" if value < 1 else ">1e18" if value > 1e18 else short(value, digits)
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -114,6 +116,8 @@ def loss(value: float, scale: float | None = None) -> str:
     >>> loss(1.1324), loss(0.0123), loss(4.0231e-5)
     ('1.132', '0.0123', '4.02e-5')
     """
+    if math.isnan(value):
+        return "–"
     largest = abs(value if scale is None else scale)
     if not 0 < largest < 0.1:
         return f"{value:.3f}"

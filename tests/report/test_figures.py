@@ -192,7 +192,7 @@ def test_the_extrapolation_is_named_where_no_tool_covers_it(results, looks):
 
 def test_isoflop_minima_that_do_not_count_are_open(results, looks):
     (route,) = [r for r in results.routes["qcd"].routes if r.name == "isoFLOP"]
-    figure = figures_law.isoflop("qcd", route, results.runs, results.fits.cost, looks["qcd"])
+    figure = figures_law.isoflop("qcd", route, looks["qcd"])
     curves, minima = figure.data[::2], figure.data[1::2]
     assert len(curves) == len(minima) == len(route.points)
     for point, minimum in zip(route.points, minima, strict=True):

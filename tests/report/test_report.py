@@ -164,8 +164,8 @@ def test_names_are_text_never_markup(make_runs, report):
 
 
 def test_the_budgets_given_are_the_ones_answered(study, report):
-    _, page = report(study[study["mixture"] == "qcd"], budgets=[1e9, 1e20])
-    assert [row[0] for row in page.rows["allocation"][1:]] == ["1.00e9 ", "1.00e20 "]
+    _, page = report(study[study["mixture"] == "qcd"], budgets=[1e9, 1e16])
+    assert [row[0] for row in page.rows["allocation"][1:]] == ["1.00e9 ", "1.00e16 "]
     assert "decades above the measured runs" in page.text["allocation"]
 
 

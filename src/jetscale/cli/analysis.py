@@ -33,7 +33,7 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
 
     names = tuple(name.strip() for name in shared.split(",") if name.strip())
     asked = Options(**options, shared=names)
-    parts = ("paired", "fits", "diagnostics", "conventions")
+    parts = ("paired", "fits", "diagnostics", "conventions", "routes")
     checked = _collapse(sweep) if sweep and not runs else None
     shown = {"mixtures": {}} | ({"collapse": checked} if checked else {})
     _analyse(sweep, runs, as_json, shown, options=asked, parts=parts)
@@ -97,7 +97,7 @@ def _analyse(
     frame, notes = run_table(sweep, runs)
     found = analyse(frame, fit=kept_fit, **asked)
     laws = found.comparison if "comparison" in asked["parts"] else found.fits
-    if found.paired is None and laws is None:
+    if found.paired is None and laws is None and not found.route_shifts:
         raise FitError("; ".join(found.reasons))
     if not as_json:
         return show_analysis(found)
@@ -106,6 +106,7 @@ def _analyse(
         shown |= {"diagnostics": found.diagnostics.mixtures, "conventions": found.conventions}
     if found.metric is not None:
         shown |= {"metric": found.metric}
+    shown |= {"routes": found.routes, "route_shifts": found.route_shifts}
     warnings = [*notes, *shown.get("warnings", []), *found.reasons]
     print_json(shown | {"paired": found.paired, "warnings": warnings})
 
@@ -123,8 +124,14 @@ def _analyse(
 @click.option("--price-example", "--price-jet", type=float, default=0.0, help=_PRICE)
 @click.option("--ladder", is_flag=True, help="Choose among the measured model sizes.")
 @click.option("--mixture", help="Answer for this mixture alone.")
+@click.option("--route", default="law", show_default=True, help="Or isoflop or envelope.")
 def allocate(
-    sweep: Path | None, runs: Path | None, as_json: bool, mixture: str | None, **terms: Any
+    sweep: Path | None,
+    runs: Path | None,
+    as_json: bool,
+    mixture: str | None,
+    route: str,
+    **terms: Any,
 ) -> None:
     """Spend a budget: size, data, mixture, loss.
 
@@ -152,7 +159,8 @@ def allocate(
     scaling.check_mixture(mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
     laws = kept_fit(frame, options)
-    found, metric = scaling.allocate(laws, budget, mixture=mixture, ladder=sizes), answers(laws)
+    how: dict[str, Any] = {"mixture": mixture, "ladder": sizes, "route": route}
+    found, metric = scaling.allocate(laws, budget, **how), answers(laws)
     if as_json:
         shown = as_plain(found) | {"warnings": [*notes, *found.warnings]}
         return print_json(shown | ({"metric": metric} if metric else {}))

@@ -30,14 +30,19 @@ def show_analysis(found: Analysis) -> None:
 def _show_parts(found: Analysis) -> None:
     if found.unlike:
         say(f"Beware: {found.unlike}.")
+    if found.routes and found.comparison is None:
+        say(found.headline)
     if found.paired is not None:
         show_paired(found.paired)
     if found.comparison is not None:
         show_comparison(found.comparison)
     elif found.fits is not None and "comparison" not in found.missing:
         show_fit(found.fits)
+        show_routes(found.routes)
         if found.diagnostics is not None:
             show_checks(found.fits, found.diagnostics, found.conventions)
+    if found.comparison is not None or "comparison" in found.missing:
+        _lines(f"by {shift.clause}" for shift in found.route_shifts)
     _lines(found.reasons)
 
 
@@ -52,10 +57,11 @@ def show_metric(found: Answers) -> None:
 
 def show_paired(study: scaling.PairedStudy) -> None:
     """Show loss differences and effective data by data size; of many pairs the baseline's."""
-    whole = [p for p in study.pairs if len(study.pairs) <= _MANY or p.baseline == study.baseline]
+    named = [p for p in study.pairs if len(study.pairs) <= _MANY or p.baseline == study.baseline]
+    whole = [pair for pair in named if pair.listed]
     for pair in whole:
         rows, searched = [], pair.overall.recipe is not None
-        for row in (*pair.by_examples, pair.overall):
+        for row in (*pair.listed, pair.overall):
             size = "all" if row.examples is None else words.short(row.examples)
             factor, shown = row.data_factor, ""
             if factor is not None:
@@ -68,6 +74,8 @@ def show_paired(study: scaling.PairedStudy) -> None:
         title = f"Measured: loss of {pair.mixture} minus {pair.baseline}, same N, D and seed"
         rate = ("rates",) if searched else ()
         show_table(title, ("D", "difference", *rate, "lower in", "effective data"), rows)
+        if pair.single_sizes:
+            note(f"{pair.single_sizes} data sizes at which one model size was run are not listed.")
     if others := [pair for pair in study.pairs if pair not in whole]:
         overall = (
             (
@@ -113,6 +121,30 @@ def show_fit(fits: StudyFit) -> None:
     )
     _lines(fits.warnings)
     _lines(words.folded({name: one.warnings for name, one in fitted}))
+
+
+def show_routes(found: Mapping[str, scaling.Routes]) -> None:
+    """Show the exponent of N* by every route, and whether the routes agree."""
+    if not found:
+        return
+    names = [route.name for route in next(iter(found.values())).routes]
+    rows = [
+        (
+            mixture,
+            *("–" if (a := r.params_exponent) is None else words.starred(a) for r in one.routes),
+        )
+        for mixture, one in found.items()
+    ]
+    show_table("Exponent a of N* by route", ("mixture", *names), rows)
+    note(
+        "isoFLOP: minima of profiles at fixed budgets; envelope: where the next larger size "
+        "becomes better. A difference from the law is that of the route on the runs from the same "
+        "route on what the law predicts for them."
+    )
+    _lines(words.grouped("routes", {mixture: one.verdict for mixture, one in found.items()}))
+    for name in names:
+        lacking = {mixture: why for mixture, one in found.items() if (why := one[name].missing)}
+        _lines(words.grouped(f"no exponent by {name}", lacking))
 
 
 def show_comparison(comparison: scaling.Comparison) -> None:
@@ -189,7 +221,8 @@ def show_allocation(allocation: scaling.Allocation, metric: Answers | None = Non
 def _show_allocation(allocation: scaling.Allocation) -> None:
     """Show the answer for one budget: a sentence, the predictions, what was measured within it."""
     say(allocation.answer)
-    title = f"Predicted by the laws at {allocation.budget.text}"
+    by = "laws" if allocation.route == "law" else f"{allocation.route} route"
+    title = f"Predicted by the {by} at {allocation.budget.text}"
     title += ", measured model sizes" if allocation.ladder else ""
     several = len(allocation.mixtures) > 1
     rows = (
@@ -219,6 +252,7 @@ def _show_allocation(allocation: scaling.Allocation) -> None:
             )
     meaning = " best: share of bootstrap replicates with the lowest loss." if several else ""
     note(f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}")
+    _nearby(allocation)
     measured: list[tuple[str, ...]] = []
     for name, found in allocation.mixtures.items():
         if (cell := found.measured) is None:
@@ -234,6 +268,39 @@ def _show_allocation(allocation: scaling.Allocation) -> None:
         note(f"Better learning rates might lower a loss by: {shown}, from their search.")
     _lines(allocation.warnings)
     _lines(words.folded({name: found.warnings for name, found in allocation.mixtures.items()}))
+
+
+def _rise(found: scaling.Estimate) -> str:
+    """A relative rise in percent, the unit written once: ``+3.7% [3.1, 4.2]``."""
+    digits = 0 if found.value >= 0.1 else 1
+    value, *ends = (f"{100 * x:.{digits}f}" for x in (found.value, found.low, found.high))
+    return f"+{value}% [{', '.join(ends)}]"
+
+
+def _nearby(allocation: scaling.Allocation) -> None:
+    """Show what is nearly as good, how long the run takes, and what the floor decides."""
+    near: list[tuple[str, ...]] = []
+    floors: list[tuple[str, ...]] = []
+    for name, found in allocation.mixtures.items():
+        if (band := found.band) is not None:
+            ends = (" to ".join(map(words.size, ends)) for ends in (band.params, band.examples))
+            near.append((name, *ends, *(_rise(one.rise) for one in found.smaller)))
+        for one in found.floors:
+            sizes = words.size(one.params), words.size(one.examples)
+            loss = words.loss_interval(one.loss)
+            floors.append((name, one.floor, *sizes, loss, f"x{one.fit:.2f}"))
+    if near:
+        title = "Sizes nearly as good at this budget, and losses of smaller ones"
+        show_table(title, ("mixture", "N within 1%", "their D", "N*/3", "N*/10"), near)
+        note("N*/3, N*/10: how much more loss a smaller, cheaper model has at the same budget.")
+    hours = {n: f.hours for n, f in allocation.mixtures.items() if f.hours is not None}
+    if hours and allocation.budget.unit == "FLOPs":
+        said = ", ".join(f"{name} {words.number(value, 2)} h" for name, value in hours.items())
+        note(f"Time of these runs on one device, at the measured speed: {said}.")
+    if floors:
+        names = ("mixture", "floor E", "N*", "D*", "loss", "misfit")
+        show_table("The same with other floors", names, floors, left=2)
+        note("Misfit: what the fit minimises, over that with own floors; at x1 runs fit as well.")
 
 
 def _lines(lines: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jetscale.analysis import Analysis
 from jetscale.scaling import Allocation, Choice, ConventionRow, MixtureDiagnostics, StudyFit
-from jetscale.scaling.allocate import TOLD_APART
+from jetscale.scaling.allocation.values import TOLD_APART
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.diagnostics.forecast import LARGEST_MODEL
 from jetscale.scaling.diagnostics.windows import Window

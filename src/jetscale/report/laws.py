@@ -114,9 +114,7 @@ def frontier(context: Context, reasons: Reasons) -> dict[str, Any]:
         "Exponent a with its interval; open: not identified": figures.exponents(fits, styles),
     }
     isoflop = {
-        f"{name}: isoFLOP profiles and minima": figures.isoflop(
-            name, found.routes[1], results.runs, fits.cost, styles[name]
-        )
+        f"{name}: isoFLOP profiles and minima": figures.isoflop(name, found.routes[1], styles[name])
         for name, found in results.routes.items()
         if found.routes[1].points
     }
@@ -216,6 +214,8 @@ def budgets(context: Context, reasons: Reasons) -> dict[str, Any]:
             }
             if decisions.may_choose(answers):
                 row["lowest loss in"] = f"{found.best_share:.0%}"
+            if found.band:
+                row["N within 1%"] = " to ".join(map(short, found.band.params))
             rows.append(row)
     low, high = map(number, fits.flops)
     return {

@@ -64,7 +64,7 @@ def _differences(title: str, pairs: Iterable[PairedMixtures], reasons: Reasons) 
     """One row per pair and data size, the mean over all sizes first."""
     rows = []
     for pair in pairs:
-        for row in (pair.overall, *pair.by_examples):
+        for row in (pair.overall, *pair.listed):
             found = row.data_factor
             if found and found.bound:  # known, but one-sided: the reason is the cell's own
                 below = f"{interval(found)}; {found.reason}"

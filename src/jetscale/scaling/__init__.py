@@ -14,13 +14,14 @@ loss`` and optionally ``flops``, ``seed``) or what `fit` made of it, and return 
     power(make_grid(params, examples))    before any run: what a grid will be able to say
 """
 
-from jetscale.scaling.allocate import (
+from jetscale.scaling.allocate import allocate, check_mixture
+from jetscale.scaling.allocation.measured import MeasuredCell
+from jetscale.scaling.allocation.values import (
     Allocation,
+    Band,
     Choice,
-    MeasuredCell,
     MixtureAllocation,
-    allocate,
-    check_mixture,
+    SmallerModel,
 )
 from jetscale.scaling.budget import (
     Budget,
@@ -51,6 +52,7 @@ from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
 from jetscale.scaling.power.answer import Power, power
 from jetscale.scaling.power.grid import Grid, grid_of, make_grid
 from jetscale.scaling.reading import read_runs
+from jetscale.scaling.routes.shifts import RouteShift, route_shifts
 from jetscale.scaling.routes.verdict import Routes, all_routes
 from jetscale.scaling.searched import UNSEARCHED, unlike
 from jetscale.scaling.table import validate

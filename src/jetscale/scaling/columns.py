@@ -23,7 +23,7 @@ POSITIVE = (
     "measured_loss",
 )
 NOT_NEGATIVE = ("pretraining_flops", "pretraining_examples", "error")
-TEXTS = ("trunk", "noun", "search", "quantity")
+TEXTS = ("trunk", "noun", "search", "quantity", "device")
 _OTHERS = ("seed", "regret", "regret_error", "seconds", "test_examples", "test_background")
 KNOWN = tuple(dict.fromkeys((*REQUIRED, *COVARIATES, *POSITIVE, *NOT_NEGATIVE, *TEXTS, *_OTHERS)))
 _NOUNS = ("token", "sample", "image", "jet", "event")

@@ -15,6 +15,7 @@ import pandas as pd
 
 from jetscale.errors import FitError
 from jetscale.scaling import bootstrap
+from jetscale.scaling.allocation.sense import not_a_loss
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.components import share_trunks, too_few
 from jetscale.scaling.cost import CostModel, cost_model, pretraining
@@ -55,15 +56,20 @@ def fit(
         # one method for all mixtures, those from scratch too, keeps their draws paired
         options = replace(options, uncertainty="trunks")
     groups = {str(name): part for name, part in runs.groupby("mixture", sort=False)}
-    flat = "has the same loss in every run: check the loss column"
-    lacks = {
-        name: shortage(part, law) or (flat if part["loss"].nunique() == 1 else "")
-        for name, part in groups.items()
-    }
+    lacks = {name: shortage(part, law) or not_a_loss(part) for name, part in groups.items()}
     not_fitted = {name: why for name, why in lacks.items() if why}
     chosen = {name: part for name, part in groups.items() if name not in not_fitted}
     if not chosen:
-        raise FitError("; ".join(f"mixture {name!r} {why}" for name, why in not_fitted.items()))
+        reasons: dict[str, list[str]] = {}
+        for name, why in not_fitted.items():
+            reasons.setdefault(why, []).append(repr(name))
+        same = {why: f" (so has {', '.join(names[1:])})" for why, names in reasons.items()}
+        raise FitError(
+            "; ".join(
+                f"mixture {names[0]} {why}{same[why] if len(names) > 1 else ''}"
+                for why, names in reasons.items()
+            )
+        )
     law.check_study(runs)
     cost = cost_model(runs)
     delta = huber_width(runs) if options.delta is None else options.delta

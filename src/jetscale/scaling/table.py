@@ -3,10 +3,10 @@
 Columns are ``mixture, params, examples, loss`` and optionally ``seed``, ``flops`` and, as in the
 tables jetscale writes, ``params_non_embedding``, ``pretraining_flops``, ``unique_examples``,
 ``pretraining_examples``, ``noun``, what one example is called, ``search``, ``regret`` and
-``regret_error`` (see `jetscale.scaling.searched`), ``seconds``, ``trunk``, the run whose checkpoint
-several rows share (blank where a row shares it with none), and where a metric takes the place of
-the loss (see `jetscale.scaling.metric`) ``quantity``, ``error`` and ``measured_loss``; others are
-ignored.
+``regret_error`` (see `jetscale.scaling.searched`), ``trunk``, the run whose checkpoint several
+rows share (blank where a row shares it with none), ``seconds`` a run took (blank: unknown) on which
+``device``, and where a metric takes the place of the loss (see `jetscale.scaling.metric`)
+``quantity``, ``error`` and ``measured_loss``; others are ignored.
 Complaints count data rows from 1.
 
 A *cell* is a point (mixture, params, examples); its runs differ by seed alone. Cells are numbered
@@ -76,7 +76,7 @@ def validate(
     if "trunk" in frame:  # a run without one has its own
         names = frame["trunk"].fillna("").astype(str).tolist()
         clean["trunk"] = [name if name.strip() else f"(row {i})" for i, name in enumerate(names, 1)]
-    for column in (name for name in ("noun", "search", "quantity") if name in frame):
+    for column in (name for name in ("noun", "search", "quantity", "device") if name in frame):
         clean[column] = frame[column].fillna("").astype(str).str.strip().tolist()
     if noun:
         clean["noun"] = noun.strip().removesuffix("s")

@@ -189,3 +189,18 @@ def test_inverse_passes_through_a_falling_curve():
     reached, bounds = _invert(log_d, log_loss, log_loss)
     assert reached == pytest.approx(log_d)
     assert bounds == ["", "", ""]
+
+
+def test_an_isoflop_table_is_folded_to_what_several_sizes_share(grid, truth):
+    """Every size has data sizes of its own, but for one they share."""
+    runs = grid({"a": truth, "b": truth * np.array([0.9, 1, 1, 1, 1])}, params=PARAMS, seeds=1)
+    own = runs["examples"] < 1e11
+    shift = runs["params"].rank(method="dense")
+    runs["examples"] = np.where(own, runs["examples"] * (1 + 0.01 * shift), runs["examples"])
+    pair = pair_runs(runs).pairs[0]
+    assert len(pair.by_examples) == 29
+    assert (pair.single_sizes, [row.examples for row in pair.listed]) == (28, [1e11])
+    assert "no interval" not in pair.clause
+    assert as_json(pair)["single_sizes"] == 28
+    few = pair_runs(runs[~own]).pairs[0]
+    assert (few.single_sizes, few.listed) == (0, few.by_examples)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
 from jetscale.scaling.routes.isoflop import isoflop, minimum, polynomial
-from jetscale.scaling.table import validate
 
+LAW = {"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}
 SIX_ND = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
 
 
@@ -50,53 +50,76 @@ def test_the_minimum_of_a_parabola_is_exact(centre, height, sizes):
     assert value[0] == pytest.approx(0.0, abs=height * 1e-3)
 
 
-def test_minima_at_an_edge_and_wavy_profiles_are_not_good():
+def test_minima_at_an_edge_are_not_good():
     x = np.linspace(0.0, 1.0, 5)
-    falling, wavy = -x, np.array([0.0, 1.0, 0.2, 1.0, 0.9])
-    place, _, good = minimum(x, np.stack([falling, wavy]))
-    assert place[0] == 1.0
-    assert good.tolist() == [False, False]
+    place, _, good = minimum(x, np.stack([-x, x, (x - 0.4) ** 2]))
+    assert place[:2].tolist() == [1.0, 0.0]
+    assert good.tolist() == [False, False, True]
 
 
-def test_exponents_without_noise(grid):
-    runs = validate(grid({"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}, noise=0.0))
-    route = isoflop(runs, SIX_ND, 100, 1)
+def test_exponents_without_noise(grid, read):
+    means, rows = read(grid(LAW, noise=0.0))
+    route = isoflop(means, SIX_ND, rows)
     assert route.params_exponent.value == pytest.approx(0.37 / 0.72, abs=0.01)
     assert route.data_exponent.value == pytest.approx(1 - route.params_exponent.value)
-    theta = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
     for point in route.points:
-        best = laws.optimum(theta, point.budget, SIX_ND)
+        best = laws.optimum(np.array(LAW["m"]), point.budget, SIX_ND)
         assert point.params.value == pytest.approx(float(best.params), rel=0.08)
         assert point.loss == pytest.approx(float(best.loss), rel=2e-3)
         assert point.examples * point.params.value * 6 == pytest.approx(point.budget)
 
 
-def test_the_interval_covers_seed_noise(grid):
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_interval_covers_noise_with_seeds_and_without(grid, read, seeds):
     inside = 0
     for random in range(40):
-        runs = validate(grid({"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}, seeds=3, random=random))
-        found = isoflop(runs, SIX_ND, 200, random).params_exponent
+        means, rows = read(grid(LAW, seeds=seeds, random=random), random=random)
+        found = isoflop(means, SIX_ND, rows).params_exponent
+        assert found.identified
         inside += found.low <= 0.37 / 0.72 <= found.high
     assert inside >= 34  # nominal 38; 34 or fewer has a chance of 2 %
 
 
-def test_one_run_per_cell_gives_no_interval(grid):
-    runs = validate(grid({"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}, seeds=1))
-    found = isoflop(runs, SIX_ND, 100, 1).params_exponent
-    assert not found.identified
-    assert "no cell was run twice" in found.reason
-    assert np.isnan(found.low)
+def test_a_design_gives_its_own_profiles_and_an_interval_from_one_seed(isoflop_table, read):
+    """Truth: log L is a parabola in log N about N* = (C / 120)^0.5, scaled: a is 0.62 exactly."""
+
+    def loss(n, d):
+        c = 6 * n * d
+        best = np.log(np.sqrt(1e19 / 120)) + 0.62 * np.log(c / 1e19)
+        return 3 * (c / 1e19) ** -0.05 * np.exp(0.01 * (np.log(n) - best) ** 2)
+
+    inside, widths = 0, []
+    for random in range(40):
+        means, rows = read(isoflop_table(loss, noise=0.002, random=random), random=random)
+        route = isoflop(means, SIX_ND, rows)
+        assert [len(point.profile[0]) for point in route.points] == [9] * 5
+        found = route.params_exponent
+        inside += found.low <= 0.62 <= found.high
+        widths.append(found.high - found.low)
+    assert inside >= 34
+    assert np.median(widths) < 0.12
+    params, examples, expected = route.line.at(1e21, SIX_ND)
+    assert params.low < np.sqrt(1e19 / 120) * 100**0.62 < params.high
+    assert examples.value * params.value * 6 == pytest.approx(1e21)
+    assert expected.low < 3 * 100**-0.05 < expected.high
 
 
-def test_what_is_missing_is_said(grid):
-    law = {"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}
-    three = validate(grid(law, params=(1e7, 1e8, 1e9)))
-    assert "no budget at which 4 model sizes" in isoflop(three, SIX_ND, 50, 1).missing
-    large = validate(grid(law, params=np.geomspace(1e11, 1e12, 5), examples=(1e8, 3e8, 1e9)))
-    route = isoflop(large, SIX_ND, 50, 1)
+def test_flops_off_their_budget_are_levelled(isoflop_table, read):
+    law = np.array(LAW["m"])
+    frame = isoflop_table(lambda n, d: laws.loss(law, n, d), noise=0.0)
+    shifted = frame.assign(examples=frame["examples"] * np.tile([0.96, 1.0, 1.04], 15))
+    shifted["loss"] = laws.loss(law, shifted["params"], shifted["examples"])
+    found = [isoflop(*(read(f)[0], SIX_ND, read(f)[1])) for f in (frame, shifted)]
+    exact, levelled = (route.params_exponent.value for route in found)
+    assert levelled == pytest.approx(exact, abs=0.01)
+    assert len(found[1].points) == 5
+
+
+def test_what_is_missing_is_said(grid, read):
+    means, rows = read(grid(LAW, params=(1e7, 1e8, 1e9)))
+    assert "no budget at which 4 model sizes" in isoflop(means, SIX_ND, rows).missing
+    means, rows = read(grid(LAW, params=np.geomspace(1e11, 1e12, 5), examples=(1e8, 3e8, 1e9)))
+    route = isoflop(means, SIX_ND, rows)
     assert route.params_exponent is None
     assert "needs 3" in route.missing
-    assert {point.flag for point in route.points if point.flag} <= {
-        "minimum at the smallest size",
-        "the profile is not convex",
-    }
+    assert {p.flag for p in route.points if p.flag} == {"minimum at the smallest size"}

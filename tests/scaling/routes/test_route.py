@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from jetscale.scaling.cost import CostModel
-from jetscale.scaling.routes.route import LossCurves, cell_means
+from jetscale.scaling.routes.route import LossCurves
 from jetscale.scaling.table import validate
 
 COST = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
 
 
 @pytest.fixture
-def means(grid):
-    return cell_means(validate(grid({"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}, seeds=3)))
+def means(grid, read):
+    return read(grid({"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}, seeds=3))[0]
 
 
 def test_curves_pass_through_the_cells(means):
@@ -34,9 +34,8 @@ def test_nothing_is_read_beyond_the_runs(means):
         assert (data <= means.examples.max() * (1 + 1e-6)).all()
 
 
-def test_sizes_with_one_data_size_have_no_curve(grid):
-    runs = validate(grid({"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}, examples=(1e9,)))
-    means = cell_means(runs)
+def test_sizes_with_one_data_size_have_no_curve(grid, read):
+    means, _ = read(grid({"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}, examples=(1e9,)))
     curves = LossCurves(means, means.log_loss[None], COST)
     assert len(curves.budgets(10)) == 0
     assert curves.sizes_at(1e18) == 0
@@ -46,7 +45,6 @@ def test_means_and_spread_of_the_seeds(means, grid):
     runs = validate(grid({"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}, seeds=3))
     cells = np.log(runs["loss"]).groupby([runs["params"], runs["examples"]])
     np.testing.assert_allclose(means.log_loss, cells.mean().to_numpy())
-    assert means.spread == pytest.approx(np.sqrt(cells.var().mean()))
     rows = means.redrawn(4000, 1)
     np.testing.assert_array_equal(rows[0], means.log_loss)
-    np.testing.assert_allclose(rows[1:].std(axis=0), means.spread / np.sqrt(3), rtol=0.1)
+    np.testing.assert_allclose(rows[1:].std(axis=0), means.noise.errors, rtol=0.1)

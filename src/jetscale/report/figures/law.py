@@ -15,10 +15,10 @@ from plotly.graph_objects import Contour, Figure, Scatter
 
 from jetscale.report.figures import drawing
 from jetscale.report.figures.drawing import Style, bars, dots, empty, line, run_points
-from jetscale.scaling import CostModel, Diagnostics, MixtureDiagnostics, MixtureFit, StudyFit
+from jetscale.scaling import Diagnostics, MixtureDiagnostics, MixtureFit, StudyFit
 from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import percentile_interval
-from jetscale.scaling.routes.route import LossCurves, Route, cell_means
+from jetscale.scaling.routes.route import Route
 
 Draw = Callable[[MixtureDiagnostics, Style], Figure]
 _SPREAD = 30.0  # a frontier figure reaches so far beyond the measured sizes; bands are cut there
@@ -74,17 +74,17 @@ def exponents(fits: StudyFit, styles: Mapping[str, Style]) -> Figure:
     return figure
 
 
-def isoflop(name: str, route: Route, runs: pd.DataFrame, cost: CostModel, style: Style) -> Figure:
+def isoflop(name: str, route: Route, style: Style) -> Figure:
     """Loss against N at the budgets of the route, darker with compute; minima that count filled."""
     figure = empty("model size N", "test loss")
     figure.update_xaxes(type="log", dtick=1, exponentformat="power")
-    means = cell_means(runs[runs["mixture"] == name])
-    curves = LossCurves(means, means.log_loss[None], cost)
     shades = np.linspace(0.25, 1, len(route.points))
     for point, opacity in zip(route.points, shades, strict=True):
         faded = style.shade(float(opacity))
-        log_n, losses = curves.at(point.budget)
-        trace = line(name, faded, np.exp(log_n), np.exp(losses[0]))
+        assert point.profile is not None
+        sizes, losses = point.profile
+        order = sizes.argsort()
+        trace = line(name, faded, sizes[order], losses[order])
         figure.add_trace(trace.update(mode="lines+markers", marker={"size": 4}))
         about = f"C = {point.budget:.3g}<br>N* = %{{x:.3g}}<br>%{{y:.4g}}"
         hover = f"{about}<br>{html.escape(point.flag)}<extra></extra>"

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,7 @@ INTERVAL = (
     "cover the test set and the training subsets that all sizes share"
 )
 _JOINED = ("loss", "regret", "regret_error")  # what is taken of the baseline's runs
+_FEW_SINGLE = 8  # data sizes of one model size that are still listed
 FACTOR_INTERVAL = "Student 95% interval of the mean log factor over model sizes"
 
 
@@ -53,7 +55,10 @@ class DataFactor(Estimate):
     @property
     def informative(self) -> bool:
         """False for limits that exclude nothing of interest: at least .9 times, at most 1.2."""
-        return {"": True, ">": self.value > 1, "<": self.value < 1}.get(self.bound, False)
+        known = self.bound or not math.isnan(self.low)  # one model size has no interval
+        return bool(known) and {"": True, ">": self.value > 1, "<": self.value < 1}.get(
+            self.bound, False
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +83,23 @@ class PairedMixtures:
     baseline: str
     overall: Difference
     by_examples: tuple[Difference, ...]
+    json_also: ClassVar[tuple[str, ...]] = ("single_sizes",)
+
+    @property
+    def single_sizes(self) -> int:
+        """Data sizes at which one model size was run, where they are too many to list."""
+        single = sum(row.n_sizes == 1 for row in self.by_examples)
+        return single if single > _FEW_SINGLE else 0
+
+    @property
+    def listed(self) -> tuple[Difference, ...]:
+        """The rows by data size that are worth a line: an isoFLOP table has hundreds more."""
+        return tuple(r for r in self.by_examples if r.n_sizes > 1 or not self.single_sizes)
 
     @property
     def clause(self) -> str:
         """The difference of losses and what it is worth in data, without a stop."""
-        rows = dict.fromkeys((self.by_examples[0], self.by_examples[-1]))
+        rows = dict.fromkeys((*self.listed[:1], *self.listed[-1:]))
         worth = [
             f"{factor.text} times the data at D = {short(row.examples or 0)}"
             for row in rows

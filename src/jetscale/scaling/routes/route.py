@@ -1,72 +1,64 @@
 """What every route to the compute-optimal frontier (arXiv 2203.15556) starts from and returns.
 
-IsoFLOP profiles and the envelope read losses between the runs: for a budget C = k N^p D each model
-size has one data size, and the loss there comes from monotone interpolation (PCHIP) of log loss
-over log D, never from beyond the data. Their intervals redraw cell means with the seed spread.
+A route is a function of the mean log losses of the cells, many rows of them at once: as measured,
+redrawn with the noise of the cells, or as a law predicts them.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
 
-from jetscale.jsonable import json_key
+from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.estimate import Estimate, percentile_interval
-from jetscale.scaling.table import seed_spread
+from jetscale.scaling.estimate import Estimate
+from jetscale.scaling.routes.line import Line
+from jetscale.scaling.routes.noise import Noise
+from jetscale.scaling.routes.spread import exponents
 
-METHOD = "cell means redrawn with the spread between seeds, percentiles, 95%; seed noise alone"
 _ROUNDING = 1e-9
+_FEWEST, _MOST = 50, 10_000_000  # replicates, and losses of all of them together
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CellMeans:
     """The cells of one mixture, sorted by params and examples; every array is (k,)."""
 
     params: Array
     examples: Array
+    flops: Array
     log_loss: Array  # mean over seeds
-    runs: Array  # seeds of each cell
-    spread: float  # pooled standard deviation between seeds of log loss; nan where no cell repeats
+    noise: Noise
 
-    def redrawn(self, replicates: int, seed: int) -> Array:
-        """(1 + R, k) log losses: as measured, then replicates; without repeats R is 0."""
-        if not math.isfinite(self.spread):
+    def redrawn(self, replicates: int, seed: int | Sequence[int]) -> Array:
+        """(1 + R, k) log losses: as measured, then replicates; R is 0 where no noise is known."""
+        if not self.noise.known:
             return self.log_loss[None]
-        noise = np.random.default_rng(seed).standard_normal((replicates, len(self.params)))
-        drawn = self.log_loss + noise * self.spread / np.sqrt(self.runs)
-        return np.concatenate([self.log_loss[None], drawn])
-
-    def exponents(self, slopes: Array, cost: CostModel) -> tuple[Estimate, Estimate]:
-        """Exponents of N* and D* from the slopes (1 + R,) of log N*: as measured, then draws."""
-        known = math.isfinite(self.spread)
-        reason = "" if known else "no cell was run twice, so there is no interval"
-        pair = []
-        for values in (slopes, 1 - cost.p * slopes):  # D* follows from C = k N^p D
-            low, high = interval(values, len(self.params))
-            pair.append(Estimate(value=float(values[0]), low=low, high=high, reason=reason))
-        return pair[0], pair[1]
+        count = min(replicates, max(_FEWEST, _MOST // len(self.params)))
+        chance = np.random.default_rng(seed).standard_normal((count, len(self.params)))
+        return np.concatenate([self.log_loss[None], self.log_loss + chance * self.noise.errors])
 
 
-def cell_means(runs: pd.DataFrame) -> CellMeans:
+def cell_means(runs: pd.DataFrame, cost: CostModel, noise: Noise) -> CellMeans:
     """The cells of one mixture of a clean run table."""
-    logs, cells = runs.assign(log_loss=np.log(runs["loss"])), ["params", "examples"]
-    table = logs.groupby(cells)["log_loss"].agg(["mean", "size"]).reset_index()
-    n, d, mean, size = (table[name].to_numpy(dtype=float) for name in (*cells, "mean", "size"))
-    return CellMeans(n, d, mean, size, seed_spread(runs, cells))
+    logs = runs.assign(log_loss=np.log(runs["loss"]), log_c=np.log(cost.of_runs(runs)))
+    table = logs.groupby(["params", "examples"])[["log_c", "log_loss"]].mean().reset_index()
+    n, d, c, mean = (table[name].to_numpy(dtype=float) for name in table.columns)
+    return CellMeans(n, d, np.exp(c), mean, noise)
 
 
 class LossCurves:
     """Curves of all sizes with at least two data sizes, for R rows of log losses at once."""
 
-    def __init__(self, means: CellMeans, rows: Array, cost: CostModel) -> None:
-        """Take k cells and their log losses (R, k)."""
+    def __init__(self, means: CellMeans, rows: Array, cost: CostModel, apart: float = 0.0) -> None:
+        """Take k cells and their log losses (R, k); ``apart`` thins sizes out, in log N."""
         self._cost = cost
         self._curves: list[tuple[float, PchipInterpolator]] = []
-        for params in np.unique(means.params):
+        for params in _thinned(means, apart):
             mine = means.params == params
             if mine.sum() > 1:
                 curve = PchipInterpolator(np.log(means.examples[mine]), rows[:, mine], axis=1)
@@ -101,6 +93,20 @@ class LossCurves:
         return found
 
 
+def _thinned(means: CellMeans, apart: float) -> Array:
+    """Model sizes at least ``apart`` in log N, those with the longest curves first."""
+    sizes, first = np.unique(means.params, return_index=True)
+    if not apart:
+        return sizes
+    # cells are sorted by params, then examples
+    last = np.append(first[1:], len(means.params)) - 1
+    kept: list[float] = []
+    for i in np.argsort(means.examples[last] / means.examples[first], kind="stable")[::-1]:
+        if all(abs(np.log(sizes[i] / other)) >= apart for other in kept):
+            kept.append(float(sizes[i]))
+    return np.sort(kept)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrontierPoint:
     """The best model at one budget."""
@@ -110,6 +116,10 @@ class FrontierPoint:
     examples: float
     loss: float
     flag: str = ""  # why the point is not used; empty where it is
+    profile: tuple[Array, Array] | None = field(
+        default=None, repr=False, compare=False, metadata=HIDDEN
+    )
+    """Sizes and losses the point was read off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +132,26 @@ class Route:
     points: tuple[FrontierPoint, ...] = ()
     interval: str = ""  # how the intervals were made
     missing: str = ""
+    line: Line | None = field(default=None, repr=False, compare=False, metadata=HIDDEN)
+    json_also: ClassVar[tuple[str, ...]] = ("budgets_used",)
+
+    @property
+    def budgets_used(self) -> int:
+        """Points that count."""
+        return sum(not point.flag for point in self.points)
 
 
-def interval(values: Array, n: int) -> tuple[float, float]:
-    """Interval of values (1 + R,): as measured, then replicates; nan without replicates."""
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    return percentile_interval(np.asarray(values[1:]), n)
+def along(
+    name: str, points: tuple[FrontierPoint, ...], line: Line, noise: Noise, cost: CostModel, of: str
+) -> Route:
+    """Return a route along a line; ``of`` is what is left out one at a time."""
+    a, b = exponents(line.slopes, line.slopes_left, noise, cost)
+    how = f"noise from {noise.source}, and a jackknife over {of}; Student, 95%"
+    return Route(
+        name=name,
+        params_exponent=a,
+        data_exponent=b,
+        points=points,
+        line=line,
+        interval="" if np.isnan(a.low) else how,
+    )

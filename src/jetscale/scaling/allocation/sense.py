@@ -1,0 +1,90 @@
+"""Bounds of sense: what no answer may say, whatever a law gives.
+
+A law is a curve through runs. What it says of a size nobody could train, of a budget a million
+times the measured ones, or of a loss above one that was measured for less, is about the curve.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from jetscale.errors import FitError
+from jetscale.scaling.estimate import Estimate
+
+REACH = 6.0  # decades beyond the measured compute at which nothing is answered
+BELOW = 2.0  # decades below the smallest measured size at which an optimum is none
+BEYOND = 3.0  # decades beyond the measured sizes, and the budget, at which an end is open
+_RISES = 3.0  # standard errors by which a loss must rise with both sizes to be none
+RISING = (
+    "has a loss that rises with params and examples: it is a score where more is better; name it "
+    "with --metric, or give 1 minus it as loss"
+)
+Ends = tuple[float, float]
+
+
+def not_a_loss(runs: pd.DataFrame) -> str:
+    """Return why the losses of a mixture are none, or an empty text.
+
+    >>> better = pd.DataFrame({"params": [1, 1, 9, 9, 3], "examples": [1, 9, 1, 9, 3]})
+    >>> not_a_loss(better.assign(loss=[0.1, 0.2, 0.2, 0.4, 0.2]))[:31]
+    'has a loss that rises with para'
+    """
+    y = np.log(runs["loss"].to_numpy())
+    if np.ptp(y) == 0:
+        return "has the same loss in every run: check the loss column"
+    columns = [np.ones(len(y)), *(np.log(runs[c].to_numpy()) for c in ("params", "examples"))]
+    design = np.stack(columns, axis=1)
+    freedom = len(y) - np.linalg.matrix_rank(design)
+    if freedom < 1:
+        return ""
+    inverse = np.linalg.pinv(design)
+    slopes = inverse @ y
+    left = y - design @ slopes
+    errors = np.sqrt(left @ left / freedom * (inverse**2).sum(axis=1))
+    return RISING if (slopes[1:] > _RISES * errors[1:]).all() else ""
+
+
+def check_reach(text: str, flops: float, measured: Ends) -> None:
+    """Refuse a budget, ``text`` in words, out of reach of the measured compute; raises FitError."""
+    low, high = measured
+    away = max(math.log10(flops / high), math.log10(low / flops))
+    if away > REACH:
+        side = "above" if flops > high else "below"
+        raise FitError(
+            f"{text} lies {away:.0f} decades {side} the measured compute ({low:.2g} to {high:.2g} "
+            f"FLOPs): no law reaches that far; check amount and prices"
+        )
+
+
+def no_optimum(sizes: dict[str, float], window: Mapping[str, Ends]) -> str:
+    """Return which size of an optimum is none, by its name in the window, or an empty text."""
+    for shown, name in (("N*", "params"), ("D*", "examples")):
+        low, value = window[name][0], sizes[name]
+        if not math.isfinite(value):
+            return f"{shown} has no bound"
+        if value <= 0 or math.log10(low / value) > BELOW:
+            return f"{shown} is more than {BELOW:.0f} decades below the smallest measured"
+    return ""
+
+
+def bounded(size: Estimate, window: Ends, beyond: float) -> Estimate:
+    """Return a size whose ends beyond all sense are nan; ``beyond``: decades of the budget."""
+    low, high = bounds((size.low, size.high), window, beyond)
+    return replace(size, low=low, high=high)
+
+
+def bounds(ends: Ends, window: Ends, beyond: float) -> Ends:
+    """Return the ends of a range of sizes, nan where they lie beyond all sense."""
+    lowest = window[0] * 10 ** (min(beyond, 0) - BEYOND)
+    highest = window[1] * 10 ** (max(beyond, 0) + BEYOND)
+    first, last = (end if lowest <= end <= highest else math.nan for end in ends)
+    return first, last
+
+
+def bounded_loss(loss: Estimate) -> Estimate:
+    """Return a loss whose ends are nan where they are not above zero or no number."""
+    ends = (e if 0 < e < math.inf else math.nan for e in (loss.low, loss.high))
+    return replace(loss, low=next(ends), high=next(ends))
