@@ -171,9 +171,16 @@ def test_json_holds_what_can_be_shown(capsys, edited):
     assert answer["paired"]["baseline"] == "scratch"
 
 
-@pytest.mark.parametrize(("command", "change"), [("fit", neither), ("compare", neither)])
-def test_nothing_to_show_is_an_error(capsys, edited, command, change):
-    code, out, err = call(capsys, command, "--runs", edited(change))
+def test_other_sizes_are_compared_by_the_fits_to_them(capsys, edited):
+    code, out, _ = call(capsys, "compare", "--runs", edited(other_ladder))
+    assert code == 0
+    assert "- independent fits: pretrained - scratch: on the common cells: no common cell" in out
+    assert "- pretrained minus scratch: no shift shown" in out
+
+
+@pytest.mark.parametrize("command", ["fit", "compare"])
+def test_nothing_to_show_is_an_error(capsys, edited, command):
+    code, out, err = call(capsys, command, "--runs", edited(neither))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "not paired: " in err
     assert ("not fitted: " if command == "fit" else "not compared: ") in err
@@ -589,3 +596,75 @@ def test_sentence_and_json_crown_the_same_mixture(capsys, runs):
             assert words.startswith(f"For mixture {answer['best']} and budget")
         else:
             assert answer["best"] is None
+
+
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory):
+    """A foreign table: other names of columns, rejections of a test set, tab separated."""
+    rng, rows = np.random.default_rng(4), []
+    for name, better in (("base", 1.0), ("pretrained", 0.6)):
+        for n in (1e4, 4e4, 1.6e5, 6.4e5):
+            for d in (1e4, 4e4, 1.6e5, 6.4e5):
+                for seed in (0, 1):
+                    share = 4e-4 + 0.4 / n**0.5 + better * 1.5 / d**0.5
+                    passing = rng.binomial(50_000, share * rng.lognormal(0, 0.01))
+                    loss = 2 * share**0.6 * rng.lognormal(0, 0.005)
+                    rows.append((name, n, d, seed, loss, 50_000 / passing, 50_000))
+    names = ["dataset", "N", "training_jets", "seed", "CE", "rejection_Hbb", "test_background"]
+    path = tmp_path_factory.mktemp("tagger") / "runs.tsv.gz"
+    pd.DataFrame(rows, columns=names).to_csv(path, index=False, sep="\t")
+    return path
+
+
+TAGGER = ("--columns", "loss=CE", "--metric", "rejection_Hbb", "--objective", "squares")
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (["fit"], "What doubles rejection_Hbb"),
+        (["compare"], "1/rejection_Hbb of pretrained minus base"),
+        (["allocate", "--budget", "1e12"], "rejection_Hbb of these runs"),
+    ],
+)
+def test_every_command_takes_a_foreign_table_and_a_metric(capsys, tagger, command, shown):
+    code, out, err = call(capsys, *command, "--runs", tagger, *TAGGER)
+    assert code == 0, err
+    assert shown in " ".join(out.split())
+    assert "Objective: half the sum of squared log residuals" in " ".join(
+        out.split()
+    ) or command != ["fit"]
+    assert "read training_jets as examples" in err
+    assert "the test set alone makes an error" in err
+    assert "jets" in out or command == ["compare"]
+
+
+def test_the_answers_of_a_metric_are_in_the_json(capsys, tagger):
+    code, out, _ = call(capsys, "allocate", "--budget", "1e12", "--runs", tagger, *TAGGER, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["metric"]["link"]["cells"] == 32
+    assert {goal["by"] for goal in found["metric"]["goals"]} == {
+        "the law of 1/rejection_Hbb",
+        "the link",
+    }
+    assert "read N as params" in found["warnings"]
+    code, out, _ = call(capsys, "fit", "--runs", tagger, *TAGGER, "--json")
+    assert json.loads(out)["metric"]["goals"][0]["metric"]["name"] == "rejection_Hbb"
+
+
+def test_a_report_takes_the_options_of_fit(capsys, tagger, tmp_path):
+    page = tmp_path / "report.html"
+    options = (*TAGGER, "--law", "no-floor", "--uncertainty", "wild", "--noun", "top jets")
+    code, _, err = call(capsys, "report", "--runs", tagger, *options, "--out", page)
+    assert code == 0, err
+    text = page.read_text()
+    assert "L(N, D) = A / N^alpha + B / D^beta" in text
+    assert "wild cluster bootstrap" in text
+    assert "top jets becomes" in text
+
+
+def test_options_of_a_table_do_not_go_with_a_sweep(capsys):
+    code, _, err = call(capsys, "fit", "sweeps/quickstart.py", "--noun", "tokens")
+    assert code == 2
+    assert "--columns and --noun go with --runs" in err

@@ -141,3 +141,31 @@ def test_help_stands_after_plan(capsys):
     assert code == 0
     assert out.index("\n  plan ") < out.index("\n  power ") < out.index("\n  run ")
     assert "--like" in call(capsys, "power", "--help")[1]
+
+
+def test_power_of_a_run_table(capsys, sweep, tmp_path):
+    """Its grid and its laws; a quarter of the seeds would tell less."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (m, n, d, s, (0.5 + 20 / n**0.4 + 30 / d**0.4) * rng.lognormal(0, 0.01))
+        for m in ("a", "b")
+        for n in (1e3, 8e3, 6.4e4)
+        for d in (1e3, 1e4, 1e5, 1e6)
+        for s in (0, 1)
+    ]
+    path = tmp_path / "runs.csv"
+    frame = pd.DataFrame(rows, columns=["mix", "params", "tokens", "seed", "loss"])
+    frame.to_csv(path, index=False)
+    options = ("--columns", "mixture=mix", "--objective", "squares", "--uncertainty", "wild")
+    fast = ("--simulations", "10", "--shift", "-0.2", "--json")
+    code, out, err = call(capsys, "power", "--runs", path, *options, *fast)
+    found = json.loads(out)
+    assert code == 0, err
+    assert found["grid"]["mixtures"] == ["a", "b"]
+    assert (len(found["grid"]["params"]), set(found["grid"]["seeds"])) == (12, {2})
+    assert found["source"] == "laws of the pilot"
+    assert found["laws"]["a"]["alpha"] == pytest.approx(0.4, abs=0.15)
+    assert found["widths"]["a"]["method"] == "wild"
+    code, _, err = call(capsys, "power")
+    assert code == 2
+    assert "give either a SWEEP file or --runs" in err

@@ -170,7 +170,7 @@ def compare(
         ),
         not_compared=dict(fits.not_fitted),
         convention=fits.cost.convention,
-        interval=f"paired {fits.interval}",
+        interval=("" if all(side.unpaired for side in sides) else "paired ") + fits.interval,
     )
 
 
