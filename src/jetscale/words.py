@@ -97,6 +97,18 @@ def percent(share: float) -> str:
     return f"{share:.0%}" if abs(share) >= 0.1 else f"{100 * share:.2g}%"
 
 
+def duration(hours: float) -> str:
+    """Return a time in the unit that suits it.
+
+    >>> duration(2.83), duration(0.5), duration(0.001), duration(5000)
+    ('2.8 h', '30 min', '3.6 s', '210 d')
+    """
+    for unit, factor in (("d", 24.0), ("h", 1.0), ("min", 1 / 60)):
+        if hours >= factor * (4 if unit == "d" else 1):
+            return f"{short(hours / factor, 2)} {unit}"
+    return f"{short(hours * 3600, 2)} s"
+
+
 def times(value: float) -> str:
     """Return a ratio in two digits; what is beyond any use is shown as a bound.
 

@@ -295,7 +295,7 @@ def _nearby(allocation: scaling.Allocation) -> None:
         note("N*/3, N*/10: how much more loss a smaller, cheaper model has at the same budget.")
     hours = {n: f.hours for n, f in allocation.mixtures.items() if f.hours is not None}
     if hours and allocation.budget.unit == "FLOPs":
-        said = ", ".join(f"{name} {words.number(value, 2)} h" for name, value in hours.items())
+        said = ", ".join(f"{name} {words.duration(value)}" for name, value in hours.items())
         note(f"Time of these runs on one device, at the measured speed: {said}.")
     if floors:
         names = ("mixture", "floor E", "N*", "D*", "loss", "misfit")

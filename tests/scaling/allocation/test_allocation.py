@@ -122,6 +122,18 @@ def test_a_route_answers_in_place_of_the_law(design, truth):
     assert as_json(found)["route"] == "isoFLOP"
 
 
+def test_three_points_tell_no_loss_beyond_them(truth):
+    rng, parts = np.random.default_rng(0), []
+    for budget in (1e18, 1e19, 1e20):
+        n = np.sqrt(budget / 120) * np.geomspace(0.1, 10, 9)
+        loss = laws.loss(truth, n, budget / 6 / n) * np.exp(0.003 * rng.normal(size=9))
+        parts.append(pd.DataFrame({"params": n, "examples": budget / 6 / n, "loss": loss}))
+    fits = fit(pd.concat(parts, ignore_index=True).assign(mixture="m"), replicates=50)
+    found = allocate(fits, 1e21, route="isoflop")
+    assert found.mixtures["m"].loss.reason == "3 points do not tell how the loss goes on"
+    assert "no usable interval" in found.answer
+
+
 def test_a_route_that_is_not_there_is_said(design, fits):
     with pytest.raises(
         FitError, match=r"mixture 'a' has no envelope route: needs 3 pairs .* cross within"

@@ -69,7 +69,9 @@ def test_ends_beyond_sense_are_no_numbers():
     assert sense.bounded(inside, (1e6, 1e9), beyond=0.0) == inside
     far = Estimate(value=1e12, low=1e9, high=1e14)
     assert sense.bounded(far, (1e6, 1e9), beyond=3.0) == far
-    assert math.isnan(sense.bounded_loss(Estimate(value=1, low=-0.1, high=2)).low)
+    loss = sense.bounded_loss(Estimate(value=1, low=-0.1, high=2))
+    assert math.isnan(loss.low)
+    assert loss.high == 2
 
 
 def test_no_number_beyond_sense_reaches_a_sentence(grid):

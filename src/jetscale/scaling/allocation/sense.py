@@ -17,6 +17,7 @@ from jetscale.scaling.estimate import Estimate
 REACH = 6.0  # decades beyond the measured compute at which nothing is answered
 BELOW = 2.0  # decades below the smallest measured size at which an optimum is none
 BEYOND = 3.0  # decades beyond the measured sizes, and the budget, at which an end is open
+_FACTOR = 3.0  # times a loss at which an end of its interval is open
 _RISES = 3.0  # standard errors by which a loss must rise with both sizes to be none
 RISING = (
     "has a loss that rises with params and examples: it is a score where more is better; name it "
@@ -85,6 +86,9 @@ def bounds(ends: Ends, window: Ends, beyond: float) -> Ends:
 
 
 def bounded_loss(loss: Estimate) -> Estimate:
-    """Return a loss whose ends are nan where they are not above zero or no number."""
-    ends = (e if 0 < e < math.inf else math.nan for e in (loss.low, loss.high))
+    """Return a loss whose ends are nan where they are a third or three times of it, or worse."""
+    ends = (
+        end if loss.value / _FACTOR < end < loss.value * _FACTOR else math.nan
+        for end in (loss.low, loss.high)
+    )
     return replace(loss, low=next(ends), high=next(ends))

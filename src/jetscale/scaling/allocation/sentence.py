@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 
-from jetscale.scaling.allocation.values import Allocation, Choice, MixtureAllocation
+from jetscale.scaling.allocation.values import TOLD_APART, Allocation, Choice, MixtureAllocation
 from jetscale.words import loss, loss_interval, short, size
 
 _NOTABLE = 0.05  # decades beyond the measured compute that are worth a word
@@ -40,13 +40,17 @@ def _lead(found: Allocation) -> str:
         )
     if one.loss.identified and found.best and not one.no_optimum:
         return f"For mixture {found.best} and {found.budget}: {advice}."
-    share = f", in {found.best_share:.0%} of replicates" if found.best_share else ""
-    guess = f"Their best guess is {found.lowest}{share}: {advice}."
+    share = found.best_share
+    guess = f"The guess: {advice}."
     if one.no_optimum:
-        guess = f"They have no usable optimum: {one.no_optimum}."
+        guess = f"There is no usable optimum: {one.no_optimum}."
+    elif share is not None and share >= TOLD_APART:
+        guess = f"The best guess is {found.lowest}, in {share:.0%} of replicates: {advice}."
+    elif share is not None:
+        guess = f"The guess, with no measurable difference between mixtures: {_any_of(found)}."
     return (
-        f"{_measured(found)} Not identified at this scale: the runs do not determine the laws; "
-        f"test what they predict before you spend by it. {guess}"
+        f"{_measured(found)} Not identified at this scale: the runs do not determine the {law}; "
+        f"test what it predicts before you spend by it. {guess}"
     )
 
 
@@ -73,12 +77,16 @@ def _rival(one: MixtureAllocation, several: bool) -> str:
 
 def _any_of(found: Allocation) -> str:
     """Return the range of the runs of all mixtures."""
-    all_of = found.mixtures.values()
+    all_of = [m for m in found.mixtures.values() if not m.no_optimum]
     sizes = [sorted(getattr(m, name).value for m in all_of) for name in ("params", "examples")]
-    n, d = ("{} to {}".format(*map(size, (s[0], s[-1]))) for s in sizes)
+    n, d = (_between(size(values[0]), size(values[-1])) for values in sizes)
     losses = sorted(m.loss.value for m in all_of)
-    ends = f"{loss(losses[0])} to {loss(losses[-1])}"
+    ends = _between(loss(losses[0]), loss(losses[-1]))
     return f"train {n} parameters on {d} {found.noun}s, expect loss {ends}"
+
+
+def _between(low: str, high: str) -> str:
+    return low if low == high else f"{low} to {high}"
 
 
 def _measured(found: Allocation) -> str:

@@ -4,6 +4,7 @@ Along the frontier of the law L = E + A / N^alpha + B / D^beta the loss is E + K
 2203.15556, appendix): here E, K and gamma are fitted to the losses of the points alone.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.routes.spread import half_width
 
+_UNKNOWNS = 3  # E, K and gamma
 _POWERS = np.geomspace(0.01, 1.0, 60)
 
 
@@ -63,10 +65,16 @@ class Line:
         losses, without = self.losses(log_c)
         around = half_width(losses, without, self.freedom)
         loss = float(losses[0])
+        reason = ""
+        if len(self.weights) <= _UNKNOWNS:
+            reason, around = (
+                f"{len(self.weights)} points do not tell how the loss goes on",
+                math.nan,
+            )
         return (
             _exp(log_n, half),
             _exp(log_d, wide),
-            Estimate(value=loss, low=loss - around, high=loss + around),
+            Estimate(value=loss, low=loss - around, high=loss + around, reason=reason),
         )
 
     def _without(self) -> list[tuple[tuple[Array, Array, Array], NDArray[np.bool_]]]:
