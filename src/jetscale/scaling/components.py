@@ -27,7 +27,7 @@ from jetscale.scaling.noise import variance_slopes
 
 _CELLS = np.concatenate([[0.0], np.geomspace(0.1, 1e3, 9)])  # variance of cells over that of runs
 _TRUNKS = np.array([0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0])  # over that of a run with its cell
-_SMOOTH = np.concatenate([[0.0], np.geomspace(0.03, 3e3, 13)])  # over that of a mean cell
+_SMOOTH = np.concatenate([[0.0], np.geomspace(0.1, 3e3, 13)])  # over that of a run with its cell
 _NO_MISFIT = 0.15  # probability given to no misfit at all
 _FLOOR = 0.03  # variance by which effects are told apart where none is seen
 _SEEN = 0.5  # share of the misfit found that parameters are taken to be moved by
@@ -38,6 +38,7 @@ _FAR = 2.0  # half windows from the middle, beyond which noise changes no more
 _SIMULATED = 999
 _OUTLIER, _MAD = 3.5, 1.4826  # spreads from which a run is an outlier; spread over deviation
 _CLEAR, _BENDS = 0.01, 3
+_CLEANINGS = 3  # outliers hide behind larger ones
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +113,7 @@ class Components:
         grid = np.stack(np.meshgrid(cells, trunks, trunks, _SMOOTH[::step], indexing="ij"), axis=-1)
         grid = grid.reshape(-1, 4)
         grid[:, 1:3] *= 1 + grid[:, :1]
-        grid[:, 3] *= (1 / self.cells.sizes).mean() + grid[:, 0]
+        grid[:, 3] *= 1 + grid[:, 0]
         return grid
 
     def _scales(self, points: int | NDArray[np.intp], floor: float = 0.0) -> Array:
@@ -241,6 +242,11 @@ class Components:
         width = self.smooth.shape[1]
         return drawn.smooth + self.coefficients(drawn.point, self.residuals - made)[:, :width]
 
+    @property
+    def along(self) -> Array:
+        """Part (n,) of the residuals the law can follow: none where it was fitted by squares."""
+        return np.asarray(self.law @ (self.law.T @ self.residuals) * self.root)
+
     @cached_property
     def mean(self) -> Array:
         """Mean coefficients (K,) of the misfit."""
@@ -299,23 +305,26 @@ def components(
 ) -> Components:
     """Components of residuals; a misfit that is clearly there is not taken for uneven noise."""
     found = Components(J, residuals, sizes, cells, trunks)
-    again = _without_outliers(found, residuals)
-    if found.p_value >= _CLEAR and again is residuals:
-        return found
-    bends = _BENDS if found.p_value < _CLEAR else 0
-    return Components(J, again, sizes, cells, trunks, bends, found.p_value)
+    p_value, bends = found.p_value, _BENDS if found.p_value < _CLEAR else 0
+    for number in range(_CLEANINGS):
+        cleaned = _without_outliers(found, residuals)
+        if cleaned is residuals and (number or not bends):
+            break
+        residuals = cleaned
+        found = Components(J, residuals, sizes, cells, trunks, bends, p_value)
+    return found
 
 
 def _without_outliers(found: Components, residuals: Array) -> Array:
     """Residuals (n,) with those far from law and misfit brought near: they are no usual noise."""
-    left = residuals - found.smooth @ found.mean
-    off = left / found.root
+    off = found.residuals - found.smooth @ found.mean / found.root
+    off -= found.law @ (found.law.T @ off)
     spread = _MAD * float(np.median(np.abs(off)))
     beyond = np.abs(off) > _OUTLIER * spread
     if not beyond.any():
         return residuals
-    near = np.clip(off, -_OUTLIER * spread, _OUTLIER * spread) * found.root
-    return np.asarray(np.where(beyond, residuals - left + near, residuals))
+    near = np.clip(off, -_OUTLIER * spread, _OUTLIER * spread)
+    return np.asarray(residuals + found.root * (near - off))
 
 
 def _shrunk(gram: Array, scales: Array, pulls: Array) -> tuple[Array, Array]:

@@ -128,7 +128,7 @@ def fit_together(
     runs = pd.concat(groups.values(), ignore_index=True)
     group = np.repeat(np.arange(len(groups)), [len(part) for part in groups.values()])
     logs = Centred.from_runs(runs, law.columns)
-    family = Family(law, logs, group, check_shared(law, options.shared))
+    family = Family(law, logs, group, check_shared(law, options.shared), objective.delta)
     ends = point_fit(family, objective)
     q = ends.q[[int(ends.objective.argmin())]]
     method = bootstrap.choose_method(options.uncertainty)

@@ -19,6 +19,7 @@ from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate
+from jetscale.scaling.heldout import Forecast
 
 FEWEST_REPLICATES = 50
 LEAST_DELTA = 1e-3
@@ -130,7 +131,7 @@ class MixtureFit:
     objective_value: float
     delta: float  # width of the quadratic zone of the Huber loss, in log loss
     parameters: Mapping[str, Estimate]  # E, A, B, alpha, beta, and what else the law has
-    frontier: Mapping[str, Estimate]  # params_exponent (a in N* ~ C^a), data_exponent
+    frontier: Exponents  # params_exponent (a in N* ~ C^a), data_exponent
     starts: int  # grid points tried
     starts_polished: int  # of them, how many were followed to an optimum
     starts_at_optimum: int  # of those, how many ended at the best one
@@ -146,6 +147,7 @@ class MixtureFit:
     theta: Array = field(repr=False, compare=False, metadata=HIDDEN)  # (P,) by law.parameters
     replicates: Replicates = field(repr=False, compare=False, metadata=HIDDEN)
     misfit: Misfit = field(default_factory=Misfit)  # what the law misses smoothly
+    forecasts: tuple[Forecast, ...] = ()  # without the largest model, then the largest compute
     law: Law = CHINCHILLA
     uncertainty: str = "components"  # how the intervals were made, one of `bootstrap.METHODS`
 

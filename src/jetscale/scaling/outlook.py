@@ -21,6 +21,8 @@ from jetscale.scaling.engine.solver import Solution
 from jetscale.scaling.estimate import CONFIDENCE, Estimate, widening
 from jetscale.scaling.kinds import cells_of, trunks_of
 
+# what is left after outliers and misfit are taken out has no tails
+_SQUARES = Objective("squares", 1.0)
 _MANY = 2_000_000  # values of refits; beyond, effects are so small that one linear step is exact
 _BLOCK = 4_000_000  # values simulated at once
 
@@ -80,7 +82,7 @@ class Simulations:
             if everywhere:
                 return self.family.fit(one, self.objective, targets)
             start = np.repeat(self.q, len(off), axis=0)
-            return self.family.descend(start, one, self.objective, targets)
+            return self.family.descend(start, one, _SQUARES, targets)
         design, q = self.family.design, np.repeat(self.q, len(off), axis=0)
         size = np.linalg.norm(self.J, axis=0)
         q[:, self.free] += off @ np.linalg.pinv(self.J / size).T / size
@@ -105,7 +107,7 @@ class Simulations:
         """
         off = np.zeros((1, len(self.wide)))
         for rows, parts in zip(self.rows, self.components, strict=True):
-            off[0, rows] = -parts.smooth @ parts.mean
+            off[0, rows] = parts.along - parts.smooth @ parts.mean
         ends, views = (
             [self._refit(off, everywhere=False)],
             [Views([parts.mean[None]], [], []) for parts in self.components],
@@ -115,7 +117,7 @@ class Simulations:
             for group, (rows, parts) in enumerate(zip(self.rows, self.components, strict=True)):
                 own, scale = parts.draw(count, [self.seed, number]), self.wide[rows[0]]
                 smooth = parts.mean + scale * (parts.posterior(own) - parts.mean)
-                off[:, rows] = -smooth @ parts.smooth.T - scale * own.rest
+                off[:, rows] = parts.along - smooth @ parts.smooth.T - scale * own.rest
                 views[group].smooth.append(smooth)
                 views[group].points.append(own.point)
                 views[group].variance.append(own.variance)
@@ -146,6 +148,7 @@ class Outlook:
     simulations: Simulations
     group: int  # of the mixture in the family
     cells: int
+    stretch: float = 1.0  # of the errors beyond the window, as runs held out there ask for
 
     @property
     def components(self) -> Components:
@@ -160,9 +163,13 @@ class Outlook:
         q, views = self.simulations.beyond
         family, smooth = self.simulations.family, np.concatenate(views[self.group].smooth)
         off = (self.components.basis.at(params, examples) * smooth).sum(axis=-1)
-        return np.asarray(
-            family.law.loss(family.theta(q, self.group), params, examples, **at) * np.exp(off)
-        )
+        theta = family.theta(q, self.group)
+        logs = np.log(family.law.loss(theta, params, examples, **at)) + off
+        if self.stretch > 1:
+            outside = np.abs(self.components.basis.place(params, examples)).max(axis=-1) > 1
+            best = logs[..., :1]
+            logs = best + np.where(outside, self.stretch, 1.0) * (logs - best)
+        return np.asarray(np.exp(logs))
 
     def expected(self, params: float, examples: float, **at: float) -> Estimate:
         """Expected loss at these sizes with its 95% interval."""
