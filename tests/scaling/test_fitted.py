@@ -23,19 +23,18 @@ def test_plain_values_say_how_they_came_about(grid, truth):
     plain = json.loads(json.dumps(as_json(result), allow_nan=False))
     assert plain["law"] == CHINCHILLA.formula
     assert plain["objective"] == "huber"
-    assert plain["interval"] == METHODS["cells"]
+    assert plain["interval"] == METHODS["components"]
     assert (plain["replicates"], plain["seed"], plain["shared"]) == (60, 3, [])
     assert plain["mixtures"]["m"]["law"] == "chinchilla"
-    assert plain["mixtures"]["m"]["uncertainty"] == "cells"
+    assert plain["mixtures"]["m"]["uncertainty"] == "components"
 
 
-def test_mixtures_of_different_size_name_both_methods(grid, truth):
+def test_mixtures_of_different_size_share_a_method(grid, truth):
     frame = grid({"many": truth, "few": truth})
     few = (frame["examples"] > 2e9) & (frame["params"] > 1e8)
     result = fit(frame[(frame["mixture"] == "many") | few], replicates=50)
-    kinds = {name: fitted.uncertainty for name, fitted in result.mixtures.items()}
-    assert kinds == {"many": "cells", "few": "components"}
-    assert result.interval == "; ".join(METHODS[kind] for kind in dict.fromkeys(kinds.values()))
+    assert {fitted.uncertainty for fitted in result.mixtures.values()} == {"components"}
+    assert result.interval == METHODS["components"]
 
 
 @pytest.mark.parametrize("law", ["chinchilla", "no-floor"])

@@ -32,6 +32,7 @@ from jetscale.scaling.budget import (
     measured_rate,
     money_budget,
 )
+from jetscale.scaling.checked import fit
 from jetscale.scaling.comparison.claims import Verdict
 from jetscale.scaling.comparison.compare import Comparison, PairComparison, compare
 from jetscale.scaling.comparison.paired import (
@@ -44,11 +45,10 @@ from jetscale.scaling.comparison.paired import (
 from jetscale.scaling.conventions import ConventionRow, MixtureConventions, conventions
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.diagnostics.diagnose import Diagnostics, MixtureDiagnostics, diagnose
-from jetscale.scaling.diagnostics.forecast import Forecast
 from jetscale.scaling.engine.forms import LAWS
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
+from jetscale.scaling.heldout import Forecast
 from jetscale.scaling.power.answer import Power, power
 from jetscale.scaling.power.grid import Grid, grid_of, make_grid
 from jetscale.scaling.reading import read_runs

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from jetscale.errors import FitError, unknown
-from jetscale.scaling import components, wild
+from jetscale.scaling import wild
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.family import Family
@@ -23,20 +23,21 @@ from jetscale.scaling.engine.forms import CHINCHILLA, Law
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate, percentile_interval
+from jetscale.scaling.kinds import share_trunks
+from jetscale.scaling.outlook import Outlook, Simulations
 
 _SHARED = "cells that share training examples count as independent"
 _TRUNKS = "cells that share a pretrained trunk or training examples count as independent"
-_EFFECTS = f"with variances estimated from the residuals ({_SHARED}), Student percentiles, 95%"
+_EFFECTS = f"with variances averaged over what the residuals allow ({_SHARED}), 95%"
 _TOGETHER = f"over cells with their seeds kept together ({_TRUNKS})"
 METHODS = {
-    "components": f"refits to redrawn effects of cells and runs {_EFFECTS}",
-    "trunks": f"refits to redrawn effects of trunks, cells and runs {_EFFECTS}",
+    "components": f"refits to a redrawn smooth misfit and effects of cells and runs {_EFFECTS}",
+    "trunks": f"refits to a redrawn smooth misfit and effects of trunks, cells and runs {_EFFECTS}",
     "cells": f"bootstrap {_TOGETHER}, expanded percentiles, 95%",
     "wild": f"wild cluster bootstrap {_TOGETHER}, Student percentiles, 95%",
 }
 """What each kind of uncertainty is called in the outputs. ``cells`` draws cells with replacement,
 ``wild`` multiplies each cell's own residuals by a random number."""
-FEW_CELLS = 40  # up to this many cells, resampling them is too coarse
 _BOUND_SHARE = 0.10  # a parameter at its bound in more of the replicates is not identified
 _AT_BOUND = 1e-6
 _SPAN_SHARE = 0.80  # nor is one whose interval covers more than this share of what is allowed
@@ -52,6 +53,7 @@ class Replicates:
     high: NDArray[np.bool_]  # (R, 5) at the upper bound
     degenerate: NDArray[np.bool_]  # (R,) fits that lost a term of the law or did not converge
     cells: NDArray[np.int64]  # numbers of the cells resampled
+    outlook: Outlook  # the loss at any sizes, with what the law misses
 
 
 def cell_weights(count: int, replicates: int, seed: int) -> Array:
@@ -60,10 +62,10 @@ def cell_weights(count: int, replicates: int, seed: int) -> Array:
     return rng.multinomial(count, np.full(count, 1 / count), size=replicates).astype(float)
 
 
-def choose_method(asked: str | None, cells: int) -> str:
-    """Name of the method: as asked, or what suits the number of cells; raises FitError."""
+def choose_method(asked: str | None) -> str:
+    """Name of the method, as asked or by default; raises FitError."""
     if asked is None:
-        return "components" if cells <= FEW_CELLS else "cells"
+        return "components"
     if asked not in METHODS:
         raise FitError(unknown("uncertainty", asked, METHODS))
     return asked
@@ -82,6 +84,8 @@ def resample(
 
     ``runs`` are the rows of a clean run table the family was made from, in the same order.
     """
+    by_trunk = method == "trunks" or share_trunks(runs)
+    simulations = Simulations(family, q, runs, objective, replicates, seed, by_trunk)
     numbers, index = np.unique(runs["cell"].to_numpy(), return_inverse=True)
     if method == "cells":
         # a cell drawn twice counts twice: redrawing is reweighting, and the runs stay what they are
@@ -90,14 +94,15 @@ def resample(
     elif method == "wild":
         fits = wild.draw(family, q, index, objective, replicates, seed)
     else:
-        fits = components.draw(family, q, runs, method == "trunks", objective, replicates, seed)
+        fits = simulations.around
     found = []
     for group, places in enumerate(family.slots):
         low, high = fits.low[:, places], fits.high[:, places]
         # a term at its lower bound has vanished: such a fit says nothing about its exponent
         lost = low[:, 1] | low[:, 2] | ~fits.converged
         cells = np.unique(runs["cell"].to_numpy()[family.group == group])
-        found.append(Replicates(family.theta(fits.q, group), low, high, lost, cells))
+        outlook = Outlook(simulations, group, len(cells))
+        found.append(Replicates(family.theta(fits.q, group), low, high, lost, cells, outlook))
     return found
 
 
@@ -143,6 +148,15 @@ def parameter_estimates(
         if height in found and found[height].identified and not found[exponent].identified:
             found[height] = replace(found[height], reason=f"{exponent} is not identified")
     return found
+
+
+def misfit_reasons(parameters: Mapping[str, Estimate], reason: str) -> dict[str, Estimate]:
+    """Mark E, alpha and beta where the law is missed by more than runs scatter."""
+    names = {"E", "alpha", "beta"}
+    return {
+        name: replace(found, reason=found.reason or reason) if name in names else found
+        for name, found in parameters.items()
+    }
 
 
 def open_directions(

@@ -17,7 +17,6 @@ from jetscale.errors import FitError
 from jetscale.scaling import bootstrap
 from jetscale.scaling.allocation.sense import not_a_loss
 from jetscale.scaling.bootstrap import Replicates
-from jetscale.scaling.components import share_trunks, too_few
 from jetscale.scaling.cost import CostModel, cost_model, pretraining
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
@@ -25,7 +24,17 @@ from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution, slope
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.fitted import LEAST_DELTA, Exponents, MixtureFit, Options, Settings, StudyFit
+from jetscale.scaling.fitted import (
+    LEAST_DELTA,
+    Exponents,
+    Misfit,
+    MixtureFit,
+    Options,
+    Settings,
+    StudyFit,
+)
+from jetscale.scaling.kinds import share_trunks, too_few
+from jetscale.scaling.outlook import Outlook
 from jetscale.scaling.table import ignored, seed_spread, validate
 from jetscale.words import counted
 
@@ -118,10 +127,10 @@ def fit_together(
     runs = pd.concat(groups.values(), ignore_index=True)
     group = np.repeat(np.arange(len(groups)), [len(part) for part in groups.values()])
     logs = Centred.from_runs(runs, law.columns)
-    family = Family(law, logs, group, check_shared(law, options.shared))
+    family = Family(law, logs, group, check_shared(law, options.shared), objective.delta)
     ends = point_fit(family, objective)
     q = ends.q[[int(ends.objective.argmin())]]
-    method = bootstrap.choose_method(options.uncertainty, runs["cell"].nunique())
+    method = bootstrap.choose_method(options.uncertainty)
     draws = bootstrap.resample(family, q, runs, objective, options.replicates, options.seed, method)
     return {
         name: _describe(name, part, cost, objective, family, number, ends, draws[number], method)
@@ -154,6 +163,8 @@ def _describe(
     parameters = bootstrap.parameter_estimates(
         theta, low[places], high[places], draws, float(runs["loss"].min()), named
     )
+    misfit = _misfit(draws.outlook)
+    parameters = bootstrap.misfit_reasons(parameters, misfit.reason)
     pull, condition = _at_optimum(family, ends, best, objective)
     parameters = bootstrap.open_directions(parameters, named, condition)
     shown = {column: runs[column].to_numpy() for column in ("params", "examples", "loss")}
@@ -171,6 +182,7 @@ def _describe(
     residuals = measured / family.law.loss(theta, params, examples, **columns) - 1
     held = (low | high)[places]
     lines = _rough(runs, family.law, method) + _warnings(parameters, frontier, draws)
+    lines += [misfit.text] if misfit.clear and not misfit.reason else []
     lines += [] if ends.converged[best] else ["the fit did not converge"]
     return MixtureFit(
         mixture=name,
@@ -194,9 +206,17 @@ def _describe(
         warnings=tuple(f"{name}: {line}" for line in lines),
         theta=theta,
         replicates=draws,
+        misfit=misfit,
         law=family.law,
         uncertainty=method,
     )
+
+
+def _misfit(outlook: Outlook) -> Misfit:
+    parts = outlook.components
+    own = float(np.sqrt(parts.spread))
+    size = float(np.sqrt(((parts.smooth @ parts.mean) ** 2).mean()))
+    return Misfit(p_value=parts.p_value, size=size, noise=own)
 
 
 def _at_optimum(
@@ -228,8 +248,11 @@ def _warnings(
     parameters: Mapping[str, Estimate], frontier: Mapping[str, Estimate], draws: Replicates
 ) -> list[str]:
     """What a reader must know before using the numbers; root causes only."""
-    loose = [n for n in parameters if n not in ("A", "B", "k") and not parameters[n].identified]
-    lines = [f"{n} not identified at this scale: {parameters[n].reason}" for n in loose]
+    loose: dict[str, list[str]] = {}
+    for name, found in parameters.items():
+        if name not in ("A", "B", "k") and not found.identified:
+            loose.setdefault(found.reason, []).append(name)
+    lines = [f"{', '.join(n)} not identified at this scale: {why}" for why, n in loose.items()]
     reasons = {e.reason for e in frontier.values()} - {"", bootstrap.not_identified(parameters)}
     lines += [f"frontier exponents not identified: {why}" for why in sorted(reasons)]
     if lost := int(draws.degenerate.sum()):

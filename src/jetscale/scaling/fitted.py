@@ -19,9 +19,11 @@ from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate
+from jetscale.scaling.heldout import Forecast
 
 FEWEST_REPLICATES = 50
 LEAST_DELTA = 1e-3
+CLEAR = 0.01  # p-value below which a misfit is told
 _SHORT = {"a": "params_exponent", "b": "data_exponent"}
 """The names that tables print for the exponents of the frontier."""
 
@@ -61,7 +63,7 @@ class Options:
             raise FitError(f"delta is {self.delta}, needs a finite number above zero, e.g. 1e-3")
         check_shared(law_named(self.law), self.shared)
         Objective(self.objective, LEAST_DELTA)
-        bootstrap.choose_method(self.uncertainty, cells=0)
+        bootstrap.choose_method(self.uncertainty)
 
     def check_comparable(self) -> None:
         """Refuse laws that two mixtures cannot be compared under; raises FitError."""
@@ -73,6 +75,37 @@ class Options:
                 f"mixtures of equal exponents can still differ in {further}; compare with "
                 f"{CHINCHILLA.name!r} or 'no-floor', or compare the parameters that `fit` prints"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misfit:
+    """What the law misses smoothly over the measured sizes; relative standard deviations."""
+
+    p_value: float = 1.0  # chance of so smooth residuals where the law holds
+    size: float = 0.0  # of the smooth deviation the residuals show
+    noise: float = 0.0  # of one run about law and deviation, at the middle of the window
+    json_also: ClassVar[tuple[str, ...]] = ("clear", "text")
+
+    @property
+    def clear(self) -> bool:
+        """True where the residuals are smooth beyond doubt."""
+        return self.p_value < CLEAR
+
+    @property
+    def reason(self) -> str:
+        """Why parameters of the law are not determined; empty where noise is the larger part."""
+        return (
+            f"{self.text}, more than runs scatter" if self.clear and self.size > self.noise else ""
+        )
+
+    @property
+    def text(self) -> str:
+        """One clause for a reader."""
+        chance = "p < 0.002" if self.p_value < 0.002 else f"p = {self.p_value:.2g}"
+        return (
+            f"runs deviate smoothly from the law by {self.size:.2%} beside noise of "
+            f"{self.noise:.2%} ({chance})"
+        )
 
 
 class Exponents(dict[str, Estimate]):
@@ -98,7 +131,7 @@ class MixtureFit:
     objective_value: float
     delta: float  # width of the quadratic zone of the Huber loss, in log loss
     parameters: Mapping[str, Estimate]  # E, A, B, alpha, beta, and what else the law has
-    frontier: Mapping[str, Estimate]  # params_exponent (a in N* ~ C^a), data_exponent
+    frontier: Exponents  # params_exponent (a in N* ~ C^a), data_exponent
     starts: int  # grid points tried
     starts_polished: int  # of them, how many were followed to an optimum
     starts_at_optimum: int  # of those, how many ended at the best one
@@ -113,8 +146,10 @@ class MixtureFit:
     warnings: tuple[str, ...]
     theta: Array = field(repr=False, compare=False, metadata=HIDDEN)  # (P,) by law.parameters
     replicates: Replicates = field(repr=False, compare=False, metadata=HIDDEN)
+    misfit: Misfit = field(default_factory=Misfit)  # what the law misses smoothly
+    forecasts: tuple[Forecast, ...] = ()  # without the largest model, then the largest compute
     law: Law = CHINCHILLA
-    uncertainty: str = "cells"  # how the intervals were made, one of `bootstrap.METHODS`
+    uncertainty: str = "components"  # how the intervals were made, one of `bootstrap.METHODS`
 
     def __getitem__(self, name: str) -> Estimate:
         """Return a parameter or an exponent; raises KeyError with the nearest name."""
@@ -127,6 +162,18 @@ class MixtureFit:
     def predict(self, params: ArrayLike, examples: ArrayLike, **covariates: ArrayLike) -> Array:
         """Return the loss the law expects at these sizes, which broadcast with each other."""
         return self.law.loss(self.theta, params, examples, **covariates)
+
+    def expected(self, params: float, examples: float, **covariates: float) -> Estimate:
+        """Return the expected loss at these sizes with what the law misses, and its interval."""
+        return self.replicates.outlook.expected(params, examples, **covariates)
+
+    def losses(self, params: ArrayLike, examples: ArrayLike, **covariates: ArrayLike) -> Array:
+        """Return expected losses (..., 1 + R) at sizes (..., 1 or 1 + R): best guess, replicates.
+
+        The replicates are those behind the interval of `expected`, paired between mixtures run on
+        the same cells.
+        """
+        return self.replicates.outlook.losses(params, examples, **covariates)
 
     @property
     def all_theta(self) -> Array:

@@ -52,12 +52,13 @@ def test_an_exact_law_stays_and_a_bent_one_moves(grid, truth):
         assert row.chance == pytest.approx(np.sqrt(max(0, half**2 - own**2)))
         assert row.significant == (row.moved and abs(row.shift) > row.chance)
     bent = frame.assign(loss=frame["loss"] + 0.1 * (frame["examples"] / 1e8) ** -1.5)
-    fits = fit(bent, replicates=200)
+    fits = fit(bent, replicates=200, uncertainty="cells")
     first = windows(fits, "m", window_fits(fits))[0]
     assert first.cells == 42
     assert first.shift < -0.005
     assert first.moved
     assert first.significant
+    assert fits.mixtures["m"].misfit.clear
 
 
 def test_an_exponent_that_is_not_identified_does_not_shift_significantly(grid):

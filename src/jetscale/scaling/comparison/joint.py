@@ -17,11 +17,11 @@ import pandas as pd
 from scipy import stats
 
 from jetscale.scaling.comparison.claims import SIGNIFICANT
-from jetscale.scaling.components import deviations
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import Law
 from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred
 from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.outlook import Simulations
 from jetscale.scaling.wild import WEBB, inflate_residuals
 
 _METHOD = "shared against separate (alpha, beta), {}, Holm-corrected over pairs"
@@ -184,4 +184,7 @@ def redraw_by_trunk(
     family: Family, q: Array, runs: pd.DataFrame, replicates: int, seed: int
 ) -> Array:
     """Return the same by effects of trunks, cells and runs."""
-    return deviations(family, q, runs, True, replicates, seed)[0]
+    objective = Objective("squares", 1.0)  # nothing is refitted here
+    return Simulations(family, q, runs, objective, replicates, seed, True).deviations(
+        replicates, [seed]
+    )

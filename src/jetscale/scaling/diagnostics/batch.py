@@ -57,7 +57,8 @@ def batches(fits: StudyFit) -> list[Batch]:
         parts = [fits.runs[fits.runs["mixture"] == name] for name in together]
         runs = pd.concat(parts, ignore_index=True)
         group = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-        family = Family(law, Centred.from_runs(runs, law.columns), group, shared)
+        logs = Centred.from_runs(runs, law.columns)
+        family = Family(law, logs, group, shared, objective.delta)
         ends = point_fit(family, objective)
         best = int(ends.objective.argmin())
         value = float(ends.objective[best])

@@ -8,7 +8,6 @@ from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.forecast import (
     LARGEST_COMPUTE,
     LARGEST_MODEL,
-    Forecast,
     forecast,
     without_largest_compute,
 )
@@ -17,6 +16,7 @@ from jetscale.scaling.diagnostics.likelihood import ExponentMap, Profile, likeli
 from jetscale.scaling.diagnostics.residuals import Residuals, residuals
 from jetscale.scaling.diagnostics.windows import Window, window_fits, windows
 from jetscale.scaling.fitted import StudyFit
+from jetscale.scaling.heldout import Forecast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +48,20 @@ def diagnose(fits: StudyFit) -> Diagnostics:
     of a mixture do not allow carries its reason as text.
     """
     scan = window_fits(fits)  # the forecast without the largest model shares its refit
-    reduced = {LARGEST_MODEL: scan[LARGEST_MODEL], LARGEST_COMPUTE: without_largest_compute(fits)}
+    reduced = {LARGEST_MODEL: scan[LARGEST_MODEL]}
+    if not all(fitted.forecasts for fitted in fits.mixtures.values()):
+        reduced[LARGEST_COMPUTE] = without_largest_compute(fits)
     found = {}
     for batch in batches(fits):
         for name, (profiles, surface) in likelihoods(batch).items():
             found[name] = MixtureDiagnostics(
                 mixture=name,
                 influence=influence(batch, fits.mixtures[name], fits.cost),
-                forecasts=tuple(forecast(fits, name, what, part) for what, part in reduced.items()),
+                forecasts=fits.mixtures[name].forecasts
+                or tuple(forecast(fits, name, what, part) for what, part in reduced.items()),
                 profiles=profiles,
                 map=surface,
-                residuals=residuals(batch, name),
+                residuals=residuals(batch, fits.mixtures[name]),
                 windows=windows(fits, name, scan),
             )
     return Diagnostics(mixtures=found, window_fits=scan)

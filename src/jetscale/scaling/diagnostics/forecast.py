@@ -1,76 +1,26 @@
-"""Leave the largest out: whether the law forecasts the runs it is meant to extrapolate to.
+"""Leave the largest out: whether law and misfit forecast the runs they are meant to extrapolate to.
 
-The 95% prediction interval of a held-out cell joins the bootstrap of the reduced fit with the noise
-of its seeds and the deviations of cells from the law (`residuals`). It does not cover a law that
-bends beyond the window: cells outside, or errors of one sign, say that it does.
+The 95% prediction interval of a held-out cell joins the replicates of the expected loss of the
+reduced fit, what the law misses included, with the noise of its seeds (`outlook`). Cells outside,
+or errors of one sign, say that losses bend beyond the window as they did not inside.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binom
 
 from jetscale.scaling.diagnostics.batch import refit, why_not
-from jetscale.scaling.diagnostics.residuals import Scatter, scatter
-from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.estimate import CONFIDENCE, percentile_interval
+from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.fitted import MixtureFit, StudyFit
+from jetscale.scaling.heldout import Forecast, HeldOut
 from jetscale.scaling.table import identity
 
-_RARE = 0.05
 _TOP_SHARE = 0.2
 _FEWEST_HELD_OUT = 2
 LARGEST_MODEL = "the largest model"
 LARGEST_COMPUTE = "the cells of largest compute"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldOut:
-    """One cell the reduced fit did not see."""
-
-    params: float
-    examples: float
-    measured: float  # mean loss over seeds
-    predicted: float
-    low: float  # 95% prediction interval of the measured mean
-    high: float
-    error: float  # (measured - predicted) / predicted: positive where the law was too hopeful
-    inside: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """A reduced fit of one mixture against the cells left out of it."""
-
-    left_out: str
-    cells: tuple[HeldOut, ...] = ()  # empty where there is no reduced fit
-    mean_error: float = math.nan
-    rms_error: float = math.nan
-    inside: int = 0  # held-out cells inside their prediction intervals
-    decades: float = math.nan  # from the largest cell fitted to the largest left out, N or compute
-    noise: float = math.nan  # relative scatter of one run about the law that the intervals count in
-    reason: str = ""  # why there is no forecast
-    json_also: ClassVar[tuple[str, ...]] = ("suspicious", "text")
-
-    @property
-    def suspicious(self) -> bool:
-        """True without a forecast, or if 95% intervals hold so few cells in under 5% of studies."""
-        return bool(self.reason or binom.cdf(self.inside, len(self.cells), CONFIDENCE) < _RARE)
-
-    @property
-    def text(self) -> str:
-        """One line for a reader."""
-        if self.reason:
-            return f"without {self.left_out}: no forecast: {self.reason}"
-        return (
-            f"without {self.left_out}: error {self.mean_error:+.2%} on average, "
-            f"{self.rms_error:.2%} RMS; {self.inside} of {len(self.cells)} inside the 95% "
-            f"prediction interval, {self.decades:.2f} decades beyond the fit"
-        )
 
 
 def without_largest_compute(fits: StudyFit) -> StudyFit | str:
@@ -85,6 +35,13 @@ def without_largest_compute(fits: StudyFit) -> StudyFit | str:
     return refit(fits, fits.runs[~held_out])
 
 
+def without_largest_model(fits: StudyFit) -> StudyFit | str:
+    """Return the refit without the largest model of each mixture."""
+    params = fits.runs["params"]
+    largest = params.groupby(fits.runs["mixture"], sort=False).transform("max")
+    return refit(fits, fits.runs[params < largest])
+
+
 def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> Forecast:
     """Predict the cells of a mixture that a refit to part of the runs did not see."""
     runs = fits.runs[fits.runs["mixture"] == name]
@@ -93,10 +50,7 @@ def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> 
     kept, names = part.runs[part.runs["mixture"] == name], identity(runs)
     seen = pd.MultiIndex.from_frame(runs[names]).isin(pd.MultiIndex.from_frame(kept[names]))
     held, fitted = runs[~seen], part.mixtures[name]
-    off = np.log(runs[seen]["loss"].to_numpy() / _losses(fitted, fitted.theta, runs[seen]))
-    index = np.unique(runs[seen]["cell"].to_numpy(), return_inverse=True)[1]
-    noise = scatter(off, index, fitted.law.free)
-    cells = tuple(_cells(held, fitted, noise, fits.seed))
+    cells = tuple(held_out(held, fitted, fits.seed))
     errors = np.array([cell.error for cell in cells])
     of_model = left_out == LARGEST_MODEL
     ends = (rows["params"] if of_model else fits.cost.of_runs(rows) for rows in (held, runs[seen]))
@@ -108,29 +62,27 @@ def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> 
         rms_error=float(np.sqrt((errors**2).mean())),
         inside=sum(cell.inside for cell in cells),
         decades=math.log10(beyond / fitted_end),
-        noise=float(noise.of_mean(np.ones(1))[0]),
+        noise=fitted.misfit.noise,
     )
 
 
-def _losses(fitted: MixtureFit, theta: Array, rows: pd.DataFrame) -> Array:
-    columns = {name: rows[name].to_numpy() for name in fitted.law.columns}
-    return fitted.law.loss(theta, rows["params"].to_numpy(), rows["examples"].to_numpy(), **columns)
-
-
-def _cells(held: pd.DataFrame, fitted: MixtureFit, noise: Scatter, seed: int) -> Iterator[HeldOut]:
+def held_out(held: pd.DataFrame, fitted: MixtureFit, seed: int) -> Iterator[HeldOut]:
+    """The cells of runs that a fit did not see, against what it forecasts."""
     numbers, first, index = np.unique(held["cell"], return_index=True, return_inverse=True)
     runs = np.bincount(index).astype(float)
-    mean = (index == np.arange(len(numbers))[:, None]) / runs[:, None]
-    measured = mean @ held["loss"].to_numpy()
-    predicted = mean @ _losses(fitted, fitted.theta, held)
-    draws = _losses(fitted, fitted.replicates.theta[:, None, :], held) @ mean.T
-    chance = np.random.default_rng(seed).standard_normal(draws.shape)
-    draws = draws * np.exp(noise.of_mean(runs) * chance)
-    for i, row in enumerate(first):
-        low, high = percentile_interval(draws[:, i], len(fitted.replicates.cells))
+    measured = np.bincount(index, held["loss"]) / runs
+    rows = held.iloc[first]
+    sizes = [rows[name].to_numpy() for name in ("params", "examples")]
+    columns = {name: rows[name].to_numpy()[:, None] for name in fitted.law.columns}
+    losses = fitted.losses(*(size[:, None] for size in sizes), **columns)
+    noise = fitted.replicates.outlook.noise(sizes[0], sizes[1], runs)
+    chance = np.random.default_rng(seed).standard_normal(noise.shape)
+    predicted, draws = losses[:, 0], losses[:, 1:] * np.exp(noise * chance)
+    for i in range(len(numbers)):
+        low, high = percentile_interval(draws[i], len(fitted.replicates.cells))
         yield HeldOut(
-            params=float(held["params"].iloc[row]),
-            examples=float(held["examples"].iloc[row]),
+            params=float(sizes[0][i]),
+            examples=float(sizes[1][i]),
             measured=float(measured[i]),
             predicted=float(predicted[i]),
             low=low,

@@ -8,11 +8,12 @@ should explain, and their spread about it, which it cannot (pure error):
 
 The misfit, which no further seed removes, is (between - within) / m or 0 (Searle, Casella &
 McCulloch, Variance Components, section 3.6). The lack-of-fit test is F = between / within (Draper &
-Smith, Applied Regression Analysis, section 2.1), exact for least squares and normal noise.
+Smith, Applied Regression Analysis, section 2.1), exact for least squares and normal noise. The test
+of a smooth misfit (`components`) needs no second seed: it asks whether neighbours err alike.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from scipy import stats
 
 from jetscale.scaling.diagnostics.batch import Batch
 from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.fitted import Misfit, MixtureFit
 
 _RARE = 0.05
 _SURPRISING = 0.005
@@ -45,28 +47,31 @@ class Residuals:
     trend_params: float  # rank correlation of the cell means with log N
     trend_examples: float  # rank correlation of the cell means with log D
     reason: str = ""  # why there is no lack-of-fit test
+    smooth: Misfit = field(default_factory=Misfit)  # the deviation that neighbouring cells share
     json_also: ClassVar[tuple[str, ...]] = ("suspicious", "text")
 
     @property
     def suspicious(self) -> bool:
-        """True where the cells deviate from the law more than their seeds explain."""
-        return self.p_value < _RARE
+        """True where cells deviate more than their seeds explain, or neighbours err alike."""
+        return self.p_value < _RARE or self.smooth.p_value < _RARE
 
     @property
     def text(self) -> str:
         """One line for a reader."""
         if self.reason:
-            return f"no lack-of-fit test: {self.reason}"
+            return f"{self.smooth.text}; no lack-of-fit test: {self.reason}"
         return (
             f"cells deviate from the law by {self.misfit_spread:.2%} beyond a seed spread of "
             f"{self.seed_spread:.2%} ({self.misfit_share:.0%} of the variance of a run); lack of "
             f"fit F = {self.lack_of_fit:.2f}, p = {self.p_value:.2g}"
             + (_TOO_GOOD if self.p_value > 1 - _SURPRISING else "")
+            + f"; {self.smooth.text}"
         )
 
 
-def residuals(batch: Batch, name: str) -> Residuals:
+def residuals(batch: Batch, fitted: MixtureFit) -> Residuals:
     """Residuals of one mixture of a batch, charged an equal share of the parameters."""
+    name = fitted.mixture
     own = np.flatnonzero(batch.family.group == batch.names.index(name))
     _, first, index = np.unique(batch.cells[own], return_index=True, return_inverse=True)
     parameters = int((~batch.family.design.fixed).sum()) / len(batch.names)
@@ -81,6 +86,7 @@ def residuals(batch: Batch, name: str) -> Residuals:
         trend_params=_trend(found.mean, params),
         trend_examples=_trend(found.mean, examples),
         reason="" if found.freedom[1] else "no cell has two seeds",
+        smooth=fitted.misfit,
     )
     if not found.within > 0:  # nan where no cell has two seeds
         return replace(where, reason=where.reason or "its seeds agree exactly")
@@ -116,12 +122,6 @@ class Scatter:
         total, cells = int(self.runs.sum()), len(self.runs)
         per_cell = (total - int((self.runs**2).sum()) / total) / (cells - 1)
         return float(np.maximum(0.0, (self.between - self.within) / per_cell))
-
-    def of_mean(self, seeds: Array) -> Array:
-        """Standard deviation (k,) of the mean log loss of cells with so many seeds."""
-        if math.isnan(self.within):
-            return np.asarray(np.sqrt(self.between / seeds))
-        return np.asarray(np.sqrt(self.misfit + self.within / seeds))
 
 
 def scatter(off: Array, index: NDArray[np.intp], parameters: float) -> Scatter:

@@ -44,8 +44,12 @@ class Family:
         runs: Centred,
         group: Indices | None = None,
         shared: frozenset[str] = frozenset(),
+        slack: float = np.inf,
     ) -> None:
-        """Take runs (n,) in common centred logs and the mixture of each, numbered from 0."""
+        """Take runs (n,) in common centred logs and the mixture of each, numbered from 0.
+
+        No floor lies more than ``slack`` in log loss above the lowest loss of its mixtures.
+        """
         self.law, self.runs = law, runs
         self.group = np.zeros(len(runs.x), dtype=np.intp) if group is None else group
         self.count = int(self.group.max()) + 1
@@ -53,7 +57,7 @@ class Family:
         self.pooled = self.count > 1 and shared >= set(PARAMETERS)
         self.slots = self._slots()
         places = self.slots[:1] if self.count == 1 else self.slots[self.group]
-        self.design = Design(law, runs, places)
+        self.design = Design(law, runs, places, slack=slack)
 
     def _slots(self) -> Indices:
         """(mixtures, P) places of the unknowns of each mixture in q."""

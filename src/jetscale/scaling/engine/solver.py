@@ -36,6 +36,7 @@ class Design:
     lower: Array = field(init=False)  # lower bounds of the unknowns, (K,)
     upper: Array = field(init=False)  # upper bounds, (K,)
     held: tuple[int, ...] = ()  # places in q that stay where a search starts
+    slack: float = np.inf  # how far a floor may lie above the lowest loss, in log loss
     fixed: NDArray[np.bool_] = field(init=False)  # (K,): held, or with one value allowed
 
     def __post_init__(self) -> None:
@@ -43,6 +44,11 @@ class Design:
         kinds[self.slots] = np.arange(self.slots.shape[1])
         object.__setattr__(self, "lower", self.law.lower[kinds])
         object.__setattr__(self, "upper", self.law.upper[kinds])
+        if np.isfinite(self.slack):
+            lowest = np.full(len(kinds), np.inf)
+            floors = np.broadcast_to(self.slots[:, 0], len(self.runs.z))
+            np.minimum.at(lowest, floors, np.exp(self.runs.z + self.slack))
+            np.minimum(self.upper, lowest, out=self.upper)
         fixed = self.lower == self.upper
         fixed[list(self.held)] = True
         object.__setattr__(self, "fixed", fixed)

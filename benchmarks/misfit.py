@@ -1,0 +1,267 @@
+"""Whether 95% intervals hold where the law is wrong, noise is uneven and runs share a trunk.
+
+Claims: 95% prediction intervals hold 93 to 97% of runs up to a decade of compute beyond the fit,
+also where losses follow another law than the one fitted; where it is right they are at most 1.5
+times wider than without misfit; the test of misfit errs in 5% of tables; L*, N* and a are held
+where noise grows with D and where runs of one trunk err together. Usage (about 8, 4, 1 and 1
+minutes on one core; the last needs the real table):
+
+    OMP_NUM_THREADS=1 python benchmarks/misfit.py forecasts --simulations 100
+    OMP_NUM_THREADS=1 python benchmarks/misfit.py parameters --simulations 100
+    OMP_NUM_THREADS=1 python benchmarks/misfit.py test --simulations 400
+    JETSCALE_TEST_DATA=DATA OMP_NUM_THREADS=1 python benchmarks/misfit.py real
+
+A simulation fits one made-up table and looks at five runs beyond it: both sizes larger, one of
+them, and between. ``law alone`` are intervals from the same replicates of the law with the same
+noise and no misfit, as they were made before.
+"""
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from jetscale.scaling.bootstrap import Replicates, resample
+from jetscale.scaling.cost import CostModel
+from jetscale.scaling.engine import laws
+from jetscale.scaling.engine.family import Family
+from jetscale.scaling.engine.forms import CHINCHILLA
+from jetscale.scaling.engine.laws import Centred
+from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.estimate import percentile_interval
+from jetscale.scaling.table import validate
+
+COST = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
+TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
+N0, D0 = 1e8, 5e9
+Sizes = np.ndarray
+Surface = Callable[[Sizes, Sizes], Sizes]
+
+
+def bent(n: Sizes, d: Sizes) -> Sizes:
+    """Both exponents fall with size, by .055 and .037 a decade."""
+    x, y = np.log(n / N0), np.log(d / D0)
+    by_params = 480 * N0**-0.35 * np.exp(-0.35 * x + 0.012 * x**2)
+    return 1.8 + by_params + 2100 * D0**-0.37 * np.exp(-0.37 * y + 0.008 * y**2)
+
+
+def steeper(n: Sizes, d: Sizes) -> Sizes:
+    """The exponent of N rises with it."""
+    x = np.log(n / N0)
+    return 1.8 + 480 * N0**-0.35 * np.exp(-0.35 * x - 0.010 * x**2) + 2100 * d**-0.37
+
+
+TRUTHS: dict[str, Surface] = {
+    "the law": lambda n, d: laws.loss(TRUTH, n, d),
+    "bent exponents": bent,
+    "steepening": steeper,
+    "outer power": lambda n, d: 1.7 + (480**1.4 * n**-0.5 + 2100**1.4 * d**-0.52) ** 0.7,
+    "plateau": lambda n, d: laws.loss(TRUTH, n, d) + 0.15 / (1 + (n / 3e8) ** 0.8),
+    "interaction": lambda n, d: laws.loss(TRUTH, n, d) + 6e4 * n**-0.28 * d**-0.28,
+    "knee": lambda n, d: 1.7 + 480 * n**-0.35 + 2100 * d**-0.37 * (1 + (d / 1e10) ** 1.5) ** 0.1,
+}
+
+
+def cells(kind: str) -> tuple[Sizes, Sizes]:
+    """N and D of the cells of a full grid ``6x6`` or of seven sizes at six budgets."""
+    if kind == "isoflop":
+        budget, ratio = np.geomspace(1e18, 1e21, 6)[:, None], np.geomspace(0.2, 5, 7)
+        n = np.sqrt(budget / 120) * ratio
+        return n.ravel(), (budget / 6 / n).ravel()
+    rows, columns = map(int, kind.split("x"))
+    axes = np.geomspace(1e7, 1e9, rows), np.geomspace(2e8, 1e11, columns)
+    n, d = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
+    return n, d
+
+
+def simulate(
+    rng: np.random.Generator,
+    surface: Surface,
+    kind: str,
+    seeds: int,
+    noise: float = 0.005,
+    rough: float = 0.0,
+    growth: float = 0.0,
+    trunk: float = 0.0,
+    drift: float = 0.0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Runs, and five runs up to a decade of compute beyond them.
+
+    ``growth`` is the power of D the noise follows. A trunk, one per N and seed, moves its runs by
+    ``trunk``, and by ``drift`` times log10 D about the middle.
+    """
+    n, d = cells(kind)
+    number = np.repeat(np.arange(len(n)), seeds)
+    table = pd.DataFrame({"params": n[number], "examples": d[number], "cell": number})
+    table["seed"] = np.tile(np.arange(seeds), len(n))
+    largest = int(np.argmax(n * d))
+    s, big = np.sqrt(10), np.array([n[largest], d[largest]])
+    held = pd.DataFrame(big * [[s, s], [10, 1], [1, 10], [3, 3], [1.7, 1.7]])
+    held.columns = pd.Index(["params", "examples"])
+    for rows in (table, held):
+        n, d = rows["params"].to_numpy(), rows["examples"].to_numpy()
+        off = noise * (d / D0) ** growth * rng.normal(size=len(n))
+        if rows is table:
+            off += rough * rng.normal(size=number.max() + 1)[number]
+            label = table.groupby(["params", "seed"]).ngroup().to_numpy()
+            moves = rng.normal(size=(2, label.max() + 1))[:, label]
+            off += trunk * moves[0] + drift * moves[1] * np.log10(d / D0)
+            if trunk or drift:
+                table["trunk"] = label.astype(str)
+        else:
+            off += rough * rng.normal(size=len(n))
+        rows["loss"] = surface(n, d) * np.exp(off)
+    return table, held
+
+
+def fitted(runs: pd.DataFrame, replicates: int, seed: int, method: str) -> tuple[Sizes, Replicates]:
+    """Parameters and replicates, with the width of the Huber loss that `fit` would take."""
+    spread = np.log(runs["loss"]).groupby(runs["cell"]).var().mean()
+    objective = Objective("huber", max(1e-3, 2.5 * np.sqrt(spread)) if spread > 0 else 1e-3)
+    family = Family(CHINCHILLA, Centred.from_runs(runs))
+    q = family.fit(np.ones((1, len(runs))), objective).q
+    drawn = resample(family, q, runs, objective, replicates, seed, method)[0]
+    return family.theta(q, 0)[0], drawn
+
+
+def forecast(drawn: Replicates, held: pd.DataFrame, seed: int) -> tuple[Sizes, Sizes]:
+    """95% prediction intervals (k, 2) of runs, with misfit and of the law alone."""
+    n, d = held["params"].to_numpy(), held["examples"].to_numpy()
+    noise = drawn.outlook.noise(n, d, np.ones(len(n)))
+    noise *= np.random.default_rng(seed).standard_normal(noise.shape)
+    both = drawn.outlook.losses(n[:, None], d[:, None])[:, 1:]
+    alone = laws.loss(drawn.theta, n[:, None], d[:, None])
+    made = [np.log(losses) + noise for losses in (both, alone)]
+    ends = [[percentile_interval(row, len(drawn.cells)) for row in rows] for rows in made]
+    return np.exp(ends[0]), np.exp(ends[1])
+
+
+CASES = [
+    ("6x6", 2, {}),
+    ("6x6", 1, {}),
+    ("isoflop", 1, {}),
+    ("4x5", 2, {"noise": 0.01, "rough": 0.005}),
+    ("6x6", 1, {"noise": 0.01, "rough": 0.01}),
+]
+
+
+def forecasts(simulations: int, replicates: int) -> Iterator[str]:
+    yield "| truth | cells, seeds | noise | held | by run | width | of law alone |"
+    yield "|---|---|---|---|---|---|---|"
+    for kind, seeds, how in CASES:
+        for name, surface in TRUTHS.items():
+            found, width, plain = [], [], []
+            for i in range(simulations):
+                runs, held = simulate(np.random.default_rng(i), surface, kind, seeds, **how)
+                _, drawn = fitted(runs, replicates, i, "components")
+                both, alone = forecast(drawn, held, i)
+                measured = held["loss"].to_numpy()
+                found.append((both[:, 0] <= measured) & (measured <= both[:, 1]))
+                width.append(np.log(both[:, 1] / both[:, 0]))
+                plain.append(np.log(alone[:, 1] / alone[:, 0]))
+            share = np.mean(found, axis=0)
+            noise = f"{how.get('noise', 0.005):.1%}" + (" + cells 1.0%" if "rough" in how else "")
+            each = " ".join(f"{value:.2f}" for value in share)
+            yield (
+                f"| {name} | {kind}, {seeds} | {noise} | {share.mean():.3f} | {each} | "
+                f"{np.median(width):.4f} | {np.median(np.divide(width, plain)):.2f} |"
+            )
+
+
+TABLES: list[tuple[str, str, int, str, dict[str, float]]] = [
+    ("even noise", "6x6", 2, "components", {"noise": 0.01}),
+    ("noise grows 4-fold with D", "6x6", 2, "components", {"noise": 0.01, "growth": 0.223}),
+    ("noise falls 4-fold with D", "6x6", 2, "components", {"noise": 0.01, "growth": -0.223}),
+    ("trunks", "6x6", 2, "trunks", {"noise": 0.01, "trunk": 0.01}),
+    ("trunks of unlike slope", "6x6", 2, "trunks", {"noise": 0.01, "trunk": 0.01, "drift": 0.01}),
+    ("trunks of unlike slope, one seed", "8x6", 1, "trunks", {"trunk": 0.005, "drift": 0.005}),
+]
+
+
+def quantities(theta: Sizes) -> Sizes:
+    best = laws.optimum(theta, 1e21, COST)
+    return np.stack([laws.exponents(theta, COST)[0], np.log(best.params), best.loss])
+
+
+def parameters(simulations: int, replicates: int) -> Iterator[str]:
+    yield "| runs of the law with | cells, seeds | a | N* | L* | median width of a |"
+    yield "|---|---|---|---|---|---|"
+    exact = quantities(TRUTH)
+    for name, kind, seeds, method, how in TABLES:
+        hits, widths = [], []
+        for i in range(simulations):
+            runs = simulate(np.random.default_rng(i), TRUTHS["the law"], kind, seeds, **how)[0]
+            drawn = fitted(runs, replicates, i, method)[1]
+            ends = [percentile_interval(v, len(drawn.cells)) for v in quantities(drawn.theta)]
+            hits.append([low <= v <= high for (low, high), v in zip(ends, exact, strict=True)])
+            widths.append(ends[0][1] - ends[0][0])
+        shares = " | ".join(f"{value:.3f}" for value in np.mean(hits, axis=0))
+        yield f"| {name} | {kind}, {seeds} | {shares} | {np.median(widths):.4f} |"
+
+
+def test(simulations: int, replicates: int) -> Iterator[str]:
+    yield "| truth | cells, seeds | noise | p < .05 | p < .01 |"
+    yield "|---|---|---|---|---|"
+    chosen = ("the law", "bent exponents", "outer power", "interaction", "knee")
+    cases = [("the law", "6x6", 1, {"growth": 0.223}), ("the law", "isoflop", 1, {"growth": 0.223})]
+    cases += [(name, kind, s, {}) for name in chosen for kind, s in (("6x6", 1), ("isoflop", 1))]
+    cases += [(name, "8x8", 1, {"noise": 0.002}) for name in chosen]
+    cases += [("the law", "6x6", 2, {"rough": 0.005})]
+    for name, kind, seeds, how in cases:
+        found = []
+        for i in range(simulations if name == "the law" else simulations // 4):
+            runs = simulate(np.random.default_rng(i), TRUTHS[name], kind, seeds, **how)[0]
+            found.append(fitted(runs, 1, i, "components")[1].outlook.components.p_value)
+        said = ", ".join(f"{key} {value:g}" for key, value in how.items()) or "even 0.005"
+        shares = [np.mean(np.less(found, level)) for level in (0.05, 0.01)]
+        yield f"| {name} | {kind}, {seeds} | {said} | {shares[0]:.3f} | {shares[1]:.3f} |"
+
+
+def real(simulations: int, replicates: int) -> Iterator[str]:
+    raw = pd.read_csv(Path(os.environ["JETSCALE_TEST_DATA"]) / "chinchilla_runs.csv")
+    raw = raw[raw["loss"] < raw["loss"].nlargest(5).min()]
+    examples = raw["Training FLOP"] / raw["Model Size"] / 6
+    columns = {"params": raw["Model Size"], "examples": examples, "loss": raw["loss"]}
+    table = validate(pd.DataFrame({"mixture": "m"} | columns))
+    compute = table["params"] * table["examples"]
+    largest = np.sort(table["params"].unique())
+    cuts = {f"the {k} largest N": table["params"] >= largest[-k] for k in (1, 3, 6, 10)}
+    cuts |= {f"C above 1/{k} of the largest": compute > compute.max() / k for k in (3, 10, 30, 100)}
+    yield "| left out | runs | held | by law alone | RMS error | of law alone | half width |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, out in cuts.items():
+        held = table[out]
+        theta, drawn = fitted(validate(table[~out]), replicates, 0, "components")
+        both, alone = forecast(drawn, held, 0)
+        n, d, measured = (held[c].to_numpy() for c in ("params", "examples", "loss"))
+        inside = [np.mean((e[:, 0] <= measured) & (measured <= e[:, 1])) for e in (both, alone)]
+        best = drawn.outlook.losses(n[:, None], d[:, None])[:, 0], laws.loss(theta, n, d)
+        errors = [np.sqrt(np.mean(np.log(measured / value) ** 2)) for value in best]
+        half = np.median(np.log(both[:, 1] / both[:, 0])) / 2
+        yield (
+            f"| {name} | {len(held)} | {inside[0]:.2f} | {inside[1]:.2f} | {errors[0]:.2%} | "
+            f"{errors[1]:.2%} | {half:.2%} |"
+        )
+
+
+def main() -> None:
+    tables = {made.__name__: made for made in (forecasts, parameters, test, real)}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("table", choices=tables)
+    parser.add_argument("--simulations", type=int, default=100)
+    parser.add_argument("--replicates", type=int, default=199)
+    options = parser.parse_args()
+    print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, numpy {np.__version__}\n")
+    seconds = time.process_time()
+    for line in tables[options.table](options.simulations, options.replicates):
+        print(line, flush=True)
+    print(f"\n{time.process_time() - seconds:.0f} CPU s; {options.simulations} simulations")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""Refits to simulated data, and what they say beyond the data: law plus misfit.
+
+`Simulations` are those of the mixtures of one `Family`. Two refits come of each: to the law with
+redrawn effects, which shows how far the parameters scatter, misfit included, and to the runs less
+a misfit that agrees with them, which with this misfit is one view of the loss at any sizes.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from jetscale.scaling.components import Components, components
+from jetscale.scaling.engine.family import Family
+from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.engine.objective import Objective
+from jetscale.scaling.engine.solver import Solution
+from jetscale.scaling.estimate import CONFIDENCE, Estimate, widening
+from jetscale.scaling.kinds import cells_of, trunks_of
+
+# what is left after outliers and misfit are taken out has no tails
+_SQUARES = Objective("squares", 1.0)
+_MANY = 2_000_000  # values of refits; beyond, effects are so small that one linear step is exact
+_BLOCK = 4_000_000  # values simulated at once
+
+
+class Simulations:
+    """Data sets like the runs of a family around its optimum q (1, K), and refits to them."""
+
+    def __init__(
+        self,
+        family: Family,
+        q: Array,
+        runs: pd.DataFrame,
+        objective: Objective,
+        replicates: int,
+        seed: int,
+        by_trunk: bool,
+    ) -> None:
+        """Take what was fitted, how often to simulate it, and whether trunks count."""
+        self.family, self.q, self.objective = family, q, objective
+        self.replicates, self.seed = replicates, seed
+        design = family.design
+        residuals = family.runs.z - design.log_loss(q)[0]
+        self.free = (q[0] > design.lower) & (q[0] < design.upper)
+        self.J = design.jacobian(q)[0][self.free].T
+        # by cell and seed: draws match between mixtures, and the order of the table does not matter
+        order = np.lexsort((runs["seed"], runs["cell"]))
+        self.rows = [order[family.group[order] == group] for group in range(family.count)]
+        self.components, self.wide = [], np.empty(len(residuals))
+        for rows in self.rows:
+            own, own_J = runs.iloc[rows], self.J[rows]
+            sizes = own["params"].to_numpy(), own["examples"].to_numpy()
+            trunks, cells = trunks_of(own) if by_trunk else None, cells_of(own)
+            used = own_J[:, (own_J != 0).any(axis=0)]
+            self.components.append(components(used, residuals[rows], sizes, cells, trunks))
+            # `percentile_interval` widens for the cells; the draws have Student's tails already
+            self.wide[rows] = widening(
+                float(stats.norm.ppf((1 + CONFIDENCE) / 2)), len(cells.sizes)
+            )
+
+    def deviations(self, count: int, seed: list[int]) -> Array:
+        """Redrawn deviations (count, n) from the laws."""
+        total = np.empty((count, len(self.wide)))
+        for rows, parts in zip(self.rows, self.components, strict=True):
+            drawn = parts.draw(count, seed)
+            total[:, rows] = parts.seen(drawn) @ parts.smooth.T + drawn.rest
+        return total
+
+    def _blocks(self) -> list[int]:
+        size = max(1, _BLOCK // len(self.wide))
+        full, rest = divmod(self.replicates, size)
+        return [size] * full + [rest] * (rest > 0)
+
+    def _refit(self, off: Array, everywhere: bool) -> Solution:
+        """Laws fitted to the optimum plus deviations (R, n), from a grid of starts if asked to."""
+        if off.shape[0] == 0 or self.replicates * off.shape[1] <= _MANY:
+            targets, one = self.family.design.log_loss(self.q) + off, np.ones_like(off)
+            if everywhere:
+                return self.family.fit(one, self.objective, targets)
+            start = np.repeat(self.q, len(off), axis=0)
+            return self.family.descend(start, one, _SQUARES, targets)
+        design, q = self.family.design, np.repeat(self.q, len(off), axis=0)
+        size = np.linalg.norm(self.J, axis=0)
+        q[:, self.free] += off @ np.linalg.pinv(self.J / size).T / size
+        q = np.clip(q, design.lower, design.upper)
+        low, high = (q <= design.lower) & ~design.fixed, (q >= design.upper) & ~design.fixed
+        return Solution(q, np.zeros(len(q)), np.ones(len(q), dtype=bool), low, high)
+
+    @cached_property
+    def around(self) -> Solution:
+        """Refits (R, K) to the law with redrawn effects."""
+        ends = []
+        for number, count in enumerate(self._blocks()):
+            off = self.wide * self.deviations(count, [self.seed, number])
+            ends.append(self._refit(off, everywhere=True))
+        return _joined(ends)
+
+    @cached_property
+    def beyond(self) -> tuple[Array, list["Views"]]:
+        """Refits (1 + R, K) to the runs less a misfit, and by mixture what they are made with.
+
+        The first has the mean misfit.
+        """
+        off = np.zeros((1, len(self.wide)))
+        for rows, parts in zip(self.rows, self.components, strict=True):
+            off[0, rows] = parts.along - parts.smooth @ parts.mean
+        ends, views = (
+            [self._refit(off, everywhere=False)],
+            [Views([parts.mean[None]], [], []) for parts in self.components],
+        )
+        for number, count in enumerate(self._blocks()):
+            off = np.empty((count, len(self.wide)))
+            for group, (rows, parts) in enumerate(zip(self.rows, self.components, strict=True)):
+                own, scale = parts.draw(count, [self.seed, number]), self.wide[rows[0]]
+                smooth = parts.mean + scale * (parts.posterior(own) - parts.mean)
+                off[:, rows] = parts.along - smooth @ parts.smooth.T - scale * own.rest
+                views[group].smooth.append(smooth)
+                views[group].points.append(own.point)
+                views[group].variance.append(own.variance)
+            ends.append(self._refit(off, everywhere=False))
+        return np.concatenate([end.q for end in ends]), views
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What one mixture looks like in each simulation, in blocks."""
+
+    smooth: list[Array]  # (r, K) coefficients of the misfit, the mean first
+    points: list[NDArray[np.intp]]  # (r,) points of the grid of amplitudes
+    variance: list[Array]  # (r,) variance of a run
+
+
+def _joined(parts: list[Solution]) -> Solution:
+    if len(parts) == 1:
+        return parts[0]
+    names = ("q", "objective", "converged", "low", "high")
+    return Solution(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlook:
+    """Loss of one mixture at any sizes: its law and its misfit, in the fit and each replicate."""
+
+    simulations: Simulations
+    group: int  # of the mixture in the family
+    cells: int
+    stretch: float = 1.0  # of the errors beyond the window, as runs held out there ask for
+
+    @property
+    def components(self) -> Components:
+        """What the residuals of the mixture are made of."""
+        return self.simulations.components[self.group]
+
+    def losses(self, params: ArrayLike, examples: ArrayLike, **at: ArrayLike) -> Array:
+        """Expected losses (..., 1 + R) at sizes and covariates (..., 1 or 1 + R).
+
+        The first is the best guess, the others are replicates in the order of those of the fit.
+        """
+        q, views = self.simulations.beyond
+        family, smooth = self.simulations.family, np.concatenate(views[self.group].smooth)
+        off = (self.components.basis.at(params, examples) * smooth).sum(axis=-1)
+        theta = family.theta(q, self.group)
+        logs = np.log(family.law.loss(theta, params, examples, **at)) + off
+        if self.stretch > 1:
+            outside = np.abs(self.components.basis.place(params, examples)).max(axis=-1) > 1
+            best = logs[..., :1]
+            logs = best + np.where(outside, self.stretch, 1.0) * (logs - best)
+        return np.asarray(np.exp(logs))
+
+    def expected(self, params: float, examples: float, **at: float) -> Estimate:
+        """Expected loss at these sizes with its 95% interval."""
+        value, *draws = self.losses(params, examples, **at)
+        return Estimate.of(value, np.array(draws), self.cells)
+
+    def noise(self, params: ArrayLike, examples: ArrayLike, seeds: ArrayLike) -> Array:
+        """Standard deviations (k, R) of mean log losses of ``seeds`` runs at sizes (k,)."""
+        views, parts = self.simulations.beyond[1][self.group], self.components
+        place = parts.basis.place(params, examples)
+        points, variance = np.concatenate(views.points), np.concatenate(views.variance)
+        return parts.noise(points, variance, place, seeds).T
