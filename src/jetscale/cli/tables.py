@@ -75,6 +75,6 @@ def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
         frame, warnings = load_runs(load_study(sweep), home(), tracking_uri(home()), source)
         notes = validate(frame, metric=score).attrs["notes"]
         frame = metric.put_in_place(frame, score)[0] if score else frame
-        warnings = [*notes, *warnings]
+        warnings = [*warnings, *notes]
     warn(warnings)
     return frame, warnings
