@@ -30,7 +30,10 @@ def test_power_is_recovered():
     assert cost.k == pytest.approx(20)
     assert cost.worst_residual < 1e-12
     assert "params^0.9000" in cost.convention
-    assert cost.convention.endswith("downstream training FLOPs; pretraining not counted")
+    assert "pretraining" not in cost.convention, "a table of tokens need not know the word"
+    spent = runs(0.9).assign(mixture="m", pretraining_flops=1e9)
+    left_out = "downstream training FLOPs; pretraining not counted"
+    assert cost_model(spent).convention.endswith(left_out)
 
 
 @pytest.mark.parametrize("dropped", [[], ["flops"]])

@@ -51,7 +51,7 @@ def fitted_options(laws: str = "") -> Callable[[F], F]:
 
 def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
     """The run table of a sweep or of a file, and warnings, which go to standard error too."""
-    from jetscale.scaling import columns, metric, read_runs
+    from jetscale.scaling import columns, metric, read_runs, validate
     from jetscale.study.load import load_study
     from jetscale.sweep.runs import RunSource, load_runs
     from jetscale.tracking.address import tracking_uri
@@ -73,8 +73,8 @@ def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
             raise click.UsageError("--columns and --noun go with --runs; a SWEEP has its own")
         source = RunSource(given["source"]) if given["source"] else None
         frame, warnings = load_runs(load_study(sweep), home(), tracking_uri(home()), source)
-        if score:
-            frame, notes = metric.put_in_place(frame, score)
-            warnings = [*notes, *warnings]
+        notes = validate(frame, metric=score).attrs["notes"]
+        frame = metric.put_in_place(frame, score)[0] if score else frame
+        warnings = [*warnings, *notes]
     warn(warnings)
     return frame, warnings

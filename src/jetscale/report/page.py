@@ -190,7 +190,7 @@ def render(context: Context, title: str) -> str:
     return _SHOWN.sub(lambda m: m[0] if m[0][0] == "<" else named(m[0]), page)
 
 
-_SHOWN = re.compile(r"<(script|style)\b.*?</\1>|<[^>]*>|[^<]+", re.DOTALL)
+_SHOWN = re.compile(r"<(script|style)\b.*?<[/]\1>|<[^>]*>|[^<]+", re.DOTALL)
 
 
 def lay_out(

@@ -28,6 +28,7 @@ class CostModel:
     p: float  # growth of the cost of one example with the number of parameters
     worst_residual: float  # largest distance of stated FLOPs from the model; 0 where none is
     measured: bool  # True where k and p come from a flops column
+    pretrained: bool = False  # some models were pretrained, at FLOPs that the table states
     both_counts: bool = False  # the table has params_non_embedding too: params counts all
     json_also: ClassVar[tuple[str, ...]] = ("convention",)
 
@@ -45,12 +46,12 @@ class CostModel:
     def convention(self) -> str:
         """The model in words, for every output that quotes an exponent."""
         params = "; params: all trainable parameters" if self.both_counts else ""
+        left_out = ": downstream training FLOPs; pretraining not counted" if self.pretrained else ""
         if not self.measured:
             return f"C = 6 x params x examples (the table has no flops column){params}"
         return (
             f"C = {self.k:.4g} x params^{self.p:.4f} x examples, fitted to the flops column "
-            f"(worst run off by {self.worst_residual:.1%}): downstream training FLOPs; pretraining "
-            f"not counted{params}"
+            f"(worst run off by {self.worst_residual:.1%}){left_out}{params}"
         )
 
     @property
@@ -87,7 +88,8 @@ def cost_model(runs: pd.DataFrame) -> CostModel:
             "runs; check it, or drop it for C = 6 N D"
         )
     k = float(np.exp(log_k))
-    return CostModel(k=k, p=p, worst_residual=worst, measured=True, both_counts=both)
+    told = {"pretrained": bool(pretraining(runs)), "both_counts": both}
+    return CostModel(k=k, p=p, worst_residual=worst, measured=True, **told)
 
 
 def power_law(x: Array, y: Array) -> tuple[float, float]:

@@ -143,7 +143,7 @@ def _goal(fits: StudyFit, fitted: MixtureFit, metric: Metric, found: Link | None
     shrink = 0.5 ** (1 / found.power.value) if found else 0.5
     start, far = by_data(np.zeros(len(theta))), by_data(np.full(len(theta), 50.0))
     reason = bootstrap.not_identified(fitted.parameters, law)
-    factors = (_reached(curve, shrink, len(theta)) for curve in (by_data, by_compute))
+    factors = (_reached(curve, start * shrink) for curve in (by_data, by_compute))
     data, compute = (Estimate.of(f[0], f[1:], fitted.n_cells, reason) for f in factors)
     return Goal(
         mixture=fitted.mixture,
@@ -164,10 +164,9 @@ def _held(fits: StudyFit, fitted: MixtureFit) -> Mapping[str, float]:
     return fitted.law.held(fits.runs[fits.runs["mixture"] == fitted.mixture])
 
 
-def _reached(curve: Callable[[Array], Array], shrink: float, count: int) -> Array:
-    """Factors (count,) at which falling curves of the log factor are down to a share of now."""
-    low, high = np.zeros(count), np.full(count, _MOST)
-    goal = curve(low) * shrink
+def _reached(curve: Callable[[Array], Array], goal: Array) -> Array:
+    """Factors (n,) at which falling curves of the log factor are down to the goals (n,)."""
+    low, high = np.zeros(len(goal)), np.full(len(goal), _MOST)
     out = ~(curve(high) <= goal)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
