@@ -44,13 +44,10 @@ class Question:
         return paid.optimum(theta, self.cost, law, **held)
 
     def losses(self, params: float, examples: float) -> Array:
-        """(1 + R,) expected losses of a run: the best guess, then replicates.
-
-        Whatever widens an expected loss beyond the law's own parameters belongs here.
-        """
-        law = self.fitted.law
+        """(1 + R,) expected losses of a run, misfit of the law included: best guess, replicates."""
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            return law.loss(self.fitted.all_theta, params, examples, **law.held(self.runs))
+            held = self.fitted.law.held(self.runs)
+            return self.fitted.losses(params, examples, **held)
 
     def hours(self, flops: float) -> float | None:
         """Return hours of one device for a run of so many FLOPs."""

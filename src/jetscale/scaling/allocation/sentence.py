@@ -82,6 +82,9 @@ def _any_of(found: Allocation) -> str:
     n, d = (_between(size(values[0]), size(values[-1])) for values in sizes)
     losses = sorted(m.loss.value for m in all_of)
     ends = _between(loss(losses[0]), loss(losses[-1]))
+    low, high = min(m.loss.low for m in all_of), max(m.loss.high for m in all_of)
+    if math.isfinite(low) and math.isfinite(high):
+        ends += f" [{loss(low)}, {loss(high)}]"
     return f"train {n} parameters on {d} {found.noun}s, expect loss {ends}"
 
 

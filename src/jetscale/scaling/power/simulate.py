@@ -119,7 +119,8 @@ def widths(grid: Grid, truth: Truth, fits: list[MixtureFit]) -> Widths:
             best, cells = laws.optimum(fitted.replicates.theta, budget, grid.cost), fitted.n_cells
             low, high = percentile_interval(best.params, cells)
             factors.append(math.sqrt(high / low) if low > 0 else math.inf)
-            low, high = percentile_interval(best.loss, cells)
+            point = laws.optimum(fitted.theta, budget, grid.cost)
+            low, high = percentile_interval(fitted.losses(point.params, point.examples)[1:], cells)
             shares.append((high - low) / (high + low))
         factor, share = float(np.median(factors)), float(np.median(shares))
         at.append(AtBudget(budget=budget, params_factor=factor, loss_relative=share))

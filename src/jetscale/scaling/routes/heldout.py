@@ -100,8 +100,10 @@ def held_out(
         return None
     ahead, line = log_c[kept:], reduced.line
     measured = route.line.log_n[:, kept:], route.line.log_loss[:, kept:]
-    best = law.law.optimum(law.theta, np.exp(ahead), fits.cost, **law.law.held(runs))
-    by_law = np.log(best.params), np.log(best.loss)
+    held = law.law.held(runs)
+    best = law.law.optimum(law.theta, np.exp(ahead), fits.cost, **held)
+    expected = law.losses(best.params[:, None], best.examples[:, None], **held)[:, 0]
+    by_law = np.log(best.params), np.log(expected)
     by_line = (
         np.array([line.log_params(c)[0][0] for c in ahead]),
         np.log([line.losses(c)[0][0] for c in ahead]),
