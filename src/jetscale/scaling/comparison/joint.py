@@ -151,8 +151,8 @@ def tail(drawn: Array, observed: float) -> float:
     """Return a p-value below the resolution of the draws, at most ten times finer.
 
     A generalised Pareto tail by moments of the largest tenth (Knijnenburg et al., Bioinformatics
-    25, 2009, i161). Of 1000 draws, p-values below 0.05 / 66 come 1.1 to 1.5 times as often as they
-    should where the statistic is F or chi-square.
+    25, 2009, i161). Of 1000 draws, p-values below 0.05 / 66 come 1.3 to 1.7 times as often as they
+    should where the statistic is F (benchmarks/mixtures.md).
     """
     count = max(2, len(drawn) // 10)
     largest = np.sort(drawn)[-count - 1 :]
