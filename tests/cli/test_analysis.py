@@ -197,7 +197,7 @@ def test_long_names_fit_too(capsys, edited, command):
 
     code, out, _ = call(capsys, command[0], "--runs", edited(rename), *command[1:])
     assert code == 0
-    assert max(map(len, out.splitlines())) <= 80
+    assert [line for line in out.splitlines() if len(line) > 80] == []
     assert "…" not in out
     assert "none_at_all1" in out
 
@@ -465,9 +465,9 @@ def test_a_score_is_refused_as_a_loss(capsys, edited, tmp_path, command):
 
     more = {"allocate": ("--budget", "1e10"), "report": ("--out", tmp_path / "r.html")}
     code, out, error = call(capsys, command, "--runs", edited(score), *more.get(command, ()))
-    assert (code, out, error.count("\n")) == (2, "", 1)
-    assert "a loss that rises with params and examples" in error
-    assert "--metric" in error
+    assert (code, out) == (2, "")
+    assert "a loss that rises with params and examples" in error.splitlines()[-1]
+    assert "--metric" in error.splitlines()[-1]
 
 
 def test_routes_stand_beside_the_law(capsys, runs):

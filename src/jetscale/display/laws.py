@@ -272,9 +272,9 @@ def _show_allocation(allocation: scaling.Allocation) -> None:
 
 def _rise(found: scaling.Estimate) -> str:
     """A relative rise in percent, the unit written once: ``+3.7% [3.1, 4.2]``."""
-    digits = 0 if found.value >= 0.1 else 1
-    value, *ends = (f"{100 * x:.{digits}f}" for x in (found.value, found.low, found.high))
-    return f"+{value}% [{', '.join(ends)}]"
+    digits = 0 if max(map(abs, (found.value, found.low, found.high))) >= 0.1 else 1
+    ends = ", ".join(f"{100 * end:.{digits}f}" for end in (found.low, found.high))
+    return f"{100 * found.value:+.{digits}f}% [{ends}]"
 
 
 def _nearby(allocation: scaling.Allocation) -> None:

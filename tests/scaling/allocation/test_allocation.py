@@ -36,7 +36,7 @@ def test_smaller_models_get_more_data_and_cost_loss(fits):
     for found, share in zip(one.smaller, (1 / 3, 1 / 10), strict=True):
         n, d = one.params.value * share, one.examples.value / share
         assert (found.params, found.examples) == pytest.approx((n, d))
-        expected = float(laws.loss(fits["a"].theta, n, d))
+        expected = float(fits["a"].losses(n, d)[0])
         assert found.loss == pytest.approx(expected)
         assert found.rise.value == pytest.approx(expected / one.loss.value - 1)
         assert 0 < found.rise.low < found.rise.value < found.rise.high

@@ -47,8 +47,8 @@ def floor_answers(fits: StudyFit, budget: Budget) -> Mapping[str, tuple[FloorAns
     for floor, one in asked.items():
         for name, fitted in one.mixtures.items():
             best = fitted.law.optimum(fitted.theta, budget.flops, fits.cost)
-            drawn = fitted.law.optimum(fitted.replicates.theta, budget.flops, fits.cost)
-            loss = Estimate.of(best.loss, drawn.loss, fitted.n_cells)
+            losses = fitted.losses(best.params, best.examples)
+            loss = Estimate.of(losses[0], losses[1:], fitted.n_cells)
             sizes = {"params": float(best.params), "examples": float(best.examples)}
             # mixtures that share a floor were fitted together, to one objective
             base = whole if floor == "shared" else fits[name].objective_value

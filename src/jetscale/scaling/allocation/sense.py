@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from jetscale.errors import FitError
 from jetscale.scaling.estimate import Estimate
@@ -18,7 +19,7 @@ REACH = 6.0  # decades beyond the measured compute at which nothing is answered
 BELOW = 2.0  # decades below the smallest measured size at which an optimum is none
 BEYOND = 3.0  # decades beyond the measured sizes, and the budget, at which an end is open
 _FACTOR = 3.0  # times a loss at which an end of its interval is open
-_RISES = 3.0  # standard errors by which a loss must rise with both sizes to be none
+_RISES = 1e-4  # chance of a rise with each size, if there is none, at which a loss is none
 RISING = (
     "has a loss that rises with params and examples: it is a score where more is better; name it "
     "with --metric, or give 1 minus it as loss"
@@ -45,7 +46,8 @@ def not_a_loss(runs: pd.DataFrame) -> str:
     slopes = inverse @ y
     left = y - design @ slopes
     errors = np.sqrt(left @ left / freedom * (inverse**2).sum(axis=1))
-    return RISING if (slopes[1:] > _RISES * errors[1:]).all() else ""
+    clear = float(stats.t.isf(_RISES, freedom))
+    return RISING if (slopes[1:] > clear * errors[1:]).all() else ""
 
 
 def check_reach(text: str, flops: float, measured: Ends) -> None:
