@@ -16,7 +16,8 @@ from jetscale.scaling.diagnostics.batch import Batch
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.fitted import MixtureFit
 
-_REFITTED = 200  # cells the law is fitted again without, in a table of more
+# cells the law is fitted again without: at most, at least, and the runs of all these fits together
+_MOST, _FEWEST, _RUNS = 200, 20, 400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,8 @@ def _without_each(
     steps = -lost_pull @ np.linalg.pinv((J * curvature) @ J.T)
     q, lost = np.repeat(batch.q, len(numbers), axis=0), np.zeros(len(numbers), dtype=bool)
     q[:, free] = np.clip(q[:, free] + steps / scale, design.lower[free], design.upper[free])
-    first = np.argsort(-np.abs(steps).max(axis=1), kind="stable")[:_REFITTED]
+    count = min(_MOST, max(_FEWEST, _RUNS // len(batch.cells)))
+    first = np.argsort(-np.abs(steps).max(axis=1), kind="stable")[:count]
     found = family.fit((batch.cells[None] != numbers[first, None]).astype(float), batch.objective)
     low = found.low[:, family.slots[group]]
     q[first], lost[first] = found.q, low[:, 1] | low[:, 2] | ~found.converged
@@ -103,11 +105,11 @@ def influence(batch: Batch, fitted: MixtureFit, cost: CostModel) -> Influence:
     ratio = np.where(lost | ~np.isfinite(ratio), np.nan, ratio)
     ends = fitted.frontier["params_exponent"]
     relative = exponent / max((ends.high - ends.low) / 2, np.finfo(float).tiny)
-    rows = batch.runs.iloc[own[first]]
+    sizes = batch.runs[["params", "examples"]].to_numpy()[own[first]].tolist()
     cells = tuple(
         CellInfluence(
-            params=float(rows["params"].iloc[i]),
-            examples=float(rows["examples"].iloc[i]),
+            params=sizes[i][0],
+            examples=sizes[i][1],
             exponent_shift=float(exponent[i]),
             params_log_ratio=float(ratio[i]),
             relative_shift=float(relative[i]),

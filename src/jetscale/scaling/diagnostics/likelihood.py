@@ -26,6 +26,7 @@ from jetscale.scaling.estimate import CONFIDENCE
 EXPONENTS = {name: PARAMETERS.index(name) for name in ("alpha", "beta")}
 _HEIGHTS = len(PARAMETERS) - len(EXPONENTS)
 _COARSE, _FINE, _MAP = 11, 41, 21
+_MANY, _FEWER = 5000, (15, 9)  # runs from which profile and map have fewer points
 _CLEARLY = 3.0  # a value is clearly excluded where its increase is this many times the threshold
 _PRECISE = 1e-8  # relative precision of the objective: the increase needs no more
 _EXACT = 1e-24  # squared log residuals below this are rounding
@@ -72,7 +73,8 @@ def likelihoods(batch: Batch) -> dict[str, tuple[dict[str, Profile], ExponentMap
 
 def _map(batch: Batch, group: int, found: dict[str, Profile]) -> ExponentMap:
     """Both exponents held on a coarse grid, even in log, over the range of their profiles."""
-    axes = [np.geomspace(p.values[0], p.values[-1], _MAP) for p in found.values()]
+    count = _points(batch)[1]
+    axes = [np.geomspace(p.values[0], p.values[-1], count) for p in found.values()]
     alpha, beta = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
     held = {EXPONENTS["alpha"]: alpha, EXPONENTS["beta"]: beta}
     increase = _increase(batch, _descend(batch, group, _starts(batch, group, held), tuple(held))[1])
@@ -80,9 +82,14 @@ def _map(batch: Batch, group: int, found: dict[str, Profile]) -> ExponentMap:
     return ExponentMap(
         alpha=tuple(axes[0].tolist()),
         beta=tuple(axes[1].tolist()),
-        increase=tuple(tuple(row) for row in increase.reshape(_MAP, _MAP).tolist()),
+        increase=tuple(tuple(row) for row in increase.reshape(count, count).tolist()),
         levels=(levels[0], levels[1]),
     )
+
+
+def _points(batch: Batch) -> tuple[int, int]:
+    """Points of a profile and of an axis of the map."""
+    return _FEWER if len(batch.cells) > _MANY else (_FINE, _MAP)
 
 
 def unit(batch: Batch) -> float:
@@ -113,7 +120,7 @@ def _profile(batch: Batch, group: int, key: str) -> Profile:
     excluded = _increase(batch, _along(batch, group, column, coarse)) > _CLEARLY * threshold
     below, above = coarse[(coarse < best) & excluded], coarse[(coarse > best) & excluded]
     ends = below.max(initial=lowest), above.min(initial=highest)
-    values = np.unique(np.append(np.linspace(*ends, _FINE), best))
+    values = np.unique(np.append(np.linspace(*ends, _points(batch)[0]), best))
     rise = _increase(batch, _along(batch, group, column, values))
     middle = int(np.searchsorted(values, best))
     low, open_low = _crossing(values[middle::-1], rise[middle::-1], threshold)
