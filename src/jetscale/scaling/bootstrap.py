@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling import wild
+from jetscale.scaling.components import Components
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.family import Family
@@ -53,6 +54,7 @@ class Replicates:
     high: NDArray[np.bool_]  # (R, 5) at the upper bound
     degenerate: NDArray[np.bool_]  # (R,) fits that lost a term of the law or did not converge
     cells: NDArray[np.int64]  # numbers of the cells resampled
+    components: Components | None  # what the residuals are made of; None where a fit was kept
     outlook: Outlook  # the loss at any sizes, with what the law misses
 
 
@@ -102,7 +104,8 @@ def resample(
         lost = low[:, 1] | low[:, 2] | ~fits.converged
         cells = np.unique(runs["cell"].to_numpy()[family.group == group])
         outlook = Outlook(simulations, group, len(cells))
-        found.append(Replicates(family.theta(fits.q, group), low, high, lost, cells, outlook))
+        made = family.theta(fits.q, group), low, high, lost, cells
+        found.append(Replicates(*made, simulations.components[group], outlook))
     return found
 
 

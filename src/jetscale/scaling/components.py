@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 from scipy.linalg import qr
 
@@ -34,7 +34,6 @@ _SEEN = 0.5  # share of the misfit found that parameters are taken to be moved b
 _UNLIKELY = 1e-4
 _DEPENDENT = 1e-9
 _EXACT = 1e-24  # squared log residuals below this are rounding
-_FAR = 2.0  # half windows from the middle, beyond which noise changes no more
 _SIMULATED = 999
 _OUTLIER, _MAD = 3.5, 1.4826  # spreads from which a run is an outlier; spread over deviation
 _CLEAR, _BENDS = 0.01, 3
@@ -260,17 +259,6 @@ class Components:
         """Variance of one run about law and misfit at the middle of the window, cells included."""
         each = self.squares / self.freedom * (1 + self.grid[:, 0])
         return float(self.probability @ each)
-
-    def noise(
-        self, points: NDArray[np.intp], variance: Array, place: Array, seeds: ArrayLike
-    ) -> Array:
-        """Standard deviations (R, k) of the mean of ``seeds`` runs at places (k, 2) of `Basis`.
-
-        ``points`` and ``variance`` (R,) are those of draws.
-        """
-        root = np.exp(0.5 * np.clip(place, -_FAR, _FAR) @ self.slopes)
-        own = self.grid[points, :1] + 1 / np.asarray(seeds, dtype=float)
-        return np.asarray(root * np.sqrt(variance[:, None] * own))
 
     def _test(self) -> float:
         """Chance of a likelihood ratio of a misfit against none as large as found, if none is.

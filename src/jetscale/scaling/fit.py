@@ -17,6 +17,7 @@ from jetscale.errors import FitError
 from jetscale.scaling import bootstrap
 from jetscale.scaling.allocation.sense import not_a_loss
 from jetscale.scaling.bootstrap import Replicates
+from jetscale.scaling.components import Components
 from jetscale.scaling.cost import CostModel, cost_model, pretraining
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
@@ -34,7 +35,6 @@ from jetscale.scaling.fitted import (
     StudyFit,
 )
 from jetscale.scaling.kinds import share_trunks, too_few
-from jetscale.scaling.outlook import Outlook
 from jetscale.scaling.table import ignored, seed_spread, validate
 from jetscale.words import counted
 
@@ -163,7 +163,7 @@ def _describe(
     parameters = bootstrap.parameter_estimates(
         theta, low[places], high[places], draws, float(runs["loss"].min()), named
     )
-    misfit = _misfit(draws.outlook)
+    misfit = _misfit(draws.components)
     parameters = bootstrap.misfit_reasons(parameters, misfit.reason)
     pull, condition = _at_optimum(family, ends, best, objective)
     parameters = bootstrap.open_directions(parameters, named, condition)
@@ -212,8 +212,8 @@ def _describe(
     )
 
 
-def _misfit(outlook: Outlook) -> Misfit:
-    parts = outlook.components
+def _misfit(parts: Components | None) -> Misfit:
+    assert parts is not None  # this fit was made here
     own = float(np.sqrt(parts.spread))
     size = float(np.sqrt(((parts.smooth @ parts.mean) ** 2).mean()))
     return Misfit(p_value=parts.p_value, size=size, noise=own)

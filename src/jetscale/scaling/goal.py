@@ -17,9 +17,9 @@ import numpy as np
 from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN
 from jetscale.scaling import bootstrap
+from jetscale.scaling.checked import fit
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, StudyFit
 from jetscale.scaling.link import Link, link
 from jetscale.scaling.metric import Metric, metric_of

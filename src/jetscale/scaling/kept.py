@@ -14,7 +14,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -24,9 +24,11 @@ import numpy as np
 import pandas as pd
 import scipy
 
+from jetscale.scaling.checked import fit
+from jetscale.scaling.components import Components
 from jetscale.scaling.engine.forms import Law, law_named
-from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import Options, StudyFit
+from jetscale.scaling.outlook import Outlook
 from jetscale.scaling.table import validate
 
 _MOST = 64  # files kept; the oldest go first
@@ -93,6 +95,10 @@ def _plain(value: Any, arrays: dict[str, Any]) -> Any:
         return {"law": value.name}
     if isinstance(value, pd.DataFrame):
         return {"runs": None}  # the table is at hand
+    if isinstance(value, Components):
+        return None  # the answers do not need it any more
+    if isinstance(value, Outlook):
+        value = replace(value, source=value.seen)
     if isinstance(value, np.ndarray):
         if value.dtype == object:
             raise TypeError("an array of objects is not kept")

@@ -13,17 +13,20 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from jetscale.scaling.components import Components, components
+from jetscale.scaling.components import components
 from jetscale.scaling.engine.family import Family
+from jetscale.scaling.engine.forms import Law
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution
 from jetscale.scaling.estimate import CONFIDENCE, Estimate, widening
 from jetscale.scaling.kinds import cells_of, trunks_of
+from jetscale.scaling.misfit import Basis
 
 # what is left after outliers and misfit are taken out has no tails
 _SQUARES = Objective("squares", 1.0)
 _MANY = 2_000_000  # values of refits; beyond, effects are so small that one linear step is exact
+_FAR = 2.0  # half windows from the middle, beyond which noise changes no more
 _BLOCK = 4_000_000  # values simulated at once
 
 
@@ -124,6 +127,20 @@ class Simulations:
             ends.append(self._refit(off, everywhere=False))
         return np.concatenate([end.q for end in ends]), views
 
+    def seen(self, group: int) -> "Seen":
+        """The views of one mixture."""
+        q, views = self.beyond
+        own, parts = views[group], self.components[group]
+        return Seen(
+            law=self.family.law,
+            theta=self.family.theta(q, group),
+            smooth=np.concatenate(own.smooth),
+            basis=parts.basis,
+            slopes=parts.slopes,
+            cell=parts.grid[np.concatenate(own.points), 0],
+            variance=np.concatenate(own.variance),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Views:
@@ -142,31 +159,42 @@ def _joined(parts: list[Solution]) -> Solution:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """The views of one mixture: laws with the misfit that was taken out for each of them."""
+
+    law: Law
+    theta: Array  # (1 + R, P) parameters, the first with the mean misfit
+    smooth: Array  # (1 + R, K) coefficients of the misfit
+    basis: Basis
+    slopes: Array  # (2,) of log variance over places of the basis
+    cell: Array  # (R,) variance of a cell over that of a run
+    variance: Array  # (R,) of a run
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Outlook:
     """Loss of one mixture at any sizes: its law and its misfit, in the fit and each replicate."""
 
-    simulations: Simulations
+    source: Simulations | Seen  # refits are made when the first question is asked
     group: int  # of the mixture in the family
     cells: int
     stretch: float = 1.0  # of the errors beyond the window, as runs held out there ask for
 
     @property
-    def components(self) -> Components:
-        """What the residuals of the mixture are made of."""
-        return self.simulations.components[self.group]
+    def seen(self) -> Seen:
+        """What the answers are made from."""
+        return self.source if isinstance(self.source, Seen) else self.source.seen(self.group)
 
     def losses(self, params: ArrayLike, examples: ArrayLike, **at: ArrayLike) -> Array:
         """Expected losses (..., 1 + R) at sizes and covariates (..., 1 or 1 + R).
 
         The first is the best guess, the others are replicates in the order of those of the fit.
         """
-        q, views = self.simulations.beyond
-        family, smooth = self.simulations.family, np.concatenate(views[self.group].smooth)
-        off = (self.components.basis.at(params, examples) * smooth).sum(axis=-1)
-        theta = family.theta(q, self.group)
-        logs = np.log(family.law.loss(theta, params, examples, **at)) + off
+        seen = self.seen
+        off = (seen.basis.at(params, examples) * seen.smooth).sum(axis=-1)
+        logs = np.log(seen.law.loss(seen.theta, params, examples, **at)) + off
         if self.stretch > 1:
-            outside = np.abs(self.components.basis.place(params, examples)).max(axis=-1) > 1
+            outside = np.abs(seen.basis.place(params, examples)).max(axis=-1) > 1
             best = logs[..., :1]
             logs = best + np.where(outside, self.stretch, 1.0) * (logs - best)
         return np.asarray(np.exp(logs))
@@ -178,7 +206,8 @@ class Outlook:
 
     def noise(self, params: ArrayLike, examples: ArrayLike, seeds: ArrayLike) -> Array:
         """Standard deviations (k, R) of mean log losses of ``seeds`` runs at sizes (k,)."""
-        views, parts = self.simulations.beyond[1][self.group], self.components
-        place = parts.basis.place(params, examples)
-        points, variance = np.concatenate(views.points), np.concatenate(views.variance)
-        return parts.noise(points, variance, place, seeds).T
+        seen = self.seen
+        place = seen.basis.place(params, examples)
+        root = np.exp(0.5 * np.clip(place, -_FAR, _FAR) @ seen.slopes)
+        own = seen.cell[:, None] + 1 / np.asarray(seeds, dtype=float)
+        return np.asarray(root * np.sqrt(seen.variance[:, None] * own)).T
