@@ -175,7 +175,9 @@ def forecasts(simulations: int, replicates: int) -> Iterator[str]:
                 width.append(np.log(both[:, 1] / both[:, 0]))
                 plain.append(np.log(alone[:, 1] / alone[:, 0]))
             share = np.mean(found, axis=0)
-            noise = f"{how.get('noise', 0.005):.1%}" + (" + cells 1.0%" if "rough" in how else "")
+            noise = f"{how.get('noise', 0.005):.1%}" + (
+                f" + cells {how['rough']:.1%}" if "rough" in how else ""
+            )
             each = " ".join(f"{value:.2f}" for value in share)
             yield (
                 f"| {name} | {kind}, {seeds} | {noise} | {share.mean():.3f} | {each} | "
