@@ -175,7 +175,9 @@ def forecasts(simulations: int, replicates: int) -> Iterator[str]:
                 width.append(np.log(both[:, 1] / both[:, 0]))
                 plain.append(np.log(alone[:, 1] / alone[:, 0]))
             share = np.mean(found, axis=0)
-            noise = f"{how.get('noise', 0.005):.1%}" + (" + cells 1.0%" if "rough" in how else "")
+            noise = f"{how.get('noise', 0.005):.1%}" + (
+                f" + cells {how['rough']:.1%}" if "rough" in how else ""
+            )
             each = " ".join(f"{value:.2f}" for value in share)
             yield (
                 f"| {name} | {kind}, {seeds} | {noise} | {share.mean():.3f} | {each} | "
@@ -233,7 +235,7 @@ def test(simulations: int, replicates: int) -> Iterator[str]:
         found = []
         for i in range(simulations if name == "the law" else simulations // 4):
             runs = simulate(np.random.default_rng(i), TRUTHS[name], kind, seeds, **how)[0]
-            found.append(fitted(runs, 1, i, "components")[1].outlook.components.p_value)
+            found.append(fitted(runs, 1, i, "components")[1].components.p_value)
         said = ", ".join(f"{key} {value:g}" for key, value in how.items()) or "even 0.005"
         shares = [np.mean(np.less(found, level)) for level in (0.05, 0.01)]
         yield f"| {name} | {kind}, {seeds} | {said} | {shares[0]:.3f} | {shares[1]:.3f} |"
