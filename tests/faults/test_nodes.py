@@ -1,6 +1,6 @@
 """Nodes that join a sweep, share a run, are cut off and are lost for good, on two emulated hosts.
 
-The objective of the sweep waits in its twentieth step while a file with the name of the host asks
+The objective of the sweep waits in its eighth step while a file with the name of the host asks
 for it. Whether a host is fast or slow then decides nothing.
 """
 
