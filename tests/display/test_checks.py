@@ -13,7 +13,7 @@ THETA = np.array([0.5, 20.0, 30.0, 0.45, 0.42])
 
 @pytest.fixture(scope="module")
 def runs():
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(3)
     rows = [
         ("scratch mixture", n, d, s, 5 * n**1.1 * d, float(laws.loss(THETA, n, d)))
         for n in (1e3, 4e3, 2e4, 1e5)

@@ -54,8 +54,8 @@ class Replicates:
     high: NDArray[np.bool_]  # (R, 5) at the upper bound
     degenerate: NDArray[np.bool_]  # (R,) fits that lost a term of the law or did not converge
     cells: NDArray[np.int64]  # numbers of the cells resampled
-    components: Components | None  # what the residuals are made of; None where a fit was kept
     outlook: Outlook  # the loss at any sizes, with what the law misses
+    components: Components | None = None  # of the residuals; None where the fit was kept
 
 
 def cell_weights(count: int, replicates: int, seed: int) -> Array:
@@ -105,7 +105,7 @@ def resample(
         cells = np.unique(runs["cell"].to_numpy()[family.group == group])
         outlook = Outlook(simulations, group, len(cells))
         made = family.theta(fits.q, group), low, high, lost, cells
-        found.append(Replicates(*made, simulations.components[group], outlook))
+        found.append(Replicates(*made, outlook, simulations.components[group]))
     return found
 
 
