@@ -136,6 +136,16 @@ def test_losses_show_every_run_once(results, looks):
     assert sorted(shown) == sorted(results.runs["loss"])
 
 
+def test_many_sizes_share_figures_by_range(study):
+    rng = np.random.default_rng(0)
+    scattered = study.assign(params=10 ** rng.uniform(4, 6, len(study)))
+    found = figures_measured.losses(scattered, {"scratch": Style("#000", "circle")})
+    assert 1 < len(found) <= 8
+    assert all(" to " in caption for caption in found)
+    shown = [loss for figure in found.values() for trace in figure.data for loss in trace.y]
+    assert sorted(shown) == sorted(scattered.loc[scattered["mixture"] == "scratch", "loss"])
+
+
 def test_sizes_that_look_the_same_keep_a_figure_each(study):
     near = study.replace({"params": {4e4: 10001.0}})
     found = figures_measured.losses(near[near["params"] < 2e4], styles(["scratch", "qcd"]))

@@ -19,6 +19,7 @@ from jetscale.measures.figure import OKABE_ITO
 from jetscale.words import short
 
 NEUTRAL = "#4d4d4d"
+_MOST_TICKS = 40  # data sizes beyond which an axis has round places instead
 _COLOURS = (NEUTRAL, *OKABE_ITO)
 _SYMBOLS = {
     "circle": "M6 1.5A4.5 4.5 0 1 1 6 10.5A4.5 4.5 0 1 1 6 1.5Z",
@@ -82,6 +83,8 @@ def data_axis(figure: Figure, sizes: Any) -> Figure:
     if not values:
         return figure
     ticks = values[:: math.ceil(len(values) / 9)]  # more could not be read
+    if len(values) > _MOST_TICKS:  # no grid of data sizes, and some of them lie close together
+        ticks = np.geomspace(values[0], values[-1], 4).tolist()
     return figure.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(short, ticks)))
 
 

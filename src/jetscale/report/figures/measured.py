@@ -4,6 +4,7 @@ import html
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 from plotly.graph_objects import Figure
 
@@ -13,6 +14,7 @@ from jetscale.report.figures.drawing import Style, bars, dots, empty, line, run_
 from jetscale.scaling import Estimate, PairedStudy
 from jetscale.words import short
 
+_MOST_SIZES, _RANGES = 16, 8  # model sizes with a figure each; else figures of so many ranges
 _LIMITS = {">": "triangle-up-open", "<": "triangle-down-open", "<>": "star-diamond-open"}
 
 
@@ -76,19 +78,27 @@ def _estimates(title: str, study: PairedStudy, what: str, styles: Mapping[str, S
 
 
 def losses(runs: pd.DataFrame, styles: Mapping[str, Style]) -> dict[str, Figure]:
-    """Test loss against D, one figure per model size: runs as points, lines through seed means."""
+    """Test loss against D, one figure per model size: runs as points, lines through seed means.
+
+    Of many sizes a figure shows those of one range, without lines.
+    """
     ends = drawing.loss_range(runs["loss"])
     found: dict[str, Figure] = {}
-    for params, part in runs.groupby("params", sort=True):
+    many = runs["params"].nunique() > _MOST_SIZES
+    sizes = np.log(runs["params"])
+    groups = pd.cut(sizes, _RANGES, labels=False) if many else runs["params"]
+    for _, part in runs.groupby(groups, sort=True):
         figure = empty("training examples D", "test loss", range=ends)
         for i, (name, style) in enumerate(styles.items()):
             own = part[part["mixture"] == name]
-            means = own.groupby("examples", sort=True)["loss"].mean()
             apart = drawing.shift(i, len(styles))
-            figure.add_trace(line(name, style, means.index * apart, means))
+            if not many:
+                means = own.groupby("examples", sort=True)["loss"].mean()
+                figure.add_trace(line(name, style, means.index * apart, means))
             figure.add_trace(run_points(name, style, own, own["examples"] * apart, own["loss"]))
-        caption = f"N = {short(float(str(params)))}"
+        low, high = (short(float(end)) for end in (part["params"].min(), part["params"].max()))
+        caption = f"N = {low}" if low == high else f"N = {low} to {high}"
         if caption in found:  # two sizes that look the same in three digits
-            caption = f"N = {params}"
+            caption = f"N = {part['params'].min()}"
         found[caption] = drawing.data_axis(figure, runs["examples"])
     return found
