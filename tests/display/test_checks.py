@@ -1,11 +1,13 @@
-"""The checks of a fit on a terminal."""
+"""The checks of a fit on a terminal, and differences by route."""
+
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.display.laws import show_checks
-from jetscale.scaling import conventions, diagnose, fit
+from jetscale.display.laws import show_checks, show_shifts
+from jetscale.scaling import Estimate, RouteShift, conventions, diagnose, fit
 from jetscale.scaling.engine import laws
 
 THETA = np.array([0.5, 20.0, 30.0, 0.45, 0.42])
@@ -63,4 +65,27 @@ def test_what_cannot_be_checked_is_a_dash(capsys, runs):
     three = once[once["params"].isin([1e3, 2e4, 1e5])]
     out, _ = shown(capsys, three)
     row = next(line for line in out.splitlines() if line.strip().startswith("scratch mixture"))
-    assert row.count("–") >= 2  # two model sizes make no law; without seeds there is no test
+    assert row.count("–") == 1  # two model sizes make no law
+
+
+def test_without_second_seeds_the_test_of_neighbours_stands_there(capsys, runs):
+    out, found = shown(capsys, runs[runs["seed"] == 1])
+    p_value = found.mixtures["scratch mixture"].residuals.smooth.p_value
+    row = next(line for line in out.splitlines() if line.strip().startswith("scratch mixture"))
+    assert f" {p_value:.2g} " in row
+
+
+def test_many_differences_by_route_are_counted_unless_shown(capsys):
+    pairs = list(combinations("abcdef", 2))
+    clear = Estimate(value=0.2, low=0.1, high=0.3, reason="")
+    numbers = {"difference": clear, "p_value_uncorrected": 0.5}
+    shifts = [
+        RouteShift(a=a, b=b, route="isoFLOP", p_value=0.01 if b == "f" else 0.5, **numbers)
+        for a, b in pairs
+    ]
+    show_shifts(shifts)
+    out = capsys.readouterr().out
+    assert out.count("isoFLOP:") == 6  # five that are shown, one line for the rest
+    assert "no shift shown: 10 pairs" in out
+    show_shifts(shifts[:3])
+    assert capsys.readouterr().out.count("no shift shown (p") == 3

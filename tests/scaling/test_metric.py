@@ -46,6 +46,7 @@ def test_a_table_needs_no_loss_beside_a_score():
     ("frame", "metric", "message"),
     [
         (table(), "acc", "unknown metric 'acc'"),
+        (table(seconds=[1.0, 2.0, 3.0]), "acc", "known: loss"),
         (table(speed=[1.0, 2.0, 3.0]), "speed", "say speed:up or speed:down"),
         (table(accuracy=[0.5, np.nan, 1.0]), "accuracy", "row 2: accuracy is nan, needs a score"),
         (table(rejection=[5.0, np.nan, 9.0]), "rejection", "with a column test_background it gets"),

@@ -5,7 +5,7 @@ the values shown, not here. The whole of every check, cell by cell, is in the JS
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from jetscale import scaling, words
 from jetscale.analysis import Analysis
@@ -42,8 +42,17 @@ def _show_parts(found: Analysis) -> None:
         if found.diagnostics is not None:
             show_checks(found.fits, found.diagnostics, found.conventions)
     if found.comparison is not None or "comparison" in found.missing:
-        _lines(f"by {shift.clause}" for shift in found.route_shifts)
+        show_shifts(found.route_shifts)
     _lines(found.reasons)
+
+
+def show_shifts(shifts: Sequence[scaling.RouteShift]) -> None:
+    """Show differences of exponents by route; of many pairs those that are shown, and a count."""
+    many = {route for route, n in Counter(s.route for s in shifts).items() if n > _MANY}
+    folded = [s for s in shifts if s.route in many and not s.shown]
+    _lines(f"by {shift.clause}" for shift in shifts if shift not in folded)
+    for route, count in Counter(shift.route for shift in folded).items():
+        say(f"- by {route}: no shift shown: {words.counted(count, 'pair')}")
 
 
 def show_metric(found: Answers) -> None:
@@ -320,7 +329,9 @@ def show_checks(
         ]
         worst, p_value = one.influence.worst, one.residuals.p_value
         cells.append("–" if worst is None else f"{abs(worst.relative_shift):.2f}")
-        cells.append("–" if one.residuals.reason else f"{p_value:.2g}")
+        # without second seeds the test that asks whether neighbours err alike is the only one
+        p_value = one.residuals.smooth.p_value if one.residuals.reason else p_value
+        cells.append("<0.002" if p_value < 0.002 else f"{p_value:.2g}")
         # a window is judged where the exponent is identified
         refits = [window.params_exponent for window in one.windows]
         judged = sum(value is not None and value.identified for value in refits)
@@ -334,7 +345,8 @@ def show_checks(
         "compute, from the others (plus: measured above forecast, which was too hopeful), and how "
         "many lie in their 95% prediction intervals. Worst cell: "
         "without it a moves by so many half widths of its interval. Misfit p: small where cells "
-        "deviate from the law more than seeds do. Window: in how many refits without an edge of "
+        "deviate from the law more than seeds do, or without second seeds where neighbouring "
+        "cells err alike. Window: in how many refits without an edge of "
         "the grid a leaves its interval by more than chance; not judged where a is not identified."
     )
     names = list(dict.fromkeys(row.name for one in conventions.values() for row in one.rows))

@@ -20,6 +20,7 @@ from jetscale.words import counted, number
 
 _UP = ("rejection", "accuracy", "acc", "auc", "efficiency", "precision", "recall", "f1", "score")
 _DOWN = ("loss", "error", "err", "fpr", "mistag", "perplexity", "ppl", "mse", "mae")
+_OF_RUNS = ("params", "examples", "seed", "flops", "seconds")  # columns that are no scores
 _RATE = 1.0  # scores up to this are shares
 
 
@@ -63,7 +64,8 @@ def put_in_place(frame: pd.DataFrame, asked: str) -> tuple[pd.DataFrame, list[st
     """
     name, _, side = asked.partition(":")
     if name not in frame:
-        raise TableError(unknown("metric", name, [c for c in frame.columns if _numeric(frame[c])]))
+        scores = [c for c in frame.columns if c not in _OF_RUNS and _numeric(frame[c])]
+        raise TableError(unknown("metric", name, scores))
     values = pd.to_numeric(frame[name], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     notes, metric = [], Metric(name=name, kind=_kind(name, side, values))
     if metric.kind == "missing" and _largest(values) > _RATE:

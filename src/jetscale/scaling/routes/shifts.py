@@ -33,11 +33,16 @@ class RouteShift:
     json_also: ClassVar[tuple[str, ...]] = ("clause",)
 
     @property
+    def shown(self) -> bool:
+        """True where the noise does not explain the difference."""
+        return self.difference.identified and self.p_value < SIGNIFICANT
+
+    @property
     def clause(self) -> str:
         """The difference and whether it is shown, without a stop."""
         if not self.difference.identified:
             return f"{self.route}: {self.b} minus {self.a}: {self.difference.reason}"
-        shown = "shift" if self.p_value < SIGNIFICANT else "no shift shown"
+        shown = "shift" if self.shown else "no shift shown"
         change = f"{with_interval(self.difference)}, {shown} (p = {number(self.p_value, 2)})"
         return f"{self.route}: {self.b} minus {self.a} is {change}"
 
