@@ -33,6 +33,22 @@ def test_a_law_of_another_form_is_held_beyond_the_runs():
     assert np.median(errors) < 0.6 * np.median(alone), "the misfit found is put to use"
 
 
+def test_runs_of_little_noise_are_followed_where_others_scatter():
+    """Misfit and law are told apart by the same weights: else the expected losses miss all runs."""
+    off = []
+    for seed in range(6):
+        frame = table(outer, seed, noise=0.0)
+        place = np.log(frame["examples"] / SIZES[1].min()) / np.log(SIZES[1].max() / SIZES[1].min())
+        noise = 0.03 * np.exp(-3.5 * place)  # a tenth of a percent at the largest D
+        frame["loss"] *= np.exp(noise * np.random.default_rng(seed).normal(size=len(frame)))
+        fitted = fit(frame, replicates=50)["m"]
+        large = frame[frame["examples"] == SIZES[1].max()]
+        n, d = large["params"].to_numpy(), large["examples"].to_numpy()
+        expected = fitted.losses(n[:, None], d[:, None])[:, 0]
+        off.append(np.abs(np.log(expected / outer(n, d))).max())
+    assert np.median(off) < 0.003
+
+
 def test_where_the_law_holds_intervals_are_hardly_wider(truth):
     ratios = []
     for seed in range(15):

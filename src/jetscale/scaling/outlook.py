@@ -54,12 +54,15 @@ class Simulations:
         order = np.lexsort((runs["seed"], runs["cell"]))
         self.rows = [order[family.group[order] == group] for group in range(family.count)]
         self.components, self.wide = [], np.empty(len(residuals))
+        self.weight = np.empty(len(residuals))  # of a run where its noise counts
         for rows in self.rows:
             own, own_J = runs.iloc[rows], self.J[rows]
             sizes = own["params"].to_numpy(), own["examples"].to_numpy()
             trunks, cells = trunks_of(own) if by_trunk else None, cells_of(own)
             used = own_J[:, (own_J != 0).any(axis=0)]
-            self.components.append(components(used, residuals[rows], sizes, cells, trunks))
+            parts = components(used, residuals[rows], sizes, cells, trunks)
+            self.components.append(parts)
+            self.weight[rows] = parts.root**-2 / (parts.root**-2).mean()
             # `percentile_interval` widens for the cells; the draws have Student's tails already
             self.wide[rows] = widening(
                 float(stats.norm.ppf((1 + CONFIDENCE) / 2)), len(cells.sizes)
@@ -84,11 +87,14 @@ class Simulations:
             targets, one = self.family.design.log_loss(self.q) + off, np.ones_like(off)
             if everywhere:
                 return self.family.fit(one, self.objective, targets)
+            # what is less noisy says more: the misfit was told from the law with these weights
             start = np.repeat(self.q, len(off), axis=0)
-            return self.family.descend(start, one, _SQUARES, targets)
+            return self.family.descend(start, one * self.weight, _SQUARES, targets)
         design, q = self.family.design, np.repeat(self.q, len(off), axis=0)
-        size = np.linalg.norm(self.J, axis=0)
-        q[:, self.free] += off @ np.linalg.pinv(self.J / size).T / size
+        root = np.ones(len(self.weight)) if everywhere else np.sqrt(self.weight)
+        J, off = self.J * root[:, None], off * root
+        size = np.linalg.norm(J, axis=0)
+        q[:, self.free] += off @ np.linalg.pinv(J / size).T / size
         q = np.clip(q, design.lower, design.upper)
         low, high = (q <= design.lower) & ~design.fixed, (q >= design.upper) & ~design.fixed
         return Solution(q, np.zeros(len(q)), np.ones(len(q), dtype=bool), low, high)

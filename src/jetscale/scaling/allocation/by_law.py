@@ -16,6 +16,7 @@ from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import MixtureFit
 from jetscale.scaling.searched import rate_cost
+from jetscale.words import loss
 
 _SMALLEST = 1 + 1e-6  # a size of one parameter or one example is the end of a search, no optimum
 NOTABLE = 1.1  # times beyond the measured runs that are worth a word
@@ -94,7 +95,8 @@ def answer(asked: Question, losses: Array, share: float | None) -> MixtureAlloca
         smaller=() if none else tuple(_smaller(asked, point, losses, part) for part in _SHARES),
         floors=(),
         rival=None,
-        warnings=_warnings(asked, {"flops": flops} | sizes, reason or none, undefined),
+        warnings=_warnings(asked, {"flops": flops} | sizes, reason or none, undefined)
+        + _bent(fitted.mixture, float(point.loss), float(losses[0])),
     )
 
 
@@ -120,6 +122,16 @@ def _warnings(
     if assumed := fitted.law.assumes(fitted.law.held(asked.runs)):
         lines.append(assumed)
     return tuple(f"{fitted.mixture}: {line}" for line in lines)
+
+
+def _bent(mixture: str, by_law: float, expected: float) -> tuple[str, ...]:
+    """What a misfit makes of the loss, where that is much: it may end below the law's floor."""
+    if not abs(by_law / expected - 1) > _WITHIN:
+        return ()
+    return (
+        f"{mixture}: the expected loss follows how the runs bend from the law, which alone says "
+        f"{loss(by_law)}",
+    )
 
 
 def _edge(asked: Question, chosen: float) -> str:
