@@ -66,5 +66,5 @@ def _judged(fitted: MixtureFit, forecasts: tuple[Forecast, ...]) -> MixtureFit:
         parameters=parameters,
         frontier=Exponents(frontier),
         replicates=replace(fitted.replicates, outlook=outlook),
-        warnings=(*fitted.warnings, f"{fitted.mixture}: {reason}: the law bends beyond the fit"),
+        warnings=(*fitted.warnings, f"{fitted.mixture}: {reason}: the law may bend beyond the fit"),
     )

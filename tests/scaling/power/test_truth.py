@@ -1,5 +1,7 @@
 """Stated laws, pilots, the generic law, and shifts of its exponent."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -120,7 +122,8 @@ def test_a_pilot_gives_law_noise_and_misfit(small, pilot):
 def test_a_pilot_of_one_seed_and_short_reach_warns(plan, pilot):
     once = pilot[pilot["seed"] == 0]
     assumed = assume(plan(4, 4), pilot=once[once["params"] < 2e6])
-    assert assumed.truths["a"].noise == 0.01
+    # what seeds and cells scatter, which runs of one seed cannot tell apart
+    assert assumed.truths["a"].noise == pytest.approx(math.hypot(0.02, 0.01), rel=0.4)
     assert "repeats no cell" in assumed.warnings[0]
     assert "beyond the pilot by 0.5 decades in params" in assumed.warnings[-1]
     assert assume(plan(4, 4), pilot=once, noise=0.03).truths["a"].noise == 0.03

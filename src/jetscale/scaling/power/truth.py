@@ -133,11 +133,14 @@ def _from_pilot(
     if math.isnan(spread) and "error" in runs:  # what the test set alone makes of a score
         spread = float(runs["error"].median())
         warnings.append(f"the pilot repeats no cell: noise is that of its test set, {spread:.2g}")
-    elif math.isnan(spread):
-        spread = NOISE
-        warnings.append(f"the pilot repeats no cell: noise set to {NOISE:g}; state it (--noise)")
     taken = {name: name if name in fits.mixtures else first for name in grid.mixtures}
     used = [fits.mixtures[name] for name in dict.fromkeys(taken.values())]
+    if math.isnan(spread):  # a cell of its own for each run: its effect counts as noise
+        spread = max(fitted.misfit.noise for fitted in used)
+        warnings.append(
+            f"the pilot repeats no cell: noise is what runs scatter beside a smooth misfit, "
+            f"{spread:.2g}; state another with --noise"
+        )
     deviation = max(_misfit(runs, spread, f) for f in used) if misfit is None else misfit
     truths = {}
     for name, other in taken.items():
