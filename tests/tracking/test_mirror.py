@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
 from jetscale.errors import SweepError
 from jetscale.store.home import Home
@@ -52,6 +53,18 @@ def test_every_run_becomes_one_nested_run(mirror, records):
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent}
     assert {run.info.run_name for run in children} == {name_run(r) for r in records}
     assert {run.info.status for run in runs_of(mirror)} == {"FINISHED"}
+
+
+def test_two_that_make_the_experiment_at_once_share_it(mirror, tmp_path, monkeypatch):
+    look, looks = MlflowClient.get_experiment_by_name, []
+
+    def slow(client, name):  # the other one makes it between the look and the making
+        looks.append(name)
+        return None if len(looks) == 1 else look(client, name)
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", slow)
+    assert Mirror(mirror.uri, mirror.study, Home(tmp_path)).experiment == mirror.experiment
+    assert len(looks) == 2
 
 
 def test_the_records_come_back_whole(mirror, records):

@@ -29,6 +29,7 @@ KEY, CONTENT, HOME, PARENT = (
 SILENT_SECONDS = 60.0  # a server that let a request time out is left alone for this long
 _silent: dict[str, float] = {}  # address of such a server to the end of that, on `time.monotonic`
 _CONTENT_CODES = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")  # of one record, not of the server
+_EXISTS = "RESOURCE_ALREADY_EXISTS"
 _LOOK_UP = 10  # runs that MLflow lists in the time in which it finds one by its key
 _SCHEME = "mlflow-artifacts:/"
 _ENVIRONMENT = {
@@ -66,6 +67,8 @@ class Mirror:
 
     def _experiment(self) -> str:
         """Id of the experiment; one of version 0.1, which holds absolute paths, is set aside."""
+        from mlflow.exceptions import MlflowException
+
         found = self.client.get_experiment_by_name(self.study)
         if found and self.identity == "own" and not found.artifact_location.startswith(_SCHEME):
             aside = f"{self.study} (version 0.1, {found.experiment_id})"
@@ -75,7 +78,14 @@ class Mirror:
             return str(found.experiment_id)
         location = _SCHEME + self.study if self.in_folder else None
         kind = {"mlflow.experimentKind": "custom_model_development"}  # which pages the UI shows
-        made = self.client.create_experiment(self.study, artifact_location=location, tags=kind)
+        try:
+            made = self.client.create_experiment(self.study, artifact_location=location, tags=kind)
+        except MlflowException as error:
+            if error.error_code != _EXISTS or not (
+                found := self.client.get_experiment_by_name(self.study)
+            ):
+                raise
+            return str(found.experiment_id)  # another process was faster
         database = database_of(self.uri)
         if database is not None:
             _remove_stray(Path(self.uri.removeprefix("sqlite:///")), database)
