@@ -123,13 +123,20 @@ def show_fit(fits: StudyFit) -> None:
             rows.append((name, *("–" if v is None else words.starred(v, ".2g") for v in values)))
         title = "Further parameters of the law" if start else f"Law: {fits.law}"
         show_table(title, ("mixture", *part), rows)
-    common = f" Common to all mixtures: {', '.join(fits.shared)}." if fits.shared else ""
+    common = f"Common to all mixtures: {', '.join(fits.shared)}. " if fits.shared else ""
+    star = _star(e for _, one in fitted for e in (one["a"], one["b"], *one.parameters.values()))
     note(
-        f"* not identified at this scale.{common} Objective: {first.objective}. Intervals: "
+        f"{star}{common}Objective: {first.objective}. Intervals: "
         f"{fits.interval}; {fits.replicates} replicates. Compute: {fits.cost.convention}"
     )
     _lines(fits.warnings)
     _lines(words.folded({name: one.warnings for name, one in fitted}))
+
+
+def _star(shown: Iterable[scaling.Estimate | None]) -> str:
+    """What a star means, where there is one."""
+    starred = any(found is not None and not found.identified for found in shown)
+    return f"* {NOT_IDENTIFIED}. " if starred else ""
 
 
 def show_routes(found: Mapping[str, scaling.Routes]) -> None:
@@ -158,10 +165,11 @@ def show_routes(found: Mapping[str, scaling.Routes]) -> None:
 
 def show_comparison(comparison: scaling.Comparison) -> None:
     """Show differences of exponents, tests, verdicts and ratios, pair by pair."""
-    deltas, tests = [], []
+    deltas, tests, shifts = [], [], list[scaling.Estimate | None]()
     asked = [test.shared for test in comparison.pairs[0].tests]
     for pair in comparison.pairs:
         both = (pair.delta_params_exponent, pair.delta_params_exponent_shared_floor)
+        shifts += both
         deltas.append((pair.a, pair.b, *("–" if d is None else words.starred(d) for d in both)))
         p_values = {test.shared: test.p_value for test in pair.tests}
         shown = [p_values.get(shared) for shared in asked]
@@ -186,7 +194,7 @@ def show_comparison(comparison: scaling.Comparison) -> None:
     for line in words.grouped("independent fits", comparison.unpaired):
         say(f"- {line}: what the cells of each do to its law does not cancel")
     note(
-        f"* not identified at this scale. Intervals: {comparison.interval}. A shift of the "
+        f"{_star(shifts)}Intervals: {comparison.interval}. A shift of the "
         "exponent is claimed only where p for alpha, beta is below 0.05, both intervals lie on "
         "the same side of zero and both exponents are identified: a small p alone says that the "
         "curves differ in shape."
@@ -259,8 +267,10 @@ def _show_allocation(allocation: scaling.Allocation) -> None:
                 f"N* {words.size(float(free.params))}, D* {words.size(float(free.examples))}, loss "
                 f"{words.loss(float(free.loss))}"
             )
-    meaning = " best: share of bootstrap replicates with the lowest loss." if several else ""
-    note(f"* optimum not identified at this scale.{meaning} Compute: {allocation.convention}")
+    meaning = "best: share of bootstrap replicates with the lowest loss. " if several else ""
+    loose = any(not found.loss.identified for found in allocation.mixtures.values())
+    star = "* optimum not identified at this scale. " if loose else ""
+    note(f"{star}{meaning}Compute: {allocation.convention}")
     _nearby(allocation)
     measured: list[tuple[str, ...]] = []
     for name, found in allocation.mixtures.items():
