@@ -60,6 +60,11 @@ def work(job, feed):
     return {"trained": 1}
 
 
+def own(folder):
+    """Where Ray keeps its own state."""
+    return {"storage_path": str(folder / "ray")}
+
+
 def noted(job):
     lines = [line.split() for line in (job.folder / "log").read_text().splitlines()]
     return {key: int(world) for key, world in lines}
@@ -76,7 +81,7 @@ def test_two_ranks_ask_as_one_and_a_rank_that_dies_is_replaced(study, small_ray,
     assert capacity.slots == 1  # of two CPUs one drives
     two = Capacity(nodes=(Node(name=capacity.nodes[0].name, slots=2),), cpus=2, gpus=0, local=True)
     board = Board(planned, lambda run: 30.0, workers=2)
-    ended = trials.train("small", board, job, work, str(tmp_path / "ray"), two)
+    ended = trials.train("small", board, job, work, own(tmp_path), two)
     assert noted(job) == {run.key: 2 for run in planned}
     assert (ended.failures, ended.given_up, ended.recomputed) == ([], {}, 2)
     assert len(ended.deaths) == 1
@@ -91,7 +96,7 @@ def test_a_run_that_kills_its_worker_is_given_up_and_eviction_is_no_try(study, s
     job = Job(tmp_path, kill=frozenset([trunk.key]), evict=frozenset([told.key]))
     capacity = count(small_ray.nodes(), local=True)
     board = Board(planned, lambda run: 30.0)
-    ended = trials.train("small", board, job, work, str(tmp_path / "ray"), capacity)
+    ended = trials.train("small", board, job, work, own(tmp_path), capacity)
     lost = {run.key for run in planned if trunk.key in (run.key, run.trunk)}
     assert set(ended.given_up) == lost
     assert f"its workers died {TRIES} times" in ended.given_up[trunk.key].reason
@@ -108,7 +113,7 @@ def test_a_run_that_kills_its_worker_is_given_up_and_eviction_is_no_try(study, s
 def test_what_every_worker_would_meet_ends_the_sweep(study, small_ray, tmp_path, capfd, error):
     capacity = count(small_ray.nodes(), local=True)
     board = Board(plan_runs(study), lambda run: 30.0)
-    ended = trials.train("small", board, Job(tmp_path, error=error), work, str(tmp_path), capacity)
+    ended = trials.train("small", board, Job(tmp_path, error=error), work, own(tmp_path), capacity)
     assert ended.failures == [Failure.of(error)]
     assert "Traceback" not in capfd.readouterr().err
 
@@ -140,7 +145,7 @@ def test_a_sweep_ends_where_no_node_fits_a_group_for_long(study, small_ray, tmp_
     monkeypatch.setattr("jetscale.compute.desk.ALONE", -1.0)
     capacity = count(small_ray.nodes(), local=True)
     board = Board(plan_runs(study), lambda run: 30.0, workers=capacity.slots + 1)
-    ended = trials.train("small", board, Job(tmp_path), work, str(tmp_path / "ray"), capacity)
+    ended = trials.train("small", board, Job(tmp_path), work, own(tmp_path), capacity)
     (failure,) = ended.failures
     assert "no node has had room for a worker group" in failure.reason
     assert ended.deaths == []
@@ -162,7 +167,7 @@ def trainer(monkeypatch):
 
 def run_group(tmp_path, capacity=ONE_CORE, **config):
     config = {"group": "g", "nodes": ["n"]} | config
-    return trials.run_group(config, None, None, tmp_path, capacity)
+    return trials.run_group(config, None, None, own(tmp_path), capacity)
 
 
 def test_a_group_has_its_workers_on_its_node_and_ray_tries_nothing_again(trainer, tmp_path):
