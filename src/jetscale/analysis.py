@@ -19,8 +19,8 @@ from jetscale import scaling
 from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN
 from jetscale.scaling import Allocation, Budget, Options, Routes, RouteShift, StudyFit, Verdict
-from jetscale.scaling.allocation.sense import RISING, not_a_loss
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
+from jetscale.scaling.direction import RISING, not_a_loss
 from jetscale.scaling.goal import Answers, answers
 from jetscale.scaling.table import quantity_of
 from jetscale.words import number, with_interval

@@ -100,8 +100,8 @@ class Dispatch(Searcher):  # type: ignore[misc]
         self.desk, self.capacity, self.ended = desk, capacity, ended
         self.looked = self.peopled = time.monotonic()
         self.problem = capacity.problem
-        self.fit = {node.name for node in capacity.nodes}  # nodes that can keep results
-        self.unfit: dict[str, float] = {}  # others, and when they were asked
+        self.usable = {node.name for node in capacity.nodes}  # nodes that can keep results
+        self.asked: dict[str, float] = {}  # others, and when they were asked
         self.sizes: dict[str, int] = {}  # workers of the groups that were started
 
     def suggest(self, trial_id: str) -> Any:
@@ -159,7 +159,7 @@ class Dispatch(Searcher):  # type: ignore[misc]
         was, nodes = self.capacity, [node for node in ray.nodes() if node["Alive"]]
         for node in nodes:
             self._ask(node, now)
-        good = [node for node in nodes if node["NodeID"] in self.fit]
+        good = [node for node in nodes if node["NodeID"] in self.usable]
         try:
             self.capacity = count(good, local=False, device=was.device, per_gpu=was.per_gpu)
         except SweepError:  # for now
@@ -168,12 +168,12 @@ class Dispatch(Searcher):  # type: ignore[misc]
     def _ask(self, node: Mapping[str, Any], now: float) -> None:
         """Learn whether a node that joined can keep results; one that cannot may be mended."""
         name, address = node["NodeID"], node.get("NodeManagerAddress", node["NodeID"])
-        if name in self.fit or now - self.unfit.get(name, -math.inf) < ASK_AGAIN:
+        if name in self.usable or now - self.asked.get(name, -math.inf) < ASK_AGAIN:
             return
         if problem := self.problem(node):
-            self.unfit[name], self.ended.excluded[address] = now, problem
+            self.asked[name], self.ended.excluded[address] = now, problem
         else:
-            self.fit.add(name)
+            self.usable.add(name)
             self.ended.excluded.pop(address, None)
 
     def _crowded(self, workers: int) -> bool:

@@ -49,6 +49,7 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 }
 _PREFIXES = {"kflops": 1e3, "mflops": 1e6, "gflops": 1e9, "tflops": 1e12, "pflops": 1e15}
 _LISTED, _SHOWN = 20, 60  # column names in a message, and characters of a name or a value
+_SEARCHED = 1000  # columns that are searched for other spellings; a table may have a million
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -90,7 +91,7 @@ def rename(
         if name in asked or name in columns:
             continue
         spellings = (name, *_ALIASES.get(name, ()), *(_PREFIXES if name == "flops" else ()))
-        near = [c for c in columns[:1000] if c not in taken and _plain(c) in spellings]
+        near = [c for c in columns[:_SEARCHED] if c not in taken and _plain(c) in spellings]
         if len(near) > 1:
             cure = f"say which, e.g. --columns {name}={near[0]!r}"
             raise TableError(f"{' and '.join(map(repr, near))} can both be {name}; {cure}")
@@ -100,7 +101,8 @@ def rename(
     new = {name: frame[column] for name, column in found.items() if column}
     kept = frame.drop(columns=[*found.values(), *found], errors="ignore")
     out = pd.concat([kept, pd.DataFrame(new, index=frame.index)], axis=1)
-    if "mixture" not in out and all(_is_number(out[c]) for c in out if c not in KNOWN):
+    others = [c for c in columns[:_SEARCHED] if c in out and c not in KNOWN]
+    if "mixture" not in out and all(_is_number(out[c]) for c in others):
         found["mixture"] = ""  # no column could name one
         notes.append("no column of mixtures: all runs are one mixture, 'all'")
     if found.get("mixture") == "":
@@ -123,13 +125,15 @@ def _filled(frame: pd.DataFrame, found: Mapping[str, str], notes: list[str]) -> 
     return frame
 
 
-def check_required(frame: pd.DataFrame) -> None:
-    """Refuse a table without a column that every table needs; the message says which may be it."""
-    columns = list(frame.columns)
+def check_required(frame: pd.DataFrame, columns: list[str]) -> None:
+    """Refuse a table without a column that every table needs; the message says which may be it.
+
+    ``columns`` are those the table came with.
+    """
     for name in REQUIRED:
-        if name in columns:
+        if name in frame:
             continue
-        spare = {c.lower(): c for c in columns[:1000] if c not in KNOWN and len(c) <= _SHOWN}
+        spare = {c.lower(): c for c in columns[:_SEARCHED] if c not in KNOWN and len(c) <= _SHOWN}
         near = difflib.get_close_matches(name, list(spare), n=1, cutoff=0.5)
         hint = f"; rename {spare[near[0]]!r}" if near else ""
         if name == "mixture" and not hint:

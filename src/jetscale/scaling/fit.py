@@ -15,10 +15,10 @@ import pandas as pd
 
 from jetscale.errors import FitError
 from jetscale.scaling import bootstrap
-from jetscale.scaling.allocation.sense import not_a_loss
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.components import Components
 from jetscale.scaling.cost import CostModel, cost_model, pretraining
+from jetscale.scaling.direction import not_a_loss
 from jetscale.scaling.engine.family import Family, check_shared
 from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
 from jetscale.scaling.engine.laws import Centred

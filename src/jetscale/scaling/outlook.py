@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from jetscale.scaling.components import components
@@ -109,52 +109,38 @@ class Simulations:
         return _joined(ends)
 
     @cached_property
-    def beyond(self) -> tuple[Array, list["Views"]]:
-        """Refits (1 + R, K) to the runs less a misfit, and by mixture what they are made with.
-
-        The first has the mean misfit.
-        """
+    def beyond(self) -> list["Seen"]:
+        """The views of each mixture: refits to the runs less a misfit that agrees with them."""
         off = np.zeros((1, len(self.wide)))
         for rows, parts in zip(self.rows, self.components, strict=True):
             off[0, rows] = parts.along - parts.smooth @ parts.mean
-        ends, views = (
-            [self._refit(off, everywhere=False)],
-            [Views([parts.mean[None]], [], []) for parts in self.components],
-        )
+        refits = [self._refit(off, everywhere=False).q]
+        smooth = [[parts.mean[None]] for parts in self.components]
+        cell: list[list[Array]] = [[] for _ in self.components]
+        variance: list[list[Array]] = [[] for _ in self.components]
         for number, count in enumerate(self._blocks()):
             off = np.empty((count, len(self.wide)))
             for group, (rows, parts) in enumerate(zip(self.rows, self.components, strict=True)):
                 own, scale = parts.draw(count, [self.seed, number]), self.wide[rows[0]]
-                smooth = parts.mean + scale * (parts.posterior(own) - parts.mean)
-                off[:, rows] = parts.along - smooth @ parts.smooth.T - scale * own.rest
-                views[group].smooth.append(smooth)
-                views[group].points.append(own.point)
-                views[group].variance.append(own.variance)
-            ends.append(self._refit(off, everywhere=False))
-        return np.concatenate([end.q for end in ends]), views
-
-    def seen(self, group: int) -> "Seen":
-        """The views of one mixture."""
-        q, views = self.beyond
-        own, parts = views[group], self.components[group]
-        return Seen(
-            law=self.family.law,
-            theta=self.family.theta(q, group),
-            smooth=np.concatenate(own.smooth),
-            basis=parts.basis,
-            slopes=parts.slopes,
-            cell=parts.grid[np.concatenate(own.points), 0],
-            variance=np.concatenate(own.variance),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Views:
-    """What one mixture looks like in each simulation, in blocks."""
-
-    smooth: list[Array]  # (r, K) coefficients of the misfit, the mean first
-    points: list[NDArray[np.intp]]  # (r,) points of the grid of amplitudes
-    variance: list[Array]  # (r,) variance of a run
+                found = parts.mean + scale * (parts.posterior(own) - parts.mean)
+                off[:, rows] = parts.along - found @ parts.smooth.T - scale * own.rest
+                smooth[group].append(found)
+                cell[group].append(parts.grid[own.point, 0])
+                variance[group].append(own.variance)
+            refits.append(self._refit(off, everywhere=False).q)
+        q = np.concatenate(refits)
+        return [
+            Seen(
+                law=self.family.law,
+                theta=self.family.theta(q, group),
+                smooth=np.concatenate(smooth[group]),
+                basis=parts.basis,
+                slopes=parts.slopes,
+                cell=np.concatenate(cell[group]),
+                variance=np.concatenate(variance[group]),
+            )
+            for group, parts in enumerate(self.components)
+        ]
 
 
 def _joined(parts: list[Solution]) -> Solution:
@@ -189,7 +175,7 @@ class Outlook:
     @property
     def seen(self) -> Seen:
         """What the answers are made from."""
-        return self.source if isinstance(self.source, Seen) else self.source.seen(self.group)
+        return self.source if isinstance(self.source, Seen) else self.source.beyond[self.group]
 
     def losses(self, params: ArrayLike, examples: ArrayLike, **at: ArrayLike) -> Array:
         """Expected losses (..., 1 + R) at sizes and covariates (..., 1 or 1 + R).

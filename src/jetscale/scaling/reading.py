@@ -95,4 +95,5 @@ def _frame(text: str) -> pd.DataFrame:
     named = {name: i for i, name in enumerate(header) if name}  # a spreadsheet's may be empty
     if twice := next((name for i, name in enumerate(header) if named.get(name, i) != i), ""):
         raise TableError(f"column {twice!r} is there twice; keep one")
-    return pd.DataFrame({name: [row[i] for row in body] for name, i in named.items()})
+    frame = pd.DataFrame(body, columns=header, dtype=object)
+    return frame if len(named) == len(header) else frame[[*named]]

@@ -61,12 +61,13 @@ def validate(
     (``pretraining_flops`` and ``pretraining_examples`` may be zero), a seed is not a whole number
     or a run is listed twice.
     """
+    given = [str(column) for column in frame.columns]
     frame, notes = rename(frame, columns or {}, metric.partition(":")[0])
     notes = [*frame.attrs.get("notes", ()), *notes]
     if metric and len(frame):
         frame, told = put_in_place(frame, metric)
         notes += told
-    check_required(frame)
+    check_required(frame, given)
     if frame.empty:
         raise TableError("the run table has no rows; needs at least one finished run")
     clean = pd.DataFrame({"mixture": _names(frame)})
