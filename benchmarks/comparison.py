@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from jetscale.scaling import PairComparison, compare, fit
+from jetscale.scaling import PairComparison, Verdict, compare, fit
 from jetscale.scaling.comparison.claims import side_of_zero
 from jetscale.scaling.comparison.joint import QUESTIONS
 from jetscale.scaling.engine import laws
@@ -117,7 +117,7 @@ def outcomes(pair: PairComparison) -> list[bool]:
     deltas = (pair.delta_params_exponent, pair.delta_params_exponent_shared_floor)
     by_question = {test.shared: test.p_value for test in pair.tests}
     p_values = [by_question[shared] for shared in QUESTIONS] + [pair.permutation.p_value]
-    claimed = pair.verdict.startswith("steered")
+    claimed = pair.verdict in (Verdict.LARGER_MODELS, Verdict.MORE_DATA)
     return [*(side_of_zero(d) != 0 for d in deltas), *(p <= 0.05 for p in p_values), claimed]
 
 
