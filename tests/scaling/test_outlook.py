@@ -121,3 +121,19 @@ def test_forecasts_that_fail_widen_what_is_expected(truth):
     first, second = (f.expected(4e9, 3e11) for f in (plain, checked))
     assert second.high - second.low > 1.5 * (first.high - first.low)
     assert second.value == pytest.approx(first.value)
+
+
+def test_runs_of_new_trunks_differ_as_trunks_do(truth):
+    """Runs of a trunk have in common how it differs; a run of a new trunk differs as much."""
+    found = []
+    for seed in range(8):
+        frame = table(lambda n, d: laws.loss(truth, n, d), seed, noise=0.01, seeds=3)
+        labels, number = np.unique(frame[["params", "seed"]], axis=0, return_inverse=True)
+        frame["trunk"] = number.ravel().astype(str)
+        effects = 0.02 * np.random.default_rng(seed).normal(size=len(labels))
+        frame["loss"] *= np.exp(effects[number.ravel()])
+        outlook = fit(frame, replicates=100)["m"].replicates.outlook
+        noise = outlook.noise(np.full(2, 3e9), np.full(2, 1e10), np.array([1, 3]))
+        found.append(np.median(noise, axis=1))
+    typical = np.mean(found, axis=0)
+    assert typical == pytest.approx([0.0005**0.5, (0.0005 / 3) ** 0.5], rel=0.25)

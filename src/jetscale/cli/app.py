@@ -192,7 +192,8 @@ def ui(port: int) -> None:
     sys.exit(serve(tracking_uri(home()), home(), port))
 
 
-import jetscale.cli.analysis  # noqa: E402, F401  its commands come last in --help
+import jetscale.cli.analysis  # noqa: E402  its commands come last in --help
+import jetscale.cli.forecast  # noqa: E402, F401
 
 
 def main(arguments: list[str] | None = None) -> None:

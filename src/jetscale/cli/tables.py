@@ -14,7 +14,10 @@ _COLUMNS = "Its columns where names differ, e.g. params=N,examples=tokens."
 _NOUN = "What one example is called, e.g. tokens. [default: as the table says]"
 _METRIC = "A score in place of the loss, e.g. rejection_Hbb, auc, accuracy."
 _UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the table]"
-ANY_LAW = "chinchilla, no-floor, repetition, excess, transfer or pretraining."
+ANY_LAW = (
+    "chinchilla, no-floor, outer-power, interaction, repetition, excess, transfer, pretraining, or "
+    "auto: chosen by how well it forecasts runs left out."
+)
 
 
 def _kept(*declaration: str, **attributes: Any) -> Callable[[F], F]:

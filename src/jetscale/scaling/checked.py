@@ -2,7 +2,8 @@
 
 Where the intervals of a fit without the largest model, or the largest compute, hold too few of the
 runs left out, the parameters of the law are not determined, and the expected loss beyond the
-measured sizes is as uncertain as those errors were large.
+measured sizes is as uncertain as those errors were large. Where the default law is in doubt, or the
+law is left open, richer ones are tried; none is taken without a word.
 """
 
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Unpack
 import pandas as pd
 
 from jetscale.scaling import bootstrap
+from jetscale.scaling.candidates import candidates
 from jetscale.scaling.diagnostics.forecast import (
     LARGEST_COMPUTE,
     LARGEST_MODEL,
@@ -18,8 +20,9 @@ from jetscale.scaling.diagnostics.forecast import (
     without_largest_compute,
     without_largest_model,
 )
+from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.fit import fit as fit_laws
-from jetscale.scaling.fitted import Exponents, MixtureFit, Options, Settings, StudyFit
+from jetscale.scaling.fitted import AUTO, Exponents, MixtureFit, Options, Settings, StudyFit
 from jetscale.scaling.heldout import Forecast
 
 
@@ -30,7 +33,34 @@ def fit(
 
     See `jetscale.scaling.fit.fit` for what is fitted, the arguments and what is raised.
     """
-    fits = fit_laws(frame, options, **settings)
+    asked = replace(options or Options(), **settings)
+    if asked.law != AUTO:
+        fits = _judged_fit(frame, asked)
+        doubted = fits.options.law == CHINCHILLA.name and _doubtful(fits)
+        tried = candidates(fits) if doubted else None
+        if tried is None or tried.best == CHINCHILLA.name:
+            return fits
+        return replace(fits, warnings=(*fits.warnings, f"{tried.text}: --law {tried.best}"))
+    fits = _judged_fit(frame, replace(asked, law=CHINCHILLA.name))
+    tried = candidates(fits)
+    if tried is None:
+        lack = "law 'auto': too few runs to leave some out: the law is 'chinchilla'"
+        return replace(fits, warnings=(*fits.warnings, lack))
+    if tried.best != CHINCHILLA.name:
+        fits = _judged_fit(frame, replace(asked, law=tried.best))
+    return replace(fits, warnings=(f"law 'auto': {tried.text}", *fits.warnings))
+
+
+def _doubtful(fits: StudyFit) -> bool:
+    """True where the runs, or those held out, say that a law is wrong."""
+    return any(
+        one.misfit.clear or any(found.cells and found.suspicious for found in one.forecasts)
+        for one in fits.mixtures.values()
+    )
+
+
+def _judged_fit(frame: pd.DataFrame, options: Options) -> StudyFit:
+    fits = fit_laws(frame, options)
     reduced = {
         LARGEST_MODEL: without_largest_model(fits),
         LARGEST_COMPUTE: without_largest_compute(fits),

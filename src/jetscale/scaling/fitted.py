@@ -23,6 +23,7 @@ from jetscale.scaling.heldout import Forecast
 
 FEWEST_REPLICATES = 50
 LEAST_DELTA = 1e-3
+AUTO = "auto"  # a law chosen by how well it forecasts
 CLEAR = 0.01  # p-value below which a misfit is told
 _SHORT = {"a": "params_exponent", "b": "data_exponent"}
 """The names that tables print for the exponents of the frontier."""
@@ -45,7 +46,8 @@ class Options:
     """What to fit and how; raises FitError for names and numbers that cannot be used."""
 
     law: str = CHINCHILLA.name
-    """One of `forms.LAWS`: chinchilla, no-floor, repetition, transfer, pretraining."""
+    """One of `forms.LAWS`, or auto: chinchilla, unless a richer law of N and D alone forecasts runs
+    left out clearly better."""
     objective: str = "huber"  # one of `objective.NAMES`: huber, squares, absolute
     uncertainty: str | None = None
     """One of `bootstrap.METHODS`: components, trunks, cells, wild; None: what suits the table."""
@@ -61,7 +63,7 @@ class Options:
             raise FitError(f"replicates is {self.replicates}, needs at least {FEWEST_REPLICATES}")
         if self.delta is not None and not (math.isfinite(self.delta) and self.delta > 0):
             raise FitError(f"delta is {self.delta}, needs a finite number above zero, e.g. 1e-3")
-        check_shared(law_named(self.law), self.shared)
+        check_shared(CHINCHILLA if self.law == AUTO else law_named(self.law), self.shared)
         Objective(self.objective, LEAST_DELTA)
         bootstrap.choose_method(self.uncertainty)
 

@@ -118,6 +118,7 @@ class Simulations:
         smooth = [[parts.mean[None]] for parts in self.components]
         cell: list[list[Array]] = [[] for _ in self.components]
         variance: list[list[Array]] = [[] for _ in self.components]
+        trunk: list[list[Array]] = [[] for _ in self.components]
         for number, count in enumerate(self._blocks()):
             off = np.empty((count, len(self.wide)))
             for group, (rows, parts) in enumerate(zip(self.rows, self.components, strict=True)):
@@ -127,6 +128,7 @@ class Simulations:
                 smooth[group].append(found)
                 cell[group].append(parts.grid[own.point, 0])
                 variance[group].append(own.variance)
+                trunk[group].append(parts.grid[own.point, 1:3])
             refits.append(self._refit(off, everywhere=False).q)
         q = np.concatenate(refits)
         return [
@@ -138,6 +140,7 @@ class Simulations:
                 slopes=parts.slopes,
                 cell=np.concatenate(cell[group]),
                 variance=np.concatenate(variance[group]),
+                trunk=np.concatenate(trunk[group]),
             )
             for group, parts in enumerate(self.components)
         ]
@@ -161,6 +164,7 @@ class Seen:
     slopes: Array  # (2,) of log variance over places of the basis
     cell: Array  # (R,) variance of a cell over that of a run
     variance: Array  # (R,) of a run
+    trunk: Array  # (R, 2) variances of levels and slopes of trunks over that of a run
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,9 +201,13 @@ class Outlook:
         return Estimate.of(value, np.array(draws), self.cells)
 
     def noise(self, params: ArrayLike, examples: ArrayLike, seeds: ArrayLike) -> Array:
-        """Standard deviations (k, R) of mean log losses of ``seeds`` runs at sizes (k,)."""
+        """Standard deviations (k, R) of mean log losses of ``seeds`` runs at sizes (k,).
+
+        Where trunks differ, each seed has one of its own.
+        """
         seen = self.seen
-        place = seen.basis.place(params, examples)
-        root = np.exp(0.5 * np.clip(place, -_FAR, _FAR) @ seen.slopes)
-        own = seen.cell[:, None] + 1 / np.asarray(seeds, dtype=float)
-        return np.asarray(root * np.sqrt(seen.variance[:, None] * own)).T
+        place = np.clip(seen.basis.place(params, examples), -_FAR, _FAR)
+        share = 1 / np.asarray(seeds, dtype=float)
+        own = np.exp(place @ seen.slopes) * (seen.cell[:, None] + share)
+        own += share * (seen.trunk[:, :1] + seen.trunk[:, 1:] * place[:, 1] ** 2)
+        return np.asarray(np.sqrt(seen.variance[:, None] * own)).T

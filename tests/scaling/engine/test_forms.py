@@ -17,6 +17,8 @@ EXTRAS = {
     "excess": [2.7, 1.2, 0.3],
     "transfer": [0.4, 0.3, 0.2],
     "pretraining": [0.15],
+    "outer-power": [-0.4],
+    "interaction": [-0.8, 0.6],
 }
 REPEATED = np.array([1.87, 521.0, 1488.0, 0.35, 0.35, 15.387756])
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from jetscale.scaling.cost import CostModel
 from jetscale.scaling.diagnostics.batch import refit, why_not
 from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.fitted import MixtureFit, StudyFit
@@ -25,21 +27,29 @@ LARGEST_COMPUTE = "the cells of largest compute"
 
 def without_largest_compute(fits: StudyFit) -> StudyFit | str:
     """Return the refit without the fifth of each mixture's cells, at least 2, that cost most."""
-    runs = fits.runs.assign(flops=fits.cost.of_runs(fits.runs))
+    return refit(fits, fits.runs[~of_largest_compute(fits.runs, fits.cost)])
+
+
+def of_largest_compute(runs: pd.DataFrame, convention: CostModel) -> NDArray[np.bool_]:
+    """Which runs belong to the fifth of each mixture's cells, at least 2, that cost most."""
+    runs = runs.assign(flops=convention.of_runs(runs))
     cost = runs.groupby(["mixture", "cell"], sort=False)["flops"].mean().reset_index()
     sizes = cost.groupby("mixture")["cell"].transform("size")
     count = np.maximum(_FEWEST_HELD_OUT, np.ceil(_TOP_SHARE * sizes))
     order = cost.groupby("mixture")["flops"].rank(method="first", ascending=False)
     top = pd.MultiIndex.from_frame(cost.loc[order <= count, ["mixture", "cell"]])
-    held_out = pd.MultiIndex.from_frame(fits.runs[["mixture", "cell"]]).isin(top)
-    return refit(fits, fits.runs[~held_out])
+    return np.asarray(pd.MultiIndex.from_frame(runs[["mixture", "cell"]]).isin(top))
 
 
 def without_largest_model(fits: StudyFit) -> StudyFit | str:
     """Return the refit without the largest model of each mixture."""
-    params = fits.runs["params"]
-    largest = params.groupby(fits.runs["mixture"], sort=False).transform("max")
-    return refit(fits, fits.runs[params < largest])
+    return refit(fits, fits.runs[~of_largest_model(fits.runs)])
+
+
+def of_largest_model(runs: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which runs are of the largest model of their mixture."""
+    largest = runs.groupby("mixture", sort=False)["params"].transform("max")
+    return np.asarray(runs["params"] == largest)
 
 
 def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> Forecast:

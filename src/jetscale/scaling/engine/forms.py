@@ -1,4 +1,4 @@
-"""The laws that can be fitted: those of N and D alone, and three that need a covariate."""
+"""The laws that can be fitted: those of N and D alone, and those that need a covariate."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,6 +14,7 @@ from jetscale.scaling.engine.law import CHINCHILLA as CHINCHILLA
 from jetscale.scaling.engine.law import NO_FLOOR, Extra, Slopes
 from jetscale.scaling.engine.law import Law as Law
 from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred, Optimum
+from jetscale.scaling.engine.richer import Interaction, OuterPower
 from jetscale.words import short
 
 
@@ -129,9 +130,7 @@ class Transfer(Law):
 
     def exponents(self, theta: Array, cost: CostModel, budget: float) -> tuple[Array, Array]:
         """Local slopes of N* and D* at the budget; the frontier is no power law."""
-        low, high = (self.optimum(theta, budget * factor, cost) for factor in (0.9, 1 / 0.9))
-        step = -2 * np.log(0.9)
-        return np.log(high.params / low.params) / step, np.log(high.examples / low.examples) / step
+        return self._local_exponents(theta, cost, budget)
 
     def optimum(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """N*, D* and L* of a budget for training after the pretraining."""
@@ -201,8 +200,10 @@ class Pretraining(Law):
         return laws.optimum(self.plain(theta, **at), budget, cost)
 
 
+RICHER = (OuterPower(), Interaction())
+"""Laws of N and D alone of which the Chinchilla law is one case."""
 _COVARIATE = (Repetition(), Excess(), Transfer(), Pretraining())
-LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, *_COVARIATE)}
+LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, *RICHER, *_COVARIATE)}
 
 
 def law_named(name: str) -> Law:

@@ -1,8 +1,9 @@
 """What a law is to the engine and to the analysis, and the two laws of N and D alone.
 
 Every law here is L(N, D) = E + A / X(N, D) + B / Y(N, D): linear in (E, A, B) once its nonlinear
-parameters are given, alpha and beta and at most three more. Some laws need a *covariate*, a column
-of the run table beside the sizes, see `jetscale.scaling.table.COVARIATES`.
+parameters are given, alpha and beta and at most three more; one joins the two terms otherwise than
+by adding them. Some laws need a *covariate*, a column of the run table beside the sizes, see
+`jetscale.scaling.table.COVARIATES`.
 
 The unknowns of the engine are q = (e, a, b, alpha, beta, ...) with L / L0 = e + exp(a + u) +
 exp(b + v), in the centred logs of `laws.Centred`; ``theta`` holds the parameters in plain units.
@@ -121,6 +122,13 @@ class Law:
         """Derivatives of `terms` by the nonlinear unknowns."""
         return [(-runs.x, None), (None, -runs.y)]
 
+    def join(self, v: Sequence[Array], first: Array, second: Array) -> None:
+        """Change the logs of both terms, heights included, in place, so that they add."""
+
+    def joint_slopes(self, v: Sequence[Array], first: Array, second: Array) -> Slopes:
+        """Derivatives by the last unknowns, those of `join`, from the terms themselves."""
+        return []
+
     def theta(self, q: Array, runs: Centred) -> Array:
         """Parameters (..., P) in plain units of the unknowns q (..., P)."""
         e, a, b, alpha, beta = np.moveaxis(q[..., :5], -1, 0)
@@ -141,6 +149,12 @@ class Law:
     def optimum(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """N*, D* and L* of a budget that broadcasts with theta (..., P)."""
         return laws.optimum(theta, budget, cost)
+
+    def _local_exponents(self, theta: Array, cost: CostModel, budget: float) -> tuple[Array, Array]:
+        """Local slopes of N* and D* at the budget, for a frontier that is no power law."""
+        low, high = (self.optimum(theta, budget * factor, cost) for factor in (0.9, 1 / 0.9))
+        step = -2 * np.log(0.9)
+        return np.log(high.params / low.params) / step, np.log(high.examples / low.examples) / step
 
     def _search(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """`optimum` by 1-D minimisation at fixed cost."""

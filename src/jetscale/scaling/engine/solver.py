@@ -68,7 +68,9 @@ class Design:
         by_params, by_examples = self.law.terms(v, self.runs)
         for height, term in ((a, by_params), (b, by_examples)):
             term += height
-            np.exp(term, out=term)
+        self.law.join(v, by_params, by_examples)
+        np.exp(by_params, out=by_params)
+        np.exp(by_examples, out=by_examples)
         total = by_params + by_examples
         total += floor
         return total, by_params, by_examples
@@ -86,7 +88,8 @@ class Design:
         np.divide(1.0, total, out=J[:, 0])
         for k, term in enumerate(terms, start=1):
             np.multiply(term, J[:, 0], out=J[:, k])
-        slopes = self.law.slopes(self.local(q)[3:], self.runs)
+        v = self.local(q)[3:]
+        slopes = self.law.slopes(v, self.runs) + self.law.joint_slopes(v, *terms)
         for k, (by_params, by_examples) in enumerate(slopes, start=3):
             if by_params is not None:
                 np.multiply(J[:, 1], by_params, out=J[:, k])

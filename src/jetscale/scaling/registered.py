@@ -1,0 +1,218 @@
+"""Forecasts written down before the runs exist, and what became of them.
+
+A forecast made after the fact can always be made to fit. A registered one holds the expected loss
+of cells that nobody has run, with prediction intervals of the mean over their seeds, and a digest
+of the runs it was made from; `check` compares it with what was measured later.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from jetscale.errors import FitError
+from jetscale.scaling.cost import cost_model
+from jetscale.scaling.estimate import percentile_interval
+from jetscale.scaling.fitted import StudyFit
+from jetscale.scaling.table import quantity_of
+from jetscale.words import counted, short
+
+_SAME = 1e-6  # relative; sizes closer than this are one
+_CLOSE = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastCell:
+    """What is expected of the runs of one cell of one mixture."""
+
+    mixture: str
+    params: float
+    examples: float
+    flops: float
+    beyond: float  # its compute over the largest compute of a run used
+    seeds: int
+    predicted: float  # mean loss over the seeds
+    low: float  # 95% prediction interval of that mean
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """Forecasts of cells that had not been run, and what they rest on."""
+
+    made: str  # date and time
+    version: str  # of jetscale
+    law: str  # its formula
+    quantity: str
+    compute: str  # how it was counted
+    runs: int  # used, of all mixtures
+    digest: str  # of the runs used
+    largest_flops: float  # of a run used
+    cells: tuple[ForecastCell, ...]
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, plain: Any) -> "Registered":
+        """Return what a JSON file holds; raises FitError where it is no registered forecast."""
+        try:
+            cells = tuple(ForecastCell(**cell) for cell in plain["cells"])
+            names = {field.name for field in fields(cls)} - {"cells", "warnings"}
+            given = {name: plain[name] for name in names}
+            return cls(**given, cells=cells, warnings=tuple(plain["warnings"]))
+        except (KeyError, TypeError) as error:
+            raise FitError(f"the file is no registered forecast: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedCell:
+    """A forecast and what was measured."""
+
+    cell: ForecastCell
+    runs: int  # found
+    measured: float  # mean loss over them; nan without any
+    json_also: ClassVar[tuple[str, ...]] = ("error", "inside")
+
+    @property
+    def error(self) -> float:
+        """Measured over predicted, less 1: positive where the forecast was too hopeful."""
+        return self.measured / self.cell.predicted - 1
+
+    @property
+    def inside(self) -> bool:
+        """True where the mean measured lies in the prediction interval."""
+        return self.cell.low <= self.measured <= self.cell.high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A registered forecast against the runs of today."""
+
+    registered: Registered
+    cells: tuple[CheckedCell, ...]
+    changed: str  # how the runs used differ from those of then; empty where they do not
+    json_also: ClassVar[tuple[str, ...]] = ("text",)
+
+    @property
+    def text(self) -> str:
+        """The verdict in words."""
+        done = [one for one in self.cells if one.runs]
+        if not done:
+            return f"None of the {len(self.cells)} cells forecast has been run."
+        errors = np.array([one.error for one in done])
+        inside, close = sum(one.inside for one in done), int((np.abs(errors) <= _CLOSE).sum())
+        waiting = len(self.cells) - len(done)
+        left = f"; {counted(waiting, 'cell')} not run yet" if waiting else ""
+        return (
+            f"Forecast of {self.registered.made}: {inside} of {len(done)} cells inside their 95% "
+            f"prediction intervals, {close} within {_CLOSE:.0%}; error {errors.mean():+.2%} on "
+            f"average, {math.sqrt((errors**2).mean()):.2%} RMS{left}."
+        )
+
+
+def register(
+    fits: StudyFit,
+    cells: Sequence[tuple[float, float]],
+    everything: pd.DataFrame,
+    *,
+    seeds: int,
+    made: str,
+    version: str,
+) -> Registered:
+    """Forecast cells (params, examples) for every mixture fitted.
+
+    ``everything`` are all runs there are, which the fits may rest on a part of. Raises FitError
+    where a cell has been run, or is named twice.
+    """
+    largest = float(fits.cost.of_runs(fits.runs).max())
+    for number, cell in enumerate(cells):
+        if _at(everything, cell).any():
+            raise FitError(
+                f"the cell {_named(cell)} has been run: it cannot be forecast; leave it out"
+            )
+        if cell in cells[:number]:
+            raise FitError(f"the cell {_named(cell)} is named twice")
+    sizes = np.array(cells, dtype=float).T
+    flops = fits.cost.flops(sizes[0], sizes[1])
+    found = []
+    for name, fitted in fits.mixtures.items():
+        held = fitted.law.held(fits.runs[fits.runs["mixture"] == name])
+        losses = fitted.losses(sizes[0][:, None], sizes[1][:, None], **held)
+        noise = fitted.replicates.outlook.noise(sizes[0], sizes[1], np.full(len(cells), seeds))
+        chance = np.random.default_rng(fits.seed).standard_normal(noise.shape)
+        draws = losses[:, 1:] * np.exp(noise * chance)
+        for i, (params, examples) in enumerate(cells):
+            low, high = percentile_interval(draws[i], fitted.n_cells)
+            found.append(
+                ForecastCell(
+                    mixture=name,
+                    params=float(params),
+                    examples=float(examples),
+                    flops=float(flops[i]),
+                    beyond=float(flops[i]) / largest,
+                    seeds=seeds,
+                    predicted=float(losses[i, 0]),
+                    low=low,
+                    high=high,
+                )
+            )
+    return Registered(
+        made=made,
+        version=version,
+        law=fits.law,
+        quantity=quantity_of(fits.runs),
+        compute=fits.cost.convention,
+        runs=len(fits.runs),
+        digest=_digest(fits.runs),
+        largest_flops=largest,
+        cells=tuple(found),
+        warnings=fits.warnings + tuple(w for one in fits.mixtures.values() for w in one.warnings),
+    )
+
+
+def check(registered: Registered, runs: pd.DataFrame) -> Check:
+    """Compare a forecast with a clean run table."""
+    used = up_to(runs, registered.largest_flops)
+    changed = ""
+    if _digest(used) != registered.digest:
+        changed = (
+            f"the runs of up to {registered.largest_flops:.3g} FLOPs are not those the forecast "
+            f"rests on: {registered.runs} then, {len(used)} now"
+        )
+    found = []
+    for cell in registered.cells:
+        own = _at(runs, (cell.params, cell.examples)) & (runs["mixture"] == cell.mixture)
+        losses = runs.loc[own, "loss"]
+        found.append(CheckedCell(cell=cell, runs=len(losses), measured=float(losses.mean())))
+    return Check(registered=registered, cells=tuple(found), changed=changed)
+
+
+def not_run(cells: Sequence[tuple[float, float]], runs: pd.DataFrame) -> list[tuple[float, float]]:
+    """Return the cells (params, examples) that no mixture has a run of."""
+    return [cell for cell in cells if not _at(runs, cell).any()]
+
+
+def up_to(runs: pd.DataFrame, flops: float) -> pd.DataFrame:
+    """Runs of no more than so many FLOPs."""
+    return runs[cost_model(runs).of_runs(runs) <= flops * (1 + _SAME)]
+
+
+def _at(runs: pd.DataFrame, cell: tuple[float, float]) -> NDArray[np.bool_]:
+    """Which runs (n,) are of these sizes."""
+    sizes = runs[["params", "examples"]].to_numpy(dtype=float)
+    return np.asarray((np.abs(sizes / np.array(cell) - 1) < _SAME).all(axis=1))
+
+
+def _named(cell: tuple[float, float]) -> str:
+    return f"N = {short(cell[0])}, D = {short(cell[1])}"
+
+
+def _digest(runs: pd.DataFrame) -> str:
+    """SHA-256 of the runs in a fixed order of rows."""
+    columns = ["mixture", "params", "examples", "seed", "loss"]
+    text = runs[columns].sort_values(columns).to_csv(index=False, float_format="%.12g")
+    return hashlib.sha256(text.encode()).hexdigest()

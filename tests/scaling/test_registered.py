@@ -1,0 +1,116 @@
+"""Forecasts registered before the runs exist, and checked after."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jetscale.errors import FitError
+from jetscale.jsonable import as_json
+from jetscale.scaling import fit, validate
+from jetscale.scaling.engine import laws
+from jetscale.scaling.registered import Registered, check, not_run, register, up_to
+
+AHEAD = [(3e9, 1e11), (1e10, 3e11)]
+
+
+@pytest.fixture(scope="module")
+def runs(grid, truth):
+    """Two mixtures of the law and of one with more data needed."""
+    other = truth * [1, 1, 1.3, 1, 1]
+    return validate(grid({"x": truth, "y": other}, params=np.geomspace(1e7, 1e9, 5)))
+
+
+@pytest.fixture(scope="module")
+def made(runs):
+    return register(fit(runs, replicates=200), AHEAD, runs, seeds=3, made="now", version="1")
+
+
+def measured(runs, truth, factor=1.0, seeds=(0, 1, 2)):
+    """The runs with those of the cells ahead, exactly on their laws times a factor."""
+    rows = []
+    for name, height in (("x", 1.0), ("y", 1.3)):
+        for params, examples in AHEAD:
+            loss = laws.loss(truth * [1, 1, height, 1, 1], params, examples) * factor
+            rows += [
+                {"mixture": name, "params": params, "examples": examples, "seed": s, "loss": loss}
+                for s in seeds
+            ]
+    table = runs.drop(columns="cell")
+    return validate(type(table)([*table.to_dict("records"), *rows]))
+
+
+def test_what_is_written_down(runs, made):
+    assert [(c.mixture, c.params, c.examples) for c in made.cells] == [
+        (name, *cell) for name in ("x", "y") for cell in AHEAD
+    ]
+    largest = (runs["params"] * runs["examples"]).max()
+    for cell in made.cells:
+        assert cell.low < cell.predicted < cell.high
+        assert cell.beyond == pytest.approx(cell.params * cell.examples / largest)
+    assert made.runs == len(runs)
+    assert made.largest_flops == pytest.approx(6 * largest)
+    assert Registered.of(json.loads(json.dumps(as_json(made)))) == made
+
+
+def test_a_mean_over_more_seeds_is_surer(runs):
+    fits = fit(runs, replicates=200)
+    widths = []
+    for seeds in (1, 100):
+        found = register(fits, AHEAD[:1], runs, seeds=seeds, made="now", version="1")
+        widths.append(np.log(found.cells[0].high / found.cells[0].low))
+    assert widths[1] < 0.75 * widths[0]
+
+
+def test_true_laws_are_hits(runs, made, truth):
+    found = check(made, measured(runs, truth))
+    assert all(one.inside and one.runs == 3 for one in found.cells)
+    assert not found.changed
+    assert "4 of 4 cells inside their 95% prediction intervals, 4 within 1%" in found.text
+
+
+def test_a_miss_is_a_miss(runs, made, truth):
+    found = check(made, measured(runs, truth, factor=1.2))
+    assert not any(one.inside for one in found.cells)
+    assert "0 of 4 cells inside" in found.text
+    assert found.cells[0].error == pytest.approx(0.2, abs=0.02)
+
+
+def test_what_is_not_run_yet_is_said(runs, made, truth):
+    assert check(made, runs).text == "None of the 4 cells forecast has been run."
+    later = measured(runs, truth)
+    part = later[~((later["mixture"] == "y") & (later["params"] > 1e9))]
+    assert "; 2 cells not run yet." in check(made, part).text
+
+
+def test_other_runs_than_those_it_rests_on_are_noticed(runs, made, truth):
+    later = measured(runs, truth)
+    later.loc[3, "loss"] *= 1.001
+    assert "80 then, 80 now" not in check(made, later).text
+    assert f"{len(runs)} then, {len(runs)} now" in check(made, later).changed
+    assert f"{len(runs)} then, {len(runs) - 1} now" in check(made, later.drop(index=5)).changed
+    shuffled = measured(runs, truth).sample(frac=1, random_state=1)
+    assert not check(made, shuffled).changed
+
+
+def test_a_cell_that_was_run_is_refused(runs):
+    fits = fit(runs, replicates=50)
+    cell = tuple(runs.loc[0, ["params", "examples"]])
+    with pytest.raises(FitError, match=r"N = 10M, D = 100M has been run"):
+        register(fits, [cell], runs, seeds=1, made="now", version="1")
+    with pytest.raises(FitError, match="is named twice"):
+        register(fits, [AHEAD[0]] * 2, runs, seeds=1, made="now", version="1")
+
+
+def test_parts_of_a_table(runs):
+    some = up_to(runs, 1e19)
+    assert (6 * some["params"] * some["examples"]).max() <= 1e19 * (1 + 1e-6)
+    assert len(up_to(runs, 1e30)) == len(runs)
+    cell = tuple(runs.loc[0, ["params", "examples"]])
+    assert not_run([cell, AHEAD[0]], runs) == [AHEAD[0]]
+
+
+@pytest.mark.parametrize("plain", [{}, {"cells": 3}, {"cells": [{"mixture": "x"}]}, []])
+def test_other_files_are_refused(plain):
+    with pytest.raises(FitError, match="no registered forecast"):
+        Registered.of(plain)
