@@ -144,6 +144,7 @@ def analyse(
     budgets: Sequence[float | Budget] | None = None,
     unlike_search: bool = False,
     fit: Callable[[pd.DataFrame, Options | None], StudyFit] = scaling.fit,
+    progress: Callable[[str], None] = lambda stage: None,
 ) -> Analysis:
     """Run every analysis a run table allows; raises TableError where the table is unusable.
 
@@ -155,6 +156,7 @@ def analyse(
             FitError where one cannot be.
         unlike_search: Compare mixtures that were not searched alike for their learning rates.
         fit: What fits the laws, e.g. `jetscale.scaling.kept.kept_fit`, which remembers them.
+        progress: Told what begins, in words.
     """
     runs, missing = scaling.validate(frame), dict[str, str]()
     if all(not_a_loss(part) == RISING for _, part in runs.groupby("mixture")):
@@ -174,18 +176,24 @@ def analyse(
         later = runs["mixture"] != paired.baseline
         runs = pd.concat([runs[~later], runs[later]], ignore_index=True)
     asked = set(parts) - {"paired"}
+    progress(f"fitting the laws of {runs['mixture'].nunique()} mixtures to {len(runs):,} runs")
     fits = attempt("fits", lambda: fit(runs, options)) if asked else None
     comparison: scaling.Comparison | None = None
     chosen: Sequence[float | Budget] = ()
     if fits is None and "comparison" in asked:
         missing["comparison"] = missing["fits"]
     elif fits is not None and "comparison" in asked:
+        progress("comparing the laws")
         how = partial(scaling.compare, fits, budget, unlike_search=unlike_search)
         comparison = attempt("comparison", how)
     if fits is not None and "allocations" in asked:
         chosen = decades(fits) if budgets is None else budgets
     by_route = {"routes", "allocations", "comparison"} & asked
+    if fits and by_route:
+        progress("the frontier by other routes")
     routes = scaling.all_routes(fits) if fits and by_route else {}
+    if fits and asked & {"allocations", "diagnostics", "conventions"}:
+        progress("checking the fits")
     return Analysis(
         runs=runs,
         names=tuple(dict.fromkeys(runs["mixture"])),

@@ -668,3 +668,18 @@ def test_options_of_a_table_do_not_go_with_a_sweep(capsys):
     code, _, err = call(capsys, "fit", "sweeps/quickstart.py", "--noun", "tokens")
     assert code == 2
     assert "--columns and --noun go with --runs" in err
+
+
+def test_large_tables_say_what_is_being_done(capsys, runs, monkeypatch):
+    _, _, quiet = call(capsys, "fit", "--runs", runs)
+    assert "fitting" not in quiet
+    monkeypatch.setattr("jetscale.cli.tables._LARGE", 80)
+    _, _, told = call(capsys, "fit", "--runs", runs)
+    stages = [line.split(maxsplit=1)[1] for line in told.splitlines() if re.match(r"\d\d:", line)]
+    assert stages == [
+        "fitting the laws of 2 mixtures to 80 runs",
+        "the frontier by other routes",
+        "checking the fits",
+    ]
+    _, _, told = call(capsys, "allocate", "--runs", runs, "--budget", "1e12")
+    assert "fitting laws to 80 runs" in told

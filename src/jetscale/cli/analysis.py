@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from jetscale.cli.common import PATH, all_of, cli, home, json_option, print_json, warn
-from jetscale.cli.tables import ANY_LAW, fitted_options, run_table, table_options
+from jetscale.cli.tables import ANY_LAW, fitted_options, run_table, stages, table_options
 
 _UNLIKE = "Compare mixtures whose learning rates were not searched alike."
 _PRICE = "Money per distinct example. [default: 0]"
@@ -95,7 +95,7 @@ def _analyse(
     from jetscale.scaling.kept import kept_fit
 
     frame, notes = run_table(sweep, runs)
-    found = analyse(frame, fit=kept_fit, **asked)
+    found = analyse(frame, fit=kept_fit, progress=stages(frame), **asked)
     laws = found.comparison if "comparison" in asked["parts"] else found.fits
     if found.paired is None and laws is None and not found.route_shifts:
         raise FitError("; ".join(found.reasons))
@@ -158,6 +158,7 @@ def allocate(
     budget = asked.budget(frame)
     scaling.check_mixture(mixture, frame["mixture"])
     sizes = sorted(frame["params"].unique()) if ladder else ()
+    stages(frame)(f"fitting laws to {len(frame):,} runs")
     laws = kept_fit(frame, options)
     how: dict[str, Any] = {"mixture": mixture, "ladder": sizes, "route": route}
     found, metric = scaling.allocate(laws, budget, **how), answers(laws)
@@ -200,6 +201,7 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
         held_fixed=flatten(frame["recipe"].iloc[0]) if "recipe" in frame else None,
         options=asked,
         fit=kept_fit,
+        progress=stages(frame),
         warnings=warnings,
         measures=load_measures(study, home()) if study else None,
         curves=load_curves(study, home()) if study else None,

@@ -1,5 +1,6 @@
 """What the analysis commands share: the run table, its options, and how laws are fitted."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ _COLUMNS = "Its columns where names differ, e.g. params=N,examples=tokens."
 _NOUN = "What one example is called, e.g. tokens. [default: as the table says]"
 _METRIC = "A score in place of the loss, e.g. rejection_Hbb, auc, accuracy."
 _UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the table]"
+_LARGE = 5_000  # runs; smaller tables are analysed before one could read about it
 ANY_LAW = (
     "chinchilla, no-floor, outer-power, interaction, repetition, excess, transfer, pretraining, or "
     "auto: chosen by how well it forecasts runs left out."
@@ -50,6 +52,16 @@ def fitted_options(laws: str = "") -> Callable[[F], F]:
     )
     law = click.option("--law", default="chinchilla", show_default=True, help=laws)
     return all_of(*((law,) if laws else ()), *how)
+
+
+def stages(frame: Any) -> Callable[[str], None]:
+    """What tells of each stage of an analysis that takes a while, on standard error."""
+
+    def tell(stage: str) -> None:
+        if len(frame) >= _LARGE:
+            click.echo(f"{time.strftime('%H:%M:%S')} {stage}", err=True)
+
+    return tell
 
 
 def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:

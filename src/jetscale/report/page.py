@@ -158,6 +158,7 @@ def make_report(
     curves: Sequence[TrainingCurve] | None = None,
     options: Options | None = None,
     fit: Callable[[pd.DataFrame, Options | None], StudyFit] = fit,
+    progress: Callable[[str], None] = lambda stage: None,
     **settings: Unpack[Settings],
 ) -> Report:
     """Analyse a run table and lay out the report.
@@ -171,10 +172,12 @@ def make_report(
         curves: Training curves of the runs; None where only their table is known.
         options: What to fit and how; ``settings`` are fields of it and override it.
         fit: What fits the laws.
+        progress: Told what begins, in words.
 
     Raises TableError for an unusable table, FitError for such a budget.
     """
-    results = analyse(frame, replace(options or Options(), **settings), budgets=budgets, fit=fit)
+    asked = replace(options or Options(), **settings)
+    results = analyse(frame, asked, budgets=budgets, fit=fit, progress=progress)
     looks, known = styles(results.names), tuple(warnings)
     context = Context(results, looks, held_fixed, known, measures, curves)
     return Report(text=render(context, title), figures=context.figures)
