@@ -23,7 +23,7 @@ from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.direction import RISING, not_a_loss
 from jetscale.scaling.goal import Answers, answers
 from jetscale.scaling.table import quantity_of
-from jetscale.words import number, with_interval
+from jetscale.words import counted, number, with_interval
 
 T = TypeVar("T")
 PARTS = ("paired", "fits", "comparison", "allocations", "routes", "diagnostics", "conventions")
@@ -176,7 +176,8 @@ def analyse(
         later = runs["mixture"] != paired.baseline
         runs = pd.concat([runs[~later], runs[later]], ignore_index=True)
     asked = set(parts) - {"paired"}
-    progress(f"fitting the laws of {runs['mixture'].nunique()} mixtures to {len(runs):,} runs")
+    laws = counted(runs["mixture"].nunique(), "mixture")
+    progress(f"fitting the laws of {laws} to {len(runs):,} runs")
     fits = attempt("fits", lambda: fit(runs, options)) if asked else None
     comparison: scaling.Comparison | None = None
     chosen: Sequence[float | Budget] = ()
