@@ -1,0 +1,233 @@
+"""Figure and tables of the composition study, from its run table.
+
+    python analysis/composition.py [--out FOLDER]      from composition-runs.csv beside this file
+    python analysis/composition.py --export            writes that table from $JETSCALE_HOME
+
+Writes composition.png (losses and frontiers; exponents by route; loss saved by pretraining) and
+prints Markdown: exponents, paired differences, verdicts, and what moves an exponent.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+import jetscale
+from jetscale.errors import FitError
+from jetscale.scaling import (
+    Estimate,
+    StudyFit,
+    all_routes,
+    compare,
+    conventions,
+    pair_runs,
+)
+from jetscale.scaling.estimate import percentile_interval
+from jetscale.scaling.fit import fit as fit_laws
+from jetscale.scaling.metric import put_in_place
+from jetscale.store.local import make_folder
+
+HERE = Path(__file__).parent
+SWEEP = HERE.parent / "sweeps" / "composition.py"
+TABLE = HERE / "composition-runs.csv"
+COLOURS = {"scratch": "#555555", "qcd": "#0072b2", "qcd+bsm": "#d55e00"}  # Okabe and Ito
+KEPT = (
+    *("mixture", "params", "params_non_embedding", "width", "examples", "seed", "subset", "trunk"),
+    *("steps", "peak_rate", "flops", "flops_6nd", "pretraining_flops", "pretraining_examples"),
+    *("loss", "validation_loss", "accuracy", "auc", "rejection_Hbb", "rejection_Tbqq"),
+    *("test_examples", "test_background", "seconds", "regret", "regret_error"),
+)
+SCORES = ("rejection_Hbb", "rejection_Tbqq", "auc", "accuracy")
+REPLICATES = 400
+
+
+def export() -> None:
+    """Write the columns of the run table that the analysis needs."""
+    runs = jetscale.runs(jetscale.load_study(SWEEP))
+    runs[list(KEPT)].to_csv(TABLE, index=False, float_format="%.8g")
+
+
+def read(path: Path = TABLE) -> pd.DataFrame:
+    """The run table."""
+    frame = pd.read_csv(path)
+    frame["trunk"] = frame["trunk"].fillna("")
+    return frame
+
+
+def laws(frame: pd.DataFrame, **how: str) -> StudyFit:
+    """The laws of all mixtures."""
+    return fit_laws(frame.drop(columns="cell", errors="ignore"), replicates=REPLICATES, **how)
+
+
+def shift(fits: StudyFit, mixture: str) -> Estimate:
+    """Exponent a of a mixture less that of scratch; replicates are paired by cell and seed."""
+    values, ends = [], []
+    for name in (mixture, "scratch"):
+        one = fits[name]
+        values.append(one["a"].value)
+        ends.append(one.law.exponents(one.replicates.theta, fits.cost, fits.middle)[0])
+    low, high = percentile_interval(ends[0] - ends[1], fits["scratch"].n_cells)
+    return Estimate(value=values[0] - values[1], low=low, high=high, reason="")
+
+
+def row(what: str, fits: StudyFit) -> str:
+    """A line of the table of what moves the exponents."""
+    cells = [shown(fits[name]["a"]) for name in COLOURS]
+    cells += [shown(shift(fits, name), sign="+") for name in ("qcd", "qcd+bsm")]
+    return f"| {what} | {' | '.join(cells)} |"
+
+
+def shown(found: Estimate, sign: str = "") -> str:
+    """An estimate with its interval; a star where it is not identified."""
+    star = "" if found.identified else " *"
+    return f"{found.value:{sign}.2f} [{found.low:{sign}.2f}, {found.high:{sign}.2f}]{star}"
+
+
+def variants(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, dict[str, str]]]:
+    """What could be otherwise: its name, the runs, and how they are fitted."""
+    yield "all runs", frame, {}
+    for seed in sorted(frame["seed"].unique()):
+        yield f"seed and subset {seed} alone", frame[frame["seed"] == seed], {}
+    yield "4,000 validation jets for test jets", frame.assign(loss=frame["validation_loss"]), {}
+    for column, letter in (("params", "N"), ("examples", "D")):
+        sizes = np.sort(frame[column].unique())
+        yield f"without the smallest {letter}", frame[frame[column] > sizes[0]], {}
+        yield f"without the largest {letter}", frame[frame[column] < sizes[-1]], {}
+    yield "no floor", frame, {"law": "no-floor"}
+    yield "outer power", frame, {"law": "outer-power"}
+    yield "least squares", frame, {"objective": "squares"}
+    yield "absolute residuals", frame, {"objective": "absolute"}
+    six = frame.assign(flops=6 * frame["params"] * frame["examples"])
+    yield "compute as 6 N D", six, {}
+    for score in SCORES:
+        yield score, put_in_place(frame, score)[0], {}
+
+
+def moves(frame: pd.DataFrame) -> str:
+    """The table of what moves exponents and differences."""
+    lines = ["| what | scratch | qcd | qcd+bsm | qcd - scratch | qcd+bsm - scratch |"]
+    lines.append("|---|---|---|---|---|---|")
+    for what, runs, how in variants(frame):
+        try:
+            lines.append(row(what, laws(runs, **how)))
+        except (FitError, KeyError) as error:
+            lines.append(f"| {what} | {error} | | | | |")
+    return "\n".join(lines)
+
+
+def parameters(fits: StudyFit) -> str:
+    """The parameters of the laws and the exponents by every route."""
+    lines = ["| mixture | E | alpha | beta | a, law | a, isoFLOP | a, envelope |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name, routes in all_routes(fits).items():
+        found = [fits[name][p] for p in ("E", "alpha", "beta")]
+        by_route = [route.params_exponent for route in routes.routes]
+        cells = [shown(e) for e in found] + ["-" if e is None else shown(e) for e in by_route]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def counted(fits: StudyFit) -> str:
+    """The exponent a under every way to count compute."""
+    lines = ["| mixture | compute | a |", "|---|---|---|"]
+    for name, one in conventions(fits).items():
+        for each in one.rows:
+            a = each.params_exponent
+            lines.append(f"| {name} | {each.name} | {'-' if a is None else shown(a)} |")
+    return "\n".join(lines)
+
+
+def differences(frame: pd.DataFrame) -> str:
+    """Paired differences of the loss by data size."""
+    lines = ["| mixture - baseline | D | difference | lower in | effective data |", "|---|" * 5]
+    for pair in pair_runs(frame).pairs:
+        for one in (*pair.by_examples, pair.overall):
+            size = "all" if one.examples is None else f"{one.examples:,.0f}"
+            d, f = one.difference, one.data_factor
+            factor = "" if f is None else f"{f.bound} x{f.value:.2f} [{f.low:.2f}, {f.high:.2f}]"
+            lines.append(
+                f"| {pair.mixture} - {pair.baseline} | {size} | {d.value:+.3f} [{d.low:+.3f}, "
+                f"{d.high:+.3f}] | {one.n_lower} of {one.n_pairs} | {factor.strip()} |"
+            )
+    return "\n".join(lines).replace("|---||---|", "|---|---|")
+
+
+def draw_losses(axes: Axes, frame: pd.DataFrame, fits: StudyFit) -> None:
+    """Mean loss against compute, with the frontier of each law."""
+    for name, colour in COLOURS.items():
+        part = (
+            frame[frame["mixture"] == name]
+            .groupby(["params", "examples"])[["flops", "loss"]]
+            .mean()
+        )
+        axes.plot(part["flops"], part["loss"], ".", color=colour, alpha=0.6)
+        budgets = np.geomspace(*fits.flops, 60)
+        one = fits[name]
+        best = one.law.optimum(one.theta, budgets, fits.cost)
+        axes.plot(budgets, best.loss, color=colour, label=name)
+    axes.set(xscale="log", xlabel="FLOPs of a run, without pretraining", ylabel="test loss")
+    axes.set_title("Every cell, and the frontier of each law", loc="left")
+    axes.legend(frameon=False)
+
+
+def draw_savings(axes: Axes, frame: pd.DataFrame) -> None:
+    """Loss saved by pretraining against data, by model size."""
+    means = frame.groupby(["mixture", "params", "examples"])["loss"].mean()
+    sizes = sorted(frame["params"].unique())
+    for name in ("qcd", "qcd+bsm"):
+        for i, size in enumerate(sizes):
+            saved = means[name][size] - means["scratch"][size]
+            axes.plot(
+                saved.index,
+                saved,
+                color=COLOURS[name],
+                alpha=0.25 + 0.75 * i / (len(sizes) - 1),
+                label=name if i == len(sizes) - 1 else None,
+            )
+    axes.axhline(0, color=COLOURS["scratch"], linewidth=1)
+    axes.set(xscale="log", xlabel="downstream jets D", ylabel="test loss minus that of scratch")
+    axes.set_title("What pretraining saves; darker: larger models", loc="left")
+    axes.legend(frameon=False)
+
+
+def draw(frame: pd.DataFrame, fits: StudyFit, path: Path) -> None:
+    """Both panels as one PNG."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    draw_losses(left, frame, fits)
+    draw_savings(right, frame)
+    sizes = sorted(frame["examples"].unique())
+    right.set_xticks(sizes, [f"{size / 1000:g}k" for size in sizes])
+    right.minorticks_off()
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Write the figure and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("runs/composition/analysis"))
+    parser.add_argument("--export", action="store_true")
+    options = parser.parse_args()
+    if options.export:
+        return export()
+    frame = read()
+    fits = laws(frame)
+    out = make_folder(options.out)
+    draw(frame, fits, out / "composition.png")
+    print(f"{parameters(fits)}\n\n{counted(fits)}\n\n{differences(frame)}\n\n{moves(frame)}\n")
+    for pair in compare(fits).pairs:
+        print(f"- {pair.b} minus {pair.a}: {pair.verdict.text}; {pair.clause}")
+    print(f"\nfigure: {out / 'composition.png'}")
+    return None
+
+
+if __name__ == "__main__":
+    mpl.use("Agg")
+    main()
