@@ -4,14 +4,16 @@
     python analysis/supply.py --keep              supply-runs.csv again, from $JETSCALE_HOME
 
 Reads composition-runs.csv and supply-runs.csv beside it and prints Markdown. Beside the figure it
-writes transfer.csv and pretraining.csv, the run tables for the laws of these names.
+writes pretraining.csv, the pretrained runs of all P, for `jetscale fit --law pretraining`.
 
 The *break-even* of a mixture is the D at which the mean difference of log loss to scratch, at the
 same N, D and seed, crosses zero. The difference is taken for a smooth function of log D that does
 not fall: an intercept and integrated hats of non-negative height, fitted by weighted least squares.
 Interval: refits to redrawn differences. Every redraw takes as many whole seeds as there are (all D
 of one trunk together) from those of all mixtures and sizes, scaled to the spread at that N and D,
-and adds to every cell what the curves miss beyond noise. Beyond the measured D nothing is said.
+and adds to every cell what the curves miss beyond noise. Means over sizes are redrawn the wider for
+what sizes of one seed have in common, as they train on the same jets. Beyond the measured D nothing
+is said.
 *Rates* is the break-even if all differences are moved by what the learning rates may make of them.
 """
 
@@ -19,7 +21,8 @@ import argparse
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 
 import matplotlib as mpl
@@ -28,7 +31,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import least_squares, nnls
 
 import jetscale
 from jetscale.scaling import Options, pair_runs
@@ -43,7 +46,7 @@ Array = NDArray[np.float64]
 
 HERE = Path(__file__).parent
 SWEEP = HERE.parent / "sweeps" / "supply.py"
-COMPOSITION_JETS, SUPPLIES = 128_000, (8_000, 32_000)
+COMPOSITION_JETS, SUPPLIES = 128_000, (2_000, 8_000, 32_000)
 KEPT = (
     *("mixture", "params", "width", "examples", "seed", "subset", "loss", "validation_loss"),
     *("flops", "pretraining_examples", "pretraining_flops", "steps", "peak_rate", "trunk", "key"),
@@ -51,7 +54,9 @@ KEPT = (
 COLOURS = {"scratch": "#555555", "qcd": "#0072b2", "qcd+bsm": "#d55e00"}  # as in quickstart.py
 PAIR = ["params", "examples", "seed"]
 ARM = ["mixture", "pretraining_examples", "params"]
+LAW = ["seed", "loss", "flops", "trunk"]
 KNOTS, FINE, REPLICATES = 4, 301, 2000
+REFERENCE, LOG_MIDDLE = 32_000, math.log(2_000)  # the P and the D at which D_T is told
 LIMITS = 450.0, 38_000.0  # where the figure draws what lies beyond the measured D
 WORTH = 0.1  # of D: what counts as worth having where a law is asked
 
@@ -167,6 +172,7 @@ class Noise:
         # variance = one factor of the size times one of the data: three seeds alone tell little
         self.scale = {n: np.sqrt(by_data * np.mean(v / by_data)) for n, v in table.items()}
         self.pool = np.concatenate([self._standard(arm) for arm in arms])
+        self.together = self._together(arms)
         self.misfit = 0.0
         self.misfit = self._misfit(arms)
 
@@ -194,15 +200,27 @@ class Noise:
                 beyond.append(float(np.mean(off**2 * len(mean) / free - errors**2)))
         return math.sqrt(max(0.0, float(np.mean(beyond))))
 
-    def redraws(self, arm: Arm, rng: np.random.Generator) -> Array:
-        """Mean differences (REPLICATES, K) about the fitted curve."""
-        errors = self.errors(arm)
-        curve = Curve(arm.data, errors)
-        middle = curve.at_data @ curve.heights(arm.change.mean(axis=0))
-        drawn = rng.integers(len(self.pool), size=(REPLICATES, len(arm.change)))
-        noise = self.pool[drawn].mean(axis=1) * self.scale[arm.params]
-        cells = self.misfit * rng.normal(size=noise.shape)
-        return np.asarray(middle + noise + cells)
+    def _together(self, arms: Sequence[Arm]) -> float:
+        """Correlation of one seed's deviations at two sizes: they share training jets."""
+        groups: dict[tuple[str, int], list[Array]] = {}
+        for arm in arms:
+            groups.setdefault((arm.mixture, arm.supply), []).append(self._standard(arm))
+        found = [
+            float((a * b).mean()) for some in groups.values() for a, b in combinations(some, 2)
+        ]
+        return max(0.0, float(np.mean(found))) if found else 0.0
+
+    def redraws(self, arms: Sequence[Arm], rng: np.random.Generator) -> Array:
+        """Mean differences (REPLICATES, K) of some sizes about the mean of their fitted curves."""
+        middles, noises = [], []
+        for arm in arms:
+            curve = Curve(arm.data, self.errors(arm))
+            middles.append(curve.at_data @ curve.heights(arm.change.mean(axis=0)))
+            drawn = rng.integers(len(self.pool), size=(REPLICATES, len(arm.change)))
+            noise = self.pool[drawn].mean(axis=1) * self.scale[arm.params]
+            noises.append(noise + self.misfit * rng.normal(size=noise.shape))
+        wider = math.sqrt(1 + (len(arms) - 1) * self.together)
+        return np.asarray(np.mean(middles, axis=0) + wider * np.mean(noises, axis=0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +248,7 @@ def break_even(arms: Sequence[Arm], noise: Noise, seed: int = 1) -> BreakEven:
     mean = np.mean([arm.change.mean(axis=0) for arm in arms], axis=0)
     errors = np.sqrt(np.sum([noise.errors(arm) ** 2 for arm in arms], axis=0)) / len(arms)
     curve = Curve(arms[0].data, errors)
-    redrawn = np.mean([noise.redraws(arm, rng) for arm in arms], axis=0)
+    redrawn = noise.redraws(arms, rng)
     joined = pd.concat([arm.pairs for arm in arms])
     recipe = np.array(
         [
@@ -247,6 +265,27 @@ def break_even(arms: Sequence[Arm], noise: Noise, seed: int = 1) -> BreakEven:
         curve=curve.at_fine @ curve.heights(mean),
         recipe=recipe,
     )
+
+
+def coverage(arms: Sequence[Arm], noise: Noise, studies: int = 40) -> tuple[int, int]:
+    """How many intervals of made-up studies hold the break-even they were made with; of how many.
+
+    The fitted curves are the truth, and whole seeds of the real study the noise.
+    """
+    rng, held = np.random.default_rng(2), 0
+    curves = [Curve(arm.data, noise.errors(arm)) for arm in arms]
+    heights = [c.heights(a.change.mean(axis=0)) for c, a in zip(curves, arms, strict=True)]
+    truths = [c.at_data @ h for c, h in zip(curves, heights, strict=True)]
+    for _ in range(studies):
+        made = []
+        for arm, truth in zip(arms, truths, strict=True):
+            seeds = noise.pool[rng.integers(len(noise.pool), size=len(arm.change))]
+            made.append(replace(arm, change=truth + seeds * noise.scale[arm.params]))
+        own = Noise(made)
+        for arm, curve, truth in zip(made, curves, truths, strict=True):
+            low, high = break_even([arm], own, int(rng.integers(2**31))).ends
+            held += low <= curve.break_even(truth) <= high
+    return held, studies * len(arms)
 
 
 def said(value: float, data: Array) -> str:
@@ -312,35 +351,106 @@ def factor_table(runs: pd.DataFrame) -> Iterable[str]:
     base = runs[runs["mixture"] == "scratch"]
     groups = runs[runs["mixture"] != "scratch"].groupby(ARM)
     for (mixture, supply, params), part in groups:
-        both = pd.concat([base[base["params"] == params], part])
-        rows = pair_runs(both.drop(columns=["pretraining_examples"])).pairs[0].by_examples
+        both = pd.concat([base[base["params"] == params], part])[["mixture", *PAIR, "loss"]]
+        rows = pair_runs(both).pairs[0].by_examples
         factors = [row.data_factor for row in rows]
         cells = [f"{'><'['<' in f.bound] * bool(f.bound)}{f.value:.2f}" for f in factors if f]
         yield f"| {mixture} | {supply:,} | {params:,} | {' | '.join(cells)} |"
 
 
-def law_tables(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Run tables by law: every supply a mixture of its own for transfer, pretrained ones alone."""
-    smaller = ~runs["pretraining_examples"].isin((0, COMPOSITION_JETS))
-    names = runs["mixture"] + " " + runs["pretraining_examples"].map(short)
-    told = runs.assign(mixture=runs["mixture"].where(~smaller, names))
-    return {"transfer": told, "pretraining": runs[runs["mixture"] != "scratch"]}
+def pretraining_table(runs: pd.DataFrame) -> pd.DataFrame:
+    """The pretrained runs alone, as the law of this name wants them."""
+    return runs.loc[runs["mixture"] != "scratch", [*LAW, *ARM, "examples"]]
 
 
-def law_worth(told: pd.DataFrame) -> Iterable[str]:
+class Transferred:
+    """Losses at one model size: E + B / (D + D_T)^beta, D_T = k D^x P^z, and 0 from scratch.
+
+    E, B and beta are common to all runs; k, x and z are those of a mixture. Least squares of log
+    loss, weighted by the spread at each D; replicates redraw the residuals of whole seeds.
+    """
+
+    def __init__(self, runs: pd.DataFrame) -> None:
+        keys = ["mixture", "pretraining_examples", "seed"]
+        wide = runs.pivot_table(index=keys, columns="examples", values="loss").dropna()
+        self.mixtures = [str(m) for m in dict.fromkeys(runs["mixture"]) if m != "scratch"]
+        self.log_d = np.log(wide.columns.to_numpy(float))
+        self.log_loss = np.log(wide.to_numpy())
+        self.supply = wide.index.get_level_values(1).to_numpy(float)
+        names = list(wide.index.get_level_values(0))
+        self.which = np.array([([*self.mixtures, "scratch"]).index(name) for name in names])
+        self.spread = wide.groupby(keys[:2]).transform(np.log).groupby(keys[:2]).var()
+        self.errors = np.sqrt(self.spread.mean().to_numpy())
+        self.theta = self._fit(self.log_loss)
+
+    def expected(self, theta: Array) -> Array:
+        """Log losses of all runs (seeds of all arms, D)."""
+        floor, log_b, beta, *own = theta
+        # of scratch nothing is transferred
+        moves = np.vstack([np.reshape(own, (-1, 3)), [-np.inf, 0, 0]])[self.which]
+        with np.errstate(divide="ignore"):
+            by_supply = moves[:, 2] * np.log(np.maximum(self.supply, 1) / REFERENCE)
+        moved = (moves[:, 0] + by_supply)[:, None] + moves[:, [1]] * (self.log_d - LOG_MIDDLE)
+        total = np.logaddexp(self.log_d, moved)
+        return np.asarray(np.log(floor + np.exp(log_b - beta * (total - LOG_MIDDLE))))
+
+    def _fit(self, log_loss: Array) -> Array:
+        best = None
+        for x in (0.2, 0.6):
+            start = [0.8, -0.7, 0.5, *([7.0, x, 0.3] * len(self.mixtures))]
+            low = [0.0, -9.0, 0.05, *([-9.0, -2.0, -2.0] * len(self.mixtures))]
+            high = [3.0, 9.0, 3.0, *([15.0, 2.0, 3.0] * len(self.mixtures))]
+            found = least_squares(
+                lambda theta: ((self.expected(theta) - log_loss) / self.errors).ravel(),
+                start,
+                bounds=(low, high),
+                x_scale="jac",
+            )
+            best = found if best is None or found.cost < best.cost else best
+        assert best is not None
+        return np.asarray(best.x)
+
+    def replicates(self, count: int, seed: int = 3) -> Array:
+        """Parameters of refits (count, P) to redrawn residuals of whole seeds."""
+        rng, middle = np.random.default_rng(seed), self.expected(self.theta)
+        rest = self.log_loss - middle
+        rest *= np.sqrt(rest.size / (rest.size - len(self.theta)))
+        draws = rng.integers(len(rest), size=(count, len(rest)))
+        return np.array([self._fit(middle + rest[drawn]) for drawn in draws])
+
+
+def transferred_table(runs: pd.DataFrame, count: int = 200) -> Iterable[str]:
+    """D_T at the model size that has several supplies, by mixture, with 95% intervals."""
+    sizes = runs.loc[~runs["pretraining_examples"].isin((0, COMPOSITION_JETS)), "params"].unique()
+    law = Transferred(runs[runs["params"].isin(sizes)])
+    drawn = np.vstack([law.theta, law.replicates(count)])
+    yield f"| mixture | D_T at D = 2k, P = {short(REFERENCE)} | x | z |\n|---|---|---|---|"
+    for i, mixture in enumerate(law.mixtures):
+        own = drawn[:, 3 + 3 * i : 6 + 3 * i]
+        ends = np.quantile(own[1:], [0.025, 0.975], axis=0)
+        worth = [short(float(f"{np.exp(v):.2g}")) for v in (own[0, 0], *ends[:, 0])]
+        cells = [f"{own[0, j]:.2f} [{ends[0, j]:.2f}, {ends[1, j]:.2f}]" for j in (1, 2)]
+        yield f"| {mixture} | {worth[0]} [{worth[1]}, {worth[2]}] | {' | '.join(cells)} |"
+    square = ((law.expected(law.theta) - law.log_loss) / law.errors) ** 2
+    yield f"\nmean square of the residuals over that of the seeds: {square.mean():.2f}"
+
+
+def law_worth(runs: pd.DataFrame) -> Iterable[str]:
     """The D at which D_T of the transfer law is a tenth of D, by mixture and size."""
-    laws = jetscale.fit(validate(told), Options(law="transfer"))
+    several = runs["pretraining_examples"].isin((0, COMPOSITION_JETS))
+    table = runs.loc[several, [*LAW, *ARM, "examples"]]
+    laws = jetscale.fit(validate(table), Options(law="transfer"))
+    data = np.unique(table["examples"]).astype(float)
     yield f"| mixture | N | D_T = {WORTH:g} D at D | 95% |\n|---|---|---|---|"
-    for mixture in (name for name in told["mixture"].unique() if name != "scratch"):
+    for mixture in (name for name in table["mixture"].unique() if name != "scratch"):
         theta = laws[mixture].all_theta
-        for params in np.sort(told.loc[told["mixture"] == mixture, "params"].unique()):
-            k, x, y = np.log(theta[:, 5]), theta[:, 6], theta[:, 7]
+        k, x, y = np.log(theta[:, 5]), theta[:, 6], theta[:, 7]
+        for params in np.unique(table["params"]):
             with np.errstate(divide="ignore", over="ignore"):
                 where = np.exp((k + y * np.log(params) - np.log(WORTH)) / (1 - x))
-            low, high = (
-                short(float(f"{end:.2g}")) for end in np.quantile(where[1:], [0.025, 0.975])
-            )
-            value = short(float(f"{where[0]:.2g}"))
+            ends = (where[0], *np.quantile(where[1:], [0.025, 0.975]))
+            beyond = [np.inf if end > data[-1] else end for end in ends]
+            value, low, high = (said(float(end), data) for end in beyond)
             yield f"| {mixture} | {params:,} | {value} | [{low}, {high}] |"
 
 
@@ -399,22 +509,28 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/supply/analysis"))
     parser.add_argument("--keep", action="store_true", help="write supply-runs.csv again")
     parser.add_argument("--laws", action="store_true", help="fit the transfer law too: a minute")
+    parser.add_argument("--check", action="store_true", help="coverage of the intervals")
     asked = parser.parse_args()
     kept = HERE / "supply-runs.csv"
     if asked.keep:
-        keep().to_csv(kept, index=False)
+        keep().to_csv(kept, index=False, float_format="%.8g")
     out, runs = make_folder(asked.out), read(HERE / "composition-runs.csv", kept)
     arms = arms_of(runs)
     noise = Noise(arms)
     print("\n".join(tables(arms, noise)), end="\n\n")
     print("\n".join(supply_table(arms)), end="\n\n")
     print("\n".join(factor_table(runs)))
-    for law, table in law_tables(runs).items():
-        table.to_csv(out / f"{law}.csv", index=False)
+    pretraining_table(runs).to_csv(out / "pretraining.csv", index=False)
+    if asked.check:
+        print(
+            "\n{} of {} intervals of made-up studies hold the truth".format(*coverage(arms, noise))
+        )
     if asked.laws:
-        print("\n" + "\n".join(law_worth(law_tables(runs)["transfer"])))
+        print("\n" + "\n".join(transferred_table(runs)))
+        print("\n" + "\n".join(law_worth(runs)))
     draw(arms, noise, out / "supply.png")
-    print(f"\ncells are off their curves by {noise.misfit:.4f}; figure: {out / 'supply.png'}")
+    print(f"\ncells are off their curves by {noise.misfit:.4f} in log loss beyond noise")
+    print(f"seeds correlate between sizes by {noise.together:.2f}; figure: {out / 'supply.png'}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from jetscale.study.load import load_study
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 
 
-@pytest.fixture(params=[8_000, 32_000])
+@pytest.fixture(params=[2_000, 8_000, 32_000])
 def jets(request, monkeypatch):
     monkeypatch.setenv("SUPPLY_JETS", str(request.param))
     return request.param
