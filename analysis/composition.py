@@ -26,10 +26,10 @@ from jetscale.scaling import (
     all_routes,
     compare,
     conventions,
+    fit,
     pair_runs,
 )
 from jetscale.scaling.estimate import percentile_interval
-from jetscale.scaling.fit import fit as fit_laws
 from jetscale.scaling.metric import put_in_place
 from jetscale.store.local import make_folder
 
@@ -69,7 +69,7 @@ def read(path: Path = TABLE) -> pd.DataFrame:
 
 def laws(frame: pd.DataFrame, **how: str) -> StudyFit:
     """The laws of all mixtures."""
-    return fit_laws(frame.drop(columns="cell", errors="ignore"), replicates=REPLICATES, **how)
+    return fit(frame.drop(columns="cell", errors="ignore"), replicates=REPLICATES, **how)
 
 
 def shift(fits: StudyFit, mixture: str) -> Estimate:

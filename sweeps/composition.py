@@ -19,7 +19,7 @@ Expect      Half-widths of a of 0.04 to 0.06, and a shift of a of 0.10 to 0.16 s
             if seeds differ by 1.0 to 1.5% and the law misses cells by 0.5 to 1% (`jetscale power`).
 
 Learning rates follow the laws of composition.recipe.json, which `jetscale tune` found by the same
-search for all three mixtures, from the rates of GUESS.
+search for all three mixtures.
 """
 
 import os
