@@ -11,6 +11,7 @@ import argparse
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Unpack
 
 import matplotlib as mpl
 import numpy as np
@@ -22,6 +23,7 @@ import jetscale
 from jetscale.errors import FitError
 from jetscale.scaling import (
     Estimate,
+    Options,
     StudyFit,
     all_routes,
     compare,
@@ -30,6 +32,7 @@ from jetscale.scaling import (
     pair_runs,
 )
 from jetscale.scaling.estimate import percentile_interval
+from jetscale.scaling.fitted import Settings
 from jetscale.scaling.metric import put_in_place
 from jetscale.store.local import make_folder
 
@@ -67,9 +70,9 @@ def read(path: Path = TABLE) -> pd.DataFrame:
     return frame
 
 
-def laws(frame: pd.DataFrame, **how: str) -> StudyFit:
+def laws(frame: pd.DataFrame, **how: Unpack[Settings]) -> StudyFit:
     """The laws of all mixtures."""
-    return fit(frame.drop(columns="cell", errors="ignore"), replicates=REPLICATES, **how)
+    return fit(frame.drop(columns="cell", errors="ignore"), Options(replicates=REPLICATES), **how)
 
 
 def shift(fits: StudyFit, mixture: str) -> Estimate:
@@ -96,7 +99,7 @@ def shown(found: Estimate, sign: str = "") -> str:
     return f"{found.value:{sign}.2f} [{found.low:{sign}.2f}, {found.high:{sign}.2f}]{star}"
 
 
-def variants(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, dict[str, str]]]:
+def variants(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, Settings]]:
     """What could be otherwise: its name, the runs, and how they are fitted."""
     yield "all runs", frame, {}
     for seed in sorted(frame["seed"].unique()):

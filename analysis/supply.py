@@ -47,6 +47,7 @@ Array = NDArray[np.float64]
 HERE = Path(__file__).parent
 SWEEP = HERE.parent / "sweeps" / "supply.py"
 COMPOSITION_JETS, SUPPLIES = 128_000, (2_000, 8_000, 32_000)
+SMALLEST, LARGEST = 970, 32_000  # parameters and jets of the grid of composition
 KEPT = (
     *("mixture", "params", "width", "examples", "seed", "subset", "loss", "validation_loss"),
     *("flops", "pretraining_examples", "pretraining_flops", "steps", "peak_rate", "trunk", "key"),
@@ -74,11 +75,13 @@ def read(*paths: Path) -> pd.DataFrame:
     """Run tables as one, with what the search of the rates says of every run."""
     parts = []
     for path in paths:
-        part = pd.read_csv(path)
+        part: pd.DataFrame = pd.read_csv(path)
+        # every size on every number of jets: the edge of composition is left out
+        part = part[(part["params"] >= SMALLEST) & (part["examples"] <= LARGEST)].copy()
         if "pretraining_examples" not in part:
             part["pretraining_examples"] = (part["mixture"] != "scratch") * COMPOSITION_JETS
         parts.append(part)
-    runs = pd.concat(parts, ignore_index=True)
+    runs: pd.DataFrame = pd.concat(parts, ignore_index=True)
     rates = load_optimiser(SWEEP.with_name("composition.py")).rates
     places = zip(runs["mixture"], runs["width"], runs["examples"], strict=True)
     found = [rates.regret_at(*place) if rates else None for place in places]
@@ -521,6 +524,8 @@ def main() -> None:
     print("\n".join(supply_table(arms)), end="\n\n")
     print("\n".join(factor_table(runs)))
     pretraining_table(runs).to_csv(out / "pretraining.csv", index=False)
+    grid = runs[runs["pretraining_examples"].isin([0, COMPOSITION_JETS])]
+    grid.to_csv(out / "grid.csv", index=False)
     if asked.check:
         print(
             "\n{} of {} intervals of made-up studies hold the truth".format(*coverage(arms, noise))
