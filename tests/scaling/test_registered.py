@@ -93,6 +93,17 @@ def test_other_runs_than_those_it_rests_on_are_noticed(runs, made, truth):
     assert not check(made, shuffled).changed
 
 
+def test_cells_run_since_change_nothing(runs, made, truth):
+    table = measured(runs, truth).drop(columns="cell")
+    small = table.iloc[[0]].assign(params=2e7, examples=3e8)
+    assert not check(
+        made, validate(type(table)([*table.to_dict("records"), *small.to_dict("records")]))
+    ).changed
+    seed = table.iloc[[0]].assign(seed=9, loss=3.0)
+    more = validate(type(table)([*table.to_dict("records"), *seed.to_dict("records")]))
+    assert check(made, more).changed
+
+
 def test_a_cell_that_was_run_is_refused(runs):
     fits = fit(runs, replicates=50)
     cell = tuple(runs.loc[0, ["params", "examples"]])

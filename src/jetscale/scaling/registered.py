@@ -55,16 +55,18 @@ class Registered:
     largest_flops: float  # of a run used
     cells: tuple[ForecastCell, ...]
     warnings: tuple[str, ...] = ()
+    used: tuple[tuple[str, float, float], ...] = ()  # mixture, params, examples of the runs used
 
     @classmethod
     def of(cls, plain: Any) -> "Registered":
         """Return what a JSON file holds; raises FitError where it is no registered forecast."""
         try:
             cells = tuple(ForecastCell(**cell) for cell in plain["cells"])
-            names = {field.name for field in fields(cls)} - {"cells", "warnings"}
+            names = {field.name for field in fields(cls)} - {"cells", "warnings", "used"}
             given = {name: plain[name] for name in names}
-            return cls(**given, cells=cells, warnings=tuple(plain["warnings"]))
-        except (KeyError, TypeError) as error:
+            used = tuple((str(m), float(n), float(d)) for m, n, d in plain.get("used", ()))
+            return cls(**given, cells=cells, warnings=tuple(plain["warnings"]), used=used)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FitError(f"the file is no registered forecast: {error!r}") from error
 
 
@@ -171,12 +173,16 @@ def register(
         largest_flops=largest,
         cells=tuple(found),
         warnings=fits.warnings + tuple(w for one in fits.mixtures.values() for w in one.warnings),
+        used=tuple(dict.fromkeys(_cells(fits.runs))),
     )
 
 
 def check(registered: Registered, runs: pd.DataFrame) -> Check:
     """Compare a forecast with a clean run table."""
     used = up_to(runs, registered.largest_flops)
+    if registered.used:  # cells run since do not make the forecast another one
+        then = set(registered.used)
+        used = used[[cell in then for cell in _cells(used)]]
     changed = ""
     if _digest(used) != registered.digest:
         changed = (
@@ -205,6 +211,12 @@ def _at(runs: pd.DataFrame, cell: tuple[float, float]) -> NDArray[np.bool_]:
     """Which runs (n,) are of these sizes."""
     sizes = runs[["params", "examples"]].to_numpy(dtype=float)
     return np.asarray((np.abs(sizes / np.array(cell) - 1) < _SAME).all(axis=1))
+
+
+def _cells(runs: pd.DataFrame) -> list[tuple[str, float, float]]:
+    """Mixture and sizes of each run."""
+    sizes = (runs[name].astype(float) for name in ("params", "examples"))
+    return list(zip(runs["mixture"].astype(str), *sizes, strict=True))
 
 
 def _named(cell: tuple[float, float]) -> str:
