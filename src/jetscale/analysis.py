@@ -5,7 +5,6 @@ sizes cannot be paired, and two model sizes make no law. What is missing is kept
 Commands, report and notebooks render an `Analysis`; what may be said is decided in its values.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from jetscale.scaling import Allocation, Budget, Options, Routes, RouteShift, St
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.direction import RISING, not_a_loss
 from jetscale.scaling.goal import Answers, answers
-from jetscale.scaling.table import quantity_of
+from jetscale.scaling.table import digest, quantity_of
 from jetscale.words import counted, number, with_interval
 
 T = TypeVar("T")
@@ -60,9 +59,7 @@ class Analysis:
     @property
     def digest(self) -> str:
         """SHA-256 of the run table in a fixed order of rows: the same runs give the same."""
-        columns = ["mixture", "params", "examples", "seed", "loss"]
-        text = self.runs[columns].sort_values(columns).to_csv(index=False, float_format="%.17g")
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest(self.runs)
 
     @property
     def quantity(self) -> str:
@@ -176,8 +173,9 @@ def analyse(
         later = runs["mixture"] != paired.baseline
         runs = pd.concat([runs[~later], runs[later]], ignore_index=True)
     asked = set(parts) - {"paired"}
-    laws = counted(runs["mixture"].nunique(), "mixture")
-    progress(f"fitting the laws of {laws} to {len(runs):,} runs")
+    if asked:
+        laws = counted(runs["mixture"].nunique(), "mixture")
+        progress(f"fitting the laws of {laws} to {len(runs):,} runs")
     fits = attempt("fits", lambda: fit(runs, options)) if asked else None
     comparison: scaling.Comparison | None = None
     chosen: Sequence[float | Budget] = ()

@@ -9,7 +9,7 @@ from jetscale.errors import FitError
 from jetscale.jsonable import as_json
 from jetscale.scaling import fit, validate
 from jetscale.scaling.engine import laws
-from jetscale.scaling.registered import Registered, check, not_run, register, up_to
+from jetscale.scaling.registered import Registered, cells_ahead, check, register, up_to
 
 AHEAD = [(3e9, 1e11), (1e10, 3e11)]
 
@@ -117,8 +117,15 @@ def test_parts_of_a_table(runs):
     some = up_to(runs, 1e19)
     assert (6 * some["params"] * some["examples"]).max() <= 1e19 * (1 + 1e-6)
     assert len(up_to(runs, 1e30)) == len(runs)
-    cell = tuple(runs.loc[0, ["params", "examples"]])
-    assert not_run([cell, AHEAD[0]], runs) == [AHEAD[0]]
+
+
+def test_cells_ahead_are_far_beyond_and_not_run(runs):
+    fits = fit(runs, replicates=50)
+    cell, near = tuple(runs.loc[0, ["params", "examples"]]), (1.1e9, 1e11)
+    assert cells_ahead([cell, near, *AHEAD], fits, runs, 3) == AHEAD
+    assert cells_ahead([cell, near, *AHEAD], fits, runs, 0) == [near, *AHEAD]
+    with pytest.raises(FitError, match=r"has 1000 times the compute.*lower --up-to"):
+        cells_ahead(AHEAD, fits, runs, 1000)
 
 
 @pytest.mark.parametrize("plain", [{}, {"cells": 3}, {"cells": [{"mixture": "x"}]}, []])

@@ -75,14 +75,12 @@ def _made(sweep: Path | None, runs: Path | None, asked: dict[str, Any]) -> Any:
     """Forecast of the cells asked for, or of the planned ones that are far enough beyond."""
     from datetime import UTC, datetime
 
-    import numpy as np
-
     from jetscale import __version__
     from jetscale.errors import FitError
     from jetscale.plan.overview import power_grid
     from jetscale.scaling import Options, validate
     from jetscale.scaling.kept import kept_fit
-    from jetscale.scaling.registered import not_run, register, up_to
+    from jetscale.scaling.registered import cells_ahead, register, up_to
     from jetscale.study.load import load_study
 
     if sweep is None and not asked["at"]:
@@ -100,15 +98,7 @@ def _made(sweep: Path | None, runs: Path | None, asked: dict[str, Any]) -> Any:
         if not cells:
             grid = power_grid(study)
             planned = list(zip(grid.params.tolist(), grid.examples.tolist(), strict=True))
-            least = asked["beyond"] * float(fits.cost.of_runs(used).max())
-            cells = [
-                c for c in not_run(planned, everything) if fits.cost.flops(*np.array(c)) >= least
-            ]
-            if not cells:
-                raise FitError(
-                    f"no planned cell without runs has {asked['beyond']:g} times the compute of "
-                    "every run fitted: lower --up-to or --beyond"
-                )
+            cells = cells_ahead(planned, fits, everything, asked["beyond"])
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return register(fits, cells, everything, seeds=seeds, made=now, version=__version__)
 

@@ -5,7 +5,6 @@ of cells that nobody has run, with prediction intervals of the mean over their s
 of the runs it was made from; `check` compares it with what was measured later.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -17,13 +16,14 @@ from numpy.typing import NDArray
 
 from jetscale.errors import FitError
 from jetscale.scaling.cost import cost_model
-from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.fitted import StudyFit
-from jetscale.scaling.table import quantity_of
+from jetscale.scaling.prediction import predictions
+from jetscale.scaling.table import digest, quantity_of
 from jetscale.words import counted, short
 
 _SAME = 1e-6  # relative; sizes closer than this are one
 _CLOSE = 0.01
+_DIGITS = 12  # of a loss that count: a run table that went through a file is still the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,21 +143,18 @@ def register(
     found = []
     for name, fitted in fits.mixtures.items():
         held = fitted.law.held(fits.runs[fits.runs["mixture"] == name])
-        losses = fitted.losses(sizes[0][:, None], sizes[1][:, None], **held)
-        noise = fitted.replicates.outlook.noise(sizes[0], sizes[1], np.full(len(cells), seeds))
-        chance = np.random.default_rng(fits.seed).standard_normal(noise.shape)
-        draws = losses[:, 1:] * np.exp(noise * chance)
-        for i, (params, examples) in enumerate(cells):
-            low, high = percentile_interval(draws[i], fitted.n_cells)
+        each = np.full(len(cells), seeds)
+        made_of = predictions(fitted, sizes[0], sizes[1], each, fits.seed, **held)
+        for i, (predicted, low, high) in enumerate(made_of.tolist()):
             found.append(
                 ForecastCell(
                     mixture=name,
-                    params=float(params),
-                    examples=float(examples),
+                    params=float(sizes[0, i]),
+                    examples=float(sizes[1, i]),
                     flops=float(flops[i]),
                     beyond=float(flops[i]) / largest,
                     seeds=seeds,
-                    predicted=float(losses[i, 0]),
+                    predicted=predicted,
                     low=low,
                     high=high,
                 )
@@ -169,7 +166,7 @@ def register(
         quantity=quantity_of(fits.runs),
         compute=fits.cost.convention,
         runs=len(fits.runs),
-        digest=_digest(fits.runs),
+        digest=digest(fits.runs, _DIGITS),
         largest_flops=largest,
         cells=tuple(found),
         warnings=fits.warnings + tuple(w for one in fits.mixtures.values() for w in one.warnings),
@@ -184,7 +181,7 @@ def check(registered: Registered, runs: pd.DataFrame) -> Check:
         then = set(registered.used)
         used = used[[cell in then for cell in _cells(used)]]
     changed = ""
-    if _digest(used) != registered.digest:
+    if digest(used, _DIGITS) != registered.digest:
         changed = (
             f"the runs of up to {registered.largest_flops:.3g} FLOPs are not those the forecast "
             f"rests on: {registered.runs} then, {len(used)} now"
@@ -197,9 +194,25 @@ def check(registered: Registered, runs: pd.DataFrame) -> Check:
     return Check(registered=registered, cells=tuple(found), changed=changed)
 
 
-def not_run(cells: Sequence[tuple[float, float]], runs: pd.DataFrame) -> list[tuple[float, float]]:
-    """Return the cells (params, examples) that no mixture has a run of."""
-    return [cell for cell in cells if not _at(runs, cell).any()]
+def cells_ahead(
+    planned: Sequence[tuple[float, float]], fits: StudyFit, runs: pd.DataFrame, beyond: float
+) -> list[tuple[float, float]]:
+    """Return planned cells (params, examples) without runs, far beyond all runs of the fits.
+
+    They cost at least ``beyond`` times the compute of each. Raises FitError where there is none.
+    """
+    least = beyond * float(fits.cost.of_runs(fits.runs).max())
+    found = [
+        cell
+        for cell in planned
+        if fits.cost.flops(*np.array(cell)) >= least and not _at(runs, cell).any()
+    ]
+    if not found:
+        raise FitError(
+            f"no planned cell without runs has {beyond:g} times the compute of every run fitted: "
+            "lower --up-to or --beyond"
+        )
+    return found
 
 
 def up_to(runs: pd.DataFrame, flops: float) -> pd.DataFrame:
@@ -221,10 +234,3 @@ def _cells(runs: pd.DataFrame) -> list[tuple[str, float, float]]:
 
 def _named(cell: tuple[float, float]) -> str:
     return f"N = {short(cell[0])}, D = {short(cell[1])}"
-
-
-def _digest(runs: pd.DataFrame) -> str:
-    """SHA-256 of the runs in a fixed order of rows."""
-    columns = ["mixture", "params", "examples", "seed", "loss"]
-    text = runs[columns].sort_values(columns).to_csv(index=False, float_format="%.12g")
-    return hashlib.sha256(text.encode()).hexdigest()

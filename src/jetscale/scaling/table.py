@@ -13,6 +13,7 @@ A *cell* is a point (mixture, params, examples); its runs differ by seed alone. 
 over all mixtures, so the same number means the same point (params, examples) in each of them.
 """
 
+import hashlib
 import math
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -119,6 +120,13 @@ def quantity_of(runs: pd.DataFrame) -> str:
 def noun_of(runs: pd.DataFrame) -> str:
     """Return what one example of a clean table is called: that of its first row, or ``example``."""
     return (runs["noun"].iloc[0] if "noun" in runs else "") or "example"
+
+
+def digest(runs: pd.DataFrame, digits: int = 17) -> str:
+    """SHA-256 of the runs in a fixed order of rows, losses to so many digits."""
+    columns = ["mixture", "params", "examples", "seed", "loss"]
+    text = runs[columns].sort_values(columns).to_csv(index=False, float_format=f"%.{digits}g")
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def identity(runs: pd.DataFrame) -> list[str]:

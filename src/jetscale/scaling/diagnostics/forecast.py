@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.diagnostics.batch import refit, why_not
-from jetscale.scaling.estimate import percentile_interval
 from jetscale.scaling.fitted import MixtureFit, StudyFit
 from jetscale.scaling.heldout import Forecast, HeldOut
+from jetscale.scaling.prediction import predictions
 from jetscale.scaling.table import identity
 
 _TOP_SHARE = 0.2
@@ -78,25 +78,21 @@ def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> 
 
 def held_out(held: pd.DataFrame, fitted: MixtureFit, seed: int) -> Iterator[HeldOut]:
     """The cells of runs that a fit did not see, against what it forecasts."""
-    numbers, first, index = np.unique(held["cell"], return_index=True, return_inverse=True)
+    _, first, index = np.unique(held["cell"], return_index=True, return_inverse=True)
     runs = np.bincount(index).astype(float)
     measured = np.bincount(index, held["loss"]) / runs
     rows = held.iloc[first]
     sizes = [rows[name].to_numpy() for name in ("params", "examples")]
     columns = {name: rows[name].to_numpy()[:, None] for name in fitted.law.columns}
-    losses = fitted.losses(*(size[:, None] for size in sizes), **columns)
-    noise = fitted.replicates.outlook.noise(sizes[0], sizes[1], runs)
-    chance = np.random.default_rng(seed).standard_normal(noise.shape)
-    predicted, draws = losses[:, 0], losses[:, 1:] * np.exp(noise * chance)
-    for i in range(len(numbers)):
-        low, high = percentile_interval(draws[i], len(fitted.replicates.cells))
+    found = predictions(fitted, sizes[0], sizes[1], runs, seed, **columns)
+    for i, (predicted, low, high) in enumerate(found.tolist()):
         yield HeldOut(
             params=float(sizes[0][i]),
             examples=float(sizes[1][i]),
             measured=float(measured[i]),
-            predicted=float(predicted[i]),
+            predicted=predicted,
             low=low,
             high=high,
-            error=float(measured[i] / predicted[i] - 1),
+            error=float(measured[i] / predicted - 1),
             inside=bool(low <= measured[i] <= high),
         )
