@@ -115,33 +115,11 @@ def test_the_sizes_of_pretraining_are_told_apart_in_the_tables(script):
     arms = script["arms_of"](frame)
     lines = list(script["tables"](arms, script["Noise"](arms)))
     assert sum(line.startswith("| qcd | 8,000 |") for line in lines) == 1
-    assert set(script["pretraining_table"](frame)["mixture"]) == {"qcd", "qcd+bsm"}
     row = next(line for line in script["supply_table"](arms) if line.startswith("| qcd | 8,000"))
     gain = difference(1, 6000) - difference(1, 1500)
     assert float(row.split("|")[-2].split()[0]) == pytest.approx(gain, abs=0.002)
     factors = list(script["factor_table"](frame))
     assert sum(line.startswith("| qcd |") for line in factors) == 4
-
-
-def test_what_is_transferred_grows_with_the_supply_as_it_was_made(script):
-    """At one size E + B / (D + D_T)^beta with D_T = 900 (D / 2k)^x (P / 32k)^z, z = 0.25."""
-    rng, rows = np.random.default_rng(1), []
-    for mixture, x in (("scratch", 0), ("qcd", 0.1), ("qcd+bsm", 0.4)):
-        for supply in (0,) if mixture == "scratch" else (2000, 8000, 32_000, FULL):
-            for d in SIZES:
-                moved = 900 * (d / 2000) ** x * (supply / 32_000) ** 0.25
-                loss = 0.8 + 30 / (d + moved) ** 0.5
-                arm = {"mixture": mixture, "pretraining_examples": supply, "params": 12_490}
-                rows += [
-                    {**arm, "examples": d, "seed": s, "loss": loss * np.exp(0.002 * rng.normal())}
-                    for s in (1, 2, 3)
-                ]
-    lines = list(script["transferred_table"](pd.DataFrame(rows), 20))
-    for line, x in ((lines[1], 0.1), (lines[2], 0.4)):
-        _, _, told, own_x, own_z, _ = line.split("|")
-        assert told.split()[0] in {"880", "890", "900", "910", "920"}
-        assert float(own_x.split()[0]) == pytest.approx(x, abs=0.05)
-        assert float(own_z.split()[0]) == pytest.approx(0.25, abs=0.03)
 
 
 def test_the_figure_is_a_picture(script, tmp_path):
