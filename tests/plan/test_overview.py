@@ -10,8 +10,13 @@ from jetscale.plan.identity import flatten, recipe_of
 from jetscale.plan.overview import overview
 from jetscale.study import Folders, Mixture, ModelSize
 from jetscale.study.load import load_study
+from jetscale.words import counted
 
 RATES = "learning rates were not searched"
+BEYOND = {  # what the sweeps of the repository know that they leave
+    "composition": ["width 64, 96 lies outside of the search of rates (6 to 40)"],
+    "supply": ["1 model size"],
+}
 QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.py"
 
 
@@ -49,8 +54,9 @@ def test_a_long_run_gets_workers_where_there_are_slots(study):
 def test_steps_span_the_data_sizes(real_sweep):
     study = load_study(real_sweep)
     recipe = study.recipe
+    epochs = recipe.schedule.epochs
     expected = [
-        recipe.schedule.epochs * -(-size // recipe.schedule.batch_size)
+        epochs * -(-size // recipe.schedule.batch(size, epochs))
         for size in (min(study.data_sizes), max(study.data_sizes))
     ]
     assert all(row["steps"] == expected for row in overview(study)["rows"])
@@ -62,13 +68,12 @@ def test_the_mixtures_are_spelled_out_and_small_grids_are_warned_of(real_sweep):
     assert plan["mixtures"] == {m.name: dict(m.parts) for m in study.mixtures}
     grid = [line for line in plan["warnings"] if "optimiser steps" not in line]
     searched = study.recipe.optimiser.rates is not None
-    assert [line.split(":")[0] for line in grid] == ([] if searched else [RATES])
+    known = BEYOND.get(study.name, [])
+    assert [line.split(":")[0] for line in grid] == (known if searched else [RATES])
     small = replace(study, ladder=study.ladder[:2], seeds=study.seeds[:1])
-    lines = overview(small)["warnings"]
-    assert [line.split(":")[0] for line in lines if line not in plan["warnings"]] == [
-        "2 model sizes",
-        "1 seed",
-    ]
+    lines = [line.split(":")[0] for line in overview(small)["warnings"]]
+    assert counted(len(small.ladder), "model size") in lines
+    assert "1 seed" in lines
 
 
 def test_the_recipe_is_spelled_out(real_sweep):

@@ -63,3 +63,12 @@ def test_worst_residual_is_reported():
 def test_flops_that_fall_with_size():
     with pytest.raises(FitError, match="flops per example fall with params"):
         cost_model(runs(-0.5))
+
+
+def test_one_size_alone_gives_a_cost_per_example_for_whatever_its_logarithm_rounds_to():
+    rng = np.random.default_rng(1)
+    for size in rng.integers(500, 400_000, 200):
+        table = pd.DataFrame({"params": [float(size)] * 7, "examples": 500.0 * 2.0 ** np.arange(7)})
+        cost = cost_model(table.assign(flops=table["examples"] * rng.uniform(2, 2.2, 7)))
+        assert cost.p == 1
+        assert cost.k * size == pytest.approx(2.1, rel=0.05)

@@ -63,9 +63,10 @@ def _pretraining(study: Study) -> dict[str, Any]:
 
 def _warnings(study: Study, runs: Sequence[Run]) -> list[str]:
     lines = []
-    for what, values in (("model sizes", study.ladder), ("data sizes", study.data_sizes)):
+    for what, values in (("model size", study.ladder), ("data size", study.data_sizes)):
         if len(values) < 3:
-            lines.append(f"{len(values)} {what}: a law needs at least 3; losses can be compared")
+            few = counted(len(values), what)
+            lines.append(f"{few}: a law needs at least 3; losses can be compared")
     lines += _unsearched(study)
     if len(study.seeds) < 2:
         lines.append("1 seed: the noise between seeds stays unknown")

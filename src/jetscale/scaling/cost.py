@@ -95,7 +95,8 @@ def cost_model(runs: pd.DataFrame) -> CostModel:
 def power_law(x: Array, y: Array) -> tuple[float, float]:
     """Return log height and power of the least-squares line of logs y (n,) on x; 1 for one x."""
     centre = x - x.mean()
-    power = float(centre @ y / (centre @ centre)) if centre.any() else 1.0
+    # One size alone need not equal its own mean: rounding would leave a line through noise.
+    power = float(centre @ y / (centre @ centre)) if np.ptp(x) > 0 else 1.0
     return float(np.mean(y - power * x)), power
 
 

@@ -35,9 +35,9 @@ class Grid:
     def __post_init__(self) -> None:
         _check(self)
         table = validate(self.runs(np.zeros(int(self.seeds.sum()))))
-        object.__setattr__(self, "cost", cost_model(table))
         if lacking := shortage(table):
             raise FitError(f"the planned grid {lacking}")
+        object.__setattr__(self, "cost", cost_model(table))
 
     def __json__(self) -> dict[str, Any]:
         """Return the plan with the FLOPs of all of it."""
