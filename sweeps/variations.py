@@ -1,0 +1,55 @@
+"""Variations: which choice of the composition study moves its exponents, and their difference?
+
+Question    N* ~ C^a differs between mixtures in the composition study. Does that difference depend
+            on what was held fixed there: the number of epochs, the law of the learning rates, the
+            draw of the simulated jets?
+Grid        3 mixtures x 5 model sizes (970 to 33,610 parameters) x 6 data sizes (500 to 16,000
+            jets) x 2 seeds = 180 fine-tuning runs for each variation, of the composition study
+            (sizes, seeds, subsets and test jets are its own). Its own runs of these cells are the
+            baseline.
+Variation   VARIATION is one of
+            epochs    8 passes over the downstream jets in place of 2
+            rates     no searched laws: 0.01 (16/width)^0.75 for every start, whatever the steps
+            draw      all jets simulated anew: training, pretraining, validation and test jets
+Command     VARIATION=epochs jetscale run sweeps/variations.py      (some ten minutes of two cores
+            each; draw simulates 280,000 jets first)
+Expect      With 8 epochs the loss from scratch falls where jets are few, and with it the advantage
+            of pretraining. A new draw moves nothing beyond noise.
+"""
+
+import os
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+from jetscale.study import Simulated, Study
+
+COMPOSITION = Path(__file__).with_name("composition.py")
+VARIATIONS = ("epochs", "rates", "draw")
+DATA_SIZES = (500, 1_000, 2_000, 4_000, 8_000, 16_000)
+EPOCHS = 8
+ANOTHER_DRAW = Simulated(train_jets=64_000, seed=2)
+
+
+def baseline() -> Study:
+    """The cells and seeds of the composition study that are varied."""
+    composition = runpy.run_path(str(COMPOSITION))
+    whole: Study = composition["study"]()
+    return replace(whole, ladder=composition["LADDER"][:5], data_sizes=DATA_SIZES, seeds=(1, 2))
+
+
+def study() -> Study:
+    """The cells of the composition study with what VARIATION names done otherwise."""
+    choice = os.environ.get("VARIATION", VARIATIONS[0])
+    same = replace(baseline(), name=f"variations-{choice}")
+    if choice == "epochs":
+        return replace(same, recipe=same.recipe.change(epochs=EPOCHS))
+    if choice == "rates":
+        return replace(same, recipe=same.recipe.change(rates=None))
+    return replace(same, source=ANOTHER_DRAW)
+
+
+if __name__ == "__main__":
+    from jetscale.cli import run_script
+
+    run_script(__file__)
