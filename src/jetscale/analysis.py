@@ -29,7 +29,10 @@ PARTS = ("paired", "fits", "comparison", "allocations", "routes", "diagnostics",
 _NAMED = 4  # mixtures a sentence names one by one
 _MOST_BUDGETS = 8
 _TYPICAL_RATE = 1e14
-_NOT = {"paired": "not paired", "fits": "not fitted", "comparison": "not compared"}
+_NOT = {
+    **{"paired": "not paired", "fits": "not fitted"},
+    **{"comparison": "not compared", "allocations": "not allocated"},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ class Analysis:
     conventions: Mapping[str, scaling.MixtureConventions]  # the frontier under others, by mixture
     metric: Answers | None  # what a score in the place of the loss needs; None for a loss
     rate: tuple[float, str]  # FLOP/s to turn compute into hours, and where the number is from
-    missing: Mapping[str, str]  # why ``paired``, ``fits`` or ``comparison`` is None
+    missing: Mapping[str, str]  # why a part is None or empty that was asked for
     json_also: ClassVar[tuple[str, ...]] = (
         *("digest", "quantity", "unlike", "measured_sentence", "law_sentence", "headline"),
         *("route_shifts",),
@@ -138,7 +141,7 @@ def analyse(
     *,
     parts: Collection[str] = PARTS,
     budget: float | None = None,
-    budgets: Sequence[float | Budget] | None = None,
+    budgets: Sequence[float | Budget] | Callable[[StudyFit], Sequence[float]] | None = None,
     unlike_search: bool = False,
     fit: Callable[[pd.DataFrame, Options | None], StudyFit] = scaling.fit,
     progress: Callable[[str], None] = lambda stage: None,
@@ -149,8 +152,8 @@ def analyse(
         frame: A run table, see `jetscale.scaling.validate`.
         parts: Which of `PARTS` to make; all rest on the fits but ``paired``.
         budget: FLOPs at which frontiers are compared; by default the middle of the measured ones.
-        budgets: Budgets to allocate; by default one per decade measured and one beyond. Raises
-            FitError where one cannot be.
+        budgets: Budgets to allocate, or what chooses them; by default one per decade measured and
+            one beyond. Raises FitError where one cannot be that was given.
         unlike_search: Compare mixtures that were not searched alike for their learning rates.
         fit: What fits the laws, e.g. `jetscale.scaling.kept.kept_fit`, which remembers them.
         progress: Told what begins, in words.
@@ -178,28 +181,33 @@ def analyse(
         progress(f"fitting the laws of {laws} to {len(runs):,} runs")
     fits = attempt("fits", lambda: fit(runs, options)) if asked else None
     comparison: scaling.Comparison | None = None
-    chosen: Sequence[float | Budget] = ()
     if fits is None and "comparison" in asked:
         missing["comparison"] = missing["fits"]
     elif fits is not None and "comparison" in asked:
         progress("comparing the laws")
         how = partial(scaling.compare, fits, budget, unlike_search=unlike_search)
         comparison = attempt("comparison", how)
-    if fits is not None and "allocations" in asked:
-        chosen = decades(fits) if budgets is None else budgets
     by_route = {"routes", "allocations", "comparison"} & asked
     if fits and by_route:
         progress("the frontier by other routes")
     routes = scaling.all_routes(fits) if fits and by_route else {}
     if fits and asked & {"allocations", "diagnostics", "conventions"}:
         progress("checking the fits")
+    allocations: tuple[Allocation, ...] = ()
+    if fits is not None and "allocations" in asked:
+        if budgets is None or callable(budgets):
+            chosen: Sequence[float | Budget] = (budgets or decades)(fits)
+            found = attempt("allocations", lambda: _spend(fits, chosen, routes))
+            allocations = found or ()
+        else:
+            allocations = _spend(fits, budgets, routes)
     return Analysis(
         runs=runs,
         names=tuple(dict.fromkeys(runs["mixture"])),
         paired=paired,
         fits=fits,
         comparison=comparison,
-        allocations=tuple(scaling.allocate(fits, b, routes=routes) for b in chosen) if fits else (),
+        allocations=allocations,
         routes=routes,
         diagnostics=scaling.diagnose(fits) if fits and "diagnostics" in asked else None,
         conventions=scaling.conventions(fits) if fits and "conventions" in asked else {},
@@ -207,6 +215,12 @@ def analyse(
         rate=training_rate(frame),
         missing=missing,
     )
+
+
+def _spend(
+    fits: StudyFit, budgets: Sequence[float | Budget], routes: Mapping[str, Routes]
+) -> tuple[Allocation, ...]:
+    return tuple(scaling.allocate(fits, budget, routes=routes) for budget in budgets)
 
 
 def training_rate(frame: pd.DataFrame) -> tuple[float, str]:
@@ -223,3 +237,10 @@ def decades(fits: StudyFit) -> tuple[float, ...]:
     powers = np.arange(math.ceil(low), math.floor(high) + 2)
     step = math.ceil(len(powers) / _MOST_BUDGETS)
     return tuple(float(10.0**power) for power in powers[::-1][::step][::-1])
+
+
+def largest_decade(fits: StudyFit) -> tuple[float]:
+    """Return the largest power of ten within the measured compute, or else the largest compute."""
+    low, high = fits.flops
+    decade = 10.0 ** math.floor(math.log10(high))
+    return (decade if decade >= low else high,)

@@ -1,5 +1,6 @@
 """Where a sweep trains: no identity depends on it, results differ by rounding at most."""
 
+import os
 from dataclasses import dataclass
 
 
@@ -17,3 +18,8 @@ class Machines:
     """Whether a run that fits no node may have workers on several."""
     checkpoint_seconds: float = 60.0
     """Seconds between two checkpoints of a run: what a fault costs at most."""
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,9 +2,10 @@
 
 import pytest
 
-from jetscale.compute.capacity import HEAD, check_fits, cores, count
+from jetscale.compute.capacity import HEAD, check_fits, count
 from jetscale.compute.connect import init_arguments
 from jetscale.errors import SweepError
+from jetscale.machines import cores
 
 
 def node(name, head=False, alive=True, **resources):

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from jetscale.compute import connect
-from jetscale.compute.capacity import cores
 from jetscale.compute.connect import (
     connection,
     executor,
@@ -20,6 +19,7 @@ from jetscale.compute.connect import (
 )
 from jetscale.errors import SweepError
 from jetscale.executor import ProcessPool
+from jetscale.machines import cores
 from jetscale.store.copies import storage_check
 from jetscale.store.home import Home
 from jetscale.sweep.stop import Stopped, stopping

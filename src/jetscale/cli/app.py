@@ -51,8 +51,8 @@ def plan(sweep: Path, slots: int | None, as_json: bool) -> None:
     Example:
       jetscale plan sweeps/quickstart.py
     """
-    from jetscale.compute.capacity import cores
     from jetscale.display.console import show_plan
+    from jetscale.machines import cores
     from jetscale.plan.overview import overview
     from jetscale.study.load import load_study
 

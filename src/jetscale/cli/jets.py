@@ -93,13 +93,13 @@ def ingest(
       jetscale ingest --format jetclass2 --role pretrain --out jets/res2p \\
         --select '200 < jet_pt < 2500' --select '20 < jet_sdmass < 500' Res2P_*.parquet
     """
-    from jetscale.compute.capacity import cores
     from jetscale.compute.connect import executor, named_cluster
     from jetscale.display.console import progress_bar, show_ingest
     from jetscale.executor import in_process
     from jetscale.jets.ingest.formats.own import columns_of
     from jetscale.jets.ingest.ingest import ingest as read_files
     from jetscale.jets.ingest.ingest import summary_of
+    from jetscale.machines import cores
     from jetscale.sweep.stop import stopping
 
     role, out, columns, classes = map(options.pop, ("role", "out", "columns", "classes"))

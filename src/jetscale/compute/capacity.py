@@ -1,12 +1,12 @@
 """What the nodes of a Ray cluster offer to trials, node by node."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from jetscale.errors import SweepError
 from jetscale.plan.workers import Node
+from jetscale.machines import cores
 
 HEAD = "node:__internal_head__"  # a resource that Ray gives the head alone
 
@@ -104,8 +104,3 @@ def check_fits(capacity: Capacity, workers: int | None, *, spread: bool) -> None
             f"--workers-per-run {workers}: all {len(capacity.nodes)} nodes together have {devices} "
             f"for {capacity.slots // capacity.per_gpu} workers; ask for fewer"
         )
-
-
-def cores() -> int:
-    """CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

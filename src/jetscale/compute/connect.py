@@ -14,10 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from jetscale.compute.capacity import Capacity, cores, count
+from jetscale.compute.capacity import Capacity, count
 from jetscale.compute.leftovers import free_leftovers
 from jetscale.errors import JetscaleError, SweepError
 from jetscale.executor import Executor, process_pool
+from jetscale.machines import cores
 
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from jetscale.compute.capacity import Capacity, cores
+from jetscale.compute.capacity import Capacity
 from jetscale.compute.streams import prepare
 from jetscale.compute.tasks import RayExecutor
 from jetscale.executor import Executor, process_pool
+from jetscale.machines import cores
 from jetscale.mixtures.assemble import assemble, stream_folders
 from jetscale.mixtures.declared import Progress
 from jetscale.mixtures.inputs import stream_plans

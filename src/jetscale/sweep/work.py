@@ -16,9 +16,9 @@ from functools import partial
 
 import torch
 
-from jetscale.compute.capacity import cores
 from jetscale.errors import SweepError
 from jetscale.executor import process_pool
+from jetscale.machines import cores
 from jetscale.mixtures.assemble import assemble
 from jetscale.mixtures.declared import Progress
 from jetscale.mixtures.inputs import ensure_shards, stream_plans

@@ -68,7 +68,7 @@ def half_width(grid: Grid, truth: Truth) -> float:
 def candidates(grid: Grid) -> dict[str, Grid]:
     """Additions by name: a seed, a model size, a data size, or one cell beyond a corner."""
     sizes, data = np.unique(grid.params), np.unique(grid.examples)
-    more_sizes, more_data = _further(sizes), _further(data)
+    more_sizes, more_data = further(sizes), further(data)
     found = {"one more seed everywhere": grid.with_another_seed()}
     for kind, size in more_sizes.items():
         found[f"{kind} N = {short(size)}, every D"] = grid.with_cells(size, data)
@@ -95,7 +95,7 @@ def rank(grid: Grid, truth: Truth) -> tuple[Extra, ...]:
     return tuple(sorted(found, key=lambda extra: -extra.gain))
 
 
-def _further(sizes: Array) -> dict[str, float]:
+def further(sizes: Array) -> dict[str, float]:
     """One step below the smallest, one above the largest, and the middle of the widest gap."""
     logs = np.log(sizes)
     steps = np.diff(logs)

@@ -126,22 +126,10 @@ def _from_pilot(
     options: Options,
 ) -> Assumed:
     fits = fit(pilot, options, replicates=_PILOT_REPLICATES)
-    runs, first = fits.runs, next(iter(fits.mixtures))
-    seeds = spread_of(runs, ["mixture", "cell"])
-    warnings = [f"{seeds.note} in the pilot"] if seeds.note and noise is None else []
-    spread = seeds.value if noise is None else noise
-    if math.isnan(spread) and "error" in runs:  # what the test set alone makes of a score
-        spread = float(runs["error"].median())
-        warnings.append(f"the pilot repeats no cell: noise is that of its test set, {spread:.2g}")
+    first = next(iter(fits.mixtures))
     taken = {name: name if name in fits.mixtures else first for name in grid.mixtures}
     used = [fits.mixtures[name] for name in dict.fromkeys(taken.values())]
-    if math.isnan(spread):  # a cell of its own for each run: its effect counts as noise
-        spread = max(fitted.misfit.noise for fitted in used)
-        warnings.append(
-            f"the pilot repeats no cell: noise is what runs scatter beside a smooth misfit, "
-            f"{spread:.2g}; state another with --noise"
-        )
-    deviation = max(_misfit(runs, spread, f) for f in used) if misfit is None else misfit
+    spread, deviation, warnings = spreads(fits.runs, used, noise, misfit)
     truths = {}
     for name, other in taken.items():
         try:
@@ -162,6 +150,32 @@ def _from_pilot(
     listed = ", ".join(f"{name} from {other}" for name, other in taken.items() if name != other)
     source = "laws of the pilot" + (f" ({listed})" if listed else "")
     return Assumed(truths=truths, source=source, warnings=tuple(warnings))
+
+
+def spreads(
+    runs: pd.DataFrame,
+    used: Sequence[MixtureFit],
+    noise: float | None = None,
+    misfit: float | None = None,
+) -> tuple[float, float, list[str]]:
+    """Return the noise of seeds and the misfit of cells that runs show about laws, and warnings.
+
+    ``noise`` and ``misfit`` are taken as they are where they are stated.
+    """
+    seeds = spread_of(runs, ["mixture", "cell"])
+    warnings = [f"{seeds.note} in the pilot"] if seeds.note and noise is None else []
+    spread = seeds.value if noise is None else noise
+    if math.isnan(spread) and "error" in runs:  # what the test set alone makes of a score
+        spread = float(runs["error"].median())
+        warnings.append(f"the pilot repeats no cell: noise is that of its test set, {spread:.2g}")
+    if math.isnan(spread):  # a cell of its own for each run: its effect counts as noise
+        spread = max(fitted.misfit.noise for fitted in used)
+        warnings.append(
+            f"the pilot repeats no cell: noise is what runs scatter beside a smooth misfit, "
+            f"{spread:.2g}; state another with --noise"
+        )
+    deviation = max(_misfit(runs, spread, f) for f in used) if misfit is None else misfit
+    return spread, deviation, warnings
 
 
 def _misfit(runs: pd.DataFrame, noise: float, fitted: MixtureFit) -> float:

@@ -1,0 +1,85 @@
+"""The grid that would determine the exponent a: the measured one, enlarged until it does.
+
+Steps are those of `extras`: a larger model size, a larger data size, one more seed. The one that
+narrows a most per FLOP is taken until a is narrow enough: by the linear approximation, times how
+much wider than that the interval of a is on the measured grid. Models below the smallest measured
+one are cheaper still and not proposed: the smallest leave a law first.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from jetscale.errors import FitError
+from jetscale.jsonable import HIDDEN
+from jetscale.scaling.fitted import StudyFit
+from jetscale.scaling.power.extras import further, half_width
+from jetscale.scaling.power.grid import Grid, grid_of
+from jetscale.scaling.power.truth import Truth, generic, spreads
+from jetscale.words import counted, short
+
+WANTED = 0.1  # half-width of a that tells apart who wants more data from who does not
+_STEPS = 8  # further ones cost more than anybody's second study
+_SEEDS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enough:
+    """A grid on which a would be determined to within ``half_width``."""
+
+    grid: Grid = field(metadata=HIDDEN)
+    half_width: float  # of a
+    flops: float  # of the runs to be added, all mixtures together; of pretraining nothing
+    noun: str
+
+    @property
+    def text(self) -> str:
+        """The grid in words, without its price."""
+        sizes, data = np.unique(self.grid.params), np.unique(self.grid.examples)
+        ends = [f"{short(v[0])} to {short(v[-1])}" for v in (sizes, data)]
+        return (
+            f"{len(sizes)} model sizes from {ends[0]} parameters, {len(data)} data sizes from "
+            f"{ends[1]} {self.noun}s, {counted(int(np.median(self.grid.seeds)), 'seed')} "
+            f"(a to +-{self.half_width:.2f})"
+        )
+
+
+def enough(fits: StudyFit, noun: str = "example", wanted: float = WANTED) -> Enough | None:
+    """Return the grid that would give a within ``wanted``; None where no near one does.
+
+    The law assumed is that of the first mixture where its a is identified, else the generic one;
+    seeds and cells scatter as they did. None too where every a is known that well.
+    """
+    now = max((one["a"].high - one["a"].low) / 2 for one in fits.mixtures.values())
+    if now <= wanted:
+        return None
+    try:
+        grid = start = grid_of(fits.runs)
+        truth = _assumed(fits, start)
+        wider = max(1.0, now / half_width(start, truth))
+        for _ in range(_STEPS):
+            grid = _next(grid, truth)
+            if (reached := wider * half_width(grid, truth)) <= wanted:
+                added = grid.total - start.total
+                return Enough(grid=grid, half_width=reached, flops=added, noun=noun)
+    except FitError:  # a grid or a law outside of what can be planned
+        return None
+    return None
+
+
+def _assumed(fits: StudyFit, grid: Grid) -> Truth:
+    first = next(iter(fits.mixtures.values()))
+    noise, misfit, _ = spreads(fits.runs, list(fits.mixtures.values()))
+    plain = fits.options.law == "chinchilla" and first["a"].identified
+    return Truth(first.theta if plain else generic(grid), noise, misfit)
+
+
+def _next(grid: Grid, truth: Truth) -> Grid:
+    """Return the grid after the step that narrows a most per FLOP."""
+    now = half_width(grid, truth)
+    sizes, data = np.unique(grid.params), np.unique(grid.examples)
+    steps = [grid.with_cells(further(sizes)["larger"], data)]
+    steps.append(grid.with_cells(sizes, further(data)["larger"]))
+    if np.median(grid.seeds) < _SEEDS:
+        steps.append(grid.with_another_seed())
+    return max(steps, key=lambda g: (1 - half_width(g, truth) / now) / (g.total - grid.total))
