@@ -31,7 +31,7 @@ def bought(found: Analysis) -> Answer:
         told.append(f"{better} of {len(against)} mixtures are better over all data sizes.")
     return Answer(
         question=f"What does {'pretraining' if base == 'scratch' else 'a mixture'} buy?",
-        about=f"({found.quantity} minus that of {base}; x: {noun}s it is worth)",
+        about=f"({found.quantity} against {base}; x: {noun}s it is worth)",
         answered=True,
         rows=tuple(_rows(named)),
         sentences=tuple(told),
@@ -81,20 +81,20 @@ def worth(pair: PairedMixtures, noun: str) -> str:
     ends = dict.fromkeys((better[0], better[-1]))
     factors = {row: row.data_factor for row in ends if row.data_factor}
     told = [
-        f"{with_interval(factor, 2)} times the {noun}s at {_at([row])}"
+        f"{with_interval(factor, 2)} at {_at([row])}"
         for row, factor in factors.items()
         if not factor.bound and factor.informative
     ]
-    text += f", worth {' and '.join(told)}" if told else ""
+    text += f", worth x{' and x'.join(told)}" if told else ""
     if not rest:
         return f"{text}."
     seen = [row for row in rest if _seen(row)]
     if not seen:
-        return f"{text}; {NO_DIFFERENCE} is seen beyond."
+        return f"{text}; beyond, {NO_DIFFERENCE}."
     words = {"better": [r for r in seen if r.difference.high < 0]}
     words["worse"] = [r for r in seen if r.difference.low > 0]
     also = " and ".join(f"{word} at {_at(some)}" for word, some in words.items() if some)
-    return f"{text}; beyond it is {also}."
+    return f"{text}; beyond, {also}."
 
 
 def _otherwise(pair: PairedMixtures) -> str:

@@ -1,5 +1,6 @@
 """How each mixture scales: the exponent of the best model size, or what would determine it."""
 
+import re
 from collections.abc import Iterator
 
 from jetscale.analysis import Analysis
@@ -11,6 +12,7 @@ from jetscale.scaling.table import noun_of
 from jetscale.words import duration, number, with_interval
 
 _NAMED = 6  # mixtures whose exponent is listed
+_COUNTS = re.compile(r"hold \d+ of \d+ cells inside their 95% intervals")
 
 
 def scaling(found: Analysis) -> Answer:
@@ -23,7 +25,7 @@ def scaling(found: Analysis) -> Answer:
     lines = [_exponents(found.fits), *_why(found.fits)]
     if found.comparison is not None:
         lines.append(found.law_sentence)
-    needed = enough(found.fits, noun_of(found.runs))
+    needed = None if known else enough(found.fits, noun_of(found.runs))
     if needed is not None:
         lines.append(f"What would: {needed.text}: {_price(found, needed.flops)}.")
     elif not known:
@@ -54,8 +56,10 @@ def _why(fits: StudyFit) -> Iterator[str]:
 def _cause(fits: StudyFit, name: str) -> str:
     """Return the reason of a, or that of the parameters it names: the first cause."""
     one = fits[name]
-    below = (one[p].reason for p in ("E", "alpha", "beta") if p in one.parameters)
-    return next((reason for reason in below if reason), one["a"].reason)
+    reasons = {p: one[p].reason for p in ("E", "alpha", "beta") if p in one.parameters}
+    first = next((f"{p}: {r}" if " its " in r else r for p, r in reasons.items() if r), "")
+    why = first or one["a"].reason
+    return _COUNTS.sub("hold too few of them", why)
 
 
 def _price(found: Analysis, flops: float) -> str:

@@ -9,6 +9,7 @@ from jetscale.cli.common import PATH, all_of, cli, home, json_option, print_json
 from jetscale.cli.tables import ANY_LAW, fitted_options, run_table, stages, table_options
 
 _UNLIKE = "Compare mixtures whose learning rates were not searched alike."
+_FULL = "All tables: laws, intervals, routes, checks."
 _PRICE = "Money per distinct example. [default: 0]"
 _analysis = all_of(click.argument("sweep", type=PATH, required=False), table_options, json_option)
 
@@ -17,10 +18,13 @@ _analysis = all_of(click.argument("sweep", type=PATH, required=False), table_opt
 @_analysis
 @fitted_options(ANY_LAW)
 @click.option("--shared", default="", help="Common to all mixtures: some of E,alpha,beta.")
-def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **options: Any) -> None:
-    """Measured differences, law and frontier.
+@click.option("--full", is_flag=True, help=_FULL)
+def fit(
+    sweep: Path | None, runs: Path | None, as_json: bool, shared: str, full: bool, **options: Any
+) -> None:
+    """What is bought, how it scales, where to spend.
 
-    What was measured comes first, then the law and the compute-optimal frontier of each mixture.
+    Three answers in words; --full adds what was measured, laws, frontiers and every check.
 
     \b
     Example:
@@ -28,17 +32,48 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, shared: str, **opt
       jetscale fit --runs runs.csv --law no-floor --json
       jetscale fit --runs runs.csv --shared E,alpha
     """
+    from jetscale.analysis import largest_decade
     from jetscale.display.console import say
     from jetscale.scaling import Options
 
     names = tuple(name.strip() for name in shared.split(",") if name.strip())
     asked = Options(**options, shared=names)
-    parts = ("paired", "fits", "diagnostics", "conventions", "routes")
+    how: dict[str, Any] = {"options": asked, "budgets": largest_decade}
+    if not (full or as_json):
+        return _answer(sweep, runs, **how)
+    parts = ("paired", "fits", "diagnostics", "conventions", "routes", "allocations")
     checked = _collapse(sweep) if sweep and not runs else None
     shown = {"mixtures": {}} | ({"collapse": checked} if checked else {})
-    _analyse(sweep, runs, as_json, shown, options=asked, parts=parts)
+    _analyse(sweep, runs, as_json, shown, parts=parts, **how)
     if checked and any(rung.breaks for rung in checked.rungs) and not as_json:
         say(f"Training curves: {checked}")
+    return None
+
+
+def _answer(sweep: Path | None, runs: Path | None, **how: Any) -> None:
+    """Print the three answers, and what says more."""
+    from jetscale.analysis import analyse
+    from jetscale.answers import PARTS, three_answers
+    from jetscale.display.answers import show_answers, show_next
+    from jetscale.display.console import say
+    from jetscale.errors import FitError
+    from jetscale.scaling.kept import kept_fit
+
+    frame, _ = run_table(sweep, runs)
+    found = analyse(frame, fit=kept_fit, progress=stages(frame), parts=PARTS, **how)
+    if found.paired is None and found.fits is None:
+        raise FitError("; ".join(found.reasons))
+    if found.unlike:
+        say(f"Beware: {found.unlike}.")
+    show_answers(three_answers(found), found.quantity)
+    table = f"--runs {runs}" if runs else str(sweep)
+    show_next(
+        {
+            "every table": f"jetscale fit {table} --full",
+            "with figures": f"jetscale report {table} --out report.html",
+            "what a larger study tells": f"jetscale power {table}",
+        }
+    )
 
 
 def _collapse(sweep: Path) -> Any:
@@ -89,6 +124,7 @@ def _analyse(
 ) -> None:
     """Print the parts ``asked`` for: tables, or JSON that begins as ``shown``."""
     from jetscale.analysis import analyse
+    from jetscale.answers import three_answers
     from jetscale.display.laws import show_analysis
     from jetscale.errors import FitError
     from jetscale.jsonable import as_json as plain
@@ -106,6 +142,8 @@ def _analyse(
         shown |= {"diagnostics": found.diagnostics.mixtures, "conventions": found.conventions}
     if found.metric is not None:
         shown |= {"metric": found.metric}
+    if "allocations" in asked["parts"]:
+        shown |= {"answers": three_answers(found)}
     shown |= {"routes": found.routes, "route_shifts": found.route_shifts}
     warnings = [*notes, *shown.get("warnings", []), *found.reasons]
     print_json(shown | {"paired": found.paired, "warnings": warnings})
@@ -125,6 +163,7 @@ def _analyse(
 @click.option("--ladder", is_flag=True, help="Choose among the measured model sizes.")
 @click.option("--mixture", help="Answer for this mixture alone.")
 @click.option("--route", default="law", show_default=True, help="Or isoflop or envelope.")
+@click.option("--full", is_flag=True, help="Sizes nearly as good, times, floors, every warning.")
 def allocate(
     sweep: Path | None,
     runs: Path | None,
@@ -152,7 +191,8 @@ def allocate(
     from jetscale.scaling.kept import kept_fit
 
     fitted = {name: terms.pop(name) for name in ("law", "objective", "uncertainty")}
-    ladder, options = terms.pop("ladder"), scaling.Options(**fitted)
+    ladder, full = terms.pop("ladder"), terms.pop("full")
+    options = scaling.Options(**fitted)
     asked = scaling.Terms(**terms)
     frame, notes = run_table(sweep, runs)
     budget = asked.budget(frame)
@@ -165,7 +205,7 @@ def allocate(
     if as_json:
         shown = as_plain(found) | {"warnings": [*notes, *found.warnings]}
         return print_json(shown | ({"metric": metric} if metric else {}))
-    return show_allocation(found, metric)
+    return show_allocation(found, metric, full=full)
 
 
 @cli.command()
@@ -208,6 +248,6 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
     )
     made.write(out)
     if study:  # where MLflow refuses, the file is there all the same
-        problem = attach(study, home(), tracking_uri(home()), made.texts())
+        problem = attach(study, home(), tracking_uri(home()), made.texts(), made.answers)
         warn([problem] if problem else [])
     return print_json({"report": str(out)}) if as_json else click.echo(f"report written to {out}")

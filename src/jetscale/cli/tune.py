@@ -143,7 +143,7 @@ def tune(
     page = search_page(found, str(sweep))
     page.write(folder.page)
     _, shown = folder.put(folder.search), folder.put(folder.page)
-    problem = attach(study, home(), uri, page.texts(), search)
+    problem = attach(study, home(), uri, page.texts(), search=search)
     warn([problem] if problem else [])
     if as_json:
         told = {"recipe_file": str(path), "digest": digest, "page": shown}

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jetscale.errors import SweepError
-from jetscale.plan.workers import Node
 from jetscale.machines import cores
+from jetscale.plan.workers import Node
 
 HEAD = "node:__internal_head__"  # a resource that Ray gives the head alone
 

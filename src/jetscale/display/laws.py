@@ -215,10 +215,22 @@ def _ratios(pair: scaling.PairComparison) -> str:
     return "N* {}, D* {}, compute {}".format(*shown) if known else NOT_IDENTIFIED
 
 
-def show_allocation(allocation: scaling.Allocation, metric: Answers | None = None) -> None:
-    """Show the answer for one budget, and where laws are of a metric its scores."""
+def show_allocation(
+    allocation: scaling.Allocation, metric: Answers | None = None, *, full: bool = False
+) -> None:
+    """Show the answer for one budget, and where laws are of a metric its scores.
+
+    A screen of it, or ``full`` with what is nearly as good, prices, floors and every warning.
+    """
     with instead_of_loss(metric.metric.quantity if metric else "loss"):
-        _show_allocation(allocation)
+        say(allocation.answer)
+        _show_predicted(allocation)
+        if full:
+            _show_terms(allocation)
+            _nearby(allocation)
+        _show_measured(allocation)
+        if full:
+            _show_doubts(allocation)
     if metric is None:
         return
     rows, apart = [], []
@@ -235,9 +247,8 @@ def show_allocation(allocation: scaling.Allocation, metric: Answers | None = Non
     show_metric(metric)
 
 
-def _show_allocation(allocation: scaling.Allocation) -> None:
-    """Show the answer for one budget: a sentence, the predictions, what was measured within it."""
-    say(allocation.answer)
+def _show_predicted(allocation: scaling.Allocation) -> None:
+    """Show the best run of every mixture by its law."""
     by = "laws" if allocation.route == "law" else f"{allocation.route} route"
     title = f"Predicted by the {by} at {allocation.budget.text}"
     title += ", measured model sizes" if allocation.ladder else ""
@@ -255,6 +266,16 @@ def _show_allocation(allocation: scaling.Allocation) -> None:
     nouns = f"{allocation.noun}s"
     columns = ("mixture", "N* params", f"D* {nouns}", "loss", *(("best",) if several else ()))
     show_table(title, columns, rows)
+    meaning = "best: share of bootstrap replicates with the lowest loss. " if several else ""
+    loose = any(not found.loss.identified for found in allocation.mixtures.values())
+    star = "* optimum not identified at this scale. " if loose else ""
+    note(f"{star}{meaning}Compute: {allocation.convention}")
+    _lines(words.grouped("not fitted", allocation.not_fitted))
+
+
+def _show_terms(allocation: scaling.Allocation) -> None:
+    """Show what the budget pays for, and what free data would change."""
+    nouns = f"{allocation.noun}s"
     if allocation.budget.terms:
         note(f"Prices: {allocation.budget.terms}.")
     if allocation.budget.unit != "FLOPs":
@@ -267,11 +288,10 @@ def _show_allocation(allocation: scaling.Allocation) -> None:
                 f"N* {words.size(float(free.params))}, D* {words.size(float(free.examples))}, loss "
                 f"{words.loss(float(free.loss))}"
             )
-    meaning = "best: share of bootstrap replicates with the lowest loss. " if several else ""
-    loose = any(not found.loss.identified for found in allocation.mixtures.values())
-    star = "* optimum not identified at this scale. " if loose else ""
-    note(f"{star}{meaning}Compute: {allocation.convention}")
-    _nearby(allocation)
+
+
+def _show_measured(allocation: scaling.Allocation) -> None:
+    """Show the lowest measured loss of every mixture within the budget."""
     measured: list[tuple[str, ...]] = []
     for name, found in allocation.mixtures.items():
         if (cell := found.measured) is None:
@@ -280,7 +300,10 @@ def _show_allocation(allocation: scaling.Allocation) -> None:
         sizes = (words.short(cell.params), words.short(cell.examples), f"{cell.flops:.2g}")
         measured.append((name, *sizes, words.loss(cell.loss)))
     show_table("Measured within the budget", ("mixture", "N", "D", "FLOPs", "loss"), measured)
-    _lines(words.grouped("not fitted", allocation.not_fitted))
+
+
+def _show_doubts(allocation: scaling.Allocation) -> None:
+    """Show what learning rates may cost, and every warning."""
     costs = {name: one.recipe for name, one in allocation.mixtures.items()}
     shown = ", ".join(f"{name} {cost:.3f}" for name, cost in costs.items() if cost is not None)
     if shown:

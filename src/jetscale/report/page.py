@@ -22,6 +22,7 @@ from plotly.graph_objects import Figure
 
 from jetscale import __version__
 from jetscale.analysis import analyse
+from jetscale.answers import Answer, three_answers
 from jetscale.report import curves as training_curves
 from jetscale.report import decisions, laws, measured
 from jetscale.report.figures.drawing import styles
@@ -38,11 +39,25 @@ _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
 
 
 def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
-    """The measured sentence and the one of the laws."""
+    """The three answers, and what doubles a score where one is in the place of the loss."""
     results = context.results
-    beware = (f"Beware: {results.unlike}.",) if results.unlike else ()
-    goals = [f"{goal.text}." for goal in results.metric.goals] if results.metric else []
-    return {"sentences": (*beware, results.measured_sentence, results.law_sentence, *goals)}
+    shown = [
+        {"title": one.title, "table": _rows(one), "sentences": one.sentences}
+        for one in three_answers(results).all
+    ]
+    return {
+        "beware": f"Beware: {results.unlike}." if results.unlike else "",
+        "answers": shown,
+        "goals": [f"{goal.text}." for goal in results.metric.goals] if results.metric else [],
+    }
+
+
+def _rows(one: Answer) -> Table | None:
+    """The small table of an answer."""
+    if not one.rows:
+        return None
+    header, *rows = one.rows
+    return table(one.question, [dict(zip(header, row, strict=True)) for row in rows])
 
 
 def held_fixed(context: Context, reasons: Reasons) -> dict[str, Any]:
@@ -131,6 +146,7 @@ class Report:
     text: str  # the HTML file
     figures: Mapping[str, Figure]  # by caption
     name: str = "report.html"
+    answers: str = ""  # the three answers as plain text
 
     def texts(self) -> dict[str, str]:
         """The page and every figure as Plotly JSON, by file name."""
@@ -180,7 +196,9 @@ def make_report(
     results = analyse(frame, asked, budgets=budgets, fit=fit, progress=progress)
     looks, known = styles(results.names), tuple(warnings)
     context = Context(results, looks, held_fixed, known, measures, curves)
-    return Report(text=render(context, title), figures=context.figures)
+    return Report(
+        text=render(context, title), figures=context.figures, answers=three_answers(results).text
+    )
 
 
 def render(context: Context, title: str) -> str:

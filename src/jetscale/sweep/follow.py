@@ -68,11 +68,11 @@ class LiveMirror:
             self.behind = f"{error}; records are kept and mirrored by the next {later}"
         return added
 
-    def attach(self, texts: Mapping[str, str]) -> str:
+    def attach(self, texts: Mapping[str, str], described: str = "") -> str:
         """Keep texts, by file name, with the parent run; why MLflow did not take them, or empty."""
         try:
             with self._locked():
-                self.mirror.attach(self._parent(), texts)
+                self.mirror.attach(self._parent(), texts, described)
         except JetscaleError as error:
             return f"{error}; the page is not in MLflow"
         return ""

@@ -141,10 +141,13 @@ def attach(
     home: Home,
     tracking: str,
     texts: Mapping[str, str],
+    described: str = "",
     search: Search | None = None,
 ) -> str:
     """Keep texts, by file name, with the parent run of a study or of its ``search``.
 
+    The run is ``described`` by a text, where there is one.
+
     Returns why MLflow refused them, or an empty text.
     """
-    return LiveMirror(study, home, plan_runs(study), tracking, search).attach(texts)
+    return LiveMirror(study, home, plan_runs(study), tracking, search).attach(texts, described)

@@ -26,6 +26,7 @@ from jetscale.words import short
 KEY, CONTENT, HOME, PARENT = (
     "jetscale.key", "jetscale.record", "jetscale.home", "jetscale.parent",
 )  # fmt: skip
+NOTE = "mlflow.note.content"  # what MLflow shows as the description of a run
 SILENT_SECONDS = 60.0  # a server that let a request time out is left alone for this long
 _silent: dict[str, float] = {}  # address of such a server to the end of that, on `time.monotonic`
 _CONTENT_CODES = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")  # of one record, not of the server
@@ -180,9 +181,11 @@ class Mirror:
         with self._refusals():
             self._log(parent, metrics=[(name, value, 0) for name, value in metrics.items()])
 
-    def attach(self, parent: str, texts: Mapping[str, str]) -> None:
-        """Keep texts, by file name, as artifacts of the parent run."""
+    def attach(self, parent: str, texts: Mapping[str, str], described: str = "") -> None:
+        """Keep texts, by file name, as artifacts of the parent run, and describe it."""
         with self._refusals():
+            if described:  # as code: the UI renders Markdown, which would join the lines
+                self.client.set_tag(parent, NOTE, f"```text\n{described}\n```")
             location = self.client.get_run(parent).info.artifact_uri
             for name, text in texts.items():
                 # addresses of that scheme are relative to the folder that the UI serves

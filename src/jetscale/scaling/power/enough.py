@@ -38,9 +38,9 @@ class Enough:
         sizes, data = np.unique(self.grid.params), np.unique(self.grid.examples)
         ends = [f"{short(v[0])} to {short(v[-1])}" for v in (sizes, data)]
         return (
-            f"{len(sizes)} model sizes from {ends[0]} parameters, {len(data)} data sizes from "
-            f"{ends[1]} {self.noun}s, {counted(int(np.median(self.grid.seeds)), 'seed')} "
-            f"(a to +-{self.half_width:.2f})"
+            f"{len(sizes)} model sizes from {ends[0]}, {len(data)} data sizes from {ends[1]} "
+            f"{self.noun}s, {counted(int(np.median(self.grid.seeds)), 'seed')} "
+            f"(a to ±{self.half_width:.2f})"
         )
 
 

@@ -1,0 +1,58 @@
+"""Where a budget goes: what was measured, and the best run of the laws."""
+
+import re
+
+import numpy as np
+import pytest
+
+from jetscale.answers.budget import budget, for_budget
+from jetscale.scaling import allocate, fit
+
+
+def test_a_difference_beyond_chance_names_the_mixture(found):
+    measured = budget(found).sentences[0]
+    assert measured.endswith("16k jets, near, lower than the others by more than chance.")
+
+
+def test_a_difference_within_chance_names_no_mixture(made, analysed):
+    answer = budget(analysed(made({"scratch": 0, "qcd": 0})))
+    assert answer.question == "Where does a budget of 1e+10 FLOPs go?"
+    measured, *laws = answer.sentences
+    assert measured.startswith("Measured: loss ")
+    assert measured.endswith("between mixtures no difference beyond chance.")
+    assert laws[0].startswith("By the laws: ")
+
+
+def test_the_laws_of_one_mixture_give_the_optimum(made, analysed, theta):
+    study = analysed(made({"scratch": 0}, noise=0.0005, sizes=6, data=7))
+    answer = budget(study)
+    assert answer.answered
+    found = re.search(
+        r"By the laws: (\S+)k parameters on (\S+)k jets, loss (\S+)", answer.sentences[1]
+    )
+    assert found
+    n, d, loss = map(float, found.groups())
+    E, A, B, alpha, beta = theta
+    sizes = np.geomspace(1e3, 1e6, 3000)
+    losses = E + A * sizes**-alpha + B * (1e11 / 6 / sizes) ** -beta
+    best = losses.argmin()
+    assert n * 1e3 == pytest.approx(sizes[best], rel=0.08)
+    assert d * 1e3 == pytest.approx(1e11 / 6 / sizes[best], rel=0.08)
+    assert loss == pytest.approx(losses[best], rel=0.003)
+    assert "not determined" not in answer.sentences[1]
+
+
+def test_beyond_the_runs_and_before_them(made):
+    laws = fit(made({"scratch": 0}, noise=0.0005, sizes=6, data=7), replicates=60)
+    far = for_budget(allocate(laws, 1e13)).sentences
+    assert far[-1].startswith("That lies ")
+    assert far[-1].endswith("decades beyond the measured compute.")
+    cheap = for_budget(allocate(laws, 1e5)).sentences
+    assert cheap[0] == "No run costs as little as 1e+05 FLOPs."
+    assert "decades below" in cheap[-1]
+
+
+def test_without_laws_the_reason_is_given(made, analysed):
+    answer = budget(analysed(made({"a": 0, "b": 500}, sizes=2)))
+    assert not answer.answered
+    assert answer.sentences[0].startswith("Nothing is allocated: mixture 'a' has 2 values")

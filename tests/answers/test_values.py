@@ -1,0 +1,23 @@
+"""The three answers as text and JSON."""
+
+from jetscale.answers import Answer, three_answers
+from jetscale.jsonable import as_json
+
+
+def test_text_and_json_hold_all_three(found):
+    answers = three_answers(found)
+    text = str(answers)
+    for place, one in enumerate(answers.all, 1):
+        assert f"{place}. {one.title}" in text
+        assert all(f"   {sentence}" in text for sentence in one.sentences)
+    plain = as_json(answers)
+    assert list(plain) == ["bought", "scaling", "budget", "text"]
+    assert plain["text"] == text
+    assert plain["bought"]["rows"][0][0] == "D"
+
+
+def test_rows_are_aligned():
+    rows = (("D", "500", "1k"), ("longer", "-0.1 x2", "no difference"))
+    answer = Answer(question="?", answered=True, rows=rows, sentences=())
+    assert answer.table == ["D           500             1k", "longer  -0.1 x2  no difference"]
+    assert Answer(question="?", answered=False, sentences=()).table == []
