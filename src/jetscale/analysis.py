@@ -25,6 +25,7 @@ from jetscale.scaling.table import digest, quantity_of
 from jetscale.words import counted, number, with_interval
 
 T = TypeVar("T")
+Budgets = Sequence[float | Budget] | Callable[[StudyFit], Sequence[float]] | None
 PARTS = ("paired", "fits", "comparison", "allocations", "routes", "diagnostics", "conventions")
 _NAMED = 4  # mixtures a sentence names one by one
 _MOST_BUDGETS = 8
@@ -141,7 +142,7 @@ def analyse(
     *,
     parts: Collection[str] = PARTS,
     budget: float | None = None,
-    budgets: Sequence[float | Budget] | Callable[[StudyFit], Sequence[float]] | None = None,
+    budgets: Budgets = None,
     unlike_search: bool = False,
     fit: Callable[[pd.DataFrame, Options | None], StudyFit] = scaling.fit,
     progress: Callable[[str], None] = lambda stage: None,
@@ -172,11 +173,9 @@ def analyse(
 
     paired = attempt("paired", lambda: scaling.pair_runs(runs)) if "paired" in parts else None
     if paired is not None and runs["mixture"].iloc[0] != paired.baseline:
-        # the baseline comes first everywhere
-        later = runs["mixture"] != paired.baseline
+        later = runs["mixture"] != paired.baseline  # the baseline comes first everywhere
         runs = pd.concat([runs[~later], runs[later]], ignore_index=True)
-    asked = set(parts) - {"paired"}
-    if asked:
+    if asked := set(parts) - {"paired"}:
         laws = counted(runs["mixture"].nunique(), "mixture")
         progress(f"fitting the laws of {laws} to {len(runs):,} runs")
     fits = attempt("fits", lambda: fit(runs, options)) if asked else None
@@ -195,12 +194,9 @@ def analyse(
         progress("checking the fits")
     allocations: tuple[Allocation, ...] = ()
     if fits is not None and "allocations" in asked:
-        if budgets is None or callable(budgets):
-            chosen: Sequence[float | Budget] = (budgets or decades)(fits)
-            found = attempt("allocations", lambda: _spend(fits, chosen, routes))
-            allocations = found or ()
-        else:
-            allocations = _spend(fits, budgets, routes)
+        spend = partial(_spend, fits, budgets, routes)
+        ours = budgets is None or callable(budgets)  # those given must be within reach
+        allocations = (attempt("allocations", spend) or ()) if ours else spend()
     return Analysis(
         runs=runs,
         names=tuple(dict.fromkeys(runs["mixture"])),
@@ -218,9 +214,10 @@ def analyse(
 
 
 def _spend(
-    fits: StudyFit, budgets: Sequence[float | Budget], routes: Mapping[str, Routes]
+    fits: StudyFit, budgets: Budgets, routes: Mapping[str, Routes]
 ) -> tuple[Allocation, ...]:
-    return tuple(scaling.allocate(fits, budget, routes=routes) for budget in budgets)
+    given = (budgets or decades)(fits) if budgets is None or callable(budgets) else budgets
+    return tuple(scaling.allocate(fits, budget, routes=routes) for budget in given)
 
 
 def training_rate(frame: pd.DataFrame) -> tuple[float, str]:

@@ -32,7 +32,13 @@ def runs(tmp_path_factory):
     return path
 
 
-def call(capsys, *arguments):
+def call(capsys, command, *arguments):
+    """What a command says, all of it where it says less by default."""
+    full = command in ("fit", "allocate") and not {"--json", "--help"} & set(arguments)
+    return short(capsys, command, *arguments, *(["--full"] if full else []))
+
+
+def short(capsys, *arguments):
     with pytest.raises(SystemExit) as stop:
         main([str(argument) for argument in arguments])
     captured = capsys.readouterr()
@@ -43,6 +49,36 @@ def estimates(value):
     return {"value", "low", "high"} <= value.keys() and value["low"] < value["value"] < value[
         "high"
     ]
+
+
+def test_the_answers_fit_a_screen_and_name_what_says_more(capsys, runs):
+    code, out, err = short(capsys, "fit", "--runs", runs, "--noun", "token")
+    assert code == 0, err
+    lines = out.splitlines()
+    assert len(lines) <= 30
+    assert max(map(len, lines[: lines.index("Next")])) <= 80
+    assert [line[:2] for line in lines if line[:1].isdigit()] == ["1.", "2.", "3."]
+    assert (
+        lines[0] == "1. What does pretraining buy?   (loss against scratch; x: tokens it is worth)"
+    )
+    assert "pretrained is better than scratch at every data size" in " ".join(out.split())
+    assert f"jetscale fit --runs {runs} --full" in out
+    assert "Huber" not in out
+    plain = json.loads(short(capsys, "fit", "--runs", runs, "--noun", "token", "--json")[1])
+    for one in ("bought", "scaling", "budget"):
+        for sentence in plain["answers"][one]["sentences"]:
+            assert sentence in " ".join(out.split())
+
+
+def test_allocate_says_more_only_when_asked(capsys, runs):
+    given = ("allocate", "--runs", runs, "--budget", "1e9")
+    brief, full = short(capsys, *given)[1], short(capsys, *given, "--full")[1]
+    assert len(brief.splitlines()) <= 30
+    for part in ("Predicted by the laws", "Measured within the budget"):
+        assert part in brief
+        assert part in full
+    assert "Sizes nearly as good" in full
+    assert "Sizes nearly as good" not in brief
 
 
 def test_fit_follows_the_contract(capsys, runs):
@@ -617,6 +653,13 @@ def tagger(tmp_path_factory):
 
 
 TAGGER = ("--columns", "loss=CE", "--metric", "rejection_Hbb", "--objective", "squares")
+
+
+def test_the_answers_say_what_doubles_a_score(capsys, tagger):
+    code, out, err = short(capsys, "fit", "--runs", tagger, *TAGGER)
+    assert code == 0, err
+    assert "What doubles rejection_Hbb" in out
+    assert "1/rejection_Hbb against base" in out
 
 
 @pytest.mark.parametrize(

@@ -70,11 +70,11 @@ def test_training_curves_that_leave_the_others_are_a_line(capsys, monkeypatch):
             points = list(zip(shares, y, strict=True))
             curves.append(TrainingCurve(**given, points=points, final=y[-1]))
     monkeypatch.setattr("jetscale.sweep.runs.load_curves", lambda study, home: curves)
-    _, out, _ = call(capsys, "fit", SWEEP, "--source", "records")
+    _, out, _ = call(capsys, "fit", SWEEP, "--source", "records", "--full")
     assert "Training curves: 1 of 4 rungs leave" in " ".join(out.split())
     _, out, _ = call(capsys, "fit", SWEEP, "--source", "records", "--json")
     assert [rung["breaks"] for rung in json.loads(out)["collapse"]["rungs"]] == [0, 0, 1, 0]
     alike = [curve for curve in curves if curve.params != 2e5]
     monkeypatch.setattr("jetscale.sweep.runs.load_curves", lambda study, home: alike)
-    _, out, _ = call(capsys, "fit", SWEEP, "--source", "records")
+    _, out, _ = call(capsys, "fit", SWEEP, "--source", "records", "--full")
     assert "Training curves" not in out

@@ -56,6 +56,7 @@ def _answer(sweep: Path | None, runs: Path | None, **how: Any) -> None:
     from jetscale.answers import PARTS, three_answers
     from jetscale.display.answers import show_answers, show_next
     from jetscale.display.console import say
+    from jetscale.display.laws import show_metric
     from jetscale.errors import FitError
     from jetscale.scaling.kept import kept_fit
 
@@ -66,6 +67,8 @@ def _answer(sweep: Path | None, runs: Path | None, **how: Any) -> None:
     if found.unlike:
         say(f"Beware: {found.unlike}.")
     show_answers(three_answers(found), found.quantity)
+    if found.metric is not None:
+        show_metric(found.metric)
     table = f"--runs {runs}" if runs else str(sweep)
     show_next(
         {

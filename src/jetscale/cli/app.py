@@ -147,6 +147,9 @@ def status(sweep: Path, as_json: bool) -> None:
     return show_status(rows, study.name, others)
 
 
+import jetscale.cli.look  # noqa: E402  what there is, before what is made of it
+
+
 @cli.command()
 @sweep_argument
 @click.option("--tracking", help="MLflow to mirror to. [default: $MLFLOW_TRACKING_URI or its own]")
