@@ -33,6 +33,7 @@ class Known(Interval, Protocol):
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+_EXAMPLES = re.compile(r"\b(training |number of )examples\b")
 _LOSS = re.compile(r"\b(test )?loss(es)?\b", re.IGNORECASE)
 
 
@@ -186,6 +187,15 @@ def of_quantity(text: str, quantity: str) -> str:
     '1-auc of a; both 1-auc'
     """
     return text if quantity == "loss" else _LOSS.sub(quantity, text)
+
+
+def of_noun(text: str, noun: str) -> str:
+    """Return a text about examples with what one of them is called.
+
+    >>> of_noun("training examples D; the number of examples", "jet")
+    'training jets D; the number of jets'
+    """
+    return text if noun == "example" else _EXAMPLES.sub(rf"\g<1>{noun}s", text)
 
 
 def counted(count: int, what: str) -> str:

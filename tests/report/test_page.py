@@ -6,6 +6,7 @@ import re
 from importlib import resources
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from jinja2 import UndefinedError
 from plotly.graph_objects import Figure
@@ -120,7 +121,7 @@ def test_a_name_the_values_lack_is_an_error(show, monkeypatch):
     section = Section("allocation", "What it buys", lambda context, reasons: {"low": "1"})
     show([{"a": "x"}])
     monkeypatch.setattr(pages, "SECTIONS", (section,))
-    results = SimpleNamespace(missing={}, allocations=(1,), quantity="loss")
+    results = SimpleNamespace(missing={}, allocations=(1,), quantity="loss", runs=pd.DataFrame())
     monkeypatch.setattr(pages.decisions, "facts", lambda results: "")
     with pytest.raises(UndefinedError, match="has no attribute 'high'"):
         render(Context(results, {}, None, ()), "t")

@@ -76,6 +76,9 @@ def test_facts_controls_and_warnings_are_printed(full):
 def test_an_identified_study_is_not_called_otherwise(full):
     _, page = full
     assert NOT_IDENTIFIED not in "".join(page.text.values())
+    assert "2. How does it scale? (a: the best model size grows" in " ".join(
+        page.text["answer"].split()
+    )
     assert "Exponent a of the best model size" in page.text["answer"]
     assert "lowest loss in" in page.text["allocation"]
 
@@ -84,9 +87,10 @@ def test_what_is_not_identified_says_so_everywhere(loose):
     _, page = loose
     for section in ("answer", "law", "frontier", "allocation", "method"):
         assert NOT_IDENTIFIED in page.text[section], section
-    assert "alpha is not identified" in page.text["answer"]
+    assert "Not determined for scratch, qcd" in page.text["answer"]
+    assert "How does it scale? NOT ANSWERED" in " ".join(page.text["answer"].split())
     assert "Frontier not identified at this scale for scratch, qcd" in page.text["frontier"]
-    assert "40 of 40 pairs" in page.text["answer"]  # what is measured stands all the same
+    assert "is better than scratch" in page.text["answer"]  # what is measured stands all the same
 
 
 def test_the_reasons_are_said_once_per_section(loose):
@@ -114,7 +118,7 @@ def test_one_mixture_is_not_compared_with_itself(study, report):
     assert "one mixture, 'qcd'; a comparison needs two" in page.text["measured"]
     assert "lowest loss in" not in page.text["allocation"]
     assert "100%" not in page.text["allocation"]
-    assert "N* ∝ C^" in page.text["answer"]
+    assert "Exponent a: qcd 0." in page.text["answer"]
     assert "does not say what was held fixed" in page.text["held-fixed"]
 
 
@@ -142,10 +146,10 @@ def test_a_mixture_with_too_few_cells_is_named_and_the_rest_fitted(study, report
 
 def test_too_few_cells_altogether_leave_the_measured_part(study, report):
     _, page = report(study[study["params"] <= 4e4])
-    assert "No scaling law is fitted" in page.text["answer"]
+    assert "No law is fitted: mixture 'scratch' has 2 values" in page.text["answer"]
     for section in ("law", "trust", "frontier", "slider", "allocation"):
         assert "Nothing to show here: mixture 'scratch' has 2 values" in page.text[section]
-    assert "qcd has the lower test loss in" in page.text["answer"]
+    assert "qcd is better than scratch" in page.text["answer"]
 
 
 def test_names_are_text_never_markup(make_runs, report):
@@ -161,6 +165,16 @@ def test_names_are_text_never_markup(make_runs, report):
     ]
     assert any("a&lt;b&gt;" in name for name in names)
     assert not any("<" in name for name in names)
+
+
+def test_an_example_is_called_by_its_noun(study, report):
+    _, page = report(study[study["mixture"] == "qcd"].assign(noun="jet"))
+    figures = json.loads(page.scripts[2]).values()
+    axes = [axis for f in figures for axis in f["layout"].values() if isinstance(axis, dict)]
+    titles = {axis["title"]["text"] for axis in axes if "text" in axis.get("title", {})}
+    assert "training jets D" in titles
+    assert not [title for title in titles if "examples" in title]
+    assert "number of training jets D" in page.text["losses"]
 
 
 def test_the_budgets_given_are_the_ones_answered(study, report):

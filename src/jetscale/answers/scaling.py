@@ -12,6 +12,7 @@ from jetscale.scaling.table import noun_of
 from jetscale.words import duration, number, with_interval
 
 _NAMED = 6  # mixtures whose exponent is listed
+_BOUND = "replicates end at its"
 _COUNTS = re.compile(r"hold \d+ of \d+ cells inside their 95% intervals")
 
 
@@ -57,8 +58,8 @@ def _cause(fits: StudyFit, name: str) -> str:
     """Return the reason of a, or that of the parameters it names: the first cause."""
     one = fits[name]
     reasons = {p: one[p].reason for p in ("E", "alpha", "beta") if p in one.parameters}
-    first = next((f"{p}: {r}" if " its " in r else r for p, r in reasons.items() if r), "")
-    why = first or one["a"].reason
+    told = (f"the runs set no bound to {p}" if _BOUND in r else r for p, r in reasons.items() if r)
+    why = next(told, one["a"].reason)
     return _COUNTS.sub("hold too few of them", why)
 
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
@@ -31,9 +30,10 @@ from jetscale.scaling import Options, StudyFit, fit
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
 from jetscale.scaling.engine.laws import EXPONENT_BOUNDS
 from jetscale.scaling.fitted import Settings
+from jetscale.scaling.table import noun_of
 from jetscale.scaling.tuning import TrainingCurve
 from jetscale.store.local import atomic_path
-from jetscale.words import number, of_quantity, short
+from jetscale.words import number, of_noun, of_quantity, short
 
 _PACKAGES = ("jetscale", "numpy", "scipy", "pandas", "plotly")
 
@@ -205,7 +205,11 @@ def render(context: Context, title: str) -> str:
     """The report; sections with nothing to show stand behind the others."""
     missing = context.missing
     order = sorted(SECTIONS, key=lambda section: section.needs in missing)
-    named = partial(of_quantity, quantity=context.results.quantity)
+    quantity, noun = context.results.quantity, noun_of(context.results.runs)
+
+    def named(text: str) -> str:
+        return of_noun(of_quantity(text, quantity), noun)
+
     page = lay_out(order, context, title, decisions.facts(context.results), named)
     # what is read, not tags, styles and scripts
     return _SHOWN.sub(lambda m: m[0] if m[0][0] == "<" else named(m[0]), page)
