@@ -142,6 +142,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.scaling",
         "jetscale.words",
     },
+    "jetscale.starters": {"jetscale.cli", "jetscale.study"},
     "jetscale.tuning": {
         "jetscale.jsonable",
         "jetscale.errors",

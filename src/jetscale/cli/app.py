@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main", "run_script"]
 
 import jetscale.cli.measure  # its command stands before those of a sweep
+import jetscale.cli.new
 import jetscale.cli.tune  # before the sweep that it is for
 
 _SLOTS = "Workers that fit at the same time. [default: cores of this machine]"

@@ -1,0 +1,1 @@
+"""Sweep files to begin with: `jetscale new` copies one."""
