@@ -1,5 +1,6 @@
 """The wheel holds what the program reads beside its code."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -25,7 +26,8 @@ def test_templates_and_starters_are_in_the_wheel(tmp_path):
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         (source / name).write_bytes((ROOT / name).read_bytes())
-    (source / "src").symlink_to(ROOT / "src")
+    copied = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "src", source / "src", ignore=copied)
     build = "import setuptools.build_meta as b, sys; b.build_wheel(sys.argv[1])"
     out = tmp_path / "out"
     out.mkdir()
