@@ -2,10 +2,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import jetscale
-from jetscale.errors import StudyError
+from jetscale.errors import StudyError, TableError
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore, RunState
 
@@ -36,6 +37,7 @@ def test_a_study_is_planned_watched_and_read(study, records, tmp_path, monkeypat
     assert states.count(RunState.DONE) == len(records) - 1
     frame = jetscale.runs(study, source="records")
     assert len(frame) == 7
+    assert len(jetscale.table(study)) == 7
     assert {row.state for row in jetscale.status(study, home=tmp_path / "no")} == {RunState.MISSING}
 
 
@@ -44,6 +46,27 @@ def test_a_study_may_be_given_as_its_sweep_file(tmp_path):
     assert jetscale.overview(sweep)["runs"] == len(jetscale.status(str(sweep), home=tmp_path))
     with pytest.raises(StudyError, match=r"sweep file '?x"):
         jetscale.status("x")
+
+
+def test_a_table_may_come_from_anywhere(tmp_path):
+    rows = [
+        ("a<b", n, d, seed, 0.5 + 5 * n**-0.4 + 9 * d**-0.4 + 0.001 * seed)
+        for n in (1e3, 1e4, 1e5)
+        for d in (1e3, 1e4, 1e5)
+        for seed in (0, 1)
+    ]
+    names = ["mixture", "size", "examples", "seed", "loss"]
+    frame, columns = pd.DataFrame(rows, columns=names), {"params": "size"}
+    frame.to_csv(path := tmp_path / "runs.csv", index=False)
+    laws = jetscale.fit(frame, columns=columns, replicates=50)
+    assert laws["a<b"]["alpha"].value == pytest.approx(0.4, abs=0.02)
+    again = jetscale.fit(path, columns=columns, replicates=50)
+    assert again["a<b"]["alpha"].value == laws["a<b"]["alpha"].value
+    answer = jetscale.answer(str(path), columns=columns, budget=1e9)
+    assert "Where does a budget of 1e+09 FLOPs go?" in str(answer)
+    assert "a&lt;b" in answer._repr_html_()
+    with pytest.raises(TableError, match="unknown column 'no'"):
+        jetscale.table(frame, {"params": "no"})
 
 
 def test_an_unknown_source_is_answered_with_the_nearest(study):

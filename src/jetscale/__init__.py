@@ -7,6 +7,7 @@
     js.tune(study)                    learning rates, searched alike for every mixture
     js.run(study)                     train what is missing
     runs = js.runs(study)             the finished runs, a DataFrame
+    print(js.answer(runs))            what is bought, how it scales, where to spend
     laws = js.fit(runs)               L(N, D) and the frontier of each mixture
     print(js.allocate(laws, 1e12))    this many parameters, so many jets, that mixture
 
@@ -18,8 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
+    from jetscale.answers import ThreeAnswers
+    from jetscale.scaling import Options, StudyFit
     from jetscale.store.records import RunStatus
     from jetscale.study import Study
     from jetscale.sweep.launch import Outcome
@@ -36,7 +41,7 @@ _ELSEWHERE = {
     "write_shards": "jetscale.jets.shards",
     "write_jets": "jetscale.jets.ingest.write",
     **dict.fromkeys(
-        ("allocate", "compare", "diagnose", "fit", "pair_runs", "power", "read_runs"),
+        ("allocate", "compare", "diagnose", "pair_runs", "power", "read_runs"),
         "jetscale.scaling",
     ),
 }
@@ -82,6 +87,59 @@ def run(
     folder = Home.at(home)
     machines = Machines(address=address)
     return run_study(_study_of(study), folder, tracking=tracking_uri(folder), machines=machines)
+
+
+def table(
+    runs: "pd.DataFrame | Study | str | Path", columns: "Mapping[str, str] | None" = None
+) -> "pd.DataFrame":
+    """A checked run table, of a table, a file of any kind, a study or a sweep file.
+
+    ``columns`` are names of columns there, by the name here: ``{"params": "N"}``. Raises TableError
+    where it is no run table.
+    """
+    import pandas as pd
+
+    from jetscale.scaling import read_runs, validate
+
+    if isinstance(runs, pd.DataFrame):
+        return validate(runs, columns)
+    if isinstance(runs, str | Path) and Path(runs).suffix != ".py":
+        return read_runs(runs, columns)
+    finished: pd.DataFrame = globals()["runs"](runs)
+    return validate(finished, columns)
+
+
+def fit(
+    runs: "pd.DataFrame | Study | str | Path",
+    options: "Options | None" = None,
+    *,
+    columns: "Mapping[str, str] | None" = None,
+    **settings: Any,
+) -> "StudyFit":
+    """The laws and frontiers of runs as `table` takes them (see `jetscale.scaling.fit`).
+
+    ``settings`` are fields of `jetscale.scaling.Options`: ``js.fit("runs.csv", law="no-floor")``.
+    """
+    from jetscale import scaling
+
+    return scaling.fit(table(runs, columns), options, **settings)
+
+
+def answer(
+    runs: "pd.DataFrame | Study | str | Path",
+    *,
+    columns: "Mapping[str, str] | None" = None,
+    budget: float | None = None,
+) -> "ThreeAnswers":
+    """What is bought, how it scales, where a budget goes: what ``jetscale fit`` prints.
+
+    The ``budget`` is in FLOPs; by default the largest power of ten within the runs.
+    """
+    from jetscale.analysis import analyse, largest_decade
+    from jetscale.answers import PARTS, three_answers
+
+    budgets = largest_decade if budget is None else (budget,)
+    return three_answers(analyse(table(runs, columns), parts=PARTS, budgets=budgets))
 
 
 def tune(

@@ -1,6 +1,7 @@
 """An answer as values: a question, whether it is answered, a small table and sentences."""
 
 from dataclasses import dataclass
+from html import escape
 from typing import ClassVar
 
 NO_DIFFERENCE = "no difference"
@@ -57,3 +58,6 @@ class ThreeAnswers:
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(self.text)}</pre>"
