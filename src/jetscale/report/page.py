@@ -45,11 +45,9 @@ def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
         {"title": one.title, "table": _rows(one), "sentences": one.sentences}
         for one in three_answers(results).all
     ]
-    return {
-        "beware": f"Beware: {results.unlike}." if results.unlike else "",
-        "answers": shown,
-        "goals": [f"{goal.text}." for goal in results.metric.goals] if results.metric else [],
-    }
+    beware = (f"Beware: {results.unlike}.",) if results.unlike else ()
+    goals = [f"{goal.text}." for goal in results.metric.goals] if results.metric else []
+    return {"answers": shown, "sentences": (*beware, *goals)}
 
 
 def _rows(one: Answer) -> Table | None:

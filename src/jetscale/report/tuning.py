@@ -46,7 +46,7 @@ def answer(content: Searched, reasons: Reasons) -> dict[str, Any]:
         lines.append(f"The law of {start} stays as it was: {reason}.")
     if found.widening:
         lines.append(f"Open ends: `jetscale tune {content.sweep} {found.widening}`")
-    return {"sentences": lines}
+    return {"answers": (), "sentences": lines}
 
 
 def rates(content: Searched, reasons: Reasons) -> dict[str, Any]:
