@@ -45,7 +45,7 @@ def study() -> Study:
     choice = os.environ.get("VARIATION", VARIATIONS[0])
     same = replace(baseline(), name=f"variations-{choice.strip('0123456789')}")
     if choice in EPOCHS:  # one folder: their models start from the same trunks
-        few = [size for size in DATA_SIZES if size <= MOST_JETS or choice == VARIATIONS[0]]
+        few = tuple(d for d in DATA_SIZES if d <= MOST_JETS or choice == VARIATIONS[0])
         recipe = same.recipe.change(epochs=EPOCHS[choice])
         return replace(same, data_sizes=few, recipe=recipe)
     if choice == "rates":
