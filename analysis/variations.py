@@ -105,25 +105,23 @@ def changes(tables: dict[str, pd.DataFrame]) -> str:
     names = [name for name in tables if name != BASELINE]
     lines = [f"| mixture | D | {' | '.join(TOLD[name] for name in names)} |"]
     lines.append("|---|---|" + "---|" * len(names))
-    keys = ["mixture", "params", "examples", "seed"]
-    base = tables[BASELINE].set_index(keys)["loss"]
-    ratio = {
-        name: 100 * (tables[name].set_index(keys)["loss"] / base).dropna().map(np.log)
-        for name in names
-    }
+    keys = [*CELL, "seed"]
+    both = {n: tables[n].merge(tables[BASELINE], on=keys, suffixes=("", "_base")) for n in names}
     for mixture in composition["COLOURS"]:
         for size in SHOWN:
-            cells = []
-            for name in names:
-                found = ratio[name]
-                if (mixture, size) not in set(found.index.droplevel(["params", "seed"])):
-                    cells.append("-")
-                    continue
-                one = found.xs((mixture, size), level=("mixture", "examples"))
-                mean = student_interval(one.groupby("params").mean().to_numpy())
-                cells.append(f"{mean.value:+.1f}% [{mean.low:+.1f}, {mean.high:+.1f}]")
+            cells = (change(one[one["mixture"] == mixture], size) for one in both.values())
             lines.append(f"| {mixture} | {size:,} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def change(runs: pd.DataFrame, size: int) -> str:
+    """The mean log ratio of losses at a data size, with its interval."""
+    mine = runs[runs["examples"] == size]
+    if mine.empty:
+        return "-"
+    mine = mine.assign(ratio=100 * np.log(mine["loss"] / mine["loss_base"]))
+    mean = student_interval(mine.groupby("params")["ratio"].mean().to_numpy())
+    return f"{mean.value:+.1f}% [{mean.low:+.1f}, {mean.high:+.1f}]"
 
 
 def exponents(tables: dict[str, pd.DataFrame]) -> str:
