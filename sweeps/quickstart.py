@@ -6,9 +6,9 @@ Grid        3 mixtures x 6 model sizes (490 to 33,610 parameters) x 4 data sizes
             jets) x 2 seeds = 144 fine-tuning runs, after 24 pretrainings on 20,000 jets. Cells of
             the composition study, at its recipe and rates; its jets are more.
 Command     jetscale run sweeps/quickstart.py      (or: python sweeps/quickstart.py)
-Expect      At 500 jets a difference of loss to 0.06 and effective data to a factor of 1.3; over all
-            jets a difference to 0.03. No exponent of the frontier: the half-width of a is 0.24 to
-            0.34, and identified in 8 to 21% of studies (`jetscale power`, analysis/quickstart.md).
+Expect      qcd+bsm below scratch in every pair at 500 jets, worth 2.4 to 3.6 times the data, and no
+            difference at 32,000. How the best model grows with compute is not identified after
+            pretraining; no grid of ten minutes identifies it (analysis/quickstart.md).
 """
 
 from pathlib import Path
