@@ -41,7 +41,7 @@ LADDER = tuple(
     ModelSize(width=width, layers=2, heads=heads)
     for width, heads in ((6, 1), (10, 1), (16, 2), (24, 3), (40, 5), (64, 8), (96, 12), (128, 16))
 )
-DATA_SIZES = (500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
+DATA_SIZES: tuple[int, ...] = (500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
 ALL_SIZES = (ModelSize(width=4, layers=2, heads=1), *LADDER)
 LONGER = {"edge": ALL_SIZES[:5], "wide": ALL_SIZES[5:6]}  # to 128,000 jets
 

@@ -8,13 +8,14 @@ Grid        3 mixtures x 5 model sizes (970 to 33,610 parameters) x 6 data sizes
             (sizes, seeds, subsets and test jets are its own). Its own runs of these cells are the
             baseline.
 Variation   VARIATION is one of
-            epochs    8 passes over the downstream jets in place of 2
+            epochs8   8 passes over the downstream jets in place of 2
+            epochs32  32 passes, up to 2,000 jets: 90 fine-tuning runs
             rates     no searched laws: 0.01 (16/width)^0.75 for every start, whatever the steps
             draw      all jets simulated anew: training, pretraining, validation and test jets
-Command     VARIATION=epochs jetscale run sweeps/variations.py      (some ten minutes of two cores
-            each; draw simulates 280,000 jets first)
-Expect      With 8 epochs the loss from scratch falls where jets are few, and with it the advantage
-            of pretraining. A new draw moves nothing beyond noise.
+Command     VARIATION=epochs8 jetscale run sweeps/variations.py      (ten to twenty-five minutes of
+            two cores each; draw simulates 280,000 jets first)
+Expect      With more epochs the loss from scratch falls where jets are few, and with it the
+            advantage of pretraining. A new draw moves nothing beyond noise.
 """
 
 import os
@@ -25,9 +26,10 @@ from pathlib import Path
 from jetscale.study import Simulated, Study
 
 COMPOSITION = Path(__file__).with_name("composition.py")
-VARIATIONS = ("epochs", "rates", "draw")
+EPOCHS = {"epochs8": 8, "epochs32": 32}
+VARIATIONS = (*EPOCHS, "rates", "draw")
 DATA_SIZES = (500, 1_000, 2_000, 4_000, 8_000, 16_000)
-EPOCHS = 8
+MOST_JETS = 2_000  # for 32 epochs
 ANOTHER_DRAW = Simulated(train_jets=64_000, seed=2)
 
 
@@ -41,9 +43,11 @@ def baseline() -> Study:
 def study() -> Study:
     """The cells of the composition study with what VARIATION names done otherwise."""
     choice = os.environ.get("VARIATION", VARIATIONS[0])
-    same = replace(baseline(), name=f"variations-{choice}")
-    if choice == "epochs":
-        return replace(same, recipe=same.recipe.change(epochs=EPOCHS))
+    same = replace(baseline(), name=f"variations-{choice.strip('0123456789')}")
+    if choice in EPOCHS:  # one folder: their models start from the same trunks
+        few = [size for size in DATA_SIZES if size <= MOST_JETS or choice == VARIATIONS[0]]
+        recipe = same.recipe.change(epochs=EPOCHS[choice])
+        return replace(same, data_sizes=few, recipe=recipe)
     if choice == "rates":
         return replace(same, recipe=same.recipe.change(rates=None))
     return replace(same, source=ANOTHER_DRAW)

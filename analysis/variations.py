@@ -1,0 +1,123 @@
+"""What moves the exponents of the composition study: its cells with one choice made otherwise.
+
+    python analysis/variations.py              from variations-runs.csv and composition-runs.csv
+    python analysis/variations.py --export     writes the first of them from $JETSCALE_HOME
+
+Prints Markdown: differences between mixtures under each choice, and what each does to exponents.
+"""
+
+import argparse
+import os
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import jetscale
+from jetscale.scaling import pair_runs
+from jetscale.scaling.estimate import student_interval
+
+HERE = Path(__file__).parent
+SWEEP = HERE.parent / "sweeps" / "variations.py"
+TABLE = HERE / "variations-runs.csv"
+composition = runpy.run_path(str(HERE / "composition.py"))
+BASELINE = "composition"
+TOLD = {
+    BASELINE: "as in composition",
+    "epochs8": "8 epochs for 2",
+    "epochs32": "32 epochs",
+    "rates": "one rate law for all, not searched",
+    "draw": "all jets drawn anew",
+}
+SHOWN = (500, 1_000, 2_000, 4_000, 8_000, 16_000)
+
+
+def export() -> None:
+    """Write the run tables of all variations as one."""
+    found = []
+    for name in list(TOLD)[1:]:
+        os.environ["VARIATION"] = name
+        found.append(jetscale.runs(jetscale.load_study(SWEEP)).assign(variation=name))
+    runs = pd.concat(found, ignore_index=True).reindex(columns=["variation", *composition["KEPT"]])
+    runs.to_csv(TABLE, index=False, float_format="%.8g")
+
+
+def read() -> dict[str, pd.DataFrame]:
+    """The run table of each variation, the same cells and seeds of the composition study first."""
+    varied = pd.read_csv(TABLE)
+    whole = composition["read"]()
+    cells = ["params", "examples", "seed"]
+    same = whole.merge(varied[cells].drop_duplicates(), on=cells)
+    tables = {BASELINE: same}
+    for name, runs in varied.groupby("variation", sort=False):
+        tables[str(name)] = runs.drop(columns="variation").assign(trunk=runs["trunk"].fillna(""))
+    return {name: tables[name] for name in TOLD if name in tables}
+
+
+def paired(runs: pd.DataFrame) -> dict[tuple[str, str, int], str]:
+    """Differences of loss by mixture, baseline and data size, with intervals."""
+    return {
+        (pair.mixture, pair.baseline, int(row.examples or 0)): (
+            f"{row.difference.value:+.3f} [{row.difference.low:+.3f}, {row.difference.high:+.3f}]"
+        )
+        for pair in pair_runs(runs).pairs
+        for row in pair.by_examples
+    }
+
+
+def differences(tables: dict[str, pd.DataFrame]) -> str:
+    """Differences between mixtures under each choice, by data size."""
+    found = {name: paired(runs) for name, runs in tables.items()}
+    lines = [f"| mixture - baseline | D | {' | '.join(TOLD[name] for name in found)} |"]
+    lines.append("|---|---|" + "---|" * len(found))
+    for mixture, base, size in found[BASELINE]:
+        shown = (one.get((mixture, base, size), "-") for one in found.values())
+        lines.append(f"| {mixture} - {base} | {size:,} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def changes(tables: dict[str, pd.DataFrame]) -> str:
+    """What each choice does to the loss of a mixture: log ratio to the baseline's run, in percent.
+
+    Intervals are over model sizes.
+    """
+    names = [name for name in tables if name != BASELINE]
+    lines = [f"| mixture | D | {' | '.join(TOLD[name] for name in names)} |"]
+    lines.append("|---|---|" + "---|" * len(names))
+    keys = ["mixture", "params", "examples", "seed"]
+    base = tables[BASELINE].set_index(keys)["loss"]
+    ratio = {n: 100 * np.log(tables[n].set_index(keys)["loss"] / base) for n in names}
+    for mixture in composition["COLOURS"]:
+        for size in SHOWN:
+            cells = []
+            for name in names:
+                one = ratio[name].dropna().xs((mixture, size), level=("mixture", "examples"))
+                mean = student_interval(one.groupby("params").mean().to_numpy())
+                cells.append(f"{mean.value:+.1f}% [{mean.low:+.1f}, {mean.high:+.1f}]")
+            lines.append(f"| {mixture} | {size:,} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def exponents(tables: dict[str, pd.DataFrame]) -> str:
+    """What each choice does to the exponent a and to its differences."""
+    lines = ["| what | scratch | qcd | qcd+bsm | qcd - scratch | qcd+bsm - scratch |"]
+    lines.append("|---|---|---|---|---|---|")
+    for name, runs in tables.items():
+        lines.append(composition["row"](TOLD[name], composition["laws"](runs)))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--export", action="store_true")
+    if parser.parse_args().export:
+        return export()
+    tables = read()
+    print(f"{exponents(tables)}\n\n{changes(tables)}\n\n{differences(tables)}")
+    return None
+
+
+if __name__ == "__main__":
+    main()
