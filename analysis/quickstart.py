@@ -69,7 +69,7 @@ def draw_effective_data(axes: Axes, frame: pd.DataFrame, study: PairedStudy) -> 
                 label=pair.mixture if row is pair.by_examples[0] else None,
             )
     axes.axhline(1, color=palette[study.baseline], linewidth=1)
-    axes.set(xscale="log", yscale="log", ylim=(0.5, 4.5), xlabel="downstream jets D")
+    axes.set(xscale="log", yscale="log", ylim=(0.5, 5), xlabel="downstream jets D")
     axes.set_yticks([0.5, 1, 2, 4], ["x0.5", "x1", "x2", "x4"])
     axes.minorticks_off()
     axes.set_title(f"Effective data, relative to {study.baseline}", loc="left")

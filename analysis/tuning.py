@@ -2,8 +2,8 @@
 
     python analysis/tuning.py [TABLE] [--out FOLDER]
 
-TABLE is the search.csv that `jetscale tune` leaves in the results folder of a study; by default the
-one of the quickstart that is kept beside this file. Writes search-rates.png and search-laws.png and
+TABLE is the search.csv that `jetscale tune` leaves in the results folder of a study; by default
+that of the first quickstart, kept beside this file. Writes search-rates.png and search-laws.png and
 prints the laws and the regrets as Markdown.
 """
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 import jetscale
 from jetscale.scaling import pair_runs
+from jetscale.scaling.comparison.paired import Difference
 from jetscale.scaling.estimate import student_interval
 
 HERE = Path(__file__).parent
@@ -27,9 +28,11 @@ TOLD = {
     BASELINE: "as in composition",
     "epochs8": "8 epochs for 2",
     "epochs32": "32 epochs",
+    "best": "the best of these, each mixture its own",
     "rates": "one rate law for all, not searched",
     "draw": "all jets drawn anew",
 }
+CELL = ["mixture", "params", "examples"]
 SHOWN = (500, 1_000, 2_000, 4_000, 8_000, 16_000)
 
 
@@ -45,25 +48,42 @@ def export() -> None:
 
 def read() -> dict[str, pd.DataFrame]:
     """The run table of each variation, the same cells and seeds of the composition study first."""
-    varied = pd.read_csv(TABLE)
-    whole = composition["read"]()
-    cells = ["params", "examples", "seed"]
+    varied, whole = pd.read_csv(TABLE), composition["read"]()
+    cells = [*CELL[1:], "seed"]
     same = whole.merge(varied[cells].drop_duplicates(), on=cells)
     tables = {BASELINE: same}
     for name, runs in varied.groupby("variation", sort=False):
         tables[str(name)] = runs.drop(columns="variation").assign(trunk=runs["trunk"].fillna(""))
+    passes = [tables[name] for name in (BASELINE, "epochs8", "epochs32") if name in tables]
+    if len(passes) > 1:
+        tables["best"] = best_of(passes)
     return {name: tables[name] for name in TOLD if name in tables}
 
 
+def best_of(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The runs of each mixture and cell from the table whose mean validation loss is lowest."""
+    runs = pd.concat([one.assign(table=i) for i, one in enumerate(tables)], ignore_index=True)
+    means = runs.groupby([*CELL, "table"])["validation_loss"].mean().reset_index()
+    chosen = means.loc[means.groupby(CELL)["validation_loss"].idxmin(), [*CELL, "table"]]
+    return runs.merge(chosen, on=[*CELL, "table"]).drop(columns="table")
+
+
 def paired(runs: pd.DataFrame) -> dict[tuple[str, str, int], str]:
-    """Differences of loss by mixture, baseline and data size, with intervals."""
+    """Differences of loss and effective data by mixture, baseline and data size."""
     return {
-        (pair.mixture, pair.baseline, int(row.examples or 0)): (
-            f"{row.difference.value:+.3f} [{row.difference.low:+.3f}, {row.difference.high:+.3f}]"
-        )
+        (pair.mixture, pair.baseline, int(row.examples or 0)): told(row)
         for pair in pair_runs(runs).pairs
         for row in pair.by_examples
     }
+
+
+def told(row: Difference) -> str:
+    """A difference with its interval, and what it is worth in data."""
+    found, factor = row.difference, row.data_factor
+    text = f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+    if factor is None or factor.bound:
+        return text
+    return f"{text}, x{factor.value:.2f} [{factor.low:.2f}, {factor.high:.2f}]"
 
 
 def differences(tables: dict[str, pd.DataFrame]) -> str:
@@ -85,18 +105,23 @@ def changes(tables: dict[str, pd.DataFrame]) -> str:
     names = [name for name in tables if name != BASELINE]
     lines = [f"| mixture | D | {' | '.join(TOLD[name] for name in names)} |"]
     lines.append("|---|---|" + "---|" * len(names))
-    keys = ["mixture", "params", "examples", "seed"]
-    base = tables[BASELINE].set_index(keys)["loss"]
-    ratio = {n: 100 * np.log(tables[n].set_index(keys)["loss"] / base) for n in names}
+    keys = [*CELL, "seed"]
+    both = {n: tables[n].merge(tables[BASELINE], on=keys, suffixes=("", "_base")) for n in names}
     for mixture in composition["COLOURS"]:
         for size in SHOWN:
-            cells = []
-            for name in names:
-                one = ratio[name].dropna().xs((mixture, size), level=("mixture", "examples"))
-                mean = student_interval(one.groupby("params").mean().to_numpy())
-                cells.append(f"{mean.value:+.1f}% [{mean.low:+.1f}, {mean.high:+.1f}]")
+            cells = (change(one[one["mixture"] == mixture], size) for one in both.values())
             lines.append(f"| {mixture} | {size:,} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def change(runs: pd.DataFrame, size: int) -> str:
+    """The mean log ratio of losses at a data size, with its interval."""
+    mine = runs[runs["examples"] == size]
+    if mine.empty:
+        return "-"
+    mine = mine.assign(ratio=100 * np.log(mine["loss"] / mine["loss_base"]))
+    mean = student_interval(mine.groupby("params")["ratio"].mean().to_numpy())
+    return f"{mean.value:+.1f}% [{mean.low:+.1f}, {mean.high:+.1f}]"
 
 
 def exponents(tables: dict[str, pd.DataFrame]) -> str:

@@ -132,7 +132,7 @@ def compare(limit: int, batch: int) -> None:
 
 
 def whole_runs() -> None:
-    """Print the speed of complete runs at the setting of the quickstart."""
+    """Print the speed of complete runs of small models on small data."""
     train, validation, test = (
         random_jets(n, 32, seed) for seed, n in enumerate((4000, 2000, 4000))
     )

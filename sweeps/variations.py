@@ -9,7 +9,8 @@ Grid        3 mixtures x 5 model sizes (970 to 33,610 parameters) x 6 data sizes
             baseline.
 Variation   VARIATION is one of
             epochs8   8 passes over the downstream jets in place of 2
-            epochs32  32 passes, up to 2,000 jets: 90 fine-tuning runs
+            epochs32  32 passes, up to 2,000 jets and 12,490 parameters: 72 fine-tuning
+                      runs
             rates     no searched laws: 0.01 (16/width)^0.75 for every start, whatever the steps
             draw      all jets simulated anew: training, pretraining, validation and test jets
 Command     VARIATION=epochs8 jetscale run sweeps/variations.py      (ten to twenty-five minutes of
@@ -45,9 +46,11 @@ def study() -> Study:
     choice = os.environ.get("VARIATION", VARIATIONS[0])
     same = replace(baseline(), name=f"variations-{choice.strip('0123456789')}")
     if choice in EPOCHS:  # one folder: their models start from the same trunks
-        few = [size for size in DATA_SIZES if size <= MOST_JETS or choice == VARIATIONS[0]]
-        recipe = same.recipe.change(epochs=EPOCHS[choice])
-        return replace(same, data_sizes=few, recipe=recipe)
+        many = replace(same, recipe=same.recipe.change(epochs=EPOCHS[choice]))
+        if choice == "epochs8":
+            return many
+        few = tuple(size for size in DATA_SIZES if size <= MOST_JETS)
+        return replace(many, data_sizes=few, ladder=many.ladder[:-1])
     if choice == "rates":
         return replace(same, recipe=same.recipe.change(rates=None))
     return replace(same, source=ANOTHER_DRAW)

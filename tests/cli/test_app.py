@@ -62,8 +62,8 @@ def test_the_plan_of_the_quickstart(capsys):
     code, out, _ = call(capsys, "plan", QUICKSTART, "--json")
     plan = json.loads(out)
     assert code == 0
-    assert plan["finetuning_runs"] == 120
-    assert plan["pretraining_runs"] == 16
+    assert plan["finetuning_runs"] == 150
+    assert plan["pretraining_runs"] == 20
     assert plan["recipe"]["optimiser.rates.scratch.learning_rate"] > 0
     params = [row["params"] for row in plan["rows"]]
     assert max(params) >= 20 * min(params)
@@ -81,7 +81,7 @@ def test_status_before_the_first_run(capsys):
     code, out, _ = call(capsys, "status", QUICKSTART, "--json")
     status = json.loads(out)
     assert code == 0
-    assert (status["done"], status["missing"]) == (0, 136)
+    assert (status["done"], status["missing"]) == (0, 170)
     assert status["runs"][0]["why"] == "not started"
 
 
@@ -224,6 +224,6 @@ def test_status_names_a_damaged_record(capsys, tmp_path):
     path.write_text('{"schema": 2}')
     code, out, _ = call(capsys, "status", QUICKSTART, "--json")
     status = json.loads(out)
-    assert (code, status["damaged"], status["missing"]) == (0, 1, 135)
+    assert (code, status["damaged"], status["missing"]) == (0, 1, 169)
     assert status["runs"][0]["why"].startswith(f"{path}: field ")
     assert "damaged" in call(capsys, "status", QUICKSTART)[1]

@@ -19,8 +19,8 @@ SUFFIX = ".recipe.json"
 def load_optimiser(path: str | Path) -> Optimiser:
     """The optimiser of a recipe file, with the rate laws and the regrets of their search.
 
-    In a sweep file: ``optimiser=load_optimiser(__file__)`` reads ``quickstart.recipe.json`` beside
-    ``quickstart.py``. Raises StudyError for a file that is missing, damaged or edited.
+    In a sweep file: ``optimiser=load_optimiser(__file__)`` reads ``composition.recipe.json``
+    beside ``composition.py``. Raises StudyError for a file that is missing, damaged or edited.
     """
     return Optimiser(**_settings(_read(Path(path)), Optimiser))
 
@@ -31,7 +31,7 @@ def load_schedule(path: str | Path) -> Schedule:
 
 
 def recipe_path(sweep: Path) -> Path:
-    """The recipe file that belongs to a sweep file: ``quickstart.recipe.json`` beside it."""
+    """The recipe file that belongs to a sweep file: ``composition.recipe.json`` beside it."""
     return sweep if sweep.name.endswith(SUFFIX) else sweep.with_name(sweep.stem + SUFFIX)
 
 

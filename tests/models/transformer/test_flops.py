@@ -38,7 +38,7 @@ def test_parameters_are_those_of_the_model(size, feature_set):
     assert counts.head == sum(p.numel() for p in model.head.parameters())
 
 
-def test_ladder_of_the_quickstart():
+def test_non_embedding_parameters_of_four_sizes():
     counts = [parameters(size, 13, 10).non_embedding for size in SIZES]
     assert counts == [656, 2592, 11616, 20608]
 

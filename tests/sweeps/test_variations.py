@@ -1,0 +1,56 @@
+"""Each variation changes one thing of the composition study, and its cells are those of that."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jetscale.plan.identity import flatten, recipe_of
+from jetscale.study.load import load_study
+
+SWEEPS = Path(__file__).parents[2] / "sweeps"
+
+
+def load(monkeypatch, choice):
+    monkeypatch.setenv("VARIATION", choice)
+    return load_study(SWEEPS / "variations.py")
+
+
+@pytest.fixture
+def whole():
+    return load_study(SWEEPS / "composition.py")
+
+
+@pytest.mark.parametrize(
+    ("choice", "changed"),
+    [
+        ("epochs8", {"schedule.epochs"}),
+        ("epochs32", {"schedule.epochs"}),
+        ("rates", {"optimiser.rates", "optimiser.learning_rate", "optimiser.width_exponent"}),
+        ("draw", {"data.source"}),
+    ],
+)
+def test_one_thing_is_changed(monkeypatch, whole, choice, changed):
+    study = load(monkeypatch, choice)
+    ours, theirs = flatten(recipe_of(study)), flatten(recipe_of(whole))
+    differ = {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
+    assert {name for name in differ if not name.startswith(tuple(changed))} == set()
+    assert differ
+    assert set(study.ladder) <= set(whole.ladder)
+    assert set(study.data_sizes) <= set(whole.data_sizes)
+    assert set(study.seeds) <= set(whole.seeds)
+    assert (study.mixtures, study.subsets) == (whole.mixtures, whole.subsets)
+
+
+def test_both_numbers_of_epochs_share_a_folder(monkeypatch):
+    assert load(monkeypatch, "epochs8").name == load(monkeypatch, "epochs32").name
+    assert load(monkeypatch, "rates").name != load(monkeypatch, "draw").name
+
+
+def test_a_part_of_composition_is_of_it(monkeypatch, whole):
+    monkeypatch.setenv("COMPOSITION_PART", "wide")
+    wide = load_study(SWEEPS / "composition.py")
+    assert wide.ladder == whole.ladder[4:5]
+    assert max(wide.data_sizes) == 128_000
+    same = replace(wide, ladder=whole.ladder, data_sizes=whole.data_sizes)
+    assert same == whole
