@@ -15,7 +15,7 @@ def test_a_head_start_is_found_and_no_other_difference(found):
     assert answer.about == "(loss against scratch; x: jets it is worth)"
     header, qcd, near = answer.rows
     assert header == ("D", "500", "1k", "2k", "8k", "16k")
-    assert qcd == ("qcd", *["no difference"] * 5)
+    assert qcd == ("qcd", *["no diff."] * 5)
     # 500 + 1500 jets are worth 2,000
     assert near[1].startswith("-")
     assert near[1].endswith(" x4")

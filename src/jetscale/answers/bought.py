@@ -10,6 +10,7 @@ from jetscale.scaling.table import noun_of
 from jetscale.words import short, times, with_interval
 
 _COLUMNS = 5  # data sizes that a terminal holds
+_SHORT = "no diff."  # five of them fit a line
 _NAMED = 4  # mixtures that get a line of their own
 
 
@@ -53,7 +54,7 @@ def _cell(row: Difference) -> str:
     """Return ``-0.18 x1.4``, or that no difference is seen."""
     found, factor = row.difference, row.data_factor
     if not _seen(row):
-        return f"{found.value:+.2f} ?" if math.isnan(found.low) else NO_DIFFERENCE
+        return f"{found.value:+.2f} ?" if math.isnan(found.low) else _SHORT
     text = f"{found.value:+.{2 if abs(found.value) >= 0.01 else 3}f}"
     if factor is None or not factor.informative:
         return text
@@ -76,12 +77,13 @@ def worth(pair: PairedMixtures, noun: str) -> str:
     better, rest = rows[:count], rows[count:]
     if not better:
         return _otherwise(pair)
-    until = f"up to {_at(better[-1:])} {noun}s" if rest else "at every data size"
+    until = f"{'up to' if count > 1 else 'at'} {_at(better[-1:])} {noun}s"
+    until = until if rest else "at every data size"
     text = f"{pair.mixture} is better than {pair.baseline} {until}"
     ends = dict.fromkeys((better[0], better[-1]))
     factors = {row: row.data_factor for row in ends if row.data_factor}
     told = [
-        f"{with_interval(factor, 2)} at {_at([row])}"
+        with_interval(factor, 2) + (f" at {_at([row])}" if count > 1 else "")
         for row, factor in factors.items()
         if not factor.bound and factor.informative
     ]

@@ -30,7 +30,7 @@ def scaling(found: Analysis) -> Answer:
     if needed is not None:
         lines.append(f"What would: {needed.text}: {_price(found, needed.flops)}.")
     elif not known:
-        lines.append("A few more sizes or seeds would not: cells deviate too much from the law.")
+        lines.append("No grid near this one would, as far as these runs scatter about the law.")
     about = "(a: the best model size grows as C^a with compute C)"
     return Answer(question=question, about=about, answered=known, sentences=tuple(lines))
 
