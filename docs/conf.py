@@ -13,7 +13,8 @@ suppress_warnings = ["config.cache"]
 
 html_theme = "furo"
 html_title = f"jetscale {release}"
-html_copy_source = False
+html_copy_source = html_show_copyright = False
+html_static_path, html_css_files = ["_static"], ["wrap.css"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
