@@ -9,11 +9,12 @@ REPORT := $(or $(JETSCALE_HOME),runs)/quickstart/report.html
 export RAY_USAGE_STATS_ENABLED = 0
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: help venv demo lint check test
+.PHONY: help venv demo docs lint check test
 
 help:
 	@echo "make venv    environment in .venv, with every extra but cloud"
 	@echo "make demo    the quickstart study: simulate, train, fit, allocate, report"
+	@echo "make docs    the documentation, its tutorials run: docs/_build/index.html"
 	@echo "make check   format, lint, types, unit tests"
 	@echo "make test    format, lint, types, all tests"
 
@@ -24,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: make venv PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "Installing into .venv: 2.3 GB with CPU PyTorch, several minutes"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulate,formats,measure,dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulate,formats,measure,docs,dev]'
 	@touch $@
 
 demo: venv
@@ -35,6 +36,9 @@ demo: venv
 	@echo
 	@echo "Report:  $(abspath $(REPORT))"
 	@echo "MLflow:  $(BIN)/jetscale ui, then open http://127.0.0.1:5000"
+
+docs: venv
+	$(BIN)/python -m sphinx -W --keep-going -j auto docs docs/_build
 
 lint: venv
 	$(BIN)/ruff format --check .

@@ -54,7 +54,7 @@ def project(tmp_path):
 def test_installs_every_extra_but_cloud_under_the_constraints(project):
     assert project.make("venv").returncode == 0
     (call,) = project.installs()
-    assert call.endswith("-c constraints.txt -e .[simulate,formats,measure,dev]")
+    assert call.endswith("-c constraints.txt -e .[simulate,formats,measure,docs,dev]")
 
 
 def test_second_make_does_nothing(project):

@@ -1,23 +1,18 @@
 """The README tells the truth: its commands parse, its files exist, its Python runs."""
 
 import re
-import shlex
-from pathlib import Path
 
-import click
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.commands import ROOT, blocks_of, commands_of, parsed
 
-from jetscale.cli import cli
 from jetscale.scaling.engine import laws
 
-ROOT = Path(__file__).parents[1]
 JS = re.compile(r"\bjs\.(\w+)")
 TEXT = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL)
-LINES = [line for kind, body in BLOCKS if kind == "console" for line in body.splitlines()]
-COMMANDS = [line.removeprefix("$ ").split("#")[0].strip() for line in LINES if line[:2] == "$ "]
+BLOCKS = blocks_of(TEXT)
+COMMANDS = commands_of(TEXT)
 JETSCALE = [command for command in COMMANDS if command.startswith("jetscale ")]
 
 
@@ -33,11 +28,7 @@ def test_the_readme_has_commands():
 
 @pytest.mark.parametrize("command", JETSCALE)
 def test_every_command_parses(command):
-    words = shlex.split(command)[1:]
-    assert words[0] in cli.commands
-    context = cli.commands[words[0]].make_context(words[0], words[1:])
-    assert isinstance(context, click.Context)
-    sweep = context.params.get("sweep")
+    sweep = parsed(command).params.get("sweep")
     assert sweep is None or (ROOT / sweep).is_file()
 
 

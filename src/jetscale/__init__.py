@@ -1,5 +1,7 @@
 """jetscale: what to pretrain on, how it scales, and how to spend the compute.
 
+In a notebook or a script::
+
     import jetscale as js
 
     study = js.load_study("sweeps/quickstart.py")

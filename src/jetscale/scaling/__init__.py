@@ -2,7 +2,7 @@
 
 The functions here take a run table (a pandas DataFrame with columns ``mixture, params, examples,
 loss`` and optionally ``flops``, ``seed``) or what `fit` made of it, and return frozen values;
-`jetscale.jsonable.as_json` makes JSON of any of them. They need numpy, scipy and pandas alone.
+`jetscale.jsonable.as_json` makes JSON of any of them. They need numpy, scipy and pandas alone::
 
     runs = read_runs("runs.csv")
     pair_runs(runs)                 losses compared cell by cell, no law assumed
