@@ -76,7 +76,7 @@ def test_code_that_is_only_shown_runs():
     shown = [body for text in PAGES.values() for kind, body in blocks_of(text) if kind == "python"]
     assert shown
     for body in shown:
-        exec(body, {"__file__": str(ROOT / "sweeps" / "quickstart.py")})
+        exec(body, {"__file__": str(ROOT / "sweeps" / "composition.py")})
 
 
 @pytest.mark.integration
