@@ -247,3 +247,27 @@ def running(pid):
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
+
+
+def test_a_script_without_a_guard_ends_with_the_reason(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from jetscale.executor import process_pool\n"
+        "with process_pool(1) as pool:\n"
+        "    print(list(pool.map(abs, [-1])))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode != 0
+    assert "put what begins it below `if __name__ ==" in done.stderr
+    script.write_text(
+        "from jetscale.executor import process_pool\n"
+        "if __name__ == '__main__':\n"
+        "    with process_pool(1) as pool:\n"
+        "        print(list(pool.map(abs, [-1])))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout == "[1]\n"

@@ -238,8 +238,14 @@ class ProcessPool:
 def process_pool(slots: int) -> closing[ProcessPool]:
     """An executor of up to ``slots`` processes on this machine, which end with the block.
 
-    They start when there is work and are kept for the next `map`: importing takes seconds.
+    They start when there is work and are kept for the next `map`: importing takes seconds. Raises
+    SweepError where a process that is only being started asks for processes of its own.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SweepError(
+            "a process of a pool imports the main script, which begins a sweep again; put what "
+            'begins it below `if __name__ == "__main__":`'
+        )
     return closing(ProcessPool(slots))
 
 

@@ -83,7 +83,7 @@ def work(
                 f"{store.folder.path} is in use by `jetscale run`; wait for it or stop it"
             ) from error
         stack.enter_context(stopping())
-        with locked(home.preparing_lock), process_pool(cores()) as pool:
+        with process_pool(cores()) as pool, locked(home.preparing_lock):
             shards = ensure_shards(study, home.path, pool, progress)
             report = partial(progress, "preparing streams")
             streams = assemble(stream_plans(study, shards), home.streams, pool, report)
