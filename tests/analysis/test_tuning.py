@@ -1,5 +1,6 @@
 """The shipped searches: their tables give the laws of the recipes, and one is drawn."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from jetscale.scaling.tuning import equal_search, fit_rate_laws
 from jetscale.study import load_optimiser
 from jetscale.study.load import load_study
 from jetscale.study.search import make_search
+from jetscale.study.tuned import recipe_path
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "analysis" / "tuning.py"
@@ -49,12 +51,15 @@ def test_all_mixtures_of_a_shipped_study_were_searched_alike(table, sweep, monke
     assert equal_search(table).equal
     study = load_study(sweep)
     assert set(study.recipe.optimiser.rates.arms) == {m.name for m in study.mixtures}
-    cells = {(run.size.width, run.examples) for run in (t.run for t in planned(study))}
+    cells = {(run.size.width, run.examples) for run in (t.run for t in planned(study, sweep))}
     assert {(r.width, r.examples) for r in study.recipe.optimiser.rates.regrets} == cells
 
 
-def planned(study):
-    tried = plan_search(study, make_search(study))
+def planned(study, sweep):
+    """The fine-tuning runs of a search of the cells that the recipe says."""
+    told = json.loads(recipe_path(sweep).read_text())["search"]
+    cells = {name: told[name] for name in ("widths", "data_sizes")}
+    tried = plan_search(study, make_search(study, **cells))
     return [one for one in tried if one.run.kind == "finetune"]
 
 

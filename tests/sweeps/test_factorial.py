@@ -62,4 +62,19 @@ def test_all_mixtures_cost_the_same_but_for_the_head(study):
 
 
 def test_it_fits_a_laptop(study):
-    assert sum(map(CORE.seconds, plan_runs(study))) < 15 * 60
+    assert sum(map(CORE.seconds, plan_runs(study))) < 45 * 60
+
+
+def test_every_seed_has_an_order_of_jets_of_its_own(study):
+    grid = {subset for _, subset in study.replicates()}
+    assert len(grid) == len(study.seeds)
+
+
+def test_its_losses_can_be_set_beside_those_of_the_composition_study(study):
+    composition = load_study(SWEEP.with_name("composition.py"))
+    assert study.source == composition.source
+    assert set(study.ladder) < set(composition.ladder)
+    same, other = study.recipe, composition.recipe
+    assert same.schedule == other.schedule
+    assert same.evaluation == other.evaluation
+    assert same.change(pretraining_jets=other.data.pretraining_jets).data == other.data
