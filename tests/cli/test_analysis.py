@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -62,7 +63,7 @@ def test_the_answers_fit_a_screen_and_name_what_says_more(capsys, runs):
         lines[0] == "1. What does pretraining buy?   (loss against scratch; x: tokens it is worth)"
     )
     assert "pretrained is better than scratch at every data size" in " ".join(out.split())
-    assert f"jetscale fit --runs {runs} --full" in out
+    assert f"jetscale fit --runs {runs} --noun token --full" in out
     assert "Huber" not in out
     plain = json.loads(short(capsys, "fit", "--runs", runs, "--noun", "token", "--json")[1])
     for one in ("bought", "scaling", "budget"):
@@ -660,6 +661,10 @@ def test_the_answers_say_what_doubles_a_score(capsys, tagger):
     assert code == 0, err
     assert "What doubles rejection_Hbb" in out
     assert "1/rejection_Hbb against base" in out
+    (again,) = [line.partition("jetscale ")[2] for line in out.splitlines() if "--full" in line]
+    code, full, err = short(capsys, *shlex.split(again))
+    assert code == 0, err
+    assert "Frontier" in full
 
 
 @pytest.mark.parametrize(

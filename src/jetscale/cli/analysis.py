@@ -6,7 +6,14 @@ from typing import Any
 import click
 
 from jetscale.cli.common import PATH, all_of, cli, home, json_option, print_json, warn
-from jetscale.cli.tables import ANY_LAW, fitted_options, run_table, stages, table_options
+from jetscale.cli.tables import (
+    ANY_LAW,
+    fitted_options,
+    run_table,
+    same_table,
+    stages,
+    table_options,
+)
 
 _UNLIKE = "Compare mixtures whose learning rates were not searched alike."
 _FULL = "All tables: laws, intervals, routes, checks."
@@ -69,7 +76,7 @@ def _answer(sweep: Path | None, runs: Path | None, **how: Any) -> None:
     show_answers(three_answers(found), found.quantity)
     if found.metric is not None:
         show_metric(found.metric)
-    table = f"--runs {runs}" if runs else str(sweep)
+    table = same_table(sweep, runs)
     show_next(
         {
             "every table": f"jetscale fit {table} --full",

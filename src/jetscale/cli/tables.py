@@ -1,5 +1,6 @@
 """What the analysis commands share: the run table, its options, and how laws are fitted."""
 
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,14 @@ def stages(frame: Any) -> Callable[[str], None]:
             click.echo(f"{time.strftime('%H:%M:%S')} {stage}", err=True)
 
     return tell
+
+
+def same_table(sweep: Path | None, runs: Path | None) -> str:
+    """The arguments with which another command reads the same table, as a shell takes them."""
+    meta = click.get_current_context().meta
+    given = {name: meta.get(f"{__name__}.{name}") for name in ("columns", "noun", "metric")}
+    named = ["--runs", str(runs)] if runs else [str(sweep)]
+    return shlex.join(named + [x for n, value in given.items() if value for x in (f"--{n}", value)])
 
 
 def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
