@@ -4,7 +4,8 @@ import pytest
 
 from jetscale.errors import StorageError, SweepError
 from jetscale.store.home import Home
-from jetscale.tracking.ui import check_port, serve
+from jetscale.tracking.mirror import Mirror
+from jetscale.tracking.ui import addresses, check_port, serve
 
 
 def test_a_folder_without_results_is_one_line(tmp_path):
@@ -32,3 +33,16 @@ def test_a_tracking_server_has_its_own_ui(tmp_path):
         SweepError, match=r"at http://me:\*\*\*@127.0.0.1:5000: open that address in a browser"
     ):
         serve("http://me:secret@127.0.0.1:5000", Home(tmp_path), 5001)
+
+
+@pytest.mark.integration
+def test_each_study_has_an_address_in_the_view_of_trained_models(tmp_path):
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    home = Home(tmp_path)
+    assert addresses(Mirror(uri, "mine", home).uri, 5001) == {
+        "mine": "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning"
+    }
+    (tmp_path / "broken.db").write_text("no database at all")
+    assert addresses(f"sqlite:///{tmp_path}/broken.db", 80) == {}
+    Mirror(uri, "second", home)
+    assert set(addresses(uri, 80)) == {"mine", "second"}

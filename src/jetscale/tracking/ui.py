@@ -9,6 +9,12 @@ from jetscale.errors import StorageError, SweepError
 from jetscale.store.home import Home
 from jetscale.tracking.address import database_of, has_results, hide_password, is_server
 
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "PYTHONWARNINGS": "ignore",
+}
+
 
 def check_port(port: int) -> None:
     """Raise StorageError if something on this machine already listens on the port."""
@@ -21,6 +27,25 @@ def check_port(port: int) -> None:
                 f"port {port} on 127.0.0.1 cannot be opened ({error.strerror}); choose another "
                 "with --port"
             ) from error
+
+
+def addresses(uri: str, port: int) -> dict[str, str]:
+    """Where the UI shows the runs of each study, by its name.
+
+    MLflow's own first page is about traces of language models; this is its view of trained ones.
+    None of a database that MLflow refuses: the UI itself says why.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+    from sqlalchemy.exc import SQLAlchemyError
+
+    base, view = f"http://127.0.0.1:{port}/#/experiments", "runs?workflowType=machine_learning"
+    try:
+        experiments = MlflowClient(uri).search_experiments()
+    except (MlflowException, SQLAlchemyError):
+        return {}
+    mine = [one for one in experiments if one.name != "Default"]
+    return {one.name: f"{base}/{one.experiment_id}/{view}" for one in mine}
 
 
 def serve(uri: str, home: Home, port: int) -> int:
@@ -42,12 +67,15 @@ def serve(uri: str, home: Home, port: int) -> int:
         )
     check_port(port)
     print(f"MLflow UI for {shown}: http://127.0.0.1:{port} (stop with Ctrl-C)", flush=True)
+    for study, address in addresses(uri, port).items():
+        print(f"  {study}: {address}", flush=True)
     # loopback whatever MLFLOW_HOST says: the UI asks nobody for a password
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1"]
+    command += ["--uvicorn-opts", "--log-level warning"]
     if database_of(uri) is not None:
         command += ["--artifacts-destination", home.artifacts.resolve().as_uri()]
     # every user of the machine can read a command line, the environment is private
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_BACKEND_STORE_URI": uri}
+    environment = _QUIET | os.environ | {"MLFLOW_BACKEND_STORE_URI": uri}
     try:
         done = subprocess.run([*command, "--port", str(port)], check=False, env=environment)
     except KeyboardInterrupt:
