@@ -11,7 +11,7 @@ from jetscale.scaling import allocate, fit
 
 def test_a_difference_beyond_chance_names_the_mixture(found):
     measured = budget(found).sentences[0]
-    assert measured.endswith("16k jets, near, lower than the others by more than chance.")
+    assert measured.endswith("16k jets, near: lower than qcd, scratch by more than chance.")
 
 
 def test_a_difference_within_chance_names_no_mixture(made, analysed):
@@ -56,3 +56,19 @@ def test_without_laws_the_reason_is_given(made, analysed):
     answer = budget(analysed(made({"a": 0, "b": 500}, sizes=2)))
     assert not answer.answered
     assert answer.sentences[0].startswith("Nothing is allocated: mixture 'a' has 2 values")
+
+
+def test_mixtures_that_are_alike_are_told_from_one_that_is_not(made, analysed):
+    runs = made({"scratch": 0, "x": 0, "y": 0}, noise=0.0005, sizes=6, data=7)
+    worse = runs["loss"] * np.where(runs["mixture"] == "scratch", 1.25, 1.0)
+    answer = budget(analysed(runs.assign(loss=worse)))
+    measured, laws = answer.sentences
+    assert re.search(r"jets, (x or y|y or x): lower than scratch by more than chance", measured)
+    assert re.search(r"By the laws: (x or y|y or x|x|y), ", laws)
+    assert answer.answered
+
+
+def test_a_law_that_is_not_determined_leaves_what_was_measured(made, analysed):
+    answer = budget(analysed(made({"scratch": 0, "near": 900}, noise=0.03, sizes=3)))
+    assert answer.title.endswith("MEASURED ONLY")
+    assert "not determined, test it before you spend by it" in answer.sentences[1]

@@ -29,8 +29,8 @@ def test_what_is_not_determined_says_why_what_would_and_its_price(made, analysed
     assert answer.title == "How does it scale?   NOT ANSWERED"
     exponents, why, would = answer.sentences
     assert re.fullmatch(r"Exponent a: scratch \S+ \[\S+, \S+\], near 0\.\d+ to 0\.\d+\.", exponents)
-    assert why == "Not determined for near: the runs set no bound to E."
-    assert would.startswith("What would: 5 model sizes from 1k to 256k, ")
+    assert why == "Not determined: near: the runs do not bound E and alpha."
+    assert re.match(r"What would give a to ±0\.\d+: 5 model sizes from 1k to 256k, ", would)
 
 
 def test_the_price_is_the_time_at_the_speed_of_the_runs(made, analysed):
@@ -43,7 +43,9 @@ def test_the_price_is_the_time_at_the_speed_of_the_runs(made, analysed):
     assert int(count) == cores()
     assert np.isclose(seconds, float(flops) / 1e9 / cores(), rtol=0.1)
     gpus = scaling(analysed(runs.assign(device="H100"))).sentences[-1]
-    assert "of one device" in gpus
+    assert gpus.endswith("at the speed of one of these runs.")
+    mixed = runs.assign(device=np.where(runs["seed"] == 0, "H100", "cpu"))
+    assert "this machine" not in scaling(analysed(mixed)).sentences[-1]
     untimed = scaling(analysed(runs.drop(columns="seconds"))).sentences[-1]
     assert untimed.endswith("FLOPs more.")
 
@@ -52,3 +54,21 @@ def test_no_law_is_a_reason(made, analysed):
     answer = scaling(analysed(made({"a": 0, "b": 500}, sizes=2)))
     assert not answer.answered
     assert answer.sentences[0].startswith("No law is fitted: mixture 'a' has 2 values of params")
+
+
+def test_more_runs_are_not_promised_where_the_law_is_wrong(made, analysed):
+    runs = made({"scratch": 0}, noise=0.0005, sizes=6, data=7)
+    bent = runs.assign(loss=runs["loss"] * (1 + 0.03 * np.log10(runs["examples"] / 4000) ** 2))
+    answer = scaling(analysed(bent))
+    assert not answer.answered
+    assert answer.sentences[1].startswith("Not determined: scratch: ")
+    assert answer.sentences[-1].startswith("More runs of this kind do not mend a law that misses")
+    assert "What would" not in " ".join(answer.sentences)
+
+
+def test_a_mixture_without_a_law_is_named(made, analysed):
+    runs = made({"a": 0, "b": 900}, noise=0.0005)
+    few = runs[(runs["mixture"] == "a") | (runs["params"] < 1e4)]
+    answer = scaling(analysed(few))
+    assert not answer.answered
+    assert answer.sentences[1] == "No law is fitted: b: has 2 values of params, needs at least 3."

@@ -16,6 +16,12 @@ def test_text_and_json_hold_all_three(found):
     assert plain["bought"]["rows"][0][0] == "D"
 
 
+def test_a_score_stands_where_a_loss_did():
+    sentences = ("The test loss falls.",)
+    one = Answer(question="What loss?", answered=True, sentences=sentences).of("1-auc")
+    assert (one.question, one.sentences) == ("What 1-auc?", ("The 1-auc falls.",))
+
+
 def test_rows_are_aligned():
     rows = (("D", "500", "1k"), ("longer", "-0.1 x2", "no difference"))
     answer = Answer(question="?", answered=True, rows=rows, sentences=())

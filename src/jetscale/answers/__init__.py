@@ -19,4 +19,5 @@ PARTS = ("paired", "fits", "allocations")  # of an analysis, that the answers ne
 
 def three_answers(found: Analysis) -> ThreeAnswers:
     """Return the three answers of an analysis that has the parts `PARTS`."""
-    return ThreeAnswers(bought=bought(found), scaling=scaling(found), budget=budget(found))
+    parts = {"bought": bought(found), "scaling": scaling(found), "budget": budget(found)}
+    return ThreeAnswers(**{name: answer.of(found.quantity) for name, answer in parts.items()})

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from jetscale.analysis import Analysis
 from jetscale.answers.values import NO_DIFFERENCE, Answer
-from jetscale.scaling.comparison.paired import Difference, PairedMixtures
+from jetscale.scaling.comparison.paired import DataFactor, Difference, PairedMixtures
 from jetscale.scaling.table import noun_of
-from jetscale.words import short, times, with_interval
+from jetscale.words import grouped, number, short, times, with_interval
 
 _COLUMNS = 5  # data sizes that a terminal holds
 _SHORT = "no diff."  # five of them fit a line
@@ -23,17 +23,27 @@ def bought(found: Analysis) -> Answer:
         return Answer(question="What does a mixture buy?", answered=False, sentences=nothing)
     noun, base = noun_of(found.runs), study.baseline
     against = [pair for pair in study.pairs if pair.baseline == base]
-    named = against[:_NAMED]
+    named = against
+    if len(against) > _NAMED:  # the best of many
+        named = sorted(against, key=lambda pair: pair.overall.difference.value)[:_NAMED]
     names = {pair.mixture for pair in named}
     among = [pair for pair in study.pairs if {pair.mixture, pair.baseline} <= names]
     told = [worth(pair, noun) for pair in (*named, *among[: _NAMED - 1])]
+    if not against:
+        told = [study.sentence, *(worth(pair, noun) for pair in study.pairs[:_NAMED])]
     if len(against) > _NAMED:
         better = sum(pair.overall.difference.high < 0 for pair in against)
-        told.append(f"{better} of {len(against)} mixtures are better over all data sizes.")
+        told.append(
+            f"On average over the data sizes {better} of {len(against)} mixtures are better; the "
+            f"{_NAMED} best are shown."
+        )
+    told += [f"{line}." for line in grouped("Not compared", study.not_paired)]
+    about = f"{found.quantity} against {base}; x: {noun}s it is worth"
+    unknown = any(math.isnan(r.difference.low) for pair in named for r in pair.listed)
     return Answer(
         question=f"What does {'pretraining' if base == 'scratch' else 'a mixture'} buy?",
-        about=f"({found.quantity} against {base}; x: {noun}s it is worth)",
-        answered=True,
+        about=f"({about}{'; ?: one model size' if unknown else ''})",
+        answered=any(not math.isnan(pair.overall.difference.low) for pair in against),
         rows=tuple(_rows(named)),
         sentences=tuple(told),
     )
@@ -42,6 +52,8 @@ def bought(found: Analysis) -> Answer:
 def _rows(pairs: Sequence[PairedMixtures]) -> Iterator[tuple[str, ...]]:
     """Yield differences and effective data at a few data sizes, smallest and largest included."""
     sizes = sorted({row.examples or 0 for pair in pairs for row in pair.listed})
+    if not sizes:
+        return
     steps = max(1, min(_COLUMNS, len(sizes)) - 1)
     chosen = sorted({sizes[round(i * (len(sizes) - 1) / steps)] for i in range(steps + 1)})
     yield ("D", *map(short, chosen))
@@ -51,14 +63,21 @@ def _rows(pairs: Sequence[PairedMixtures]) -> Iterator[tuple[str, ...]]:
 
 
 def _cell(row: Difference) -> str:
-    """Return ``-0.18 x1.4``, or that no difference is seen."""
+    """Return ``−0.18 x1.4``, or that no difference is seen."""
     found, factor = row.difference, row.data_factor
-    if not _seen(row):
-        return f"{found.value:+.2f} ?" if math.isnan(found.low) else _SHORT
-    text = f"{found.value:+.{2 if abs(found.value) >= 0.01 else 3}f}"
-    if factor is None or not factor.informative:
+    if not (_seen(row) or math.isnan(found.low)):
+        return _SHORT
+    text = f"{'+' if found.value > 0 else ''}{number(found.value, 2)}"
+    if math.isnan(found.low):
+        return f"{text} ?"
+    if factor is None or not _tells(factor):
         return text
     return f"{text} {factor.bound}x{times(factor.value)}"
+
+
+def _tells(factor: DataFactor) -> bool:
+    """True for a factor whose interval, or limit, excludes that nothing is gained or lost."""
+    return factor.informative and bool(factor.bound or factor.low > 1 or factor.high < 1)
 
 
 def _seen(row: Difference) -> bool:
@@ -80,34 +99,40 @@ def worth(pair: PairedMixtures, noun: str) -> str:
     until = f"{'up to' if count > 1 else 'at'} {_at(better[-1:])} {noun}s"
     until = until if rest else "at every data size"
     text = f"{pair.mixture} is better than {pair.baseline} {until}"
-    ends = dict.fromkeys((better[0], better[-1]))
-    factors = {row: row.data_factor for row in ends if row.data_factor}
+    factors = {r: r.data_factor for r in dict.fromkeys((better[0], better[-1])) if r.data_factor}
     told = [
         with_interval(factor, 2) + (f" at {_at([row])}" if count > 1 else "")
         for row, factor in factors.items()
-        if not factor.bound and factor.informative
+        if not factor.bound and _tells(factor)
     ]
     text += f", worth x{' and x'.join(told)}" if told else ""
-    if not rest:
-        return f"{text}."
-    seen = [row for row in rest if _seen(row)]
-    if not seen:
-        return f"{text}; beyond, {NO_DIFFERENCE}."
-    words = {"better": [r for r in seen if r.difference.high < 0]}
-    words["worse"] = [r for r in seen if r.difference.low > 0]
-    also = " and ".join(f"{word} at {_at(some)}" for word, some in words.items() if some)
-    return f"{text}; beyond, {also}."
+    return f"{text}; beyond, {_beyond(rest)}." if rest else f"{text}."
+
+
+def _beyond(rows: Sequence[Difference]) -> str:
+    """Return what is seen where a mixture is no longer better throughout."""
+    if all(math.isnan(row.difference.low) for row in rows):
+        return "one model size was run, which has no interval"
+    return " and ".join(_told(rows)) or NO_DIFFERENCE
+
+
+def _told(rows: Sequence[Difference]) -> list[str]:
+    better = [row for row in rows if row.difference.high < 0]
+    worse = [row for row in rows if row.difference.low > 0]
+    return [f"{word} at {_at(s)}" for word, s in (("better", better), ("worse", worse)) if s]
 
 
 def _otherwise(pair: PairedMixtures) -> str:
     """Return how a mixture compares that is not better where data are few."""
-    better = [row for row in pair.listed if row.difference.high < 0]
-    worse = [row for row in pair.listed if row.difference.low > 0]
-    overall = f"over all data sizes {with_interval(pair.overall.difference)}"
-    if not (better or worse or _seen(pair.overall)):
+    whole, pairs = pair.overall, f"{pair.overall.n_lower} of {pair.overall.n_pairs} pairs"
+    if math.isnan(whole.difference.low):
+        mean = number(whole.difference.value)
         return (
-            f"{pair.mixture}: {NO_DIFFERENCE} from {pair.baseline} is seen at any data size "
-            f"({overall})."
+            f"{pair.mixture}: lower than {pair.baseline} in {pairs}, by {mean} on average; one "
+            "model size, so no interval."
         )
-    told = [f"{word} at {_at(s)}" for word, s in (("better", better), ("worse", worse)) if s]
+    overall = f"on average over the data sizes {with_interval(whole.difference)}"
+    told = _told(pair.listed)
+    if not (told or _seen(whole)):
+        return f"{pair.mixture}: {NO_DIFFERENCE} from {pair.baseline} at any data size; {overall}."
     return f"{pair.mixture} against {pair.baseline}: {', '.join([*told, overall])}."

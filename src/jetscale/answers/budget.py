@@ -1,12 +1,15 @@
 """Where a budget goes: what was measured for no more, then what the laws would do."""
 
+import math
 from collections.abc import Iterator
 
 from jetscale.analysis import Analysis
 from jetscale.answers.values import NO_DIFFERENCE, Answer
 from jetscale.scaling import Allocation
-from jetscale.words import loss, short, size
+from jetscale.words import grouped, loss, short, size
 
+_NAMED = 3  # mixtures a sentence names
+_NEGLIGIBLE = 0.05  # share of replicates below which a mixture is not among the best
 _NOTABLE = 0.05  # decades beyond the measured compute that are worth a word
 
 
@@ -24,38 +27,44 @@ def for_budget(one: Allocation) -> Answer:
     """Return the answer for one budget."""
     return Answer(
         question=f"Where does a budget of {one.budget.text} go?",
-        answered=one.best is not None or bool(one.measured),
+        answered=one.best_identified and not one.measured_first,
+        instead="MEASURED ONLY" if one.measured else "NOT ANSWERED",
         sentences=(_measured(one), *_predicted(one)),
     )
 
 
 def _measured(one: Allocation) -> str:
-    """Return the lowest loss that was measured for no more; of which mixture, if not by chance."""
+    """Return the lowest loss that was measured for no more, and of which mixtures it may be."""
     cells = one.measured
     if not cells:
         return f"No run costs as little as {one.budget.text}."
-    if (name := one.measured_best) is not None:
-        cell = cells[name]
-        apart = ", lower than the others by more than chance" if len(cells) > 1 else ""
-        sizes = f"{short(cell.params)} parameters on {short(cell.examples)} {one.noun}s"
-        return f"Measured: loss {loss(cell.loss)} with {sizes}, {name}{apart}."
+    noise = 0.0 if math.isnan(one.noise) else one.noise
+    first = next(iter(cells.values()))
+    alike = {n: c for n, c in cells.items() if c is first or not first.told_apart(c, noise)}
     ends = [
-        _between(*(form(end(getattr(c, what) for c in cells.values())) for end in (min, max)))
+        _between(*(form(end(getattr(c, what) for c in alike.values())) for end in (min, max)))
         for what, form in (("loss", loss), ("params", short), ("examples", short))
     ]
-    return (
-        f"Measured: loss {ends[0]} with {ends[1]} parameters on {ends[2]} {one.noun}s; between "
-        f"mixtures {NO_DIFFERENCE} beyond chance."
-    )
+    whose = " of mixtures with a law" if one.not_fitted else ""
+    told = f"Measured{whose}: loss {ends[0]} with {ends[1]} parameters on {ends[2]} {one.noun}s"
+    others = [name for name in cells if name not in alike]
+    if not others:
+        many = len(cells) > 1
+        end = f"; between mixtures {NO_DIFFERENCE} beyond chance" if many else f", {min(cells)}"
+        return f"{told}{end}."
+    than = ", ".join(others) if len(others) <= _NAMED else f"{len(others)} others"
+    return f"{told}, {' or '.join(alike)}: lower than {than} by more than chance."
 
 
 def _predicted(one: Allocation) -> Iterator[str]:
     """Yield what the laws would do, and how far to believe them."""
+    yield from (f"{line}." for line in grouped("No law is fitted", one.not_fitted))
     if one.measured_first:
         yield "The law expects worse than was measured: do not spend by it."
         return
     asked = [m for m in one.mixtures.values() if one.best in (None, m.mixture)]
-    chosen = [m for m in asked if not m.no_optimum]
+    near = [m for m in asked if m.best_share is None or m.best_share >= _NEGLIGIBLE]
+    chosen = [m for m in near if not m.no_optimum]
     if not chosen:
         yield "The laws have no usable optimum there."
         return
@@ -64,7 +73,8 @@ def _predicted(one: Allocation) -> Iterator[str]:
         for what, form in (("params", size), ("examples", size), ("loss", loss))
     )
     low, high = min(m.loss.low for m in chosen), max(m.loss.high for m in chosen)
-    who = f"{one.best}, " if one.best and len(one.mixtures) > 1 else ""
+    several = len(one.mixtures) + len(one.not_fitted) > 1
+    who = f"{' or '.join(m.mixture for m in chosen[:_NAMED])}, " if several else ""
     doubt = "" if one.best_identified else "; not determined, test it before you spend by it"
     yield (
         f"By the laws: {who}{n} parameters on {d} {one.noun}s, loss {expected} [{loss(low)}, "

@@ -1,37 +1,36 @@
 """How each mixture scales: the exponent of the best model size, or what would determine it."""
 
-import re
-from collections.abc import Iterator
-
 from jetscale.analysis import Analysis
 from jetscale.answers.values import Answer
 from jetscale.machines import cores
 from jetscale.scaling import StudyFit
+from jetscale.scaling.cost import pretraining
+from jetscale.scaling.engine.forms import CHINCHILLA
+from jetscale.scaling.fitted import MixtureFit
 from jetscale.scaling.power.enough import enough
 from jetscale.scaling.table import noun_of
-from jetscale.words import duration, number, with_interval
+from jetscale.words import duration, grouped, number, with_interval
 
 _NAMED = 6  # mixtures whose exponent is listed
-_BOUND = "replicates end at its"
-_COUNTS = re.compile(r"hold \d+ of \d+ cells inside their 95% intervals")
 
 
 def scaling(found: Analysis) -> Answer:
     """Return the exponent a of every mixture, why it is not determined, and what would do it."""
-    question = "How does it scale?"
-    if found.fits is None:
+    question, fits = "How does it scale?", found.fits
+    if fits is None:
         why = found.missing.get("fits", "it was not asked for")
         return Answer(question=question, answered=False, sentences=(f"No law is fitted: {why}.",))
-    known = all(one["a"].identified for one in found.fits.mixtures.values())
-    lines = [_exponents(found.fits), *_why(found.fits)]
+    loose = {n: _cause(one) for n, one in fits.mixtures.items() if not one["a"].identified}
+    lines = [_exponents(fits)]
+    lines += [f"{line}." for line in grouped("No law is fitted", fits.not_fitted)]
+    lines += [f"{line}." for line in grouped("Not determined", loose)]
     if found.comparison is not None:
         lines.append(found.law_sentence)
-    needed = None if known else enough(found.fits, noun_of(found.runs))
-    if needed is not None:
-        lines.append(f"What would: {needed.text}: {_price(found, needed.flops)}.")
-    elif not known:
-        lines.append("No grid near this one would, as far as these runs scatter about the law.")
+    if loose:
+        doubted = any(map(_doubted, fits.mixtures.values()))
+        lines.append(_another_law(fits) if doubted else _what_would(found, fits))
     about = "(a: the best model size grows as C^a with compute C)"
+    known = not loose and not fits.not_fitted
     return Answer(question=question, about=about, answered=known, sentences=tuple(lines))
 
 
@@ -46,30 +45,49 @@ def _exponents(fits: StudyFit) -> str:
     return f"Exponent a: {', '.join(told)}{f' and {more} more' if more else ''}."
 
 
-def _why(fits: StudyFit) -> Iterator[str]:
-    """Yield each reason for which an exponent is not determined, with the mixtures it holds for."""
-    loose = {name: _cause(fits, name) for name, m in fits.mixtures.items() if not m["a"].identified}
-    for why in dict.fromkeys(loose.values()):
-        names = ", ".join(name for name, reason in loose.items() if reason == why)
-        yield f"Not determined for {names}: {why}."
+def _wrong_forecasts(one: MixtureFit) -> list[str]:
+    return [found.left_out for found in one.forecasts if found.cells and found.suspicious]
 
 
-def _cause(fits: StudyFit, name: str) -> str:
-    """Return the reason of a, or that of the parameters it names: the first cause."""
-    one = fits[name]
-    reasons = {p: one[p].reason for p in ("E", "alpha", "beta") if p in one.parameters}
-    told = (f"the runs set no bound to {p}" if _BOUND in r else r for p, r in reasons.items() if r)
-    why = next(told, one["a"].reason)
-    return _COUNTS.sub("hold too few of them", why)
+def _doubted(one: MixtureFit) -> bool:
+    """True where the runs, or those held out, say that the law is wrong: no interval mends that."""
+    return one.misfit.clear or bool(_wrong_forecasts(one))
+
+
+def _cause(one: MixtureFit) -> str:
+    """Return why the exponent of a mixture is not determined: the first cause alone."""
+    if wrong := _wrong_forecasts(one):
+        return f"forecasts of {wrong[-1]}, from the other runs, hold too few of them"
+    if one.misfit.clear:
+        return "the runs deviate from the law by more than they scatter"
+    open_ = [p for p in ("E", "alpha", "beta") if p in one.parameters and one[p].reason]
+    if open_:
+        return f"the runs do not bound {' and '.join(open_)}"
+    return one["a"].reason
+
+
+def _another_law(fits: StudyFit) -> str:
+    text = "More runs of this kind do not mend a law that misses its runs"
+    plain = fits.options.law == CHINCHILLA.name
+    return f"{text}; another law may: --law auto." if plain else f"{text}."
+
+
+def _what_would(found: Analysis, fits: StudyFit) -> str:
+    needed = enough(fits, noun_of(found.runs))
+    if needed is None:
+        return "No grid a few steps larger than this one would, as far as these runs scatter."
+    width = f"a to ±{needed.half_width:.2f}"
+    return f"What would give {width}: {needed.text}: {_price(found, needed.flops)}."
 
 
 def _price(found: Analysis, flops: float) -> str:
     """Return what further runs cost, in time where the table says how fast its runs were."""
     rate, source = found.rate
     text = f"{number(flops, 2)} FLOPs more"
+    text += ", pretraining not counted" if pretraining(found.runs) else ""
     if not source.startswith("measured"):
         return text
     hours = flops / rate / 3600
-    if source.endswith("cpu"):
+    if source.endswith("runs on cpu"):  # no other device among them
         return f"{text}, {duration(hours / cores())} of this machine's {cores()} cores"
-    return f"{text}, {duration(hours)} of one device"
+    return f"{text}, {duration(hours)} at the speed of one of these runs"

@@ -1,8 +1,11 @@
 """An answer as values: a question, whether it is answered, a small table and sentences."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from typing import ClassVar
+
+from jetscale.words import of_quantity
 
 NO_DIFFERENCE = "no difference"
 
@@ -14,6 +17,7 @@ class Answer:
     question: str
     about: str = ""  # what the numbers are
     answered: bool
+    instead: str = "NOT ANSWERED"  # what its title says where it is not
     rows: tuple[tuple[str, ...], ...] = ()  # a small table, its header first
     sentences: tuple[str, ...]
 
@@ -21,7 +25,13 @@ class Answer:
     def title(self) -> str:
         """The question, and that the runs do not answer it where they do not."""
         what = f"   {self.about}" if self.about else ""
-        return f"{self.question}{what}" if self.answered else f"{self.question}   NOT ANSWERED"
+        return f"{self.question}{what}" if self.answered else f"{self.question}   {self.instead}"
+
+    def of(self, quantity: str) -> "Answer":
+        """The answer about what stands in the place of a loss."""
+        named = partial(of_quantity, quantity=quantity)
+        sentences = tuple(map(named, self.sentences))
+        return replace(self, question=named(self.question), sentences=sentences)
 
     @property
     def table(self) -> list[str]:

@@ -31,7 +31,7 @@ def fit(
 ) -> None:
     """What is bought, how it scales, where to spend.
 
-    Three answers in words; --full adds what was measured, laws, frontiers and every check.
+    Three answers in words; --full shows what was measured, laws, frontiers and every check.
 
     \b
     Example:
@@ -62,7 +62,7 @@ def _answer(sweep: Path | None, runs: Path | None, **how: Any) -> None:
     from jetscale.analysis import analyse
     from jetscale.answers import PARTS, three_answers
     from jetscale.display.answers import show_answers, show_next
-    from jetscale.display.console import say
+    from jetscale.display.console import instead_of_loss, say
     from jetscale.display.laws import show_metric
     from jetscale.errors import FitError
     from jetscale.scaling.kept import kept_fit
@@ -73,9 +73,10 @@ def _answer(sweep: Path | None, runs: Path | None, **how: Any) -> None:
         raise FitError("; ".join(found.reasons))
     if found.unlike:
         say(f"Beware: {found.unlike}.")
-    show_answers(three_answers(found), found.quantity)
+    show_answers(three_answers(found))
     if found.metric is not None:
-        show_metric(found.metric)
+        with instead_of_loss(found.quantity):
+            show_metric(found.metric)
     table = same_table(sweep, runs)
     show_next(
         {

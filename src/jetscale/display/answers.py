@@ -5,26 +5,21 @@ from collections.abc import Mapping
 from rich.padding import Padding
 from rich.text import Text
 
-from jetscale.answers import Answer, ThreeAnswers
-from jetscale.display.console import console, instead_of_loss, say
-from jetscale.words import of_quantity
+from jetscale.answers import ThreeAnswers
+from jetscale.display.console import console, say
 
 _INDENT = (0, 0, 0, 3)
 
 
-def show_answers(found: ThreeAnswers, quantity: str = "loss") -> None:
+def show_answers(found: ThreeAnswers) -> None:
     """Show the three answers, each under its question."""
-    with instead_of_loss(quantity):
-        for place, one in enumerate(found.all, 1):
-            show_answer(one, f"{place}. ", quantity)
-            say("")
-
-
-def show_answer(one: Answer, number: str = "", quantity: str = "loss") -> None:
-    """Show one question with its answer."""
-    console.print(Text(of_quantity(f"{number}{one.title}", quantity), style="bold"))
-    for line in (*one.table, *one.sentences):
-        console.print(Padding(Text(of_quantity(line, quantity)), _INDENT))
+    for place, one in enumerate(found.all, 1):
+        console.print(Text(f"{place}. {one.title}", style="bold"), soft_wrap=True)
+        for row in one.table:  # whole, however long a name in it is
+            console.print(Text(f"   {row}"), soft_wrap=True)
+        for sentence in one.sentences:
+            console.print(Padding(Text(sentence), _INDENT))
+        say("")
 
 
 def show_next(commands: Mapping[str, str]) -> None:

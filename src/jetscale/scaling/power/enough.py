@@ -29,18 +29,21 @@ class Enough:
 
     grid: Grid = field(metadata=HIDDEN)
     half_width: float  # of a
-    flops: float  # of the runs to be added, all mixtures together; of pretraining nothing
+    runs: int  # to be added, all mixtures together
+    flops: float  # of these; of pretraining nothing
     noun: str
 
     @property
     def text(self) -> str:
-        """The grid in words, without its price."""
+        """The grid in words, without its price; one that is not crossed by what it adds."""
         sizes, data = np.unique(self.grid.params), np.unique(self.grid.examples)
         ends = [f"{short(v[0])} to {short(v[-1])}" for v in (sizes, data)]
+        if len(sizes) * len(data) > len(self.grid.params):
+            more = f"{counted(self.runs, 'more run')}, up to {short(sizes[-1])} parameters and "
+            return f"{more}{short(data[-1])} {self.noun}s"
         return (
             f"{len(sizes)} model sizes from {ends[0]}, {len(data)} data sizes from {ends[1]} "
-            f"{self.noun}s, {counted(int(np.median(self.grid.seeds)), 'seed')} "
-            f"(a to ±{self.half_width:.2f})"
+            f"{self.noun}s, {counted(int(np.median(self.grid.seeds)), 'seed')}"
         )
 
 
@@ -60,8 +63,9 @@ def enough(fits: StudyFit, noun: str = "example", wanted: float = WANTED) -> Eno
         for _ in range(_STEPS):
             grid = _next(grid, truth)
             if (reached := wider * half_width(grid, truth)) <= wanted:
-                added = grid.total - start.total
-                return Enough(grid=grid, half_width=reached, flops=added, noun=noun)
+                runs = len(grid.mixtures) * int(grid.seeds.sum() - start.seeds.sum())
+                more = grid.total - start.total
+                return Enough(grid=grid, half_width=reached, runs=runs, flops=more, noun=noun)
     except FitError:  # a grid or a law outside of what can be planned
         return None
     return None
@@ -78,8 +82,13 @@ def _next(grid: Grid, truth: Truth) -> Grid:
     """Return the grid after the step that narrows a most per FLOP."""
     now = half_width(grid, truth)
     sizes, data = np.unique(grid.params), np.unique(grid.examples)
-    steps = [grid.with_cells(further(sizes)["larger"], data)]
-    steps.append(grid.with_cells(sizes, further(data)["larger"]))
+    steps = []
+    if more := further(sizes).get("larger"):
+        steps.append(grid.with_cells(more, data))
+    if more := further(data).get("larger"):
+        steps.append(grid.with_cells(sizes, more))
+    if not steps:
+        raise FitError("the planned grid: sizes in other units than single ones have no next one")
     if np.median(grid.seeds) < _SEEDS:
         steps.append(grid.with_another_seed())
     return max(steps, key=lambda g: (1 - half_width(g, truth) / now) / (g.total - grid.total))
