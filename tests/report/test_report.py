@@ -87,7 +87,7 @@ def test_what_is_not_identified_says_so_everywhere(loose):
     _, page = loose
     for section in ("answer", "law", "frontier", "allocation", "method"):
         assert NOT_IDENTIFIED in page.text[section], section
-    assert "Not determined for scratch, qcd" in page.text["answer"]
+    assert "Not determined: scratch, qcd: the runs do not bound alpha" in page.text["answer"]
     assert "How does it scale? NOT ANSWERED" in " ".join(page.text["answer"].split())
     assert "Frontier not identified at this scale for scratch, qcd" in page.text["frontier"]
     assert "is better than scratch" in page.text["answer"]  # what is measured stands all the same
