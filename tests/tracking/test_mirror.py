@@ -204,7 +204,9 @@ def test_folders_that_write_at_once_end_with_both_tables(mirror, neighbour, reco
 def test_texts_are_artifacts_in_the_folder_of_the_ui(mirror, tmp_path):
     parent = mirror.parent("identity", {})
     mirror.attach(parent, {"report.html": "<p>one</p>", "figures/a.json": "{}"})
-    mirror.attach(parent, {"report.html": "<p>two</p>"})
+    mirror.attach(parent, {"report.html": "<p>two</p>"}, "1. What?\n   a  b")
+    note = mirror.client.get_run(parent).data.tags["mlflow.note.content"]
+    assert note == "```text\n1. What?\n   a  b\n```"
     location = mirror.client.get_run(parent).info.artifact_uri
     folder = tmp_path / "artifacts" / location.removeprefix("mlflow-artifacts:/")
     assert (folder / "report.html").read_text() == "<p>two</p>"
