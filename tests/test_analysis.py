@@ -1,12 +1,13 @@
 """One analysis: each part survives another's absence, and every output says the same."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from jetscale.analysis import PARTS, analyse, decades
+from jetscale.analysis import PARTS, analyse, decades, largest_decade
 from jetscale.errors import FitError, TableError
 from jetscale.jsonable import as_json
 from jetscale.scaling import Options, Verdict, compare, diagnose, fit, pair_runs
@@ -140,3 +141,12 @@ def test_pairs_without_laws(runs, part, label):
 def test_a_bad_table_is_not_a_missing_part(runs):
     with pytest.raises(TableError, match="missing column 'loss'"):
         analyse(runs.drop(columns="loss"))
+
+
+def test_the_largest_decade_is_among_the_budgets_however_wide_the_runs():
+    for top in range(9, 30):
+        fits = SimpleNamespace(flops=(2e8, 3 * 10.0**top))
+        budgets = decades(fits)
+        assert len(budgets) <= 8
+        assert budgets[-2:] == pytest.approx((10.0**top, 10.0 ** (top + 1)))
+        assert largest_decade(fits) == pytest.approx((10.0**top,))

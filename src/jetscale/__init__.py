@@ -92,7 +92,7 @@ def run(
 
 
 def table(
-    runs: "pd.DataFrame | Study | str | Path", columns: "Mapping[str, str] | None" = None
+    source: "pd.DataFrame | Study | str | Path", columns: "Mapping[str, str] | None" = None
 ) -> "pd.DataFrame":
     """A checked run table, of a table, a file of any kind, a study or a sweep file.
 
@@ -103,12 +103,11 @@ def table(
 
     from jetscale.scaling import read_runs, validate
 
-    if isinstance(runs, pd.DataFrame):
-        return validate(runs, columns)
-    if isinstance(runs, str | Path) and Path(runs).suffix != ".py":
-        return read_runs(runs, columns)
-    finished: pd.DataFrame = globals()["runs"](runs)
-    return validate(finished, columns)
+    if isinstance(source, pd.DataFrame):
+        return validate(source, columns)
+    if isinstance(source, str | Path) and Path(source).suffix != ".py":
+        return read_runs(source, columns)
+    return validate(runs(source), columns)
 
 
 def fit(

@@ -231,9 +231,10 @@ def training_rate(frame: pd.DataFrame) -> tuple[float, str]:
 def decades(fits: StudyFit) -> tuple[float, ...]:
     """Return powers of ten inside the measured compute range, and the next one beyond it."""
     low, high = (math.log10(end) for end in fits.flops)
-    powers = np.arange(math.ceil(low), math.floor(high) + 2)
-    step = math.ceil(len(powers) / _MOST_BUDGETS)
-    return tuple(float(10.0**power) for power in powers[::-1][::step][::-1])
+    inside = np.arange(math.ceil(low), math.floor(high) + 1)
+    step = max(1, math.ceil(len(inside) / (_MOST_BUDGETS - 1)))  # the largest one is always there
+    chosen = [*inside[::-1][::step][::-1], math.floor(high) + 1]
+    return tuple(float(10.0**power) for power in chosen)
 
 
 def largest_decade(fits: StudyFit) -> tuple[float]:

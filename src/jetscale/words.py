@@ -198,6 +198,11 @@ def of_noun(text: str, noun: str) -> str:
     return text if noun == "example" else _EXAMPLES.sub(rf"\g<1>{noun}s", text)
 
 
+def between(low: str, high: str) -> str:
+    """Return ``1k to 2k``, or the one text where both ends read alike."""
+    return low if low == high else f"{low} to {high}"
+
+
 def counted(count: int, what: str) -> str:
     """Return ``1 seed``, ``2 seeds``."""
     return f"{count} {what}{'' if count == 1 else 's'}"

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from jetscale.analysis import Analysis
 from jetscale.answers.values import NO_DIFFERENCE, Answer
 from jetscale.scaling import Allocation
-from jetscale.words import grouped, loss, short, size
+from jetscale.scaling.allocation.sentence import NOTABLE
+from jetscale.words import between, grouped, loss, short, size
 
 _NAMED = 3  # mixtures a sentence names
 _NEGLIGIBLE = 0.05  # share of replicates below which a mixture is not among the best
-_NOTABLE = 0.05  # decades beyond the measured compute that are worth a word
 
 
 def budget(found: Analysis) -> Answer:
@@ -42,7 +42,7 @@ def _measured(one: Allocation) -> str:
     first = next(iter(cells.values()))
     alike = {n: c for n, c in cells.items() if c is first or not first.told_apart(c, noise)}
     ends = [
-        _between(*(form(end(getattr(c, what) for c in alike.values())) for end in (min, max)))
+        between(*(form(end(getattr(c, what) for c in alike.values())) for end in (min, max)))
         for what, form in (("loss", loss), ("params", short), ("examples", short))
     ]
     whose = " of mixtures with a law" if one.not_fitted else ""
@@ -69,7 +69,7 @@ def _predicted(one: Allocation) -> Iterator[str]:
         yield "The laws have no usable optimum there."
         return
     n, d, expected = (
-        _between(*(form(end(getattr(m, what).value for m in chosen)) for end in (min, max)))
+        between(*(form(end(getattr(m, what).value for m in chosen)) for end in (min, max)))
         for what, form in (("params", size), ("examples", size), ("loss", loss))
     )
     low, high = min(m.loss.low for m in chosen), max(m.loss.high for m in chosen)
@@ -80,10 +80,6 @@ def _predicted(one: Allocation) -> Iterator[str]:
         f"By the laws: {who}{n} parameters on {d} {one.noun}s, loss {expected} [{loss(low)}, "
         f"{loss(high)}]{doubt}."
     )
-    if abs(one.decades_beyond) >= _NOTABLE:
+    if abs(one.decades_beyond) >= NOTABLE:
         side = "beyond" if one.decades_beyond > 0 else "below"
         yield f"That lies {abs(one.decades_beyond):.1f} decades {side} the measured compute."
-
-
-def _between(low: str, high: str) -> str:
-    return low if low == high else f"{low} to {high}"

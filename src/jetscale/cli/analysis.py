@@ -48,7 +48,8 @@ def fit(
     how: dict[str, Any] = {"options": asked, "budgets": largest_decade}
     if not (full or as_json):
         return _answer(sweep, runs, **how)
-    parts = ("paired", "fits", "diagnostics", "conventions", "routes", "allocations")
+    parts = ["paired", "fits", "diagnostics", "conventions", "routes"]
+    parts += ["allocations"] if as_json else []  # for the answers
     checked = _collapse(sweep) if sweep and not runs else None
     shown = {"mixtures": {}} | ({"collapse": checked} if checked else {})
     _analyse(sweep, runs, as_json, shown, parts=parts, **how)

@@ -52,7 +52,6 @@ def _named(text: str) -> str:
 
 
 _WIDEST = 200  # columns of a table in a file
-_WIDEST = 200  # columns of a table in a file
 console = _Terminal(highlight=False)
 stderr = _Terminal(stderr=True, highlight=False)
 

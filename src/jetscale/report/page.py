@@ -21,7 +21,7 @@ from plotly.graph_objects import Figure
 
 from jetscale import __version__
 from jetscale.analysis import analyse
-from jetscale.answers import Answer, three_answers
+from jetscale.answers import Answer
 from jetscale.report import curves as training_curves
 from jetscale.report import decisions, laws, measured
 from jetscale.report.figures.drawing import styles
@@ -43,7 +43,7 @@ def answer(context: Context, reasons: Reasons) -> dict[str, Any]:
     results = context.results
     shown = [
         {"title": one.title, "table": _rows(one), "sentences": one.sentences}
-        for one in three_answers(results).all
+        for one in context.answers.all
     ]
     beware = (f"Beware: {results.unlike}.",) if results.unlike else ()
     goals = [f"{goal.text}." for goal in results.metric.goals] if results.metric else []
@@ -194,9 +194,8 @@ def make_report(
     results = analyse(frame, asked, budgets=budgets, fit=fit, progress=progress)
     looks, known = styles(results.names), tuple(warnings)
     context = Context(results, looks, held_fixed, known, measures, curves)
-    return Report(
-        text=render(context, title), figures=context.figures, answers=three_answers(results).text
-    )
+    page = render(context, title)
+    return Report(text=page, figures=context.figures, answers=context.answers.text)
 
 
 def render(context: Context, title: str) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from plotly.graph_objects import Figure
 
 from jetscale.analysis import Analysis
+from jetscale.answers import ThreeAnswers, three_answers
 from jetscale.report.decisions import Finding
 from jetscale.report.figures.drawing import Style
 from jetscale.scaling import Estimate, StudyFit
@@ -85,7 +87,7 @@ def panels(placed: dict[str, Figure], figures: Mapping[str, Figure]) -> dict[str
     return {caption: f"figure-{i}" for i, caption in enumerate(figures, start)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Context:
     """What every section of a report is made from."""
 
@@ -96,6 +98,11 @@ class Context:
     measures: Mapping[str, Any] | None = None
     curves: Sequence[TrainingCurve] | None = None
     figures: dict[str, Figure] = field(default_factory=dict)  # by caption, in order of the page
+
+    @cached_property
+    def answers(self) -> ThreeAnswers:
+        """The three answers of the study, made once."""
+        return three_answers(self.results)
 
     @property
     def fits(self) -> StudyFit:

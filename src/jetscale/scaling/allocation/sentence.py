@@ -4,16 +4,16 @@ import math
 from collections import Counter
 
 from jetscale.scaling.allocation.values import TOLD_APART, Allocation, Choice, MixtureAllocation
-from jetscale.words import loss, loss_interval, short, size
+from jetscale.words import between, loss, loss_interval, short, size
 
-_NOTABLE = 0.05  # decades beyond the measured compute that are worth a word
+NOTABLE = 0.05  # decades beyond the measured compute that are worth a word
 _NAMED = 3  # mixtures a sentence names
 
 
 def sentence(found: Allocation) -> str:
     """Return the answer of an allocation."""
     lead = _lead(found) + _rival(found.mixtures[found.lowest], len(found.mixtures) > 1)
-    if abs(found.decades_beyond) < _NOTABLE:
+    if abs(found.decades_beyond) < NOTABLE:
         return lead
     side = "above" if found.decades_beyond > 0 else "below"
     return (
@@ -79,17 +79,13 @@ def _any_of(found: Allocation) -> str:
     """Return the range of the runs of all mixtures."""
     all_of = [m for m in found.mixtures.values() if not m.no_optimum]
     sizes = [sorted(getattr(m, name).value for m in all_of) for name in ("params", "examples")]
-    n, d = (_between(size(values[0]), size(values[-1])) for values in sizes)
+    n, d = (between(size(values[0]), size(values[-1])) for values in sizes)
     losses = sorted(m.loss.value for m in all_of)
-    ends = _between(loss(losses[0]), loss(losses[-1]))
+    ends = between(loss(losses[0]), loss(losses[-1]))
     low, high = min(m.loss.low for m in all_of), max(m.loss.high for m in all_of)
     if math.isfinite(low) and math.isfinite(high):
         ends += f" [{loss(low)}, {loss(high)}]"
     return f"train {n} parameters on {d} {found.noun}s, expect loss {ends}"
-
-
-def _between(low: str, high: str) -> str:
-    return low if low == high else f"{low} to {high}"
 
 
 def _measured(found: Allocation) -> str:
