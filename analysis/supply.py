@@ -1,10 +1,10 @@
 """When pretraining stops paying: the downstream jets at which its advantage is gone.
 
-    python analysis/supply.py [--out FOLDER]      tables and supply.png
-    python analysis/supply.py --keep              supply-runs.csv again, from $JETSCALE_HOME
+    python analysis/supply.py            the tables
+    python analysis/supply.py --keep     supply-runs.csv again, from $JETSCALE_HOME
 
-Reads composition-runs.csv and supply-runs.csv beside it and prints Markdown; what is transferred is
-in transfer.py.
+Reads composition-runs.csv and supply-runs.csv beside it and prints Markdown; the figure is drawn by
+supply_figure.py, what is transferred is in transfer.py.
 
 The *break-even* of a mixture is the D at which the mean difference of log loss to scratch, at the
 same N, D and seed, crosses zero. The difference is taken for a smooth function of log D that does
@@ -25,11 +25,8 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
@@ -37,7 +34,6 @@ import jetscale
 from jetscale.scaling import pair_runs
 from jetscale.scaling.estimate import student_interval
 from jetscale.scaling.searched import recipe_error
-from jetscale.store.local import make_folder
 from jetscale.study import load_optimiser
 from jetscale.words import short
 
@@ -51,11 +47,9 @@ KEPT = (
     *("mixture", "params", "width", "examples", "seed", "subset", "loss", "validation_loss"),
     *("flops", "pretraining_examples", "pretraining_flops", "steps", "peak_rate", "trunk", "key"),
 )
-COLOURS = {"scratch": "#555555", "qcd": "#0072b2", "qcd+bsm": "#d55e00"}  # as in quickstart.py
 PAIR = ["params", "examples", "seed"]
 ARM = ["mixture", "pretraining_examples", "params"]
 KNOTS, FINE, REPLICATES = 4, 301, 2000
-LIMITS = 450.0, 38_000.0  # where the figure draws what lies beyond the measured D
 
 
 def keep() -> pd.DataFrame:
@@ -357,68 +351,22 @@ def factor_table(runs: pd.DataFrame) -> Iterable[str]:
         yield f"| {mixture} | {supply:,} | {params:,} | {' | '.join(cells)} |"
 
 
-def draw(arms: Sequence[Arm], noise: Noise, path: Path) -> None:
-    """Differences by D, break-even by N and by P, as one PNG."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
-    data = arms[0].data
-    full = [arm for arm in arms if arm.supply == COMPOSITION_JETS]
-    several = same_size(arms)
-    for i, mixture in enumerate(dict.fromkeys(arm.mixture for arm in full)):
-        colour, own = COLOURS[mixture], [arm for arm in full if arm.mixture == mixture]
-        found = break_even(own, noise)
-        fine = np.geomspace(data[0], data[-1], FINE)
-        for arm in own:
-            left.plot(data, arm.change.mean(axis=0), color=colour, marker=".", lw=0, alpha=0.35)
-        left.plot(data, found.mean, color=colour, marker="o", linestyle="none")
-        left.plot(fine, found.curve, color=colour, label=mixture)
-        _bars(middle, [(arm.params * 1.05**i, break_even([arm], noise)) for arm in own], mixture)
-        some = [arm for arm in several if arm.mixture == mixture]
-        _bars(right, [(arm.supply * 1.05**i, break_even([arm], noise)) for arm in some], mixture)
-    left.axhline(0, color=COLOURS["scratch"], linewidth=1)
-    left.set(xscale="log", xlabel="downstream jets D", ylabel="difference of log loss to scratch")
-    left.set_title(f"All model sizes, P = {COMPOSITION_JETS:,}", loc="left")
-    left.set_xticks(data, [short(d) for d in data])
-    left.legend(frameon=False)
-    middle.set(xscale="log", xlabel="parameters N", ylabel="break-even D")
-    middle.set_title(f"Break-even, P = {COMPOSITION_JETS:,}", loc="left")
-    right.set(xscale="log", xlabel="pretraining jets P", ylabel="break-even D")
-    if several:
-        right.set_title(f"Break-even, N = {several[0].params:,}", loc="left")
-        supplies = sorted({arm.supply for arm in several})
-        right.set_xticks(supplies, [short(s) for s in supplies])
-    for axes in (middle, right):
-        axes.set(yscale="log", ylim=(LIMITS[0] * 0.9, LIMITS[1] * 1.1))
-        axes.axhline(data[-1], color=COLOURS["scratch"], linewidth=1, linestyle=":")
-        axes.set_yticks(data, [short(d) for d in data])
-    for axes in (left, middle, right):
-        axes.minorticks_off()
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
-
-
-def _bars(axes: Axes, found: Sequence[tuple[float, BreakEven]], mixture: str) -> None:
-    """Values with their intervals; a triangle is a limit, at the end of the measured D."""
-    for place, one in found:
-        axes.plot([place, place], np.clip(one.ends, *LIMITS), color=COLOURS[mixture])
-        marker = "^" if np.isinf(one.value) else "v" if one.value <= 0 else "o"
-        value = np.clip(one.value, *LIMITS)
-        axes.plot(place, value, color=COLOURS[mixture], marker=marker, linestyle="none")
+def study() -> tuple[pd.DataFrame, list[Arm], Noise]:
+    """The runs of both tables, all arms, and what these scatter by."""
+    runs = read(HERE / "composition-runs.csv", HERE / "supply-runs.csv")
+    arms = arms_of(runs)
+    return runs, arms, Noise(arms)
 
 
 def main() -> None:
-    """Print the tables and write the figure."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs/supply/analysis"))
     parser.add_argument("--keep", action="store_true", help="write supply-runs.csv again")
     parser.add_argument("--check", action="store_true", help="coverage of the intervals")
     asked = parser.parse_args()
-    kept = HERE / "supply-runs.csv"
     if asked.keep:
-        keep().to_csv(kept, index=False, float_format="%.8g")
-    out, runs = make_folder(asked.out), read(HERE / "composition-runs.csv", kept)
-    arms = arms_of(runs)
-    noise = Noise(arms)
+        keep().to_csv(HERE / "supply-runs.csv", index=False, float_format="%.8g")
+    runs, arms, noise = study()
     print("\n".join(tables(arms, noise)), end="\n\n")
     print("\n".join(supply_table(arms)), end="\n\n")
     print("\n".join(factor_table(runs)))
@@ -426,11 +374,9 @@ def main() -> None:
         print(
             "\n{} of {} intervals of made-up studies hold the truth".format(*coverage(arms, noise))
         )
-    draw(arms, noise, out / "supply.png")
     print(f"\ncells are off their curves by {noise.misfit:.4f} in log loss beyond noise")
-    print(f"seeds correlate between sizes by {noise.together:.2f}; figure: {out / 'supply.png'}")
+    print(f"seeds correlate between sizes by {noise.together:.2f}")
 
 
 if __name__ == "__main__":
-    mpl.use("Agg")
     main()
