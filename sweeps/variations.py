@@ -11,6 +11,10 @@ Variation   VARIATION is one of
             epochs8   8 passes over the downstream jets in place of 2
             epochs32  32 passes, up to 2,000 jets and 12,490 parameters: 72 fine-tuning
                       runs
+            grid8     8 passes in cells of the composition study itself, with its three seeds:
+                      six sizes to 84,490 parameters, seven data sizes to 32,000 jets, 378
+                      fine-tuning runs (COMPOSITION_PART=6x7; another part is another choice of
+                      cells, and parts share their runs)
             rates     no searched laws: 0.01 (16/width)^0.75 for every start, whatever the steps
             draw      all jets simulated anew: training, pretraining, validation and test jets
 Command     VARIATION=epochs8 jetscale run sweeps/variations.py      (ten to twenty-five minutes of
@@ -28,7 +32,7 @@ from jetscale.study import Simulated, Study
 
 COMPOSITION = Path(__file__).with_name("composition.py")
 EPOCHS = {"epochs8": 8, "epochs32": 32}
-VARIATIONS = (*EPOCHS, "rates", "draw")
+VARIATIONS = (*EPOCHS, "grid8", "rates", "draw")
 DATA_SIZES = (500, 1_000, 2_000, 4_000, 8_000, 16_000)
 MOST_JETS = 2_000  # for 32 epochs
 ANOTHER_DRAW = Simulated(train_jets=64_000, seed=2)
@@ -41,9 +45,25 @@ def baseline() -> Study:
     return replace(whole, ladder=composition["LADDER"][:5], data_sizes=DATA_SIZES, seeds=(1, 2))
 
 
+def grid_at_eight() -> Study:
+    """A part of the composition study, with all its seeds, at 8 epochs."""
+    composition = runpy.run_path(str(COMPOSITION))
+    whole: Study = composition["study"]()
+    sizes, data = map(int, os.environ.get("COMPOSITION_PART", "6x7").split("x"))
+    return replace(
+        whole,
+        name="variations-epochs",
+        ladder=composition["LADDER"][:sizes],
+        data_sizes=composition["DATA_SIZES"][:data],
+        recipe=whole.recipe.change(epochs=8),
+    )
+
+
 def study() -> Study:
     """The cells of the composition study with what VARIATION names done otherwise."""
     choice = os.environ.get("VARIATION", VARIATIONS[0])
+    if choice == "grid8":
+        return grid_at_eight()
     same = replace(baseline(), name=f"variations-{choice.strip('0123456789')}")
     if choice in EPOCHS:  # one folder: their models start from the same trunks
         many = replace(same, recipe=same.recipe.change(epochs=EPOCHS[choice]))

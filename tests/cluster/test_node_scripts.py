@@ -205,6 +205,11 @@ while :; do sleep 0.05; done
 """
 
 
+# As with Ray itself, a node has joined once Ray was started there, and not before.
+JOINED = """[ "$1" != status ] || grep "^ray start" "$STUB_LOG" | awk '{ print " 1 node_" NR }'
+"""
+
+
 class TestSlurm:
     @pytest.fixture
     def job(self, home):
@@ -216,8 +221,7 @@ class TestSlurm:
         (submit / ".venv" / "bin" / "ray").symlink_to(home.bin / "ray")
         home.stub("hostname", "#!/bin/bash\necho fe80::1 127.0.0.1 192.168.0.9\n")
         home.stub("srun", SRUN)
-        joined = '[ "$1" != status ] || echo " 1 node_a\n 1 node_b"\n'.replace("echo", "echo -e")
-        home.stub("ray", "#!/bin/bash\n" + LOG + joined)
+        home.stub("ray", "#!/bin/bash\n" + LOG + JOINED)
         home.stub("jetscale", "#!/bin/bash\n" + LOG + "exit ${CODE:-0}\n")
         return {
             "SLURM_JOB_ID": "7000007",

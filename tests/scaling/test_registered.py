@@ -113,6 +113,15 @@ def test_a_cell_that_was_run_is_refused(runs):
         register(fits, [AHEAD[0]] * 2, runs, seeds=1, made="now", version="1")
 
 
+def test_only_mixtures_without_runs_of_a_cell_are_forecast(runs, truth):
+    fits = fit(runs, replicates=50)
+    later = measured(runs, truth)
+    known = later[~((later["mixture"] == "y") & (later["params"] > 5e9))]
+    assert cells_ahead(AHEAD, fits, known, beyond=1) == AHEAD[1:]
+    made = register(fits, AHEAD[1:], known, seeds=1, made="now", version="1")
+    assert [(cell.mixture, cell.params) for cell in made.cells] == [("y", 1e10)]
+
+
 def test_parts_of_a_table(runs):
     some = up_to(runs, 1e19)
     assert (6 * some["params"] * some["examples"]).max() <= 1e19 * (1 + 1e-6)

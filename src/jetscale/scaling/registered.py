@@ -125,14 +125,15 @@ def register(
     made: str,
     version: str,
 ) -> Registered:
-    """Forecast cells (params, examples) for every mixture fitted.
+    """Forecast cells (params, examples) for every mixture fitted that has no run of them.
 
     ``everything`` are all runs there are, which the fits may rest on a part of. Raises FitError
-    where a cell has been run, or is named twice.
+    where a cell has been run by every mixture, or is named twice.
     """
     largest = float(fits.cost.of_runs(fits.runs).max())
+    waiting = {cell: _without(everything, cell, fits) for cell in cells}
     for number, cell in enumerate(cells):
-        if _at(everything, cell).any():
+        if not waiting[cell]:
             raise FitError(
                 f"the cell {_named(cell)} has been run: it cannot be forecast; leave it out"
             )
@@ -146,6 +147,8 @@ def register(
         each = np.full(len(cells), seeds)
         made_of = predictions(fitted, sizes[0], sizes[1], each, fits.seed, **held)
         for i, (predicted, low, high) in enumerate(made_of.tolist()):
+            if name not in waiting[cells[i]]:
+                continue
             found.append(
                 ForecastCell(
                     mixture=name,
@@ -197,15 +200,16 @@ def check(registered: Registered, runs: pd.DataFrame) -> Check:
 def cells_ahead(
     planned: Sequence[tuple[float, float]], fits: StudyFit, runs: pd.DataFrame, beyond: float
 ) -> list[tuple[float, float]]:
-    """Return planned cells (params, examples) without runs, far beyond all runs of the fits.
+    """Return planned cells (params, examples) far beyond all runs of the fits.
 
-    They cost at least ``beyond`` times the compute of each. Raises FitError where there is none.
+    They cost at least ``beyond`` times the compute of each, and a mixture has no run of them.
+    Raises FitError where there is none.
     """
     least = beyond * float(fits.cost.of_runs(fits.runs).max())
     found = [
         cell
         for cell in planned
-        if fits.cost.flops(*np.array(cell)) >= least and not _at(runs, cell).any()
+        if fits.cost.flops(*np.array(cell)) >= least and _without(runs, cell, fits)
     ]
     if not found:
         raise FitError(
@@ -224,6 +228,11 @@ def _at(runs: pd.DataFrame, cell: tuple[float, float]) -> NDArray[np.bool_]:
     """Which runs (n,) are of these sizes."""
     sizes = runs[["params", "examples"]].to_numpy(dtype=float)
     return np.asarray((np.abs(sizes / np.array(cell) - 1) < _SAME).all(axis=1))
+
+
+def _without(runs: pd.DataFrame, cell: tuple[float, float], fits: StudyFit) -> set[str]:
+    """Mixtures fitted that have no run of these sizes."""
+    return set(fits.mixtures) - set(runs.loc[_at(runs, cell), "mixture"])
 
 
 def _cells(runs: pd.DataFrame) -> list[tuple[str, float, float]]:
