@@ -26,6 +26,7 @@ def whole():
     [
         ("epochs8", {"schedule.epochs"}),
         ("epochs32", {"schedule.epochs"}),
+        ("grid8", {"schedule.epochs"}),
         ("rates", {"optimiser.rates", "optimiser.learning_rate", "optimiser.width_exponent"}),
         ("draw", {"data.source"}),
     ],
@@ -44,7 +45,16 @@ def test_one_thing_is_changed(monkeypatch, whole, choice, changed):
 
 def test_both_numbers_of_epochs_share_a_folder(monkeypatch):
     assert load(monkeypatch, "epochs8").name == load(monkeypatch, "epochs32").name
+    assert load(monkeypatch, "epochs8").name == load(monkeypatch, "grid8").name
     assert load(monkeypatch, "rates").name != load(monkeypatch, "draw").name
+
+
+def test_parts_of_the_grid_at_eight_epochs_are_of_it(monkeypatch):
+    whole = load(monkeypatch, "grid8")
+    monkeypatch.setenv("COMPOSITION_PART", "2x6")
+    part = load(monkeypatch, "grid8")
+    assert (len(part.ladder), len(part.data_sizes)) == (2, 6)
+    assert replace(part, ladder=whole.ladder, data_sizes=whole.data_sizes) == whole
 
 
 def test_a_part_of_composition_is_of_it(monkeypatch, whole):
