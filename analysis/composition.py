@@ -2,8 +2,9 @@
 
     python analysis/composition.py [--out FOLDER]      from composition-runs.csv beside this file
     python analysis/composition.py --export            writes that table from $JETSCALE_HOME
+    python analysis/composition.py --epochs 8          the grid at eight epochs in place of two
 
-Writes composition.png (losses and frontiers; exponents by route; loss saved by pretraining) and
+Writes composition.png or composition8.png (losses and frontiers; exponents by route; loss saved by pretraining) and
 prints Markdown: exponents, paired differences, verdicts, and what moves an exponent.
 """
 
@@ -37,8 +38,9 @@ from jetscale.scaling.metric import put_in_place
 from jetscale.store.local import make_folder
 
 HERE = Path(__file__).parent
-SWEEP = HERE.parent / "sweeps" / "composition.py"
+SWEEPS = HERE.parent / "sweeps"
 TABLE = HERE / "composition-runs.csv"
+AT_EIGHT = HERE / "composition8-runs.csv"
 COLOURS = {"scratch": "#555555", "qcd": "#0072b2", "qcd+bsm": "#d55e00"}  # Okabe and Ito
 KEPT = (
     *("mixture", "params", "params_non_embedding", "width", "examples", "seed", "subset", "trunk"),
@@ -47,20 +49,23 @@ KEPT = (
     *("test_examples", "test_background", "seconds", "regret", "regret_error"),
 )
 SCORES = ("rejection_Hbb", "rejection_Tbqq", "auc", "accuracy")
-PARTS = ("7x7", "edge")  # of sweeps/composition.py
+PARTS = {  # of each table: the sweep, and what its environment chooses of it
+    TABLE: [("composition", {"COMPOSITION_PART": part}) for part in ("7x7", "edge")],
+    AT_EIGHT: [("variations", {"VARIATION": "grid8", "COMPOSITION_PART": "6x7"})],
+}
 REPLICATES = 400  # of the rows of the table of what moves an exponent
 
 
-def export() -> None:
+def export(table: Path) -> None:
     """Write the columns of the run table that the analysis needs, of all parts of the study."""
     found = []
-    for part in PARTS:
-        os.environ["COMPOSITION_PART"] = part
-        found.append(jetscale.runs(jetscale.load_study(SWEEP)))
+    for sweep, chosen in PARTS[table]:
+        os.environ |= chosen
+        found.append(jetscale.runs(jetscale.load_study(SWEEPS / f"{sweep}.py")))
     runs = pd.concat(found, ignore_index=True).drop_duplicates("key")
     order = runs["mixture"].map(list(COLOURS).index)
     runs = runs.assign(order=order).sort_values(["order", "params", "examples", "seed"])
-    runs[list(KEPT)].to_csv(TABLE, index=False, float_format="%.8g")
+    runs[list(KEPT)].to_csv(table, index=False, float_format="%.8g")
 
 
 def read(path: Path = TABLE) -> pd.DataFrame:
@@ -225,18 +230,20 @@ def main() -> None:
     """Write the figure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/composition/analysis"))
+    parser.add_argument("--epochs", type=int, choices=(2, 8), default=2)
     parser.add_argument("--export", action="store_true")
     options = parser.parse_args()
+    table = AT_EIGHT if options.epochs == 8 else TABLE
     if options.export:
-        return export()
-    frame = read()
+        return export(table)
+    frame = read(table)
     fits = laws(frame)
-    out = make_folder(options.out)
-    draw(frame, fits, out / "composition.png")
+    path = make_folder(options.out) / table.with_suffix(".png").name.replace("-runs", "")
+    draw(frame, fits, path)
     print(f"{parameters(fits)}\n\n{counted(fits)}\n\n{differences(frame)}\n\n{moves(frame)}\n")
     for pair in compare(fits).pairs:
         print(f"- {pair.b} minus {pair.a}: {pair.verdict.text}; {pair.clause}")
-    print(f"\nfigure: {out / 'composition.png'}")
+    print(f"\nfigure: {path}")
     return None
 
 
