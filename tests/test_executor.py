@@ -209,9 +209,10 @@ def test_a_call_that_is_ended_cleans_up(tmp_path):
 
 
 ORPHANS = """
-import os, sys, time
+import os, signal, sys, time
 from functools import partial
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
 sys.path.insert(0, {tests!r})
 from test_executor import note_and_sleep
 from jetscale.executor import process_pool
@@ -236,7 +237,7 @@ def test_no_process_outlives_its_parent(tmp_path, number):
         assert parent.poll() is None
         time.sleep(0.02)
     parent.send_signal(number)
-    parent.wait()
+    parent.wait(60)
     for note in notes:
         while running(int(note.read_text())):
             time.sleep(0.02)
