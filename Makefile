@@ -45,8 +45,9 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# Unit tests share the cores; what starts Ray, MLflow or Pythia has the machine to itself.
 check: lint
-	$(BIN)/python -m pytest -m "not integration"
+	$(BIN)/python -m pytest -m "not integration" -n auto --dist loadfile
 
-test: lint
-	$(BIN)/python -m pytest
+test: check
+	$(BIN)/python -m pytest -m integration

@@ -65,6 +65,7 @@ def wait_for_beat(store: RecordStore, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.integration
 def test_tasks_of_an_array_finish_what_a_killed_one_began(project):
     store = write(project, epochs=200)
     with ExitStack() as stack:
@@ -82,6 +83,7 @@ def test_tasks_of_an_array_finish_what_a_killed_one_began(project):
     assert {row.state for row in store.status(planned)} == {RunState.DONE}
 
 
+@pytest.mark.integration
 def test_the_signal_of_slurm_reaches_the_training(project):
     store = write(project, epochs=50_000)  # minutes
     task = array_task(project, 1)
@@ -134,6 +136,7 @@ def submit_file() -> dict[str, str]:
     }
 
 
+@pytest.mark.integration
 def test_a_condor_job_does_the_work(project):
     """What HTCondor would start, with the folder that it takes from the environment."""
     settings = submit_file()

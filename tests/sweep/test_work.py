@@ -84,6 +84,7 @@ def test_one_process_does_a_study_and_a_second_call_nothing(sweep, home):
     assert (again.done, again.trained) == (10, 0)
 
 
+@pytest.mark.integration
 def test_several_processes_share_a_study_and_none_trains_a_run_twice(sweep, home, start):
     path = sweep(epochs=20)
     study = load_study(path)
@@ -99,6 +100,7 @@ def test_several_processes_share_a_study_and_none_trains_a_run_twice(sweep, home
     assert len(expected) == len(planned)
 
 
+@pytest.mark.integration
 def test_others_go_on_with_the_run_of_a_killed_process(sweep, home, start):
     path = sweep(epochs=200)
     study = load_study(path)
@@ -115,6 +117,7 @@ def test_others_go_on_with_the_run_of_a_killed_process(sweep, home, start):
     assert {row.state for row in RecordStore(folder).status(planned)} == {RunState.DONE}
 
 
+@pytest.mark.integration
 def test_a_process_told_to_stop_leaves_its_run_as_evicted(sweep, home, start):
     path = sweep(epochs=50_000)  # minutes
     study = load_study(path)

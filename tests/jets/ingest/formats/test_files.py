@@ -20,7 +20,7 @@ from jetscale.jets.ingest.formats.files import Format, kind_of, opened
         (b"hello, world", "this is a text file"),
         (b"root" + bytes(50), "this is of the kind ROOT"),
         (b"\x93NUMPY\x01\x00", "this is a single NumPy array; save it with np.savez"),
-        (gzip.compress(b"PAR1"), "this is a gzip file; unpack it with gunzip"),
+        (gzip.compress(b"PAR1", mtime=0), "this is a gzip file; unpack it with gunzip"),
         (b"\xff\xd8\xff\xe0" * 9, r"this is a file of another kind, it starts with b'\\xff"),
     ],
 )
