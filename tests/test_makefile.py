@@ -92,8 +92,8 @@ def test_unsuitable_python_is_refused_with_one_line(project):
 @pytest.mark.parametrize(
     ("goal", "wanted", "unwanted"),
     [
-        ("check", ['pytest -m "not integration"', "ruff format --check", "mypy"], []),
-        ("test", ["-m pytest", "ruff check", "mypy"], ["not integration"]),
+        ("check", ['pytest -m "not integration"', "ruff format --check", "mypy"], ["-m integr"]),
+        ("test", ['pytest -m "not integration"', "pytest -m integration", "ruff check"], []),
         ("demo", ["jetscale run", "jetscale allocate", "--budget 1e11", "report.html"], []),
     ],
 )
