@@ -68,8 +68,8 @@ def _study_of(study: "Study | str | Path") -> "Study":
 
 
 def overview(study: "Study | str | Path") -> dict[str, Any]:
-    """What a study or sweep file trains and costs (see `jetscale.plan.overview.overview`)."""
-    from jetscale.plan.overview import overview
+    """What a study or sweep file trains and costs (see `jetscale.planning.overview.overview`)."""
+    from jetscale.planning.overview import overview
 
     return overview(_study_of(study))
 
@@ -172,7 +172,7 @@ def tune(
 
 def status(study: "Study | str | Path", *, home: str | Path | None = None) -> "list[RunStatus]":
     """State of every planned run of a study or sweep file, and why it is not done."""
-    from jetscale.plan import plan_runs
+    from jetscale.planning import plan_runs
     from jetscale.store.home import Home
     from jetscale.store.records import RecordStore
 

@@ -8,7 +8,7 @@ import pytest
 
 from jetscale.cli.app import main
 from jetscale.display.tuning import show_tuning
-from jetscale.plan.search import plan_search
+from jetscale.planning.search import plan_search
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study import load_optimiser

@@ -234,7 +234,7 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
       jetscale report sweeps/quickstart.py --out report.html
     """
     from jetscale.measures import load_measures
-    from jetscale.plan.identity import flatten
+    from jetscale.planning.identity import flatten
     from jetscale.report import make_report
     from jetscale.scaling import Options
     from jetscale.scaling.kept import kept_fit

@@ -54,7 +54,7 @@ def plan(sweep: Path, slots: int | None, as_json: bool) -> None:
     """
     from jetscale.display.console import show_plan
     from jetscale.machines import cores
-    from jetscale.plan.overview import overview
+    from jetscale.planning.overview import overview
     from jetscale.study.load import load_study
 
     summary = overview(load_study(sweep), slots or cores())
@@ -135,7 +135,7 @@ def status(sweep: Path, as_json: bool) -> None:
       jetscale status sweeps/quickstart.py --json
     """
     from jetscale.display.console import show_status
-    from jetscale.plan import plan_runs
+    from jetscale.planning import plan_runs
     from jetscale.store.records import RecordStore, count_states
     from jetscale.study.load import load_study
 

@@ -48,7 +48,7 @@ def power(
     from jetscale.display.console import progress_bar
     from jetscale.display.power import show_power
     from jetscale.jsonable import as_json as plain
-    from jetscale.plan.overview import power_grid
+    from jetscale.planning.overview import power_grid
     from jetscale.study.load import load_study
 
     try:

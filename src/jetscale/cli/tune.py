@@ -154,7 +154,7 @@ def tune(
 def _status(study: "Study", search: "Search", as_json: bool) -> None:
     """Print how far a search is."""
     from jetscale.display.console import show_status
-    from jetscale.plan.search import plan_search
+    from jetscale.planning.search import plan_search
     from jetscale.store.records import RecordStore, count_states
 
     runs = [tried.run for tried in plan_search(study, search)]

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from jetscale.errors import Failure
-from jetscale.plan.former import former_keys
-from jetscale.plan.identity import follow, recipe_of
-from jetscale.plan.run import Run
+from jetscale.planning.former import former_keys
+from jetscale.planning.identity import follow, recipe_of
+from jetscale.planning.run import Run
 from jetscale.store import former
 from jetscale.store.former import Former, upgrade_record
 from jetscale.store.home import Home, StudyFolder

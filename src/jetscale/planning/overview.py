@@ -6,11 +6,11 @@ from typing import Any
 
 from jetscale.digests import digest
 from jetscale.mixtures.inputs import given_folders
-from jetscale.plan.board import Board
-from jetscale.plan.identity import flatten, recipe_of
-from jetscale.plan.run import Run, plan_runs
-from jetscale.plan.timing import CORE
-from jetscale.plan.workers import Node
+from jetscale.planning.board import Board
+from jetscale.planning.identity import flatten, recipe_of
+from jetscale.planning.run import Run, plan_runs
+from jetscale.planning.timing import CORE
+from jetscale.planning.workers import Node
 from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.study import Declared, Folders, Study
 from jetscale.study.recipe import MINIMUM_STEPS

@@ -1,7 +1,7 @@
 """What a study takes: its runs, their cost, and who trains which next."""
 
-from jetscale.plan.cost import expected_constituents, pretraining_examples
-from jetscale.plan.run import Run, plan_runs
+from jetscale.planning.cost import expected_constituents, pretraining_examples
+from jetscale.planning.run import Run, plan_runs
 
 __all__ = [
     "Run",
