@@ -32,18 +32,20 @@ def test_a_study_is_planned_watched_and_read(study, records, tmp_path, monkeypat
     store = RecordStore(Home(tmp_path).study(study))
     for record in records[:-1]:
         store.write(record)
-    assert jetscale.overview(study)["runs"] == len(records)
-    states = [row.state for row in jetscale.status(study)]
+    assert jetscale.plan(study)["runs"] == len(records)
+    states = [row.state for row in jetscale.status(study).runs]
     assert states.count(RunState.DONE) == len(records) - 1
     frame = jetscale.runs(study, source="records")
     assert len(frame) == 7
     assert len(jetscale.table(study)) == 7
-    assert {row.state for row in jetscale.status(study, home=tmp_path / "no")} == {RunState.MISSING}
+    assert {row.state for row in jetscale.status(study, home=tmp_path / "no").runs} == {
+        RunState.MISSING
+    }
 
 
 def test_a_study_may_be_given_as_its_sweep_file(tmp_path):
     sweep = Path(__file__).parents[1] / "sweeps" / "quickstart.py"
-    assert jetscale.overview(sweep)["runs"] == len(jetscale.status(str(sweep), home=tmp_path))
+    assert jetscale.plan(sweep)["runs"] == len(jetscale.status(str(sweep), home=tmp_path).runs)
     with pytest.raises(StudyError, match=r"sweep file '?x"):
         jetscale.status("x")
 

@@ -53,8 +53,10 @@ WITHOUT_TORCH = (
     "jetscale.objectives.protocol",
     "jetscale.training",
     "jetscale.planning",
+    "jetscale.questions",
     "jetscale.scaling",
     "jetscale.report",
+    "jetscale.studies",
 )
 FLOW = {  # a room and what it may import of ours
     "jetscale.mixtures": {
@@ -100,6 +102,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.machines",
         "jetscale.scaling",
         "jetscale.words",
+        "jetscale.shown",
     },
     "jetscale.report": {
         "jetscale.analysis",
@@ -135,6 +138,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.study",
         "jetscale.training.embed",
         "jetscale.measures",
+        "jetscale.shown",
     },
     "jetscale.analysis": {
         "jetscale.jsonable",
@@ -149,13 +153,16 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.scaling",
         "jetscale.study",
         "jetscale.words",
+        "jetscale.shown",
     },
     "jetscale.scaling": {
         "jetscale.jsonable",
         "jetscale.errors",
         "jetscale.scaling",
         "jetscale.words",
+        "jetscale.shown",
     },
+    "jetscale.shown": set(),
     "jetscale.words": set(),
     "jetscale.jsonable": set(),
     "jetscale.models": {
@@ -204,6 +211,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.planning",
         "jetscale.store",
         "jetscale.study",
+        "jetscale.shown",
     },
     "jetscale.planning": {
         "jetscale.digests",
@@ -217,6 +225,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.study",
         "jetscale.training",
         "jetscale.words",
+        "jetscale.shown",
     },
     "jetscale.compute": {
         "jetscale.compute",

@@ -3,9 +3,4 @@
 from jetscale.planning.cost import expected_constituents, pretraining_examples
 from jetscale.planning.run import Run, plan_runs
 
-__all__ = [
-    "Run",
-    "expected_constituents",
-    "plan_runs",
-    "pretraining_examples",
-]
+__all__ = ["Run", "expected_constituents", "plan_runs", "pretraining_examples"]

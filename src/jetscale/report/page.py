@@ -81,7 +81,7 @@ def method(context: Context, reasons: Reasons) -> dict[str, Any]:
     if fits is not None:
         how["bounds"] = "{:g} ≤ alpha, beta ≤ {:g}; E, A, B ≥ 0".format(*EXPONENT_BOUNDS)
         how["Huber width delta"] = f"{fits.delta:.4g} in log loss"
-        how["seed of the replicates"] = str(fits.seed)
+        how["seed of the replicates"] = str(fits.options.seed)
         warnings += fits.warnings
         warnings += [line for fitted in fits.mixtures.values() for line in fitted.warnings]
     how["versions"] = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
@@ -104,7 +104,7 @@ def diagnostics(fits: StudyFit) -> Table:
             "gradient": number(fitted.gradient_norm, 2),
             "condition number": number(fitted.condition, 2),
             "at a bound": ", ".join(fitted.at_bounds) or "none",
-            "degenerate replicates": f"{fitted.replicates_degenerate} of {fits.replicates}",
+            "degenerate replicates": f"{fitted.replicates_degenerate} of {fits.options.replicates}",
         }
         for name, fitted in fits.mixtures.items()
     ]

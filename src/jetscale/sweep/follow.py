@@ -29,12 +29,7 @@ class LiveMirror:
     """MLflow's picture of the runs of a study or of its search, brought up to date by `push`."""
 
     def __init__(
-        self,
-        study: Study,
-        home: Home,
-        runs: Sequence[Run],
-        uri: str,
-        search: Search | None = None,
+        self, study: Study, home: Home, runs: Sequence[Run], uri: str, search: Search | None = None
     ) -> None:
         self.study, self.home, self.uri = study, home, uri
         self.search = search
