@@ -137,7 +137,8 @@ def _html_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], l
         for tag, row in (("th", columns), *(("td", row) for row in rows))
     ]
     body = "".join(f"<tr>{line}</tr>\n" for line in lines)
-    return f"<table>\n{_tag('caption', title)}\n{body}</table>"
+    head = _tag("caption", title, ' style="text-align: left; white-space: nowrap"')
+    return f'<table style="margin-bottom: 1em">\n{head}\n{body}</table>'
 
 
 def say(text: str, *, wrap: bool = True, style: str = "", indent: int = 0) -> None:

@@ -31,7 +31,7 @@ def text_of(result: Any) -> str:
     """Return what the command prints, as wide as the terminal and without colours."""
     with as_text(file := StringIO()):
         _show(result)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines()).rstrip()
 
 
 def html_of(result: Any) -> str:

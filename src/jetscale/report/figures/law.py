@@ -109,7 +109,8 @@ def losses(fits: StudyFit) -> Figure:
         points = run_points(name, look, own, fits.cost.of_runs(own), own["loss"])
         figure.add_trace(points.update(showlegend=True))
     figure.update_traces(selector={"mode": "lines"}, showlegend=False)
-    ends = drawing.loss_range(fits.runs["loss"])
+    curves = [y for trace in figure.data if trace.mode == "lines" and trace.name for y in trace.y]
+    ends = drawing.loss_range(pd.Series([*fits.runs["loss"], *curves]))
     figure.update_yaxes(type="linear", dtick=None, exponentformat="none", range=ends)
     return figure.update_layout(showlegend=True, legend={"x": 1, "xanchor": "right", "y": 1})
 
