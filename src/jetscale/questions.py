@@ -128,7 +128,9 @@ def make_report(source: Source, title: str = "", *, columns: Columns = None, **a
     if study := studies.study_of(source):
         return report_of(studies.runs(study), study, title=title or study.name, **asked)
     how = {"options": source.options} if isinstance(source, StudyFit) else {}
-    return report_of(table(source, columns), None, title=title or "Runs", **how | asked)
+    whole = isinstance(source, pd.DataFrame) and columns is None  # its recipe is shown
+    frame: Any = source if whole else table(source, columns)
+    return report_of(frame, None, title=title or "Runs", **how | asked)
 
 
 def report_of(frame: pd.DataFrame, study: Study | None, **asked: Any) -> Any:

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from golden import texts
@@ -20,6 +23,24 @@ def test_no_line_is_wider_than_the_terminal(name):
     kept = (texts.FOLDER / f"{name}.txt").read_text()
     assert max(map(len, kept.splitlines())) <= texts.WIDTH
     assert not [line for line in kept.splitlines() if line != line.rstrip()]
+
+
+REFERENCE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+DOCUMENTED = dict(re.findall(r"^\| `([\w.]+)` \|[^|]+\| `([^`]+)` \|$", REFERENCE, re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", texts.TEXTS)
+def test_the_columns_of_a_result_stand_in_the_reference(name):
+    frame = texts.TEXTS[name]().to_frame()
+    assert list(frame.columns) == DOCUMENTED[name].split()
+    empty = {column for column in frame if frame[column].isna().all()}
+    assert empty <= {"hours", "recipe"}  # that of a run without seconds, of rates not searched
+
+
+def test_the_columns_of_a_prediction_stand_in_the_reference():
+    frame = texts.laws().predict([1e4, 1e6], 1e5)
+    assert list(frame.columns) == DOCUMENTED["laws.predict"].split()
+    assert {"measure", "tune", "status"} < DOCUMENTED.keys()
 
 
 def test_a_text_that_changed_is_shown_and_written(monkeypatch, tmp_path, capsys):

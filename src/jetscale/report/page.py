@@ -154,11 +154,11 @@ class Report:
             texts[f"figures/{i:02d}-{slug}.json"] = figure.to_json()
         return texts
 
-    def write(self, out: Path) -> Path:
+    def write(self, out: str | Path) -> Path:
         """Write the page; raises StorageError where that is refused."""
-        with atomic_path(out) as temporary:
+        with atomic_path(Path(out)) as temporary:
             temporary.write_text(self.text, encoding="utf-8")
-        return out
+        return Path(out)
 
 
 def make_report(
