@@ -22,7 +22,7 @@ from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
 from jetscale.models.inputs import feature_inputs
-from jetscale.plan import Run, plan_runs
+from jetscale.planning import Run, plan_runs
 from jetscale.study import Study
 from jetscale.study.load import load_study
 from jetscale.training.loop import train_run

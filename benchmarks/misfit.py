@@ -302,7 +302,7 @@ def real(path: Path) -> Iterator[str]:
             inside = [
                 int(((e[:, 0] <= measured) & (measured <= e[:, 1])).sum()) for e in (ends, alone)
             ]
-            best = one.losses(*sizes(held, 1))[:, 0], one.predict(*sizes(held))
+            best = one.losses(*sizes(held, 1))[:, 0], one.curve(*sizes(held))
             errors = [np.sqrt(np.mean(np.log(measured / value) ** 2)) for value in best]
             half = np.median(np.log(ends[:, 1] / ends[:, 0])) / 2
             shown.append(found.options.law if law == "auto" else f"{inside[1]}")

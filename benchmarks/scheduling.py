@@ -25,10 +25,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from jetscale.plan import Run, plan_runs
-from jetscale.plan.board import Board
-from jetscale.plan.timing import CORE
-from jetscale.plan.workers import GAIN, Node
+from jetscale.planning import Run, plan_runs
+from jetscale.planning.board import Board
+from jetscale.planning.timing import CORE
+from jetscale.planning.workers import GAIN, Node
 from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
 
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128)

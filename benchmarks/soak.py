@@ -32,7 +32,7 @@ from pathlib import Path
 from scale import tree
 from soak_sweep import Server, make_sweep, numbers_of, train_undisturbed
 
-from jetscale.plan import Run, plan_runs
+from jetscale.planning import Run, plan_runs
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.home import Home
 from jetscale.store.record import make_table

@@ -28,12 +28,12 @@ from scheduling import study
 
 from jetscale.analysis import analyse
 from jetscale.digests import digest
-from jetscale.plan import Run, plan_runs
-from jetscale.plan.board import Board
-from jetscale.plan.identity import follow, recipe_of
-from jetscale.plan.overview import overview
-from jetscale.plan.timing import CORE
-from jetscale.plan.workers import Node
+from jetscale.planning import Run, plan_runs
+from jetscale.planning.board import Board
+from jetscale.planning.identity import follow, recipe_of
+from jetscale.planning.overview import overview
+from jetscale.planning.timing import CORE
+from jetscale.planning.workers import Node
 from jetscale.scaling.tuning import collapse
 from jetscale.store.home import Home
 from jetscale.store.record import Record

@@ -16,8 +16,8 @@ from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.models import protocol as models
 from jetscale.objectives import protocol as objectives
 from jetscale.objectives.classify import CLASSIFY
-from jetscale.plan import plan_runs
-from jetscale.plan.identity import recipe_of
+from jetscale.planning import plan_runs
+from jetscale.planning.identity import recipe_of
 from jetscale.scaling import UNSEARCHED, fit
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
@@ -225,7 +225,7 @@ def test_references_travel_to_ray_workers(write, tmp_path):
     before = {run.key for run in plan_runs(study)}
     (tmp_path / "clouds_model.py").write_text(MODEL.replace('"first"', '"second"'))
     code = (
-        "import sys, jetscale\nfrom jetscale.plan import plan_runs\n"
+        "import sys, jetscale\nfrom jetscale.planning import plan_runs\n"
         "print(*[run.key for run in plan_runs(jetscale.load_study(sys.argv[1]))])"
     )
     command = [sys.executable, "-c", code, str(path)]

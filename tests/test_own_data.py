@@ -14,8 +14,8 @@ from jetscale.measures.sample import check_measurable
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
-from jetscale.plan import plan_runs
-from jetscale.plan.identity import recipe_of
+from jetscale.planning import plan_runs
+from jetscale.planning.identity import recipe_of
 from jetscale.store.home import StudyFolder
 from jetscale.store.record import make_table
 from jetscale.store.records import RecordStore

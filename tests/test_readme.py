@@ -61,7 +61,7 @@ def test_the_analysis_in_the_readme_runs(tmp_path, monkeypatch, capsys):
     frame = pd.DataFrame(rows, columns=["mixture", "params", "examples", "loss"])
     frame.to_csv(tmp_path / "runs.csv", index=False)
     monkeypatch.chdir(tmp_path)
-    exec(next(body for kind, body in BLOCKS if kind == "python" and "read_runs" in body), {})
+    exec(next(body for kind, body in BLOCKS if kind == "python" and "js.fit(" in body), {})
     assert re.match(r"b [\d.]+ \[[\d.]+, [\d.]+\] ", capsys.readouterr().out)
 
 

@@ -4,7 +4,8 @@ A dataclass becomes an object with its fields in order. Three small declarations
 
 - ``field(metadata=json_key("compute"))`` gives a field another key, ``field(metadata=HIDDEN)``
   leaves it out (arrays of replicates, the run table);
-- ``json_also: ClassVar = ("identified",)`` names properties that belong to the object;
+- ``json_also: ClassVar = ("identified",)`` names properties that belong to the object, also those
+  of a field: ``"options.seed"`` has the key ``seed``;
 - a class whose object is not its fields at all returns it from ``__json__``.
 """
 
@@ -12,6 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -53,8 +55,8 @@ def as_json(value: Any) -> Any:
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         keys = {f.name: f.metadata.get("json", f.name) for f in fields(value)}
-        keys |= {name: name for name in getattr(value, "json_also", ())}
-        return {key: as_json(getattr(value, name)) for name, key in keys.items() if key}
+        keys |= {name: name.rpartition(".")[2] for name in getattr(value, "json_also", ())}
+        return {key: as_json(attrgetter(name)(value)) for name, key in keys.items() if key}
     if hasattr(value, "_asdict"):  # a named tuple
         return as_json(value._asdict())
     if isinstance(value, Mapping):

@@ -15,6 +15,7 @@ import jetscale.scaling.tuning as rates
 from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN
 from jetscale.scaling.estimate import Estimate
+from jetscale.shown import Shown, frame_of, row_of
 from jetscale.study import RateLaw, Rates, Recipe, Regret, Study
 from jetscale.study.rates import REFERENCE_STEPS, REFERENCE_WIDTH, STARTS, Start
 from jetscale.study.search import Search
@@ -25,7 +26,7 @@ _CLEAR = 2.0  # standard errors by which a setting must be better than the study
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tuning:
+class Tuning(Shown):
     """The answer of a search; ``print(tuning)`` says it."""
 
     study: str
@@ -86,8 +87,10 @@ class Tuning:
         """The mixtures, where all were searched alike; none where they were not."""
         return _arms(self.equal)
 
-    def __str__(self) -> str:
-        return self.sentence
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per start and cell that was searched: what its law costs there."""
+        columns = "start mixture width examples steps rate loss best_rate best_loss regret error"
+        return frame_of(map(row_of, self.regrets), columns)
 
     def write(self, path: str | Path) -> str:
         """Write the recipe file that a sweep file loads; returns its digest."""

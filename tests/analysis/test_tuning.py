@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jetscale.plan.search import plan_search
+from jetscale.planning.search import plan_search
 from jetscale.scaling.tuning import equal_search, fit_rate_laws
 from jetscale.study import load_optimiser
 from jetscale.study.load import load_study

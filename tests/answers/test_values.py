@@ -6,7 +6,7 @@ from jetscale.jsonable import as_json
 
 def test_text_and_json_hold_all_three(found):
     answers = three_answers(found)
-    text = str(answers)
+    text = answers.text
     for place, one in enumerate(answers.all, 1):
         assert f"{place}. {one.title}" in text
         assert all(f"   {sentence}" in text for sentence in one.sentences)

@@ -3,7 +3,7 @@
 import pytest
 
 from jetscale.cli import main
-from jetscale.plan.overview import overview
+from jetscale.planning.overview import overview
 from jetscale.study.load import load_study
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jetscale.cli.app import main
-from jetscale.display.tuning import show_tuning
-from jetscale.plan.search import plan_search
+from jetscale.display.tuning import show_written
+from jetscale.planning.search import plan_search
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study import load_optimiser
@@ -147,7 +147,7 @@ def test_a_schedule_that_was_taken_is_loaded_too(capsys, wide, search, searched,
     table = search_table(tried, {record.key: record for record in searched})
     found = tuned(wide, search, table)
     for taken, loaded in (({"weight_decay": 0.1}, False), ({"warmup": 0.2}, True)):
-        show_tuning(replace(found, taken=taken), "wide.py", Path("a"), Path("b"))
+        show_written(replace(found, taken=taken), "wide.py", Path("a"), "b")
         out = capsys.readouterr().out
         assert "optimiser=load_optimiser(__file__)" in out
         assert ("schedule=load_schedule(__file__)" in out) == loaded

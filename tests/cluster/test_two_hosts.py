@@ -20,7 +20,7 @@ from fixtures.hosts import MEETING, Host, Hosts, child_of, install
 from fixtures.waiting import PATIENCE, wait_until
 
 from jetscale.jets.shards import write_shards
-from jetscale.plan import plan_runs
+from jetscale.planning import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study.load import load_study

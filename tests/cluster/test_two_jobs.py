@@ -13,7 +13,7 @@ from fixtures.hosts import Hosts, child_of, install, write_meeting
 from fixtures.waiting import wait_until
 
 from jetscale.jets.shards import write_shards
-from jetscale.plan import plan_runs
+from jetscale.planning import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore, RunState
 from jetscale.study.load import load_study

@@ -8,8 +8,8 @@ from jetscale.compute import desk as desks
 from jetscale.compute.capacity import HEAD, count
 from jetscale.compute.desk import ALONE, ASK_AGAIN, LOOK, Desk, Dispatch, Ended
 from jetscale.errors import Failure
-from jetscale.plan import plan_runs
-from jetscale.plan.board import START_TRIES, Board
+from jetscale.planning import plan_runs
+from jetscale.planning.board import START_TRIES, Board
 
 
 def node(name, cpus, *, head=False):

@@ -14,9 +14,9 @@ from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from jetscale.compute import desk, trials
 from jetscale.compute.capacity import HEAD, Capacity, count
 from jetscale.errors import Failure, MissingExtra, StorageError, TrainingError
-from jetscale.plan import plan_runs
-from jetscale.plan.board import START_TRIES, TRIES, Board
-from jetscale.plan.workers import Node
+from jetscale.planning import plan_runs
+from jetscale.planning.board import START_TRIES, TRIES, Board
+from jetscale.planning.workers import Node
 
 ONE_CORE = Capacity(nodes=(Node(name="n", slots=1),), cpus=1, gpus=0, local=True)
 

@@ -12,8 +12,8 @@ from fixtures.sweeps import sweep_text, write_roles
 from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
-from jetscale.plan import plan_runs
-from jetscale.plan.identity import recipe_of
+from jetscale.planning import plan_runs
+from jetscale.planning.identity import recipe_of
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study.load import load_study

@@ -11,7 +11,7 @@ import pytest
 from fixtures.faults import call, read_only, start
 from fixtures.waiting import wait_until
 
-from jetscale.plan import plan_runs
+from jetscale.planning import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study.load import load_study

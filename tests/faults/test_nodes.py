@@ -20,7 +20,7 @@ from fixtures.hosts import ROOT, Host, Hosts, install
 from fixtures.waiting import PATIENCE, wait_until
 
 from jetscale.jets.shards import write_shards
-from jetscale.plan import plan_runs
+from jetscale.planning import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.record import Record
 from jetscale.store.records import RecordStore

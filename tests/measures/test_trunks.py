@@ -6,7 +6,7 @@ from jetscale.measures.result import DOWNSTREAM
 from jetscale.measures.transfer import find_trunks, measure_trunks
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.transformer.model import Trunk
-from jetscale.plan import plan_runs
+from jetscale.planning import plan_runs
 from jetscale.store.checkpoints import save_trunk
 from jetscale.store.records import RecordStore
 from jetscale.study import Mixture

@@ -17,7 +17,7 @@ from jetscale.jets.shards import open_shards, verify
 from jetscale.mixtures import declared
 from jetscale.mixtures.declared import declared_requests
 from jetscale.mixtures.inputs import ensure_shards
-from jetscale.plan import plan_runs, pretraining_examples
+from jetscale.planning import plan_runs, pretraining_examples
 from jetscale.study import Controls, Declared, Mixture, ModelSize, Study
 
 

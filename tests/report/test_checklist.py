@@ -3,7 +3,7 @@
 import pytest
 
 from jetscale.analysis import analyse
-from jetscale.plan.identity import flatten
+from jetscale.planning.identity import flatten
 from jetscale.report.decisions import checklist
 from jetscale.scaling import Options
 from jetscale.study.rates import STARTS, RateLaw, Rates

@@ -240,3 +240,17 @@ def test_the_measured_cell_stands_beside_the_prediction(study, full, results):
         assert float(row[7]) == pytest.approx(best, rel=1e-3)
         assert float(row[4].split()[0]) == pytest.approx(found.loss.value, rel=1e-2)
         assert row[8].strip() == f"{found.best_share:.0%}"
+
+
+def test_laws_draw_themselves(results):
+    figure = results.fits.plot()
+    shown = [trace.name for trace in figure.data if trace.showlegend]
+    assert shown == list(results.fits.mixtures)
+    points = [trace for trace in figure.data if trace.mode == "markers"]
+    assert sum(len(trace.x) for trace in points) == len(results.fits.runs)
+    curves = [trace for trace in figure.data if trace.mode == "lines" and trace.name]
+    low, high = figure.layout.yaxis.range
+    assert all(low < y < high for trace in curves for y in trace.y if math.isfinite(y))
+    fitted = results.fits[shown[0]]
+    best = fitted.law.optimum(fitted.theta, curves[0].x[0], results.fits.cost)
+    assert curves[0].y[0] == pytest.approx(float(best.loss))

@@ -250,7 +250,8 @@ def test_a_mixture_is_best_only_where_it_is_told_apart(grid, truth):
         plain = as_json(found)
         assert plain["best"] == found.best
         assert plain["choice"] == found.choice.value
-        assert plain["answer"] == found.answer == str(found)
+        assert plain["answer"] == found.answer
+        assert " ".join(str(found).split()).startswith(found.answer)
         assert plain["lowest"] == found.lowest
         assert plain["best_share"] == found.mixtures[found.lowest].best_share
 

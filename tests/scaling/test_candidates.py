@@ -45,7 +45,7 @@ def test_errors_are_those_of_the_formulas():
     for out in (top, dear):
         law = fit(frame[~out], law="outer-power", replicates=50)["m"]
         held = frame[out].groupby(["params", "examples"], as_index=False)["loss"].mean()
-        squares.append(np.log(held["loss"] / law.predict(held["params"], held["examples"])) ** 2)
+        squares.append(np.log(held["loss"] / law.curve(held["params"], held["examples"])) ** 2)
     assert [one.law for one in found.tried] == ["chinchilla", "outer-power", "interaction"]
     assert found.cells == sum(map(len, squares)) == 6 + 8
     error = np.sqrt(np.concatenate(squares).mean())

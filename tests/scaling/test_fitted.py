@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jetscale.errors import FitError
@@ -96,11 +97,11 @@ def test_numbers_are_found_by_name(grid, truth):
 
 def test_laws_are_shown_and_framed(grid, truth):
     laws = fit(grid({"m": truth}), replicates=50)
-    frame = laws.to_frame()
+    frame = laws.to_frame().set_index(["mixture", "number"])
     assert list(frame.columns) == ["value", "low", "high", "identified", "reason"]
     assert frame.loc[("m", "alpha"), "value"] == laws["m"]["alpha"].value
     assert frame.loc[("m", "params_exponent"), "high"] == laws["m"]["a"].high
-    assert f"m: a {laws['m']['a']}, b {laws['m']['b']}" in str(laws)
+    assert "Frontier: N* ~ C^a, D* ~ C^b" in str(laws)
     assert "<table" in laws._repr_html_()
     assert "alpha" in laws._repr_html_()
     assert len(repr(laws)) < 10_000
@@ -108,5 +109,48 @@ def test_laws_are_shown_and_framed(grid, truth):
 
 def test_a_law_predicts(grid, truth):
     fitted = fit(grid({"m": truth}), replicates=50)["m"]
-    found = fitted.predict([1e8, 1e9], 1e9)
+    found = fitted.curve([1e8, 1e9], 1e9)
     assert found == pytest.approx(fitted.law.loss(fitted.theta, np.array([1e8, 1e9]), 1e9))
+
+
+def test_new_runs_lie_in_the_intervals_predicted_for_them(grid, truth):
+    spread, rng = 0.02, np.random.default_rng(3)
+    runs = grid({"m": truth}, seeds=4, noise=spread)
+    laws = fit(runs, replicates=400)
+    params, examples = float(runs["params"].median()), float(runs["examples"].median())
+    row = laws.predict(params, examples).iloc[0]
+    fresh = CHINCHILLA.loss(truth, params, examples) * np.exp(rng.normal(0, spread, 4000))
+    inside = ((row["loss_low"] <= fresh) & (fresh <= row["loss_high"])).mean()
+    assert 0.92 < inside < 0.99  # 95% for the true noise; the fit knows it from 4 seeds a cell
+    assert row["loss"] == laws["m"].expected(params, examples).value
+    assert row["decades_beyond"] == 0
+
+
+def test_sizes_broadcast_and_none_hangs_on_another(grid, truth):
+    laws = fit(grid({"a": truth, "b": truth}), replicates=50)
+    several = laws.predict([[1e8], [3e11]], [1e9, 1e10], "b")
+    assert several["mixture"].tolist() == 4 * ["b"]
+    assert several[["params", "examples"]].to_numpy().tolist()[1] == [1e8, 1e10]
+    alone = laws.predict(3e11, 1e10)
+    assert alone["mixture"].tolist() == ["a", "b"]
+    assert alone.iloc[1].tolist() == several.iloc[3].tolist()
+    beyond = np.log10(laws.cost.flops(3e11, 1e10) / laws.flops[1])
+    assert alone["decades_beyond"][0] == pytest.approx(beyond)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ((-1e8, 1e9), "params is -1e\\+08, needs a number above zero"),
+        ((1e8, float("nan")), "examples is nan, needs a number above zero"),
+        ((1e8, 1e9, "mm"), "unknown mixture 'mm'; did you mean 'm'"),
+        ((1e8, 1e9, "few"), "mixture 'few' was not fitted: it has"),
+        ((1e20, 1e20), "decades from the measured compute: no law reaches that far"),
+    ],
+)
+def test_what_cannot_be_predicted_is_said_in_a_line(grid, truth, asked, told):
+    few = grid({"few": truth}).head(2)
+    laws = fit(pd.concat([grid({"m": truth}), few]), replicates=50)
+    with pytest.raises(FitError, match=told) as error:
+        laws.predict(*asked)
+    assert "\n" not in str(error.value)

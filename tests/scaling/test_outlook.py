@@ -28,7 +28,7 @@ def test_a_law_of_another_form_is_held_beyond_the_runs():
         truth, expected = outer(3e9, 3e11), fitted.expected(3e9, 3e11)
         held += expected.low <= truth <= expected.high
         errors.append(abs(np.log(expected.value / truth)))
-        alone.append(abs(np.log(fitted.predict(3e9, 3e11) / truth)))
+        alone.append(abs(np.log(fitted.curve(3e9, 3e11) / truth)))
     assert held >= 12
     assert np.median(errors) < 0.6 * np.median(alone), "the misfit found is put to use"
 

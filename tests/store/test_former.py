@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from jetscale.errors import StorageError
-from jetscale.plan import plan_runs
-from jetscale.plan.former import former_keys
+from jetscale.planning import plan_runs
+from jetscale.planning.former import former_keys
 from jetscale.store.former import Former, upgrade_record
 from jetscale.store.record import make_table, parse_record
 from jetscale.store.records import RecordStore, RunState, find_finished

@@ -9,7 +9,7 @@ import pytest
 
 from jetscale.digests import digest
 from jetscale.errors import StorageError
-from jetscale.plan.run import Run
+from jetscale.planning.run import Run
 from jetscale.scaling import validate
 from jetscale.store.record import SCALARS, TYPES, Record, make_table, parse_record
 from jetscale.training.spec import RunResult

@@ -18,8 +18,8 @@ from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import INDEX
-from jetscale.plan import plan_runs
-from jetscale.plan.identity import recipe_of
+from jetscale.planning import plan_runs
+from jetscale.planning.identity import recipe_of
 from jetscale.scaling import UNSEARCHED
 from jetscale.store.copies import fetch_folder, put_folder
 from jetscale.store.home import Home

@@ -14,7 +14,7 @@ import pytest
 from fixtures.sweeps import sweep_text, write_roles
 from fixtures.waiting import PATIENCE
 
-from jetscale.plan import plan_runs
+from jetscale.planning import plan_runs
 from jetscale.scaling import UNSEARCHED
 from jetscale.store.home import Home
 from jetscale.store.record import Record

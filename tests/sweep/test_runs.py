@@ -7,8 +7,8 @@ import pytest
 
 from jetscale.digests import digest
 from jetscale.errors import StorageError, StudyError, SweepError
-from jetscale.plan import plan_runs
-from jetscale.plan.identity import follow, recipe_of
+from jetscale.planning import plan_runs
+from jetscale.planning.identity import follow, recipe_of
 from jetscale.scaling import UNSEARCHED
 from jetscale.store.home import Home
 from jetscale.store.local import storage_error

@@ -13,8 +13,8 @@ import pytest
 from fixtures.sweeps import sweep_text
 
 from jetscale.errors import Failure, StudyError
-from jetscale.plan import plan_runs
-from jetscale.plan.search import plan_search
+from jetscale.planning import plan_runs
+from jetscale.planning.search import plan_search
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study import ModelSize

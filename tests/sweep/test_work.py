@@ -15,7 +15,7 @@ from fixtures.sweeps import sweep_text, write_roles
 from fixtures.waiting import PATIENCE
 
 from jetscale.errors import Failure, SweepError
-from jetscale.plan import plan_runs
+from jetscale.planning import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.local import locked
 from jetscale.store.records import RecordStore, RunState

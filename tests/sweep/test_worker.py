@@ -14,8 +14,8 @@ from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
-from jetscale.plan import plan_runs, pretraining_examples
-from jetscale.plan.identity import check_same_recipe, recipe_of
+from jetscale.planning import plan_runs, pretraining_examples
+from jetscale.planning.identity import check_same_recipe, recipe_of
 from jetscale.store.home import StudyFolder
 from jetscale.store.record import make_table
 from jetscale.store.records import RecordStore, RunState

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jetscale.plan import plan_runs
-from jetscale.plan.timing import CORE
+from jetscale.planning import plan_runs
+from jetscale.planning.timing import CORE
 from jetscale.store.home import Home
 from jetscale.study import Mixture, ModelSize
 from jetscale.study.load import load_study

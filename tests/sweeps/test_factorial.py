@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jetscale.plan import plan_runs
-from jetscale.plan.timing import CORE
+from jetscale.planning import plan_runs
+from jetscale.planning.timing import CORE
 from jetscale.study.load import load_study
 
 SWEEP = Path(__file__).parents[2] / "sweeps" / "factorial.py"

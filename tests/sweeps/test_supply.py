@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from jetscale.plan import plan_runs
-from jetscale.plan.identity import flatten
+from jetscale.planning import plan_runs
+from jetscale.planning.identity import flatten
 from jetscale.study.load import load_study
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jetscale.plan.identity import flatten, recipe_of
+from jetscale.planning.identity import flatten, recipe_of
 from jetscale.study.load import load_study
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"

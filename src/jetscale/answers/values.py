@@ -5,6 +5,9 @@ from functools import partial
 from html import escape
 from typing import ClassVar
 
+import pandas as pd
+
+from jetscale.shown import Shown, frame_of, row_of
 from jetscale.words import of_quantity
 
 NO_DIFFERENCE = "no difference"
@@ -44,7 +47,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ThreeAnswers:
+class ThreeAnswers(Shown):
     """What was bought, how it scales, and where a budget goes."""
 
     bought: Answer
@@ -66,8 +69,10 @@ class ThreeAnswers:
         ]
         return "\n\n".join(blocks)
 
-    def __str__(self) -> str:
-        return self.text
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per question."""
+        rows = (row_of(one) | {"text": "\n".join(one.sentences)} for one in self.all)
+        return frame_of(rows, "question about answered instead text")
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(self.text)}</pre>"

@@ -233,13 +233,10 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
     Example:
       jetscale report sweeps/quickstart.py --out report.html
     """
-    from jetscale.measures import load_measures
-    from jetscale.plan.identity import flatten
-    from jetscale.report import make_report
+    from jetscale.questions import report_of
     from jetscale.scaling import Options
-    from jetscale.scaling.kept import kept_fit
     from jetscale.study.load import load_study
-    from jetscale.sweep.runs import attach, load_curves
+    from jetscale.sweep.runs import attach
     from jetscale.tracking.address import tracking_uri
 
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
@@ -247,17 +244,8 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
     asked = Options(**options)
     frame, warnings = run_table(sweep, runs)
     study = load_study(sweep) if sweep else None
-    made = make_report(
-        frame,
-        title=sweep.stem if sweep else str(runs),
-        held_fixed=flatten(frame["recipe"].iloc[0]) if "recipe" in frame else None,
-        options=asked,
-        fit=kept_fit,
-        progress=stages(frame),
-        warnings=warnings,
-        measures=load_measures(study, home()) if study else None,
-        curves=load_curves(study, home()) if study else None,
-    )
+    how = {"title": sweep.stem if sweep else str(runs), "progress": stages(frame)}
+    made = report_of(frame, study, options=asked, warnings=warnings, **how)
     made.write(out)
     if study:  # where MLflow refuses, the file is there all the same
         problem = attach(study, home(), tracking_uri(home()), made.texts(), made.answers)

@@ -52,13 +52,11 @@ def plan(sweep: Path, slots: int | None, as_json: bool) -> None:
     Example:
       jetscale plan sweeps/quickstart.py
     """
+    from jetscale import studies
     from jetscale.display.console import show_plan
-    from jetscale.machines import cores
-    from jetscale.plan.overview import overview
-    from jetscale.study.load import load_study
 
-    summary = overview(load_study(sweep), slots or cores())
-    return print_json(summary) if as_json else show_plan(summary)
+    found = studies.plan(sweep, slots)
+    return print_json(found) if as_json else show_plan(found)
 
 
 import jetscale.cli.power  # noqa: E402  after the plan, before the sweep
@@ -134,18 +132,11 @@ def status(sweep: Path, as_json: bool) -> None:
     Example:
       jetscale status sweeps/quickstart.py --json
     """
+    from jetscale import studies
     from jetscale.display.console import show_status
-    from jetscale.plan import plan_runs
-    from jetscale.store.records import RecordStore, count_states
-    from jetscale.study.load import load_study
 
-    study = load_study(sweep)
-    runs = plan_runs(study)
-    store = RecordStore.open(study, home(), runs)
-    rows, others = store.status(runs), store.count_others([run.key for run in runs])
-    if as_json:
-        return print_json({**count_states(rows), "others": others, "runs": rows})
-    return show_status(rows, study.name, others)
+    found = studies.status(sweep)
+    return print_json(found) if as_json else show_status(found)
 
 
 import jetscale.cli.look  # noqa: E402  what there is, before what is made of it

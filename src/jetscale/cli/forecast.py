@@ -77,7 +77,7 @@ def _made(sweep: Path | None, runs: Path | None, asked: dict[str, Any]) -> Any:
 
     from jetscale import __version__
     from jetscale.errors import FitError
-    from jetscale.plan.overview import power_grid
+    from jetscale.planning.overview import power_grid
     from jetscale.scaling import Options, validate
     from jetscale.scaling.kept import kept_fit
     from jetscale.scaling.registered import cells_ahead, register, up_to

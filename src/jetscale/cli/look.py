@@ -22,7 +22,7 @@ def runs(sweep: Path, out: Path | None, as_json: bool) -> None:
     Example:
       jetscale runs sweeps/quickstart.py --csv quickstart.csv
     """
-    from jetscale.display.look import show_runs
+    from jetscale.display.console import show_runs
     from jetscale.store.local import atomic_path
     from jetscale.study.load import load_study
     from jetscale.sweep.runs import load_runs

@@ -22,26 +22,16 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     Example:
       jetscale measure sweeps/quickstart.py
     """
-    from jetscale import measures
-    from jetscale.compute.connect import executor
+    import jetscale
     from jetscale.display.console import progress_bar
     from jetscale.display.measures import show_measures
     from jetscale.jsonable import as_json as plain
-    from jetscale.study.load import load_study
-    from jetscale.sweep.shards import keep_shards
 
-    study, jets = load_study(sweep), jets or measures.JETS
-    folder = home().study(study)
-    figure = out or folder.map
-    measures.check_figure(figure)
-    measures.check_measurable(study, jets)
+    study = jetscale.load_study(sweep)
     with progress_bar() as progress:
-        with executor(None, home().path) as chosen:
-            shards = keep_shards(study, home(), chosen, progress)
-        found = measures.measure_study(study, home(), shards, progress, jets)
-    measures.draw_axes(found.axes, figure)
-    measures.save_measures(found, study, home())
-    shown = str(out or folder.put(figure))
+        found = jetscale.measure(study, jets=jets, figure=out, progress=progress)
+    folder = home().study(study)
+    shown = str(out or folder.shown(folder.map))
     if as_json:
         return print_json(plain(found) | {"figure": shown})
     show_measures(found)

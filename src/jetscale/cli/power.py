@@ -44,12 +44,10 @@ def power(
       jetscale power sweeps/quickstart.py --like pilot.csv --shift -0.1
       jetscale power --runs runs.csv --columns params=N,examples=tokens
     """
-    from jetscale import scaling
+    import jetscale
     from jetscale.display.console import progress_bar
     from jetscale.display.power import show_power
     from jetscale.jsonable import as_json as plain
-    from jetscale.plan.overview import power_grid
-    from jetscale.study.load import load_study
 
     try:
         stated = None if law is None else [float(number) for number in law.split(",")]
@@ -59,23 +57,17 @@ def power(
         ) from error
     if (sweep is None) == (runs is None):
         raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
-    options = scaling.Options(**{name: asked.pop(name) for name in ("objective", "uncertainty")})
+    how = {name: asked.pop(name) for name in ("objective", "uncertainty")}
     pilot = None
     if like is not None:
         is_sweep = like.suffix == ".py"
         pilot, _ = run_table(like if is_sweep else None, None if is_sweep else like)
-    if sweep is not None:
-        study = load_study(sweep)
-        name, grid = study.name, power_grid(study)
-    else:
-        frame, _ = run_table(None, runs)
-        name, grid = str(runs), scaling.grid_of(scaling.validate(frame))
-        pilot = frame if pilot is None and stated is None else pilot
+    source = run_table(None, runs)[0] if sweep is None else jetscale.load_study(sweep)
+    name = str(runs) if sweep is None else source.name
     given = {what: value for what, value in asked.items() if value is not None}
+    given |= {"law": stated, "options": jetscale.Options(**how)}
     with progress_bar() as progress:
-        found = scaling.power(
-            grid, law=stated, pilot=pilot, options=options, progress=progress, **given
-        )
+        found = jetscale.power(source, like=pilot, progress=progress, **given)
     if as_json:
         return print_json({"study": name} | plain(found))
     return show_power(found, name)

@@ -99,7 +99,7 @@ def tune(
       jetscale tune sweeps/quickstart.py --search optuna --try warmup=0.05,0.1,0.2 --points 16
     """
     from jetscale.display.console import progress_bar, show_outcome
-    from jetscale.display.tuning import show_tuning
+    from jetscale.display.tuning import show_tuning, show_written
     from jetscale.report import search_page
     from jetscale.study.load import load_study
     from jetscale.study.search import make_search
@@ -119,12 +119,7 @@ def tune(
         """Train what is missing of a search; leave where Ray lost a trial."""
         with progress_bar() as progress:
             outcome = run_study(
-                study,
-                home(),
-                tracking=uri,
-                machines=machines,
-                progress=progress,
-                search=search,
+                study, home(), tracking=uri, machines=machines, progress=progress, search=search
             )
         if outcome.failures or not as_json:
             show_outcome(outcome, f"{study.name}, search", str(sweep), uri)
@@ -148,17 +143,17 @@ def tune(
     if as_json:
         told = {"recipe_file": str(path), "digest": digest, "page": shown}
         return print_json(told | {"tuning": found})
-    return show_tuning(found, str(sweep), path, shown)
+    show_tuning(found)
+    return show_written(found, str(sweep), path, shown)
 
 
 def _status(study: "Study", search: "Search", as_json: bool) -> None:
     """Print how far a search is."""
     from jetscale.display.console import show_status
-    from jetscale.plan.search import plan_search
-    from jetscale.store.records import RecordStore, count_states
+    from jetscale.planning.search import plan_search
+    from jetscale.store.records import RecordStore, Status
 
     runs = [tried.run for tried in plan_search(study, search)]
     rows = RecordStore.open(study, home(), runs).status(runs)
-    if as_json:
-        return print_json({**count_states(rows), "runs": rows})
-    return show_status(rows, f"{study.name}, search", 0)
+    found = Status(study=f"{study.name}, search", runs=tuple(rows))
+    return print_json(found) if as_json else show_status(found)

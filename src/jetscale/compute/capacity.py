@@ -6,7 +6,7 @@ from typing import Any
 
 from jetscale.errors import SweepError
 from jetscale.machines import cores
-from jetscale.plan.workers import Node
+from jetscale.planning.workers import Node
 
 HEAD = "node:__internal_head__"  # a resource that Ray gives the head alone
 

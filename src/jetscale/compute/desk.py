@@ -12,8 +12,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from jetscale.compute.capacity import Capacity, count
 from jetscale.errors import Failure, SweepError
-from jetscale.plan.board import START_TRIES, Board, Order, Start
-from jetscale.plan.workers import Node
+from jetscale.planning.board import START_TRIES, Board, Order, Start
+from jetscale.planning.workers import Node
 
 LOOK = 2.0  # seconds between two looks at the nodes
 ALONE = 600.0  # seconds without any group or room for one, after which the sweep ends

@@ -1,8 +1,8 @@
 """Running trials: Ray Tune schedules them, Ray Train trains each in a worker group of its own.
 
 A Tune trial is a light driver that starts a Ray Train worker group, which asks the board of the
-sweep for runs until there are none left for it (see `jetscale.plan.board`). Tune starts one when
-its searcher sees room on a node, so nodes that join are used, and what a lost node had goes to
+sweep for runs until there are none left for it (see `jetscale.planning.board`). Tune starts one
+when its searcher sees room on a node, so nodes that join are used, and what a lost node had goes to
 others. Drivers stay on the head: a node that is lost costs workers alone.
 
 Ray waits for ever, without a word, for a group that fits nowhere, and starts a failing one again
@@ -22,9 +22,9 @@ from uuid import uuid4
 from jetscale.compute.capacity import HEAD, Capacity
 from jetscale.compute.desk import Dispatch, Ended, open_desk
 from jetscale.errors import DataError, Failure, JetscaleError, TrainingError
-from jetscale.plan.board import Board, Order
-from jetscale.plan.feed import Feed
-from jetscale.plan.run import Run
+from jetscale.planning.board import Board, Order
+from jetscale.planning.feed import Feed
+from jetscale.planning.run import Run
 
 if TYPE_CHECKING:
     from jetscale.training.ranks import Ranks

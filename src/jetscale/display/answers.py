@@ -2,23 +2,18 @@
 
 from collections.abc import Mapping
 
-from rich.padding import Padding
-from rich.text import Text
-
 from jetscale.answers import ThreeAnswers
-from jetscale.display.console import console, say
-
-_INDENT = (0, 0, 0, 3)
+from jetscale.display.console import say
 
 
 def show_answers(found: ThreeAnswers) -> None:
     """Show the three answers, each under its question."""
     for place, one in enumerate(found.all, 1):
-        console.print(Text(f"{place}. {one.title}", style="bold"), soft_wrap=True)
+        say(f"{place}. {one.title}", wrap=False, style="bold")
         for row in one.table:  # whole, however long a name in it is
-            console.print(Text(f"   {row}"), soft_wrap=True)
+            say(f"   {row}", wrap=False)
         for sentence in one.sentences:
-            console.print(Padding(Text(sentence), _INDENT))
+            say(sentence, indent=3)
         say("")
 
 

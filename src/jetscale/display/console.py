@@ -3,24 +3,29 @@
 Cells, paths and messages are plain text: brackets in them are intervals or names, never markup.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Any
+from html import escape as escape_html
+from typing import IO, Any, TypeVar
 
+import pandas as pd
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from jetscale.jets.shards.verify import Report
-from jetscale.store.records import RunState, RunStatus, count_states
+from jetscale.store.records import RunState, Status, count_states
 from jetscale.tracking.address import hide_password
-from jetscale.words import counted, of_quantity, printable, short
+from jetscale.words import counted, loss, of_quantity, printable, short
+
+T = TypeVar("T")
 
 
 class _Terminal(Console):
@@ -34,26 +39,48 @@ class _Terminal(Console):
             yield Segment(text if control else printable(text), style, control)
 
 
+@contextmanager
+def _during(variable: ContextVar[T], value: T) -> Iterator[T]:
+    token = variable.set(value)
+    try:
+        yield value
+    finally:
+        variable.reset(token)
+
+
 _quantity: ContextVar[str] = ContextVar("quantity", default="loss")
 
 
-@contextmanager
-def instead_of_loss(quantity: str) -> Iterator[None]:
+def instead_of_loss(quantity: str) -> AbstractContextManager[str]:
     """Print what is analysed in the place of a loss wherever a text says loss."""
-    token = _quantity.set(quantity)
-    try:
-        yield
-    finally:
-        _quantity.reset(token)
+    return _during(_quantity, quantity)
 
 
 def _named(text: str) -> str:
     return of_quantity(text, _quantity.get())
 
 
+_LISTED = 40  # runs that are still read
 _WIDEST = 200  # columns of a table in a file
-console = _Terminal(highlight=False)
+_terminal = _Terminal(highlight=False)
 stderr = _Terminal(stderr=True, highlight=False)
+_target: ContextVar[Console] = ContextVar("target", default=_terminal)
+_html: ContextVar[list[str] | None] = ContextVar("html", default=None)
+
+
+def as_text(file: IO[str]) -> AbstractContextManager[Console]:
+    """Print into a file of text instead, without colours and as wide as the terminal."""
+    plain: dict[str, Any] = {"force_terminal": False, "force_jupyter": False, "color_system": None}
+    return _during(_target, _Terminal(file=file, width=_terminal.width, highlight=False, **plain))
+
+
+def as_html() -> AbstractContextManager[list[str] | None]:
+    """Collect tables and lines as HTML instead."""
+    return _during(_html, list[str]())
+
+
+def _tag(tag: str, text: str, look: str = "") -> str:
+    return f"<{tag}{look}>{escape_html(printable(text))}</{tag}>"
 
 
 @contextmanager
@@ -81,39 +108,50 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         yield update
 
 
-def table(title: str, *columns: str, left: int = 1) -> Table:
-    """An empty table whose first ``left`` columns hold text and the others numbers."""
-    out = Table(title=escape(title), title_justify="left", title_style="bold", pad_edge=False)
-    out.box = box.SIMPLE_HEAD
-    for column in columns[:left]:  # names fold before a number is cut
-        out.add_column(column, justify="left", overflow="fold")
-    for column in columns[left:]:
-        out.add_column(column, justify="right", no_wrap=True)
-    return out
-
-
 def show_table(
     title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]], left: int = 1, apart: int = 2
 ) -> None:
     """Print a table; the first ``left`` columns hold text, ``apart`` is the spaces between two."""
-    out = table(_named(title), *map(_named, columns), left=left)
-    out.padding = (0, 1, 0, apart - 2)
+    title, names, console = _named(title), list(map(_named, columns)), _target.get()
+    if (parts := _html.get()) is not None:
+        return parts.append(_html_table(title, names, rows, left))
+    out = Table(title=escape(title), title_justify="left", title_style="bold", pad_edge=False)
+    out.box, out.padding = box.SIMPLE_HEAD, (0, 1, 0, apart - 2)
+    for name in names[:left]:  # names fold before a number is cut
+        out.add_column(name, justify="left", overflow="fold")
+    for name in names[left:]:
+        out.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         out.add_row(*(Text(str(cell)) for cell in row))
     natural = Measurement.get(console, console.options.update(width=_WIDEST), out).maximum
-    if natural > console.width and not console.is_terminal:  # in a file, names stay whole
+    in_file = console is _terminal and not console.is_terminal
+    if natural > console.width and in_file:  # names stay whole
         return _Terminal(highlight=False, file=console.file, width=natural).print(out)
     return console.print(out)
 
 
-def say(text: str, *, wrap: bool = True) -> None:
-    """Print a line; without ``wrap`` a path in it stays whole."""
-    console.print(Text(_named(text)), soft_wrap=not wrap)
+def _html_table(title: str, columns: list[str], rows: Iterable[Iterable[Any]], left: int) -> str:
+    looks = [f' style="text-align: {"left" if i < left else "right"}"' for i in range(len(columns))]
+    lines = [
+        "".join(_tag(tag, str(cell), look) for cell, look in zip(row, looks, strict=False))
+        for tag, row in (("th", columns), *(("td", row) for row in rows))
+    ]
+    body = "".join(f"<tr>{line}</tr>\n" for line in lines)
+    head = _tag("caption", title, ' style="text-align: left; white-space: nowrap"')
+    return f'<table style="margin-bottom: 1em">\n{head}\n{body}</table>'
+
+
+def say(text: str, *, wrap: bool = True, style: str = "", indent: int = 0) -> None:
+    """Print a text so far to the right; without ``wrap`` a path in it stays whole."""
+    if (parts := _html.get()) is not None:
+        return parts.append(_tag("p", _named(text))) if text else None
+    shown = Padding(Text(_named(text), style=style), (0, 0, 0, indent))
+    return _target.get().print(shown if indent else shown.renderable, soft_wrap=not wrap)
 
 
 def note(text: str) -> None:
     """Print a remark in dim letters."""
-    console.print(Text(_named(text), style="dim"))
+    say(text, style="dim")
 
 
 def show_ingest(summary: dict[str, Any], out: str) -> None:
@@ -172,12 +210,13 @@ def show_plan(plan: dict[str, Any]) -> None:
     show_table(title, ("setting", "value"), plan["recipe"].items(), left=2, apart=3)
 
 
-def show_status(rows: Sequence[RunStatus], name: str, others: int) -> None:
+def show_status(found: Status) -> None:
     """Counts per mixture, then every run that was begun and is not done, with the reason."""
+    rows = found.runs
     counts = ", ".join(f"{number} {state}" for state, number in count_states(rows).items())
-    say(f"study {name}: {counts}")
-    if others:
-        say(f"{others} runs made with other settings are kept beside them")
+    say(f"study {found.study}: {counts}")
+    if found.others:
+        say(f"{found.others} runs made with other settings are kept beside them")
     per_mixture = (
         (mixture, *count_states(r for r in rows if r.mixture == mixture).values())
         for mixture in dict.fromkeys(row.mixture for row in rows)
@@ -187,6 +226,18 @@ def show_status(rows: Sequence[RunStatus], name: str, others: int) -> None:
     if begun:
         reasons = ((row.name, row.state.value, row.why or "") for row in begun)
         show_table("Begun and not done", ("run", "state", "why"), reasons, left=3, apart=3)
+
+
+def show_runs(frame: pd.DataFrame) -> None:
+    """Show who, how large, and how well of each run; of very many the first."""
+    columns = ["mixture", "params", "examples", "seed", "flops", "loss"]
+    rows = (
+        (mixture, short(n), short(d), seed, f"{flops:.2g}", loss(reached))
+        for mixture, n, d, seed, flops, reached in frame[columns].head(_LISTED).to_numpy()
+    )
+    show_table("Finished runs", ("mixture", "N", "D", "seed", "FLOPs", "loss"), rows)
+    if len(frame) > _LISTED:
+        note(f"{len(frame) - _LISTED} more are not listed; all with --csv FILE or --json.")
 
 
 def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:

@@ -123,11 +123,12 @@ def show_fit(fits: StudyFit) -> None:
             rows.append((name, *("–" if v is None else words.starred(v, ".2g") for v in values)))
         title = "Further parameters of the law" if start else f"Law: {fits.law}"
         show_table(title, ("mixture", *part), rows)
-    common = f"Common to all mixtures: {', '.join(fits.shared)}. " if fits.shared else ""
+    shared = ", ".join(fits.options.shared)
+    common = f"Common to all mixtures: {shared}. " if shared else ""
     star = _star(e for _, one in fitted for e in (one["a"], one["b"], *one.parameters.values()))
     note(
         f"{star}{common}Objective: {first.objective}. Intervals: "
-        f"{fits.interval}; {fits.replicates} replicates. Compute: {fits.cost.convention}"
+        f"{fits.interval}; {fits.options.replicates} replicates. Compute: {fits.cost.convention}"
     )
     _lines(fits.warnings)
     _lines(words.folded({name: one.warnings for name, one in fitted}))

@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping
 
-from rich.text import Text
-
-from jetscale.display.console import console, table
+from jetscale.display.console import note, say, show_table
 from jetscale.measures import DOWNSTREAM, MeasureTable, Row, Value
 
 _LABELS = {"labels_q0": "labels", "labels_q1": "effective", "labels_q2": "common"}
@@ -21,7 +19,7 @@ def show_measures(found: MeasureTable) -> None:
     diversity = {name: row.diversity for name, row in rows.items()}
     alignment = {name: row.alignment for name, row in rows.items()}
     said: set[str] = set()
-    console.print(Text(f"study {found.study}: {found.jets} jets of each mixture"))
+    say(f"study {found.study}: {found.jets} jets of each mixture")
     _show("Diversity: labels", _LABELS, diversity)
     _explain(found, list(_LABELS), said)
     for heading, columns, values in (
@@ -37,50 +35,49 @@ def show_measures(found: MeasureTable) -> None:
         _explain(found, list(_TRANSFER), said)
     _show_axes(found)
     for line in found.notes:
-        console.print(Text(f"- {line}"), style="dim")
+        note(f"- {line}")
 
 
 def _show(title: str, columns: Mapping[str, str], rows: Mapping[str, Mapping[str, Value]]) -> None:
     tested = [measure for measure in columns if measure.startswith("mmd2")]
-    out = table(title, "mixture", *columns.values(), *("p" for _ in tested))
-    out.padding = (0, 1, 0, 0)
+    shown = []
     for name, values in rows.items():
-        shown = [_text(measure, values[measure]) for measure in columns]
-        shown += [f"{values[measure].p_value:.2g}" for measure in tested]
-        out.add_row(Text(name), *map(Text, shown), style="dim" if name == DOWNSTREAM else None)
-    console.print(out)
+        texts = [_text(measure, values[measure]) for measure in columns]
+        texts += [f"{values[measure].p_value:.2g}" for measure in tested]
+        shown.append((name, *texts))
+    show_table(title, ("mixture", *columns.values(), *("p" for _ in tested)), shown)
 
 
 def _show_transfer(rows: Mapping[str, Row]) -> None:
     """Trunks by size; a mixture without any says so."""
-    out = table("After pretraining: frozen trunks", "mixture", "size", *_TRANSFER.values(), left=2)
-    out.columns[1].no_wrap = True
-    out.padding = (0, 1, 0, 0)
+    shown = list[tuple[str, ...]]()
     for name, row in rows.items():
         if row.transfer is None:
             if name != DOWNSTREAM:
-                out.add_row(Text(name), "no trunk")
+                shown.append((name, "no trunk"))
             continue
-        shown = "(untrained)" if name == DOWNSTREAM else name
+        mixture = "(untrained)" if name == DOWNSTREAM else name
         for size, values in row.transfer.items():
             texts = (_text(measure, values[measure]) for measure in _TRANSFER)
-            out.add_row(Text(shown), size, *map(Text, texts))
-    console.print(out)
+            shown.append((mixture, size, *texts))
+    columns = ("mixture", "size", *_TRANSFER.values())
+    show_table("After pretraining: frozen trunks", columns, shown, left=2)
 
 
 def _show_axes(found: MeasureTable) -> None:
-    out = table("The two axes", "mixture", "effective labels", "2 (1 - AUC), constituents")
-    for name, point in found.axes.points.items():
-        shown = _text("labels_q1", point["diversity"]), _text("auc", point["alignment"])
-        out.add_row(Text(name), *map(Text, shown))
-    console.print(out)
-    console.print(Text(found.axes.verdict))
+    points = (
+        (name, _text("labels_q1", point["diversity"]), _text("auc", point["alignment"]))
+        for name, point in found.axes.points.items()
+    )
+    columns = ("mixture", "effective labels", "2 (1 - AUC), constituents")
+    show_table("The two axes", columns, points)
+    say(found.axes.verdict)
     if found.axes.others:
         listed = ", ".join(f"{measure} {r:+.2f}" for measure, r in found.axes.others.items())
-        console.print(Text(f"the same with other measures of diversity: {listed}"))
+        say(f"the same with other measures of diversity: {listed}")
     if found.axes.corners:
         held = "; ".join(f"{corner}: {name}" for corner, name in found.axes.corners.items())
-        console.print(Text(f"all four corners are held and no interval crosses over: {held}"))
+        say(f"all four corners are held and no interval crosses over: {held}")
 
 
 def _text(measure: str, value: Value) -> str:
@@ -102,4 +99,4 @@ def _explain(found: MeasureTable, measures: list[str], said: set[str]) -> None:
         kind = measure.rsplit("_", 1)[0] if measure.endswith(tuple(_SPACES)) else measure
         if kind not in said:
             said.add(kind)
-            console.print(Text(f"  {found.sentences[measure]}"), style="dim")
+            note(f"  {found.sentences[measure]}")

@@ -10,14 +10,14 @@ from jetscale.scaling.power.detect import Detection
 from jetscale.words import percent
 
 
-def show_power(found: Power, name: str) -> None:
+def show_power(found: Power, name: str = "") -> None:
     """Show what is assumed, intervals, detection, further runs, warnings, conclusion."""
     grid = found.grid
     say(
-        f"study {name}: {len(grid.mixtures)} mixtures x {len(grid.params)} cells, "
+        f"study{name and f' {name}'}: {len(grid.mixtures)} mixtures x {len(grid.params)} cells, "
         f"{int(grid.seeds.sum())} runs each; {grid.total:.3g} FLOPs, pretraining included"
     )
-    truths, same = found.assumed.truths, found.assumed.same
+    truths, same, first = found.assumed.truths, found.assumed.same, found.assumed.first
     for mixture, truth in list(truths.items())[: 1 if same else None]:
         E, A, B, alpha, beta = truth.theta
         say(
@@ -25,8 +25,8 @@ def show_power(found: Power, name: str) -> None:
             f"+ {B:.4g} / D^{beta:.3g}, a = {exponent(grid, truth):.2f}"
         )
     say(
-        f"assumed: {found.assumed.source}; log loss differs by {found.noise:.2g} between seeds and "
-        f"by {found.misfit:.2g} between a cell and the law"
+        f"assumed: {found.assumed.source}; log loss differs by {first.noise:.2g} between seeds and "
+        f"by {first.misfit:.2g} between a cell and the law"
     )
     _show_widths(found)
     if found.detection is not None:

@@ -9,8 +9,8 @@ from jetscale.tuning import Tuning, exponent
 from jetscale.words import ranged, short
 
 
-def show_tuning(found: Tuning, sweep: str, path: Path, page: str) -> None:
-    """Show the laws, the regret of every cell, settings tried beside, recipe file and page."""
+def show_tuning(found: Tuning) -> None:
+    """Show the laws, the regret of every cell, and settings tried beside."""
     say(found.sentence)
     say(str(found.equal))
     if found.loose:
@@ -37,6 +37,10 @@ def show_tuning(found: Tuning, sweep: str, path: Path, page: str) -> None:
         _show_settings(found)
     if found.diverged:
         say(f"{found.diverged} of {len(found.table)} runs diverged")
+
+
+def show_written(found: Tuning, sweep: str, path: Path, page: str) -> None:
+    """Show where to search on, and where recipe file and page are."""
     if found.widening:
         say(f"Open ends: jetscale tune {sweep} {found.widening}", wrap=False)
     say(f"page: {page}", wrap=False)

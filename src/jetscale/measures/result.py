@@ -9,7 +9,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from jetscale.jsonable import as_json
+from jetscale.shown import Shown, frame_of, row_of
 from jetscale.store.home import Home
 from jetscale.store.local import read_json, write_json
 from jetscale.study import Study
@@ -70,7 +73,7 @@ class Axes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeasureTable:
+class MeasureTable(Shown):
     """The measures of all mixtures of a study."""
 
     study: str
@@ -80,6 +83,19 @@ class MeasureTable:
     axes: Axes  # the mixtures as points of diversity and alignment
     notes: tuple[str, ...]
     sentences: Mapping[str, str]  # measure to what it means
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per mixture and measure, those of trunks for each model size."""
+        rows: list[dict[str, Any]] = []
+        for name, row in {**self.mixtures, DOWNSTREAM: self.downstream}.items():
+            parts = [("diversity", "", row.diversity), ("alignment", "", row.alignment)]
+            parts += [("transfer", size, values) for size, values in (row.transfer or {}).items()]
+            rows += [
+                {"mixture": name, "kind": kind, "size": size, "measure": measure} | row_of(value)
+                for kind, size, values in parts
+                for measure, value in values.items()
+            ]
+        return frame_of(rows, "mixture kind measure size value low high p_value")
 
 
 def save_measures(found: MeasureTable, study: Study, home: Home) -> Path:

@@ -21,7 +21,7 @@ from jetscale.measures.result import DOWNSTREAM, Value
 from jetscale.measures.sample import model_inputs, read_stream
 from jetscale.mixtures.declared import Progress
 from jetscale.models.inputs import feature_inputs
-from jetscale.plan import plan_runs
+from jetscale.planning import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study import ModelSize, Study

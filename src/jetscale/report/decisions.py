@@ -199,7 +199,7 @@ def _analysis(results: Analysis, fits: StudyFit) -> dict[str, str]:
         "objective": f"{objective}; every run has the same weight",
         "optimiser of the fit": "damped Newton steps from the best points of a grid of exponents",
         "starts": "; ".join(starts),
-        "intervals": f"{fits.interval}; {fits.replicates} replicates",
+        "intervals": f"{fits.interval}; {fits.options.replicates} replicates",
         "held-out check": "; ".join(held),
         "window scan": f"a moves for {', '.join(moved)}" if moved else none,
         "three routes to the frontier": "; ".join(

@@ -81,7 +81,7 @@ def method(context: Context, reasons: Reasons) -> dict[str, Any]:
     if fits is not None:
         how["bounds"] = "{:g} ≤ alpha, beta ≤ {:g}; E, A, B ≥ 0".format(*EXPONENT_BOUNDS)
         how["Huber width delta"] = f"{fits.delta:.4g} in log loss"
-        how["seed of the replicates"] = str(fits.seed)
+        how["seed of the replicates"] = str(fits.options.seed)
         warnings += fits.warnings
         warnings += [line for fitted in fits.mixtures.values() for line in fitted.warnings]
     how["versions"] = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
@@ -104,7 +104,7 @@ def diagnostics(fits: StudyFit) -> Table:
             "gradient": number(fitted.gradient_norm, 2),
             "condition number": number(fitted.condition, 2),
             "at a bound": ", ".join(fitted.at_bounds) or "none",
-            "degenerate replicates": f"{fitted.replicates_degenerate} of {fits.replicates}",
+            "degenerate replicates": f"{fitted.replicates_degenerate} of {fits.options.replicates}",
         }
         for name, fitted in fits.mixtures.items()
     ]
@@ -154,11 +154,11 @@ class Report:
             texts[f"figures/{i:02d}-{slug}.json"] = figure.to_json()
         return texts
 
-    def write(self, out: Path) -> Path:
+    def write(self, out: str | Path) -> Path:
         """Write the page; raises StorageError where that is refused."""
-        with atomic_path(out) as temporary:
+        with atomic_path(Path(out)) as temporary:
             temporary.write_text(self.text, encoding="utf-8")
-        return out
+        return Path(out)
 
 
 def make_report(

@@ -15,7 +15,7 @@ import numpy as np
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.allocation import by_law, by_route, sense
 from jetscale.scaling.allocation.floors import FROM, floor_answers
-from jetscale.scaling.allocation.measured import beyond, run_noise
+from jetscale.scaling.allocation.measured import run_noise
 from jetscale.scaling.allocation.sentence import sentence
 from jetscale.scaling.allocation.values import Allocation, ByMixture, MixtureAllocation, Rival
 from jetscale.scaling.budget import Budget, flops_budget, measured_rate
@@ -24,7 +24,7 @@ from jetscale.scaling.cost import pretraining
 from jetscale.scaling.fitted import StudyFit
 from jetscale.scaling.routes.verdict import LAW, Routes, routes_of
 from jetscale.scaling.searched import unlike
-from jetscale.scaling.table import noun_of
+from jetscale.scaling.table import noun_of, quantity_of
 
 
 def check_mixture(mixture: str | None, names: Iterable[str]) -> None:
@@ -79,7 +79,7 @@ def allocate(
     lowest = min(found.values(), key=lambda one: one.loss.value)
     if not 0 < lowest.flops < math.inf:
         raise FitError(f"{budget} buys no run: {lowest.flops:g} FLOPs; check amount and prices")
-    away = beyond(lowest.flops, fits.flops)
+    away = sense.beyond(lowest.flops, fits.flops)
     if name == LAW and abs(away) > FROM and not len(sizes):
         floors = floor_answers(fits, budget)
         found = {n: replace(one, floors=floors.get(n, ())) for n, one in found.items()}
@@ -100,6 +100,7 @@ def allocate(
         convention=fits.cost.convention,
         interval=fits.interval if name == LAW else next(iter(known.values()))[name].interval,
         noun=noun_of(fits.runs),
+        quantity=quantity_of(fits.runs),
         not_fitted=left_out,
         warnings=(
             *([f"{why}: do not choose between them by this"] if (why := unlike(fits.runs)) else ()),
@@ -144,7 +145,7 @@ def _by_route(
 ) -> tuple[dict[str, MixtureAllocation], dict[str, str]]:
     """Return the answers of one route, and which mixtures lack it."""
     there, lacking = by_route.usable(routes, name)
-    shares, rate = by_route.shares(there, budget, fits.seed), _rate(fits)
+    shares, rate = by_route.shares(there, budget, fits.options.seed), _rate(fits)
     hours = budget.flops / rate / 3600 if math.isfinite(rate) else None
     return {
         n: by_route.answer(

@@ -12,14 +12,17 @@ from numpy.typing import ArrayLike
 from jetscale.errors import FitError, unknown
 from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling import bootstrap
+from jetscale.scaling.allocation import sense
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.family import check_shared
 from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
-from jetscale.scaling.estimate import Estimate
+from jetscale.scaling.estimate import Estimate, percentile_interval
 from jetscale.scaling.heldout import Forecast
+from jetscale.scaling.table import quantity_of
+from jetscale.shown import Shown, frame_of, later, row_of
 
 FEWEST_REPLICATES = 50
 LEAST_DELTA = 1e-3
@@ -161,7 +164,7 @@ class MixtureFit:
             raise KeyError(unknown("parameter", name, (*self.parameters, *self.frontier, *_SHORT)))
         return self.frontier[_SHORT.get(name, name)]
 
-    def predict(self, params: ArrayLike, examples: ArrayLike, **covariates: ArrayLike) -> Array:
+    def curve(self, params: ArrayLike, examples: ArrayLike, **covariates: ArrayLike) -> Array:
         """Return the loss the law expects at these sizes, which broadcast with each other."""
         return self.law.loss(self.theta, params, examples, **covariates)
 
@@ -177,6 +180,21 @@ class MixtureFit:
         """
         return self.replicates.outlook.losses(params, examples, **covariates)
 
+    def predicted(
+        self, params: Array, examples: Array, seeds: Array, seed: int, **covariates: ArrayLike
+    ) -> Array:
+        """Return mean losses of cells (k,) over their seeds (k,), and 95% intervals: (k, 3).
+
+        The replicates of the expected loss, with what the law misses, join the noise of the seeds;
+        covariates are (k, 1), or one for all cells.
+        """
+        losses = self.losses(params[:, None], examples[:, None], **covariates)
+        noise = self.replicates.outlook.noise(params, examples, seeds)
+        chance = np.random.default_rng(seed).standard_normal(noise.shape)
+        draws = losses[:, 1:] * np.exp(noise * chance)
+        both = [percentile_interval(row, len(self.replicates.cells)) for row in draws]
+        return np.column_stack([losses[:, 0], np.array(both)])
+
     @property
     def all_theta(self) -> Array:
         """(1 + R, P) parameters of the fit, then of its replicates."""
@@ -184,7 +202,7 @@ class MixtureFit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyFit:
+class StudyFit(Shown):
     """The laws of all mixtures of a run table; ``laws["qcd"]`` is that of one mixture."""
 
     mixtures: Mapping[str, MixtureFit]
@@ -195,7 +213,8 @@ class StudyFit:
     runs: pd.DataFrame = field(repr=False, compare=False, metadata=HIDDEN)  # the checked run table
     options: Options = field(default_factory=Options, metadata=HIDDEN)  # what was fitted and how
     json_also: ClassVar[tuple[str, ...]] = (
-        *("law", "shared", "objective", "interval", "replicates", "seed"),
+        *("law", "options.shared", "options.objective", "interval", "options.replicates"),
+        "options.seed",
     )
 
     @property
@@ -204,24 +223,9 @@ class StudyFit:
         return law_named(self.options.law).formula
 
     @property
-    def shared(self) -> tuple[str, ...]:
-        """Parameters all mixtures were asked to have in common."""
-        return self.options.shared
-
-    @property
-    def objective(self) -> str:
-        """The name of what was minimised."""
-        return self.options.objective
-
-    @property
-    def replicates(self) -> int:
-        """Bootstrap replicates per mixture."""
-        return self.options.replicates
-
-    @property
-    def seed(self) -> int:
-        """Seed of the bootstrap."""
-        return self.options.seed
+    def quantity(self) -> str:
+        """What the laws are of: the loss, or what stands in its place."""
+        return quantity_of(self.runs)
 
     @property
     def interval(self) -> str:
@@ -243,11 +247,9 @@ class StudyFit:
     def check_comparable(self) -> None:
         """Refuse fits whose mixtures cannot be compared; raises FitError."""
         self.options.check_comparable()
-        if self.shared:
-            raise FitError(
-                f"the fits share {', '.join(self.shared)}: a comparison tests what mixtures share; "
-                "fit without it"
-            )
+        if shared := ", ".join(self.options.shared):
+            told = "a comparison tests what mixtures share; fit without it"
+            raise FitError(f"the fits share {shared}: {told}")
         if len(self.mixtures) < 2:
             why = "; ".join(f"{name} {why}" for name, why in self.not_fitted.items())
             raise FitError(f"a comparison needs two fitted mixtures; {why or 'the table has one'}")
@@ -261,20 +263,45 @@ class StudyFit:
         return self.mixtures[mixture]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a row per mixture and number: value, low, high, identified, reason."""
-        rows: dict[tuple[str, str], dict[str, Any]] = {}
-        for name, fitted in self.mixtures.items():
-            for key, e in {**fitted.parameters, **fitted.frontier}.items():
-                rows[name, key] = {"value": e.value, "low": e.low, "high": e.high}
-                rows[name, key] |= {"identified": e.identified, "reason": e.reason}
-        frame = pd.DataFrame.from_dict(rows, orient="index")
-        return frame.rename_axis(["mixture", "number"])
+        """Return a row per mixture and number of its law and its frontier."""
+        rows = (
+            {"mixture": name, "number": number} | row_of(found)
+            for name, fitted in self.mixtures.items()
+            for number, found in {**fitted.parameters, **fitted.frontier}.items()
+        )
+        return frame_of(rows, "mixture number value low high identified reason")
 
-    def __str__(self) -> str:
-        lines = [f"{self.law}; frontier N* ~ C^a, D* ~ C^b (* not identified)"]
-        lines += [f"{name}: a {f['a']}, b {f['b']}" for name, f in self.mixtures.items()]
-        lines += [f"{name}: not fitted: it {why}" for name, why in self.not_fitted.items()]
-        return "\n".join(lines)
+    def predict(
+        self, params: ArrayLike, examples: ArrayLike, mixture: str | None = None, **more: float
+    ) -> pd.DataFrame:
+        """Return the loss of runs that nobody has made, a row per size and mixture.
 
-    def _repr_html_(self) -> str:
-        return str(self.to_frame().to_html())
+        ``loss_low`` and ``loss_high`` are the ends of the 95% prediction interval of one run,
+        ``decades_beyond`` is how far it lies above the measured compute (below if negative). Sizes
+        may be arrays: ``laws.predict([1e5, 1e6], 1e6, "qcd")``; ``more`` are the covariates of a
+        law that has any. Raises FitError for a mixture without a law, and for sizes that are none
+        or out of reach.
+        """
+        try:
+            chosen = self.mixtures if mixture is None else {mixture: self[mixture]}
+        except KeyError as error:
+            raise FitError(error.args[0]) from error
+        rows, one = [], np.ones(1)
+        for sizes in np.broadcast(np.asarray(params, float), np.asarray(examples, float)):
+            for what, size in zip(("params", "examples"), sizes, strict=True):
+                if not (math.isfinite(size) and size > 0):
+                    raise FitError(f"{what} is {size:g}, needs a number above zero, e.g. 1e6")
+            n, d = np.array(sizes)[:, None]  # each by itself: no interval hangs on the others
+            away = sense.beyond(float(self.cost.flops(n, d)[0]), self.flops)
+            if abs(away) > sense.REACH:
+                told = f"{abs(away):.0f} decades from the measured compute: no law reaches that far"
+                raise FitError(f"N = {n[0]:g}, D = {d[0]:g} lies {told}; ask for a nearer run")
+            for name, fitted in chosen.items():
+                held: Any = fitted.law.held(self.runs[self.runs["mixture"] == name]) | more
+                found = fitted.predicted(n, d, one, self.options.seed, **held)[0]
+                rows.append((name, *sizes, *found, away))
+        return frame_of(rows, "mixture params examples loss loss_low loss_high decades_beyond")
+
+    def plot(self) -> Any:
+        """Return a plotly figure: all runs, and the loss of every frontier with its interval."""
+        return later("report.figures.law", "losses")(self)

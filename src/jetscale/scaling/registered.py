@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from jetscale.errors import FitError
 from jetscale.scaling.cost import cost_model
 from jetscale.scaling.fitted import StudyFit
-from jetscale.scaling.prediction import predictions
 from jetscale.scaling.table import digest, quantity_of
 from jetscale.words import counted, short
 
@@ -145,7 +144,7 @@ def register(
     for name, fitted in fits.mixtures.items():
         held = fitted.law.held(fits.runs[fits.runs["mixture"] == name])
         each = np.full(len(cells), seeds)
-        made_of = predictions(fitted, sizes[0], sizes[1], each, fits.seed, **held)
+        made_of = fitted.predicted(sizes[0], sizes[1], each, fits.options.seed, **held)
         for i, (predicted, low, high) in enumerate(made_of.tolist()):
             if name not in waiting[cells[i]]:
                 continue

@@ -29,7 +29,7 @@ class Record:
     """Result of one run; plain JSON types throughout, None where a number does not exist."""
 
     key: str
-    """Identity of the run (see `jetscale.plan.Run`)."""
+    """Identity of the run (see `jetscale.planning.Run`)."""
     study: str
     """Name of the study that trained it."""
     kind: str
@@ -95,7 +95,7 @@ class Record:
     curve: dict[str, list[list[float]]]
     """``training_loss`` and ``validation_loss`` as points [steps done, loss]."""
     recipe: dict[str, Any]
-    """What was held fixed, with versions (see `jetscale.plan.identity.recipe_of`)."""
+    """What was held fixed, with versions (see `jetscale.planning.identity.recipe_of`)."""
     recipe_digest: str
     """Digest of ``recipe``; runs of different digests are not compared."""
     streams: dict[str, str]

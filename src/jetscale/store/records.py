@@ -14,10 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
+import pandas as pd
+
 from jetscale.errors import Failure
-from jetscale.plan.former import former_keys
-from jetscale.plan.identity import follow, recipe_of
-from jetscale.plan.run import Run
+from jetscale.planning.former import former_keys
+from jetscale.planning.identity import follow, recipe_of
+from jetscale.planning.run import Run
+from jetscale.shown import Shown, frame_of, row_of
 from jetscale.store import former
 from jetscale.store.former import Former, upgrade_record
 from jetscale.store.home import Home, StudyFolder
@@ -68,6 +71,23 @@ class RunStatus:
     steps: int
     failure: Failure | None = None
     why: str | None = None  # one line for people; None for a finished run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status(Shown):
+    """State of every planned run of a study, or of its search."""
+
+    study: str
+    others: int = 0  # records made with other settings, kept beside these
+    runs: tuple[RunStatus, ...]
+
+    def __json__(self) -> dict[str, Any]:
+        return {**count_states(self.runs), "others": self.others, "runs": self.runs}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per run."""
+        columns = "key name kind mixture params examples seed state loss training_loss step steps"
+        return frame_of(map(row_of, self.runs), f"{columns} why")
 
 
 class RecordStore:

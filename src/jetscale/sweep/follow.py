@@ -13,8 +13,8 @@ from functools import cached_property
 from jetscale.digests import digest
 from jetscale.errors import JetscaleError, StorageError, StudyError, SweepError
 from jetscale.mixtures.declared import Progress
-from jetscale.plan import Run, plan_runs
-from jetscale.plan.identity import flatten, recipe_of, study_identity
+from jetscale.planning import Run, plan_runs
+from jetscale.planning.identity import flatten, recipe_of, study_identity
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study import Study
@@ -29,12 +29,7 @@ class LiveMirror:
     """MLflow's picture of the runs of a study or of its search, brought up to date by `push`."""
 
     def __init__(
-        self,
-        study: Study,
-        home: Home,
-        runs: Sequence[Run],
-        uri: str,
-        search: Search | None = None,
+        self, study: Study, home: Home, runs: Sequence[Run], uri: str, search: Search | None = None
     ) -> None:
         self.study, self.home, self.uri = study, home, uri
         self.search = search

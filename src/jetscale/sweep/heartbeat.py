@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from jetscale.errors import StorageError
-from jetscale.plan import Run
+from jetscale.planning import Run
 from jetscale.store.records import HEARTBEAT_SECONDS, RecordStore
 
 

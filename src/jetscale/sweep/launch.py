@@ -19,12 +19,12 @@ from jetscale.compute.trials import Storage, train
 from jetscale.errors import Failure, StorageError, SweepError
 from jetscale.machines import Machines
 from jetscale.mixtures.declared import Progress
-from jetscale.plan import Run, plan_runs
-from jetscale.plan.board import Board
-from jetscale.plan.cost import check_budgets
-from jetscale.plan.identity import recipe_of
-from jetscale.plan.search import plan_search
-from jetscale.plan.timing import Speed, Took, learn_speed
+from jetscale.planning import Run, plan_runs
+from jetscale.planning.board import Board
+from jetscale.planning.cost import check_budgets
+from jetscale.planning.identity import recipe_of
+from jetscale.planning.search import plan_search
+from jetscale.planning.timing import Speed, Took, learn_speed
 from jetscale.store.copies import storage_check
 from jetscale.store.home import Home, StudyFolder
 from jetscale.store.local import check_space, make_folder

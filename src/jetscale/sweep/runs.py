@@ -15,8 +15,8 @@ import pandas as pd
 
 from jetscale.digests import digest
 from jetscale.errors import StorageError, StudyError, SweepError
-from jetscale.plan import plan_runs
-from jetscale.plan.identity import check_same_recipe, follow, recipe_of, report_variation
+from jetscale.planning import plan_runs
+from jetscale.planning.identity import check_same_recipe, follow, recipe_of, report_variation
 from jetscale.scaling.searched import UNSEARCHED
 from jetscale.scaling.tuning import TrainingCurve
 from jetscale.store.home import Home

@@ -8,8 +8,8 @@ import pandas as pd
 
 from jetscale.compute.searchers import Space, propose
 from jetscale.errors import Diverged, StudyError
-from jetscale.plan import Run
-from jetscale.plan.search import Tried, plan_search
+from jetscale.planning import Run
+from jetscale.planning.search import Tried, plan_search
 from jetscale.scaling.tuning import setting_effects
 from jetscale.store.home import Home
 from jetscale.store.record import Record

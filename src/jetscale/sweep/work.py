@@ -22,10 +22,10 @@ from jetscale.machines import cores
 from jetscale.mixtures.assemble import assemble
 from jetscale.mixtures.declared import Progress
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
-from jetscale.plan import Run, plan_runs
-from jetscale.plan.cost import check_budgets
-from jetscale.plan.feed import Listed
-from jetscale.plan.identity import recipe_of
+from jetscale.planning import Run, plan_runs
+from jetscale.planning.cost import check_budgets
+from jetscale.planning.feed import Listed
+from jetscale.planning.identity import recipe_of
 from jetscale.store.home import Home
 from jetscale.store.local import locked, make_folder
 from jetscale.store.records import RecordStore, find_finished

@@ -27,9 +27,9 @@ from jetscale.mixtures.stream import INDEX, Stream, content_sha256, open_stream
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.protocol import ARCHITECTURES
 from jetscale.objectives.protocol import OBJECTIVES
-from jetscale.plan import Run, pretraining_examples
-from jetscale.plan.feed import Feed, Listed
-from jetscale.plan.identity import follow
+from jetscale.planning import Run, pretraining_examples
+from jetscale.planning.feed import Feed, Listed
+from jetscale.planning.identity import follow
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.copies import fetch_folder
 from jetscale.store.former import Former

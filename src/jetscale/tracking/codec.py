@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from jetscale.plan.identity import flatten
+from jetscale.planning.identity import flatten
 from jetscale.store.local import read_json
 from jetscale.store.record import TYPES, Record, parse_record
 

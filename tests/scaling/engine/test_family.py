@@ -145,7 +145,7 @@ def test_transfer_is_recovered(grid, truth):
         moved = fitted.theta[5] * 1e9 ** fitted.theta[6] * 1e8 ** fitted.theta[7]
         assert moved == pytest.approx(k * 1e9**0.3 * 1e8**0.4, rel=0.1)
         assert fitted.parameters["y"].low < 0.4 < fitted.parameters["y"].high
-    assert near.predict(1e8, 1e9) < far.predict(1e8, 1e9) < scratch.predict(1e8, 1e9)
+    assert near.curve(1e8, 1e9) < far.curve(1e8, 1e9) < scratch.curve(1e8, 1e9)
 
 
 def test_transfer_needs_runs_from_scratch(grid, truth):

@@ -34,7 +34,7 @@ def law_fit(fitted: MixtureFit, runs: pd.DataFrame, style: Style) -> Figure:
     for params, opacity in drawing.shades(own["params"]):
         part = own[own["params"] == params]
         middle = {name: float(part[name].median()) for name in fitted.law.columns}
-        curve = fitted.predict(params, examples, **middle)
+        curve = fitted.curve(params, examples, **middle)
         faded = style.shade(opacity)
         figure.add_trace(line(fitted.mixture, faded, examples, curve))
         figure.add_trace(run_points(fitted.mixture, faded, part, part["examples"], part["loss"]))
@@ -49,7 +49,7 @@ def residuals(fitted: MixtureFit, runs: pd.DataFrame, style: Style, limit: float
     for i, (params, opacity) in enumerate(sizes):
         part = own[own["params"] == params]
         columns = {name: part[name].to_numpy() for name in fitted.law.columns}
-        expected = fitted.predict(params, part["examples"].to_numpy(), **columns)
+        expected = fitted.curve(params, part["examples"].to_numpy(), **columns)
         x = part["examples"] * drawing.shift(i, len(sizes))
         percent = 100 * (part["loss"] / expected - 1)
         figure.add_trace(run_points(fitted.mixture, style.shade(opacity), part, x, percent))
@@ -100,9 +100,25 @@ def best_runs(fits: StudyFit, fitted: MixtureFit, theta: Array, flops: Array) ->
     return fitted.law.optimum(theta, flops, fits.cost, **held)
 
 
+def losses(fits: StudyFit) -> Figure:
+    """All runs by compute and the loss of every frontier; with a legend, as it stands alone."""
+    looks = drawing.styles(tuple(fits.mixtures))
+    figure = frontier(fits, looks, "loss")
+    for name, look in looks.items():
+        own = fits.runs[fits.runs["mixture"] == name]
+        points = run_points(name, look, own, fits.cost.of_runs(own), own["loss"])
+        figure.add_trace(points.update(showlegend=True))
+    figure.update_traces(selector={"mode": "lines"}, showlegend=False)
+    curves = [y for trace in figure.data if trace.mode == "lines" and trace.name for y in trace.y]
+    ends = drawing.loss_range(pd.Series([*fits.runs["loss"], *curves]))
+    figure.update_yaxes(type="linear", dtick=None, exponentformat="none", range=ends)
+    return figure.update_layout(showlegend=True, legend={"x": 1, "xanchor": "right", "y": 1})
+
+
 def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
-    """N*(C) or D*(C), by ``what``, with bands: solid in the measured range, dashed beyond."""
-    title = {"params": "best model size N*", "examples": "best number of examples D*"}[what]
+    """N*(C), D*(C) or their loss, by ``what``: solid in the measured range, dashed beyond."""
+    titles = {"params": "best model size N*", "examples": "best number of examples D*"}
+    title = titles.get(what, f"test {fits.quantity}")
     sizes = [fitted.window[what] for fitted in fits.mixtures.values()]
     low, high = min(s[0] for s in sizes) / _SPREAD, max(s[1] for s in sizes) * _SPREAD
     figure = empty("compute C (FLOPs)", title, range=[math.log10(low), math.log10(high)])

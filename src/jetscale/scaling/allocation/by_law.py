@@ -8,7 +8,7 @@ import pandas as pd
 
 from jetscale.scaling import bootstrap
 from jetscale.scaling.allocation import sense
-from jetscale.scaling.allocation.measured import beyond, measured_cell
+from jetscale.scaling.allocation.measured import measured_cell
 from jetscale.scaling.allocation.values import Band, MixtureAllocation, SmallerModel
 from jetscale.scaling.budget import Budget
 from jetscale.scaling.cost import CostModel
@@ -73,7 +73,7 @@ def answer(asked: Question, losses: Array, share: float | None) -> MixtureAlloca
         params, examples, expected = (
             replace(e, reason=e.reason or none) for e in (params, examples, expected)
         )
-    away = beyond(flops, fitted.window["flops"])
+    away = sense.beyond(flops, fitted.window["flops"])
     free = bool(budget.per_example)
     return MixtureAllocation(
         mixture=fitted.mixture,
@@ -152,7 +152,7 @@ def _band(asked: Question, point: Optimum, away: float) -> Band:
     params = np.exp(np.log(point.params) + _GRID)
     examples = asked.budget.examples(params, asked.cost)
     held = asked.fitted.law.held(asked.runs)
-    losses = asked.fitted.predict(params, examples, **held)
+    losses = asked.fitted.curve(params, examples, **held)
     inside = np.flatnonzero(losses <= (1 + _WITHIN) * point.loss)
     first, last = int(inside[0]), int(inside[-1])
     n, d = (

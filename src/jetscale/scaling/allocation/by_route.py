@@ -7,7 +7,7 @@ import pandas as pd
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.allocation import sense
-from jetscale.scaling.allocation.measured import beyond, measured_cell
+from jetscale.scaling.allocation.measured import measured_cell
 from jetscale.scaling.allocation.values import MixtureAllocation
 from jetscale.scaling.budget import Budget
 from jetscale.scaling.cost import CostModel
@@ -68,7 +68,7 @@ def answer(
     assert route.line is not None
     params, examples, loss = route.line.at(budget.flops, cost)
     window = {name: _ends(runs[name].to_numpy()) for name in ("params", "examples")}
-    away = beyond(budget.flops, _ends(cost.of_runs(runs)))
+    away = sense.beyond(budget.flops, _ends(cost.of_runs(runs)))
     none = sense.no_optimum({"params": params.value, "examples": examples.value}, window)
     low, high = _ends(np.exp(route.line.budgets))
     lines = []

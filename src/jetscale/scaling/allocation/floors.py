@@ -27,7 +27,8 @@ def floor_answers(fits: StudyFit, budget: Budget) -> Mapping[str, tuple[FloorAns
 
     Empty for laws other than the default one, and where a floor is shared or examples have a price.
     """
-    options = replace(fits.options, replicates=min(fits.replicates, _REPLICATES), delta=fits.delta)
+    fewer = min(fits.options.replicates, _REPLICATES)
+    options = replace(fits.options, replicates=fewer, delta=fits.delta)
     if options.law != CHINCHILLA.name or options.shared or budget.per_example:
         return {}
     asked = {"own": fits}

@@ -73,9 +73,3 @@ def run_noise(fits: StudyFit) -> float:
             squares += float((noise.errors**2 * count.to_numpy()).sum())
             cells += len(count)
     return math.sqrt(squares / cells) if cells else math.nan
-
-
-def beyond(flops: float, measured: tuple[float, float]) -> float:
-    """Return decades above the measured compute; below if negative, 0 within it."""
-    low, high = measured
-    return float(max(0.0, np.log10(flops / high)) + min(0.0, np.log10(flops / low)))

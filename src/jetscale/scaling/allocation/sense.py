@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from jetscale.errors import FitError
 from jetscale.scaling.estimate import Estimate
 
@@ -28,6 +30,12 @@ def check_reach(text: str, flops: float, measured: Ends) -> None:
             f"{text} lies {away:.0f} decades {side} the measured compute ({low:.2g} to {high:.2g} "
             f"FLOPs): no law reaches that far; check amount and prices"
         )
+
+
+def beyond(flops: float, measured: Ends) -> float:
+    """Return decades above the measured compute; below if negative, 0 within it."""
+    low, high = measured
+    return float(max(0.0, np.log10(flops / high)) + min(0.0, np.log10(flops / low)))
 
 
 def no_optimum(sizes: dict[str, float], window: Mapping[str, Ends]) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar
 
+import pandas as pd
+
 from jetscale.errors import unknown
 from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling.allocation.measured import MeasuredCell
@@ -13,6 +15,7 @@ from jetscale.scaling.budget import Budget
 from jetscale.scaling.comparison.paired import PairedMixtures
 from jetscale.scaling.engine.laws import Optimum
 from jetscale.scaling.estimate import CONFIDENCE, Estimate
+from jetscale.shown import Shown, frame_of, row_of
 
 TOLD_APART = CONFIDENCE  # a mixture is the best where it is lowest in this share of the replicates
 _NOISE = 0.01  # of a loss, where nothing tells it
@@ -101,7 +104,7 @@ class ByMixture(dict[str, MixtureAllocation]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allocation:
+class Allocation(Shown):
     """The answer for one budget; ``print(allocation)`` says it."""
 
     budget: Budget
@@ -117,6 +120,7 @@ class Allocation:
     noun: str  # what one example is called
     not_fitted: Mapping[str, str]  # mixtures left out, and why
     warnings: tuple[str, ...]  # what the budget leaves out
+    quantity: str = field(default="loss", metadata=HIDDEN)  # what the laws are of
     answer: str = ""  # the answer in words
     json_also: ClassVar[tuple[str, ...]] = (
         *("budget_flops", "best", "best_share", "best_identified", "choice", "lowest"),
@@ -185,5 +189,11 @@ class Allocation:
         """True where the budget lies so far outside the measured compute that a law says little."""
         return abs(self.decades_beyond) > FAR
 
-    def __str__(self) -> str:
-        return self.answer
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per mixture: the best run by its law, and the best measured cell."""
+        return frame_of(
+            (row_of(one) | row_of(one.measured, "measured_") for one in self.mixtures.values()),
+            "mixture params params_low params_high examples examples_low examples_high loss "
+            "loss_low loss_high loss_identified flops hours best_share measured_params "
+            "measured_examples measured_flops measured_loss measured_runs",
+        )

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import ClassVar, TypeVar
 
+import pandas as pd
+
 from jetscale.errors import FitError
-from jetscale.jsonable import json_key
+from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.comparison import joint, labels
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED, Verdict, holm, judge
@@ -24,6 +26,8 @@ from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import StudyFit
 from jetscale.scaling.searched import unlike
+from jetscale.scaling.table import quantity_of
+from jetscale.shown import Shown, frame_of, row_of
 from jetscale.words import number, with_interval
 
 _REPLICATES = 499  # replicates of a test, where the fits have as many
@@ -73,7 +77,7 @@ class PairComparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Shown):
     """All pairs of fitted mixtures."""
 
     pairs: tuple[PairComparison, ...]
@@ -81,6 +85,7 @@ class Comparison:
     convention: str = field(metadata=json_key("compute"))  # that the exponents refer to
     interval: str  # how the intervals were made
     difference: str = "b minus a"
+    quantity: str = field(default="loss", metadata=HIDDEN)  # what the laws are of
 
     @property
     def verdicts(self) -> dict[tuple[str, str], Verdict]:
@@ -96,9 +101,15 @@ class Comparison:
         """Return the pairs that hold a mixture, or all where none does."""
         return tuple(p for p in self.pairs if mixture in (p.a, p.b)) or self.pairs
 
-    def __str__(self) -> str:
-        """Return a line per pair."""
-        return "\n".join(pair.clause for pair in self.pairs)
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per pair: exponents of b minus a; at the budget, b over a."""
+        with_ends = (
+            *("delta_params_exponent", "delta_data_exponent"),
+            *("params_ratio", "examples_ratio", "compute_multiplier"),
+        )
+        columns = " ".join(f"{name} {name}_low {name}_high" for name in with_ends)
+        columns = f"a b n_cells verdict p_value delta_params_exponent_identified {columns} budget"
+        return frame_of(map(row_of, self.pairs), columns)
 
 
 def compare(
@@ -132,11 +143,12 @@ def compare(
     if (why := unlike(fits.runs)) and not unlike_search:
         raise FitError(f"{why}; run `jetscale tune` for all of them, or ask for it (--unlike)")
     at = fits.middle if budget is None else flops_budget(budget).amount
-    law, first = law_named(fits.options.law), next(iter(fits.mixtures))
+    options, first = fits.options, next(iter(fits.mixtures))
+    law, seed = law_named(options.law), options.seed
     asked = [q for q in joint.questions(law) if questions is None or q in (EXPONENTS, *questions)]
     pairs = list(combinations(fits.mixtures, 2))
     count = max(len(pairs), pairs_of_study)
-    replicates = min(fits.replicates, max(_REPLICATES, min(_PER_PAIR * count, _MOST)))
+    replicates = min(options.replicates, max(_REPLICATES, min(_PER_PAIR * count, _MOST)))
     sides: list[Sides] = []
     found: dict[tuple[str, ...], dict[int, NestedTest]] = {question: {} for question in asked}
     swapped: dict[int, LabelTest] = {}
@@ -150,9 +162,9 @@ def compare(
         for question in asked if whole else [EXPONENTS]:
             draws, of = replicates, count if question == EXPONENTS else 1
             draws = draws if question == EXPONENTS else min(draws, _REPLICATES)
-            found[question][place] = joint.nested_test(pair, question, draws, fits.seed, of)
+            found[question][place] = joint.nested_test(pair, question, draws, seed, of)
         if questions is None and whole and not side.unpaired:  # swapped on common cells alone
-            swapped[place] = labels.label_test(pair, min(replicates, _REPLICATES), fits.seed)
+            swapped[place] = labels.label_test(pair, min(replicates, _REPLICATES), seed)
     # Holm's correction runs over the pairs, hypothesis by hypothesis
     for question, tests in found.items():
         found[question] = _corrected(tests, pairs_of_study)
@@ -171,6 +183,7 @@ def compare(
         not_compared=dict(fits.not_fitted),
         convention=fits.cost.convention,
         interval=("" if all(side.unpaired for side in sides) else "paired ") + fits.interval,
+        quantity=quantity_of(fits.runs),
     )
 
 

@@ -9,7 +9,7 @@ mixture's loss, over the mixture's; beyond the measured losses it is a limit and
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import ClassVar
 
@@ -19,10 +19,12 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import isotonic_regression
 
 from jetscale.errors import FitError, unknown
+from jetscale.jsonable import HIDDEN
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate, student_interval
 from jetscale.scaling.searched import recipe_error
-from jetscale.scaling.table import matched, validate
+from jetscale.scaling.table import matched, quantity_of, validate
+from jetscale.shown import Shown, frame_of, row_of
 from jetscale.words import counted, number, short, with_interval
 
 INTERVAL = (
@@ -130,7 +132,7 @@ class PairedMixtures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PairedStudy:
+class PairedStudy(Shown):
     """All mixtures against the baseline, then against each other."""
 
     baseline: str
@@ -138,6 +140,7 @@ class PairedStudy:
     not_paired: Mapping[str, str]  # pairs without a common run, and why
     interval: str = INTERVAL
     data_factor_interval: str = FACTOR_INTERVAL
+    quantity: str = field(default="loss", metadata=HIDDEN)  # what is compared
 
     @property
     def sentence(self) -> str:
@@ -147,8 +150,21 @@ class PairedStudy:
             return f"No mixture has runs in common with the baseline {self.baseline}."
         return f"Measured against {self.baseline}: {'; '.join(clauses)}."
 
-    def __str__(self) -> str:
-        return self.sentence
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per pair and data size, and one for all sizes together (examples nan).
+
+        The difference is the mixture's loss minus the baseline's, data_factor the effective data.
+        """
+        return frame_of(
+            (
+                {"mixture": pair.mixture, "baseline": pair.baseline} | row_of(row)
+                for pair in self.pairs
+                for row in (*pair.by_examples, pair.overall)
+            ),
+            "mixture baseline examples difference difference_low difference_high recipe n_sizes "
+            "n_cells n_pairs n_lower data_factor data_factor_low data_factor_high "
+            "data_factor_bound",
+        )
 
 
 def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
@@ -187,7 +203,9 @@ def pair_runs(frame: pd.DataFrame, baseline: str | None = None) -> PairedStudy:
     if not pairs:
         same = "with the same params, examples and seed"
         raise FitError(f"no two mixtures have a run {same}: nothing to pair")
-    return PairedStudy(baseline=first, pairs=tuple(pairs), not_paired=not_paired)
+    return PairedStudy(
+        baseline=first, pairs=tuple(pairs), not_paired=not_paired, quantity=quantity_of(runs)
+    )
 
 
 def _difference(

@@ -58,7 +58,7 @@ class Sides:
         """Return the same sides fitted together with one floor E for both."""
         if self.pair[0].law.largest_floor == 0:
             return self  # a law without floor has the same one for both anyway
-        replicates = min(self.fits.replicates, _REPLICATES)
+        replicates = min(self.fits.options.replicates, _REPLICATES)
         options = replace(self.fits.options, shared=("E",), replicates=replicates)
         groups = {s.mixture: part for s, part in zip(self.pair, self.runs, strict=True)}
         first, second = fit_together(groups, self.fits.cost, self.fits.delta, options).values()
@@ -117,7 +117,7 @@ def _independent(fits: StudyFit, pair: tuple[MixtureFit, MixtureFit], why: str) 
     runs = [fits.runs[fits.runs["mixture"] == side.mixture] for side in pair]
     # equal draws would make errors of unlike cells cancel: those of b are put in another order
     drawn = second.replicates
-    order = np.random.default_rng(fits.seed).permutation(len(drawn.theta))
+    order = np.random.default_rng(fits.options.seed).permutation(len(drawn.theta))
     names = ("theta", "low", "high", "degenerate")
     mixed = replace(drawn, **{name: getattr(drawn, name)[order] for name in names})
     return Sides(fits, (runs[0], runs[1]), (first, replace(second, replicates=mixed)), why)

@@ -70,7 +70,7 @@ def refit(fits: StudyFit, runs: pd.DataFrame) -> StudyFit | str:
     """Return the same fit to other runs with a quarter of the replicates, or why there is none."""
     if runs.empty:
         return NOTHING_LEFT
-    replicates = max(FEWEST_REPLICATES, fits.replicates // _SHARE)
+    replicates = max(FEWEST_REPLICATES, fits.options.replicates // _SHARE)
     try:
         return fit(runs, replace(fits.options, replicates=replicates, delta=fits.delta))
     except (FitError, TableError) as error:

@@ -16,7 +16,6 @@ from jetscale.scaling.cost import CostModel
 from jetscale.scaling.diagnostics.batch import refit, why_not
 from jetscale.scaling.fitted import MixtureFit, StudyFit
 from jetscale.scaling.heldout import Forecast, HeldOut
-from jetscale.scaling.prediction import predictions
 from jetscale.scaling.table import identity
 
 _TOP_SHARE = 0.2
@@ -60,7 +59,7 @@ def forecast(fits: StudyFit, name: str, left_out: str, part: StudyFit | str) -> 
     kept, names = part.runs[part.runs["mixture"] == name], identity(runs)
     seen = pd.MultiIndex.from_frame(runs[names]).isin(pd.MultiIndex.from_frame(kept[names]))
     held, fitted = runs[~seen], part.mixtures[name]
-    cells = tuple(held_out(held, fitted, fits.seed))
+    cells = tuple(held_out(held, fitted, fits.options.seed))
     errors = np.array([cell.error for cell in cells])
     of_model = left_out == LARGEST_MODEL
     ends = (rows["params"] if of_model else fits.cost.of_runs(rows) for rows in (held, runs[seen]))
@@ -84,7 +83,7 @@ def held_out(held: pd.DataFrame, fitted: MixtureFit, seed: int) -> Iterator[Held
     rows = held.iloc[first]
     sizes = [rows[name].to_numpy() for name in ("params", "examples")]
     columns = {name: rows[name].to_numpy()[:, None] for name in fitted.law.columns}
-    found = predictions(fitted, sizes[0], sizes[1], runs, seed, **columns)
+    found = fitted.predicted(sizes[0], sizes[1], runs, seed, **columns)
     for i, (predicted, low, high) in enumerate(found.tolist()):
         yield HeldOut(
             params=float(sizes[0][i]),

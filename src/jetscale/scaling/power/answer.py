@@ -19,6 +19,7 @@ from jetscale.scaling.power.extras import Extra, half_width, rank
 from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.simulate import Widths, simulate_runs, widths
 from jetscale.scaling.power.truth import Assumed, Truth, assume, shift_law
+from jetscale.shown import Shown, frame_of, row_of
 
 STUDIES = 32  # made-up studies by default; the standard error of a power of 80% is then 7%
 _REPLICATES = 200
@@ -29,7 +30,7 @@ Progress = Callable[[str, int, int], None]  # what is simulated, studies done, s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Power:
+class Power(Shown):
     """What the planned grid will be able to say under the assumed laws and noise."""
 
     grid: Grid
@@ -43,7 +44,10 @@ class Power:
     replicates: int
     seed: int
     warnings: tuple[str, ...]
-    json_also: ClassVar = ("laws", "source", "noise", "misfit", "helps_most", "conclusion")
+    json_also: ClassVar = (
+        *("laws", "assumed.source", "assumed.first.noise", "assumed.first.misfit", "helps_most"),
+        "conclusion",
+    )
 
     @property
     def laws(self) -> dict[str, dict[str, float]]:
@@ -53,21 +57,6 @@ class Power:
             named = dict(zip(PARAMETERS, truth.theta.tolist(), strict=True))
             found[name] = named | {"params_exponent": exponent(self.grid, truth)}
         return found
-
-    @property
-    def source(self) -> str:
-        """Where the assumed laws come from."""
-        return self.assumed.source
-
-    @property
-    def noise(self) -> float:
-        """Spread of log loss between seeds that is assumed."""
-        return self.assumed.first.noise
-
-    @property
-    def misfit(self) -> float:
-        """Spread of cells about the law that is assumed."""
-        return self.assumed.first.misfit
 
     @property
     def best_extra(self) -> Extra | None:
@@ -96,6 +85,17 @@ class Power:
             gain = f"a {extra.reduction:.0%} narrower for {100 * extra.share:.2g}% more compute"
             parts.append(f"per FLOP this helps most: {extra.what} ({gain})")
         return "; ".join(parts)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per mixture and budget: expected half-widths of 95% intervals."""
+        rows = (
+            {"mixture": name, "not_identified": one.not_identified.share, "exponent": one.exponent}
+            | row_of(at)
+            for name, one in self.widths.items()
+            for at in one.at
+        )
+        columns = "mixture budget exponent params_factor loss_relative not_identified"
+        return frame_of(rows, columns)
 
 
 def power(

@@ -119,11 +119,7 @@ def assume(
 
 
 def _from_pilot(
-    grid: Grid,
-    pilot: pd.DataFrame,
-    noise: float | None,
-    misfit: float | None,
-    options: Options,
+    grid: Grid, pilot: pd.DataFrame, noise: float | None, misfit: float | None, options: Options
 ) -> Assumed:
     fits = fit(pilot, options, replicates=_PILOT_REPLICATES)
     first = next(iter(fits.mixtures))

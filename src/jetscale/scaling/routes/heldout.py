@@ -95,7 +95,7 @@ def held_out(
     cells = _cells(runs)
     seen = cells.isin(_cells(runs[below]))
     part = cell_means(runs[below], fits.cost, replace(noise, errors=noise.errors[seen]))
-    reduced = isoflop(part, fits.cost, part.redrawn(FEWEST_REPLICATES, fits.seed))
+    reduced = isoflop(part, fits.cost, part.redrawn(FEWEST_REPLICATES, fits.options.seed))
     if reduced.line is None:
         return None
     ahead, line = log_c[kept:], reduced.line

@@ -63,7 +63,7 @@ def _surface(x: Array, y: Array, fitted: MixtureFit | None) -> Array | None:
     tangent = [np.ones_like(x)]
     if fitted is not None and not fitted.law.extras:
         _, _, _, alpha, beta = fitted.theta[:5]
-        loss = fitted.predict(np.exp(x), np.exp(y))
+        loss = fitted.curve(np.exp(x), np.exp(y))
         for power, z in ((alpha, x), (beta, y)):
             term = np.exp(-power * (z - z.mean())) / loss
             tangent += [term, term * (z - z.mean())]

@@ -88,7 +88,7 @@ def routes_of(fits: StudyFit, name: str, runs: pd.DataFrame) -> Routes:
     noise = cell_noise(runs, fitted)
     means = cell_means(runs, fits.cost, noise)
     # mixtures are independent of each other
-    rows = means.redrawn(fits.replicates, [fits.seed, zlib.crc32(name.encode())])
+    rows = means.redrawn(fits.options.replicates, [fits.options.seed, zlib.crc32(name.encode())])
     others = isoflop.isoflop(means, fits.cost, rows), envelope.envelope(means, fits.cost, rows)
     tests: tuple[Disagreement, ...] = ()
     ahead = None

@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from jetscale.errors import Failure
-from jetscale.plan import plan_runs
-from jetscale.plan.board import START_TRIES, TRIES, Board, Order, Start
-from jetscale.plan.workers import Node
+from jetscale.planning import plan_runs
+from jetscale.planning.board import START_TRIES, TRIES, Board, Order, Start
+from jetscale.planning.workers import Node
 
 
 def nodes(*slots):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from jetscale.errors import Failure
-from jetscale.plan.run import Run
+from jetscale.planning.run import Run
 
 
 class Feed(Protocol):

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from jetscale.errors import Failure, SweepError
-from jetscale.plan.run import Run
-from jetscale.plan.workers import GAIN, Node, workers_of
+from jetscale.planning.run import Run
+from jetscale.planning.workers import GAIN, Node, workers_of
 
 TRIES = 3  # groups that may die with a run, without a new checkpoint, before it is given up
 START_TRIES = 3  # groups in a row that may fail to start on a node before it gets none any more

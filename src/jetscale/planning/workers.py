@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jetscale.plan.run import Run
+from jetscale.planning.run import Run
 
 SHARE = 0.9  # of the sweep that a chain may last: starts and faults come on top
 LONG = 600.0  # seconds; a shorter run is not worth the start of a group of several workers

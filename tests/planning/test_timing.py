@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from jetscale.plan import plan_runs
-from jetscale.plan.timing import CORE, Speed, Took, learn_speed
+from jetscale.planning import plan_runs
+from jetscale.planning.timing import CORE, Speed, Took, learn_speed
 
 
 def took(speed, steps, layers, flops, factor=1.0):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jetscale.plan.run import Run, plan_runs
+from jetscale.planning.run import Run, plan_runs
 from jetscale.study.search import Point, Search
 from jetscale.study.study import Study
 
@@ -21,7 +21,7 @@ class Tried:
 def plan_search(study: Study, search: Search) -> tuple[Tried, ...]:
     """Every run of a search, trunks before what starts from them; runs of the study keep its keys.
 
-    Raises what `jetscale.plan.plan_runs` raises.
+    Raises what `jetscale.planning.plan_runs` raises.
     """
     found: dict[str, Tried] = {}
     for point in search.points:

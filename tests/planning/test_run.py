@@ -6,8 +6,8 @@ from jetscale.errors import StudyError
 from jetscale.jets.generator.conditions import Conditions
 from jetscale.models.protocol import ARCHITECTURES
 from jetscale.models.transformer import Transformer
-from jetscale.plan import plan_runs
-from jetscale.plan.identity import study_identity
+from jetscale.planning import plan_runs
+from jetscale.planning.identity import study_identity
 from jetscale.study import Mixture, RateLaw, Rates, Simulated
 from jetscale.study.rates import STARTS
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from jetscale.digests import digest
 from jetscale.objectives.protocol import try_scores
-from jetscale.plan.cost import budget_of, check_parametrization, plan_cost
-from jetscale.plan.identity import follow, pretraining_identity, recipe_of
+from jetscale.planning.cost import budget_of, check_parametrization, plan_cost
+from jetscale.planning.identity import follow, pretraining_identity, recipe_of
 from jetscale.study import Mixture, ModelSize, Recipe, Study
 from jetscale.study.rates import STARTS, Start
 from jetscale.words import short
@@ -89,8 +89,8 @@ class Run:
 def plan_runs(study: Study) -> tuple[Run, ...]:
     """All runs of a study: pretraining first within each chain, then data sizes in order.
 
-    Raises what `jetscale.plan.identity.recipe_of` raises, and StudyError where the architecture or
-    the objective does not work on made-up jets, or the architecture lacks the parametrization.
+    Raises what `jetscale.planning.identity.recipe_of` raises, and StudyError where the architecture
+    or the objective does not work on made-up jets, or the architecture lacks the parametrization.
     """
     check_parametrization(study)
     try_scores(study.recipe.model.objective, study.classes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from jetscale.plan.run import Run
+from jetscale.planning.run import Run
 
 _PRIOR = 0.1  # weight of each constant below against one finished run
 

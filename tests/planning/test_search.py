@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from jetscale.plan import plan_runs
-from jetscale.plan.former import former_keys
-from jetscale.plan.search import plan_search
+from jetscale.planning import plan_runs
+from jetscale.planning.former import former_keys
+from jetscale.planning.search import plan_search
 from jetscale.study.search import make_search
 
 

@@ -7,8 +7,8 @@ today as long as every version below is what it was then.
 from collections.abc import Sequence
 
 from jetscale.digests import digest
-from jetscale.plan.identity import flatten, pretraining_identity, recipe_of, source_identity
-from jetscale.plan.run import Run
+from jetscale.planning.identity import flatten, pretraining_identity, recipe_of, source_identity
+from jetscale.planning.run import Run
 from jetscale.study import Simulated, Study
 
 _ARCHITECTURE = "pre-norm transformer, RMSNorm, SwiGLU, mean and attention pooling, version 1"

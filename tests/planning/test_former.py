@@ -1,7 +1,7 @@
 from dataclasses import replace
 
-from jetscale.plan import plan_runs
-from jetscale.plan.former import former_keys
+from jetscale.planning import plan_runs
+from jetscale.planning.former import former_keys
 from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
 
 

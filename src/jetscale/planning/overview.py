@@ -4,20 +4,35 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
+
 from jetscale.digests import digest
 from jetscale.mixtures.inputs import given_folders
-from jetscale.plan.board import Board
-from jetscale.plan.identity import flatten, recipe_of
-from jetscale.plan.run import Run, plan_runs
-from jetscale.plan.timing import CORE
-from jetscale.plan.workers import Node
+from jetscale.planning.board import Board
+from jetscale.planning.identity import flatten, recipe_of
+from jetscale.planning.run import Run, plan_runs
+from jetscale.planning.timing import CORE
+from jetscale.planning.workers import Node
 from jetscale.scaling.power.grid import Grid, make_grid
+from jetscale.shown import Shown, frame_of
 from jetscale.study import Declared, Folders, Study
 from jetscale.study.recipe import MINIMUM_STEPS
 from jetscale.words import counted
 
 
-def overview(study: Study, slots: int = 1) -> dict[str, Any]:
+class Plan(Shown, dict[str, Any]):
+    """A plan by the names that its JSON has: ``plan["flops"]``."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row per mixture and model size."""
+        ends = ("fewest_steps", "most_steps")
+        columns = "mixture size params params_non_embedding runs fewest_steps most_steps "
+        columns += "finetuning_flops pretraining_flops core_hours"
+        rows = (row | dict(zip(ends, row["steps"], strict=True)) for row in self["rows"])
+        return frame_of(rows, columns)
+
+
+def overview(study: Study, slots: int = 1) -> Plan:
     """Totals, one row per mixture and model size, and the held-fixed table, in plain values.
 
     FLOPs and hours are expectations from the typical jet multiplicity; records hold exact numbers.
@@ -34,24 +49,24 @@ def overview(study: Study, slots: int = 1) -> dict[str, Any]:
         for m in study.mixtures
         for size in study.ladder
     ]
-    return {
-        "study": study.name,
-        "mixtures": {mixture.name: dict(mixture.parts) for mixture in study.mixtures},
-        "labels": {mixture.name: list(study.labels(mixture)) for mixture in study.mixtures},
-        "warnings": _warnings(study, runs),
-        "data_sizes": list(study.data_sizes),
-        "seeds": list(study.seeds),
-        "runs": len(runs),
-        "pretraining_runs": sum(run.kind == "pretrain" for run in runs),
-        "finetuning_runs": sum(run.kind == "finetune" for run in runs),
-        "flops": sum(run.flops for run in runs),
-        "core_hours": sum(map(CORE.seconds, runs)) / 3600,
-        "schedule": {"slots": slots, "hours": duration / 3600, "workers": workers},
-        "rows": rows,
-        "recipe": flatten(recipe_of(study)),
-        "pretraining": _pretraining(study),
-        "subsets": study.subsets,
-    }
+    return Plan(
+        study=study.name,
+        mixtures={mixture.name: dict(mixture.parts) for mixture in study.mixtures},
+        labels={mixture.name: list(study.labels(mixture)) for mixture in study.mixtures},
+        warnings=_warnings(study, runs),
+        data_sizes=list(study.data_sizes),
+        seeds=list(study.seeds),
+        runs=len(runs),
+        pretraining_runs=sum(run.kind == "pretrain" for run in runs),
+        finetuning_runs=sum(run.kind == "finetune" for run in runs),
+        flops=sum(run.flops for run in runs),
+        core_hours=sum(map(CORE.seconds, runs)) / 3600,
+        schedule={"slots": slots, "hours": duration / 3600, "workers": workers},
+        rows=rows,
+        recipe=flatten(recipe_of(study)),
+        pretraining=_pretraining(study),
+        subsets=study.subsets,
+    )
 
 
 def _pretraining(study: Study) -> dict[str, Any]:

@@ -5,9 +5,9 @@ import pytest
 
 from jetscale.errors import DataError
 from jetscale.jets.generator.conditions import Conditions
-from jetscale.plan import plan_runs
-from jetscale.plan.identity import flatten, recipe_of
-from jetscale.plan.overview import overview
+from jetscale.planning import plan_runs
+from jetscale.planning.identity import flatten, recipe_of
+from jetscale.planning.overview import overview
 from jetscale.study import Folders, Mixture, ModelSize
 from jetscale.study.load import load_study
 from jetscale.words import counted

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from jetscale.plan import plan_runs
-from jetscale.plan.workers import workers_of
+from jetscale.planning import plan_runs
+from jetscale.planning.workers import workers_of
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jetscale.errors import FitError
-from jetscale.plan.overview import overview, power_grid
+from jetscale.planning.overview import overview, power_grid
 from jetscale.study import Controls, Mixture, ModelSize, Simulated, Study
 from jetscale.study.load import load_study
 

@@ -11,8 +11,8 @@ from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.protocol import cumulative_training_flops
 from jetscale.models.transformer import TRANSFORMER, flops
-from jetscale.plan import expected_constituents, plan_runs, pretraining_examples
-from jetscale.plan.cost import check_budgets
+from jetscale.planning import expected_constituents, plan_runs, pretraining_examples
+from jetscale.planning.cost import check_budgets
 from jetscale.study import Mixture
 from jetscale.training.engine import Engine
 

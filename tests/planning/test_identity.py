@@ -4,7 +4,7 @@ import pytest
 
 from jetscale.digests import digest
 from jetscale.errors import StudyError
-from jetscale.plan.identity import (
+from jetscale.planning.identity import (
     check_same_recipe,
     flatten,
     recipe_of,
