@@ -10,7 +10,8 @@ from mlflow import MlflowClient
 from jetscale.errors import SweepError
 from jetscale.store.home import Home
 from jetscale.store.record import make_table
-from jetscale.tracking.mirror import HOME, KEY, Mirror, name_run
+from jetscale.tracking.mirror import HOME, KEY, Mirror
+from jetscale.tracking.names import name_run
 
 pytestmark = [
     pytest.mark.integration,
@@ -206,7 +207,9 @@ def test_texts_are_artifacts_in_the_folder_of_the_ui(mirror, tmp_path):
     mirror.attach(parent, {"report.html": "<p>one</p>", "figures/a.json": "{}"})
     mirror.attach(parent, {"report.html": "<p>two</p>"}, "1. What?\n   a  b")
     note = mirror.client.get_run(parent).data.tags["mlflow.note.content"]
-    assert note == "```text\n1. What?\n   a  b\n```"
+    assert note.startswith("```text\n1. What?\n   a  b\n```\n\n")
+    page = f"#/experiments/{mirror.experiment}/runs/{parent}/artifacts/report.html"
+    assert note.endswith(f": [report.html]({page})")
     location = mirror.client.get_run(parent).info.artifact_uri
     folder = tmp_path / "artifacts" / location.removeprefix("mlflow-artifacts:/")
     assert (folder / "report.html").read_text() == "<p>two</p>"

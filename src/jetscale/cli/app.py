@@ -193,7 +193,7 @@ def ui(port: int) -> None:
     from jetscale.tracking.address import tracking_uri
     from jetscale.tracking.ui import serve
 
-    sys.exit(serve(tracking_uri(home()), home(), port))
+    serve(tracking_uri(home()), home(), port)
 
 
 import jetscale.cli.analysis  # noqa: E402  its commands come last in --help
