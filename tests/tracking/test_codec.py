@@ -4,12 +4,13 @@ import sys
 from dataclasses import fields, replace
 
 import pytest
+from fixtures.mirrored import encode_as_before
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetscale.errors import StorageError
 from jetscale.store.record import TYPES, Record
-from jetscale.tracking.codec import _MAPPINGS, _METRICS, curve_of, decode, encode
+from jetscale.tracking.codec import _MAPPINGS, curve_of, decode, encode
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 FLOAT = st.floats(allow_nan=False, allow_infinity=False)
@@ -62,16 +63,6 @@ def latest(encoded):
     return {name: value for name, value, _ in points} | dict(encoded.metrics)
 
 
-def encode_as_before(record):
-    """What MLflow was given when every number had the bare name of its field."""
-    numbers = {name: getattr(record, name) for name in _METRICS}
-    metrics = {name: float(value) for name, value in numbers.items() if value is not None}
-    curves = {f"curve/{name}": points[-1][1] for name, points in record.curve.items() if points}
-    encoded = encode(record)
-    tags = {name: text for name, text in encoded.tags.items() if name != "jetscale.last"}
-    return encoded.params, metrics | curves, tags
-
-
 @settings(max_examples=200)
 @given(recorded())
 def test_any_record_comes_back(record):
@@ -94,9 +85,9 @@ def test_no_field_is_left_out(records, name):
 
 def test_runs_mirrored_with_the_earlier_names_are_read_the_same(records):
     for record in records:
-        params, metrics, tags = encode_as_before(record)
-        assert {"training_loss", "flops", "curve/training_loss"} <= metrics.keys()
-        assert decode(params, metrics, tags, record.curve, "x") == record
+        before = encode_as_before(record)
+        assert {"training_loss", "flops"} <= before.metrics.keys()
+        assert decode(before.params, latest(before), before.tags, record.curve, "x") == record
 
 
 def test_curves_come_first_and_no_number_has_two_names(records):

@@ -57,10 +57,13 @@ class LiveMirror:
         added = 0
         try:
             with self._locked():
-                parent = self._parent()
-                if metrics:
-                    self.mirror.set_metrics(parent, metrics)
-                added = self.mirror.sync(self.store.read_all(self.keys).values(), parent)
+                parent, records = self._parent(), self.store.read_all(self.keys).values()
+                added = self.mirror.sync(records, parent)
+                if metrics or added:
+                    losses = [record.loss for record in records if record.loss is not None]
+                    lowest = {"lowest_loss": min(losses)} if losses else {}
+                    told = {"runs_done": float(len(records)), **lowest, **(metrics or {})}
+                    self.mirror.set_metrics(parent, told)
             self.behind = ""
         except JetscaleError as error:
             # connect anew next time: the server may come back with another database

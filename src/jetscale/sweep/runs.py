@@ -26,7 +26,7 @@ from jetscale.study import Study
 from jetscale.study.rates import STARTS
 from jetscale.study.search import Search
 from jetscale.sweep.follow import LiveMirror
-from jetscale.tracking.address import hide_password
+from jetscale.tracking.address import database_of, hide_password
 
 _FEWEST = 8  # points of a training curve that has a shape
 
@@ -43,10 +43,10 @@ def load_runs(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Run table of a study (see `jetscale.store.record.make_table`) and warnings about it.
 
-    Without ``source`` the runs are those of MLflow, or of the record files where it was never told
-    of the study, and with a warning where it does not answer or is behind. Raises StudyError where
-    no run has finished or recipes differ, SweepError where MLflow was asked for and does not
-    answer, or does not show all records.
+    Without ``source`` the runs are those of MLflow, or of the record files: where nothing of the
+    study was mirrored, and with a warning where MLflow does not answer or is behind. Raises
+    StudyError where no run has finished or recipes differ, SweepError where MLflow was asked for
+    and does not answer, or does not show all records.
     """
     planned = plan_runs(study)
     keys = {run.key for run in planned if run.kind == "finetune"}
@@ -96,8 +96,8 @@ def _read(live: LiveMirror, source: RunSource | None) -> tuple[list[Record], lis
             live.store.check(record, record.key, f"MLflow run {record.key}")
         shown = {record.key: record for record in pulled}  # without curves
         lost = sum(shown.get(key) != replace(record, curve={}) for key, record in own.items())
-        if own and not (pulled or asked):
-            return records, []  # MLflow was never told of this study
+        if not (pulled or asked) and database_of(live.uri) == live.home.database.resolve():
+            return records, []  # nobody named another place, and this one was never told
         if lost:
             where = hide_password(live.uri)
             what = f"MLflow at {where} does not show {lost} of {len(own)} records"

@@ -28,12 +28,11 @@ from jetscale.tracking.address import (
 )
 from jetscale.tracking.codec import curve_of, decode, encode
 from jetscale.tracking.names import name_parent, name_run
-from jetscale.tracking.view import VIEW, VIEW_TAG, address_in
+from jetscale.tracking.view import NOTE, VIEW, VIEW_TAG, address_in
 
 KEY, CONTENT, HOME, PARENT = (
     "jetscale.key", "jetscale.record", "jetscale.home", "jetscale.parent",
 )  # fmt: skip
-NOTE = "mlflow.note.content"  # what MLflow shows as the description of a run
 SILENT_SECONDS = 60.0  # a server that let a request time out is left alone for this long
 _silent: dict[str, float] = {}  # address of such a server to the end of that, on `time.monotonic`
 _CONTENT_CODES = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")  # of one record, not of the server
@@ -209,18 +208,20 @@ class Mirror:
     def set_metrics(self, parent: str, metrics: Mapping[str, float]) -> None:
         """Show numbers of a whole sweep on the parent run."""
         with self._refusals():
-            self._log(parent, metrics=[(name, value, 0) for name, value in metrics.items()])
+            # of two at a step MLflow shows the later one, and of the same time the larger one
+            values = [(name, value, 0) for name, value in metrics.items()]
+            self._log(parent, metrics=values, time=int(time.time() * 1000))
 
     def attach(self, parent: str, texts: Mapping[str, str], described: str = "") -> None:
         """Keep texts, by file name, as artifacts of the parent run, and describe it."""
         with self._refusals():
             if described:  # as code: the UI renders Markdown, which would join the lines
-                links = [
-                    f"[{n}]({address_in(self.experiment, parent, n)})"
-                    for n in texts
-                    if "/" not in n
+                pages = [
+                    f"[{name}]({address_in(self.experiment, parent, name)})"
+                    for name in texts
+                    if name.endswith(".html")
                 ]
-                note = f"```text\n{described}\n```\n\nIn full, with figures: {', '.join(links)}"
+                note = f"In full: {', '.join(pages)}\n\n```text\n{described}\n```"
                 self.client.set_tag(parent, NOTE, note)
             location = self.client.get_run(parent).info.artifact_uri
             for name, text in texts.items():

@@ -11,7 +11,7 @@ import warnings
 from jetscale.errors import StorageError, SweepError
 from jetscale.store.home import Home
 from jetscale.tracking.address import database_of, has_results, hide_password, is_server
-from jetscale.tracking.view import VIEW, VIEW_TAG, address_of
+from jetscale.tracking.view import NOTE, VIEW, VIEW_TAG, address_in, address_of
 
 _HOST = "127.0.0.1"  # whatever MLFLOW_HOST says: the UI asks nobody for a password
 
@@ -30,7 +30,7 @@ def check_port(port: int) -> None:
 
 
 def addresses(uri: str, port: int) -> dict[str, str]:
-    """Where the UI shows the runs of each study, by its name.
+    """Where the UI shows the runs of each study, by its name, and what its last report says.
 
     Studies mirrored by an earlier version get the view that the address names. Raises SweepError
     for a database that MLflow refuses.
@@ -41,14 +41,21 @@ def addresses(uri: str, port: int) -> dict[str, str]:
 
     try:
         client = MlflowClient(uri)
-        mine = [one for one in client.search_experiments() if one.name != "Default"]
-        for one in mine:
+        base, found = f"http://{_HOST}:{port}", dict[str, str]()
+        for one in client.search_experiments():
+            if one.name == "Default":
+                continue
             if one.tags.get(VIEW_TAG) != VIEW:
                 client.set_experiment_tag(one.experiment_id, VIEW_TAG, VIEW)
+            found[one.name] = address_of(base, one.experiment_id)
+            told = client.search_runs([one.experiment_id], f"tags.`{NOTE}` != ''", max_results=1)
+            for run in told:
+                page = address_in(one.experiment_id, run.info.run_id)
+                found[f"{one.name}, answers"] = f"{base}/{page}"
     except (MlflowException, SQLAlchemyError) as error:
         line = hide_password(str(error).splitlines()[0])[:200]
         raise SweepError(f"MLflow at {hide_password(uri)} failed: {line}") from error
-    return {one.name: address_of(f"http://{_HOST}:{port}", one.experiment_id) for one in mine}
+    return found
 
 
 def serve(uri: str, home: Home, port: int) -> None:

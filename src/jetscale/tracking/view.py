@@ -8,14 +8,15 @@ import json
 
 _NAME = "jetscale"
 VIEW_TAG = f"mlflow.sharedViewState.{_NAME}"
+NOTE = "mlflow.note.content"  # what it shows as the description of a run
 _COLUMNS = {
-    "metrics.`loss`": 90,
-    "params.`mixture`": 90,
-    "params.`params`": 85,
-    "params.`examples`": 85,
-    "params.`seed`": 60,
+    "metrics.`loss`": 75,
+    "params.`mixture`": 85,
+    "params.`params`": 70,
+    "params.`examples`": 80,
+    "params.`seed`": 55,
 }
-"""Column to its width: together they fit beside the name of a run on a screen of 1280 pixels."""
+"""Column to its width: they fit beside the name at 1400 pixels, MLflow's assistant open."""
 
 VIEW = json.dumps(
     {
@@ -30,16 +31,23 @@ VIEW = json.dumps(
 """The view: fine-tuning runs, the lowest test loss first."""
 
 
+_TRAINING = "workflowType=machine_learning"
+
+
 def address_of(base: str, experiment: str) -> str:
     """Where a server at ``base`` shows the runs of an experiment that has the view.
 
-    >>> address_of("http://127.0.0.1:5000", "1")
-    'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=jetscale'
+    >>> address_of("http://here", "1").replace(_TRAINING, "...")
+    'http://here/#/experiments/1/runs?...&viewStateShareKey=jetscale'
     """
-    page = f"{base}/#/experiments/{experiment}/runs"
-    return f"{page}?workflowType=machine_learning&viewStateShareKey={_NAME}"
+    return f"{base}/#/experiments/{experiment}/runs?{_TRAINING}&viewStateShareKey={_NAME}"
 
 
-def address_in(experiment: str, run: str, artifact: str) -> str:
-    """The same for an artifact of a run, relative to any page of the UI."""
-    return f"#/experiments/{experiment}/runs/{run}/artifacts/{artifact}"
+def address_in(experiment: str, run: str, artifact: str = "") -> str:
+    """Where any page of the UI finds a run, or an ``artifact`` of it.
+
+    >>> address_in("1", "7e", "report.html")
+    '#/experiments/1/runs/7e/artifacts/report.html?workflowType=machine_learning'
+    """
+    page = f"#/experiments/{experiment}/runs/{run}"
+    return f"{page}/artifacts/{artifact}?{_TRAINING}" if artifact else f"{page}?{_TRAINING}"
