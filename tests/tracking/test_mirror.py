@@ -286,6 +286,8 @@ def test_an_experiment_of_version_0_1_is_set_aside(records, tmp_path):
     client = Mirror(uri, "another", Home(tmp_path)).client
     old = client.create_experiment("study", artifact_location=(tmp_path / "x").as_uri())
     client.create_run(old, tags={KEY: records[0].key})
+    reader = Mirror(uri, "study", Home(tmp_path), make=False)
+    assert reader.pull(keys(records)) == []
     mirror = Mirror(uri, "study", Home(tmp_path))
     assert mirror.experiment != old
     assert client.get_experiment(old).name == f"study (version 0.1, {old})"

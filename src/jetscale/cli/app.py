@@ -184,7 +184,7 @@ def sync(sweep: Path, tracking: str | None, as_json: bool) -> None:
 @cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(port: int) -> None:
-    """Open the MLflow UI on this machine.
+    """Serve the MLflow UI on this machine; prints the address of the runs of each study.
 
     \b
     Example:

@@ -66,12 +66,6 @@ def encode(record: Record) -> Encoded:
     held = [name for name in last if last[name] == getattr(record, name, None)]
     values = {name: getattr(record, name) for name in (*_PARAMS, *_METRICS) if name not in held}
     values = {name: value for name, value in values.items() if value is not None}
-    tags = {_LAST: ",".join(held)}
-    for name in _MAPPINGS:
-        text = json.dumps(getattr(record, name), allow_nan=False)
-        for i in range(0, len(text), _TAG_LENGTH):
-            part = f".{i // _TAG_LENGTH}" if i else ""
-            tags[f"{PREFIX}{name}{part}"] = text[i : i + _TAG_LENGTH]
     points = [
         (_curve_chart(name, record.kind), float(value), int(step))
         for name, curve in record.curve.items()
@@ -88,8 +82,19 @@ def encode(record: Record) -> Encoded:
         params={name: str(value) for name, value in values.items() if name in _PARAMS},
         metrics={_metric(name): float(v) for name, v in values.items() if name not in _PARAMS},
         points=tuple(points),
-        tags=tags,
+        tags={_LAST: ",".join(held)} | _tags(record),
     )
+
+
+def _tags(record: Record) -> dict[str, str]:
+    """The mappings of a record as tags of JSON, long ones in pieces."""
+    tags: dict[str, str] = {}
+    for name in _MAPPINGS:
+        text = json.dumps(getattr(record, name), allow_nan=False)
+        for i in range(0, len(text), _TAG_LENGTH):
+            part = f".{i // _TAG_LENGTH}" if i else ""
+            tags[f"{PREFIX}{name}{part}"] = text[i : i + _TAG_LENGTH]
+    return tags
 
 
 def _metric(field: str) -> str:

@@ -82,14 +82,18 @@ class Mirror:
                 self.experiment = self._experiment(found)
                 if not (found and found.tags.get(VIEW_TAG) == VIEW):
                     self.client.set_experiment_tag(self.experiment, VIEW_TAG, VIEW)
-            elif found:
+            elif found and not self._is_former(found):
                 self.experiment = str(found.experiment_id)
 
+    def _is_former(self, found: Any) -> bool:
+        """True for an experiment of version 0.1, which holds absolute paths."""
+        return self.identity == "own" and not found.artifact_location.startswith(_SCHEME)
+
     def _experiment(self, found: Any) -> str:
-        """Id of the experiment; one of version 0.1, which holds absolute paths, is set aside."""
+        """Id of the experiment; one of version 0.1 is set aside."""
         from mlflow.exceptions import MlflowException
 
-        if found and self.identity == "own" and not found.artifact_location.startswith(_SCHEME):
+        if found and self._is_former(found):
             aside = f"{self.study} (version 0.1, {found.experiment_id})"
             self.client.rename_experiment(found.experiment_id, aside)
             found = None
@@ -144,9 +148,8 @@ class Mirror:
             for run in self._search(query):
                 return str(run.info.run_id)
             told = {key: str(value)[:500] for key, value in summary.items()}
-            name = name_parent(
-                name or f"study {self.study}", told, self._parents("search.digest" in told)
-            )
+            others = self._parents("search.digest" in told)
+            name = name_parent(name or f"study {self.study}", told, others)
             tags = {PARENT: identity, HOME: self.identity, "mlflow.runName": name}
             made = str(self.client.create_run(self.experiment, tags=tags).info.run_id)
             self._log(made, params=told)
@@ -156,9 +159,7 @@ class Mirror:
     def _parents(self, of_search: bool) -> list[dict[str, str]]:
         """The settings of this folder's parent runs, of studies or of searches, latest first."""
         query = f"tags.`{PARENT}` != '' and tags.`{HOME}` = '{self.identity}'"
-        told = [
-            dict(run.data.params) for run in self._search(query)
-        ]  # MLflow gives the latest first
+        told = [dict(run.data.params) for run in self._search(query)]  # as MLflow gives them
         return [each for each in told if ("search.digest" in each) == of_search]
 
     def sync(self, records: Iterable[Record], parent: str) -> int:
