@@ -46,8 +46,14 @@ def test_a_tracking_server_has_its_own_ui(tmp_path):
         serve("http://me:secret@127.0.0.1:5000", Home(tmp_path), 5001)
 
 
+def refuse(*_arguments):
+    from mlflow.exceptions import MlflowException
+
+    raise MlflowException("attempt to write a readonly database")
+
+
 @pytest.mark.integration
-def test_each_study_has_an_address_in_the_view_of_trained_models(tmp_path):
+def test_each_study_has_an_address_in_the_view_of_trained_models(tmp_path, monkeypatch):
     uri, home = f"sqlite:///{tmp_path}/mlflow.db", Home(tmp_path)
     mirror = Mirror(uri, "mine", home)
     table = "runs?workflowType=machine_learning&viewStateShareKey=jetscale"
@@ -61,6 +67,10 @@ def test_each_study_has_an_address_in_the_view_of_trained_models(tmp_path):
     mirror.client.delete_experiment_tag(mirror.experiment, VIEW_TAG)
     assert set(addresses(uri, 80)) == {"mine", "mine, answers"}
     assert mirror.client.get_experiment(mirror.experiment).tags[VIEW_TAG] == VIEW
+    mirror.client.delete_experiment_tag(mirror.experiment, VIEW_TAG)
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.tracking.MlflowClient.set_experiment_tag", refuse)
+        assert addresses(uri, 5001)["mine"] == shown["mine"].split("&")[0]
     (tmp_path / "broken.db").write_text("no database at all")
     with pytest.raises(SweepError, match=r"MLflow at sqlite:.*broken.db failed: "):
         addresses(f"sqlite:///{tmp_path}/broken.db", 80)
@@ -142,15 +152,21 @@ def test_the_address_shows_loss_mixture_sizes_and_seed_the_best_first(server, br
     said = server[1].read_text().splitlines()
     browser.set_window_size(1400, 900)
     browser.get(said[1].split(": ")[1])
-    script = "return [...document.querySelectorAll(arguments[0])].map(e => e.innerText.trim())"
+    script = """
+        const box = cell => cell.getBoundingClientRect();
+        const cells = [...document.querySelectorAll(arguments[0])];
+        cells.sort((a, b) => box(a).top - box(b).top || box(a).left - box(b).left);
+        return cells.map(cell => cell.innerText.trim()).filter(text => text);
+    """
+    losses = ".ag-center-cols-container .ag-row [col-id='metrics.`loss`']"
+    header = ".ag-header-row-column .ag-header-cell"
 
     def shown(where):
-        return [text for text in browser.execute_script(script, where) if text]
+        return browser.execute_script(script, where)
 
-    losses = ".ag-center-cols-container .ag-row [col-id='metrics.`loss`']"
     wait(browser, 120).until(lambda _: len(shown(losses)) == 8)
-    header = shown(".ag-header-row-column .ag-header-cell")
-    assert header[:7] == ["Run Name", "Created", *["loss", "mixture", "params", "examples", "seed"]]
+    expected = ["Run Name", "Created", "loss", "mixture", "params", "examples", "seed"]
+    wait(browser, 60).until(lambda _: shown(header)[:7] == expected)
     numbers = [float(text.rstrip("…")) for text in shown(losses)]
     assert numbers == sorted(numbers)
     best = min((r for r in records if r.loss is not None), key=lambda r: r.loss)

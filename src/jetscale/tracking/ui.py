@@ -7,6 +7,7 @@ leaves them where its parent is killed. Here its server runs in this process, wh
 import os
 import socket
 import warnings
+from contextlib import suppress
 
 from jetscale.errors import StorageError, SweepError
 from jetscale.store.home import Home
@@ -32,8 +33,8 @@ def check_port(port: int) -> None:
 def addresses(uri: str, port: int) -> dict[str, str]:
     """Where the UI shows the runs of each study, by its name, and what its last report says.
 
-    Studies mirrored by an earlier version get the view that the address names. Raises SweepError
-    for a database that MLflow refuses.
+    Studies mirrored by an earlier version get the view that the address names, where the database
+    may be written. Raises SweepError for one that MLflow refuses.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
@@ -45,9 +46,12 @@ def addresses(uri: str, port: int) -> dict[str, str]:
         for one in client.search_experiments():
             if one.name == "Default":
                 continue
-            if one.tags.get(VIEW_TAG) != VIEW:
-                client.set_experiment_tag(one.experiment_id, VIEW_TAG, VIEW)
-            found[one.name] = address_of(base, one.experiment_id)
+            viewed = one.tags.get(VIEW_TAG) == VIEW
+            if not viewed:
+                with suppress(MlflowException, SQLAlchemyError):
+                    client.set_experiment_tag(one.experiment_id, VIEW_TAG, VIEW)
+                    viewed = True
+            found[one.name] = address_of(base, one.experiment_id, viewed)
             told = client.search_runs([one.experiment_id], f"tags.`{NOTE}` != ''", max_results=1)
             for run in told:
                 page = address_in(one.experiment_id, run.info.run_id)

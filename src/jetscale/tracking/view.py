@@ -34,13 +34,14 @@ VIEW = json.dumps(
 _TRAINING = "workflowType=machine_learning"
 
 
-def address_of(base: str, experiment: str) -> str:
-    """Where a server at ``base`` shows the runs of an experiment that has the view.
+def address_of(base: str, experiment: str, viewed: bool = True) -> str:
+    """Where a server at ``base`` shows the runs of an experiment, which may have the view.
 
     >>> address_of("http://here", "1").replace(_TRAINING, "...")
     'http://here/#/experiments/1/runs?...&viewStateShareKey=jetscale'
     """
-    return f"{base}/#/experiments/{experiment}/runs?{_TRAINING}&viewStateShareKey={_NAME}"
+    page = f"{base}/#/experiments/{experiment}/runs?{_TRAINING}"
+    return f"{page}&viewStateShareKey={_NAME}" if viewed else page
 
 
 def address_in(experiment: str, run: str, artifact: str = "") -> str:
