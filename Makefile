@@ -35,7 +35,7 @@ demo: venv
 	$(BIN)/jetscale report $(SWEEP) --out $(REPORT)
 	@echo
 	@echo "Report:  $(abspath $(REPORT))"
-	@echo "MLflow:  $(BIN)/jetscale ui, then open http://127.0.0.1:5000"
+	@echo "MLflow:  $(BIN)/jetscale ui, then open the address it prints"
 
 docs: venv
 	$(BIN)/python -m sphinx -W --keep-going -j auto docs docs/_build

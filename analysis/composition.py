@@ -4,7 +4,7 @@
     python analysis/composition.py --export            writes that table from $JETSCALE_HOME
     python analysis/composition.py --epochs 8          the grid at eight epochs in place of two
 
-Writes composition.png or composition8.png (losses and frontiers; exponents by route; loss saved by pretraining) and
+Writes composition.png or composition8.png (losses and frontiers; loss saved by pretraining) and
 prints Markdown: exponents, paired differences, verdicts, and what moves an exponent.
 """
 

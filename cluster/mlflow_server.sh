@@ -35,8 +35,9 @@ start() {
         database=sqlite:///$JETSCALE_HOME/mlflow.db workers=1
     fi
     # A session of its own, so that the end of the SSH connection does not end the server. The database is
-    # told by the environment: everybody can read command lines.
-    MLFLOW_DISABLE_TELEMETRY=true MLFLOW_BACKEND_STORE_URI=$database setsid nohup mlflow server \
+    # told by the environment: everybody can read command lines. The jobs of MLflow are of language models.
+    MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false \
+        MLFLOW_BACKEND_STORE_URI=$database setsid nohup mlflow server \
         --host 127.0.0.1 --port "$port" --workers "$workers" \
         --artifacts-destination "$JETSCALE_HOME/mlartifacts" \
         > "$log" 2>&1 < /dev/null &

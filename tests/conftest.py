@@ -13,6 +13,7 @@ from jetscale.jets import schema
 
 pytest_plugins = (
     "fixtures.batches",
+    "fixtures.browser",
     "fixtures.executors",
     "fixtures.faults",
     "fixtures.former",

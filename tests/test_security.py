@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -297,20 +298,16 @@ def test_no_address_is_shown_with_its_secret(address, secret):
     assert shown.endswith(" in time")
 
 
-def test_the_ui_is_on_loopback_and_its_command_line_holds_no_password(tmp_path, monkeypatch):
+def test_the_ui_is_on_loopback_in_this_process_and_says_no_password(tmp_path, monkeypatch, capsys):
     ran = {}
-
-    def run(command, check, env):
-        ran.update(command=command, env=env)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(ui.subprocess, "run", run)
-    monkeypatch.setenv("MLFLOW_HOST", "0.0.0.0")
-    uri = "postgresql://me:s3cret@db/mlflow"
-    assert ui.serve(uri, Home(tmp_path), 50_123) == 0
-    assert "s3cret" not in " ".join(ran["command"])
-    assert ran["env"]["MLFLOW_BACKEND_STORE_URI"] == uri
-    assert ran["command"][ran["command"].index("--host") + 1] == "127.0.0.1"
+    monkeypatch.setattr("uvicorn.run", lambda app, **options: ran.update(options, app=app))
+    monkeypatch.setattr(ui, "addresses", lambda uri, port: {})
+    monkeypatch.setattr(ui.os, "environ", dict(os.environ) | {"MLFLOW_HOST": "0.0.0.0"})
+    monkeypatch.setitem(sys.modules, "mlflow.server", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "mlflow.server.fastapi_app", SimpleNamespace(app="server"))
+    ui.serve("postgresql://me:s3cret@db/mlflow", Home(tmp_path), 50_123)
+    assert (ran["app"], ran["host"], ran["port"]) == ("server", "127.0.0.1", 50_123)
+    assert "s3cret" not in capsys.readouterr().out
 
 
 # Bombs

@@ -78,3 +78,14 @@ def test_training_curves_that_leave_the_others_are_a_line(capsys, monkeypatch):
     monkeypatch.setattr("jetscale.sweep.runs.load_curves", lambda study, home: alike)
     _, out, _ = call(capsys, "fit", SWEEP, "--source", "records", "--full")
     assert "Training curves" not in out
+
+
+@pytest.mark.integration
+def test_commands_that_only_read_leave_mlflow_as_it_is(capsys, folder):
+    assert call(capsys, "sync", SWEEP)[0] == 0
+    before = folder.database.read_bytes()
+    for command in ("status", "plan", "fit", "compare", "runs"):
+        code, _, err = call(capsys, command, SWEEP)
+        assert code == 0, err
+    call(capsys, "allocate", SWEEP, "--budget", "1e9")  # one size and no law: refused after reading
+    assert folder.database.read_bytes() == before

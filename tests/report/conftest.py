@@ -1,6 +1,5 @@
 """Run tables made from known laws, and their reports taken apart."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
@@ -134,20 +133,3 @@ def full(study, report) -> tuple[str, Page]:
     """The report of the three mixtures."""
     controls = {"optimiser.clip": 1.0, "schedule.epochs": 4}
     return report(study, held_fixed=controls, warnings=["3 cells are missing"])
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium driven through its own driver; skips where either is missing."""
-    webdriver = pytest.importorskip("selenium.webdriver")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("chromium and chromedriver are not installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage"):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    yield opened
-    opened.quit()

@@ -26,6 +26,7 @@ from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.study.load import load_study
 from jetscale.sweep import worker
+from jetscale.sweep.follow import sync_study
 from jetscale.sweep.runs import RunSource, load_runs
 from jetscale.sweep.worker import Job, run_job
 from jetscale.tracking.address import tracking_uri
@@ -118,6 +119,7 @@ def test_killed_and_taken_up_by_another_machine_it_is_the_same_as_in_a_folder(
     assert counts["done"] == len(planned)
     # a machine with an empty working copy has the same table, from records and through MLflow
     pd.testing.assert_frame_equal(table(study, home), table(study, Home(folder)))
+    sync_study(study, home, tracking_uri(home))
     mirrored, warnings = load_runs(study, home, tracking_uri(home), RunSource.MLFLOW)
     assert warnings == [UNSEARCHED]
     assert list(mirrored["loss"]) == list(table(study, home)["loss"])

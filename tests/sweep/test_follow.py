@@ -7,7 +7,7 @@ from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.sweep import follow as module
 from jetscale.sweep.follow import LiveMirror, following, sync_study
-from jetscale.tracking.mirror import Mirror
+from jetscale.tracking.mirror import PARENT, Mirror
 
 
 @pytest.mark.integration
@@ -49,9 +49,11 @@ def test_what_mlflow_missed_is_offered_again(study, planned, records, tmp_path):
     broken.push()
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     LiveMirror(study, Home(tmp_path), planned, uri).push()
-    assert len(Mirror(uri, study.name, Home(tmp_path)).pull({run.key for run in planned})) == len(
-        planned
-    )
+    mirror = Mirror(uri, study.name, Home(tmp_path))
+    assert len(mirror.pull({run.key for run in planned})) == len(planned)
+    [parent] = mirror.client.search_runs([mirror.experiment], f"tags.`{PARENT}` != ''")
+    lowest = min(record.loss for record in records if record.loss is not None)
+    assert parent.data.metrics == {"runs_done": len(records), "lowest_loss": lowest}
 
 
 def test_records_of_other_plans_are_not_shown(study, planned, records, tmp_path):

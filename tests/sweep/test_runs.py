@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from fixtures.mirrored import encode_as_before
 
 from jetscale.digests import digest
 from jetscale.errors import StorageError, StudyError, SweepError
@@ -15,6 +16,7 @@ from jetscale.store.local import storage_error
 from jetscale.store.records import RecordStore
 from jetscale.study import RateLaw, Rates, Regret
 from jetscale.study.rates import STARTS
+from jetscale.sweep.follow import sync_study
 from jetscale.sweep.runs import RunSource, attach, load_curves, load_runs
 from jetscale.tracking.address import tracking_uri
 from jetscale.tracking.mirror import KEY, Mirror
@@ -39,6 +41,7 @@ def store(study, home, records):
 @pytest.mark.integration
 def test_mlflow_and_the_records_give_the_same_table(study, store, home):
     uri = tracking_uri(home)
+    sync_study(study, home, uri)
     tables = []
     for source in (None, RunSource.MLFLOW, RunSource.RECORDS):
         frame, warnings = load_runs(study, home, uri, source)
@@ -53,6 +56,7 @@ def test_mlflow_and_the_records_give_the_same_table(study, store, home):
 @pytest.mark.integration
 def test_mlflow_alone_is_enough(study, store, home, tmp_path):
     uri = tracking_uri(home)
+    sync_study(study, home, uri)
     expected, _ = load_runs(study, home, uri)
     shutil.rmtree(home.path / study.name)
     frame, warnings = load_runs(study, Home(tmp_path / "new"), uri, RunSource.MLFLOW)
@@ -69,6 +73,8 @@ def test_two_folders_on_one_store_have_tables_of_their_own(study, store, home, t
     for other in others:  # the second is a copy, whose runs MLflow shows as those of the first
         for record in few:
             RecordStore(other.study(study)).write(replace(record, host="there"))
+    for each in (home, *others):
+        sync_study(study, each, uri)
     for each, host, runs in ((home, "here", 8), *((other, "there", 4) for other in others)):
         tables = [load_runs(study, each, uri, source)[0] for source in (None, *RunSource)]
         assert tables[0]["host"].tolist() == [host] * runs
@@ -79,6 +85,7 @@ def test_two_folders_on_one_store_have_tables_of_their_own(study, store, home, t
 @pytest.mark.integration
 def test_runs_of_an_older_sweep_file_are_left_out(study, store, home):
     uri = tracking_uri(home)
+    sync_study(study, home, uri)
     fewer = replace(study, seeds=(1,))
     assert len(load_runs(fewer, home, uri)[0]) == 4
     more = replace(study, seeds=(1, 2, 3))
@@ -99,8 +106,8 @@ def test_asking_before_the_first_run_leaves_nothing(study, home, source):
 
 @pytest.mark.integration
 def test_a_moved_folder_is_read_where_it_lies(study, store, home, tmp_path):
-    before, _ = load_runs(study, home, tracking_uri(home))
     assert attach(study, home, tracking_uri(home), {"report.html": "<p>one</p>"}) == ""
+    before, _ = load_runs(study, home, tracking_uri(home), RunSource.MLFLOW)
     moved = Home(tmp_path / "elsewhere" / "my runs")
     moved.path.parent.mkdir()
     shutil.move(home.path, moved.path)
@@ -115,7 +122,6 @@ def test_a_moved_folder_is_read_where_it_lies(study, store, home, tmp_path):
 
 @pytest.mark.integration
 def test_a_copied_folder_leaves_the_original_alone(study, store, home, tmp_path, records):
-    load_runs(study, home, tracking_uri(home))
     attach(study, home, tracking_uri(home), {"report.html": "mine"})
     before = {p: p.read_bytes() for p in home.path.rglob("*") if p.is_file()}
     copy = Home(tmp_path / "copy")
@@ -126,16 +132,16 @@ def test_a_copied_folder_leaves_the_original_alone(study, store, home, tmp_path,
     assert {p: p.read_bytes() for p in home.path.rglob("*") if p.is_file()} == before
 
 
-def test_a_folder_that_may_only_be_read_answers_from_its_records(study, store, home, monkeypatch):
+@pytest.mark.integration
+def test_a_folder_that_may_only_be_read_answers(study, store, home, monkeypatch):
     def refuse(path, **_kwargs):
         raise storage_error(path, PermissionError(13, "Permission denied"))
 
+    sync_study(study, home, tracking_uri(home))
     monkeypatch.setattr("jetscale.store.storage.locked", refuse)
-    frame, warnings = load_runs(study, home, tracking_uri(home))
-    assert len(frame) == 8
-    assert len(warnings) == 2
-    assert "no permission to write there" in warnings[0]
-    assert warnings[0].endswith("using the record files instead")
+    for source in (None, *RunSource):
+        frame, warnings = load_runs(study, home, tracking_uri(home), source)
+        assert (len(frame), warnings) == (8, [UNSEARCHED])
 
 
 def test_without_mlflow_the_records_answer(study, store, home):
@@ -196,6 +202,7 @@ def test_a_device_that_varies_is_a_warning(study, store, home, records):
 def test_results_of_version_0_1_are_mirrored_and_read(former_study, former_home, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     uri = tracking_uri(former_home)
+    sync_study(former_study, former_home, uri)
     pulled, _ = load_runs(former_study, former_home, uri, RunSource.MLFLOW)
     kept, _ = load_runs(former_study, former_home, uri, RunSource.RECORDS)
     assert len(pulled) == 8
@@ -205,6 +212,7 @@ def test_results_of_version_0_1_are_mirrored_and_read(former_study, former_home,
 @pytest.mark.parametrize("source", [None, *RunSource])
 @pytest.mark.integration
 def test_a_damaged_record_is_named_and_the_others_are_read(study, store, home, records, source):
+    sync_study(study, home, tracking_uri(home))
     path = store.folder.path / "records" / f"{records[-1].key}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"examples": 77}))
     frame, warnings = load_runs(study, home, tracking_uri(home), source)
@@ -220,33 +228,66 @@ def test_where_all_records_are_damaged_one_is_named(study, store, home, records)
 
 
 @pytest.mark.integration
-def test_mlflow_that_is_behind_is_not_taken_for_all_there_is(
-    study, store, home, records, monkeypatch
-):
-    uri, whole = tracking_uri(home), load_runs(study, home, tracking_uri(home))[0]
-    monkeypatch.setattr(Mirror, "sync", refuse)
-    frame, warnings = load_runs(study, home, uri, RunSource.MLFLOW)  # it shows all there is
-    pd.testing.assert_frame_equal(frame, whole)
-    assert warnings == [UNSEARCHED]
+def test_mlflow_that_is_behind_is_not_taken_for_all_there_is(study, store, home, records):
+    uri = tracking_uri(home)
+    sync_study(study, home, uri)
     store.write(replace(records[-1], loss=9.0))
-    with pytest.raises(SweepError, match="MLflow is behind: no room; records are kept"):
+    behind = "does not show 1 of 10 records: add them with `jetscale sync`"
+    with pytest.raises(SweepError, match=behind):
         load_runs(study, home, uri, RunSource.MLFLOW)
     frame, warnings = load_runs(study, home, uri)
     assert frame["loss"].max() == 9.0
-    assert warnings == [f"{BEHIND}; using the record files instead", UNSEARCHED]
+    assert warnings[0].endswith(f"{behind}; using the record files instead")
+    sync_study(study, home, uri)
+    pulled, warnings = load_runs(study, home, uri, RunSource.MLFLOW)
+    pd.testing.assert_frame_equal(pulled, frame)
+    assert warnings == [UNSEARCHED]
 
 
-BEHIND = "no room; records are kept and mirrored by the next `jetscale run` or `jetscale sync`"
+@pytest.mark.integration
+@pytest.mark.parametrize("source", [None, *RunSource])
+def test_reading_writes_nothing(study, store, home, source, records):
+    uri = tracking_uri(home)
+    sync_study(study, home, uri)
+    store.write(replace(records[-1], loss=9.0))  # what a writer would mirror
+    before = {path: path.read_bytes() for path in home.path.rglob("*") if path.is_file()}
+    if source is not RunSource.MLFLOW:
+        load_runs(study, home, uri, source)
+    else:
+        with pytest.raises(SweepError, match="does not show 1 of 10"):
+            load_runs(study, home, uri, source)
+    load_curves(study, home)
+    other = replace(study, name="never-run")
+    with pytest.raises(StudyError, match="has no finished runs"):
+        load_runs(other, home, uri, source)
+    assert {path: path.read_bytes() for path in home.path.rglob("*") if path.is_file()} == before
 
 
-def refuse(*arguments):
-    raise SweepError("no room")
+@pytest.mark.integration
+def test_a_study_that_mlflow_was_not_told_of_is_read_from_its_records(study, store, home):
+    uri = tracking_uri(home)
+    frame, warnings = load_runs(study, home, uri)
+    assert (len(frame), warnings) == (8, [UNSEARCHED])
+    with pytest.raises(SweepError, match="does not show 10 of 10"):
+        load_runs(study, home, uri, RunSource.MLFLOW)
+    assert not home.database.exists()
+
+
+@pytest.mark.integration
+def test_a_database_with_the_earlier_names_gives_the_table_of_the_records(
+    study, store, home, monkeypatch
+):
+    uri = tracking_uri(home)
+    monkeypatch.setattr("jetscale.tracking.mirror.encode", encode_as_before)
+    sync_study(study, home, uri)
+    pulled, kept = (load_runs(study, home, uri, source)[0] for source in RunSource)
+    pd.testing.assert_frame_equal(pulled, kept, check_exact=True)
 
 
 @pytest.mark.integration
 def test_a_run_edited_in_mlflow_is_not_believed(study, store, home, records):
     uri = tracking_uri(home)
-    load_runs(study, home, uri)
+    sync_study(study, home, uri)
     client = Mirror(uri, study.name, home).client
     [experiment] = [e for e in client.search_experiments() if e.name == study.name]
     query = f"tags.`{KEY}` = '{records[-1].key}'"

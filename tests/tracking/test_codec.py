@@ -4,12 +4,13 @@ import sys
 from dataclasses import fields, replace
 
 import pytest
+from fixtures.mirrored import encode_as_before
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jetscale.errors import StorageError
 from jetscale.store.record import TYPES, Record
-from jetscale.tracking.codec import _MAPPINGS, CURVE, decode, encode
+from jetscale.tracking.codec import _MAPPINGS, curve_of, decode, encode
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 FLOAT = st.floats(allow_nan=False, allow_infinity=False)
@@ -50,10 +51,16 @@ def through(record):
     """The record as read back from what MLflow was given."""
     encoded = encode(record)
     curve = {name: [] for name in record.curve}
-    for name, value, step in encoded.points:
-        if name.startswith(CURVE):
-            curve[name.removeprefix(CURVE)].append([step, value])
-    return decode(encoded.params, encoded.metrics, encoded.tags, curve, "x")
+    for metric, value, step in encoded.points:
+        if name := curve_of(metric):
+            curve[name].append([step, value])
+    return decode(encoded.params, latest(encoded), encoded.tags, curve, "x")
+
+
+def latest(encoded):
+    """The metrics of a run as MLflow lists them: of several points the last one."""
+    points = sorted(encoded.points, key=lambda point: (point[2], point[1]))
+    return {name: value for name, value, _ in points} | dict(encoded.metrics)
 
 
 @settings(max_examples=200)
@@ -71,8 +78,39 @@ def test_no_field_is_left_out(records, name):
     record = replace(records[-1], trunk_sha256="ab" * 32)
     encoded = encode(record)
     assert getattr(record, name) is not None
-    there = {*encoded.params, *encoded.metrics, *(t.split(".")[1] for t in encoded.tags)}
-    assert name in there
+    there = {*encoded.params, *(t.split(".")[1] for t in encoded.tags)}
+    numbers = {metric.removeprefix("work/").removeprefix("curve/") for metric in latest(encoded)}
+    assert name in there | numbers
+
+
+def test_runs_mirrored_with_the_earlier_names_are_read_the_same(records):
+    for record in records:
+        before = encode_as_before(record)
+        assert {"training_loss", "flops"} <= before.metrics.keys()
+        assert decode(before.params, latest(before), before.tags, record.curve, "x") == record
+
+
+def test_curves_come_first_and_no_number_has_two_names(records):
+    record = records[-1]
+    curve = {
+        name: [*points, [record.steps, 0.1 * i]]
+        for i, (name, points) in enumerate(record.curve.items(), 1)
+    }
+    ends = {name: points[-1][1] for name, points in curve.items()}
+    whole = replace(record, curve=curve, **ends, scores=record.scores | {"loss": record.loss})
+    shown = latest(encode(whole))
+    assert min(shown).split("/")[0] == "curve"  # the UI shows the groups by the alphabet
+    losses = [value for name, value in shown.items() if "loss" in name]
+    assert sorted(losses) == sorted([*ends.values(), record.loss])
+    assert through(whole) == whole
+
+
+def test_losses_of_pretraining_have_names_of_their_own(records):
+    by_kind = {kind: set[str]() for kind in ("pretrain", "finetune")}
+    for record in records:
+        by_kind[record.kind] |= {name for name in latest(encode(record)) if "loss" in name}
+    assert "curve/pretraining_loss" in by_kind["pretrain"]
+    assert by_kind["pretrain"].isdisjoint(by_kind["finetune"])
 
 
 def test_extreme_floats_keep_every_bit(records):
@@ -104,7 +142,7 @@ def test_a_run_edited_by_hand_is_refused_in_a_line(records, field):
     metrics = {k: v for k, v in encoded.metrics.items() if k != field}
     tags = {k: v for k, v in encoded.tags.items() if k != f"jetscale.{field}"}
     if field == "loss":  # a missing loss is a pretraining run; a missing count is not
-        metrics.pop("steps")
+        metrics.pop("work/steps")
     with pytest.raises(StorageError, match="MLflow run 7: "):
         decode(params, metrics, tags, {}, "MLflow run 7")
 

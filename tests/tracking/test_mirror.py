@@ -1,16 +1,19 @@
 import shutil
 import sqlite3
 import threading
+import time
 from dataclasses import replace
 
 import pandas as pd
 import pytest
+from fixtures.mirrored import encode_as_before
 from mlflow import MlflowClient
 
 from jetscale.errors import SweepError
 from jetscale.store.home import Home
 from jetscale.store.record import make_table
-from jetscale.tracking.mirror import HOME, KEY, Mirror, name_run
+from jetscale.tracking.mirror import HOME, KEY, Mirror
+from jetscale.tracking.names import name_run
 
 pytestmark = [
     pytest.mark.integration,
@@ -138,10 +141,43 @@ def test_records_that_were_read_again_are_all_looked_up(mirror, records):
 
 def test_numbers_of_the_sweep_are_shown_on_the_parent(mirror):
     parent = mirror.parent("identity", {"mixtures": ["scratch"]})
-    mirror.set_metrics(parent, {"sweep_seconds": 12.0})
+    for seconds in (90.0, 12.0):  # a later sweep may be the shorter one
+        time.sleep(0.002)
+        mirror.set_metrics(parent, {"sweep_seconds": seconds})
     run = mirror.client.get_run(parent)
     assert (run.info.status, run.data.metrics["sweep_seconds"]) == ("FINISHED", 12.0)
     assert run.info.run_name.startswith("study ")
+
+
+def test_a_parent_after_a_changed_recipe_says_what_changed(mirror):
+    told = [{"recipe.optimiser.clip": clip, "recipe.schedule.epochs": 3} for clip in (1.0, 0.5)]
+    first, second = (mirror.parent(f"recipe {i}", settings) for i, settings in enumerate(told))
+    search = mirror.parent("a search", told[1] | {"search.digest": "ab"}, f"tune {mirror.study}")
+    names = {run.info.run_id: run.info.run_name for run in runs_of(mirror)}
+    assert names[first] == f"study {mirror.study}"
+    assert names[second] == "study 2 clip=0.5"
+    assert names[search] == f"tune {mirror.study}"
+    assert mirror.parent("recipe 0", told[0]) == first
+
+
+def test_runs_mirrored_with_the_earlier_names_give_the_same_table(mirror, records, monkeypatch):
+    monkeypatch.setattr("jetscale.tracking.mirror.encode", encode_as_before)
+    mirror.sync(records[: len(records) // 2], mirror.parent("identity", {}))
+    monkeypatch.undo()
+    assert mirror.sync(records, mirror.parent("identity", {})) == (len(records) + 1) // 2
+    pulled = mirror.pull(keys(records), curves=True)
+    assert sorted(pulled, key=lambda r: r.key) == sorted(records, key=lambda r: r.key)
+    pd.testing.assert_frame_equal(make_table(pulled), make_table(records), check_exact=True)
+
+
+def test_who_only_reads_makes_nothing(mirror, records, tmp_path):
+    reader = Mirror(f"sqlite:///{tmp_path / 'new.db'}", "study", Home(tmp_path / "new"), make=False)
+    assert reader.pull(keys(records)) == []
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "new.db").exists()
+    other = Mirror(mirror.uri, "never run", Home(tmp_path), make=False)
+    assert other.pull(keys(records)) == []
+    assert mirror.client.get_experiment_by_name("never run") is None
 
 
 def test_a_run_of_ours_cut_half_way_is_replaced(mirror, records):
@@ -206,7 +242,10 @@ def test_texts_are_artifacts_in_the_folder_of_the_ui(mirror, tmp_path):
     mirror.attach(parent, {"report.html": "<p>one</p>", "figures/a.json": "{}"})
     mirror.attach(parent, {"report.html": "<p>two</p>"}, "1. What?\n   a  b")
     note = mirror.client.get_run(parent).data.tags["mlflow.note.content"]
-    assert note == "```text\n1. What?\n   a  b\n```"
+    page = f"#/experiments/{mirror.experiment}/runs/{parent}/artifacts/report.html"
+    link, text = note.split("\n\n", 1)
+    assert link == f"In full: [report.html]({page}?workflowType=machine_learning)"
+    assert text == "```text\n1. What?\n   a  b\n```"
     location = mirror.client.get_run(parent).info.artifact_uri
     folder = tmp_path / "artifacts" / location.removeprefix("mlflow-artifacts:/")
     assert (folder / "report.html").read_text() == "<p>two</p>"
@@ -247,6 +286,8 @@ def test_an_experiment_of_version_0_1_is_set_aside(records, tmp_path):
     client = Mirror(uri, "another", Home(tmp_path)).client
     old = client.create_experiment("study", artifact_location=(tmp_path / "x").as_uri())
     client.create_run(old, tags={KEY: records[0].key})
+    reader = Mirror(uri, "study", Home(tmp_path), make=False)
+    assert reader.pull(keys(records)) == []
     mirror = Mirror(uri, "study", Home(tmp_path))
     assert mirror.experiment != old
     assert client.get_experiment(old).name == f"study (version 0.1, {old})"

@@ -175,7 +175,7 @@ def sync(sweep: Path, tracking: str | None, as_json: bool) -> None:
 @cli.command()
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(port: int) -> None:
-    """Open the MLflow UI on this machine.
+    """Serve the MLflow UI on this machine; prints the address of the runs of each study.
 
     \b
     Example:
@@ -184,7 +184,7 @@ def ui(port: int) -> None:
     from jetscale.tracking.address import tracking_uri
     from jetscale.tracking.ui import serve
 
-    sys.exit(serve(tracking_uri(home()), home(), port))
+    serve(tracking_uri(home()), home(), port)
 
 
 import jetscale.cli.analysis  # noqa: E402  its commands come last in --help

@@ -16,6 +16,7 @@ from jetscale.mixtures.declared import Progress
 from jetscale.planning import Run, plan_runs
 from jetscale.planning.identity import flatten, recipe_of, study_identity
 from jetscale.store.home import Home
+from jetscale.store.record import Record
 from jetscale.store.records import RecordStore
 from jetscale.study import Study
 from jetscale.study.search import Search
@@ -51,10 +52,13 @@ class LiveMirror:
         added = 0
         try:
             with self._locked():
-                parent = self._parent()
-                if metrics:
-                    self.mirror.set_metrics(parent, metrics)
-                added = self.mirror.sync(self.store.read_all(self.keys).values(), parent)
+                parent, records = self._parent(), self.store.read_all(self.keys).values()
+                added = self.mirror.sync(records, parent)
+                if metrics or added:
+                    losses = [record.loss for record in records if record.loss is not None]
+                    lowest = {"lowest_loss": min(losses)} if losses else {}
+                    told = {"runs_done": float(len(records)), **lowest, **(metrics or {})}
+                    self.mirror.set_metrics(parent, told)
             self.behind = ""
         except JetscaleError as error:
             # connect anew next time: the server may come back with another database
@@ -63,8 +67,21 @@ class LiveMirror:
             self.behind = f"{error}; records are kept and mirrored by the next {later}"
         return added
 
+    def pull(self, own: Mapping[str, Record]) -> list[Record]:
+        """What MLflow shows of these records, without curves; of all runs where there are none.
+
+        Nothing is written. Raises SweepError where MLflow does not answer, StorageError for a run
+        that was edited by hand.
+        """
+        reader = Mirror(self.uri, self.study.name, self.home, make=False)
+        return reader.pull(own or self.keys, own)
+
     def attach(self, texts: Mapping[str, str], described: str = "") -> str:
-        """Keep texts, by file name, with the parent run; why MLflow did not take them, or empty."""
+        """Keep texts, by file name, with the parent run; why MLflow did not take them, or empty.
+
+        Records that MLflow does not show yet are mirrored first.
+        """
+        self.push()
         try:
             with self._locked():
                 self.mirror.attach(self._parent(), texts, described)

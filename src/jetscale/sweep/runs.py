@@ -1,9 +1,9 @@
 """The finished runs of a study as the table that the analysis works on.
 
-It comes from MLflow, or from the record files where MLflow does not answer; both give the same one:
-the runs that the results folder has records of. A folder without any is answered by MLflow alone
-where that is asked for. Only runs of the study as it is now are in it: runs with other settings are
-not mixed in.
+It comes from MLflow, or from the record files where MLflow does not answer or does not show them
+all; both give the same one: the runs that the results folder has records of. Reading writes
+nothing. A folder without any record is answered by MLflow alone where that is asked for. Only runs
+of the study as it is now are in it: runs with other settings are not mixed in.
 """
 
 import math
@@ -26,7 +26,7 @@ from jetscale.study import Study
 from jetscale.study.rates import STARTS
 from jetscale.study.search import Search
 from jetscale.sweep.follow import LiveMirror
-from jetscale.tracking.address import has_results, hide_password
+from jetscale.tracking.address import database_of, hide_password
 
 _FEWEST = 8  # points of a training curve that has a shape
 
@@ -43,10 +43,10 @@ def load_runs(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Run table of a study (see `jetscale.store.record.make_table`) and warnings about it.
 
-    Without ``source`` the runs are those of MLflow, after mirroring records it does not have yet,
-    or of the record files, with a warning, where it does not answer. Raises StudyError where no run
-    has finished or recipes differ, SweepError where MLflow was asked for and does not answer, or
-    does not show all records.
+    Without ``source`` the runs are those of MLflow, or of the record files: where nothing of the
+    study was mirrored, and with a warning where MLflow does not answer or is behind. Raises
+    StudyError where no run has finished or recipes differ, SweepError where MLflow was asked for
+    and does not answer, or does not show all records.
     """
     planned = plan_runs(study)
     keys = {run.key for run in planned if run.kind == "finetune"}
@@ -88,25 +88,23 @@ def load_runs(
 def _read(live: LiveMirror, source: RunSource | None) -> tuple[list[Record], list[str]]:
     own = live.store.read_all(live.keys)
     records, asked = list(own.values()), source is RunSource.MLFLOW
-    if source is RunSource.RECORDS or not (own or (asked and has_results(live.uri))):
+    if source is RunSource.RECORDS or not (own or asked):
         return records, []
-    if own:  # reading never makes an experiment for a study that has no runs
-        live.push()
     try:
-        if live.behind and not asked:
-            return records, [f"{live.behind}; using the record files instead"]
-        pulled = live.mirror.pull(own or live.keys, own)
+        pulled = live.pull(own)
         for record in pulled:
             live.store.check(record, record.key, f"MLflow run {record.key}")
         shown = {record.key: record for record in pulled}  # without curves
-        if live.behind and shown != {key: replace(r, curve={}) for key, r in own.items()}:
-            raise SweepError(f"MLflow is behind: {live.behind}")
-        if lost := len(own.keys() - shown.keys()):
+        lost = sum(shown.get(key) != replace(record, curve={}) for key, record in own.items())
+        if not (pulled or asked) and database_of(live.uri) == live.home.database.resolve():
+            return records, []  # nobody named another place, and this one was never told
+        if lost:
             where = hide_password(live.uri)
-            raise SweepError(f"MLflow at {where} does not show {lost} of {len(own)} records")
+            what = f"MLflow at {where} does not show {lost} of {len(own)} records"
+            raise SweepError(f"{what}: add them with `jetscale sync`")
         return pulled, []
     except (SweepError, StorageError) as error:
-        if source is RunSource.MLFLOW:
+        if asked:
             raise
         return records, [f"{error}; using the record files instead"]
 

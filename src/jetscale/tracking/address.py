@@ -65,8 +65,8 @@ def is_server(uri: str) -> bool:
     return urlsplit(uri).scheme in ("http", "https")
 
 
-def identify_home(home: Home, uri: str) -> str:
-    """What a tracking server knows a results folder by.
+def identify_home(home: Home, uri: str, *, draw: bool = True) -> str:
+    """What a tracking server knows a results folder by; empty where none is there nor drawn.
 
     The database of a folder knows one folder only, and an address is one for all machines. For a
     folder on a server the name is drawn once and kept in
@@ -78,10 +78,13 @@ def identify_home(home: Home, uri: str) -> str:
         return "own"
     if home.address:
         return digest(home.address)
+    if not (draw or home.path.exists()):
+        return ""
     disk = make_folder(home.path).stat()
     place = digest([disk.st_dev, disk.st_ino])
-    if kept := _kept_name(home, place):
-        return kept
+    kept = _kept_name(home, place)
+    if kept or not draw:
+        return kept or ""
     with locked(home.identity.with_suffix(".lock")):  # two studies may begin at once
         if kept := _kept_name(home, place):
             return kept

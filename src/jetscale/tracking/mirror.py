@@ -19,14 +19,20 @@ from jetscale.errors import SweepError
 from jetscale.store.home import Home
 from jetscale.store.local import atomic_path, locked
 from jetscale.store.record import Record
-from jetscale.tracking.address import database_of, hide_password, identify_home, is_server
-from jetscale.tracking.codec import CURVE, decode, encode
-from jetscale.words import short
+from jetscale.tracking.address import (
+    database_of,
+    has_results,
+    hide_password,
+    identify_home,
+    is_server,
+)
+from jetscale.tracking.codec import curve_of, decode, encode
+from jetscale.tracking.names import name_parent, name_run
+from jetscale.tracking.view import NOTE, VIEW, VIEW_TAG, address_in
 
 KEY, CONTENT, HOME, PARENT = (
     "jetscale.key", "jetscale.record", "jetscale.home", "jetscale.parent",
 )  # fmt: skip
-NOTE = "mlflow.note.content"  # what MLflow shows as the description of a run
 SILENT_SECONDS = 60.0  # a server that let a request time out is left alone for this long
 _silent: dict[str, float] = {}  # address of such a server to the end of that, on `time.monotonic`
 _CONTENT_CODES = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")  # of one record, not of the server
@@ -46,8 +52,12 @@ _ENVIRONMENT = {
 class Mirror:
     """The MLflow experiment of one study. Every method raises SweepError if MLflow refuses."""
 
-    def __init__(self, uri: str, study: str, home: Home) -> None:
-        """Connect, and make the experiment and the schema if they are not there."""
+    def __init__(self, uri: str, study: str, home: Home, *, make: bool = True) -> None:
+        """Connect, and make the experiment and the schema if they are not there.
+
+        Who only reads says ``make=False``: nothing is written, `pull` finds nothing where nothing
+        is.
+        """
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
@@ -59,19 +69,31 @@ class Mirror:
         self.in_folder = database is not None
         self._seen: dict[str, Record] = {}  # what MLflow was seen to show
         with self._refusals():
-            self.identity = identify_home(home, uri)
+            self.identity = identify_home(home, uri, draw=make)
+            self.experiment = ""
+            if not (make or has_results(uri)):
+                return
             if database is not None and not database.exists():
                 with locked(database.with_name(f"{database.name}.lock")):
                     _make_database(database)
             self.client = MlflowClient(uri)
-            self.experiment = self._experiment()
+            found = self.client.get_experiment_by_name(self.study)
+            if make:
+                self.experiment = self._experiment(found)
+                if not (found and found.tags.get(VIEW_TAG) == VIEW):
+                    self.client.set_experiment_tag(self.experiment, VIEW_TAG, VIEW)
+            elif found and not self._is_former(found):
+                self.experiment = str(found.experiment_id)
 
-    def _experiment(self) -> str:
-        """Id of the experiment; one of version 0.1, which holds absolute paths, is set aside."""
+    def _is_former(self, found: Any) -> bool:
+        """True for an experiment of version 0.1, which holds absolute paths."""
+        return self.identity == "own" and not found.artifact_location.startswith(_SCHEME)
+
+    def _experiment(self, found: Any) -> str:
+        """Id of the experiment; one of version 0.1 is set aside."""
         from mlflow.exceptions import MlflowException
 
-        found = self.client.get_experiment_by_name(self.study)
-        if found and self.identity == "own" and not found.artifact_location.startswith(_SCHEME):
+        if found and self._is_former(found):
             aside = f"{self.study} (version 0.1, {found.experiment_id})"
             self.client.rename_experiment(found.experiment_id, aside)
             found = None
@@ -125,12 +147,20 @@ class Mirror:
         with self._refusals():
             for run in self._search(query):
                 return str(run.info.run_id)
-            name = name or f"study {self.study}"
+            told = {key: str(value)[:500] for key, value in summary.items()}
+            others = self._parents("search.digest" in told)
+            name = name_parent(name or f"study {self.study}", told, others)
             tags = {PARENT: identity, HOME: self.identity, "mlflow.runName": name}
             made = str(self.client.create_run(self.experiment, tags=tags).info.run_id)
-            self._log(made, params={name: str(value)[:500] for name, value in summary.items()})
+            self._log(made, params=told)
             self.client.set_terminated(made)
             return made
+
+    def _parents(self, of_search: bool) -> list[dict[str, str]]:
+        """The settings of this folder's parent runs, of studies or of searches, latest first."""
+        query = f"tags.`{PARENT}` != '' and tags.`{HOME}` = '{self.identity}'"
+        told = [dict(run.data.params) for run in self._search(query)]  # as MLflow gives them
+        return [each for each in told if ("search.digest" in each) == of_search]
 
     def sync(self, records: Iterable[Record], parent: str) -> int:
         """Mirror the records that have no finished run yet; returns how many were added.
@@ -179,13 +209,21 @@ class Mirror:
     def set_metrics(self, parent: str, metrics: Mapping[str, float]) -> None:
         """Show numbers of a whole sweep on the parent run."""
         with self._refusals():
-            self._log(parent, metrics=[(name, value, 0) for name, value in metrics.items()])
+            # of two at a step MLflow shows the later one, and of the same time the larger one
+            values = [(name, value, 0) for name, value in metrics.items()]
+            self._log(parent, metrics=values, time=int(time.time() * 1000))
 
     def attach(self, parent: str, texts: Mapping[str, str], described: str = "") -> None:
         """Keep texts, by file name, as artifacts of the parent run, and describe it."""
         with self._refusals():
             if described:  # as code: the UI renders Markdown, which would join the lines
-                self.client.set_tag(parent, NOTE, f"```text\n{described}\n```")
+                pages = [
+                    f"[{name}]({address_in(self.experiment, parent, name)})"
+                    for name in texts
+                    if name.endswith(".html")
+                ]
+                note = f"In full: {', '.join(pages)}\n\n```text\n{described}\n```"
+                self.client.set_tag(parent, NOTE, note)
             location = self.client.get_run(parent).info.artifact_uri
             for name, text in texts.items():
                 # addresses of that scheme are relative to the folder that the UI serves
@@ -209,6 +247,8 @@ class Mirror:
         several requests per run. Raises StorageError for a run that was edited by hand and is no
         record any more.
         """
+        if not self.experiment:
+            return []
         with self._refusals():
             runs = [
                 run
@@ -228,10 +268,10 @@ class Mirror:
     def _record(self, run: Any, curves: bool) -> Record:
         data, curve = run.data, {}
         for metric in sorted(data.metrics) if curves else ():
-            if metric.startswith(CURVE):
+            if name := curve_of(metric):
                 history = self.client.get_metric_history(run.info.run_id, metric)
                 points = sorted((point.step, point.value) for point in history)
-                curve[metric.removeprefix(CURVE)] = [[step, value] for step, value in points]
+                curve[name] = [[step, value] for step, value in points]
         return decode(data.params, data.metrics, data.tags, curve, f"MLflow run {run.info.run_id}")
 
     def _search(self, query: str) -> Iterator[Any]:
@@ -322,9 +362,3 @@ def _remove_stray(address: Path, database: Path) -> None:
             if stray in database.parents:
                 return
             stray.rmdir()
-
-
-def name_run(record: Record) -> str:
-    """A name for people, never parsed; what tells runs apart comes first."""
-    kind = "pretrain " if record.kind == "pretrain" else ""
-    return f"{kind}{record.mixture} N={short(record.params)} D={record.examples} s{record.seed}"
