@@ -109,6 +109,8 @@ def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
     for update in (figure.update_yaxes, figure.update_xaxes):
         update(type="log", dtick=1, exponentformat="power")
     end = fits.flops[1]
+    reach = np.log10(np.array([0.8, 12.5]) * fits.flops)
+    figure.update_xaxes(range=reach.tolist())
     inside, beyond = np.geomspace(*fits.flops, 30), np.geomspace(end, 10 * end, 12)
     for name, fitted in fits.mixtures.items():
         for budgets, dash, opacity in ((inside, "solid", 0.14), (beyond, "dash", 0.06)):
@@ -146,8 +148,16 @@ def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> 
 def exponent_maps(found: Diagnostics) -> Draw:
     """What draws the (alpha, beta) that runs allow, 68% and 95%, on axes that hold all maps."""
     maps = [one.map for one in found.mixtures.values()]
-    axes = ([one.beta for one in maps], [one.alpha for one in maps])
-    ends = [(min(g[0] for g in grids), max(g[-1] for g in grids)) for grids in axes]
+    ends = []
+    for axis, name in enumerate(("beta", "alpha")):  # increase is (alpha, beta)
+        held = []
+        for one in maps:
+            inside = np.flatnonzero(np.any(np.array(one.increase) <= max(one.levels), axis=axis))
+            grid = getattr(one, name)
+            first, last = (inside[0], inside[-1]) if len(inside) else (0, len(grid))
+            held.append(grid[max(first - 1, 0) : last + 2])
+        best = [one.profiles[name].value for one in found.mixtures.values()]
+        ends.append((min(best + [g[0] for g in held]), max(best + [g[-1] for g in held])))
 
     def draw(one: MixtureDiagnostics, style: Style) -> Figure:
         figure = empty("beta", "alpha")
