@@ -12,9 +12,10 @@ const draw = (place) => {
   delete figures[place.id];
   Plotly.newPlot(place, figure.data, figure.layout, config);
 };
+// One at a time: the page answers in between.
 const near = new IntersectionObserver((seen) => {
-  for (const one of seen) if (one.isIntersecting) { near.unobserve(one.target); draw(one.target); }
-}, {rootMargin: "400px"});
+  for (const one of seen) if (one.isIntersecting) { near.unobserve(one.target); setTimeout(draw, 0, one.target); }
+}, {rootMargin: "1500px"});
 const places = [...document.querySelectorAll(".plot")];
 places.forEach((place) => near.observe(place));
 // A link to a section, or to a place in a fold, opens it; on paper nothing is folded.

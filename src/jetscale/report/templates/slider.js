@@ -37,7 +37,7 @@ if (answers) {
   };
   const update = () => {
     const i = Number(at("budget").value), flops = data.flops[i], rate = price("rate"), each = price("example");
-    const perFlop = price("hour") / rate / 3600, asFlops = each ? each / perFlop : 0;
+    const perFlop = price("hour") / rate / 3600, asFlops = each === 0 ? 0 : each / perFlop;
     at("budget-value").textContent = `${data.budgets[i]}, ${time(flops / rate)} of training, price ${digits(flops * perFlop)}`;
     at("budget-note").textContent = data.notes[i];
     data.rows[i].forEach((row, k) => {
