@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_an_identified_study_is_not_called_otherwise(full):
 
 def test_what_is_not_identified_says_so_everywhere(loose):
     _, page = loose
-    for section in ("law", "frontier", "allocation", "method"):
+    for section in ("law", "frontier", "allocation"):
         assert NOT_IDENTIFIED in page.text[section], section
     assert "Not determined: scratch, qcd: the runs do not bound alpha" in page.text["answer"]
     assert "How does it scale? NOT ANSWERED" in " ".join(page.text["answer"].split())
@@ -103,6 +104,16 @@ def test_the_reasons_are_said_once_per_section(loose):
     assert marks
     assert {link.removeprefix("#") for link in marks} == {i for i in ids(page) if "-note-" in i}
     assert text.count('class="mark"') > len(marks)
+
+
+def test_no_sentence_stands_twice(loose, full):
+    for text, _ in (loose, full):
+        page = text.split('<script type="text/plain"')[0]
+        lines = re.findall(r"<(?:p|li)\b[^>]*>(.*?)</(?:p|li)>", page, re.DOTALL)
+        bare = [re.sub(r"<[^>]+>", "", line).strip() for line in lines]
+        parts = [part for line in bare for part in re.split(r"(?<=[.]) ", line)]
+        said = Counter(part for part in parts if len(part.split()) > 7)
+        assert {part: count for part, count in said.items() if count > 1} == {}
 
 
 def test_no_mixture_is_crowned_by_a_law_that_is_not_identified(loose):

@@ -73,7 +73,7 @@ def checklist(context: Context, reasons: Reasons) -> dict[str, Any]:
 
 
 def method(context: Context, reasons: Reasons) -> dict[str, Any]:
-    """What the checklist does not ask: settings, versions, diagnostics and every warning."""
+    """What the checklist does not ask: settings, versions, diagnostics and other warnings."""
     runs, fits = context.results.runs, context.results.fits
     sizes = [", ".join(map(short, sorted(runs[name].unique()))) for name in ("params", "examples")]
     how = dict(zip(("model sizes N", "data sizes D"), sizes, strict=True))
@@ -89,7 +89,8 @@ def method(context: Context, reasons: Reasons) -> dict[str, Any]:
     return {
         "how": table("Method", [{"what": name, "how": text} for name, text in how.items()], text=2),
         "diagnostics": fits and diagnostics(fits),
-        "warnings": list(dict.fromkeys(warnings)),
+        # what is not identified has a star in the law's section, and a reason
+        "warnings": [line for line in dict.fromkeys(warnings) if NOT_IDENTIFIED not in line],
     }
 
 

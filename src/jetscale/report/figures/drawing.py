@@ -19,6 +19,7 @@ from jetscale.measures.figure import OKABE_ITO
 from jetscale.words import short
 
 NEUTRAL = "#4d4d4d"
+_TICKS = 5  # that a small figure has room for
 _MOST_TICKS = 40  # data sizes beyond which an axis has round places instead
 _COLOURS = (NEUTRAL, *OKABE_ITO)
 _SYMBOLS = {
@@ -82,7 +83,7 @@ def data_axis(figure: Figure, sizes: Any) -> Figure:
     values = sorted({float(size) for size in sizes})
     if not values:
         return figure
-    ticks = values[:: math.ceil(len(values) / 9)]  # more could not be read
+    ticks = values[:: math.ceil(len(values) / _TICKS)]  # more could not be read
     if len(values) > _MOST_TICKS:  # no grid of data sizes, and some of them lie close together
         ticks = np.geomspace(values[0], values[-1], 4).tolist()
     return figure.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(short, ticks)))

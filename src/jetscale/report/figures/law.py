@@ -102,7 +102,7 @@ def best_runs(fits: StudyFit, fitted: MixtureFit, theta: Array, flops: Array) ->
 
 def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
     """N*(C) or D*(C), by ``what``, with bands: solid in the measured range, dashed beyond."""
-    title = {"params": "best model size N*", "examples": "best number of examples D*"}[what]
+    title = {"params": "best model size N*", "examples": "best data size D*"}[what]
     sizes = [fitted.window[what] for fitted in fits.mixtures.values()]
     low, high = min(s[0] for s in sizes) / _SPREAD, max(s[1] for s in sizes) * _SPREAD
     figure = empty("compute C (FLOPs)", title, range=[math.log10(low), math.log10(high)])
@@ -127,8 +127,8 @@ def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
             trace = line(name, styles[name], budgets, curve, hover="C = %{x:.3g}<br>%{y:.3g}")
             figure.add_trace(trace.update(line_dash=dash))
     drawing.rule(figure, x=end)
-    anchors = {"xanchor": "left", "yref": "paper", "yanchor": "bottom", "text": "extrapolated →"}
-    place = {"x": math.log10(end), "y": 0}  # at the foot: the tools of the figure cover its head
+    anchors = {"xanchor": "right", "yref": "paper", "yanchor": "bottom", "text": "extrapolated →"}
+    place = {"x": 1, "xref": "paper", "y": 0}  # at the foot: the tools of the figure cover its head
     return figure.add_annotation(**place, showarrow=False, font={"size": 11}, **anchors)
 
 
