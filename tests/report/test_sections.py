@@ -13,6 +13,7 @@ from jetscale.report.figures.drawing import styles
 from jetscale.report.values import Cell, Context, Reasons
 from jetscale.scaling import Options
 from jetscale.scaling.engine.laws import PARAMETERS
+from jetscale.words import short
 
 SOURCE = Path(jetscale.report.__file__).parent
 
@@ -135,7 +136,9 @@ def test_what_was_held_fixed_is_printed_as_it_is(context):
 def test_hours_start_from_the_speed_of_the_runs(context, results, study):
     found = slider.slider(context, Reasons())
     assert found["prices"][0] == ("rate", "training FLOP/s", "1.00e9")
+    speed = short(results.runs["examples"].sum() / results.runs["seconds"].sum())
     assert found["rate_source"].startswith("measured over 120 runs")
+    assert found["rate_source"].endswith(f", {speed} examples a second")
     rate, source = training_rate(study)
     assert rate == 1e14
     assert "typical GPU" in source

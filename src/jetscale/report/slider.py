@@ -20,6 +20,7 @@ from jetscale.scaling.allocation.measured import beyond
 from jetscale.scaling.bootstrap import not_identified
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
+from jetscale.scaling.table import noun_of
 from jetscale.words import interval, number, short
 
 COLUMNS = ("N*", "D*", "expected loss", "time", "nearest run")
@@ -31,9 +32,13 @@ _NONE = {"cells": [["–", ""], ["–", ""], ["no usable optimum", ""]], "best":
 def slider(context: Context, reasons: Reasons) -> dict[str, Any]:
     """The answers, and the speed and prices the reader starts from."""
     (rate, source), data = context.results.rate, answers(context.fits)
+    runs, noun = context.results.runs, noun_of(context.results.runs)
+    if source.startswith("measured"):
+        timed = runs[runs["seconds"] > 0]
+        source += f", {short(timed['examples'].sum() / timed['seconds'].sum())} {noun}s a second"
     priced = (
-        "A price of examples moves N* and D*, as in `jetscale allocate --money`: the money of the "
-        "budget then pays for training and examples."
+        f"A price of {noun}s moves N* and D*, as in `jetscale allocate --money`: the money of the "
+        f"budget then pays for training and {noun}s."
     )
     return {
         "data": data,
@@ -41,10 +46,10 @@ def slider(context: Context, reasons: Reasons) -> dict[str, Any]:
         "prices": (
             ("rate", "training FLOP/s", number(rate)),
             ("hour", "price of an hour", "2"),
-            ("example", "price of a distinct example", "0"),
+            ("example", f"price of a distinct {noun}", "0"),
         ),
         "rate_source": source,
-        "priced": priced if any(data["laws"]) else "This law has no formula for priced examples.",
+        "priced": priced if any(data["laws"]) else f"This law has no formula for priced {noun}s.",
     }
 
 
