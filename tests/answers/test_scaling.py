@@ -1,12 +1,14 @@
 """How a study scales: exponents where they are determined, else what would determine them."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from jetscale.answers.scaling import scaling
 from jetscale.machines import cores
+from jetscale.scaling import Verdict, compare
 
 
 def test_an_exponent_that_is_determined_is_told_with_its_interval(made, analysed):
@@ -31,6 +33,16 @@ def test_what_is_not_determined_says_why_what_would_and_its_price(made, analysed
     assert re.fullmatch(r"Exponent a: scratch \S+ \[\S+, \S+\], near 0\.\d+ to 0\.\d+\.", exponents)
     assert why == "Not determined: near: the runs do not bound E and alpha."
     assert re.match(r"What would give a to ±0\.\d+: 5 model sizes from 1k to 256k, ", would)
+
+
+def test_what_no_law_determines_is_not_said_again_of_their_differences(made, analysed):
+    found = analysed(loose(made))
+    compared = replace(found, comparison=compare(found.fits))
+    assert {p.verdict for p in compared.comparison.pairs} == {Verdict.NOT_IDENTIFIED}
+    assert scaling(compared) == scaling(found)
+    known = analysed(made({"scratch": 0, "qcd": 0}, noise=0.0005, sizes=6, data=7))
+    compared = replace(known, comparison=compare(known.fits))
+    assert compared.law_sentence in scaling(compared).sentences
 
 
 def test_the_price_is_the_time_at_the_speed_of_the_runs(made, analysed):

@@ -24,8 +24,8 @@ def test_items_are_filled_from_runs_fits_and_controls(full):
     assert found["schedule"] == "epochs: 4"
     assert "Huber" in found["objective"]
     assert "of the starts followed reach the optimum" in found["starts"]
-    assert "inside the 95% prediction interval" in found["held-out check"]
-    assert "routes" in found["three routes to the frontier"]
+    assert found["held-out check"] == "in the section on trust"
+    assert found["three routes to the frontier"] == "in the section on the frontier"
 
 
 def test_the_rule_for_the_width_stands_beside_the_learning_rate(study):

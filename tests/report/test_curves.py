@@ -48,9 +48,11 @@ def test_the_report_shows_the_curves_it_is_given(study, report):
     words = page.text["curves"]
     assert "1 of 36 rungs leave the common curve" in words
     assert "qcd, N = 200k, D = 30k" in words
-    rows = {tuple(cell.strip() for cell in row[:3]): row[-1].strip() for row in page.rows["curves"]}
-    assert rows["qcd", "30000", "200k"] == "leaves the common curve"
-    assert list(rows.values()).count("lies on the common curve") == 35
+    rows = [[cell.strip() for cell in row[:4]] for row in page.rows["curves"]]
+    assert ["qcd", "leaves the common curve", "30000", "200k"] in rows
+    verdicts = [row[1] for row in rows]
+    assert verdicts.count("leaves the common curve") == 1
+    assert verdicts.count("lies on the common curve") == 8  # of the other ladders
     assert text.count("<details open>") == 1
 
 

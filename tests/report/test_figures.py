@@ -10,6 +10,8 @@ from jetscale.report.figures import law as figures_law
 from jetscale.report.figures import measured as figures_measured
 from jetscale.report.figures.drawing import (
     Style,
+    alike,
+    bars,
     data_axis,
     dots,
     empty,
@@ -193,10 +195,9 @@ def test_the_frontier_is_solid_where_measured_and_dashed_beyond(results, looks, 
 
 
 def test_the_extrapolation_is_named_where_no_tool_covers_it(results, looks):
-    ends = results.fits.flops
     (note,) = figures_law.frontier(results.fits, looks, "params").layout.annotations
     assert note.text == "extrapolated →"
-    assert note.x == pytest.approx(math.log10(ends[1]))
+    assert (note.x, note.xref, note.xanchor) == (1, "paper", "right"), "a small figure holds it"
     assert (note.y, note.yanchor) == (0, "bottom")
 
 
@@ -254,3 +255,29 @@ def test_laws_draw_themselves(results):
     fitted = results.fits[shown[0]]
     best = fitted.law.optimum(fitted.theta, curves[0].x[0], results.fits.cost)
     assert curves[0].y[0] == pytest.approx(float(best.loss))
+
+
+def test_figures_that_are_compared_have_the_same_axes():
+    one, other = empty("x", "y"), empty("x", "y")
+    one.add_trace(dots([1, 2], [0.0, 1.0], "red", "circle", error_y=bars([3.0, 0.5], [0.0, 2.0])))
+    other.add_trace(dots([10.0, 4], [0.5, math.nan], "red", "circle"))
+    alike({"a": one, "b": other})
+    for axis, low, high in (("xaxis", 1, 10), ("yaxis", -1, 3)):
+        (ends,) = {figure.layout[axis].range for figure in (one, other)}
+        assert low - 1 < ends[0] < low
+        assert high < ends[1] < high + 1
+
+
+def test_a_logarithmic_axis_is_shared_in_decades():
+    figures = {str(x): empty("x", "y").add_trace(dots([x], [1], "red", "circle")) for x in (1, 100)}
+    for figure in figures.values():
+        data_axis(figure, [1, 100])
+    alike(figures)
+    assert figures["1"].layout.xaxis.range == figures["100"].layout.xaxis.range
+    assert figures["1"].layout.xaxis.range[1] == pytest.approx(2, abs=0.2)
+
+
+def test_what_has_a_range_keeps_it_unless_another_reaches_further():
+    narrow, wide = empty("x", "y", [0, 1]), empty("x", "y", [-1, 0.5])
+    alike({"a": narrow, "b": wide})
+    assert narrow.layout.yaxis.range == wide.layout.yaxis.range == (-1, 1)

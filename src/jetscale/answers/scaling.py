@@ -3,7 +3,7 @@
 from jetscale.analysis import Analysis
 from jetscale.answers.values import Answer
 from jetscale.machines import cores
-from jetscale.scaling import StudyFit
+from jetscale.scaling import StudyFit, Verdict
 from jetscale.scaling.cost import pretraining
 from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.fitted import MixtureFit
@@ -24,7 +24,9 @@ def scaling(found: Analysis) -> Answer:
     lines = [_exponents(fits)]
     lines += [f"{line}." for line in grouped("No law is fitted", fits.not_fitted)]
     lines += [f"{line}." for line in grouped("Not determined", loose)]
-    if found.comparison is not None:
+    pairs = () if found.comparison is None else found.comparison.pairs
+    told = loose and all(pair.verdict is Verdict.NOT_IDENTIFIED for pair in pairs)
+    if found.comparison is not None and not told:
         lines.append(found.law_sentence)
     if loose:
         doubted = any(map(_doubted, fits.mixtures.values()))

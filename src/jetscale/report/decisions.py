@@ -10,7 +10,6 @@ from jetscale.analysis import Analysis
 from jetscale.scaling import Allocation, Choice, ConventionRow, MixtureDiagnostics, StudyFit
 from jetscale.scaling.allocation.values import TOLD_APART
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
-from jetscale.scaling.diagnostics.forecast import LARGEST_MODEL
 from jetscale.scaling.diagnostics.windows import Window
 from jetscale.scaling.engine.forms import law_named
 from jetscale.words import counted, number, short, with_interval
@@ -65,6 +64,13 @@ def trust_checks(one: MixtureDiagnostics) -> Iterator[Finding]:
         yield Finding("profile likelihood", text, bool(unbounded))
 
 
+def trusted(checks: Sequence[Finding]) -> Finding:
+    """Which checks speak against a fit, each kind once."""
+    against = list(dict.fromkeys(check.name for check in checks if check.warns))
+    text = f"beware: {', '.join(against)}" if against else "nothing speaks against it"
+    return Finding("verdict", text, bool(against))
+
+
 def window_shift(window: Window, full_identified: bool) -> Finding:
     """How far the exponent a moves without the runs of a window, and whether that can be chance."""
     if window.params_exponent is None:
@@ -91,8 +97,8 @@ def choice(answers: Sequence[Allocation]) -> Finding | None:
     if not may_choose(answers):
         loose = [n for n, found in answers[0].mixtures.items() if not found.loss.identified]
         text = (
-            f"Which mixture is best at a budget is {NOT_IDENTIFIED}: the runs do not determine the "
-            f"law of {', '.join(loose)}. Compare the measured cells."
+            f"The runs do not determine the law of {', '.join(loose)}, nor which mixture is best "
+            "at a budget: compare the measured cells."
         )
         return Finding("choice", text, warns=True)
     paired = "" if answers[0].paired else ", resampled independently as their cells differ"
@@ -107,9 +113,13 @@ def allocation_warnings(answers: Sequence[Allocation]) -> list[str]:
     """Every warning about the answers, each once: the general ones first."""
     lines = [f"{name}: not fitted: it {why}" for name, why in answers[0].not_fitted.items()]
     lines += [line for answer in answers for line in answer.warnings]
+    at: dict[str, dict[str, None]] = {}
     for answer in answers:
         for mixture in answer.mixtures.values():
-            lines += [f"{number(answer.budget_flops)} FLOPs: {text}" for text in mixture.warnings]
+            for text in mixture.warnings:
+                if NOT_IDENTIFIED not in text:  # the table has a star there
+                    at.setdefault(text, {})[number(answer.budget_flops)] = None
+    lines += [f"{', '.join(budgets)} FLOPs: {text}" for text, budgets in at.items()]
     return list(dict.fromkeys(lines))
 
 
@@ -187,9 +197,8 @@ def _analysis(results: Analysis, fits: StudyFit) -> dict[str, str]:
         f"the optimum ({one.starts} tried)"
         for name, one in fits.mixtures.items()
     ]
-    held, moved = [], []
+    moved: list[str] = []
     for name, one in results.diagnostics.mixtures.items() if results.diagnostics else ():
-        held += [f"{name}: {f.text}" for f in one.forecasts if f.left_out == LARGEST_MODEL]
         moved += [f"{name} without {w.left_out}" for w in one.windows if w.significant]
     left_out = [f"{name}, which {why}" for name, why in fits.not_fitted.items()]
     objective = next(iter(fits.mixtures.values())).objective
@@ -200,10 +209,8 @@ def _analysis(results: Analysis, fits: StudyFit) -> dict[str, str]:
         "optimiser of the fit": "damped Newton steps from the best points of a grid of exponents",
         "starts": "; ".join(starts),
         "intervals": f"{fits.interval}; {fits.options.replicates} replicates",
-        "held-out check": "; ".join(held),
+        "held-out check": "in the section on trust",
         "window scan": f"a moves for {', '.join(moved)}" if moved else none,
-        "three routes to the frontier": "; ".join(
-            f"{name}: {routes.verdict}" for name, routes in results.routes.items()
-        ),
+        "three routes to the frontier": "in the section on the frontier",
         "data": f"sha256 of the run table {results.digest[:16]}",
     }

@@ -6,6 +6,7 @@ from typing import Any
 from jetscale.measures import Value
 from jetscale.measures.figure import AXES, mixture_map
 from jetscale.report.figures import measured as figures
+from jetscale.report.figures.drawing import alike
 from jetscale.report.values import Cell, Context, Reasons, Table, table
 from jetscale.scaling import PairedMixtures
 from jetscale.scaling.comparison.paired import FACTOR_INTERVAL, INTERVAL
@@ -90,5 +91,5 @@ def _differences(title: str, pairs: Iterable[PairedMixtures], reasons: Reasons) 
 def losses(context: Context, reasons: Reasons) -> dict[str, Any]:
     """Test loss against D for every model size, every seed a point."""
     runs = context.results.runs
-    panels = context.panels(figures.losses(runs, context.styles))
+    panels = context.panels(alike(figures.losses(runs, context.styles)))
     return {"panels": panels, "seeds": runs["seed"].nunique()}

@@ -24,6 +24,7 @@ from jetscale.analysis import analyse
 from jetscale.answers import Answer
 from jetscale.report import curves as training_curves
 from jetscale.report import decisions, laws, measured
+from jetscale.report import slider as budget_slider
 from jetscale.report.figures.drawing import styles
 from jetscale.report.values import Context, Reasons, Table, table
 from jetscale.scaling import Options, StudyFit, fit
@@ -72,7 +73,7 @@ def checklist(context: Context, reasons: Reasons) -> dict[str, Any]:
 
 
 def method(context: Context, reasons: Reasons) -> dict[str, Any]:
-    """What the checklist does not ask: settings, versions, diagnostics and every warning."""
+    """What the checklist does not ask: settings, versions, diagnostics and other warnings."""
     runs, fits = context.results.runs, context.results.fits
     sizes = [", ".join(map(short, sorted(runs[name].unique()))) for name in ("params", "examples")]
     how = dict(zip(("model sizes N", "data sizes D"), sizes, strict=True))
@@ -88,7 +89,8 @@ def method(context: Context, reasons: Reasons) -> dict[str, Any]:
     return {
         "how": table("Method", [{"what": name, "how": text} for name, text in how.items()], text=2),
         "diagnostics": fits and diagnostics(fits),
-        "warnings": list(dict.fromkeys(warnings)),
+        # what is not identified has a star in the law's section, and a reason
+        "warnings": [line for line in dict.fromkeys(warnings) if NOT_IDENTIFIED not in line],
     }
 
 
@@ -118,6 +120,7 @@ class Section(NamedTuple):
     title: str
     fill: Callable[[Any, Reasons], dict[str, Any]]  # from the content of the page
     needs: str = ""  # what the section cannot do without, a key of the content's ``missing``
+    folded: bool = False  # shown as its title alone until it is asked for
 
 
 SECTIONS = (
@@ -129,11 +132,11 @@ SECTIONS = (
     Section("trust", "Can the fits be trusted?", laws.trust, "fits"),
     Section("curves", "Do the training curves collapse?", training_curves.collapsed, "curves"),
     Section("frontier", "The compute-optimal frontier", laws.frontier, "fits"),
-    Section("slider", "Ask for a budget", laws.slider, "fits"),
-    Section("allocation", "What a budget buys", laws.budgets, "allocations"),
-    Section("held-fixed", "What was held fixed", held_fixed, "held_fixed"),
-    Section("checklist", "Checklist of scaling-law reporting", checklist),
-    Section("method", "How it was done", method),
+    Section("slider", "Ask for a budget", budget_slider.slider, "fits"),
+    Section("allocation", "What a budget buys", laws.budgets, "allocations", True),
+    Section("held-fixed", "What was held fixed", held_fixed, "held_fixed", True),
+    Section("checklist", "Checklist of scaling-law reporting", checklist, folded=True),
+    Section("method", "How it was done", method, folded=True),
 )
 
 
@@ -232,11 +235,12 @@ def lay_out(
     templates.trim_blocks = templates.lstrip_blocks = True
     templates.policies["json.dumps_kwargs"] = {"allow_nan": False}
     templates.filters["code"] = with_code
-    missing, filled = content.missing, []
+    missing, filled, told = content.missing, [], set[str]()
     for section in sections:
         reasons, why = Reasons(), missing.get(section.needs, "")
         values = {} if why else section.fill(content, reasons)
-        filled.append((section, values, reasons.texts, why))
+        filled.append((section, values, reasons.texts, "see above" if why in told else why))
+        told |= {why} - {""}
     figures = {
         f"figure-{i}": json.loads(plotly.io.to_json(figure))
         for i, figure in enumerate(content.figures.values(), start=1)

@@ -6,7 +6,7 @@ at the same data size are set slightly apart; the exact size is in the hover tex
 
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -19,6 +19,7 @@ from jetscale.measures.figure import OKABE_ITO
 from jetscale.words import short
 
 NEUTRAL = "#4d4d4d"
+_TICKS = 5  # that a small figure has room for
 _MOST_TICKS = 40  # data sizes beyond which an axis has round places instead
 _COLOURS = (NEUTRAL, *OKABE_ITO)
 _SYMBOLS = {
@@ -82,7 +83,7 @@ def data_axis(figure: Figure, sizes: Any) -> Figure:
     values = sorted({float(size) for size in sizes})
     if not values:
         return figure
-    ticks = values[:: math.ceil(len(values) / 9)]  # more could not be read
+    ticks = values[:: math.ceil(len(values) / _TICKS)]  # more could not be read
     if len(values) > _MOST_TICKS:  # no grid of data sizes, and some of them lie close together
         ticks = np.geomspace(values[0], values[-1], 4).tolist()
     return figure.update_xaxes(type="log", tickvals=ticks, ticktext=list(map(short, ticks)))
@@ -93,6 +94,29 @@ def loss_range(values: pd.Series) -> list[float]:
     low, high = float(values.min()), float(values.max())
     margin = 0.05 * (high - low or high)
     return [low - margin, high + margin]
+
+
+def alike(figures: Mapping[str, Figure]) -> Mapping[str, Figure]:
+    """The figures, on axes that hold the points of all: they stand side by side to be compared."""
+    for axis in ("x", "y"):
+        ends = np.array([_reach(figure, axis) for figure in figures.values()]).reshape(-1, 2)
+        for figure in figures.values():
+            figure.layout[f"{axis}axis"].range = [ends[:, 0].min(), ends[:, 1].max()]
+    return figures
+
+
+def _reach(figure: Figure, axis: str) -> Sequence[float]:
+    """The range of an axis, or that of the points on it and their bars, with a margin."""
+    look, values = figure.layout[f"{axis}axis"], list[float]()
+    if look.range:
+        return tuple(look.range)
+    for trace in figure.data:
+        bars = trace[f"error_{axis}"]
+        for sign, lengths in ((1, bars.array), (-1, bars.arrayminus)):
+            off = np.zeros(len(trace[axis])) if lengths is None else np.array(lengths)
+            values += (np.array(trace[axis], dtype=float) + sign * off).tolist()
+    found = np.log10(values) if look.type == "log" else np.array(values)
+    return loss_range(pd.Series(found[np.isfinite(found)] if len(found) else [0.0, 1.0]))
 
 
 def shift(index: int, count: int) -> float:

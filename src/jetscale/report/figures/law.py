@@ -117,7 +117,7 @@ def losses(fits: StudyFit) -> Figure:
 
 def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
     """N*(C), D*(C) or their loss, by ``what``: solid in the measured range, dashed beyond."""
-    titles = {"params": "best model size N*", "examples": "best number of examples D*"}
+    titles = {"params": "best model size N*", "examples": "best data size D*"}
     title = titles.get(what, f"test {fits.quantity}")
     sizes = [fitted.window[what] for fitted in fits.mixtures.values()]
     low, high = min(s[0] for s in sizes) / _SPREAD, max(s[1] for s in sizes) * _SPREAD
@@ -125,6 +125,8 @@ def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
     for update in (figure.update_yaxes, figure.update_xaxes):
         update(type="log", dtick=1, exponentformat="power")
     end = fits.flops[1]
+    reach = np.log10(np.array([0.8, 12.5]) * fits.flops)
+    figure.update_xaxes(range=reach.tolist())
     inside, beyond = np.geomspace(*fits.flops, 30), np.geomspace(end, 10 * end, 12)
     for name, fitted in fits.mixtures.items():
         for budgets, dash, opacity in ((inside, "solid", 0.14), (beyond, "dash", 0.06)):
@@ -141,8 +143,8 @@ def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
             trace = line(name, styles[name], budgets, curve, hover="C = %{x:.3g}<br>%{y:.3g}")
             figure.add_trace(trace.update(line_dash=dash))
     drawing.rule(figure, x=end)
-    anchors = {"xanchor": "left", "yref": "paper", "yanchor": "bottom", "text": "extrapolated →"}
-    place = {"x": math.log10(end), "y": 0}  # at the foot: the tools of the figure cover its head
+    anchors = {"xanchor": "right", "yref": "paper", "yanchor": "bottom", "text": "extrapolated →"}
+    place = {"x": 1, "xref": "paper", "y": 0}  # at the foot: the tools of the figure cover its head
     return figure.add_annotation(**place, showarrow=False, font={"size": 11}, **anchors)
 
 
@@ -162,8 +164,16 @@ def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> 
 def exponent_maps(found: Diagnostics) -> Draw:
     """What draws the (alpha, beta) that runs allow, 68% and 95%, on axes that hold all maps."""
     maps = [one.map for one in found.mixtures.values()]
-    axes = ([one.beta for one in maps], [one.alpha for one in maps])
-    ends = [(min(g[0] for g in grids), max(g[-1] for g in grids)) for grids in axes]
+    ends = []
+    for axis, name in enumerate(("beta", "alpha")):  # increase is (alpha, beta)
+        held = []
+        for one in maps:
+            inside = np.flatnonzero(np.any(np.array(one.increase) <= max(one.levels), axis=axis))
+            grid = getattr(one, name)
+            first, last = (inside[0], inside[-1]) if len(inside) else (0, len(grid))
+            held.append(grid[max(first - 1, 0) : last + 2])
+        best = [one.profiles[name].value for one in found.mixtures.values()]
+        ends.append((min(best + [g[0] for g in held]), max(best + [g[-1] for g in held])))
 
     def draw(one: MixtureDiagnostics, style: Style) -> Figure:
         figure = empty("beta", "alpha")
