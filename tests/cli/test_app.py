@@ -36,6 +36,15 @@ def refused(capsys, *arguments):
     return err
 
 
+def test_a_mistake_in_a_sweep_file_shows_its_line(capsys, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def study():\n    return undefined\n")
+    code, out, err = call(capsys, "plan", path)
+    assert (code, out) == (2, "")
+    told = f"jetscale: {path}:2: NameError: name 'undefined' is not defined\n"
+    assert err.endswith(f"{told}    2 | return undefined\n")
+
+
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_has_help_with_an_example(capsys, name):
     code, out, _ = call(capsys, name, "--help")

@@ -208,6 +208,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.ClickException, JetscaleError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"jetscale: {printable(' '.join(message.split()))}", err=True)
+        for line in getattr(error, "__notes__", ()):  # what a line of the user's file says
+            click.echo(printable(line), err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
         click.echo("jetscale: stopped; finished work is kept, run again to go on", err=True)
