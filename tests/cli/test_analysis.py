@@ -394,7 +394,7 @@ def test_the_report_is_written(capsys, runs, tmp_path):
     [
         (["allocate", "--budget", "0"], "budget is 0.0 FLOPs, needs a finite number above zero"),
         (["allocate", "--budget", "nan"], "budget is nan FLOPs"),
-        (["allocate", "--budget", "many"], "'many' is not a valid float"),
+        (["allocate", "--budget", "many"], "'many' is not a valid number; needs a number of FLOPs"),
         (["allocate", "--budget", "1e9", "--mixture", "pretraind"], "did you mean 'pretrained'"),
     ],
 )

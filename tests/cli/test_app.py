@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -80,9 +81,14 @@ def test_the_plan_of_the_quickstart(capsys):
 
 
 def test_the_plan_as_tables_fits_a_terminal(capsys):
-    code, out, _ = call(capsys, "plan", QUICKSTART)
+    code, out, _ = call(capsys, "plan", QUICKSTART, "--slots", "2", "--full")
     assert code == 0
     assert "Recipe: held fixed for all mixtures" in out
+    short = call(capsys, "plan", QUICKSTART, "--slots", "2")[1]
+    assert "Recipe" not in short
+    first, last = short.split("\nRuns")[0], " ".join(short.split("warning: ")[-1].split())
+    assert re.search(r"about \d+ min on 2 cores", " ".join(first.split()))
+    assert re.search(r"About \d+ min on 2 cores: [\d.]+ min to simulate 58,000 jets, ", last)
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -125,7 +131,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys, arguments, message):
 def test_an_unwritable_results_folder(capsys, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "file"))
-    assert "cannot write" in refused(capsys, "run", QUICKSTART)
+    assert "is a file, not a folder; choose another" in refused(capsys, "run", QUICKSTART)
 
 
 @pytest.fixture

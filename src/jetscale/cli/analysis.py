@@ -1,11 +1,13 @@
 """The analysis commands: fit, compare, allocate, report; parsing and printing only."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jetscale.cli.common import PATH, all_of, cli, home, json_option, print_json, warn
+from jetscale.cli.common import PATH, all_of, cli, doing, home, json_option, print_json, warn
+from jetscale.cli.quantities import FLOPS, HOURS, MONEY, RATE, SHARE
 from jetscale.cli.tables import (
     ANY_LAW,
     fitted_options,
@@ -39,6 +41,7 @@ def fit(
       jetscale fit --runs runs.csv --law no-floor --json
       jetscale fit --runs runs.csv --shared E,alpha
     """
+    doing(f"reading the runs of {sweep or runs}, and fitting laws")
     from jetscale.analysis import largest_decade
     from jetscale.display.console import say
     from jetscale.scaling import Options
@@ -101,7 +104,7 @@ def _collapse(sweep: Path) -> Any:
 @cli.command()
 @_analysis
 @fitted_options("chinchilla or no-floor: laws of params and examples alone.")
-@click.option("--budget", type=float, help="FLOPs for N*, D* and compute ratios. [default: middle]")
+@click.option("--budget", type=FLOPS, help="FLOPs for N*, D* and compute ratios. [default: middle]")
 @click.option("--unlike", is_flag=True, help=_UNLIKE)
 def compare(
     sweep: Path | None,
@@ -121,6 +124,7 @@ def compare(
       jetscale compare sweeps/quickstart.py --budget 1e10
       jetscale compare --runs runs.csv --uncertainty trunks
     """
+    doing(f"reading the runs of {sweep or runs}, and comparing mixtures")
     from jetscale.scaling import Options, flops_budget
 
     asked = Options(**options)
@@ -164,14 +168,14 @@ def _analyse(
 @cli.command()
 @_analysis
 @fitted_options(ANY_LAW)
-@click.option("--budget", "flops", type=float, help="FLOPs of one training run, e.g. 1e13.")
-@click.option("--gpu-hours", type=float, help="Instead: hours of one device.")
-@click.option("--money", type=float, help="Instead: money; needs --price-gpu-hour.")
-@click.option("--rate", type=float, help="FLOPs per second. [default: as the SWEEP's runs took]")
+@click.option("--budget", "flops", type=FLOPS, help="FLOPs of one training run, e.g. 1e13.")
+@click.option("--gpu-hours", type=HOURS, help="Instead: hours of one device.")
+@click.option("--money", type=MONEY, help="Instead: money; needs --price-gpu-hour.")
+@click.option("--rate", type=RATE, help="FLOPs per second. [default: as the SWEEP's runs took]")
 @click.option("--device", help="Or H200, H100, A100, L40S, V100 or T4, with --mfu.")
-@click.option("--mfu", type=float, help="Measured share of the device's peak, e.g. 0.3.")
-@click.option("--price-gpu-hour", type=float, help="Money per hour of the device.")
-@click.option("--price-example", "--price-jet", type=float, default=0.0, help=_PRICE)
+@click.option("--mfu", type=SHARE, help="Measured share of the device's peak, e.g. 0.3.")
+@click.option("--price-gpu-hour", type=MONEY, help="Money per hour of the device.")
+@click.option("--price-example", "--price-jet", type=MONEY, default=0.0, help=_PRICE)
 @click.option("--ladder", is_flag=True, help="Choose among the measured model sizes.")
 @click.option("--mixture", help="Answer for this mixture alone.")
 @click.option("--route", default="law", show_default=True, help="Or isoflop or envelope.")
@@ -196,6 +200,7 @@ def allocate(
       jetscale allocate --runs runs.csv --money 500 --price-gpu-hour 2 --price-example 1e-6 \\
         --device H100 --mfu 0.3 --ladder
     """
+    doing(f"reading the runs of {sweep or runs}, and fitting laws")
     from jetscale import scaling
     from jetscale.display.laws import show_allocation
     from jetscale.jsonable import as_json as as_plain
@@ -233,6 +238,12 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
     Example:
       jetscale report sweeps/quickstart.py --out report.html
     """
+    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
+        raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
+    if not (out.parent.is_dir() and os.access(out if out.exists() else out.parent, os.W_OK)):
+        why = "may not be written" if out.parent.is_dir() else "is not there; make it first"
+        raise click.UsageError(f"--out is {out}: the folder {out.parent} {why}")
+    doing(f"reading the runs of {sweep or runs}, and analysing them for {out}")
     from jetscale.measures import load_measures
     from jetscale.plan.identity import flatten
     from jetscale.report import make_report
@@ -242,8 +253,6 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
     from jetscale.sweep.runs import attach, load_curves
     from jetscale.tracking.address import tracking_uri
 
-    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
-        raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
     asked = Options(**options)
     frame, warnings = run_table(sweep, runs)
     study = load_study(sweep) if sweep else None

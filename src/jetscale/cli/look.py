@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from jetscale.cli.common import PATH, cli, home, json_option, print_json, sweep_argument, warn
+from jetscale.cli.common import (
+    PATH,
+    cli,
+    doing,
+    home,
+    json_option,
+    print_json,
+    sweep_argument,
+    warn,
+)
 
 _CSV = "Write it there, with every column. [default: a short table]"
 
@@ -22,6 +31,7 @@ def runs(sweep: Path, out: Path | None, as_json: bool) -> None:
     Example:
       jetscale runs sweeps/quickstart.py --csv quickstart.csv
     """
+    doing(f"reading the runs of {sweep}")
     from jetscale.display.look import show_runs
     from jetscale.store.local import atomic_path
     from jetscale.study.load import load_study

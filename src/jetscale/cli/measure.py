@@ -4,12 +4,14 @@ from pathlib import Path
 
 import click
 
-from jetscale.cli.common import PATH, cli, home, json_option, print_json, sweep_argument
+from jetscale.cli.common import PATH, cli, doing, home, json_option, print_json, sweep_argument
+from jetscale.cli.quantities import COUNT
+from jetscale.words import counted, duration
 
 
 @cli.command()
 @sweep_argument
-@click.option("--jets", type=click.IntRange(min=1), help="Jets per mixture. [default: 2000]")
+@click.option("--jets", type=COUNT, help="Jets per mixture. [default: 2000]")
 @click.option("--out", type=PATH, help="Figure to write (.png, .svg, .pdf). [default: in results]")
 @json_option
 def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> None:
@@ -22,6 +24,7 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     Example:
       jetscale measure sweeps/quickstart.py
     """
+    doing(f"reading {sweep}")
     from jetscale import measures
     from jetscale.compute.connect import executor
     from jetscale.display.console import progress_bar
@@ -35,6 +38,8 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     figure = out or folder.map
     measures.check_figure(figure)
     measures.check_measurable(study, jets)
+    hours = measures.expected_seconds(study, jets) / 3600
+    doing(f"measuring {counted(len(study.pretrained), 'mixture')}, about {duration(hours)}")
     with progress_bar() as progress:
         with executor(None, home().path) as chosen:
             shards = keep_shards(study, home(), chosen, progress)

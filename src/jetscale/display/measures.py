@@ -61,7 +61,7 @@ def _show_transfer(rows: Mapping[str, Row]) -> None:
             if name != DOWNSTREAM:
                 out.add_row(Text(name), "no trunk")
             continue
-        shown = "(untrained)" if name == DOWNSTREAM else name
+        shown = "untrained" if name == DOWNSTREAM else name
         for size, values in row.transfer.items():
             texts = (_text(measure, values[measure]) for measure in _TRANSFER)
             out.add_row(Text(shown), size, *map(Text, texts))

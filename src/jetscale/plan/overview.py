@@ -5,12 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from jetscale.digests import digest
-from jetscale.mixtures.inputs import given_folders
-from jetscale.plan.board import Board
+from jetscale.mixtures.inputs import given_folders, jets_to_simulate
+from jetscale.plan.ahead import ahead
 from jetscale.plan.identity import flatten, recipe_of
 from jetscale.plan.run import Run, plan_runs
 from jetscale.plan.timing import CORE
-from jetscale.plan.workers import Node
 from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.study import Declared, Folders, Study
 from jetscale.study.recipe import MINIMUM_STEPS
@@ -26,9 +25,7 @@ def overview(study: Study, slots: int = 1) -> dict[str, Any]:
     if isinstance(study.source, Folders):
         given_folders(study, study.source)  # what `run` would refuse is refused now
     runs = plan_runs(study)
-    board = Board(runs, CORE.seconds, most=study.workers_per_run)
-    board.set_nodes([Node(name="here", slots=slots)])
-    workers, duration = board.expect()
+    todo = ahead(runs, jets_to_simulate(study), slots, study.workers_per_run)
     rows = [
         _row(m.name, size.name, [r for r in runs if r.mixture.name == m.name and r.size == size])
         for m in study.mixtures
@@ -46,7 +43,14 @@ def overview(study: Study, slots: int = 1) -> dict[str, Any]:
         "finetuning_runs": sum(run.kind == "finetune" for run in runs),
         "flops": sum(run.flops for run in runs),
         "core_hours": sum(map(CORE.seconds, runs)) / 3600,
-        "schedule": {"slots": slots, "hours": duration / 3600, "workers": workers},
+        "simulated_jets": todo.jets,
+        "schedule": {
+            "slots": slots,
+            "simulation_hours": todo.simulation / 3600,
+            "hours": todo.training / 3600,
+            "workers": todo.workers,
+            "text": todo.text,
+        },
         "rows": rows,
         "recipe": flatten(recipe_of(study)),
         "pretraining": _pretraining(study),
@@ -87,7 +91,9 @@ def _unsearched(study: Study) -> list[str]:
     rates = study.recipe.optimiser.rates
     if rates is None or not rates.search:
         return ["learning rates were not searched: `jetscale tune` does it alike for all mixtures"]
-    lines = [
+    other = study.recipe.searched_otherwise
+    lines = [f"{other}: `jetscale tune` searches them again"] if other else []
+    lines += [
         f"mixture {mixture.name} was not searched for its learning rate; tune again"
         for mixture in study.mixtures
         if mixture.name not in rates.arms
