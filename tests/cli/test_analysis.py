@@ -731,3 +731,17 @@ def test_large_tables_say_what_is_being_done(capsys, runs, monkeypatch):
     ]
     _, _, told = call(capsys, "allocate", "--runs", runs, "--budget", "1e12")
     assert "fitting laws to 80 runs" in told
+
+
+def test_the_next_commands_carry_what_was_given(capsys, runs):
+    given = ("--law", "no-floor", "--objective", "squares", "--shared", "alpha", "--noun", "a jet")
+    code, out, err = short(capsys, "fit", "--runs", runs, *given)
+    assert code == 0, err
+    named = f"--runs {runs} --noun 'a jet'"
+    fitted = "--law no-floor --objective squares --shared alpha"
+    lines = [line[line.index("jetscale") :] for line in out.split("Next\n")[1].splitlines()]
+    assert lines == [
+        f"jetscale fit {named} {fitted} --full",
+        f"jetscale report {named} {fitted} --out report.html",
+        f"jetscale power {named} --objective squares",
+    ]

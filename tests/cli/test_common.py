@@ -59,3 +59,28 @@ def test_simulate_says_how_long_it_takes(not_told, tmp_path, monkeypatch):
     with pytest.raises(Stopped):
         main(["simulate", *map(str, given)])
     assert not_told == ["simulating 90,000 jets, about 5 min on 2 cores ..."]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("report", "--out"),
+        ("measure", "--out"),
+        ("forecast", "--register"),
+        ("runs", "--csv"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [
+        ("/proc", "the folder /proc cannot be written (No such file or directory); choose another"),
+        ("/nowhere", "there is no folder /nowhere; make it first"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(
+    command, option, folder, why, not_told, capsys
+):
+    with pytest.raises(SystemExit):
+        main([command, "no.py", option, f"{folder}/new.html"])
+    assert capsys.readouterr().err == f"jetscale: {option} is {folder}/new.html: {why}\n"
+    assert not_told == []

@@ -123,6 +123,7 @@ def test_runs_of_too_few_steps_are_named(study):
 
 def test_a_plan_says_where_it_leaves_the_search_of_its_rates():
     study = load_study(QUICKSTART)
+    study = replace(study, recipe=study.recipe.change(epochs=2))
     assert overview(replace(study, ladder=study.ladder[1:]))["warnings"] == []
     wider = replace(
         study,

@@ -1,18 +1,28 @@
 """The analysis commands: fit, compare, allocate, report; parsing and printing only."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from jetscale.cli.common import PATH, all_of, cli, doing, home, json_option, print_json, warn
+from jetscale.cli.common import (
+    PATH,
+    all_of,
+    check_out,
+    cli,
+    doing,
+    home,
+    json_option,
+    print_json,
+    warn,
+)
 from jetscale.cli.quantities import FLOPS, HOURS, MONEY, RATE, SHARE
 from jetscale.cli.tables import (
     ANY_LAW,
+    again,
     fitted_options,
     run_table,
-    same_table,
+    shared_option,
     stages,
     table_options,
 )
@@ -26,11 +36,9 @@ _analysis = all_of(click.argument("sweep", type=PATH, required=False), table_opt
 @cli.command()
 @_analysis
 @fitted_options(ANY_LAW)
-@click.option("--shared", default="", help="Common to all mixtures: some of E,alpha,beta.")
+@shared_option
 @click.option("--full", is_flag=True, help=_FULL)
-def fit(
-    sweep: Path | None, runs: Path | None, as_json: bool, shared: str, full: bool, **options: Any
-) -> None:
+def fit(sweep: Path | None, runs: Path | None, as_json: bool, full: bool, **options: Any) -> None:
     """What is bought, how it scales, where to spend.
 
     Three answers in words; --full shows what was measured, laws, frontiers and every check.
@@ -46,8 +54,7 @@ def fit(
     from jetscale.display.console import say
     from jetscale.scaling import Options
 
-    names = tuple(name.strip() for name in shared.split(",") if name.strip())
-    asked = Options(**options, shared=names)
+    asked = Options(**options)
     how: dict[str, Any] = {"options": asked, "budgets": largest_decade}
     if not (full or as_json):
         return _answer(sweep, runs, **how)
@@ -81,12 +88,11 @@ def _answer(sweep: Path | None, runs: Path | None, **how: Any) -> None:
     if found.metric is not None:
         with instead_of_loss(found.quantity):
             show_metric(found.metric)
-    table = same_table(sweep, runs)
     show_next(
         {
-            "every table": f"jetscale fit {table} --full",
-            "with figures": f"jetscale report {table} --out report.html",
-            "what a larger study tells": f"jetscale power {table}",
+            "every table": again("fit", sweep, runs, "--full"),
+            "with figures": again("report", sweep, runs, "--out", "report.html"),
+            "what a larger study tells": again("power", sweep, runs),
         }
     )
 
@@ -228,6 +234,7 @@ def allocate(
 @cli.command()
 @_analysis
 @fitted_options(ANY_LAW)
+@shared_option
 @click.option("--out", type=PATH, required=True, help="HTML file to write.")
 def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **options: Any) -> None:
     """Write everything into one HTML file that opens offline.
@@ -240,9 +247,7 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
     """
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
-    if not (out.parent.is_dir() and os.access(out if out.exists() else out.parent, os.W_OK)):
-        why = "may not be written" if out.parent.is_dir() else "is not there; make it first"
-        raise click.UsageError(f"--out is {out}: the folder {out.parent} {why}")
+    check_out("--out", out)
     doing(f"reading the runs of {sweep or runs}, and analysing them for {out}")
     from jetscale.measures import load_measures
     from jetscale.plan.identity import flatten

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import reduce, wraps
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -106,6 +107,18 @@ def print_json(value: Any) -> None:
     from jetscale.jsonable import as_json
 
     click.echo(json.dumps(as_json(value), indent=2, allow_nan=False))
+
+
+def check_out(option: str, out: Path) -> None:
+    """Refuse a file that cannot be written, before anything is computed for it."""
+    try:
+        with TemporaryFile(dir=out.parent):
+            return
+    except OSError as error:
+        why = f"the folder {out.parent} cannot be written ({error.strerror}); choose another"
+        gone = f"there is no folder {out.parent}; make it first"
+        told = why if out.parent.is_dir() else gone
+        raise click.UsageError(f"{option} is {out}: {told}") from error
 
 
 def doing(what: str) -> None:

@@ -6,6 +6,7 @@ import click
 
 from jetscale.cli.common import (
     PATH,
+    check_out,
     cli,
     doing,
     home,
@@ -31,6 +32,8 @@ def runs(sweep: Path, out: Path | None, as_json: bool) -> None:
     Example:
       jetscale runs sweeps/quickstart.py --csv quickstart.csv
     """
+    if out is not None:
+        check_out("--csv", out)
     doing(f"reading the runs of {sweep}")
     from jetscale.display.look import show_runs
     from jetscale.store.local import atomic_path

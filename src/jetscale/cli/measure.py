@@ -4,7 +4,16 @@ from pathlib import Path
 
 import click
 
-from jetscale.cli.common import PATH, cli, doing, home, json_option, print_json, sweep_argument
+from jetscale.cli.common import (
+    PATH,
+    check_out,
+    cli,
+    doing,
+    home,
+    json_option,
+    print_json,
+    sweep_argument,
+)
 from jetscale.cli.quantities import COUNT
 from jetscale.words import counted, duration
 
@@ -24,6 +33,8 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     Example:
       jetscale measure sweeps/quickstart.py
     """
+    if out is not None:
+        check_out("--out", out)
     doing(f"reading {sweep}")
     from jetscale import measures
     from jetscale.compute.connect import executor
