@@ -82,5 +82,5 @@ def test_what_cannot_be_written_is_refused_before_the_work(
 ):
     with pytest.raises(SystemExit):
         main([command, "no.py", option, f"{folder}/new.html"])
-    assert capsys.readouterr().err == f"jetscale: {option} is {folder}/new.html: {why}\n"
+    assert capsys.readouterr().err == f"jetscale: Invalid value for '{option}': {why}\n"
     assert not_told == []

@@ -5,17 +5,7 @@ from typing import Any
 
 import click
 
-from jetscale.cli.common import (
-    PATH,
-    all_of,
-    check_out,
-    cli,
-    doing,
-    home,
-    json_option,
-    print_json,
-    warn,
-)
+from jetscale.cli.common import OUT, PATH, all_of, cli, doing, home, json_option, print_json, warn
 from jetscale.cli.quantities import FLOPS, HOURS, MONEY, RATE, SHARE
 from jetscale.cli.tables import (
     ANY_LAW,
@@ -235,7 +225,7 @@ def allocate(
 @_analysis
 @fitted_options(ANY_LAW)
 @shared_option
-@click.option("--out", type=PATH, required=True, help="HTML file to write.")
+@click.option("--out", type=OUT, required=True, help="HTML file to write.")
 def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **options: Any) -> None:
     """Write everything into one HTML file that opens offline.
 
@@ -247,7 +237,6 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
     """
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
-    check_out("--out", out)
     doing(f"reading the runs of {sweep or runs}, and analysing them for {out}")
     from jetscale.measures import load_measures
     from jetscale.plan.identity import flatten

@@ -25,6 +25,24 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
+
+class _NewFile(click.Path):
+    """A file to write; its folder is tried before anything is computed for it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, where a file can be made beside it."""
+        folder = Path(value).parent
+        try:
+            with TemporaryFile(dir=folder):
+                return super().convert(value, param, ctx)
+        except OSError as error:
+            gone, why = f"there is no folder {folder}; make it first", error.strerror
+            refused = f"the folder {folder} cannot be written ({why}); choose another"
+            self.fail(refused if folder.is_dir() else gone, param, ctx)
+
+
+OUT = _NewFile(path_type=Path)
+
 sweep_argument = click.argument("sweep", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -109,23 +127,8 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(as_json(value), indent=2, allow_nan=False))
 
 
-def check_out(option: str, out: Path) -> None:
-    """Refuse a file that cannot be written, before anything is computed for it."""
-    try:
-        with TemporaryFile(dir=out.parent):
-            return
-    except OSError as error:
-        why = f"the folder {out.parent} cannot be written ({error.strerror}); choose another"
-        gone = f"there is no folder {out.parent}; make it first"
-        told = why if out.parent.is_dir() else gone
-        raise click.UsageError(f"{option} is {out}: {told}") from error
-
-
 def doing(what: str) -> None:
-    """Say on standard error what a command that takes a while does, before it imports anything.
-
-    Not where a program reads: with --json and no terminal.
-    """
+    """Say on standard error what a command does, unless a program reads: --json, no terminal."""
     asked = click.get_current_context().params.get("as_json")
     if sys.stderr.isatty() or not asked:
         _tell(f"{printable(what)} ...")

@@ -4,16 +4,7 @@ from pathlib import Path
 
 import click
 
-from jetscale.cli.common import (
-    PATH,
-    check_out,
-    cli,
-    doing,
-    home,
-    json_option,
-    print_json,
-    sweep_argument,
-)
+from jetscale.cli.common import OUT, cli, doing, home, json_option, print_json, sweep_argument
 from jetscale.cli.quantities import COUNT
 from jetscale.words import counted, duration
 
@@ -21,7 +12,7 @@ from jetscale.words import counted, duration
 @cli.command()
 @sweep_argument
 @click.option("--jets", type=COUNT, help="Jets per mixture. [default: 2000]")
-@click.option("--out", type=PATH, help="Figure to write (.png, .svg, .pdf). [default: in results]")
+@click.option("--out", type=OUT, help="Figure (.png, .svg, .pdf). [default: in results]")
 @json_option
 def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> None:
     """Diversity and alignment of each mixture.
@@ -33,8 +24,6 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     Example:
       jetscale measure sweeps/quickstart.py
     """
-    if out is not None:
-        check_out("--out", out)
     doing(f"reading {sweep}")
     from jetscale import measures
     from jetscale.compute.connect import executor

@@ -67,7 +67,5 @@ SHARE = Quantity("a share, e.g. 0.3 or 30%", {"%": 0.01})
 MONEY = Quantity("an amount of money without its unit, e.g. 500", {})
 HOURS = Quantity("hours, e.g. 10", dict.fromkeys(_HOURS, 1.0) | {"min": 1 / 60, "d": 24.0})
 FLOPS = Quantity("a number of FLOPs, e.g. 1e11", {"flops": 1.0, "flop": 1.0})
-RATE = Quantity(
-    "FLOPs per second, e.g. 1e14",
-    dict.fromkeys(("flop/s", "flops/s", "flops per second"), 1.0) | {"tflop/s": 1e12},
-)
+_SPEEDS = {"flop/s": 1.0, "flops/s": 1.0, "tflop/s": 1e12}
+RATE = Quantity("FLOPs per second, e.g. 1e14", _SPEEDS)

@@ -78,10 +78,9 @@ def measure_study(
 
 
 def expected_seconds(study: Study, jets: int) -> float:
-    """How long `measure_study` takes on a core, good to a factor of two; no jets are simulated.
+    """How long `measure_study` takes on a core, good to a factor of two.
 
-    Classifiers and their cross-fits take most of it: measured, 5 s for a sample of 500 jets and 10
-    s for one of 2000, in both spaces, and a second for each trunk.
+    Measured: 5 s for a sample of 500 jets, 10 s for one of 2000, and a second for each trunk.
     """
     jets = min(jets, study.recipe.data.pretraining_jets)
     trunks = 2 * (len(study.pretrained) + 1)

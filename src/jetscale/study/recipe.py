@@ -221,10 +221,7 @@ class Recipe:
 
     @property
     def searched_otherwise(self) -> str:
-        """How the schedule differs from that of the search of the rates; empty where it does not.
-
-        ``the rates were searched with epochs=2, the study has epochs=8``
-        """
+        """How the schedule differs from that of the search of its rates; empty where not."""
         rates = self.optimiser.rates
         pairs = [
             (f"{name}={searched:g}", f"{name}={own:g}")
