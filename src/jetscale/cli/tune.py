@@ -122,15 +122,9 @@ def tune(
     def train(search: "Search") -> None:
         """Train what is missing of a search; leave where Ray lost a trial."""
         ahead_of(study, machines, search)
+        how: dict[str, Any] = {"tracking": uri, "machines": machines, "search": search}
         with progress_bar() as progress:
-            outcome = run_study(
-                study,
-                home(),
-                tracking=uri,
-                machines=machines,
-                progress=progress,
-                search=search,
-            )
+            outcome = run_study(study, home(), progress=progress, **how)
         if outcome.failures or not as_json:
             show_outcome(outcome, f"{study.name}, search", str(sweep), uri)
         if outcome.failures:
@@ -148,11 +142,11 @@ def tune(
     page = search_page(found, str(sweep))
     page.write(folder.page)
     _, shown = folder.put(folder.search), folder.put(folder.page)
-    problem = attach(study, home(), uri, page.texts(), search=search)
-    warn([problem] if problem else [])
+    if problem := attach(study, home(), uri, page.texts(), search=search):
+        warn([problem])
     if as_json:
-        told = {"recipe_file": str(path), "digest": digest, "page": shown}
-        return print_json(told | {"tuning": found})
+        told = {"recipe_file": str(path), "digest": digest, "page": shown, "tuning": found}
+        return print_json(told)
     return show_tuning(found, str(sweep), path, shown)
 
 
