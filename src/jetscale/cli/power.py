@@ -45,7 +45,7 @@ def power(
       jetscale power sweeps/quickstart.py --like pilot.csv --shift -0.1
       jetscale power --runs runs.csv --columns params=N,examples=tokens
     """
-    doing(f"planning made-up studies like {sweep or runs}")
+    doing(f"analysing made-up studies like {sweep or runs}, which takes minutes")
     from jetscale import scaling
     from jetscale.display.console import progress_bar
     from jetscale.display.power import show_power
