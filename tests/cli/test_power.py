@@ -1,7 +1,7 @@
 """The command `jetscale power`, from a sweep file to tables and JSON; no jet is made for it."""
 
+import importlib
 import json
-import sys
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,8 @@ QCD = 'Mixture(name="qcd", parts={"qcd": 1.0}),'
 def sweep(tmp_path, monkeypatch):
     """Writes a sweep file; 3 x 4 cells, 2 seeds and 2 mixtures unless told."""
     monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "runs"))
-    monkeypatch.setattr(sys.modules["jetscale.scaling.power.answer"], "_REPLICATES", 60)
+    answer = importlib.import_module("jetscale.scaling.power.answer")
+    monkeypatch.setattr(answer, "_REPLICATES", 60)
 
     def write(mixtures=SCRATCH + QCD, widths=(8, 32, 128), sizes="(100, 1000, 10000, 100000)", **k):
         path = tmp_path / "sweep.py"
