@@ -134,7 +134,7 @@ def test_pairs_without_laws(runs, part, label):
     assert found.comparison is None
     assert found.paired.pairs[0].overall.n_sizes == 2
     (line,) = found.reasons
-    assert line.startswith(f"not {label}: mixture 'scratch' has 2 values of params, needs at")
+    assert line.startswith(f"not {label}: mixture 'scratch' has 2 model sizes, needs at")
     assert found.law_sentence.startswith("No scaling law is fitted: mixture 'scratch' has 2")
 
 

@@ -217,6 +217,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.digests",
         "jetscale.errors",
         "jetscale.jets",
+        "jetscale.machines",
         "jetscale.mixtures",
         "jetscale.models",
         "jetscale.objectives",

@@ -20,6 +20,10 @@ class Machines:
     """Seconds between two checkpoints of a run: what a fault costs at most."""
 
 
+JETS_PER_SECOND = 150.0
+"""What a core simulates without pile-up (benchmarks/simulation.md); rare labels take longer."""
+
+
 def cores() -> int:
     """CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

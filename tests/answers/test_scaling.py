@@ -65,7 +65,7 @@ def test_the_price_is_the_time_at_the_speed_of_the_runs(made, analysed):
 def test_no_law_is_a_reason(made, analysed):
     answer = scaling(analysed(made({"a": 0, "b": 500}, sizes=2)))
     assert not answer.answered
-    assert answer.sentences[0].startswith("No law is fitted: mixture 'a' has 2 values of params")
+    assert answer.sentences[0].startswith("No law is fitted: mixture 'a' has 2 model sizes")
 
 
 def test_more_runs_are_not_promised_where_the_law_is_wrong(made, analysed):
@@ -83,4 +83,4 @@ def test_a_mixture_without_a_law_is_named(made, analysed):
     few = runs[(runs["mixture"] == "a") | (runs["params"] < 1e4)]
     answer = scaling(analysed(few))
     assert not answer.answered
-    assert answer.sentences[1] == "No law is fitted: b: has 2 values of params, needs at least 3."
+    assert answer.sentences[1] == "No law is fitted: b: has 2 model sizes, needs at least 3."

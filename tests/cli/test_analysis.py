@@ -181,8 +181,8 @@ def neither(frame):
     ("command", "change", "shown", "missing"),
     [
         ("fit", other_ladder, "Frontier", "- not paired: no two mixtures have a run with"),
-        ("fit", two_sizes, "Measured", "- not fitted: mixture 'scratch' has 2 values of params"),
-        ("compare", two_sizes, "Measured", "- not compared: mixture 'scratch' has 2 values of"),
+        ("fit", two_sizes, "Measured", "- not fitted: mixture 'scratch' has 2 model sizes"),
+        ("compare", two_sizes, "Measured", "- not compared: mixture 'scratch' has 2 model sizes"),
     ],
 )
 def test_what_can_be_shown_is_shown(capsys, edited, command, change, shown, missing):
@@ -201,7 +201,7 @@ def test_json_holds_what_can_be_shown(capsys, edited):
     answer = json.loads(call(capsys, "fit", "--runs", edited(two_sizes), "--json")[1])
     assert answer["paired"]["pairs"][0]["overall"]["n_sizes"] == 2
     assert answer["mixtures"] == {}
-    assert answer["warnings"][-1].startswith("not fitted: mixture 'scratch' has 2 values")
+    assert answer["warnings"][-1].startswith("not fitted: mixture 'scratch' has 2 model sizes")
     answer = json.loads(call(capsys, "compare", "--runs", edited(two_sizes), "--json")[1])
     assert answer["pairs"] == []
     assert answer["warnings"][0].startswith("not compared: ")
@@ -248,7 +248,7 @@ def test_brackets_are_not_markup(capsys, edited):
     assert code == 0
     assert "loss of [red] minus [/b]" in " ".join(out.split())
     assert out.count("[one size]") == 6
-    assert "mixture '[/b]' has 1 value of params" in " ".join(out.split())
+    assert "mixture '[/b]' has 1 model size" in " ".join(out.split())
 
 
 def test_warnings_of_a_mixture_share_a_line(capsys, runs):
@@ -306,8 +306,8 @@ def test_a_bad_question_costs_no_fit(capsys, runs, arguments, monkeypatch):
 def test_the_answer_is_a_sentence(capsys, runs):
     _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e10")
     words = " ".join(out.split())
-    assert words.startswith("For mixture pretrained and budget 1e+10 FLOPs: train ")
-    assert "expect loss" in words
+    assert words.startswith("Measured: loss ")
+    assert " By the laws: pretrained, " in words
 
 
 def test_a_budget_in_money_pays_for_jets_too(capsys, runs):
@@ -394,7 +394,7 @@ def test_the_report_is_written(capsys, runs, tmp_path):
     [
         (["allocate", "--budget", "0"], "budget is 0.0 FLOPs, needs a finite number above zero"),
         (["allocate", "--budget", "nan"], "budget is nan FLOPs"),
-        (["allocate", "--budget", "many"], "'many' is not a valid float"),
+        (["allocate", "--budget", "many"], "'many' is not a valid number; needs a number of FLOPs"),
         (["allocate", "--budget", "1e9", "--mixture", "pretraind"], "did you mean 'pretrained'"),
     ],
 )
@@ -616,7 +616,7 @@ def test_tiny_losses_have_digits(capsys, edited):
     code, out, _ = call(capsys, "allocate", "--runs", path, "--budget", "1e10")
     assert code == 0
     assert "0.000" not in out
-    assert re.search(r"expect loss \d\.\d\de-[56] \[", " ".join(out.split()))
+    assert re.search(r", loss \d\.\d\de-[56] \[", " ".join(out.split()))
     assert max(map(len, out.splitlines())) <= 80
     assert "0.000" not in call(capsys, "fit", "--runs", path)[1].split("Frontier")[0]
 
@@ -630,7 +630,7 @@ def test_sentence_and_json_crown_the_same_mixture(capsys, runs):
         words = " ".join(out.split())
         assert " ".join(answer["answer"].split()) in words
         if answer["choice"] == "told_apart":
-            assert words.startswith(f"For mixture {answer['best']} and budget")
+            assert f"By the laws: {answer['best']}, " in words
         else:
             assert answer["best"] is None
 
@@ -731,3 +731,17 @@ def test_large_tables_say_what_is_being_done(capsys, runs, monkeypatch):
     ]
     _, _, told = call(capsys, "allocate", "--runs", runs, "--budget", "1e12")
     assert "fitting laws to 80 runs" in told
+
+
+def test_the_next_commands_carry_what_was_given(capsys, runs):
+    given = ("--law", "no-floor", "--objective", "squares", "--shared", "alpha", "--noun", "a jet")
+    code, out, err = short(capsys, "fit", "--runs", runs, *given)
+    assert code == 0, err
+    named = f"--runs {runs} --noun 'a jet'"
+    fitted = "--law no-floor --objective squares --shared alpha"
+    lines = [line[line.index("jetscale") :] for line in out.split("Next\n")[1].splitlines()]
+    assert lines == [
+        f"jetscale fit {named} {fitted} --full",
+        f"jetscale report {named} {fitted} --out report.html",
+        f"jetscale power {named} --objective squares",
+    ]

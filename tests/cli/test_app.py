@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -34,6 +35,15 @@ def refused(capsys, *arguments):
     assert err.startswith("jetscale: ")
     assert err.count("\n") == 1
     return err
+
+
+def test_a_mistake_in_a_sweep_file_shows_its_line(capsys, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def study():\n    return undefined\n")
+    code, out, err = call(capsys, "plan", path)
+    assert (code, out) == (2, "")
+    told = f"jetscale: {path}:2: NameError: name 'undefined' is not defined\n"
+    assert err.endswith(f"{told}    2 | return undefined\n")
 
 
 @pytest.mark.parametrize("name", sorted(cli.commands))
@@ -71,9 +81,14 @@ def test_the_plan_of_the_quickstart(capsys):
 
 
 def test_the_plan_as_tables_fits_a_terminal(capsys):
-    code, out, _ = call(capsys, "plan", QUICKSTART)
+    code, out, _ = call(capsys, "plan", QUICKSTART, "--slots", "2", "--full")
     assert code == 0
     assert "Recipe: held fixed for all mixtures" in out
+    short = call(capsys, "plan", QUICKSTART, "--slots", "2")[1]
+    assert "Recipe" not in short
+    first, last = short.split("\nRuns")[0], " ".join(short.split("warning: ")[-1].split())
+    assert re.search(r"about \d+ min on 2 cores", " ".join(first.split()))
+    assert re.search(r"About \d+ min on 2 cores: [\d.]+ min to simulate 58,000 jets, ", last)
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -116,7 +131,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys, arguments, message):
 def test_an_unwritable_results_folder(capsys, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "file"))
-    assert "cannot write" in refused(capsys, "run", QUICKSTART)
+    assert "is a file, not a folder; choose another" in refused(capsys, "run", QUICKSTART)
 
 
 @pytest.fixture

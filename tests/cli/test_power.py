@@ -1,7 +1,7 @@
 """The command `jetscale power`, from a sweep file to tables and JSON; no jet is made for it."""
 
+import importlib
 import json
-import sys
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,8 @@ QCD = 'Mixture(name="qcd", parts={"qcd": 1.0}),'
 def sweep(tmp_path, monkeypatch):
     """Writes a sweep file; 3 x 4 cells, 2 seeds and 2 mixtures unless told."""
     monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "runs"))
-    monkeypatch.setattr(sys.modules["jetscale.scaling.power.answer"], "_REPLICATES", 60)
+    answer = importlib.import_module("jetscale.scaling.power.answer")
+    monkeypatch.setattr(answer, "_REPLICATES", 60)
 
     def write(mixtures=SCRATCH + QCD, widths=(8, 32, 128), sizes="(100, 1000, 10000, 100000)", **k):
         path = tmp_path / "sweep.py"
@@ -65,6 +66,8 @@ def test_tables_that_fit_a_terminal_and_a_conclusion(capsys, sweep, tmp_path):
     assert "one pretrained trunk" in text
     assert "exponents would not be identified in" in text
     assert text.endswith("more compute).")
+    verdict = out.split("study small")[0]
+    assert "with 80% power" in verdict or "exponents would not be identified" in verdict
     assert "made-up studies, equal laws: 10/10" in err
     assert not (tmp_path / "runs").exists()
 
@@ -108,8 +111,8 @@ def test_like_a_pilot(capsys, sweep, tmp_path):
 @pytest.mark.parametrize(
     ("grid", "options", "message"),
     [
-        ({"widths": (8, 16)}, (), "the planned grid has 2 values of params, needs at least 3"),
-        ({"sizes": "(100, 200)"}, (), "has 2 values of examples"),
+        ({"widths": (8, 16)}, (), "the planned grid has 2 model sizes, needs at least 3"),
+        ({"sizes": "(100, 200)"}, (), "has 2 data sizes"),
         ({}, ("--law", "1,2,x,4,5"), "--law is '1,2,x,4,5', needs 5 numbers"),
         ({}, ("--law", "0.5,1,1,3,0.3"), "law: alpha is 3, needs a number between 0.01 and 2"),
         ({}, ("--law", "0.5,1,1,0.3"), "a law is 5 numbers E,A,B,alpha,beta, not 4"),

@@ -70,7 +70,7 @@ def made_up(names=("scratch", "qcd"), same=True, **changes):
     return replace(found, **changes)
 
 
-def test_everything_is_shown_and_the_conclusion_comes_last(capsys):
+def test_the_verdict_comes_first_and_what_helps_last(capsys):
     show_power(made_up(), "s")
     out = capsys.readouterr().out
     text = " ".join(out.split())
@@ -82,10 +82,13 @@ def test_everything_is_shown_and_the_conclusion_comes_last(capsys):
     assert "warning: one [seed]: noise" in text
     assert "now 0.11" in text
     assert "corrected" not in text
-    assert text.endswith(
+    assert text.startswith(
         "This grid detects a shift of a of -0.12 with about 80% power (claimed in 80% +- 6% of "
-        "made-up studies); exponents would not be identified in 25% of studies; per FLOP this "
-        "helps most: smaller D = 100, every N (a 24% narrower for 0.009% more compute)."
+        "made-up studies); exponents would not be identified in 25% of studies. study s: "
+    )
+    assert text.endswith(
+        "Per FLOP this helps most: smaller D = 100, every N (a 24% narrower for 0.009% more "
+        "compute)."
     )
 
 
@@ -102,7 +105,9 @@ def test_one_mixture_has_no_shifts(capsys):
     show_power(made_up(("only",), detection=None), "s")
     out = capsys.readouterr().out
     assert "A shift of a" not in out
-    assert "\nExponents would not be identified in 25% of studies; per FLOP" in out
+    assert out.startswith(
+        "Exponents would not be identified in 25% of studies.\nstudy s: 1 mixture x"
+    )
 
 
 @pytest.mark.parametrize("names", [("a", "b"), ("a-mixture-12", "qcd", "another-name")])

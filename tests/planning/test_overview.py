@@ -14,8 +14,12 @@ from jetscale.words import counted
 
 RATES = "learning rates were not searched"
 BEYOND = {  # what the sweeps of the repository know that they leave
-    "quickstart": ["width 4 lies outside of the search of rates (6 to 40)"],
+    "quickstart": [
+        "the rates were searched with epochs=2, the study has epochs=8",
+        "width 4 lies outside of the search of rates (6 to 40)",
+    ],
     "composition": ["width 64, 96 lies outside of the search of rates (6 to 40)"],
+    "variations-epochs": ["the rates were searched with epochs=2, the study has epochs=8"],
     "supply": ["1 model size"],
 }
 QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.py"
@@ -119,6 +123,7 @@ def test_runs_of_too_few_steps_are_named(study):
 
 def test_a_plan_says_where_it_leaves_the_search_of_its_rates():
     study = load_study(QUICKSTART)
+    study = replace(study, recipe=study.recipe.change(epochs=2))
     assert overview(replace(study, ladder=study.ladder[1:]))["warnings"] == []
     wider = replace(
         study,

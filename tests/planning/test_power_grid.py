@@ -26,7 +26,7 @@ def study(sizes=3, data=(100, 200, 400), seeds=(1, 2), mixtures=("scratch", "qcd
 def test_every_real_sweep_costs_what_its_plan_says(real_sweep):
     plan = overview(load_study(real_sweep))
     if any("a law needs at least 3" in line for line in plan["warnings"]):
-        with pytest.raises(FitError, match="the planned grid has 1 value of params"):
+        with pytest.raises(FitError, match="the planned grid has 1 model size"):
             power_grid(load_study(real_sweep))
         return
     grid = power_grid(load_study(real_sweep))
@@ -56,7 +56,7 @@ def test_a_new_model_size_pays_for_its_pretraining():
 
 @pytest.mark.parametrize(
     ("grid", "message"),
-    [({"sizes": 2}, "2 values of params"), ({"data": (100,)}, "1 value of examples")],
+    [({"sizes": 2}, "2 model sizes"), ({"data": (100,)}, "1 data size")],
 )
 def test_too_few_sizes_for_a_law(grid, message):
     with pytest.raises(FitError, match=f"the planned grid has {message}, needs at least 3"):

@@ -149,15 +149,15 @@ def test_without_seeds_every_cell_is_one_run(make_runs, report):
 def test_a_mixture_with_too_few_cells_is_named_and_the_rest_fitted(study, report):
     few = (study["mixture"] != "qcd+bsm") | (study["params"] == study["params"].min())
     _, page = report(study[few])
-    assert "qcd+bsm: not fitted: it has 1 value of params, needs at least 3" in page.text["law"]
+    assert "qcd+bsm: not fitted: it has 1 model size, needs at least 3" in page.text["law"]
     assert "qcd+bsm: not fitted" in page.text["allocation"]
     assert {"scratch ", "qcd "} == {row[1] for row in page.rows["allocation"][1:]}
 
 
 def test_too_few_cells_altogether_leave_the_measured_part(study, report):
     _, page = report(study[study["params"] <= 4e4])
-    assert "No law is fitted: mixture 'scratch' has 2 values" in page.text["answer"]
-    assert "Nothing to show here: mixture 'scratch' has 2 values" in page.text["law"]
+    assert "No law is fitted: mixture 'scratch' has 2 model sizes" in page.text["answer"]
+    assert "Nothing to show here: mixture 'scratch' has 2 model sizes" in page.text["law"]
     for section in ("trust", "frontier", "slider", "allocation"):
         assert "Nothing to show here: see above." in page.text[section]
     assert "qcd is better than scratch" in page.text["answer"]

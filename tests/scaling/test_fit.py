@@ -164,8 +164,8 @@ def test_json_follows_the_contract(grid, truth):
 @pytest.mark.parametrize(
     ("params", "examples", "message"),
     [
-        ([1e4, 1e5], [1e3, 1e4, 1e5], "has 2 values of params, needs at least 3"),
-        ([1e4, 1e5, 1e6], [1e3], "has 1 value of examples, needs at least 3"),
+        ([1e4, 1e5], [1e3, 1e4, 1e5], "has 2 model sizes, needs at least 3"),
+        ([1e4, 1e5, 1e6], [1e3], "has 1 data size, needs at least 3"),
     ],
 )
 def test_too_few_sizes(grid, truth, params, examples, message):
@@ -190,8 +190,8 @@ def test_a_short_mixture_does_not_stop_the_others(grid, truth):
     frame = frame[(frame["mixture"] == "full") | (frame["params"] < 2e7)]
     result = fit(frame, replicates=50)
     assert list(result.mixtures) == ["full"]
-    assert "1 value of params" in result.not_fitted["short"]
-    assert result.warnings == ("short: not fitted: has 1 value of params, needs at least 3",)
+    assert "1 model size" in result.not_fitted["short"]
+    assert result.warnings == ("short: not fitted: has 1 model size, needs at least 3",)
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_numbers_are_found_by_name(grid, truth):
     assert set(as_json(fitted.frontier)) == {"params_exponent", "data_exponent"}
     with pytest.raises(KeyError, match="unknown mixture 'n'; known: m"):
         laws["n"]
-    with pytest.raises(KeyError, match="mixture 'few' was not fitted: it has 1 value of params"):
+    with pytest.raises(KeyError, match="mixture 'few' was not fitted: it has 1 model size"):
         laws["few"]
     with pytest.raises(KeyError, match="unknown parameter 'alpa'; did you mean 'alpha'"):
         fitted["alpa"]

@@ -145,3 +145,37 @@ def test_sweep_files_of_today_name_the_groups(tmp_path):
     path.write_text(SWEEP.replace(old, new).format(extra=", optimiser=Optimiser(clp=2)"))
     with pytest.raises(StudyError, match=r"unknown Optimiser field 'clp'; did you mean 'clip'"):
         load_study(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("def study(:\n", 1, "def study(:"),
+        ("def study():\n    return (1, 2)[5]\n", 2, "return (1, 2)[5]"),
+        ("def study():\n    return (\n        1 +\n        foo)\n", 4, "foo)"),
+        (
+            "from jetscale.study import ModelSize\n\ndef study():\n"
+            "    return tuple(\n        ModelSize(width=w, layers=1, heads=1)\n"
+            "        for w in (4, 0))\n",
+            5,
+            "ModelSize(width=w, layers=1, heads=1)",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_the_line_and_what_it_says(tmp_path, text, line, said):
+    path = tmp_path / "s.py"
+    path.write_text(text)
+    with pytest.raises(StudyError) as caught:
+        load_study(path)
+    assert str(caught.value).startswith(f"{path}:{line}: ")
+    assert caught.value.__notes__ == [f"{line:>5} | {said}"]
+
+
+def test_a_mistake_in_a_module_beside_the_sweep_is_told_there(tmp_path, monkeypatch):
+    (tmp_path / "sizes_of_mine.py").write_text("def sizes():\n    return {}['small']\n")
+    path = tmp_path / "s.py"
+    path.write_text("from sizes_of_mine import sizes\ndef study():\n    return sizes()\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StudyError, match=r"^sizes_of_mine\.py:2: KeyError: 'small'"):
+        load_study("s.py")
+    sys.modules.pop("sizes_of_mine")

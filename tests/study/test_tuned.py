@@ -70,3 +70,21 @@ def test_what_is_no_recipe_file_is_refused(sweep, text, what):
 def test_a_missing_file_is_made_by_tune(tmp_path):
     with pytest.raises(StudyError, match="make it with `jetscale tune`"):
         load_optimiser(tmp_path / "none.py")
+
+
+def test_a_study_of_another_schedule_than_the_search_is_told(sweep, recipe):
+    read = recipe.change(rates=load_optimiser(sweep).rates)
+    assert read.searched_otherwise == ""
+    other = read.change(epochs=8, batch_size=32, warmup=0.2)
+    told = "the rates were searched with batch_size=16, epochs=3, the study has batch_size=32, "
+    assert other.searched_otherwise == f"{told}epochs=8"
+    assert "schedule" not in other.to_dict()["optimiser"]["rates"]
+
+
+def test_a_file_that_does_not_say_its_schedule_is_believed(sweep, recipe):
+    path = recipe_path(sweep)
+    content = json.loads(path.read_text())
+    del content["schedule"], content["digest"]
+    write_recipe(path, content)
+    read = recipe.change(rates=load_optimiser(sweep).rates, epochs=8)
+    assert read.searched_otherwise == ""

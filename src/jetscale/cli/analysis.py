@@ -5,12 +5,14 @@ from typing import Any
 
 import click
 
-from jetscale.cli.common import PATH, all_of, cli, home, json_option, print_json, warn
+from jetscale.cli.common import OUT, PATH, all_of, cli, doing, home, json_option, print_json, warn
+from jetscale.cli.quantities import FLOPS, HOURS, MONEY, RATE, SHARE
 from jetscale.cli.tables import (
     ANY_LAW,
+    again,
     fitted_options,
     run_table,
-    same_table,
+    shared_option,
     stages,
     table_options,
 )
@@ -24,11 +26,9 @@ _analysis = all_of(click.argument("sweep", type=PATH, required=False), table_opt
 @cli.command()
 @_analysis
 @fitted_options(ANY_LAW)
-@click.option("--shared", default="", help="Common to all mixtures: some of E,alpha,beta.")
+@shared_option
 @click.option("--full", is_flag=True, help=_FULL)
-def fit(
-    sweep: Path | None, runs: Path | None, as_json: bool, shared: str, full: bool, **options: Any
-) -> None:
+def fit(sweep: Path | None, runs: Path | None, as_json: bool, full: bool, **options: Any) -> None:
     """What is bought, how it scales, where to spend.
 
     Three answers in words; --full shows what was measured, laws, frontiers and every check.
@@ -39,12 +39,12 @@ def fit(
       jetscale fit --runs runs.csv --law no-floor --json
       jetscale fit --runs runs.csv --shared E,alpha
     """
+    doing(f"reading the runs of {sweep or runs}, and fitting laws")
     from jetscale.analysis import largest_decade
     from jetscale.display.console import say
     from jetscale.scaling import Options
 
-    names = tuple(name.strip() for name in shared.split(",") if name.strip())
-    asked = Options(**options, shared=names)
+    asked = Options(**options)
     how: dict[str, Any] = {"options": asked, "budgets": largest_decade}
     if not (full or as_json):
         return _answer(sweep, runs, **how)
@@ -78,12 +78,11 @@ def _answer(sweep: Path | None, runs: Path | None, **how: Any) -> None:
     if found.metric is not None:
         with instead_of_loss(found.quantity):
             show_metric(found.metric)
-    table = same_table(sweep, runs)
     show_next(
         {
-            "every table": f"jetscale fit {table} --full",
-            "with figures": f"jetscale report {table} --out report.html",
-            "what a larger study tells": f"jetscale power {table}",
+            "every table": again("fit", sweep, runs, "--full"),
+            "with figures": again("report", sweep, runs, "--out", "report.html"),
+            "what a larger study tells": again("power", sweep, runs),
         }
     )
 
@@ -101,7 +100,7 @@ def _collapse(sweep: Path) -> Any:
 @cli.command()
 @_analysis
 @fitted_options("chinchilla or no-floor: laws of params and examples alone.")
-@click.option("--budget", type=float, help="FLOPs for N*, D* and compute ratios. [default: middle]")
+@click.option("--budget", type=FLOPS, help="FLOPs for N*, D* and compute ratios. [default: middle]")
 @click.option("--unlike", is_flag=True, help=_UNLIKE)
 def compare(
     sweep: Path | None,
@@ -121,6 +120,7 @@ def compare(
       jetscale compare sweeps/quickstart.py --budget 1e10
       jetscale compare --runs runs.csv --uncertainty trunks
     """
+    doing(f"reading the runs of {sweep or runs}, and comparing mixtures")
     from jetscale.scaling import Options, flops_budget
 
     asked = Options(**options)
@@ -164,14 +164,14 @@ def _analyse(
 @cli.command()
 @_analysis
 @fitted_options(ANY_LAW)
-@click.option("--budget", "flops", type=float, help="FLOPs of one training run, e.g. 1e13.")
-@click.option("--gpu-hours", type=float, help="Instead: hours of one device.")
-@click.option("--money", type=float, help="Instead: money; needs --price-gpu-hour.")
-@click.option("--rate", type=float, help="FLOPs per second. [default: as the SWEEP's runs took]")
+@click.option("--budget", "flops", type=FLOPS, help="FLOPs of one training run, e.g. 1e13.")
+@click.option("--gpu-hours", type=HOURS, help="Instead: hours of one device.")
+@click.option("--money", type=MONEY, help="Instead: money; needs --price-gpu-hour.")
+@click.option("--rate", type=RATE, help="FLOPs per second. [default: as the SWEEP's runs took]")
 @click.option("--device", help="Or H200, H100, A100, L40S, V100 or T4, with --mfu.")
-@click.option("--mfu", type=float, help="Measured share of the device's peak, e.g. 0.3.")
-@click.option("--price-gpu-hour", type=float, help="Money per hour of the device.")
-@click.option("--price-example", "--price-jet", type=float, default=0.0, help=_PRICE)
+@click.option("--mfu", type=SHARE, help="Measured share of the device's peak, e.g. 0.3.")
+@click.option("--price-gpu-hour", type=MONEY, help="Money per hour of the device.")
+@click.option("--price-example", "--price-jet", type=MONEY, default=0.0, help=_PRICE)
 @click.option("--ladder", is_flag=True, help="Choose among the measured model sizes.")
 @click.option("--mixture", help="Answer for this mixture alone.")
 @click.option("--route", default="law", show_default=True, help="Or isoflop or envelope.")
@@ -196,6 +196,7 @@ def allocate(
       jetscale allocate --runs runs.csv --money 500 --price-gpu-hour 2 --price-example 1e-6 \\
         --device H100 --mfu 0.3 --ladder
     """
+    doing(f"reading the runs of {sweep or runs}, and fitting laws")
     from jetscale import scaling
     from jetscale.display.laws import show_allocation
     from jetscale.jsonable import as_json as as_plain
@@ -223,7 +224,8 @@ def allocate(
 @cli.command()
 @_analysis
 @fitted_options(ANY_LAW)
-@click.option("--out", type=PATH, required=True, help="HTML file to write.")
+@shared_option
+@click.option("--out", type=OUT, required=True, help="HTML file to write.")
 def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **options: Any) -> None:
     """Write everything into one HTML file that opens offline.
 
@@ -233,14 +235,15 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
     Example:
       jetscale report sweeps/quickstart.py --out report.html
     """
+    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
+        raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
+    doing(f"reading the runs of {sweep or runs}, and analysing them for {out}")
     from jetscale.questions import report_of
     from jetscale.scaling import Options
     from jetscale.study.load import load_study
     from jetscale.sweep.runs import attach
     from jetscale.tracking.address import tracking_uri
 
-    if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
-        raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
     asked = Options(**options)
     frame, warnings = run_table(sweep, runs)
     study = load_study(sweep) if sweep else None

@@ -10,9 +10,10 @@ import click
 
 import jetscale.cli.jets  # its commands come first in --help
 from jetscale.cli.common import (
-    COUNT,
+    ahead_of,
     cli,
     device_option,
+    doing,
     home,
     json_option,
     machine_options,
@@ -20,6 +21,7 @@ from jetscale.cli.common import (
     sweep_argument,
     warn,
 )
+from jetscale.cli.quantities import COUNT
 from jetscale.errors import JetscaleError
 from jetscale.words import printable
 
@@ -42,21 +44,23 @@ _NO_SUCH_NAME = (  # what a name that a person gave can lead to
 @cli.command()
 @sweep_argument
 @click.option("--slots", type=COUNT, help=_SLOTS)
+@click.option("--full", is_flag=True, help="Also what is held fixed.")
 @json_option
-def plan(sweep: Path, slots: int | None, as_json: bool) -> None:
+def plan(sweep: Path, slots: int | None, full: bool, as_json: bool) -> None:
     """What a sweep trains and costs.
 
-    Runs, sizes, FLOPs, steps, estimated hours and what is held fixed.
+    Runs, sizes, FLOPs, steps and minutes on this machine; --full: what is held fixed, too.
 
     \b
     Example:
       jetscale plan sweeps/quickstart.py
     """
+    doing(f"planning {sweep}")
     from jetscale import studies
     from jetscale.display.console import show_plan
 
     found = studies.plan(sweep, slots)
-    return print_json(found) if as_json else show_plan(found)
+    return print_json(found) if as_json else show_plan(found, full)
 
 
 import jetscale.cli.power  # noqa: E402  after the plan, before the sweep
@@ -74,12 +78,14 @@ def run(sweep: Path, machines: "Machines") -> None:
     Example:
       jetscale run sweeps/quickstart.py
     """
+    doing(f"reading {sweep}, and what is done already")
     from jetscale.display.console import progress_bar, show_outcome
     from jetscale.study.load import load_study
     from jetscale.sweep.launch import run_study
     from jetscale.tracking.address import tracking_uri
 
     study, uri = load_study(sweep), tracking_uri(home())
+    ahead_of(study, machines)
     with progress_bar() as progress:
         outcome = run_study(study, home(), tracking=uri, machines=machines, progress=progress)
     show_outcome(outcome, study.name, str(sweep), uri)
@@ -101,6 +107,7 @@ def work(sweep: Path, device: str | None) -> None:
     Example:
       jetscale work sweeps/quickstart.py
     """
+    doing(f"reading {sweep}, and what is done already")
     from jetscale.display.console import progress_bar, say
     from jetscale.study.load import load_study
     from jetscale.sweep.work import work
@@ -157,6 +164,7 @@ def sync(sweep: Path, tracking: str | None, as_json: bool) -> None:
       jetscale sync sweeps/quickstart.py
       jetscale sync sweeps/quickstart.py --tracking http://127.0.0.1:5000
     """
+    doing(f"reading the runs of {sweep}")
     from jetscale.display.console import say
     from jetscale.study.load import load_study
     from jetscale.sweep.follow import sync_study
@@ -199,6 +207,8 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.ClickException, JetscaleError) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
         click.echo(f"jetscale: {printable(' '.join(message.split()))}", err=True)
+        for line in getattr(error, "__notes__", ()):  # what a line of the user's file says
+            click.echo(printable(line), err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt) as error:
         click.echo("jetscale: stopped; finished work is kept, run again to go on", err=True)

@@ -1,25 +1,47 @@
 """What all commands share: the group, the arguments, printing JSON."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import fields
 from functools import reduce, wraps
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from jetscale import __version__
+from jetscale.cli.quantities import COUNT
 from jetscale.errors import unknown
 from jetscale.machines import Machines
-from jetscale.words import printable
+from jetscale.words import counted, printable
 
 if TYPE_CHECKING:
     from jetscale.store.home import Home
+    from jetscale.study import Study
+    from jetscale.study.search import Search
 
 F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
-COUNT = click.IntRange(min=1)
+
+
+class _NewFile(click.Path):
+    """A file to write; its folder is tried before anything is computed for it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, where a file can be made beside it."""
+        folder = Path(value).parent
+        try:
+            with TemporaryFile(dir=folder):
+                return super().convert(value, param, ctx)
+        except OSError as error:
+            gone, why = f"there is no folder {folder}; make it first", error.strerror
+            refused = f"the folder {folder} cannot be written ({why}); choose another"
+            self.fail(refused if folder.is_dir() else gone, param, ctx)
+
+
+OUT = _NewFile(path_type=Path)
 
 sweep_argument = click.argument("sweep", type=PATH)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -103,6 +125,29 @@ def print_json(value: Any) -> None:
     from jetscale.jsonable import as_json
 
     click.echo(json.dumps(as_json(value), indent=2, allow_nan=False))
+
+
+def doing(what: str) -> None:
+    """Say on standard error what a command does, unless a program reads: --json, no terminal."""
+    asked = click.get_current_context().params.get("as_json")
+    if sys.stderr.isatty() or not asked:
+        _tell(f"{printable(what)} ...")
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def ahead_of(study: "Study", machines: Machines, search: "Search | None" = None) -> None:
+    """Say what is still to be done for a study, and how long it takes on this machine's cores."""
+    from jetscale.compute.connect import named_cluster
+    from jetscale.sweep.ahead import still_ahead
+
+    if (todo := still_ahead(study, home(), search)) is None:
+        return
+    told = f"study {study.name}: {counted(todo.runs, 'run')} to train"
+    here = named_cluster(machines.address) is None and machines.device != "cuda"
+    doing(f"{told}, {todo.text}" if here else told)
 
 
 def warn(lines: list[str]) -> None:

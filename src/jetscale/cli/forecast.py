@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from jetscale.cli.common import COUNT, PATH, cli, json_option, print_json
+from jetscale.cli.common import OUT, PATH, cli, doing, json_option, print_json
+from jetscale.cli.quantities import COUNT, FLOPS, PLAIN
 from jetscale.cli.tables import ANY_LAW, fitted_options, run_table, table_options
 
 _REGISTER = "Write the forecast to this file, which must not exist yet."
@@ -19,10 +20,10 @@ _SEEDS = "Runs whose mean is forecast. [default: as many as the SWEEP has seeds,
 @cli.command()
 @click.argument("sweep", type=PATH, required=False)
 @table_options
-@click.option("--register", type=PATH, help=_REGISTER)
+@click.option("--register", type=OUT, help=_REGISTER)
 @click.option("--check", "checked", type=PATH, help=_CHECK)
-@click.option("--up-to", type=float, help=_UP_TO)
-@click.option("--beyond", type=float, default=30.0, show_default=True, help=_BEYOND)
+@click.option("--up-to", type=FLOPS, help=_UP_TO)
+@click.option("--beyond", type=PLAIN, default=30.0, show_default=True, help=_BEYOND)
 @click.option("--at", default="", help=_AT)
 @click.option("--seeds", type=COUNT, help=_SEEDS)
 @fitted_options(ANY_LAW)
@@ -47,6 +48,7 @@ def forecast(
       jetscale forecast sweeps/quickstart.py --check forecast.json
       jetscale forecast --runs runs.csv --at 1e9:2e10 --register forecast.json
     """
+    doing(f"reading the runs of {sweep or runs}")
     from jetscale.display.forecast import show_check, show_registered
     from jetscale.errors import FitError
     from jetscale.jsonable import as_json as plain

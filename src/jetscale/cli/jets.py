@@ -7,7 +7,10 @@ from typing import Any
 
 import click
 
-from jetscale.cli.common import COUNT, PATH, cli, home, json_option, print_json
+from jetscale.cli.common import PATH, cli, doing, home, json_option, print_json
+from jetscale.cli.quantities import COUNT, PLAIN, SHARE
+from jetscale.machines import JETS_PER_SECOND, cores
+from jetscale.words import counted, duration
 
 _WINDOWS = "jetclass (pT 500 to 1000 GeV) or jetclass2 (200 to 2500 GeV)."
 _CORES = "Processes. [default: all cores; RAY_ADDRESS: all of a cluster]"
@@ -33,7 +36,7 @@ _FILES = "Files at the same time. [default: as many as cores and files]"
 @click.option("--seed", type=COUNT, default=1, show_default=True)
 @click.option("--workers", type=COUNT, help=_CORES)
 @click.option("--window", default="jetclass", show_default=True, help=_WINDOWS)
-@click.option("--pileup", type=float, default=0.0, show_default=True, help="Mean extra collisions.")
+@click.option("--pileup", type=PLAIN, default=0.0, show_default=True, help="Mean extra collisions.")
 def simulate(
     out: Path, part: str | None, role: str | None, workers: int | None, **asked: Any
 ) -> None:
@@ -46,6 +49,9 @@ def simulate(
       jetscale simulate --corpus jetclass --jets 20000 --out jets/train --role train
       jetscale simulate --corpus jetclass2 --part 'X_YY_*tau*' --jets 5000 --out jets/tau
     """
+    jets, used = asked["jets"], workers or cores()
+    hours = jets / JETS_PER_SECOND / used / 3600
+    doing(f"simulating {jets:,} jets, about {duration(hours)} on {counted(used, 'core')}")
     from jetscale.compute.connect import executor
     from jetscale.display.console import progress_bar
     from jetscale.jets.generator.conditions import Conditions
@@ -74,7 +80,7 @@ def simulate(
 @click.option("--rows", default="0:1", show_default=True, help=_ROWS)
 @click.option("--on-bad-file", default="fail", show_default=True, help=_BAD_FILE)
 @click.option("--on-bad-jet", default="drop", show_default=True, help=_BAD_JET)
-@click.option("--max-bad", type=float, default=0.01, show_default=True, help=_MAX_BAD)
+@click.option("--max-bad", type=SHARE, default=0.01, show_default=True, help=_MAX_BAD)
 @click.option("--workers", type=COUNT, help=_FILES)
 @json_option
 @click.argument("files", type=PATH, nargs=-1, required=True)
@@ -93,13 +99,13 @@ def ingest(
       jetscale ingest --format jetclass2 --role pretrain --out jets/res2p \\
         --select '200 < jet_pt < 2500' --select '20 < jet_sdmass < 500' Res2P_*.parquet
     """
+    doing(f"reading {counted(len(files), 'file')}")
     from jetscale.compute.connect import executor, named_cluster
     from jetscale.display.console import progress_bar, show_ingest
     from jetscale.executor import in_process
     from jetscale.jets.ingest.formats.own import columns_of
     from jetscale.jets.ingest.ingest import ingest as read_files
     from jetscale.jets.ingest.ingest import summary_of
-    from jetscale.machines import cores
     from jetscale.sweep.stop import stopping
 
     role, out, columns, classes = map(options.pop, ("role", "out", "columns", "classes"))
@@ -127,6 +133,7 @@ def inspect(folder: Path, as_json: bool) -> None:
     Example:
       jetscale inspect jets/train
     """
+    doing(f"verifying {folder}")
     from jetscale.display.console import show_shards
     from jetscale.jets.shards.verify import verify
 

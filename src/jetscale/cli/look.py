@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from jetscale.cli.common import PATH, cli, home, json_option, print_json, sweep_argument, warn
+from jetscale.cli.common import OUT, cli, doing, home, json_option, print_json, sweep_argument, warn
 
 _CSV = "Write it there, with every column. [default: a short table]"
 
 
 @cli.command()
 @sweep_argument
-@click.option("--csv", "out", type=PATH, help=_CSV)
+@click.option("--csv", "out", type=OUT, help=_CSV)
 @json_option
 def runs(sweep: Path, out: Path | None, as_json: bool) -> None:
     """The finished runs of a sweep, as a table.
@@ -22,6 +22,7 @@ def runs(sweep: Path, out: Path | None, as_json: bool) -> None:
     Example:
       jetscale runs sweeps/quickstart.py --csv quickstart.csv
     """
+    doing(f"reading the runs of {sweep}")
     from jetscale.display.console import show_runs
     from jetscale.store.local import atomic_path
     from jetscale.study.load import load_study

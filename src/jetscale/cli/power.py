@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from jetscale.cli.common import PATH, cli, json_option, print_json
+from jetscale.cli.common import PATH, cli, doing, json_option, print_json
+from jetscale.cli.quantities import PLAIN, SHARE, Whole
 from jetscale.cli.tables import fitted_options, run_table, table_options
 
 _LIKE = "Laws of a pilot, a run table or a SWEEP that was run. [default: generic, or of --runs]"
@@ -16,10 +17,10 @@ _LIKE = "Laws of a pilot, a run table or a SWEEP that was run. [default: generic
 @table_options
 @click.option("--law", help="Law to assume: E,A,B,alpha,beta. [default: a generic one]")
 @click.option("--like", type=PATH, help=_LIKE)
-@click.option("--noise", type=float, help="Spread of log loss between seeds. [default: 0.01]")
-@click.option("--misfit", type=float, help="Spread of cells about the law. [default: the noise]")
-@click.option("--shift", type=float, help="Power for this shift of a. [default: search for 80%]")
-@click.option("--simulations", type=int, help="Made-up studies per shift. [default: 32]")
+@click.option("--noise", type=SHARE, help="Spread of log loss between seeds. [default: 0.01]")
+@click.option("--misfit", type=SHARE, help="Spread of cells about the law. [default: the noise]")
+@click.option("--shift", type=PLAIN, help="Power for this shift of a. [default: search for 80%]")
+@click.option("--simulations", type=Whole(0), help="Made-up studies per shift. [default: 32]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the simulation.")
 @fitted_options()
 @json_option
@@ -44,6 +45,7 @@ def power(
       jetscale power sweeps/quickstart.py --like pilot.csv --shift -0.1
       jetscale power --runs runs.csv --columns params=N,examples=tokens
     """
+    doing(f"analysing made-up studies like {sweep or runs}, which takes minutes")
     import jetscale
     from jetscale.display.console import progress_bar
     from jetscale.display.power import show_power

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from jetscale.cli.common import PATH, F, all_of, home, warn
+from jetscale.cli.common import PATH, F, all_of, cli, home, warn
 
 _OBJECTIVE = "huber, squares or absolute."
 _RUNS = "Any run table: mixture, params, examples, loss[, flops]; CSV, TSV, Parquet, gz."
@@ -16,6 +17,7 @@ _COLUMNS = "Its columns where names differ, e.g. params=N,examples=tokens."
 _NOUN = "What one example is called, e.g. tokens. [default: as the table says]"
 _METRIC = "A score in place of the loss, e.g. rejection_Hbb, auc, accuracy."
 _UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the table]"
+_SHARED = "Common to all mixtures: some of E,alpha,beta."
 _LARGE = 5_000  # runs; smaller tables are analysed before one could read about it
 ANY_LAW = (
     "chinchilla, no-floor, outer-power, interaction, repetition, excess, transfer, pretraining, or "
@@ -55,6 +57,13 @@ def fitted_options(laws: str = "") -> Callable[[F], F]:
     return all_of(*((law,) if laws else ()), *how)
 
 
+def _names(context: click.Context, option: click.Parameter, text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+shared_option = click.option("--shared", default="", callback=_names, help=_SHARED)
+
+
 def stages(frame: Any) -> Callable[[str], None]:
     """What tells of each stage of an analysis that takes a while, on standard error."""
 
@@ -65,12 +74,20 @@ def stages(frame: Any) -> Callable[[str], None]:
     return tell
 
 
-def same_table(sweep: Path | None, runs: Path | None) -> str:
-    """The arguments with which another command reads the same table, as a shell takes them."""
-    meta = click.get_current_context().meta
-    given = {name: meta.get(f"{__name__}.{name}") for name in ("columns", "noun", "metric")}
-    named = ["--runs", str(runs)] if runs else [str(sweep)]
-    return shlex.join(named + [x for n, value in given.items() if value for x in (f"--{n}", value)])
+def again(name: str, sweep: Path | None, runs: Path | None, *more: str) -> str:
+    """Another command on the same table, with the options given to this one that it knows too."""
+    now = click.get_current_context()
+    known = {
+        (option.name, option.to_info_dict().get("help")) for option in cli.commands[name].params
+    }
+    words = ["--runs", str(runs)] if runs else [str(sweep)]
+    for option in now.command.params:
+        given = now.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        shown = (option.name, option.to_info_dict().get("help")) in known
+        if given and shown and option.name not in ("sweep", "runs", "as_json"):
+            value = now.meta.get(f"{__name__}.{option.name}", now.params.get(option.name or ""))
+            words += [option.opts[0], ",".join(value) if isinstance(value, tuple) else str(value)]
+    return shlex.join(["jetscale", name, *words, *more])
 
 
 def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:

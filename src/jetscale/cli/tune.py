@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jetscale.cli.common import (
+    ahead_of,
     cli,
+    doing,
     home,
     json_option,
     machine_options,
@@ -15,6 +17,7 @@ from jetscale.cli.common import (
     sweep_argument,
     warn,
 )
+from jetscale.cli.quantities import COUNT
 from jetscale.store.storage import LocalStorage
 
 if TYPE_CHECKING:
@@ -67,11 +70,11 @@ def _settings(context: click.Context, option: click.Parameter, texts: tuple[str,
 @click.option("--try", "tried", multiple=True, callback=_settings, help=_TRY)
 @click.option("--widths", callback=_numbers, help=_WIDTHS)
 @click.option("--data-sizes", callback=_numbers, help=_SIZES)
-@click.option("--seeds", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--seeds", type=COUNT, default=2, show_default=True)
 @click.option(
     "--search", "how", type=click.Choice(HOW), default=HOW[0], show_default=True, help=_HOW
 )
-@click.option("--points", type=click.IntRange(min=1), default=12, show_default=True, help=_POINTS)
+@click.option("--points", type=COUNT, default=12, show_default=True, help=_POINTS)
 @machine_options
 @click.option("--status", "only_status", is_flag=True, help="Only say how far the search is.")
 @json_option
@@ -98,6 +101,7 @@ def tune(
       jetscale tune sweeps/quickstart.py --rates 0.25,0.5,1,2,4,8 --try weight_decay=0,0.1
       jetscale tune sweeps/quickstart.py --search optuna --try warmup=0.05,0.1,0.2 --points 16
     """
+    doing(f"reading {sweep}, and what is done already")
     from jetscale.display.console import progress_bar, show_outcome
     from jetscale.display.tuning import show_tuning, show_written
     from jetscale.report import search_page
@@ -117,10 +121,10 @@ def tune(
 
     def train(search: "Search") -> None:
         """Train what is missing of a search; leave where Ray lost a trial."""
+        ahead_of(study, machines, search)
+        how: dict[str, Any] = {"tracking": uri, "machines": machines, "search": search}
         with progress_bar() as progress:
-            outcome = run_study(
-                study, home(), tracking=uri, machines=machines, progress=progress, search=search
-            )
+            outcome = run_study(study, home(), progress=progress, **how)
         if outcome.failures or not as_json:
             show_outcome(outcome, f"{study.name}, search", str(sweep), uri)
         if outcome.failures:
@@ -138,11 +142,11 @@ def tune(
     page = search_page(found, str(sweep))
     page.write(folder.page)
     _, shown = folder.put(folder.search), folder.put(folder.page)
-    problem = attach(study, home(), uri, page.texts(), search=search)
-    warn([problem] if problem else [])
+    if problem := attach(study, home(), uri, page.texts(), search=search):
+        warn([problem])
     if as_json:
-        told = {"recipe_file": str(path), "digest": digest, "page": shown}
-        return print_json(told | {"tuning": found})
+        told = {"recipe_file": str(path), "digest": digest, "page": shown, "tuning": found}
+        return print_json(told)
     show_tuning(found)
     return show_written(found, str(sweep), path, shown)
 

@@ -180,24 +180,24 @@ def show_shards(report: Report) -> None:
     show_table("Ranges", ("column", "lowest", "mean", "highest"), ranges, apart=3)
 
 
-def show_plan(plan: dict[str, Any]) -> None:
-    """The plan of a study and the held-fixed table."""
+def show_plan(plan: dict[str, Any], full: bool = False) -> None:
+    """The plan of a study, its time first and last; ``full`` shows the held-fixed table too."""
+    schedule = plan["schedule"]
+    time = schedule["text"]
     say(
         f"study {plan['study']}: {plan['finetuning_runs']} fine-tuning and "
-        f"{plan['pretraining_runs']} pretraining runs, {plan['flops']:.3g} FLOPs, about "
-        f"{plan['core_hours']:.2g} core hours of training; simulation and start-up come on top"
+        f"{plan['pretraining_runs']} pretraining runs, {time.partition(':')[0]}"
     )
-    schedule = plan["schedule"]
     workers = [f"{runs} with {counted(n, 'worker')}" for n, runs in schedule["workers"].items()]
-    minutes = f"about {60 * schedule['hours']:.2g} minutes"
-    say(f"on {counted(schedule['slots'], 'core')} {minutes}; runs: {', '.join(workers)}")
+    say(
+        f"training: {plan['flops']:.3g} FLOPs, {plan['core_hours']:.2g} core hours; runs: "
+        f"{', '.join(workers)}"
+    )
     sizes, seeds = (", ".join(map(str, plan[values])) for values in ("data_sizes", "seeds"))
     say(f"data sizes {sizes}; seeds {seeds}")
     for name, parts in plan["mixtures"].items():
         shares = ", ".join(f"{100 * share:.3g}% {part}" for part, share in parts.items())
         say(f"mixture {name}: {shares or 'no pretraining'}")
-    for line in plan["warnings"]:
-        say(f"warning: {line}")
     columns = ("mixture", "size", "N", "runs", "steps", "FLOPs", "pretrain", "core h")
     prices = ("finetuning_flops", "pretraining_flops", "core_hours")
     runs = []
@@ -206,8 +206,12 @@ def show_plan(plan: dict[str, Any]) -> None:
         costs = (f"{row[price]:.2g}" for price in prices)
         runs.append((row["mixture"], row["size"], *counts, *costs))
     show_table("Runs", columns, runs, left=2, apart=3)
-    title = "Recipe: held fixed for all mixtures"
-    show_table(title, ("setting", "value"), plan["recipe"].items(), left=2, apart=3)
+    if full:
+        title = "Recipe: held fixed for all mixtures"
+        show_table(title, ("setting", "value"), plan["recipe"].items(), left=2, apart=3)
+    for line in plan["warnings"]:
+        say(f"warning: {line}")
+    say(f"{time[0].upper()}{time[1:]}, on cores that do nothing else. GPUs are faster.")
 
 
 def show_status(found: Status) -> None:

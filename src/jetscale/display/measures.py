@@ -56,7 +56,7 @@ def _show_transfer(rows: Mapping[str, Row]) -> None:
             if name != DOWNSTREAM:
                 shown.append((name, "no trunk"))
             continue
-        mixture = "(untrained)" if name == DOWNSTREAM else name
+        mixture = "untrained" if name == DOWNSTREAM else name
         for size, values in row.transfer.items():
             texts = (_text(measure, values[measure]) for measure in _TRANSFER)
             shown.append((mixture, size, *texts))

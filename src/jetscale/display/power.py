@@ -1,4 +1,4 @@
-"""Tables of what `jetscale power` found; the conclusion comes last."""
+"""What `jetscale power` found: the verdict, its tables, then what helps most."""
 
 import math
 
@@ -7,14 +7,16 @@ from jetscale.scaling import Power
 from jetscale.scaling.bootstrap import METHODS
 from jetscale.scaling.power.answer import exponent
 from jetscale.scaling.power.detect import Detection
-from jetscale.words import percent
+from jetscale.words import counted, percent
 
 
 def show_power(found: Power, name: str = "") -> None:
-    """Show what is assumed, intervals, detection, further runs, warnings, conclusion."""
+    """Show the verdict, what is assumed, intervals, detection, further runs and warnings."""
     grid = found.grid
+    say(_sentence(found.verdict))
     say(
-        f"study{name and f' {name}'}: {len(grid.mixtures)} mixtures x {len(grid.params)} cells, "
+        f"study{name and f' {name}'}: {counted(len(grid.mixtures), 'mixture')} x "
+        f"{len(grid.params)} cells, "
         f"{int(grid.seeds.sum())} runs each; {grid.total:.3g} FLOPs, pretraining included"
     )
     truths, same, first = found.assumed.truths, found.assumed.same, found.assumed.first
@@ -46,7 +48,12 @@ def show_power(found: Power, name: str = "") -> None:
     )
     for line in found.warnings:
         say(f"warning: {line}")
-    say(f"{found.conclusion[0].upper()}{found.conclusion[1:]}.")
+    if found.advice:
+        say(_sentence(found.advice))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _show_widths(found: Power) -> None:

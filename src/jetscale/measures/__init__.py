@@ -1,7 +1,7 @@
 """Diversity and alignment of mixtures, transfer of trunks; needs the optional extra ``measure``."""
 
 from jetscale.measures.figure import check_figure, draw_axes
-from jetscale.measures.measure import JETS, measure_study
+from jetscale.measures.measure import JETS, expected_seconds, measure_study
 from jetscale.measures.result import (
     DOWNSTREAM,
     Axes,
@@ -23,6 +23,7 @@ __all__ = [
     "check_figure",
     "check_measurable",
     "draw_axes",
+    "expected_seconds",
     "load_measures",
     "measure_study",
     "save_measures",

@@ -59,6 +59,14 @@ def shard_requests(study: Study, source: Simulated) -> list[ShardRequest]:
     ]
 
 
+def jets_to_simulate(study: Study, home: Path | None = None) -> int:
+    """How many jets a study simulates, those that lie in a results folder left out."""
+    if not isinstance(study.source, Simulated):
+        return 0
+    requests = shard_requests(study, study.source)
+    return sum(r.jets for r in requests if home is None or not r.folder(home).is_dir())
+
+
 def ensure_shards(
     study: Study, home: Path, executor: Executor, progress: Progress
 ) -> dict[str, Path]:

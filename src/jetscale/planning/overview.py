@@ -7,12 +7,11 @@ from typing import Any
 import pandas as pd
 
 from jetscale.digests import digest
-from jetscale.mixtures.inputs import given_folders
-from jetscale.planning.board import Board
+from jetscale.mixtures.inputs import given_folders, jets_to_simulate
+from jetscale.planning.ahead import ahead
 from jetscale.planning.identity import flatten, recipe_of
 from jetscale.planning.run import Run, plan_runs
 from jetscale.planning.timing import CORE
-from jetscale.planning.workers import Node
 from jetscale.scaling.power.grid import Grid, make_grid
 from jetscale.shown import Shown, frame_of
 from jetscale.study import Declared, Folders, Study
@@ -41,9 +40,7 @@ def overview(study: Study, slots: int = 1) -> Plan:
     if isinstance(study.source, Folders):
         given_folders(study, study.source)  # what `run` would refuse is refused now
     runs = plan_runs(study)
-    board = Board(runs, CORE.seconds, most=study.workers_per_run)
-    board.set_nodes([Node(name="here", slots=slots)])
-    workers, duration = board.expect()
+    todo = ahead(runs, jets_to_simulate(study), slots, study.workers_per_run)
     rows = [
         _row(m.name, size.name, [r for r in runs if r.mixture.name == m.name and r.size == size])
         for m in study.mixtures
@@ -61,7 +58,14 @@ def overview(study: Study, slots: int = 1) -> Plan:
         finetuning_runs=sum(run.kind == "finetune" for run in runs),
         flops=sum(run.flops for run in runs),
         core_hours=sum(map(CORE.seconds, runs)) / 3600,
-        schedule={"slots": slots, "hours": duration / 3600, "workers": workers},
+        simulated_jets=todo.jets,
+        schedule={
+            "slots": slots,
+            "simulation_hours": todo.simulation / 3600,
+            "hours": todo.training / 3600,
+            "workers": todo.workers,
+            "text": todo.text,
+        },
         rows=rows,
         recipe=flatten(recipe_of(study)),
         pretraining=_pretraining(study),
@@ -102,7 +106,9 @@ def _unsearched(study: Study) -> list[str]:
     rates = study.recipe.optimiser.rates
     if rates is None or not rates.search:
         return ["learning rates were not searched: `jetscale tune` does it alike for all mixtures"]
-    lines = [
+    other = study.recipe.searched_otherwise
+    lines = [f"{other}: `jetscale tune` searches them again"] if other else []
+    lines += [
         f"mixture {mixture.name} was not searched for its learning rate; tune again"
         for mixture in study.mixtures
         if mixture.name not in rates.arms

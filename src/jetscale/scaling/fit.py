@@ -103,10 +103,10 @@ def shortage(runs: pd.DataFrame, law: Law = CHINCHILLA) -> str:
     """Return what the runs of a mixture lack for a fit, or an empty text."""
     if missing := law.check(runs):
         return missing
-    for column in ("params", "examples"):
+    for column, what in (("params", "model size"), ("examples", "data size")):
         count = runs[column].nunique()
         if count < _SIZES_NEEDED:
-            return f"has {counted(count, 'value')} of {column}, needs at least {_SIZES_NEEDED}"
+            return f"has {counted(count, what)}, needs at least {_SIZES_NEEDED}"
     cells = runs["cell"].nunique()
     if cells <= law.free:
         return f"has {cells} cells (params, examples), needs at least {law.free + 1}"

@@ -18,7 +18,8 @@ from jetscale.study.source import SWEEP_FOLDER
 def load_study(path: str | Path) -> Study:
     """The Study of a sweep file; StudyError, with the line of the file, where it fails.
 
-    What the file prints goes to standard error: standard output is for results.
+    A note of the error is what that line says. What the file prints goes to standard error:
+    standard output is for results.
     """
     if not (path := Path(path)).is_file():
         raise StudyError(_missing(path))
@@ -32,7 +33,11 @@ def load_study(path: str | Path) -> Study:
                 raise StudyError("no function 'study' that returns a Study")
             result = content["study"]()
     except (Exception, SystemExit) as error:
-        raise StudyError(f"{_place(path, error)}: {_explain(error)}") from error
+        place, line = _place(path, error)
+        wrong = StudyError(f"{place}: {_explain(error)}")
+        if line:
+            wrong.add_note(line)
+        raise wrong from error
     if not isinstance(result, Study):
         raise StudyError(f"{path}: study() returned {type(result).__name__}, needs a Study")
     return result
@@ -46,18 +51,27 @@ def _missing(path: Path) -> str:
     return unknown("sweep file", path.as_posix(), known) if known else none
 
 
-def _place(path: Path, error: BaseException) -> str:
-    """The sweep file and its last line that led to an error."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return f"{path}:{error.lineno}"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
-    return f"{path}:{lines[-1]}" if lines else str(path)
+def _place(path: Path, error: BaseException) -> tuple[str, str]:
+    """Where a user's own code led to an error, and what that line says.
+
+    Own code is the sweep file, and what lies beside it.
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        at, number, text = error.filename, error.lineno, error.text or ""
+    else:
+        folders = {path.parent, path.parent.resolve()}
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename).parent in folders]
+        if not own:
+            return str(path), ""
+        at, number, text = own[-1].filename, own[-1].lineno, own[-1].line or ""
+    shown = path.parent / Path(at).name if Path(at).parent == path.parent.resolve() else at
+    return f"{shown}:{number}", f"{number:>5} | {text.strip()}" if text.strip() else ""
 
 
 def _explain(error: BaseException) -> str:
     """What went wrong; for a field or a name that is not there the nearest one."""
-    text = str(error)
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
     if isinstance(error, StudyError):
         return text
     match = re.match(r"(\w+)\.__init__\(\) (got an unexpected|missing) .*?('.*')", text)

@@ -1,8 +1,9 @@
 """The peak learning rate by width and steps: one law for each kind of start."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import log
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from jetscale.study.checks import check_fields, require
 
@@ -66,6 +67,8 @@ class Rates:
     """Mixtures that were searched with the same points, seeds and cells."""
     regrets: tuple[Regret, ...] = field(default=(), compare=False, repr=False)
     """What the laws cost each of them; known about the recipe, no part of it."""
+    schedule: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """The schedule they were searched with, by setting; no part of the recipe either."""
 
     def __post_init__(self) -> None:
         for start in STARTS:

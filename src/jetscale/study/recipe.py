@@ -219,6 +219,20 @@ class Recipe:
         groups = _by_group(settings).items()
         return replace(self, **{name: replace(getattr(self, name), **v) for name, v in groups})
 
+    @property
+    def searched_otherwise(self) -> str:
+        """How the schedule differs from that of the search of its rates; empty where not."""
+        rates = self.optimiser.rates
+        pairs = [
+            (f"{name}={searched:g}", f"{name}={own:g}")
+            for name, searched in (rates.schedule if rates else {}).items()
+            if name in _SEARCHED and searched != (own := getattr(self.schedule, name))
+        ]
+        if not pairs:
+            return ""
+        theirs, ours = (", ".join(texts) for texts in zip(*pairs, strict=True))
+        return f"the rates were searched with {theirs}, the study has {ours}"
+
     def at(self, start: Start) -> "Recipe":
         """The recipe as a run with this start follows it."""
         return replace(self, optimiser=self.optimiser.at(start))
@@ -230,6 +244,7 @@ class Recipe:
         }
 
 
+_SEARCHED = ("batch_size", "batch_exponent", "epochs", "pretraining_epochs")
 _KINDS = (Data, Model, Optimiser, Schedule, Evaluation)
 GROUPS: dict[str, Any] = {kind.__name__.lower(): kind for kind in _KINDS}
 """Field of `Recipe` to the group that it holds."""
@@ -239,7 +254,7 @@ def _plain(group: Any) -> dict[str, Any]:
     left_out = {f.name for f in fields(group) if f.metadata and getattr(group, f.name) == f.default}
     plain = {name: value for name, value in asdict(group).items() if name not in left_out}
     if "rates" in plain:
-        del plain["rates"]["regrets"]
+        del plain["rates"]["regrets"], plain["rates"]["schedule"]
         for name in ("learning_rate", "width_exponent", "steps_exponent"):  # nothing follows them
             plain.pop(name, None)
     return plain

@@ -70,6 +70,7 @@ def _settings(content: Mapping[str, Any], kind: type) -> dict[str, Any]:
             search=content["search"]["digest"],
             arms=tuple(content["search"]["mixtures"]),
             regrets=tuple(Regret(**row) for row in content["regrets"]),
+            schedule=content.get("schedule", {}),
         )
     known = {f.name for f in fields(kind)}
     return {name: value for name, value in values.items() if name in known}

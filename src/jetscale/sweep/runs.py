@@ -82,6 +82,8 @@ def load_runs(
         warnings.append(f"{len(missing)} of {len(keys)} runs are not done yet")
     if rates is None:
         warnings.append(UNSEARCHED)
+    elif other := study.recipe.searched_otherwise:
+        warnings.append(other)
     return frame, warnings
 
 

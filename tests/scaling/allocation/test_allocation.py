@@ -79,9 +79,9 @@ def test_a_cell_measured_for_less_comes_before_a_worse_prediction(fits):
     made = replace(found, mixtures={"a": found.mixtures["a"], "b": better})
     assert made.measured_first
     said = sentence(made)
-    assert said.startswith("For mixture b and budget 1e+20 FLOPs: ")
-    assert "measured, the lowest of all mixtures. The law expects " in said
-    assert "worse than what was measured for no more" in said
+    assert said.startswith("Measured: loss ")
+    assert ", b: lower than a by more than chance. By the laws: loss " in said
+    assert "worse than was measured for no more" in said
     assert as_json(made)["measured_first"] is True
 
 
@@ -118,7 +118,7 @@ def test_a_route_answers_in_place_of_the_law(design, truth):
     one = found.mixtures["a"]
     assert one.params.low < float(exact.params) < one.params.high
     assert one.loss.low < float(exact.loss) < one.loss.high
-    assert found.answer.startswith("For mixture b and budget 3e+20 FLOPs: train ")
+    assert " By the isoFLOP route: b, " in found.answer
     assert as_json(found)["route"] == "isoFLOP"
 
 

@@ -72,7 +72,7 @@ def test_too_few_common_cells_leave_both_with_their_own(grid, truth):
     moved = (frame["mixture"] == "b") & (frame["params"] > 5e7)
     fits = fit(frame.assign(examples=frame["examples"] * (1 + moved)), replicates=200)
     sides = on_common_cells(fits, "a", "b")
-    assert sides.unpaired == "on the common cells: has 2 values of params, needs at least 3"
+    assert sides.unpaired == "on the common cells: has 2 model sizes, needs at least 3"
     assert [len(runs) for runs in sides.runs] == [96, 96]
     # draws in common would make errors of unlike cells cancel: independent ones add in squares
     delta, alone = sides.delta("params_exponent"), [width(f["a"]) for f in fits.mixtures.values()]

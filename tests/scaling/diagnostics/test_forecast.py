@@ -117,7 +117,7 @@ def test_no_reduced_fit_is_a_reason(grid, truth):
     found = forecasts(frame, 50)[1][LARGEST_MODEL]
     assert found.cells == ()
     assert found.suspicious
-    assert found.reason == "mixture 'm' has 2 values of params, needs at least 3"
+    assert found.reason == "mixture 'm' has 2 model sizes, needs at least 3"
     assert "no forecast: mixture 'm'" in found.text
     json.dumps(as_json(found), allow_nan=False)
 

@@ -72,7 +72,7 @@ def test_what_cannot_be_refitted_says_why(grid, truth):
     fits = fit(grid({"m": truth}, params=(1e7, 1e8, 1e9)), replicates=50)
     rows = windows(fits, "m", window_fits(fits))
     assert rows[0].reason == ""
-    assert rows[1].reason == "mixture 'm' has 2 values of params, needs at least 3"
+    assert rows[1].reason == "mixture 'm' has 2 model sizes, needs at least 3"
     assert rows[1].params_exponent is None
     assert rows[1].cells == 0
     json.dumps([as_json(row) for row in rows], allow_nan=False)

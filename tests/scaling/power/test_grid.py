@@ -95,7 +95,7 @@ def test_one_more_seed_costs_its_share(params, examples, seeds):
         ({"params": [], "examples": []}, "no cells"),
         ({"mixtures": ()}, "no mixtures"),
         ({"mixtures": ("a", "b", "a")}, "mixture 'a' twice"),
-        ({"params": N[:6], "examples": D[:6]}, "has 2 values of params, needs at least 3"),
+        ({"params": N[:6], "examples": D[:6]}, "has 2 model sizes, needs at least 3"),
         ({"params": N[:3] + N[3:9:3], "examples": D[:5]}, "5 cells"),
     ],
 )

@@ -129,7 +129,16 @@ def test_a_pilot_of_one_seed_and_short_reach_warns(plan, pilot):
     assert assume(plan(4, 4), pilot=once, noise=0.03).truths["a"].noise == 0.03
 
 
-def test_a_pilot_at_a_bound_is_refused(small):
-    step = small.runs(np.where(np.arange(32) < 8, 1.0, 0.0))  # a step in N: alpha is 2
-    with pytest.raises(FitError, match=r"the pilot's 'm': law: .*state a law instead"):
+def test_a_pilot_at_a_bound_is_used_just_inside_and_told(small, pilot):
+    log = np.log(0.5 + (1e4 / small.params) ** 4 + 5 / small.examples**0.3)  # steep: alpha is 2
+    step = small.runs(np.repeat(log, small.seeds))
+    assumed = assume(small, pilot=step, noise=0.02)
+    assert 1.9 < assumed.first.theta[3] < 2
+    told = "the pilot's 'm' puts alpha at its bound, 2 (1.96 is assumed)"
+    assert any(line.startswith(told) for line in assumed.warnings)
+
+
+def test_a_pilot_that_gives_no_law_says_what_to_do(small):
+    step = small.runs(np.where(np.arange(32) < 8, 1.0, 0.0))  # no seed differs from another
+    with pytest.raises(FitError, match=r"the pilot's 'm': .*; state a law with --law E,A,B,"):
         assume(small, pilot=step)

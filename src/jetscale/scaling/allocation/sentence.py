@@ -1,122 +1,126 @@
-"""The answer in words: the law's where it is identified, else what was measured first."""
+"""The answer in words: what was measured for no more, then what the laws would do."""
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 
-from jetscale.scaling.allocation.values import TOLD_APART, Allocation, Choice, MixtureAllocation
+from jetscale.scaling.allocation.measured import MeasuredCell
+from jetscale.scaling.allocation.values import Allocation
 from jetscale.words import between, loss, loss_interval, short, size
 
 NOTABLE = 0.05  # decades beyond the measured compute that are worth a word
 _NAMED = 3  # mixtures a sentence names
+_NEGLIGIBLE = 0.05  # share of replicates below which a mixture is not among the best
+
+
+def sentences(found: Allocation) -> tuple[str, ...]:
+    """Return the answer of an allocation, what was measured first: the words of every output."""
+    told = (_measured(found), _over_pairs(found), *_predicted(found), _rival(found))
+    return tuple(filter(None, (*told, _distance(found))))
 
 
 def sentence(found: Allocation) -> str:
-    """Return the answer of an allocation."""
-    lead = _lead(found) + _rival(found.mixtures[found.lowest], len(found.mixtures) > 1)
-    if abs(found.decades_beyond) < NOTABLE:
-        return lead
-    side = "above" if found.decades_beyond > 0 else "below"
-    return (
-        f"{lead} This budget lies {abs(found.decades_beyond):.1f} decades {side} the measured "
-        f"compute: an extrapolation{', and at that distance a guess' if found.guess else ''}."
-    )
-
-
-def _lead(found: Allocation) -> str:
-    one, law = found.mixtures[found.lowest], "law" if found.route == "law" else found.route
-    advice = _advice(one, found)
-    if found.measured_first:
-        return (
-            f"{_measured(found)} The {law} expects {loss(one.loss.value)} at this budget, worse "
-            "than what was measured for no more: it does not describe these runs; do not spend by "
-            "it."
-        )
-    if found.choice is Choice.NOT_TOLD_APART:
-        ranked = sorted(found.mixtures.values(), key=lambda m: -(m.best_share or 0))
-        shown = ", ".join(f"{m.mixture} {m.best_share:.0%}" for m in ranked[:_NAMED])
-        return (
-            f"No measurable difference between the mixtures at {found.budget}: lowest loss in "
-            f"{shown} of replicates. Any of them: {_any_of(found)}."
-        )
-    if one.loss.identified and found.best and not one.no_optimum:
-        return f"For mixture {found.best} and {found.budget}: {advice}."
-    share = found.best_share
-    guess = f"The guess: {advice}."
-    if one.no_optimum:
-        guess = f"There is no usable optimum: {one.no_optimum}."
-    elif share is not None and share >= TOLD_APART:
-        guess = f"The best guess is {found.lowest}, in {share:.0%} of replicates: {advice}."
-    elif share is not None:
-        guess = f"The guess, with no measurable difference between mixtures: {_any_of(found)}."
-    return (
-        f"{_measured(found)} Not identified at this scale: the runs do not determine the {law}; "
-        f"test what it predicts before you spend by it. {guess}"
-    )
-
-
-def _advice(one: MixtureAllocation, found: Allocation) -> str:
-    """Return the run to make; sizes of a ladder are exact."""
-    shown = (short if found.ladder else size)(one.params.value)
-    text = f"train {shown} parameters on {size(one.examples.value)} {found.noun}s, expect loss "
-    known = math.isfinite(one.loss.low) and math.isfinite(one.loss.high)
-    text += loss_interval(one.loss) if known else f"{loss(one.loss.value)}, no usable interval"
-    return text + (f" ({one.ladder_edge})" if one.ladder_edge else "")
-
-
-def _rival(one: MixtureAllocation, several: bool) -> str:
-    """Return what another route says that forecast held-out budgets better; empty for none."""
-    if (other := one.rival) is None:
-        return ""
-    of = f"{one.mixture}: " if several else ""
-    says = f"{of}{size(other.params.value)} parameters and loss {loss_interval(other.loss)}"
-    return (
-        f" The {other.route} route, which forecast the held-out budgets better than the law, says "
-        f"{says}: follow it with --route {other.route.lower()}."
-    )
-
-
-def _any_of(found: Allocation) -> str:
-    """Return the range of the runs of all mixtures."""
-    all_of = [m for m in found.mixtures.values() if not m.no_optimum]
-    sizes = [sorted(getattr(m, name).value for m in all_of) for name in ("params", "examples")]
-    n, d = (between(size(values[0]), size(values[-1])) for values in sizes)
-    losses = sorted(m.loss.value for m in all_of)
-    ends = between(loss(losses[0]), loss(losses[-1]))
-    low, high = min(m.loss.low for m in all_of), max(m.loss.high for m in all_of)
-    if math.isfinite(low) and math.isfinite(high):
-        ends += f" [{loss(low)}, {loss(high)}]"
-    return f"train {n} parameters on {d} {found.noun}s, expect loss {ends}"
+    """Return the answer of an allocation as one text."""
+    return " ".join(sentences(found))
 
 
 def _measured(found: Allocation) -> str:
-    """Return what the budget has bought already; no mixture is named that noise may decide."""
+    """Return the lowest loss that was measured for no more, and of which mixtures it may be."""
     cells = found.measured
     if not cells:
-        return f"No run costs as little as {found.budget}."
-    name = found.measured_best
-    if name is not None:
-        cell, rank = cells[name], ", the lowest of all mixtures" if len(cells) > 1 else ""
-        sizes = f"{short(cell.params)} parameters on {short(cell.examples)} {found.noun}s"
-        reached = f"{sizes} reached loss {loss(cell.loss)}, measured{rank}"
-        return f"For mixture {name} and {found.budget}: {reached}."
-    reached = ", ".join(
-        f"{loss(cell.loss)} ({n}: {short(cell.params)} parameters, {short(cell.examples)} "
-        f"{found.noun}s)"
-        for n, cell in list(cells.items())[:_NAMED]
-    )
-    return (
-        f"Measured within {found.budget}: loss {reached}. No mixture is better by more than "
-        f"runs of these cells differ by chance.{_over_pairs(found)}"
-    )
+        return f"No run costs as little as {found.budget.text}."
+    alike = _alike(found)
+    ends = [
+        between(*(form(end(getattr(c, what) for c in alike.values())) for end in (min, max)))
+        for what, form in (("loss", loss), ("params", short), ("examples", short))
+    ]
+    whose = " of mixtures with a law" if found.not_fitted else ""
+    told = f"Measured{whose}: loss {ends[0]} with {ends[1]} parameters on {ends[2]} {found.noun}s"
+    others = [name for name in cells if name not in alike]
+    if not others:
+        alone = f", {min(cells)}" if len(found.mixtures) > 1 else ""
+        end = "; between mixtures no difference beyond chance" if len(cells) > 1 else alone
+        return f"{told}{end}."
+    than = ", ".join(others) if len(others) <= _NAMED else f"{len(others)} others"
+    return f"{told}, {' or '.join(alike)}: lower than {than} by more than chance."
+
+
+def _alike(found: Allocation) -> dict[str, MeasuredCell]:
+    """Return the lowest measured cell, and those that chance does not tell from it."""
+    noise = 0.0 if math.isnan(found.noise) else found.noise
+    first = next(iter(found.measured.values()))
+    told = found.measured.items()
+    return {n: c for n, c in told if c is first or not first.told_apart(c, noise)}
 
 
 def _over_pairs(found: Allocation) -> str:
-    """Return what the mixture that wins most pairs is better than; empty if none is."""
+    """Return what pairs of runs say where the cells tell no mixture apart; empty for nothing."""
     cells = found.measured
+    if not cells or len(_alike(found)) < len(cells):
+        return ""
     examples = next(iter(cells.values())).examples
     pairs = [pair for pair in found.pairs if {pair.mixture, pair.baseline} <= cells.keys()]
     told = [one for pair in pairs if (one := pair.told_apart(examples))]
     first = Counter(name for name, _ in told).most_common(1)
     won = [clause for name, clause in told if name == first[0][0]]
-    start = " Over pairs of runs of equal N, D and seed"
+    start = "Over pairs of runs of equal N, D and seed"
     return f"{start} {first[0][0]} is {', '.join(won)}." if won else ""
+
+
+def _predicted(found: Allocation) -> Iterator[str]:
+    """Yield the run that the laws, or a route, would make, and how far to believe it."""
+    by = "laws" if found.route == "law" else f"{found.route} route"
+    lowest = found.mixtures[found.lowest]
+    if found.measured_first:
+        yield (
+            f"By the {by}: loss {loss(lowest.loss.value)}, worse than was measured for no more; "
+            "that does not describe these runs, do not spend by it."
+        )
+        return
+    asked = [m for m in found.mixtures.values() if found.best in (None, m.mixture)]
+    near = [m for m in asked if m.best_share is None or m.best_share >= _NEGLIGIBLE]
+    chosen = [m for m in near if not m.no_optimum]
+    if not chosen:
+        yield f"By the {by} there is no usable optimum: {lowest.no_optimum}."
+        return
+    n, d, expected = (
+        between(*(form(end(getattr(m, what).value for m in chosen)) for end in (min, max)))
+        for what, form in (
+            ("params", short if found.ladder else size),  # sizes of a ladder are exact
+            ("examples", size),
+            ("loss", loss),
+        )
+    )
+    low, high = min(m.loss.low for m in chosen), max(m.loss.high for m in chosen)
+    known = math.isfinite(low) and math.isfinite(high)
+    ends = f" [{loss(low)}, {loss(high)}]" if known else ", no usable interval"
+    several = len(found.mixtures) + len(found.not_fitted) > 1
+    who = f"{' or '.join(m.mixture for m in chosen[:_NAMED])}, " if several else ""
+    edge = f" ({chosen[0].ladder_edge})" if len(chosen) == 1 and chosen[0].ladder_edge else ""
+    doubt = "" if found.best_identified else "; not determined, test it before you spend by it"
+    run = f"{n} parameters on {d} {found.noun}s, loss {expected}{ends}{edge}"
+    yield f"By the {by}: {who}{run}{doubt}."
+
+
+def _rival(found: Allocation) -> str:
+    """Return what another route says that forecast held-out budgets better; empty for none."""
+    one = found.mixtures[found.lowest]
+    if (other := one.rival) is None or found.measured_first:
+        return ""
+    of = f"{one.mixture}: " if len(found.mixtures) > 1 else ""
+    says = f"{of}{size(other.params.value)} parameters and loss {loss_interval(other.loss)}"
+    return (
+        f"The {other.route} route, which forecast the held-out budgets better than the law, says "
+        f"{says}: follow it with --route {other.route.lower()}."
+    )
+
+
+def _distance(found: Allocation) -> str:
+    """Return how far the budget lies outside of the measured compute; empty where it does not."""
+    if abs(found.decades_beyond) < NOTABLE:
+        return ""
+    side = "above" if found.decades_beyond > 0 else "below"
+    return (
+        f"This budget lies {abs(found.decades_beyond):.1f} decades {side} the measured compute: an "
+        f"extrapolation{', and at that distance a guess' if found.guess else ''}."
+    )

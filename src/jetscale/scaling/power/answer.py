@@ -69,22 +69,32 @@ class Power(Shown):
         return self.best_extra.what if self.best_extra else None
 
     @property
-    def conclusion(self) -> str:
-        """The answer in one sentence, without a stop."""
+    def verdict(self) -> str:
+        """What the grid can tell, in one sentence without a stop."""
         parts = [self.detection.text] if self.detection else []
         shares = {name: f"{width.not_identified.share:.0%}" for name, width in self.widths.items()}
         groups: dict[int, list[str]] = {}
         for name, width in self.widths.items():  # mixtures of one law have one answer
             groups.setdefault(id(width), []).append(name)
         share = f"{next(iter(shares.values()))} of studies"
-        if len(groups) > 1:
+        if len(groups) > 1 and len(set(shares.values())) > 1:
             listed = ", ".join(f"{' and '.join(g)} {shares[g[0]]}" for g in groups.values())
             share = f"this share of studies: {listed}"
         parts.append(f"exponents would not be identified in {share}")
-        if extra := self.best_extra:
-            gain = f"a {extra.reduction:.0%} narrower for {100 * extra.share:.2g}% more compute"
-            parts.append(f"per FLOP this helps most: {extra.what} ({gain})")
         return "; ".join(parts)
+
+    @property
+    def advice(self) -> str:
+        """Which further runs help most, without a stop; empty where none are worth a sweep."""
+        if (extra := self.best_extra) is None:
+            return ""
+        gain = f"a {extra.reduction:.0%} narrower for {100 * extra.share:.2g}% more compute"
+        return f"per FLOP this helps most: {extra.what} ({gain})"
+
+    @property
+    def conclusion(self) -> str:
+        """Verdict and advice in one sentence, without a stop."""
+        return "; ".join(filter(None, (self.verdict, self.advice)))
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per mixture and budget: expected half-widths of 95% intervals."""

@@ -26,6 +26,7 @@ GENERIC_FLOOR, GENERIC_EXPONENT = 0.5, 0.35
 """Half of the loss at the middle of the grid is floor; alpha and beta near the Chinchilla values
 (arXiv 2404.10102: .348 and .366)."""
 _PILOT_REPLICATES = 200
+_ROOM = 1.02  # factor from a bound at which the law of a pilot may lie
 _FURTHER = 0.2  # decades beyond a pilot from which a warning says so
 
 
@@ -126,12 +127,22 @@ def _from_pilot(
     taken = {name: name if name in fits.mixtures else first for name in grid.mixtures}
     used = [fits.mixtures[name] for name in dict.fromkeys(taken.values())]
     spread, deviation, warnings = spreads(fits.runs, used, noise, misfit)
-    truths = {}
+    truths, at_bounds = {}, dict[str, str]()
     for name, other in taken.items():
+        theta, bound = _inside(fits.mixtures[other].theta)
         try:
-            truths[name] = Truth(check_law(fits.mixtures[other].theta), spread, deviation)
+            truths[name] = Truth(check_law(theta), spread, deviation)
         except FitError as error:
-            raise FitError(f"the pilot's {other!r}: {error}; state a law instead") from error
+            raise FitError(
+                f"the pilot's {other!r}: {error}; state a law with --law E,A,B,alpha,beta, or give "
+                "a pilot of more model and data sizes"
+            ) from error
+        at_bounds |= {other: bound} if bound else {}
+    for name, bound in at_bounds.items():
+        warnings.append(
+            f"the pilot's {name!r} puts {bound}: a step at its smallest sizes, no power law; give "
+            "a pilot of more sizes, or state a law with --law"
+        )
     if loose := ", ".join(f.mixture for f in used if not f["a"].identified):
         lost = f"the pilot does not identify the exponents of {loose}: other laws fit as well"
         warnings.append(lost)
@@ -146,6 +157,17 @@ def _from_pilot(
     listed = ", ".join(f"{name} from {other}" for name, other in taken.items() if name != other)
     source = "laws of the pilot" + (f" ({listed})" if listed else "")
     return Assumed(truths=truths, source=source, warnings=tuple(warnings))
+
+
+def _inside(theta: Array) -> tuple[Array, str]:
+    """Return a law with exponents inside their bounds, and what lay at one; empty for nothing."""
+    moved, told = theta.copy(), []
+    low, high = EXPONENT_BOUNDS[0] * _ROOM, EXPONENT_BOUNDS[1] / _ROOM
+    for place, name in ((3, "alpha"), (4, "beta")):
+        moved[place] = np.clip(theta[place], low, high)
+        if moved[place] != theta[place]:
+            told.append(f"{name} at its bound, {theta[place]:.3g} ({moved[place]:.3g} is assumed)")
+    return moved, " and ".join(told)
 
 
 def spreads(
