@@ -20,6 +20,7 @@ from jetscale.planning.identity import flatten
 from jetscale.planning.overview import power_grid
 from jetscale.scaling import Allocation, Budget, Options, StudyFit, Terms
 from jetscale.scaling.kept import kept_fit
+from jetscale.scaling.power.grid import Grid
 from jetscale.shown import later
 from jetscale.store.home import Home
 from jetscale.study import Study
@@ -106,15 +107,17 @@ def allocate(
 
 
 def power(
-    source: Source, *, like: Source | None = None, columns: Columns = None, **assumed: Any
+    source: Source | Grid, *, like: Source | None = None, columns: Columns = None, **assumed: Any
 ) -> scaling.Power:
-    """What a planned study, or a table of runs, is able to say (see `jetscale.scaling.power`).
+    """What a planned study, a grid, or a table of runs can say (see `jetscale.scaling.power`).
 
     ``like`` has runs whose laws and noise are assumed; those of a table are its own by default.
     """
     pilot = None if like is None else table(like)
     if (study := studies.study_of(source)) is not None:
-        return scaling.power(power_grid(study), pilot=pilot, **assumed)
+        source = power_grid(study)
+    if isinstance(source, Grid):
+        return scaling.power(source, pilot=pilot, **assumed)
     frame = table(source, columns)
     own = frame if pilot is None and assumed.get("law") is None else pilot
     return scaling.power(scaling.grid_of(frame), pilot=own, **assumed)

@@ -36,6 +36,16 @@ def test_a_finding_keeps_its_warning_and_a_cell_itself():
     assert cell is own
 
 
+def test_a_row_may_lack_what_another_has():
+    found = table("t", [{"a": 1}, {"a": 2, "b": 3}, {"b": 4}])
+    assert found.columns == ("a", "b")
+    assert [[cell.text for cell in row] for row in found.rows] == [
+        ["1", "–"],
+        ["2", "3"],
+        ["–", "4"],
+    ]
+
+
 def test_no_rows_make_an_empty_table():
     found = table("t", [])
     assert (found.columns, found.rows) == ((), ())

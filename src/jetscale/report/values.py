@@ -47,6 +47,8 @@ class Table:
 def table(title: str, rows: Iterable[Mapping[str, object]], text: int = 1) -> Table:
     """A table from rows of column to content; a finding gives its text, a number is printed.
 
+    Columns are those of all rows: a row that lacks one has a dash there.
+
     >>> found = table("Sizes", [{"mixture": "qcd", "N": 10}])
     >>> found.columns, found.rows[0][1].text
     (('mixture', 'N'), '10')
@@ -58,8 +60,9 @@ def table(title: str, rows: Iterable[Mapping[str, object]], text: int = 1) -> Ta
         return value if isinstance(value, Cell) else Cell(str(value))
 
     found = list(rows)
-    cells = tuple(tuple(map(cell, row.values())) for row in found)
-    return Table(title, tuple(found[0]) if found else (), cells, text)
+    columns = tuple(dict.fromkeys(name for row in found for name in row))
+    cells = tuple(tuple(cell(row.get(name, "–")) for name in columns) for row in found)
+    return Table(title, columns, cells, text)
 
 
 class Reasons:
