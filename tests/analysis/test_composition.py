@@ -51,10 +51,13 @@ def test_equal_exponents_show_no_shift(script, fits):
 
 
 def test_a_row_for_everything_that_could_be_otherwise(script, frame):
-    names = [name for name, *_ in script["variants"](frame.assign(validation_loss=1.0))]
+    whole = frame.assign(validation_loss=1.0)
+    names = [name for name, *_ in script["variants"](whole, "chinchilla")]
     assert names[:4] == ["all runs", *(f"seed and subset {seed} alone" for seed in (1, 2, 3))]
     assert "without the largest D" in names
     assert len(names) == len(set(names))
+    others = {name for name, *_ in script["variants"](whole, "outer-power")} - {*names}
+    assert others == {"no outer power"}
 
 
 def test_differences_have_a_row_per_data_size_and_pair(script, frame):
@@ -64,8 +67,9 @@ def test_differences_have_a_row_per_data_size_and_pair(script, frame):
     assert lines[2].startswith("| qcd - scratch | 500 | -")
 
 
-def test_the_table_of_the_study_is_whole(script):
-    runs = script["read"]()
+@pytest.mark.parametrize("table", ["TABLE", "AT_EIGHT"])
+def test_the_table_of_the_study_is_whole(script, table):
+    runs = script["read"](script[table])
     assert set(runs["mixture"]) == {"scratch", "qcd", "qcd+bsm"}
     assert runs.groupby(["params", "examples", "mixture"])["seed"].nunique().eq(3).all()
     sizes = runs.groupby("mixture").size()
