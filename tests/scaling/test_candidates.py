@@ -6,7 +6,7 @@ import pytest
 
 from jetscale.errors import FitError
 from jetscale.scaling import fit
-from jetscale.scaling.candidates import candidates
+from jetscale.scaling.candidates import Candidate, Candidates, candidates, rivals
 from jetscale.scaling.engine.forms import LAWS
 
 PLAIN = [1.8, 480.0, 2100.0, 0.35, 0.37]
@@ -62,6 +62,18 @@ def test_a_doubtful_default_law_comes_with_the_better_one():
     assert not any("law" in line for line in fit(made("chinchilla"), replicates=50).warnings)
     kept = fit(made("outer-power"), law="no-floor", replicates=50)
     assert not any("--law" in line for line in kept.warnings)
+
+
+def test_rivals_are_what_the_best_law_does_not_beat_clearly():
+    def of(*errors):
+        tried = (Candidate(law=n, error=e) for n, e in zip(TRUTHS, errors, strict=True))
+        return Candidates(tried=tuple(tried), cells=9)
+
+    assert of(0.042, 0.040, 0.042).rivals == ("outer-power", "interaction")
+    assert of(0.055, 0.028, 0.055).rivals == ()
+    assert of(0.055, 0.028, 0.030).rivals == ("interaction",)
+    assert rivals(fit(made("outer-power"), replicates=50)) == ()  # its law is not the best one
+    assert "outer-power" in rivals(fit(made("chinchilla"), replicates=50))
 
 
 def test_one_law_for_all_mixtures():

@@ -122,6 +122,18 @@ def test_only_mixtures_without_runs_of_a_cell_are_forecast(runs, truth):
     assert [(cell.mixture, cell.params) for cell in made.cells] == [("y", 1e10)]
 
 
+def test_intervals_reach_over_those_of_laws_that_are_not_refuted(runs):
+    fits, rival = (fit(runs, replicates=50, law=law) for law in ("chinchilla", "no-floor"))
+    how = {"seeds": 1, "made": "now", "version": "1"}
+    alone, other = (register(one, AHEAD, runs, **how) for one in (fits, rival))
+    both = register(fits, AHEAD, runs, rivals=[rival], **how)
+    for own, its, cell in zip(alone.cells, other.cells, both.cells, strict=True):
+        assert (cell.low, cell.high) == (min(own.low, its.low), max(own.high, its.high))
+        assert cell.predicted == own.predicted
+    assert any(cell.high > own.high for cell, own in zip(both.cells, alone.cells, strict=True))
+    assert "laws not refuted by these runs are in the intervals: no-floor" in both.warnings
+
+
 def test_parts_of_a_table(runs):
     some = up_to(runs, 1e19)
     assert (6 * some["params"] * some["examples"]).max() <= 1e19 * (1 + 1e-6)

@@ -40,7 +40,8 @@ def forecast(
 
     --register writes the expected losses of cells that nobody has run, with 95% intervals of the
     mean over their seeds, the date, and a digest of the runs they rest on. Commit the file, train
-    the cells, then --check says what became of it.
+    the cells, then --check says what became of it. With --law auto the intervals reach over those
+    of every law that these runs do not refute.
 
     \b
     Example:
@@ -75,12 +76,15 @@ def forecast(
 
 def _made(sweep: Path | None, runs: Path | None, asked: dict[str, Any]) -> Any:
     """Forecast of the cells asked for, or of the planned ones that are far enough beyond."""
+    from dataclasses import replace
     from datetime import UTC, datetime
 
     from jetscale import __version__
     from jetscale.errors import FitError
     from jetscale.planning.overview import power_grid
     from jetscale.scaling import Options, validate
+    from jetscale.scaling.candidates import rivals
+    from jetscale.scaling.fitted import AUTO
     from jetscale.scaling.kept import kept_fit
     from jetscale.scaling.registered import cells_ahead, register, up_to
     from jetscale.study.load import load_study
@@ -93,7 +97,9 @@ def _made(sweep: Path | None, runs: Path | None, asked: dict[str, Any]) -> Any:
     used = everything if asked["up_to"] is None else up_to(everything, asked["up_to"])
     if used.empty:
         raise FitError(f"--up-to is {asked['up_to']:g}: no run is that small")
-    fits, seeds = kept_fit(used.drop(columns="cell"), options), asked["seeds"] or 1
+    used = used.drop(columns="cell")
+    fits, seeds = kept_fit(used, options), asked["seeds"] or 1
+    others = rivals(fits) if options.law == AUTO else ()
     if sweep is not None:
         study = load_study(sweep)
         seeds = asked["seeds"] or len(study.seeds)
@@ -101,8 +107,9 @@ def _made(sweep: Path | None, runs: Path | None, asked: dict[str, Any]) -> Any:
             grid = power_grid(study)
             planned = list(zip(grid.params.tolist(), grid.examples.tolist(), strict=True))
             cells = cells_ahead(planned, fits, everything, asked["beyond"])
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return register(fits, cells, everything, seeds=seeds, made=now, version=__version__)
+    how = {"made": datetime.now(UTC).isoformat(timespec="seconds"), "version": __version__}
+    rest = [kept_fit(used, replace(options, law=name)) for name in others]
+    return register(fits, cells, everything, seeds=seeds, rivals=rest, **how)
 
 
 def _cells(text: str) -> list[tuple[float, float]]:

@@ -50,6 +50,13 @@ class Candidates:
         return least.law if least.error < _CLEARLY * default.error else default.law
 
     @property
+    def rivals(self) -> tuple[str, ...]:
+        """The other laws that the best one does not forecast clearly better than."""
+        least = min(one.error for one in self.tried if one.law == self.best)
+        others = (one for one in self.tried if one.law != self.best)
+        return tuple(one.law for one in others if least >= _CLEARLY * one.error)
+
+    @property
     def text(self) -> str:
         """One line for a reader."""
         errors = ", ".join(f"{one.law} {one.error:.2%}" for one in self.tried)
@@ -76,6 +83,12 @@ def candidates(fits: StudyFit) -> Candidates | None:
         name: float(np.sqrt((np.concatenate(all_) ** 2).mean())) for name, all_ in logs.items()
     }
     return Candidates(tried=tuple(Candidate(law=n, error=e) for n, e in found.items()), cells=cells)
+
+
+def rivals(fits: StudyFit) -> tuple[str, ...]:
+    """Names of the laws that the law of ``fits`` does not forecast clearly better than."""
+    tried = candidates(fits)
+    return tried.rivals if tried and tried.best == fits.options.law else ()
 
 
 def _splits(fits: StudyFit) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from jetscale.errors import FitError
 from jetscale.scaling.cost import cost_model
+from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.fitted import StudyFit
 from jetscale.scaling.table import digest, quantity_of
 from jetscale.words import counted, short
@@ -123,11 +124,13 @@ def register(
     seeds: int,
     made: str,
     version: str,
+    rivals: Sequence[StudyFit] = (),
 ) -> Registered:
     """Forecast cells (params, examples) for every mixture fitted that has no run of them.
 
-    ``everything`` are all runs there are, which the fits may rest on a part of. Raises FitError
-    where a cell has been run by every mixture, or is named twice.
+    ``everything`` are all runs there are, which the fits may rest on a part of. ``rivals`` are fits
+    of other laws that the same runs do not refute: intervals reach over theirs, too. Raises
+    FitError where a cell has been run by every mixture, or is named twice.
     """
     largest = float(fits.cost.of_runs(fits.runs).max())
     waiting = {cell: _without(everything, cell, fits) for cell in cells}
@@ -141,10 +144,11 @@ def register(
     sizes = np.array(cells, dtype=float).T
     flops = fits.cost.flops(sizes[0], sizes[1])
     found = []
-    for name, fitted in fits.mixtures.items():
-        held = fitted.law.held(fits.runs[fits.runs["mixture"] == name])
-        each = np.full(len(cells), seeds)
-        made_of = fitted.predicted(sizes[0], sizes[1], each, fits.options.seed, **held)
+    for name in fits.mixtures:
+        made_of = _forecast(fits, name, sizes, seeds)
+        others = [_forecast(one, name, sizes, seeds) for one in rivals if name in one.mixtures]
+        made_of[:, 1] = np.min([one[:, 1] for one in (made_of, *others)], axis=0)
+        made_of[:, 2] = np.max([one[:, 2] for one in (made_of, *others)], axis=0)
         for i, (predicted, low, high) in enumerate(made_of.tolist()):
             if name not in waiting[cells[i]]:
                 continue
@@ -171,9 +175,17 @@ def register(
         digest=digest(fits.runs, _DIGITS),
         largest_flops=largest,
         cells=tuple(found),
-        warnings=fits.warnings + tuple(w for one in fits.mixtures.values() for w in one.warnings),
+        warnings=_warnings(fits, rivals),
         used=tuple(dict.fromkeys(_cells(fits.runs))),
     )
+
+
+def _forecast(fits: StudyFit, name: str, sizes: Array, seeds: int) -> Array:
+    """Return the mean losses of cells (2, k) over their seeds and 95% intervals, (k, 3)."""
+    fitted = fits[name]
+    held = fitted.law.held(fits.runs[fits.runs["mixture"] == name])
+    each = np.full(sizes.shape[1], seeds)
+    return fitted.predicted(sizes[0], sizes[1], each, fits.options.seed, **held)
 
 
 def check(registered: Registered, runs: pd.DataFrame) -> Check:
@@ -227,6 +239,13 @@ def _at(runs: pd.DataFrame, cell: tuple[float, float]) -> NDArray[np.bool_]:
     """Which runs (n,) are of these sizes."""
     sizes = runs[["params", "examples"]].to_numpy(dtype=float)
     return np.asarray((np.abs(sizes / np.array(cell) - 1) < _SAME).all(axis=1))
+
+
+def _warnings(fits: StudyFit, rivals: Sequence[StudyFit]) -> tuple[str, ...]:
+    """What is to be known of a forecast."""
+    laws = ", ".join(one.options.law for one in rivals)
+    wider = (f"laws not refuted by these runs are in the intervals: {laws}",) if laws else ()
+    return wider + fits.warnings + tuple(w for m in fits.mixtures.values() for w in m.warnings)
 
 
 def _without(runs: pd.DataFrame, cell: tuple[float, float], fits: StudyFit) -> set[str]:
