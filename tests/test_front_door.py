@@ -3,13 +3,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import jetscale
 from jetscale.cli import cli
-from jetscale.errors import StudyError, TableError
-from jetscale.scaling import StudyFit
+from jetscale.errors import FitError, StudyError, TableError
+from jetscale.scaling import StudyFit, make_grid
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore, RunState
 
@@ -146,6 +147,26 @@ def test_laws_are_fitted_anew_only_where_others_are_asked_for(made):
     other = jetscale.fit(laws, law="no-floor", replicates=50)
     assert isinstance(other, StudyFit)
     assert other.options.law == "no-floor"
+    squares = jetscale.fit(laws, objective="squares", replicates=50)
+    assert jetscale.fit(squares, law="no-floor").options.objective == "squares"
+    with pytest.raises(FitError, match="unknown option of fit 'laws'; did you mean 'law'"):
+        jetscale.fit(made, columns=NAMES, laws="no-floor")
+
+
+def test_a_grid_may_be_asked_what_it_can_tell():
+    n, d = (axis.ravel() for axis in np.meshgrid([1e3, 1e4, 1e5], [1e3, 1e4, 1e5]))
+    found = jetscale.power(make_grid(n, d, seeds=2), simulations=10, shift=0.3)
+    assert found.conclusion.endswith("of studies") or "helps most" in found.conclusion
+
+
+def test_what_is_to_be_known_of_runs_comes_with_them(made):
+    named = jetscale.table(made, NAMES)
+    assert named.attrs["notes"] == jetscale.table(named).attrs["notes"] == []
+    millions = made.assign(params_M=made["N"] / 1e6).drop(columns="N")
+    told = jetscale.table(millions, {"examples": "D"})
+    assert any("1e+06 times" in note for note in told.attrs["notes"])
+    page = "".join(jetscale.make_report(told).texts().values())
+    assert "1e+06 times" in page
 
 
 def test_a_report_may_be_of_laws(made, tmp_path):

@@ -5,7 +5,7 @@ Runs are a study, a sweep file, a table in a file of any kind, a DataFrame, or l
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pandas as pd
 from jetscale import scaling, studies
 from jetscale.analysis import analyse, largest_decade
 from jetscale.answers import PARTS, ThreeAnswers, three_answers
-from jetscale.errors import TableError
+from jetscale.errors import FitError, TableError, unknown
 from jetscale.measures import load_measures
 from jetscale.planning.identity import flatten
 from jetscale.planning.overview import power_grid
@@ -46,7 +46,10 @@ def table(
     if not isinstance(frame, pd.DataFrame):
         what = "needs a study, a file, a DataFrame or fitted laws"
         raise TableError(f"runs are given as {type(source).__name__}, {what}")
-    return scaling.validate(frame, columns, noun=noun, metric=metric)
+    checked = scaling.validate(frame, columns, noun=noun, metric=metric)
+    notes = (*frame.attrs.get("notes", ()), *checked.attrs["notes"])
+    checked.attrs["notes"] = list(dict.fromkeys(notes))
+    return checked
 
 
 def fit(
@@ -59,7 +62,11 @@ def fit(
     """
     if isinstance(runs, StudyFit) and options is None and not settings:
         return runs
-    return kept_fit(table(runs, columns), replace(options or Options(), **settings))
+    given = runs.options if isinstance(runs, StudyFit) else Options()
+    known = [each.name for each in fields(Options)]
+    for name in settings.keys() - known:
+        raise FitError(unknown("option of fit", name, known))
+    return kept_fit(table(runs, columns), replace(options or given, **settings))
 
 
 def answer(runs: Source, *, columns: Columns = None, budget: float | None = None) -> ThreeAnswers:
@@ -140,6 +147,7 @@ def report_of(frame: pd.DataFrame, study: Study | None, **asked: Any) -> Any:
     """The report of a run table, with what was measured, curves and recipe of its study."""
     fixed, home = flatten(frame["recipe"].iloc[0]) if "recipe" in frame else None, Home.at()
     how: dict[str, Any] = {"held_fixed": fixed, "fit": kept_fit}
+    how["warnings"] = list(frame.attrs.get("notes", ()))
     if study is not None:
         how |= {"measures": load_measures(study, home), "curves": load_curves(study, home)}
     return later("report", "make_report")(frame, **how | asked)

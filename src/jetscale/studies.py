@@ -3,6 +3,7 @@
 Results are in the folder ``home``: by default $JETSCALE_HOME, or ./runs.
 """
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from jetscale.sweep.tune import load_search
 from jetscale.tracking.address import tracking_uri
 from jetscale.tuning import Tuning, tuned
 
+_LOG = logging.getLogger("jetscale")
 Sweep = Study | str | Path
 Place = str | Path | None
 
@@ -78,12 +80,17 @@ def status(study: Sweep, *, home: Place = None) -> Status:
 def runs(study: Sweep, *, home: Place = None, source: str | None = None) -> pd.DataFrame:
     """The finished runs of a study as a table (see `jetscale.sweep.runs.load_runs`).
 
-    ``source`` is ``mlflow`` or ``records``; if not given what answers, in this order.
+    ``source`` is ``mlflow`` or ``records``; if not given what answers, in this order. What is to be
+    known of the runs is logged, and in ``attrs["notes"]`` of the table.
     """
     if source and source not in (known := [each.value for each in RunSource]):
         raise StudyError(unknown("source", source, known))
     folder, chosen = Home.at(home), RunSource(source) if source else None
-    return load_runs(_known(study), folder, tracking_uri(folder), chosen)[0]
+    frame, told = load_runs(_known(study), folder, tracking_uri(folder), chosen)
+    for line in told:
+        _LOG.warning(line)
+    frame.attrs["notes"] = told
+    return frame
 
 
 def measure(
@@ -91,7 +98,7 @@ def measure(
     *,
     home: Place = None,
     jets: int | None = None,
-    figure: Path | None = None,
+    figure: str | Path | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> MeasureTable:
     """How diverse each mixture is and how near to the task, on jets that are simulated if missing.
@@ -99,7 +106,7 @@ def measure(
     Table and map of the mixtures are kept in the results folder, or the map in ``figure``.
     """
     study, folder, jets = _known(study), Home.at(home), jets or measures.JETS
-    drawn = figure or folder.study(study).map
+    drawn = Path(figure) if figure else folder.study(study).map
     measures.check_figure(drawn)
     measures.check_measurable(study, jets)
     with later("compute.connect", "executor")(None, folder.path) as chosen:

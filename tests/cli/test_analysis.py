@@ -306,8 +306,8 @@ def test_a_bad_question_costs_no_fit(capsys, runs, arguments, monkeypatch):
 def test_the_answer_is_a_sentence(capsys, runs):
     _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e10")
     words = " ".join(out.split())
-    assert words.startswith("Measured: loss ")
-    assert " By the laws: pretrained, " in words
+    assert words.startswith("By the laws: with pretrained train ")
+    assert " Measured: loss " in words
 
 
 def test_a_budget_in_money_pays_for_jets_too(capsys, runs):
@@ -559,7 +559,7 @@ def test_mixtures_that_are_not_told_apart_are_said_to_be(capsys, edited):
         return pd.concat([first, *others])
 
     _, out, _ = call(capsys, "allocate", "--runs", edited(alike), "--budget", "1e9")
-    assert "No measurable difference between the mixtures at budget 1e+09" in " ".join(out.split())
+    assert "these cells do not tell the mixtures apart" in " ".join(out.split())
 
 
 def pretrained(frame):
@@ -616,7 +616,7 @@ def test_tiny_losses_have_digits(capsys, edited):
     code, out, _ = call(capsys, "allocate", "--runs", path, "--budget", "1e10")
     assert code == 0
     assert "0.000" not in out
-    assert re.search(r", loss \d\.\d\de-[56] \[", " ".join(out.split()))
+    assert re.search(r", expect loss \d\.\d\de-[56] \[", " ".join(out.split()))
     assert max(map(len, out.splitlines())) <= 80
     assert "0.000" not in call(capsys, "fit", "--runs", path)[1].split("Frontier")[0]
 
@@ -630,7 +630,7 @@ def test_sentence_and_json_crown_the_same_mixture(capsys, runs):
         words = " ".join(out.split())
         assert " ".join(answer["answer"].split()) in words
         if answer["choice"] == "told_apart":
-            assert f"By the laws: {answer['best']}, " in words
+            assert f"By the laws: with {answer['best']} train " in words
         else:
             assert answer["best"] is None
 

@@ -5,6 +5,7 @@ import math
 import click
 import pytest
 
+from jetscale.cli import cli
 from jetscale.cli.quantities import COUNT, FLOPS, HOURS, MONEY, PLAIN, RATE, SHARE, Whole
 
 
@@ -21,6 +22,8 @@ from jetscale.cli.quantities import COUNT, FLOPS, HOURS, MONEY, PLAIN, RATE, SHA
         (HOURS, "10 GPU hours", 10),
         (HOURS, "30 min", 0.5),
         (HOURS, "1d", 24),
+        (HOURS, "5 days", 120),
+        (FLOPS, "2 TFLOPs", 2e12),
         (SHARE, "10%", 0.1),
         (SHARE, ".3", 0.3),
         (RATE, "2 TFLOP/s", 2e12),
@@ -59,5 +62,11 @@ def test_what_is_no_number_is_left_to_those_who_say_what_they_need():
 )
 def test_what_is_not_clear_is_refused_with_the_fix(kind, text, fix):
     with pytest.raises(click.BadParameter) as caught:
-        kind.convert(text, None, None)
+        kind.convert(text, None, click.Context(cli.commands["allocate"]))
     assert fix in str(caught.value)
+
+
+def test_an_option_is_named_only_where_the_command_has_it():
+    with pytest.raises(click.BadParameter) as caught:
+        COUNT.convert("10h", None, click.Context(cli.commands["simulate"]))
+    assert "--gpu-hours" not in str(caught.value)

@@ -64,7 +64,7 @@ def test_values_come_with_their_intervals_in_suitable_digits(capsys):
 def test_trunks_are_shown_where_there_are_some(capsys):
     rows = {"many-near": made_up(TRUNK), "few-far": made_up(None)}
     out = shown(capsys, rows, made_up(TRUNK))
-    assert re.search(r"\(untrained\) +d32-l2-h4 +500 \[400, 600\] +50.0 \[40.0, 60.0\]", out)
+    assert re.search(r"untrained +d32-l2-h4 +500 \[400, 600\] +50.0 \[40.0, 60.0\]", out)
     assert re.search(r"few-far +no trunk", out)
     assert SENTENCES["logme"].split(";")[0] in " ".join(out.split())
 

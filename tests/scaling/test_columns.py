@@ -65,6 +65,24 @@ def test_one_mixture_where_nothing_could_name_one():
     assert set(validate(other, {"mixture": ""})["mixture"]) == {"all"}
 
 
+@pytest.mark.parametrize(
+    ("column", "name", "factor", "noun"),
+    [
+        ("params_M", "params", 1e6, None),
+        ("Params (B)", "params", 1e9, None),
+        ("tokens_B", "examples", 1e9, "token"),
+        ("Training tokens (billions)", "examples", 1e9, "token"),
+    ],
+)
+def test_a_multiple_behind_a_name_counts(column, name, factor, noun):
+    frame = pd.DataFrame(BASE).rename(columns={name: column})
+    for asked in (None, {name: column}):
+        found = validate(frame, asked)
+        assert found[name].tolist() == [factor * value for value in BASE[name]]
+        assert f"{column}: {name} are {factor:g} times the column" in found.attrs["notes"]
+        assert noun is None or set(found["noun"]) == {noun}
+
+
 def test_two_candidates_are_refused_and_a_person_decides():
     frame = pd.DataFrame(BASE).rename(columns={"examples": "tokens"}).assign(images=[1.0, 2.0])
     with pytest.raises(TableError, match="'tokens' and 'images' can both be examples; say which"):

@@ -154,3 +154,11 @@ def test_what_cannot_be_predicted_is_said_in_a_line(grid, truth, asked, told):
     with pytest.raises(FitError, match=told) as error:
         laws.predict(*asked)
     assert "\n" not in str(error.value)
+
+
+def test_what_predict_does_not_know_is_refused(grid, truth):
+    laws = fit(grid({"m": truth}), replicates=50)
+    with pytest.raises(FitError, match="predict knows no 'mixtures'"):
+        laws.predict(1e8, 1e9, mixtures="m")
+    with pytest.raises(FitError, match="2 params and 3 examples; give equally many"):
+        laws.predict([1e8, 1e9], [1e9, 1e10, 1e11])

@@ -179,3 +179,12 @@ def test_a_mistake_in_a_module_beside_the_sweep_is_told_there(tmp_path, monkeypa
     with pytest.raises(StudyError, match=r"^sizes_of_mine\.py:2: KeyError: 'small'"):
         load_study("s.py")
     sys.modules.pop("sizes_of_mine")
+
+
+def test_a_mistake_has_its_line_from_the_folder_of_the_file_too(tmp_path, monkeypatch):
+    (tmp_path / "s.py").write_text(SWEEP.format(extra="").replace("width=8", "width=0"))
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("s.py"), Path("./s.py"), tmp_path / "s.py"):
+        with pytest.raises(StudyError, match=r"s\.py:5: model size: width is 0") as caught:
+            load_study(path)
+        assert "ladder=(ModelSize(width=0" in caught.value.__notes__[0]

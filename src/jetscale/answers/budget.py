@@ -1,4 +1,4 @@
-"""Where a budget goes: what was measured for no more, then what the laws would do."""
+"""Where a budget goes: what the laws would do, and what was measured for no more."""
 
 from jetscale.analysis import Analysis
 from jetscale.answers.values import Answer
@@ -19,11 +19,11 @@ def budget(found: Analysis) -> Answer:
 
 def for_budget(one: Allocation) -> Answer:
     """Return the answer for one budget."""
-    measured, *laws = sentences(one)
+    first, *rest = sentences(one)
     left_out = (f"{line}." for line in grouped("No law is fitted", one.not_fitted))
     return Answer(
         question=f"Where does a budget of {one.budget.text} go?",
         answered=one.best_identified and not one.measured_first,
         instead="MEASURED ONLY" if one.measured else "NOT ANSWERED",
-        sentences=(measured, *left_out, *laws),
+        sentences=(first, *left_out, *rest),
     )

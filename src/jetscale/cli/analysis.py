@@ -13,6 +13,7 @@ from jetscale.cli.tables import (
     fitted_options,
     run_table,
     shared_option,
+    source_of,
     stages,
     table_options,
 )
@@ -39,7 +40,7 @@ def fit(sweep: Path | None, runs: Path | None, as_json: bool, full: bool, **opti
       jetscale fit --runs runs.csv --law no-floor --json
       jetscale fit --runs runs.csv --shared E,alpha
     """
-    doing(f"reading the runs of {sweep or runs}, and fitting laws")
+    doing(f"reading the runs of {source_of(sweep, runs)}, and fitting laws")
     from jetscale.analysis import largest_decade
     from jetscale.display.console import say
     from jetscale.scaling import Options
@@ -120,7 +121,7 @@ def compare(
       jetscale compare sweeps/quickstart.py --budget 1e10
       jetscale compare --runs runs.csv --uncertainty trunks
     """
-    doing(f"reading the runs of {sweep or runs}, and comparing mixtures")
+    doing(f"reading the runs of {source_of(sweep, runs)}, and comparing mixtures")
     from jetscale.scaling import Options, flops_budget
 
     asked = Options(**options)
@@ -196,7 +197,7 @@ def allocate(
       jetscale allocate --runs runs.csv --money 500 --price-gpu-hour 2 --price-example 1e-6 \\
         --device H100 --mfu 0.3 --ladder
     """
-    doing(f"reading the runs of {sweep or runs}, and fitting laws")
+    doing(f"reading the runs of {source_of(sweep, runs)}, and fitting laws")
     from jetscale import scaling
     from jetscale.display.laws import show_allocation
     from jetscale.jsonable import as_json as as_plain
@@ -237,7 +238,7 @@ def report(sweep: Path | None, runs: Path | None, as_json: bool, out: Path, **op
     """
     if out.suffix.lower() not in (".html", ".htm") or out.is_dir():
         raise click.UsageError(f"--out is {out}, needs the name of an HTML file: report.html")
-    doing(f"reading the runs of {sweep or runs}, and analysing them for {out}")
+    doing(f"reading the runs of {source_of(sweep, runs)}, and analysing them for {out}")
     from jetscale.questions import report_of
     from jetscale.scaling import Options
     from jetscale.study.load import load_study

@@ -7,7 +7,7 @@ import click
 
 from jetscale.cli.common import OUT, PATH, cli, doing, json_option, print_json
 from jetscale.cli.quantities import COUNT, FLOPS, PLAIN
-from jetscale.cli.tables import ANY_LAW, fitted_options, run_table, table_options
+from jetscale.cli.tables import ANY_LAW, fitted_options, run_table, source_of, table_options
 
 _REGISTER = "Write the forecast to this file, which must not exist yet."
 _CHECK = "Compare the forecast in this file with the runs of today."
@@ -49,7 +49,7 @@ def forecast(
       jetscale forecast sweeps/quickstart.py --check forecast.json
       jetscale forecast --runs runs.csv --at 1e9:2e10 --register forecast.json
     """
-    doing(f"reading the runs of {sweep or runs}")
+    doing(f"reading the runs of {source_of(sweep, runs)}")
     from jetscale.display.forecast import show_check, show_registered
     from jetscale.errors import FitError
     from jetscale.jsonable import as_json as plain

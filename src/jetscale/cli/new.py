@@ -22,7 +22,9 @@ def new(file: Path) -> None:
     """
     path = file.with_suffix(".py")
     if not re.fullmatch(r"[A-Za-z][\w-]*", path.stem):
-        raise click.UsageError(f"{path.name} names no study; use letters, digits, - and _: mine.py")
+        raise click.UsageError(
+            f"{path.name} names no study; it begins with a letter and has letters, digits, - and _"
+        )
     if path.exists():
         raise click.UsageError(f"{path} exists; choose another name")
     if not path.parent.is_dir():

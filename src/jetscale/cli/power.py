@@ -7,7 +7,7 @@ import click
 
 from jetscale.cli.common import PATH, cli, doing, json_option, print_json
 from jetscale.cli.quantities import PLAIN, SHARE, Whole
-from jetscale.cli.tables import fitted_options, run_table, table_options
+from jetscale.cli.tables import fitted_options, run_table, source_of, table_options
 
 _LIKE = "Laws of a pilot, a run table or a SWEEP that was run. [default: generic, or of --runs]"
 
@@ -45,7 +45,7 @@ def power(
       jetscale power sweeps/quickstart.py --like pilot.csv --shift -0.1
       jetscale power --runs runs.csv --columns params=N,examples=tokens
     """
-    doing(f"analysing made-up studies like {sweep or runs}, which takes minutes")
+    doing(f"analysing made-up studies like {source_of(sweep, runs)}, which takes minutes")
     import jetscale
     from jetscale.display.console import progress_bar
     from jetscale.display.power import show_power

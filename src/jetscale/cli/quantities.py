@@ -10,7 +10,9 @@ _NUMBER = re.compile(r"(?P<number>[-+]?[\d.][\d.,_]*(?:e[-+]?\d+)?|[-+]?(?:inf|n
 _GROUPED = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")
 _COUNTS = {"": 1.0, "k": 1e3, "m": 1e6}
 _HOURS = ("h", "hour", "hours", "gpu-hour", "gpu-hours", "gpu hour", "gpu hours", "gpuh")
-_NOT_HERE = dict.fromkeys((*_HOURS, "min", "minutes", "d"), "hours are given by --gpu-hours")
+_TIMES = dict.fromkeys(_HOURS, 1.0) | dict.fromkeys(("min", "minute", "minutes"), 1 / 60)
+_TIMES |= dict.fromkeys(("d", "day", "days"), 24.0)
+_NOT_HERE = dict.fromkeys(_TIMES, "hours are given by --gpu-hours")
 _NOT_HERE |= dict.fromkeys(("flops", "flop"), "FLOPs are given by --budget")
 _NOT_HERE |= dict.fromkeys(("$", "usd", "eur", "€"), "money is given by --money")
 
@@ -32,7 +34,9 @@ class Quantity(click.ParamType[Any]):
         unit = found["unit"].strip() if found else ""
         if number is None or unit not in self.units:
             elsewhere = _NOT_HERE.get(unit, "") if number is not None else ""
-            hint = f"; {elsewhere}" if elsewhere else ""
+            options = {name for each in ctx.command.params for name in each.opts} if ctx else set()
+            known = elsewhere.rpartition(" ")[2] in options
+            hint = f"; {elsewhere}" if known else ""
             self.fail(f"{value!r} is not a valid number; needs {self.needs}{hint}", param, ctx)
         return number * self.units[unit]
 
@@ -65,7 +69,11 @@ COUNT = Whole()
 PLAIN = Quantity("a number, e.g. 0.01", {})
 SHARE = Quantity("a share, e.g. 0.3 or 30%", {"%": 0.01})
 MONEY = Quantity("an amount of money without its unit, e.g. 500", {})
-HOURS = Quantity("hours, e.g. 10", dict.fromkeys(_HOURS, 1.0) | {"min": 1 / 60, "d": 24.0})
-FLOPS = Quantity("a number of FLOPs, e.g. 1e11", {"flops": 1.0, "flop": 1.0})
+HOURS = Quantity("hours, e.g. 10", _TIMES)
+_FLOPS = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15, "e": 1e18}
+FLOPS = Quantity(
+    "a number of FLOPs, e.g. 1e11",
+    {f"{prefix}{unit}": by for prefix, by in _FLOPS.items() for unit in ("flop", "flops")},
+)
 _SPEEDS = {"flop/s": 1.0, "flops/s": 1.0, "tflop/s": 1e12}
 RATE = Quantity("FLOPs per second, e.g. 1e14", _SPEEDS)

@@ -90,6 +90,13 @@ def again(name: str, sweep: Path | None, runs: Path | None, *more: str) -> str:
     return shlex.join(["jetscale", name, *words, *more])
 
 
+def source_of(sweep: Path | None, runs: Path | None) -> Path:
+    """The file that names the runs, one of both."""
+    if (sweep is None) == (runs is None):
+        raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
+    return sweep or runs or Path()
+
+
 def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
     """The run table of a sweep or of a file, and warnings, which go to standard error too."""
     from jetscale.scaling import columns, metric, read_runs, validate
@@ -97,8 +104,7 @@ def run_table(sweep: Path | None, runs: Path | None) -> tuple[Any, list[str]]:
     from jetscale.sweep.runs import RunSource, load_runs
     from jetscale.tracking.address import tracking_uri
 
-    if (sweep is None) == (runs is None):
-        raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
+    source_of(sweep, runs)
     meta = click.get_current_context().meta
     given = {name: meta.get(f"{__name__}.{name}") for name in ("source", "columns", "noun")}
     score = meta.get(f"{__name__}.metric") or ""

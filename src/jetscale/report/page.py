@@ -212,9 +212,11 @@ def render(context: Context, title: str) -> str:
 
     page = lay_out(order, context, title, decisions.facts(context.results), named)
     # what is read, not tags, styles and scripts
-    return _SHOWN.sub(lambda m: m[0] if m[0][0] == "<" else named(m[0]), page)
+    page = _SHOWN.sub(lambda m: m[0] if m[0][0] == "<" else named(m[0]), page)
+    return _COLUMN.sub(lambda m: f'data-name="{named(m[1])}"', page)
 
 
+_COLUMN = re.compile(r'data-name="([^"]*)"')  # what a narrow screen shows beside a cell
 _SHOWN = re.compile(r"<(script|style)\b.*?<[/]\1>|<[^>]*>|[^<]+", re.DOTALL)
 
 

@@ -35,7 +35,8 @@ def slider(context: Context, reasons: Reasons) -> dict[str, Any]:
     runs, noun = context.results.runs, noun_of(context.results.runs)
     if source.startswith("measured"):
         timed = runs[runs["seconds"] > 0]
-        source += f", {short(timed['examples'].sum() / timed['seconds'].sum())} {noun}s a second"
+        seen = timed["examples_seen" if "examples_seen" in timed else "examples"].sum()
+        source += f", {short(seen / timed['seconds'].sum())} {noun}s a second"
     priced = (
         f"A price of {noun}s moves N* and D*, as in `jetscale allocate --money`: the money of the "
         f"budget then pays for training and {noun}s."

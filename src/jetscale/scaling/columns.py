@@ -48,6 +48,8 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "seed": ("random_seed",),
 }
 _PREFIXES = {"kflops": 1e3, "mflops": 1e6, "gflops": 1e9, "tflops": 1e12, "pflops": 1e15}
+_MULTIPLES = {"k": 1e3, "m": 1e6, "millions": 1e6, "b": 1e9, "billions": 1e9, "t": 1e12}
+_SIZES = ("params", "examples", "unique_examples", "pretraining_examples")
 _LISTED, _SHOWN = 20, 60  # column names in a message, and characters of a name or a value
 _SEARCHED = 1000  # columns that are searched for other spellings; a table may have a million
 
@@ -90,7 +92,7 @@ def rename(
     for name in KNOWN:
         if name in asked or name in columns:
             continue
-        spellings = (name, *_ALIASES.get(name, ()), *(_PREFIXES if name == "flops" else ()))
+        spellings = _spellings(name)
         near = [c for c in columns[:_SEARCHED] if c not in taken and _plain(c) in spellings]
         if len(near) > 1:
             cure = f"say which, e.g. --columns {name}={near[0]!r}"
@@ -110,14 +112,28 @@ def rename(
     return _filled(out, found, notes), notes
 
 
+def _spellings(name: str) -> set[str]:
+    """How a column may be spelled, those with a multiple or prefix behind a word too."""
+    plain = {name, *_ALIASES.get(name, ())}
+    if name == "flops":
+        return plain | set(_PREFIXES)
+    words = [word for word in plain if len(word) > 1] if name in _SIZES else []
+    return plain | {f"{word}_{multiple}" for word in words for multiple in _MULTIPLES}
+
+
 def _filled(frame: pd.DataFrame, found: Mapping[str, str], notes: list[str]) -> pd.DataFrame:
     """Add what follows from other columns: the noun, a prefix of FLOPs, and D from C = 6 N D."""
-    words = _plain(found.get("examples", "")).split("_")
-    if "noun" not in frame and words[-1].removesuffix("s") in _NOUNS:
+    words = [w for w in _plain(found.get("examples", "")).split("_") if w not in _MULTIPLES]
+    if "noun" not in frame and words and words[-1].removesuffix("s") in _NOUNS:
         frame["noun"] = words[-1].removesuffix("s")
     if factor := _PREFIXES.get(_plain(found.get("flops", ""))):
         frame["flops"] = pd.to_numeric(frame["flops"], errors="coerce") * factor
         notes.append(f"{found['flops']}: FLOPs are {factor:g} times the column")
+    for name in [size for size in _SIZES if size in found]:
+        word, _, multiple = _plain(found[name]).rpartition("_")
+        if multiple in _MULTIPLES and word in _spellings(name):
+            frame[name] = pd.to_numeric(frame[name], errors="coerce") * _MULTIPLES[multiple]
+            notes.append(f"{found[name]}: {name} are {_MULTIPLES[multiple]:g} times the column")
     if {"params", "flops"} <= set(frame.columns) and "examples" not in frame:
         numbers = [pd.to_numeric(frame[name], errors="coerce") for name in ("flops", "params")]
         frame["examples"] = numbers[0] / (6 * numbers[1])

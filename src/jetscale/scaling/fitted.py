@@ -286,8 +286,17 @@ class StudyFit(Shown):
             chosen = self.mixtures if mixture is None else {mixture: self[mixture]}
         except KeyError as error:
             raise FitError(error.args[0]) from error
+        for name in more.keys() - {c for one in chosen.values() for c in one.law.columns}:
+            raise FitError(f"predict knows no {name!r}; give params, examples and mixture")
         rows, one = [], np.ones(1)
-        for sizes in np.broadcast(np.asarray(params, float), np.asarray(examples, float)):
+        given = np.asarray(params, float), np.asarray(examples, float)
+        try:
+            every = np.broadcast(*given)
+        except ValueError as error:
+            counts = f"{given[0].size} params and {given[1].size} examples"
+            wrong = f"predict was given {counts}; give equally many, or one of either"
+            raise FitError(wrong) from error
+        for sizes in every:
             for what, size in zip(("params", "examples"), sizes, strict=True):
                 if not (math.isfinite(size) and size > 0):
                     raise FitError(f"{what} is {size:g}, needs a number above zero, e.g. 1e6")

@@ -59,13 +59,17 @@ def _place(path: Path, error: BaseException) -> tuple[str, str]:
     if isinstance(error, SyntaxError) and error.filename:
         at, number, text = error.filename, error.lineno, error.text or ""
     else:
-        folders = {path.parent, path.parent.resolve()}
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if Path(frame.filename).parent in folders]
+        folder, frames = path.resolve().parent, traceback.extract_tb(error.__traceback__)
+        own = [
+            frame  # "<string>", the code of a dataclass, is no file
+            for frame in frames
+            if Path(frame.filename).is_file() and Path(frame.filename).resolve().parent == folder
+        ]
         if not own:
             return str(path), ""
         at, number, text = own[-1].filename, own[-1].lineno, own[-1].line or ""
-    shown = path.parent / Path(at).name if Path(at).parent == path.parent.resolve() else at
+    near = Path(at).resolve().parent == path.resolve().parent
+    shown = path.parent / Path(at).name if near else at
     return f"{shown}:{number}", f"{number:>5} | {text.strip()}" if text.strip() else ""
 
 

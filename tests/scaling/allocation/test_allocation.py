@@ -12,6 +12,7 @@ from jetscale.jsonable import as_json
 from jetscale.scaling import allocate, fit, money_budget
 from jetscale.scaling.allocation.measured import MeasuredCell
 from jetscale.scaling.allocation.sentence import sentence
+from jetscale.scaling.allocation.values import ByMixture, Choice
 from jetscale.scaling.engine import laws
 
 
@@ -111,6 +112,19 @@ def design(truth):
     return fit(pd.concat(parts, ignore_index=True), replicates=100)
 
 
+def test_where_chance_decides_more_than_one_mixture_is_named(design):
+    found = allocate(design, 3e20)
+    names = [f"m{i}" for i in range(5)]
+    first = next(iter(found.mixtures.values()))
+    shares = dict(zip(names, [0.93, *[0.0175] * 4], strict=True))
+    alike = {n: replace(first, mixture=n, best_share=share) for n, share in shares.items()}
+    few = replace(found, mixtures=ByMixture(alike))
+    assert few.choice is Choice.NOT_TOLD_APART
+    assert "with m0 or m1 train" in sentence(few)
+    even = {name: replace(one, best_share=0.2) for name, one in alike.items()}
+    assert "with any of 5 mixtures train" in sentence(replace(few, mixtures=ByMixture(even)))
+
+
 def test_a_route_answers_in_place_of_the_law(design, truth):
     found = allocate(design, 3e20, route="isoflop")
     assert (found.route, found.best) == ("isoFLOP", "b")
@@ -118,7 +132,7 @@ def test_a_route_answers_in_place_of_the_law(design, truth):
     one = found.mixtures["a"]
     assert one.params.low < float(exact.params) < one.params.high
     assert one.loss.low < float(exact.loss) < one.loss.high
-    assert " By the isoFLOP route: b, " in found.answer
+    assert found.answer.startswith("By the isoFLOP route: with b train ")
     assert as_json(found)["route"] == "isoFLOP"
 
 

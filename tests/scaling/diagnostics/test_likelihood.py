@@ -54,6 +54,18 @@ def batch(single):
     return batch_of(single, objective="squares")
 
 
+def test_runs_that_lie_on_a_law_have_profiles_too():
+    rows = [
+        ("a", n, d, seed, (0.5 + 5 * n**-0.4 + 9 * d**-0.4) * (1 + 0.01 * seed))
+        for n in (1e3, 1e4, 1e5)
+        for d in (1e3, 1e4, 1e5)
+        for seed in (0, 1)
+    ]
+    frame = pd.DataFrame(rows, columns=["mixture", "params", "examples", "seed", "loss"])
+    for found in profiles(batch_of(frame), "a").values():
+        assert found.low <= found.value <= found.high
+
+
 @pytest.mark.parametrize("name", ["alpha", "beta"])
 def test_increase_against_scipy(single, batch, name):
     profile = profiles(batch, "m")[name]

@@ -22,7 +22,7 @@ def test_cuts_are_fits_to_the_rest_with_the_same_options(grid, truth):
     kept = frame[frame["params"] < frame["params"].max()]
     direct = fit(kept, replicates=60, objective="squares", delta=fits.delta).mixtures["m"]
     assert found[CUTS[2]].mixtures["m"].theta == pytest.approx(direct.theta)
-    assert found[CUTS[2]].replicates == 60
+    assert found[CUTS[2]].options.replicates == 60
     assert found[CUTS[0]].runs["examples"].min() == pytest.approx(1e8 * 1000 ** (1 / 7))
     same = replace(fits.options, replicates=60, delta=fits.delta)
     assert found[CUTS[1]].options == same

@@ -130,11 +130,8 @@ def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
     inside, beyond = np.geomspace(*fits.flops, 30), np.geomspace(end, 10 * end, 12)
     for name, fitted in fits.mixtures.items():
         for budgets, dash, opacity in ((inside, "solid", 0.14), (beyond, "dash", 0.06)):
-            curve = getattr(best_runs(fits, fitted, fitted.theta, budgets), what)
+            curve, draws = _along(fits, fitted, budgets, what)
             curve = np.where((curve > 0) & np.isfinite(curve), curve, np.nan)
-            # Replicates (R, 1) by budgets (n,): an interval per budget, (n, 2).
-            theta = fitted.replicates.theta[:, None, :]
-            draws = getattr(best_runs(fits, fitted, theta, budgets), what)
             band = [percentile_interval(column, fitted.n_cells) for column in draws.T]
             lower, upper = np.clip(np.array(band).T, low, high)
             area = {"x": [*budgets, *budgets[::-1]], "y": [*lower, *upper[::-1]], "fill": "toself"}
@@ -146,6 +143,18 @@ def frontier(fits: StudyFit, styles: Mapping[str, Style], what: str) -> Figure:
     anchors = {"xanchor": "right", "yref": "paper", "yanchor": "bottom", "text": "extrapolated →"}
     place = {"x": 1, "xref": "paper", "y": 0}  # at the foot: the tools of the figure cover its head
     return figure.add_annotation(**place, showarrow=False, font={"size": 11}, **anchors)
+
+
+def _along(fits: StudyFit, fitted: MixtureFit, budgets: Array, what: str) -> tuple[Array, Array]:
+    """A size, or the loss, of the best runs of budgets (n,), and its replicates (R, n)."""
+    best = best_runs(fits, fitted, fitted.theta, budgets)
+    if what != "loss":
+        draws = best_runs(fits, fitted, fitted.replicates.theta[:, None, :], budgets)
+        return getattr(best, what), getattr(draws, what)
+    held = fitted.law.held(fits.runs[fits.runs["mixture"] == fitted.mixture])
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        expected = fitted.losses(best.params[:, None], best.examples[:, None], **held)
+    return expected[:, 0], expected[:, 1:].T  # with what the law misses, as `allocate` says it
 
 
 def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> Figure:

@@ -1,11 +1,11 @@
-"""The answer in words: what was measured for no more, then what the laws would do."""
+"""The answer in words: what the laws would do where they determine it, and what was measured."""
 
 import math
 from collections import Counter
 from collections.abc import Iterator
 
 from jetscale.scaling.allocation.measured import MeasuredCell
-from jetscale.scaling.allocation.values import Allocation
+from jetscale.scaling.allocation.values import Allocation, Choice, MixtureAllocation
 from jetscale.words import between, loss, loss_interval, short, size
 
 NOTABLE = 0.05  # decades beyond the measured compute that are worth a word
@@ -14,9 +14,14 @@ _NEGLIGIBLE = 0.05  # share of replicates below which a mixture is not among the
 
 
 def sentences(found: Allocation) -> tuple[str, ...]:
-    """Return the answer of an allocation, what was measured first: the words of every output."""
-    told = (_measured(found), _over_pairs(found), *_predicted(found), _rival(found))
-    return tuple(filter(None, (*told, _distance(found))))
+    """Return the answer of an allocation, the words of every output.
+
+    What was measured comes first, unless the laws determine a run that is better.
+    """
+    measured, predicted = (_measured(found), _over_pairs(found)), (*_predicted(found),)
+    by_law = found.best_identified and not found.measured_first
+    told = (*predicted, *measured) if by_law else (*measured, *predicted)
+    return tuple(filter(None, (*told, _rival(found), _distance(found))))
 
 
 def sentence(found: Allocation) -> str:
@@ -39,7 +44,7 @@ def _measured(found: Allocation) -> str:
     others = [name for name in cells if name not in alike]
     if not others:
         alone = f", {min(cells)}" if len(found.mixtures) > 1 else ""
-        end = "; between mixtures no difference beyond chance" if len(cells) > 1 else alone
+        end = "; these cells do not tell the mixtures apart" if len(cells) > 1 else alone
         return f"{told}{end}."
     than = ", ".join(others) if len(others) <= _NAMED else f"{len(others)} others"
     return f"{told}, {' or '.join(alike)}: lower than {than} by more than chance."
@@ -77,9 +82,7 @@ def _predicted(found: Allocation) -> Iterator[str]:
             "that does not describe these runs, do not spend by it."
         )
         return
-    asked = [m for m in found.mixtures.values() if found.best in (None, m.mixture)]
-    near = [m for m in asked if m.best_share is None or m.best_share >= _NEGLIGIBLE]
-    chosen = [m for m in near if not m.no_optimum]
+    chosen = [m for m in _asked(found) if not m.no_optimum]
     if not chosen:
         yield f"By the {by} there is no usable optimum: {lowest.no_optimum}."
         return
@@ -95,11 +98,28 @@ def _predicted(found: Allocation) -> Iterator[str]:
     known = math.isfinite(low) and math.isfinite(high)
     ends = f" [{loss(low)}, {loss(high)}]" if known else ", no usable interval"
     several = len(found.mixtures) + len(found.not_fitted) > 1
-    who = f"{' or '.join(m.mixture for m in chosen[:_NAMED])}, " if several else ""
+    names = [m.mixture for m in chosen]
+    named = " or ".join(names) if len(names) <= _NAMED else f"any of {len(names)} mixtures"
+    who = named if several else ""
     edge = f" ({chosen[0].ladder_edge})" if len(chosen) == 1 and chosen[0].ladder_edge else ""
-    doubt = "" if found.best_identified else "; not determined, test it before you spend by it"
-    run = f"{n} parameters on {d} {found.noun}s, loss {expected}{ends}{edge}"
-    yield f"By the {by}: {who}{run}{doubt}."
+    run = f"{n} parameters on {d} {found.noun}s"
+    if found.best_identified:
+        lead = f"with {who} train" if who else "train"
+        yield f"By the {by}: {lead} {run}, expect loss {expected}{ends}{edge}."
+        return
+    doubt = "not determined, test it before you spend by it"
+    yield f"By the {by}: {who and f'{who}, '}{run}, loss {expected}{ends}{edge}; {doubt}."
+
+
+def _asked(found: Allocation) -> list[MixtureAllocation]:
+    """Return the best mixture, or all that may be: two at least where chance decides."""
+    if found.best is not None:
+        return [found.mixtures[found.best]]
+    every = found.mixtures.values()
+    shares = {m.mixture: 1.0 if m.best_share is None else m.best_share for m in every}
+    first = sorted(shares, key=lambda name: -shares[name])
+    least = first[: 2 if found.choice is Choice.NOT_TOLD_APART else 1]
+    return [m for m in every if m.mixture in least or shares[m.mixture] >= _NEGLIGIBLE]
 
 
 def _rival(found: Allocation) -> str:

@@ -117,18 +117,21 @@ class PairedMixtures:
         return f"{clause}, worth {' and '.join(worth)}" if worth else clause
 
     def told_apart(self, examples: float) -> tuple[str, str] | None:
-        """The mixture with the lower loss, and a clause: at the nearest D, else over all pairs."""
+        """The mixture with the lower loss and a clause, at the nearest D; None if there is none.
+
+        Over all pairs where one model size was run at that D, so that nothing is known of it alone.
+        """
         near = min(self.by_examples, key=lambda row: abs(math.log((row.examples or 1) / examples)))
         at = f"at D = {short(near.examples or 0)}"
         pair = self.mixture, self.baseline
-        for row, where in (near, at), (self.overall, f"over all D (not told apart {at} alone)"):
-            found = row.difference
-            if found.low > 0 or found.high < 0:
-                first, second = pair if found.high < 0 else pair[::-1]
-                ends = sorted(abs(end) for end in (found.low, found.value, found.high))
-                low, value, high = map(number, ends)
-                return first, f"lower than {second} by {value} [{low}, {high}] {where}"
-        return None
+        known = math.isfinite(near.difference.low) and math.isfinite(near.difference.high)
+        found, where = (near, at) if known else (self.overall, "over all D")
+        low, value, high = found.difference.low, found.difference.value, found.difference.high
+        if not (low > 0 or high < 0):
+            return None
+        first, second = pair if high < 0 else pair[::-1]
+        ends = map(number, sorted(map(abs, (low, value, high))))
+        return first, "lower than {0} by {2} [{1}, {3}] {4}".format(second, *ends, where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

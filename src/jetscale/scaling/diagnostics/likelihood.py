@@ -123,6 +123,7 @@ def _profile(batch: Batch, group: int, key: str) -> Profile:
     values = np.unique(np.append(np.linspace(*ends, _points(batch)[0]), best))
     rise = _increase(batch, _along(batch, group, column, values))
     middle = int(np.searchsorted(values, best))
+    rise[middle] = 0.0  # by definition: where runs lie on a law, rounding may exceed any threshold
     low, open_low = _crossing(values[middle::-1], rise[middle::-1], threshold)
     high, open_high = _crossing(values[middle:], rise[middle:], threshold)
     return Profile(

@@ -129,7 +129,9 @@ def _from_pilot(
     spread, deviation, warnings = spreads(fits.runs, used, noise, misfit)
     truths, at_bounds = {}, dict[str, str]()
     for name, other in taken.items():
-        theta, bound = _inside(fits.mixtures[other].theta)
+        window = fits.mixtures[other].window
+        middle = [math.sqrt(math.prod(window[size])) for size in ("params", "examples")]
+        theta, bound = _inside(fits.mixtures[other].theta, middle)
         try:
             truths[name] = Truth(check_law(theta), spread, deviation)
         except FitError as error:
@@ -159,14 +161,20 @@ def _from_pilot(
     return Assumed(truths=truths, source=source, warnings=tuple(warnings))
 
 
-def _inside(theta: Array) -> tuple[Array, str]:
-    """Return a law with exponents inside their bounds, and what lay at one; empty for nothing."""
+def _inside(theta: Array, middle: Sequence[float]) -> tuple[Array, str]:
+    """Return a law with exponents inside their bounds, and what lay at one; empty for nothing.
+
+    Its terms stay what they were at the middle of the sizes, of N and of D.
+    """
     moved, told = theta.copy(), []
     low, high = EXPONENT_BOUNDS[0] * _ROOM, EXPONENT_BOUNDS[1] / _ROOM
-    for place, name in ((3, "alpha"), (4, "beta")):
+    for place, name, size in ((3, "alpha", middle[0]), (4, "beta", middle[1])):
         moved[place] = np.clip(theta[place], low, high)
+        moved[place - 2] *= size ** (moved[place] - theta[place])
         if moved[place] != theta[place]:
-            told.append(f"{name} at its bound, {theta[place]:.3g} ({moved[place]:.3g} is assumed)")
+            told.append(
+                f"{name} at or near its bound, {theta[place]:.3g} ({moved[place]:.3g} is assumed)"
+            )
     return moved, " and ".join(told)
 
 
