@@ -121,7 +121,7 @@ def test_like_a_pilot(capsys, sweep, tmp_path):
         ({"mixtures": SCRATCH}, ("--shift", "0.1"), "a shift needs two mixtures"),
         ({}, ("--noise", "0"), "noise is 0, needs a number above 0 and at most 1"),
         ({}, ("--misfit", "-1"), "misfit is -1"),
-        ({}, ("--simulations", "1"), "simulations is 1, needs 10 to 10000"),
+        ({}, ("--simulations", "1"), "1 is not a whole number of at least 10"),
         ({}, ("--seed", "-1"), "seed is -1"),
         ({}, ("--like", "absent.csv"), "absent.csv: cannot read the run table"),
     ],

@@ -20,7 +20,7 @@ _LIKE = "Laws of a pilot, a run table or a SWEEP that was run. [default: generic
 @click.option("--noise", type=SHARE, help="Spread of log loss between seeds. [default: 0.01]")
 @click.option("--misfit", type=SHARE, help="Spread of cells about the law. [default: the noise]")
 @click.option("--shift", type=PLAIN, help="Power for this shift of a. [default: search for 80%]")
-@click.option("--simulations", type=Whole(0), help="Made-up studies per shift. [default: 32]")
+@click.option("--simulations", type=Whole(10), help="Made-up studies per shift, 10 at least. [32]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the simulation.")
 @fitted_options()
 @json_option

@@ -136,7 +136,7 @@ def test_each_mixture_has_the_law_of_its_pilot(plan, truth):
     assert found.widths["b"] is not found.widths["a"]
     assert found.widths["b"].not_identified.of == 4
     assert "not be identified in 0% of studies" in found.conclusion
-    share = replace(found.widths["b"].not_identified, share=0.5)
+    share = replace(found.widths["b"].not_identified, hits=2)
     other = replace(found.widths["b"], not_identified=share)
     mixed = replace(found, widths={**found.widths, "b": other})
     assert "a and c 0%, b 50%" in mixed.conclusion
