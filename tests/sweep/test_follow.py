@@ -8,12 +8,14 @@ from jetscale.store.records import RecordStore
 from jetscale.sweep import follow as module
 from jetscale.sweep.follow import LiveMirror, following, sync_study
 from jetscale.tracking.mirror import PARENT, Mirror
+from jetscale.tracking.names import name_run
 
 
 @pytest.mark.integration
 def test_records_appear_in_mlflow_while_the_sweep_goes_on(
-    study, planned, records, tmp_path, monkeypatch
+    study, planned, records, tmp_path, monkeypatch, caplog
 ):
+    caplog.set_level("INFO", logger="jetscale")
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(module, "MIRROR_SECONDS", 0.1)
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
@@ -30,6 +32,9 @@ def test_records_appear_in_mlflow_while_the_sweep_goes_on(
     assert seen[0] == ("training runs", 0, len(planned))
     assert seen[-1] == ("training runs", len(planned), len(planned))
     assert live.behind == ""
+    lines = [line for line in caplog.messages if f" of {len(planned)})" in line]
+    assert len(lines) == len(planned), "a line for each run"
+    assert all(any(name_run(record) in line for line in lines) for record in records)
 
 
 def test_mlflow_down_is_a_line_and_nothing_is_lost(study, planned, records, tmp_path):

@@ -197,7 +197,8 @@ def show_plan(plan: dict[str, Any], full: bool = False) -> None:
     say(f"data sizes {sizes}; seeds {seeds}")
     for name, parts in plan["mixtures"].items():
         shares = ", ".join(f"{100 * share:.3g}% {part}" for part, share in parts.items())
-        say(f"mixture {name}: {shares or 'no pretraining'}")
+        classes = counted(len(plan["labels"][name]), "label")
+        say(f"mixture {name}: {f'{shares}; {classes}' if shares else 'no pretraining'}")
     columns = ("mixture", "size", "N", "runs", "steps", "FLOPs", "pretrain", "core h")
     prices = ("finetuning_flops", "pretraining_flops", "core_hours")
     runs = []

@@ -3,6 +3,7 @@
 Where MLflow is down, what it could not take is offered again later, and training does not wait.
 """
 
+import logging
 import math
 import threading
 import time
@@ -21,7 +22,9 @@ from jetscale.store.records import RecordStore
 from jetscale.study import Study
 from jetscale.study.search import Search
 from jetscale.tracking.mirror import Mirror
+from jetscale.tracking.names import name_run
 
+_LOG = logging.getLogger("jetscale")
 LOOK_SECONDS = 1.0
 MIRROR_SECONDS = 20.0
 
@@ -128,15 +131,18 @@ def sync_study(study: Study, home: Home, uri: str) -> tuple[int, int, list[str]]
 
 @contextmanager
 def following(live: LiveMirror, todo: Sequence[Run], progress: Progress) -> Iterator[None]:
-    """Report finished runs and mirror them from a thread until the block ends.
+    """Report finished runs, log a line for each, and mirror them from a thread.
 
     Nothing in the block waits for MLflow; its end waits for a push that has begun.
     """
-    keys, stop = {run.key for run in todo}, threading.Event()
+    keys, stop, logged = {run.key for run in todo}, threading.Event(), set[str]()
 
     def report() -> set[str]:
         try:
             there = live.store.keys()
+            for key in sorted((there & keys) - logged):
+                log_run(live.store.read(key), len(logged) + 1, len(keys))
+                logged.add(key)
         except StorageError:  # it may answer the next time
             return set()
         progress("training runs", len(there & keys), len(keys))
@@ -160,3 +166,11 @@ def following(live: LiveMirror, todo: Sequence[Run], progress: Progress) -> Iter
         stop.set()
         thread.join()
         report()
+
+
+def log_run(record: Record | None, number: int, planned: int) -> None:
+    """Log the end of a run, at level INFO of the logger ``jetscale``."""
+    if record is not None:
+        loss = "no loss" if record.loss is None else f"loss {record.loss:.4g}"
+        where = f"{number} of {planned}"
+        _LOG.info("%s: %s, %.3g s (%s)", name_run(record), loss, record.timings["total"], where)

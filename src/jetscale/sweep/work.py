@@ -30,6 +30,7 @@ from jetscale.store.home import Home
 from jetscale.store.local import locked, make_folder
 from jetscale.store.records import RecordStore, find_finished
 from jetscale.study import Study
+from jetscale.sweep.follow import log_run
 from jetscale.sweep.stop import stopping
 from jetscale.sweep.worker import Job, run_job
 
@@ -156,6 +157,7 @@ class _Worker:
                     return True
                 try:
                     self.counts.update(run_job(self.job, Listed((run,))))
+                    log_run(self.store.read(run.key), self.counts["trained"], len(self.planned))
                 except KeyboardInterrupt:
                     self.store.evict({run.key})
                     raise
