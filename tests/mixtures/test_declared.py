@@ -27,6 +27,11 @@ def killed(classes: tuple[str, ...], rows: int, seed: int) -> Iterator[pa.Table]
     yield
 
 
+def unseeded(classes: tuple[str, ...], rows: int, seed: int) -> Iterator[pa.Table]:
+    """A simulator that takes its seed from the system."""
+    yield from stars.light_curves(classes, rows, int(np.random.default_rng().integers(2**40)))
+
+
 @pytest.fixture(autouse=True)
 def small_calls(monkeypatch):
     monkeypatch.setattr(declared, "ROWS_PER_CALL", 25)
@@ -85,6 +90,13 @@ def test_every_role_and_part_gets_its_shards(study, tmp_path):
     assert seen[-1] == ("simulating stars", 160, 160)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_simulator_that_ignores_its_seed_is_refused(study, tmp_path, workers):
+    wild = replace(study.source, pretraining=(stars.corpus("curves", simulate=unseeded),))
+    with pytest.raises(DataError, match=r"simulator of 'curves': a second call with seed \d+ made"):
+        make(replace(study, source=wild), tmp_path, workers)
+
+
 def test_other_processes_make_the_same_examples(study, tmp_path):
     alone, shared = make(study, tmp_path / "a"), make(study, tmp_path / "b", workers=2)
     for name in alone:
@@ -136,7 +148,7 @@ def test_an_error_of_a_simulator_is_one_line_and_leaves_nothing(study, tmp_path,
     study = replace(study, source=replace(study.source, downstream=bad))
     with pytest.raises(DataError, match=r"corpus 'catalogue': .* ZeroDivisionError: no such star"):
         make(study, tmp_path, workers)
-    assert list((tmp_path / "shards").iterdir()) == []
+    assert not list(tmp_path.rglob("*.parquet"))
 
 
 def test_a_process_that_dies_is_one_line(study, tmp_path):

@@ -9,6 +9,7 @@ from jetscale.jets.schema import JETCLASS
 from jetscale.jets.shards import write_shards
 from jetscale.mixtures import inputs
 from jetscale.mixtures.inputs import ensure_shards, shard_requests, stream_plans
+from jetscale.planning.overview import overview
 from jetscale.study import Mixture
 
 
@@ -53,6 +54,17 @@ def test_given_folders_must_have_the_role_they_are_used_for(given, tmp_path):
     swapped = replace(given.source, train=given.source.validation, validation=given.source.train)
     with pytest.raises(DataError, match=r"role is 'validation', needs 'train'"):
         ensure_shards(replace(given, source=swapped), tmp_path, in_process, silent)
+
+
+def test_roles_that_share_a_file_are_refused_by_the_plan(given, tmp_path, make_jets):
+    for role, seed in (("train", 5), ("validation", 6)):
+        jets = make_jets(60, range(10), seed)
+        note = {"files": [{"name": "all.parquet", "sha256": "0" * 64}]}
+        how = {"corpus": "jetclass", "role": role, "provenance": note}
+        write_shards(tmp_path / "again" / role, [jets], **how)
+    again = {role: str(tmp_path / "again" / role) for role in ("train", "validation")}
+    with pytest.raises(DataError, match=r"the same file all.parquet; roles must not share jets"):
+        overview(replace(given, source=replace(given.source, **again)))
 
 
 def test_a_size_larger_than_the_folder_is_refused_before_anything_starts(given, tmp_path):

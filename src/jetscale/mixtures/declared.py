@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from jetscale.digests import digest
+from jetscale.errors import DataError
 from jetscale.executor import Executor
 from jetscale.jets.shards import write_shards
 from jetscale.mixtures.quota import shards_wanted
@@ -22,6 +23,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and how much in all."""
 
 ROWS_PER_CALL = 5_000  # examples that a simulator makes in one call
+PROBED = 16  # examples that are made twice, to see whether a simulator follows its seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,10 @@ def call_simulators(
 ) -> None:
     """Make shards by calling users' functions.
 
-    Raises DataError where one does not make what it should, SweepError where a process died.
+    Raises DataError where one does not make what it should, or not the same again, SweepError where
+    a process died.
     """
+    _check_repeatable(requests, executor)
     calls = [call for request in requests for call in request.calls()]
     total, made = sum(request.rows for request in requests), 0
     what = f"simulating {requests[0].corpus.noun}s"
@@ -113,6 +117,19 @@ def call_simulators(
                 schema=request.corpus.schema,
                 provenance={"seed": request.seed, **request.corpus.identity},
             )
+
+
+def _check_repeatable(requests: list[DeclaredRequest], executor: Executor) -> None:
+    """Raise DataError where a simulator, called twice alike, makes different examples."""
+    first = {request.corpus.name: next(request.calls()) for request in requests}
+    probes = [replace(call, rows=min(call.rows, PROBED)) for call in first.values()]
+    with closing(_in_order(executor, [probe for probe in probes for _ in range(2)])) as tables:
+        for probe, one, other in zip(probes, tables, tables, strict=False):
+            if not one.equals(other):
+                raise DataError(
+                    f"simulator of {probe.corpus.name!r}: a second call with seed {probe.seed} "
+                    f"made other {probe.corpus.noun}s; take all random numbers from the seed"
+                )
 
 
 def _in_order(executor: Executor, calls: list[Call]) -> Generator[pa.Table, None, None]:

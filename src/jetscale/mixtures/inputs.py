@@ -14,6 +14,7 @@ from jetscale.jets.generator.conditions import Conditions
 from jetscale.jets.production.production import check_packages, make_overlays, simulate_shards
 from jetscale.jets.schema import part_named
 from jetscale.jets.shards import open_shards
+from jetscale.jets.shards.manifest import check_roles
 from jetscale.mixtures import declared
 from jetscale.mixtures.declared import DeclaredRequest, Progress
 from jetscale.mixtures.quota import shards_wanted
@@ -140,6 +141,7 @@ def given_folders(study: Study, source: Folders) -> dict[str, Path]:
         open_shards(Path(source.folder_of(part)), role=role) if part else source.open(role)
         for _, role, part, _ in wanted
     ]
+    check_roles(manifests)
     sizes = {"train": "data_sizes", "pretrain": "pretraining_jets or the weight of the part"}
     sizes |= {role: f"{role}_jets" for role in ("validation", "test")}
     for (name, role, part, need), manifest in zip(wanted, manifests, strict=True):
