@@ -79,6 +79,26 @@ def test_code_that_is_only_shown_runs():
         exec(body, {"__file__": str(ROOT / "sweeps" / "composition.py")})
 
 
+def test_the_model_of_the_pages_is_an_architecture(tmp_path, monkeypatch):
+    from jetscale.jets.schema import FEATURE_SETS
+    from jetscale.models.inputs import feature_inputs
+    from jetscale.models.protocol import architecture_named
+    from jetscale.study import ModelSize
+
+    blocks = blocks_of(PAGES["own_model.md"])
+    body = next(body for _, body in blocks if body.startswith("%%writefile mymodel.py"))
+    (tmp_path / "model_of_the_pages.py").write_text(body.partition("\n")[2])
+    monkeypatch.syspath_prepend(tmp_path)
+    model = architecture_named("model_of_the_pages:build")
+    size, inputs = ModelSize(width=8, layers=1, heads=1), feature_inputs(FEATURE_SETS["kin"])
+    found = model.parameters(size, inputs, 10)
+    assert found.total == (len(inputs) + 1) * 8 + 9 * 8 + 9 * 10
+    flops = {"jets": 1, "constituents": 0, "constituents_squared": 0}
+    per_jet = model.training_flops(size, inputs, 10, **flops)
+    flops |= {"jets": 0, "constituents": 1}
+    assert (per_jet, model.training_flops(size, inputs, 10, **flops) > 0) == (6 * 8 * 10, True)
+
+
 @pytest.mark.integration
 def test_the_pages_build_without_a_warning(tmp_path):
     for package in ("sphinx", "myst_nb", "furo"):

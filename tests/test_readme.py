@@ -63,31 +63,3 @@ def test_the_analysis_in_the_readme_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(next(body for kind, body in BLOCKS if kind == "python" and "js.fit(" in body), {})
     assert re.match(r"b [\d.]+ \[[\d.]+, [\d.]+\] ", capsys.readouterr().out)
-
-
-def test_the_source_in_the_readme_is_a_source():
-    from jetscale.study import Folders
-
-    body = next(body for kind, body in BLOCKS if kind == "python" and "Folders" in body)
-    values: dict[str, object] = {}
-    exec(body, values)
-    assert isinstance(values["source"], Folders)
-
-
-def test_the_model_in_the_readme_is_an_architecture(tmp_path, monkeypatch):
-    from jetscale.jets.schema import FEATURE_SETS
-    from jetscale.models.inputs import feature_inputs
-    from jetscale.models.protocol import architecture_named
-    from jetscale.study import ModelSize
-
-    body = next(body for kind, body in BLOCKS if kind == "python" and "def build" in body)
-    (tmp_path / "model_of_the_readme.py").write_text(body)
-    monkeypatch.syspath_prepend(tmp_path)
-    model = architecture_named("model_of_the_readme:build")
-    size, inputs = ModelSize(width=8, layers=1, heads=1), feature_inputs(FEATURE_SETS["kin"])
-    found = model.parameters(size, inputs, 10)
-    assert found.total == (len(inputs) + 1) * 8 + 9 * 8 + 9 * 10
-    flops = {"jets": 1, "constituents": 0, "constituents_squared": 0}
-    per_jet = model.training_flops(size, inputs, 10, **flops)
-    flops |= {"jets": 0, "constituents": 1}
-    assert (per_jet, model.training_flops(size, inputs, 10, **flops) > 0) == (6 * 8 * 10, True)
