@@ -138,6 +138,8 @@ def test_a_budget_may_be_in_hours_and_sizes_those_of_the_runs(made):
     terms = jetscale.Terms(gpu_hours=1, rate=1e9 / 3600)
     found = jetscale.allocate(laws, terms, ladder=True)
     assert found.budget.flops == pytest.approx(1e9)
+    with pytest.raises(FitError, match=r"budget is '1e9', needs FLOPs, e\.g\. 1e12, or js\.Terms"):
+        jetscale.allocate(laws, "1e9")
     assert set(found.to_frame()["params"]) <= {1e3, 1e4, 1e5}
 
 

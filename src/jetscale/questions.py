@@ -6,6 +6,7 @@ Runs are a study, a sweep file, a table in a file of any kind, a DataFrame, or l
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,8 @@ def allocate(
     The budget is in FLOPs, or e.g. ``js.Terms(gpu_hours=100, device="H100", mfu=0.3)``.
     ``ladder=True`` chooses among the model sizes that were run. ``fitted`` goes to `fit`.
     """
+    if not isinstance(budget, Real | Budget | Terms):
+        raise FitError(f"budget is {budget!r}, needs FLOPs, e.g. 1e12, or js.Terms(gpu_hours=...)")
     laws = fit(runs, **fitted)
     amount = budget.budget(laws.runs) if isinstance(budget, Terms) else budget
     sizes = sorted(laws.runs["params"].unique()) if ladder is True else ladder or ()

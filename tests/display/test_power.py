@@ -87,8 +87,8 @@ def test_the_verdict_comes_first_and_what_helps_last(capsys):
         "made-up studies); exponents would not be identified in 25% of studies. study s: "
     )
     assert text.endswith(
-        "Per FLOP this helps most: smaller D = 100, every N (a 24% narrower for 0.009% more "
-        "compute)."
+        "Of what narrows a by 5% or more, this helps most per FLOP: smaller D = 100, every N "
+        "(a 24% narrower for 0.009% more compute)."
     )
 
 

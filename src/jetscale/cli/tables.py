@@ -17,7 +17,7 @@ _COLUMNS = "Its columns where names differ, e.g. params=N,examples=tokens."
 _NOUN = "What one example is called, e.g. tokens. [default: as the table says]"
 _METRIC = "A score in place of the loss, e.g. rejection_Hbb, auc, accuracy."
 _UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the table]"
-_SHARED = "Common to all mixtures: some of E,alpha,beta."
+_SHARED = "Common to all mixtures: some of E,A,B,alpha,beta."
 _LARGE = 5_000  # runs; smaller tables are analysed before one could read about it
 ANY_LAW = (
     "chinchilla, no-floor, outer-power, interaction, repetition, excess, transfer, pretraining, or "

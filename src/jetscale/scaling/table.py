@@ -15,6 +15,7 @@ over all mixtures, so the same number means the same point (params, examples) in
 
 import hashlib
 import math
+import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
@@ -222,6 +223,9 @@ def _floats(raw: pd.Series) -> np.ndarray:
     return pd.to_numeric(raw, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
 
 
+_COMMA = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?")  # as in much of Europe
+
+
 def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
     raw = frame[column]
     values = _floats(raw)
@@ -229,7 +233,9 @@ def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
         text = str(raw.iloc[row]).strip()
         text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
         shown = f"is {text!r}" if text else "is empty"
-        raise TableError(f"row {row + 1}: {column} {shown}, needs a number")
+        needs = "a number with a decimal point" if _COMMA.fullmatch(text) else "a number"
+        lost = "; leave runs that failed or diverged out" if text.lower() in ("nan", "") else ""
+        raise TableError(f"row {row + 1}: {column} {shown}, needs {needs}{lost}")
     return values
 
 

@@ -106,7 +106,7 @@ def test_what_helps_most_is_worth_it(found):
     assert found.helps_most == chosen.what
     assert chosen.reduction >= 0.05
     assert not [e for e in found.extras if e.gain > chosen.gain and e.reduction >= 0.05]
-    assert f"per FLOP this helps most: {chosen.what}" in found.conclusion
+    assert f"this helps most per FLOP: {chosen.what}" in found.conclusion
     little = tuple(replace(extra, reduction=0.01) for extra in found.extras)
     assert replace(found, extras=little).best_extra is None
     assert replace(found, extras=little).helps_most is None

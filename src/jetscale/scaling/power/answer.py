@@ -89,7 +89,8 @@ class Power(Shown):
         if (extra := self.best_extra) is None:
             return ""
         gain = f"a {extra.reduction:.0%} narrower for {100 * extra.share:.2g}% more compute"
-        return f"per FLOP this helps most: {extra.what} ({gain})"
+        worth = f"of what narrows a by {_NOTABLE:.0%} or more"
+        return f"{worth}, this helps most per FLOP: {extra.what} ({gain})"
 
     @property
     def conclusion(self) -> str:

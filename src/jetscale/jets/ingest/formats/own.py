@@ -56,7 +56,9 @@ def format_of(
     """The format of files with the columns of `columns_of`; DataError where they do not fit."""
     for quantity in columns:
         if quantity not in QUANTITIES:
-            raise DataError(unknown("quantity", quantity, QUANTITIES))
+            alone = columns[quantity] == quantity  # no word says what the column holds
+            fix = f"; write QUANTITY=COLUMN, e.g. pt={quantity}" if alone else ""
+            raise DataError(unknown("quantity", quantity, QUANTITIES) + fix)
     momentum = {*columns} & {*CARTESIAN, *ANGLES, "mass"}
     if momentum not in ({*CARTESIAN}, {*ANGLES, "energy"}, {*ANGLES, "mass"}):
         angles = "pt, eta, phi and either energy or mass (mass=0 if massless)"
