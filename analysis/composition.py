@@ -247,7 +247,7 @@ def main() -> None:
     for table_of in (parameters(fits), counted(fits), differences(frame)):
         print(f"{table_of}\n")
     print(f"{moves(frame, law)}\n")
-    for pair in compare(laws(frame)).pairs:
+    for pair in compare(fits).pairs:
         print(f"- {pair.b} minus {pair.a}: {pair.verdict.text}; {pair.clause}")
     print(f"\nfigure: {path}")
     return None

@@ -528,7 +528,10 @@ def test_a_route_can_answer(capsys, runs):
 def test_what_cannot_be_asked_is_refused_before_a_table_is_read(capsys, tmp_path):
     missing = tmp_path / "no.csv"
     for command, complaint in (
-        (("compare", "--law", "transfer"), "a comparison needs a law of params and examples alone"),
+        (
+            ("compare", "--law", "transfer"),
+            "a comparison needs a law with exponents of alpha and beta alone",
+        ),
         (("fit", "--law", "chinchila"), "did you mean 'chinchilla'"),
         (("allocate", "--budget", "0"), "budget is 0.0 FLOPs"),
         (("allocate", "--gpu-hours", "1", "--device", "H1000", "--mfu", ".3"), "unknown device"),

@@ -70,11 +70,12 @@ def test_keywords_override_the_options(grid, truth):
     assert fit(frame, asked, law="chinchilla").options == replace(asked, law="chinchilla")
 
 
-@pytest.mark.parametrize("law", ["repetition", "transfer", "pretraining"])
-def test_laws_with_a_covariate_are_not_compared(law):
-    with pytest.raises(FitError, match=f"a comparison needs a law of params and .* under '{law}'"):
+@pytest.mark.parametrize("law", ["repetition", "transfer", "pretraining", "interaction"])
+def test_laws_with_further_exponents_are_not_compared(law):
+    with pytest.raises(FitError, match=f"a comparison needs a law with .* under '{law}'"):
         Options(law=law).check_comparable()
-    Options(law="no-floor").check_comparable()
+    for name in ("no-floor", "outer-power", "auto"):
+        Options(law=name).check_comparable()
 
 
 def test_numbers_are_found_by_name(grid, truth):

@@ -72,13 +72,14 @@ class Options:
 
     def check_comparable(self) -> None:
         """Refuse laws that two mixtures cannot be compared under; raises FitError."""
-        law = law_named(self.law)
+        law = law_named(CHINCHILLA.name if self.law == AUTO else self.law)
         if not law.comparable:
             further = ", ".join(extra.name for extra in law.extras)
             raise FitError(
-                f"a comparison needs a law of params and examples alone: under {self.law!r} "
-                f"mixtures of equal exponents can still differ in {further}; compare with "
-                f"{CHINCHILLA.name!r} or 'no-floor', or compare the parameters that `fit` prints"
+                "a comparison needs a law with exponents of alpha and beta alone: under "
+                f"{self.law!r} mixtures of equal exponents can still differ in {further}; compare "
+                f"with {CHINCHILLA.name!r}, 'no-floor' or 'outer-power', or compare the parameters "
+                "that `fit` prints"
             )
 
 

@@ -12,6 +12,7 @@ from jetscale.scaling import compare, fit
 from jetscale.scaling.comparison.claims import Verdict, holm
 from jetscale.scaling.comparison.joint import EXPONENTS, QUESTIONS
 from jetscale.scaling.comparison.sides import ratios
+from jetscale.scaling.engine.forms import CHINCHILLA, law_named
 
 SMALL = {"params": np.geomspace(1e7, 3e9, 5), "examples": np.geomspace(1e8, 1e11, 4)}
 
@@ -54,7 +55,7 @@ def test_ratios_at_a_budget_cover_the_truth(grid, truth):
     fits = fit(grid({"scratch": truth, "qcd": other}, **SMALL), replicates=60)
     pair = compare(fits, budget=1e20).pairs[0]
     assert pair.budget == 1e20
-    exact = ratios(truth, other, 1e20, fits.cost)
+    exact = ratios(CHINCHILLA, truth, other, 1e20, fits.cost)
     found = (pair.params_ratio, pair.examples_ratio, pair.compute_multiplier)
     for estimate, value in zip(found, exact, strict=True):
         assert estimate.low < float(value) < estimate.high
@@ -84,6 +85,34 @@ def test_the_same_law_shows_no_shift(grid, truth):
     assert pair.delta_params_exponent.low < 0 < pair.delta_params_exponent.high
     assert pair.p_value > 0.05
     assert pair.verdict is Verdict.NO_SHIFT
+
+
+POWERED = np.array([1.8, 480.0, 2100.0, 0.35, 0.37, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("factors", "verdict"),
+    [
+        ((1, 1, 1.2, 1, 1, 1), Verdict.NO_SHIFT),
+        ((1, 1, 1, 1, 1, 1.5), Verdict.NO_SHIFT),  # kappa moves no exponent
+        ((1, 35, 1, 1.6, 1, 1), Verdict.MORE_DATA),
+    ],
+)
+def test_mixtures_are_compared_under_an_outer_power(factors, verdict):
+    axes = np.geomspace(1e7, 1e9, 6), np.geomspace(2e8, 1e11, 6), (0, 1)
+    n, d, seed = (axis.ravel() for axis in np.meshgrid(*axes))
+    tables, law = [], law_named("outer-power")
+    for random, (name, theta) in enumerate((("a", POWERED), ("b", POWERED * np.array(factors)))):
+        noise = 0.004 * np.random.default_rng(random + 1).normal(size=len(n))
+        loss = law.loss(theta, n, d) * np.exp(noise)
+        table = {"params": n, "examples": d, "loss": loss, "seed": seed.astype(int)}
+        tables.append(pd.DataFrame({"mixture": name} | table))
+    fits = fit(pd.concat(tables), law="outer-power", replicates=100)
+    pair = compare(fits, questions=()).pairs[0]
+    assert pair.verdict is verdict
+    alpha, beta = np.array([0.35, 0.37]) * factors[3:5]
+    exact = beta / (alpha + beta) - 0.37 / 0.72
+    assert pair.delta_params_exponent.low < exact < pair.delta_params_exponent.high
 
 
 def test_identical_runs_differ_by_exactly_zero(grid, truth):

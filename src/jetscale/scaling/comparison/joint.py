@@ -80,7 +80,7 @@ class Pair:
 
     def sharing(self, shared: tuple[str, ...]) -> Family:
         """Both mixtures with these parameters in common."""
-        common = check_shared(self.law, shared)
+        common = check_shared(self.law, self.law.parameters if shared == PARAMETERS else shared)
         return Family(self.law, self.logs, self.second.astype(np.intp), common)
 
     def separate(self, targets: Array, starts: tuple[Array, Array] | None = None) -> Array:

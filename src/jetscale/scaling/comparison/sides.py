@@ -12,8 +12,8 @@ import pandas as pd
 
 from jetscale.scaling import bootstrap
 from jetscale.scaling.cost import CostModel
-from jetscale.scaling.engine.forms import law_named
-from jetscale.scaling.engine.laws import Array, exponents, optimum
+from jetscale.scaling.engine.forms import Law, law_named
+from jetscale.scaling.engine.laws import Array, exponents
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import fit_together, shortage
 from jetscale.scaling.fitted import MixtureFit, StudyFit
@@ -29,13 +29,13 @@ class Ratios(NamedTuple):
     compute_multiplier: Array  # 2: b needs half the FLOPs for the loss of a, 0: none suffice
 
 
-def ratios(a: Array, b: Array, budget: float, cost: CostModel) -> Ratios:
-    """Return how the frontiers of laws a and b (..., 5) compare at a budget in FLOPs.
+def ratios(law: Law, a: Array, b: Array, budget: float, cost: CostModel) -> Ratios:
+    """Return how the frontiers of parameters a and b (..., P) compare at a budget in FLOPs.
 
     On the frontier L*(C) = E + G C^-g with g = alpha beta / (alpha + p beta), so the compute C' at
     which b reaches the loss of a follows in closed form.
     """
-    first, second = optimum(a, budget, cost), optimum(b, budget, cost)
+    first, second = law.optimum(a, budget, cost), law.optimum(b, budget, cost)
     E, alpha, beta = b[..., 0], b[..., 3], b[..., 4]
     power = alpha * beta / (alpha + cost.p * beta)
     above = first.loss - E  # what b's frontier has to fall to; none where a lies below b's floor
@@ -72,17 +72,19 @@ class Sides:
     def delta(self, name: str) -> Estimate:
         """Return b minus a of an exponent, ``params_exponent`` or ``data_exponent``."""
         which = ("params_exponent", "data_exponent").index(name)
-        cost, (a, b) = self.fits.cost, self.pair
-        value = exponents(b.theta, cost)[which] - exponents(a.theta, cost)[which]
-        drawn = [exponents(side.replicates.theta, cost)[which] for side in self.pair]
+        cost = self.fits.cost
+        values = [exponents(side.theta[:5], cost)[which] for side in self.pair]
+        drawn = [exponents(side.replicates.theta[:, :5], cost)[which] for side in self.pair]
         reasons = {side.mixture: side.frontier[name].reason for side in self.pair}
-        return Estimate.of(value, drawn[1] - drawn[0], self.cells, _joined(reasons))
+        moved = drawn[1] - drawn[0]
+        return Estimate.of(values[1] - values[0], moved, self.cells, _joined(reasons))
 
     def at_budget(self, budget: float) -> list[Estimate]:
         """Return the ratios of N* and D* and the compute multiplier, b over a."""
         a, b = self.pair
-        point = ratios(a.theta, b.theta, budget, self.fits.cost)
-        draws = ratios(a.replicates.theta, b.replicates.theta, budget, self.fits.cost)
+        point = ratios(a.law, a.theta, b.theta, budget, self.fits.cost)
+        drawn = a.replicates.theta, b.replicates.theta
+        draws = ratios(a.law, *drawn, budget, self.fits.cost)
         reason = _joined({s.mixture: bootstrap.not_identified(s.parameters) for s in self.pair})
         both = zip(point, draws, strict=True)
         return [Estimate.of(value, values, self.cells, reason) for value, values in both]

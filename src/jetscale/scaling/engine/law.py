@@ -58,7 +58,7 @@ class Law:
 
     @property
     def comparable(self) -> bool:
-        """True where N and D alone decide the loss, as a comparison of two laws needs it."""
+        """True where alpha and beta alone decide the exponents, as a comparison needs it."""
         return not self.extras
 
     def check(self, runs: pd.DataFrame) -> str:

@@ -26,6 +26,7 @@ class OuterPower(Law):
     source = "arXiv 2001.08361, equation 1.5, with a floor"
     # the grid of starts solves the sum of the terms: the descent moves kappa from there
     extras = (Extra("kappa", np.log(0.2), np.log(5.0), (0.0,), True),)
+    comparable = True  # kappa moves no exponent
 
     def plain(self, theta: Array, **held: ArrayLike) -> None:
         """Return None: the terms do not add."""
