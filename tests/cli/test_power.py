@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ def call(capsys, *arguments):
     return stop.value.code, captured.out, captured.err
 
 
-def test_tables_that_fit_a_terminal_and_a_conclusion(capsys, sweep, tmp_path):
+def test_tables_that_fit_a_terminal_and_a_conclusion(capsys, sweep, tmp_path, not_told):
     fast = ("--simulations", "10", "--shift", "-0.2", "--noise", "0.005")
     code, out, err = call(capsys, "power", sweep(), *fast)
     assert code == 0, err
@@ -69,6 +70,7 @@ def test_tables_that_fit_a_terminal_and_a_conclusion(capsys, sweep, tmp_path):
     verdict = out.split("study small")[0]
     assert "with 80% power" in verdict or "exponents would not be identified" in verdict
     assert "made-up studies, equal laws: 10/10" in err
+    assert re.search(r"10 studies for each shift that is tried, about [\d.]+ (s|min)", not_told[-1])
     assert not (tmp_path / "runs").exists()
 
 

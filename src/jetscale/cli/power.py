@@ -1,5 +1,7 @@
 """The command ``power``; parsing and printing only."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,23 @@ import click
 from jetscale.cli.common import PATH, cli, doing, json_option, print_json
 from jetscale.cli.quantities import PLAIN, SHARE, Whole
 from jetscale.cli.tables import fitted_options, run_table, source_of, table_options
+from jetscale.words import duration
 
 _LIKE = "Laws of a pilot, a run table or a SWEEP that was run. [default: generic, or of --runs]"
+
+
+def _timed(progress: Callable[[str, int, int], None]) -> Callable[[str, int, int], None]:
+    """The same progress, which says after the first study how long all of a shift will take."""
+    begun: list[float] = []
+
+    def tell(what: str, done: int, total: int) -> None:
+        begun.append(time.monotonic())
+        if len(begun) == 2:
+            hours = (begun[1] - begun[0]) * total / 3600
+            doing(f"{total} studies for each shift that is tried, about {duration(hours)}")
+        progress(what, done, total)
+
+    return tell
 
 
 @cli.command()
@@ -45,7 +62,7 @@ def power(
       jetscale power sweeps/quickstart.py --like pilot.csv --shift -0.1
       jetscale power --runs runs.csv --columns params=N,examples=tokens
     """
-    doing(f"analysing made-up studies like {source_of(sweep, runs)}, which takes minutes")
+    doing(f"analysing made-up studies like {source_of(sweep, runs)}")
     import jetscale
     from jetscale.display.console import progress_bar
     from jetscale.display.power import show_power
@@ -69,7 +86,7 @@ def power(
     given = {what: value for what, value in asked.items() if value is not None}
     given |= {"law": stated, "options": jetscale.Options(**how)}
     with progress_bar() as progress:
-        found = jetscale.power(source, like=pilot, progress=progress, **given)
+        found = jetscale.power(source, like=pilot, progress=_timed(progress), **given)
     if as_json:
         return print_json({"study": name} | plain(found))
     return show_power(found, name)
