@@ -48,8 +48,8 @@ def show_power(found: Power, name: str = "") -> None:
     )
     for line in found.warnings:
         say(f"warning: {line}")
-    if found.advice:
-        say(_sentence(found.advice))
+    for line in filter(None, (found.advice, found.would_do)):
+        say(_sentence(line))
 
 
 def _sentence(text: str) -> str:

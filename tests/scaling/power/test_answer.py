@@ -10,6 +10,7 @@ from jetscale.errors import FitError
 from jetscale.jsonable import as_json
 from jetscale.scaling import Power, power
 from jetscale.scaling.power.answer import exponent
+from jetscale.scaling.power.enough import grown
 from jetscale.scaling.power.simulate import Share, simulate_runs
 from jetscale.scaling.power.truth import Truth, shift_law
 
@@ -119,6 +120,17 @@ def test_one_mixture_and_one_seed(plan):
     assert list(alone.widths) == ["only"]
     assert [line.split(":")[0] for line in alone.warnings] == ["one seed", "one mixture"]
     assert alone.conclusion.startswith("exponents would not be identified in")
+
+
+def test_a_grid_that_would_do_is_named(found):
+    wide = replace(found.widths["a"], exponent=0.2)
+    found = replace(found, widths=dict.fromkeys("ab", wide))
+    one = grown(found.grid, found.assumed.first, 0.2)
+    assert one.half_width <= 0.1
+    assert one.grid.total - found.grid.total == pytest.approx(one.flops) > 0
+    assert f"a to within {one.half_width:.2f} would take a grid of {one.text}" in found.conclusion
+    narrow = replace(found.widths["a"], exponent=0.05)
+    assert replace(found, widths=dict.fromkeys("ab", narrow)).would_do == ""
 
 
 def test_each_mixture_has_the_law_of_its_pilot(plan, truth):

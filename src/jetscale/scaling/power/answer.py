@@ -15,6 +15,7 @@ from jetscale.scaling.engine.laws import PARAMETERS
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, Options
 from jetscale.scaling.power.detect import LEVEL, Detection, Setting, detect
+from jetscale.scaling.power.enough import grown
 from jetscale.scaling.power.extras import Extra, half_width, rank
 from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.simulate import Widths, simulate_runs, widths
@@ -93,9 +94,22 @@ class Power(Shown):
         return f"{worth}, this helps most per FLOP: {extra.what} ({gain})"
 
     @property
+    def would_do(self) -> str:
+        """The grid near this one that would give a within 0.1, without a stop; empty for none."""
+        now = max(one.exponent for one in self.widths.values())
+        try:
+            found = grown(self.grid, self.assumed.first, now)
+        except FitError:  # sizes that have no next one
+            found = None
+        if found is None:
+            return ""
+        grid = f"{found.text}, {found.flops:.2g} FLOPs more than this"
+        return f"a to within {found.half_width:.2f} would take a grid of {grid}"
+
+    @property
     def conclusion(self) -> str:
         """Verdict and advice in one sentence, without a stop."""
-        return "; ".join(filter(None, (self.verdict, self.advice)))
+        return "; ".join(filter(None, (self.verdict, self.advice, self.would_do)))
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per mixture and budget: expected half-widths of 95% intervals."""

@@ -57,17 +57,28 @@ def enough(fits: StudyFit, noun: str = "example", wanted: float = WANTED) -> Eno
     if now <= wanted:
         return None
     try:
-        grid = start = grid_of(fits.runs)
-        truth = _assumed(fits, start)
-        wider = max(1.0, now / half_width(start, truth))
-        for _ in range(_STEPS):
-            grid = _next(grid, truth)
-            if (reached := wider * half_width(grid, truth)) <= wanted:
-                runs = len(grid.mixtures) * int(grid.seeds.sum() - start.seeds.sum())
-                more = grid.total - start.total
-                return Enough(grid=grid, half_width=reached, runs=runs, flops=more, noun=noun)
+        start = grid_of(fits.runs)
+        return grown(start, _assumed(fits, start), now, noun, wanted)
     except FitError:  # a grid or a law outside of what can be planned
         return None
+
+
+def grown(
+    start: Grid, truth: Truth, now: float, noun: str = "example", wanted: float = WANTED
+) -> Enough | None:
+    """Return the grid that would give a within ``wanted``, where ``start`` gives it within ``now``.
+
+    None where no near one does; raises FitError where a grid has no next one.
+    """
+    if now <= wanted:
+        return None
+    grid, wider = start, max(1.0, now / half_width(start, truth))
+    for _ in range(_STEPS):
+        grid = _next(grid, truth)
+        if (reached := wider * half_width(grid, truth)) <= wanted:
+            runs = len(grid.mixtures) * int(grid.seeds.sum() - start.seeds.sum())
+            more = grid.total - start.total
+            return Enough(grid=grid, half_width=reached, runs=runs, flops=more, noun=noun)
     return None
 
 
