@@ -122,9 +122,10 @@ def test_one_mixture_and_one_seed(plan):
     assert alone.conclusion.startswith("exponents would not be identified in")
 
 
-def test_a_grid_that_would_do_is_named(found):
+def test_a_grid_that_would_do_is_named(found, plan):
     wide = replace(found.widths["a"], exponent=0.2)
-    found = replace(found, widths=dict.fromkeys("ab", wide))
+    assert replace(found, widths=dict.fromkeys("ab", wide)).would_do == "", "no next sizes"
+    found = replace(found, widths=dict.fromkeys("ab", wide), grid=plan(3, 4, 2))
     one = grown(found.grid, found.assumed.first, 0.2)
     assert one.half_width <= 0.1
     assert one.grid.total - found.grid.total == pytest.approx(one.flops) > 0
