@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from jetscale.errors import FitError
 from jetscale.jsonable import as_json
-from jetscale.scaling import Power, power
+from jetscale.scaling import Power, make_grid, power
 from jetscale.scaling.power.answer import exponent
 from jetscale.scaling.power.enough import grown
 from jetscale.scaling.power.simulate import Share, simulate_runs
@@ -122,13 +123,15 @@ def test_one_mixture_and_one_seed(plan):
     assert alone.conclusion.startswith("exponents would not be identified in")
 
 
-def test_a_grid_that_would_do_is_named(found, plan):
+def test_a_grid_that_would_do_is_named(found):
     wide = replace(found.widths["a"], exponent=0.2)
+    n, d = np.meshgrid([1e3, 4e3, 1.6e4], [500.0, 2e3, 8e3, 3.2e4])
     assert replace(found, widths=dict.fromkeys("ab", wide)).would_do == "", "no next sizes"
-    found = replace(found, widths=dict.fromkeys("ab", wide), grid=plan(3, 4, 2))
+    grid = make_grid(n.ravel(), d.ravel(), seeds=2)
+    found = replace(found, widths=dict.fromkeys("ab", wide), grid=grid)
     one = grown(found.grid, found.assumed.first, 0.2)
     assert one.half_width <= 0.1
-    assert one.grid.total - found.grid.total == pytest.approx(one.flops) > 0
+    assert one.flops == pytest.approx(one.grid.total - found.grid.total)
     assert f"a to within {one.half_width:.2f} would take a grid of {one.text}" in found.conclusion
     narrow = replace(found.widths["a"], exponent=0.05)
     assert replace(found, widths=dict.fromkeys("ab", narrow)).would_do == ""
