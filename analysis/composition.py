@@ -67,7 +67,7 @@ def export(table: Path) -> None:
     runs = pd.concat(found, ignore_index=True).drop_duplicates("key")
     order = runs["mixture"].map(list(COLOURS).index)
     runs = runs.assign(order=order).sort_values(["order", "params", "examples", "seed"])
-    runs[list(KEPT)].to_csv(table, index=False, float_format="%.8g")
+    runs[list(KEPT)].to_csv(table, index=False, float_format="%.12g")
 
 
 def read(path: Path = TABLE) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def test_part_of_the_runs(table, tmp_path, capsys):
         (["--register", "new.json", "--at", "1e9:1e12", "--up-to", "1"], "no run is that small"),
         (["--register", "there.json", "--at", "1e9:1e12"], "exists: a forecast is made once"),
         (["--check", "there.json"], "no registered forecast"),
-        (["--check", "absent.json"], "no JSON file of a forecast"),
+        (["--check", "absent.json"], "absent.json: no such file"),
     ],
 )
 def test_what_cannot_be_forecast_is_refused(table, tmp_path, monkeypatch, capsys, asked, why):

@@ -21,7 +21,8 @@ def scaling(found: Analysis) -> Answer:
         why = found.missing.get("fits", "it was not asked for")
         return Answer(question=question, answered=False, sentences=(f"No law is fitted: {why}.",))
     loose = {n: _cause(one) for n, one in fits.mixtures.items() if not one["a"].identified}
-    lines = [_exponents(fits)]
+    plain = fits.options.law == CHINCHILLA.name
+    lines = [_exponents(fits) if plain else f"Law {fits.options.law}. {_exponents(fits)}"]
     lines += [f"{line}." for line in grouped("No law is fitted", fits.not_fitted)]
     lines += [f"{line}." for line in grouped("Not determined", loose)]
     pairs = () if found.comparison is None else found.comparison.pairs
@@ -69,9 +70,13 @@ def _cause(one: MixtureFit) -> str:
 
 
 def _another_law(fits: StudyFit) -> str:
+    """Return what would help where a law misses its runs: a law that forecasts better, if any."""
     text = "More runs of this kind do not mend a law that misses its runs"
-    plain = fits.options.law == CHINCHILLA.name
-    return f"{text}; another law may: --law auto." if plain else f"{text}."
+    names = (line.rpartition(": --law ")[2] for line in fits.warnings if ": --law " in line)
+    if name := next(names, ""):
+        return f"{text}; the law {name!r} forecasts runs left out clearly better: --law {name}."
+    none = ", and no richer law forecasts runs left out clearly better"
+    return f"{text}{none if fits.options.law == CHINCHILLA.name else ''}."
 
 
 def _what_would(found: Analysis, fits: StudyFit) -> str:

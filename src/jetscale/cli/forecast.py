@@ -60,6 +60,8 @@ def forecast(
     if (register is None) == (checked is None):
         raise click.UsageError("give either --register FILE or --check FILE")
     if checked is not None:
+        if not checked.is_file():
+            raise FitError(f"--check is {checked}: no such file")
         stored = read_json(checked)
         if stored is None:
             raise FitError(f"--check is {checked}, which is no JSON file of a forecast")

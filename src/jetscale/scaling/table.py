@@ -91,6 +91,8 @@ def validate(
     clean["cell"] = _cells(clean)
     notes += [*_copy_notes(clean), *_matched_notes(clean), *scale_notes(clean, noun_of(clean))]
     notes.append(spread_of(clean[~copies(clean)], ["mixture", "cell"]).note)
+    if (clean["params"] < 1).any():
+        notes.append("params are below 1; if they are in millions, name the column params_M")
     clean.attrs["notes"] = tuple(filter(None, dict.fromkeys(notes)))
     return clean
 

@@ -209,5 +209,5 @@ LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, *RICHER, *_COVARIATE)}
 def law_named(name: str) -> Law:
     """The law of that name; raises FitError where there is none."""
     if name not in LAWS:
-        raise FitError(unknown("law", name, LAWS))
+        raise FitError(unknown("law", name, (*LAWS, "auto")))
     return LAWS[name]
