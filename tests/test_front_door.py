@@ -155,6 +155,16 @@ def test_laws_are_fitted_anew_only_where_others_are_asked_for(made):
         jetscale.fit(made, columns=NAMES, laws="no-floor")
 
 
+def test_arguments_of_another_kind_are_refused_in_a_line(made):
+    laws = jetscale.fit(made, columns=NAMES, replicates=50)
+    with pytest.raises(FitError, match="budget is 'b', needs FLOPs"):
+        jetscale.compare(laws, "b")
+    with pytest.raises(FitError, match=r"options is .'law': 'auto'., needs js\.Options"):
+        jetscale.fit(laws, {"law": "auto"})
+    with pytest.raises(TableError, match="columns is 'params', needs a mapping"):
+        jetscale.table(made, "params")
+
+
 def test_a_grid_may_be_asked_what_it_can_tell():
     n, d = (axis.ravel() for axis in np.meshgrid([1e3, 1e4, 1e5], [1e3, 1e4, 1e5]))
     found = jetscale.power(make_grid(n, d, seeds=2), simulations=10, shift=0.3)

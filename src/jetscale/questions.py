@@ -39,6 +39,8 @@ def table(
     ``noun`` is what an example is called, ``metric`` a score to analyse in the place of the loss;
     ``attrs["notes"]`` says what was taken for something. Raises TableError where there is no table.
     """
+    if not isinstance(columns, Mapping | None):
+        raise TableError(f"columns is {columns!r}, needs a mapping, e.g. {{'params': 'N'}}")
     if isinstance(source, str | Path) and Path(source).suffix != ".py":
         return scaling.read_runs(source, columns, noun, metric)
     frame: Any = source.runs if isinstance(source, StudyFit) else source
@@ -63,6 +65,8 @@ def fit(
     """
     if isinstance(runs, StudyFit) and options is None and not settings:
         return runs
+    if not isinstance(options, Options | None):
+        raise FitError(f"options is {options!r}, needs js.Options(...), or keywords: law='auto'")
     given = runs.options if isinstance(runs, StudyFit) else Options()
     known = [each.name for each in fields(Options)]
     for name in settings.keys() - known:
@@ -91,6 +95,8 @@ def compare(
     runs: Source, budget: float | None = None, *, unlike_search: bool = False, **fitted: Any
 ) -> scaling.Comparison:
     """Whether mixtures scale differently (see `scaling.compare`); ``fitted`` goes to `fit`."""
+    if not isinstance(budget, Real | None):
+        raise FitError(f"budget is {budget!r}, needs FLOPs, e.g. 1e12")
     return scaling.compare(fit(runs, **fitted), budget, unlike_search=unlike_search)
 
 
