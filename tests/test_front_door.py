@@ -173,7 +173,7 @@ def test_a_grid_may_be_asked_what_it_can_tell():
 
 def test_what_is_to_be_known_of_runs_comes_with_them(made):
     named = jetscale.table(made, NAMES)
-    assert named.attrs["notes"] == jetscale.table(named).attrs["notes"] == []
+    assert named.attrs["notes"] == jetscale.table(named).attrs["notes"] == ()
     millions = made.assign(params_M=made["N"] / 1e6).drop(columns="N")
     told = jetscale.table(millions, {"examples": "D"})
     assert any("1e+06 times" in note for note in told.attrs["notes"])

@@ -1,4 +1,4 @@
-"""What is asked of runs from Python: each function is the command of its name.
+"""What is asked of runs from Python: what `fit`, `compare`, `allocate` and others answer.
 
 Runs are a study, a sweep file, a table in a file of any kind, a DataFrame, or laws fitted to them.
 ``columns`` are the names of columns there, by the name here: ``{"params": "N"}``.
@@ -49,10 +49,7 @@ def table(
     if not isinstance(frame, pd.DataFrame):
         what = "needs a study, a file, a DataFrame or fitted laws"
         raise TableError(f"runs are given as {type(source).__name__}, {what}")
-    checked = scaling.validate(frame, columns, noun=noun, metric=metric)
-    notes = (*frame.attrs.get("notes", ()), *checked.attrs["notes"])
-    checked.attrs["notes"] = list(dict.fromkeys(notes))
-    return checked
+    return scaling.validate(frame, columns, noun=noun, metric=metric)
 
 
 def fit(

@@ -71,9 +71,10 @@ def test_figures_are_drawn_when_they_come_near_and_the_console_is_silent(page):
 
 
 def test_a_link_opens_what_it_leads_to(page):
-    page.execute_script("location.hash = '#checklist'")
     shown = "return document.querySelector('#checklist table').checkVisibility()"
-    WebDriverWait(page, 30).until(lambda p: p.execute_script(shown))
+    assert not page.execute_script(shown), "the section is folded"
+    page.execute_script("location.hash = '#checklist'")
+    assert WebDriverWait(page, 30).until(lambda p: p.execute_script(shown))
 
 
 def test_the_slider_starts_where_the_study_is(page, laws):

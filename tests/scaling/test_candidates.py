@@ -6,8 +6,9 @@ import pytest
 
 from jetscale.errors import FitError
 from jetscale.scaling import fit
-from jetscale.scaling.candidates import Candidate, Candidates, candidates, rivals
+from jetscale.scaling.candidates import candidates
 from jetscale.scaling.engine.forms import LAWS
+from jetscale.scaling.heldout import Candidate, Candidates
 
 PLAIN = [1.8, 480.0, 2100.0, 0.35, 0.37]
 TRUTHS = {
@@ -72,8 +73,10 @@ def test_rivals_are_what_the_best_law_does_not_beat_clearly():
     assert of(0.042, 0.040, 0.042).rivals == ("outer-power", "interaction")
     assert of(0.055, 0.028, 0.055).rivals == ()
     assert of(0.055, 0.028, 0.030).rivals == ("interaction",)
-    assert rivals(fit(made("outer-power"), replicates=50)) == ()  # its law is not the best one
-    assert "outer-power" in rivals(fit(made("chinchilla"), replicates=50))
+    assert fit(made("outer-power"), law="auto", replicates=50).tried.rivals == ()
+    assert "outer-power" in fit(made("chinchilla"), law="auto", replicates=50).tried.rivals
+    assert fit(made("chinchilla"), replicates=50).tried is None, "nothing doubts it"
+    assert fit(made("outer-power"), replicates=50).tried.best == "outer-power"
 
 
 def test_one_law_for_all_mixtures():

@@ -72,11 +72,11 @@ def _cause(one: MixtureFit) -> str:
 def _another_law(fits: StudyFit) -> str:
     """Return what would help where a law misses its runs: a law that forecasts better, if any."""
     text = "More runs of this kind do not mend a law that misses its runs"
-    names = (line.rpartition(": --law ")[2] for line in fits.warnings if ": --law " in line)
-    if name := next(names, ""):
-        return f"{text}; the law {name!r} forecasts runs left out clearly better: --law {name}."
-    none = ", and no richer law forecasts runs left out clearly better"
-    return f"{text}{none if fits.options.law == CHINCHILLA.name else ''}."
+    if fits.tried is None:
+        return f"{text}."
+    if (name := fits.tried.best) == fits.options.law:
+        return f"{text}, and no other law forecasts runs left out clearly better."
+    return f"{text}; the law {name!r} forecasts runs left out clearly better: --law {name}."
 
 
 def _what_would(found: Analysis, fits: StudyFit) -> str:

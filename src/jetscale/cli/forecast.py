@@ -85,8 +85,7 @@ def _made(sweep: Path | None, runs: Path | None, asked: dict[str, Any]) -> Any:
     from jetscale.errors import FitError
     from jetscale.planning.overview import power_grid
     from jetscale.scaling import Options, validate
-    from jetscale.scaling.candidates import rivals
-    from jetscale.scaling.fitted import AUTO
+    from jetscale.scaling.engine.forms import AUTO
     from jetscale.scaling.kept import kept_fit
     from jetscale.scaling.registered import cells_ahead, register, up_to
     from jetscale.study.load import load_study
@@ -101,7 +100,7 @@ def _made(sweep: Path | None, runs: Path | None, asked: dict[str, Any]) -> Any:
         raise FitError(f"--up-to is {asked['up_to']:g}: no run is that small")
     used = used.drop(columns="cell")
     fits, seeds = kept_fit(used, options), asked["seeds"] or 1
-    others = rivals(fits) if options.law == AUTO else ()
+    others = fits.tried.rivals if options.law == AUTO and fits.tried else ()
     if sweep is not None:
         study = load_study(sweep)
         seeds = asked["seeds"] or len(study.seeds)

@@ -32,7 +32,6 @@ def measure(sweep: Path, jets: int | None, out: Path | None, as_json: bool) -> N
     from jetscale.jsonable import as_json as plain
 
     study, jets = jetscale.load_study(sweep), jets or measures.JETS
-    measures.check_measurable(study, jets)
     hours = measures.expected_seconds(study, jets) / 3600
     doing(f"measuring {counted(len(study.pretrained), 'mixture')}, about {duration(hours)}")
     with progress_bar() as progress:

@@ -74,8 +74,6 @@ def power(
         raise click.UsageError(
             f"--law is {law!r}, needs 5 numbers E,A,B,alpha,beta, e.g. 0.5,20,20,0.35,0.35"
         ) from error
-    if (sweep is None) == (runs is None):
-        raise click.UsageError("give either a SWEEP file or --runs FILE.csv")
     how = {name: asked.pop(name) for name in ("objective", "uncertainty")}
     pilot = None
     if like is not None:

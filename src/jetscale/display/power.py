@@ -48,7 +48,7 @@ def show_power(found: Power, name: str = "") -> None:
     )
     for line in found.warnings:
         say(f"warning: {line}")
-    for line in filter(None, (found.advice, found.would_do)):
+    for line in filter(None, (found.advice, found.grid_needed)):
         say(_sentence(line))
 
 

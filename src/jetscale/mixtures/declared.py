@@ -124,7 +124,7 @@ def _check_repeatable(requests: list[DeclaredRequest], executor: Executor) -> No
     first = {request.corpus.name: next(request.calls()) for request in requests}
     probes = [replace(call, rows=min(call.rows, PROBED)) for call in first.values()]
     with closing(_in_order(executor, [probe for probe in probes for _ in range(2)])) as tables:
-        for probe, one, other in zip(probes, tables, tables, strict=False):
+        for probe, one, other in zip(probes, tables, tables, strict=False):  # two by two
             if not one.equals(other):
                 raise DataError(
                     f"simulator of {probe.corpus.name!r}: a second call with seed {probe.seed} "

@@ -202,15 +202,16 @@ def _analysis(results: Analysis, fits: StudyFit) -> dict[str, str]:
         moved += [f"{name} without {w.left_out}" for w in one.windows if w.significant]
     left_out = [f"{name}, which {why}" for name, why in fits.not_fitted.items()]
     objective = next(iter(fits.mixtures.values())).objective
-    none = "no edge moves a significantly"
+    none, no_check = "no edge moves a significantly", "not made"
+    routes = "in the section on the frontier" if results.routes else no_check
     return {
         "runs left out of the fits": "; ".join(left_out) or "none",
         "objective": f"{objective}; every run has the same weight",
         "optimiser of the fit": "damped Newton steps from the best points of a grid of exponents",
         "starts": "; ".join(starts),
         "intervals": f"{fits.interval}; {fits.options.replicates} replicates",
-        "held-out check": "in the section on trust",
+        "held-out check": "in the section on trust" if results.diagnostics else no_check,
         "window scan": f"a moves for {', '.join(moved)}" if moved else none,
-        "three routes to the frontier": "in the section on the frontier",
+        "three routes to the frontier": routes,
         "data": f"sha256 of the run table {results.digest[:16]}",
     }

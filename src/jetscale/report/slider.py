@@ -12,7 +12,7 @@ import numpy as np
 
 from jetscale.analysis import largest_decade
 from jetscale.report import decisions
-from jetscale.report.figures.law import best_runs
+from jetscale.report.figures.law import best_runs, expected_losses
 from jetscale.report.values import Context, Reasons
 from jetscale.scaling import MixtureFit, StudyFit
 from jetscale.scaling.allocation import sense
@@ -88,9 +88,7 @@ def _column(fits: StudyFit, fitted: MixtureFit, flops: Array) -> list[dict[str, 
     is_open = bool(not_identified(fitted.parameters, fitted.law))
     best = best_runs(fits, fitted, fitted.theta, flops)
     draws = best_runs(fits, fitted, fitted.replicates.theta[:, None], flops)
-    held = fitted.law.held(fits.runs[fits.runs["mixture"] == fitted.mixture])
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        losses = fitted.losses(best.params[:, None], best.examples[:, None], **held)
+    losses = expected_losses(fits, fitted, best)
     rows: list[dict[str, Any]] = []
     for i, budget in enumerate(flops):
         sizes = {"params": float(best.params[i]), "examples": float(best.examples[i])}

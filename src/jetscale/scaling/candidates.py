@@ -6,8 +6,7 @@ closely whatever is true; only runs it did not see can tell whether it should be
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,54 +17,9 @@ from jetscale.scaling.engine.forms import CHINCHILLA, RICHER, law_named
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.fit import shortage
 from jetscale.scaling.fitted import StudyFit
-
-_CLEARLY = 0.75
-"""A richer law is taken where its error is below this share of the default one's. On made-up tables
-of the default law it was taken in 3 of 160, on those of the richer laws in 309 of 320."""
+from jetscale.scaling.heldout import Candidate, Candidates
 
 _ENOUGH = 4_000  # runs to judge by; of a larger table, evenly spaced ones
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """One law and how well it forecasts."""
-
-    law: str
-    error: float  # RMS of log loss, measured over forecast, over the cells left out
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidates:
-    """The laws tried, the default one first."""
-
-    tried: tuple[Candidate, ...]
-    cells: int  # forecast by each; a cell left out twice counts twice
-    json_also: ClassVar[tuple[str, ...]] = ("best", "text")
-
-    @property
-    def best(self) -> str:
-        """The law to take: the default one, unless a richer one forecasts clearly better."""
-        default, *richer = self.tried
-        least = min(richer, key=lambda candidate: candidate.error)
-        return least.law if least.error < _CLEARLY * default.error else default.law
-
-    @property
-    def rivals(self) -> tuple[str, ...]:
-        """The other laws that the best one does not forecast clearly better than."""
-        least = min(one.error for one in self.tried if one.law == self.best)
-        others = (one for one in self.tried if one.law != self.best)
-        return tuple(one.law for one in others if least >= _CLEARLY * one.error)
-
-    @property
-    def text(self) -> str:
-        """One line for a reader."""
-        errors = ", ".join(f"{one.law} {one.error:.2%}" for one in self.tried)
-        found = (
-            "no richer law forecasts clearly better"
-            if self.best == self.tried[0].law
-            else f"the law {self.best!r} forecasts clearly better"
-        )
-        return f"{found}: RMS error over {self.cells} cells left out: {errors}"
 
 
 def candidates(fits: StudyFit) -> Candidates | None:
@@ -83,12 +37,6 @@ def candidates(fits: StudyFit) -> Candidates | None:
         name: float(np.sqrt((np.concatenate(all_) ** 2).mean())) for name, all_ in logs.items()
     }
     return Candidates(tried=tuple(Candidate(law=n, error=e) for n, e in found.items()), cells=cells)
-
-
-def rivals(fits: StudyFit) -> tuple[str, ...]:
-    """Names of the laws that the law of ``fits`` does not forecast clearly better than."""
-    tried = candidates(fits)
-    return tried.rivals if tried and tried.best == fits.options.law else ()
 
 
 def _splits(fits: StudyFit) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:

@@ -20,9 +20,9 @@ from jetscale.scaling.diagnostics.forecast import (
     without_largest_compute,
     without_largest_model,
 )
-from jetscale.scaling.engine.forms import CHINCHILLA
+from jetscale.scaling.engine.forms import AUTO, CHINCHILLA
 from jetscale.scaling.fit import fit as fit_laws
-from jetscale.scaling.fitted import AUTO, Exponents, MixtureFit, Options, Settings, StudyFit
+from jetscale.scaling.fitted import Exponents, MixtureFit, Options, Settings, StudyFit
 from jetscale.scaling.heldout import Forecast
 
 
@@ -39,8 +39,9 @@ def fit(
         doubted = fits.options.law == CHINCHILLA.name and _doubtful(fits)
         tried = candidates(fits) if doubted else None
         if tried is None or tried.best == CHINCHILLA.name:
-            return fits
-        return replace(fits, warnings=(*fits.warnings, f"{tried.text}: --law {tried.best}"))
+            return replace(fits, tried=tried)
+        told = (*fits.warnings, f"{tried.text}: --law {tried.best}")
+        return replace(fits, warnings=told, tried=tried)
     fits = _judged_fit(frame, replace(asked, law=CHINCHILLA.name))
     tried = candidates(fits)
     if tried is None:
@@ -48,7 +49,8 @@ def fit(
         return replace(fits, warnings=(*fits.warnings, lack))
     if tried.best != CHINCHILLA.name:
         fits = _judged_fit(frame, replace(asked, law=tried.best))
-    return replace(fits, warnings=(f"law 'auto': {tried.text}", *fits.warnings))
+    told = (f"law 'auto': {tried.text}", *fits.warnings)
+    return replace(fits, warnings=told, tried=tried)
 
 
 def _doubtful(fits: StudyFit) -> bool:

@@ -16,17 +16,16 @@ from jetscale.scaling.allocation import sense
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.family import check_shared
-from jetscale.scaling.engine.forms import CHINCHILLA, Law, law_named
+from jetscale.scaling.engine.forms import AUTO, CHINCHILLA, Law, law_named
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate, percentile_interval
-from jetscale.scaling.heldout import Forecast
+from jetscale.scaling.heldout import Candidates, Forecast
 from jetscale.scaling.table import quantity_of
 from jetscale.shown import Shown, frame_of, later, row_of
 
 FEWEST_REPLICATES = 50
 LEAST_DELTA = 1e-3
-AUTO = "auto"  # a law chosen by how well it forecasts
 CLEAR = 0.01  # p-value below which a misfit is told
 _SHORT = {"a": "params_exponent", "b": "data_exponent"}
 """The names that tables print for the exponents of the frontier."""
@@ -66,15 +65,19 @@ class Options:
             raise FitError(f"replicates is {self.replicates}, needs at least {FEWEST_REPLICATES}")
         if self.delta is not None and not (math.isfinite(self.delta) and self.delta > 0):
             raise FitError(f"delta is {self.delta}, needs a finite number above zero, e.g. 1e-3")
-        check_shared(CHINCHILLA if self.law == AUTO else law_named(self.law), self.shared)
+        check_shared(self._first, self.shared)
         Objective(self.objective, LEAST_DELTA)
         bootstrap.choose_method(self.uncertainty)
 
+    @property
+    def _first(self) -> Law:
+        """The law that is fitted first: where one is to be chosen, the default one."""
+        return CHINCHILLA if self.law == AUTO else law_named(self.law)
+
     def check_comparable(self) -> None:
         """Refuse laws that two mixtures cannot be compared under; raises FitError."""
-        law = law_named(CHINCHILLA.name if self.law == AUTO else self.law)
-        if not law.comparable:
-            further = ", ".join(extra.name for extra in law.extras)
+        if not self._first.comparable:
+            further = ", ".join(extra.name for extra in self._first.extras)
             raise FitError(
                 "a comparison needs a law with exponents of alpha and beta alone: under "
                 f"{self.law!r} mixtures of equal exponents can still differ in {further}; compare "
@@ -213,6 +216,7 @@ class StudyFit(Shown):
     warnings: tuple[str, ...]
     runs: pd.DataFrame = field(repr=False, compare=False, metadata=HIDDEN)  # the checked run table
     options: Options = field(default_factory=Options, metadata=HIDDEN)  # what was fitted and how
+    tried: Candidates | None = field(default=None, metadata=HIDDEN)  # laws, where one was doubted
     json_also: ClassVar[tuple[str, ...]] = (
         *("law", "options.shared", "options.objective", "interval", "options.replicates"),
         "options.seed",

@@ -1,4 +1,4 @@
-"""What a fit forecast of runs it did not see, and what was measured there."""
+"""What fits forecast of runs they did not see, and what was measured there; the laws so judged."""
 
 import math
 from dataclasses import dataclass
@@ -65,3 +65,50 @@ class Forecast:
             f"{self.rms_error:.2%} RMS; {self.inside} of {len(self.cells)} inside the 95% "
             f"prediction interval, {self.decades:.2f} decades beyond the fit"
         )
+
+
+_CLEARLY = 0.75
+"""A richer law is taken where its error is below this share of the default one's. On made-up tables
+of the default law it was taken in 3 of 160, on those of the richer laws in 309 of 320."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One law and how well it forecasts."""
+
+    law: str
+    error: float  # RMS of log loss, measured over forecast, over the cells left out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """The laws tried, the default one first."""
+
+    tried: tuple[Candidate, ...]
+    cells: int  # forecast by each; a cell left out twice counts twice
+    json_also: ClassVar[tuple[str, ...]] = ("best", "text")
+
+    @property
+    def best(self) -> str:
+        """The law to take: the default one, unless a richer one forecasts clearly better."""
+        default, *richer = self.tried
+        least = min(richer, key=lambda candidate: candidate.error)
+        return least.law if least.error < _CLEARLY * default.error else default.law
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """The other laws that the best one does not forecast clearly better than."""
+        least = min(one.error for one in self.tried if one.law == self.best)
+        others = (one for one in self.tried if one.law != self.best)
+        return tuple(one.law for one in others if least >= _CLEARLY * one.error)
+
+    @property
+    def text(self) -> str:
+        """One line for a reader."""
+        errors = ", ".join(f"{one.law} {one.error:.2%}" for one in self.tried)
+        found = (
+            "no richer law forecasts clearly better"
+            if self.best == self.tried[0].law
+            else f"the law {self.best!r} forecasts clearly better"
+        )
+        return f"{found}: RMS error over {self.cells} cells left out: {errors}"

@@ -49,7 +49,8 @@ def _read(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StudyError(
-            f"recipe file {path}: {error.strerror}; make it with `jetscale tune`"
+            f"recipe file {path}: {error.strerror}; copy it there, or take it out of the "
+            "sweep and make it with `jetscale tune`"
         ) from error
     except (ValueError, RecursionError) as error:
         raise StudyError(f"recipe file {path} is not JSON ({error}); make it again") from error

@@ -123,10 +123,10 @@ def test_one_mixture_and_one_seed(plan):
     assert alone.conclusion.startswith("exponents would not be identified in")
 
 
-def test_a_grid_that_would_do_is_named(found):
+def test_a_grid_that_grid_needed_is_named(found):
     wide = replace(found.widths["a"], exponent=0.2)
     n, d = np.meshgrid([1e3, 4e3, 1.6e4], [500.0, 2e3, 8e3, 3.2e4])
-    assert replace(found, widths=dict.fromkeys("ab", wide)).would_do == "", "no next sizes"
+    assert replace(found, widths=dict.fromkeys("ab", wide)).grid_needed == "", "no next sizes"
     grid = make_grid(n.ravel(), d.ravel(), seeds=2)
     found = replace(found, widths=dict.fromkeys("ab", wide), grid=grid)
     one = grown(found.grid, found.assumed.first, 0.2)
@@ -134,7 +134,7 @@ def test_a_grid_that_would_do_is_named(found):
     assert one.flops == pytest.approx(one.grid.total - found.grid.total)
     assert f"a to within {one.half_width:.2f} would take a grid of {one.text}" in found.conclusion
     narrow = replace(found.widths["a"], exponent=0.05)
-    assert replace(found, widths=dict.fromkeys("ab", narrow)).would_do == ""
+    assert replace(found, widths=dict.fromkeys("ab", narrow)).grid_needed == ""
 
 
 def test_each_mixture_has_the_law_of_its_pilot(plan, truth):

@@ -99,14 +99,15 @@ def loss_range(values: pd.Series) -> list[float]:
 def alike(figures: Mapping[str, Figure]) -> Mapping[str, Figure]:
     """The figures, on axes that hold the points of all: they stand side by side to be compared."""
     for axis in ("x", "y"):
-        ends = np.array([_reach(figure, axis) for figure in figures.values()]).reshape(-1, 2)
-        for figure in figures.values():
-            figure.layout[f"{axis}axis"].range = [ends[:, 0].min(), ends[:, 1].max()]
+        ends = [found for figure in figures.values() if (found := _reach(figure, axis))]
+        for figure in figures.values() if ends else ():
+            low, high = zip(*ends, strict=True)
+            figure.layout[f"{axis}axis"].range = [min(low), max(high)]
     return figures
 
 
 def _reach(figure: Figure, axis: str) -> Sequence[float]:
-    """The range of an axis, or that of the points on it and their bars, with a margin."""
+    """The range of an axis, or that of the points on it and their bars; empty without any."""
     look, values = figure.layout[f"{axis}axis"], list[float]()
     if look.range:
         return tuple(look.range)
@@ -116,7 +117,8 @@ def _reach(figure: Figure, axis: str) -> Sequence[float]:
             off = np.zeros(len(trace[axis])) if lengths is None else np.array(lengths)
             values += (np.array(trace[axis], dtype=float) + sign * off).tolist()
     found = np.log10(values) if look.type == "log" else np.array(values)
-    return loss_range(pd.Series(found[np.isfinite(found)] if len(found) else [0.0, 1.0]))
+    seen = pd.Series(found[np.isfinite(found)])
+    return () if seen.empty else loss_range(seen)
 
 
 def shift(index: int, count: int) -> float:

@@ -100,6 +100,13 @@ def best_runs(fits: StudyFit, fitted: MixtureFit, theta: Array, flops: Array) ->
     return fitted.law.optimum(theta, flops, fits.cost, **held)
 
 
+def expected_losses(fits: StudyFit, fitted: MixtureFit, best: Optimum) -> Array:
+    """Losses (n, 1 + R) of the best runs, with what the law misses, as `allocate` says them."""
+    held = fitted.law.held(fits.runs[fits.runs["mixture"] == fitted.mixture])
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return fitted.losses(best.params[:, None], best.examples[:, None], **held)
+
+
 def losses(fits: StudyFit) -> Figure:
     """All runs by compute and the loss of every frontier; with a legend, as it stands alone."""
     looks = drawing.styles(tuple(fits.mixtures))
@@ -151,10 +158,8 @@ def _along(fits: StudyFit, fitted: MixtureFit, budgets: Array, what: str) -> tup
     if what != "loss":
         draws = best_runs(fits, fitted, fitted.replicates.theta[:, None, :], budgets)
         return getattr(best, what), getattr(draws, what)
-    held = fitted.law.held(fits.runs[fits.runs["mixture"] == fitted.mixture])
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        expected = fitted.losses(best.params[:, None], best.examples[:, None], **held)
-    return expected[:, 0], expected[:, 1:].T  # with what the law misses, as `allocate` says it
+    expected = expected_losses(fits, fitted, best)
+    return expected[:, 0], expected[:, 1:].T
 
 
 def profile(found: Diagnostics, styles: Mapping[str, Style], parameter: str) -> Figure:

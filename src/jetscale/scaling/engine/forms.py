@@ -206,8 +206,11 @@ _COVARIATE = (Repetition(), Excess(), Transfer(), Pretraining())
 LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, *RICHER, *_COVARIATE)}
 
 
+AUTO = "auto"  # in the place of a name: the law that forecasts best
+
+
 def law_named(name: str) -> Law:
     """The law of that name; raises FitError where there is none."""
     if name not in LAWS:
-        raise FitError(unknown("law", name, (*LAWS, "auto")))
+        raise FitError(unknown("law", name, (*LAWS, AUTO)))
     return LAWS[name]

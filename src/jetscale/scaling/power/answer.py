@@ -94,7 +94,7 @@ class Power(Shown):
         return f"{worth}, this helps most per FLOP: {extra.what} ({gain})"
 
     @property
-    def would_do(self) -> str:
+    def grid_needed(self) -> str:
         """The grid near this one that would give a within 0.1, without a stop; empty for none."""
         now = max(one.exponent for one in self.widths.values())
         try:
@@ -109,7 +109,7 @@ class Power(Shown):
     @property
     def conclusion(self) -> str:
         """Verdict and advice in one sentence, without a stop."""
-        return "; ".join(filter(None, (self.verdict, self.advice, self.would_do)))
+        return "; ".join(filter(None, (self.verdict, self.advice, self.grid_needed)))
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row per mixture and budget: expected half-widths of 95% intervals."""
