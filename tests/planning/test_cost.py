@@ -14,7 +14,7 @@ from jetscale.models.transformer import TRANSFORMER, flops
 from jetscale.planning import expected_constituents, plan_runs, pretraining_examples
 from jetscale.planning.cost import check_budgets
 from jetscale.study import Mixture
-from jetscale.training.engine import Engine
+from jetscale.training.engine import Engine, Source
 
 
 def test_steps_and_costs_are_those_of_the_recipe(study):
@@ -40,7 +40,7 @@ def test_the_plan_and_the_training_take_the_same_steps(study, spec_of, jets_of):
     for kind, examples, epochs, steps in {(r.kind, r.examples, r.epochs, r.steps) for r in runs}:
         batch = max(1, round(16 * (examples * epochs / 16_000) ** 0.5))
         spec = spec_of(batch_size=16, batch_exponent=0.5, epochs=epochs)
-        order = Engine(spec, jets_of(examples), "cpu", None).order
+        order = Engine([Source(spec=spec, train=jets_of(examples))], "cpu").order
         assert epochs == (3 if kind == "pretrain" else 2)
         assert order.batch_size == batch
         assert order.steps == steps == epochs * -(-examples // batch)

@@ -6,7 +6,7 @@ from jetscale.errors import TrainingError
 from jetscale.models.protocol import ARCHITECTURES, Parameters, register
 from jetscale.models.transformer import Transformer
 from jetscale.store.checkpoints import save_trunk
-from jetscale.training.engine import Engine, describe_trunk, load_into
+from jetscale.training.engine import Engine, Source, describe_trunk, load_into
 from jetscale.training.loop import train_run
 from jetscale.training.ranks import Ranks
 
@@ -18,15 +18,15 @@ def _forget(monkeypatch):
 
 def test_a_batch_holds_the_jets_that_the_order_names(spec_of, jets_of):
     data = jets_of(41)
-    engine = Engine(spec_of(), data, "cpu", None)
+    engine = Engine([Source(spec=spec_of(), train=data)], "cpu")
     batch, jets = engine.assemble(0)
     assert jets == len(batch.labels) == 8
     assert sorted(batch.labels.tolist()) == sorted(data.labels[engine.order.rows(0)].tolist())
-    assert engine.tokens == len(batch.values)
+    assert engine.tokens == [len(batch.values)]
 
 
 def test_ranks_share_a_batch_and_may_have_none_of_the_last(spec_of, jets_of):
-    engine = Engine(spec_of(), jets_of(41), "cpu", None)
+    engine = Engine([Source(spec=spec_of(), train=jets_of(41))], "cpu")
     engine.ranks = Ranks(rank=1, world=2)
     batch, jets = engine.assemble(0)
     assert (len(batch.labels), jets) == (4, 8)
@@ -34,12 +34,12 @@ def test_ranks_share_a_batch_and_may_have_none_of_the_last(spec_of, jets_of):
 
 
 def test_a_step_without_jets_leaves_the_loss_at_zero(spec_of, jets_of):
-    engine = Engine(spec_of(), jets_of(41), "cpu", None)
+    engine = Engine([Source(spec=spec_of(), train=jets_of(41))], "cpu")
     assert float(engine.update(0, None, 1)) == 0
 
 
 def test_the_loss_is_the_mean_over_the_jets_of_all_ranks(spec_of, jets_of):
-    engine = Engine(spec_of(), jets_of(41), "cpu", None)
+    engine = Engine([Source(spec=spec_of(), train=jets_of(41))], "cpu")
     batch, jets = engine.assemble(0)
     expected = torch.nn.functional.cross_entropy(engine.model(batch), batch.labels)
     assert float(engine.update(0, batch, 2 * jets)) == pytest.approx(float(expected.detach()) / 2)
@@ -76,7 +76,7 @@ def test_state_brings_back_everything_but_the_data(spec_of, jets_of):
         return [float(engine.update(i, *engine.assemble(i))) for i in range(first, last)]
 
     data = jets_of(41)
-    whole, other = (Engine(spec_of(), data, "cpu", None) for _ in range(2))
+    whole, other = (Engine([Source(spec=spec_of(), train=data)], "cpu") for _ in range(2))
     steps(whole, 0, 3)
     state = whole.state()
     state["optimiser"] = {name: tensor.clone() for name, tensor in state["optimiser"].items()}

@@ -14,7 +14,7 @@ from jetscale.models.transformer.flops import parameters, training_flops
 from jetscale.models.transformer.model import JetTransformer
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.study import ModelSize
-from jetscale.training.engine import Engine
+from jetscale.training.engine import Engine, Source
 from jetscale.training.loop import train_run
 from jetscale.training.order import Seeds
 
@@ -112,7 +112,7 @@ def test_the_averaged_weights_are_scored_and_handed_on(spec_of, data, tmp_path):
     assert averaged.curve["training_loss"] == raw.curve["training_loss"]
     assert averaged.loss != raw.loss
     assert averaged.validation_loss != raw.validation_loss
-    engine = Engine(spec_of(average=0.5), data[0], "cpu", None)
+    engine = Engine([Source(spec=spec_of(average=0.5), train=data[0])], "cpu")
     for step in range(12):
         engine.update(step, *engine.assemble(step))
     with engine.optimiser.averaged():

@@ -19,7 +19,10 @@ from jetscale.models.layout import Layout, arrange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One length group of B jets padded to length L, as the model needs it."""
+    """One length group of B jets padded to length L, as the model needs it.
+
+    In a stack of K models it holds K B jets, those of the first model before those of the next.
+    """
 
     jets: int
     length: int
@@ -32,13 +35,21 @@ class View:
 class Batch:
     """Jets ready for the model, ordered by length."""
 
-    values: Tensor  # (N, F) inputs of all tokens
+    values: Tensor  # (N, F) inputs of all tokens; (K, N, F) of a stack
     views: tuple[View, ...]  # the length groups; their tokens follow one another
-    labels: Tensor  # (J,) class indices, in the order of the batch
+    labels: Tensor  # (J,) class indices, in the order of the batch; (K J,) of a stack
 
 
 def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -> Batch:
     """The tensors of one layout, as ``like``; (J,) class ``labels`` in the order `arrange` got."""
+    values = data.values.take(layout.index, axis=0)
+    return batch_tensors(values, layout, labels[layout.order], like)
+
+
+def batch_tensors(
+    values: NDArray[np.float32], layout: Layout, labels: NDArray[np.int64], like: Tensor
+) -> Batch:
+    """The tensors of a layout from the ``values`` of its tokens and labels in its order."""
     where, kind = like.device, like.dtype
     views = []
     for group in layout.groups:
@@ -47,9 +58,9 @@ def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -
         mean = _move(weights[lengths], where)
         bias = None if group.is_full else _move(biases[lengths], where)
         views.append(View(jets=len(lengths), length=group.length, bias=bias, mean=mean))
-    values = torch.from_numpy(data.values.take(layout.index, axis=0)).to(kind)
-    there = _move(torch.from_numpy(labels[layout.order]), where)
-    return Batch(values=_move(values, where), views=tuple(views), labels=there)
+    inputs = _move(torch.from_numpy(values).to(kind), where)
+    there = _move(torch.from_numpy(labels), where)
+    return Batch(values=inputs, views=tuple(views), labels=there)
 
 
 def _move(tensor: Tensor, where: torch.device) -> Tensor:
@@ -80,12 +91,18 @@ def scaling_of(features: Features) -> tuple[Tensor, Tensor]:
 
 @torch.inference_mode()
 def apply_module(
-    module: nn.Module, data: Ragged, *, batch: int = 256, groups: int | None = None
+    module: nn.Module,
+    data: Ragged,
+    *,
+    batch: int = 256,
+    groups: int | None = None,
+    models: int = 0,
 ) -> NDArray[np.float64]:
     """(n, K) results of a module that gives K numbers for a jet, in the order of the data.
 
     Jets are batched by length, which pads almost nothing. The module takes a `Batch` of ``batch``
-    jets in ``groups`` length groups (None chooses); it is in evaluation mode meanwhile.
+    jets in ``groups`` length groups (None chooses); it is in evaluation mode meanwhile. A stack of
+    so many ``models`` sees the same jets and gives (models, n, K).
     """
     like, out = next(module.parameters()), np.empty((0, 0))
     starts, lengths = data.offsets[:-1], data.lengths
@@ -96,10 +113,29 @@ def apply_module(
         for first in range(0, len(data), batch):
             rows = by_length[first : first + batch]
             layout = arrange(starts[rows], lengths[rows], groups=groups)
-            part = module(make_batch(data, layout, data.labels[rows], like)).double().cpu().numpy()
+            jets = make_batch(data, layout, data.labels[rows], like)
+            part = module(repeat(jets, models) if models else jets).double().cpu().numpy()
             if not out.size:
-                out = np.empty((len(data), part.shape[1]))
-            out[rows[layout.order]] = part
+                out = np.empty((*part.shape[:-2], len(data), part.shape[-1]))
+            out[..., rows[layout.order], :] = part
     finally:
         module.train(was_training)
     return out
+
+
+def repeat(batch: Batch, models: int) -> Batch:
+    """The batch of a stack whose models all see the jets of ``batch``."""
+    return Batch(
+        values=batch.values.expand(models, -1, -1),
+        views=tuple(_repeat_view(view, models) for view in batch.views),
+        labels=batch.labels.repeat(models),
+    )
+
+
+def _repeat_view(view: View, models: int) -> View:
+    return View(
+        jets=models * view.jets,
+        length=view.length,
+        bias=None if view.bias is None else view.bias.repeat(models, 1),
+        mean=view.mean.repeat(models, 1),
+    )

@@ -4,6 +4,9 @@ Jets are sorted by length and cut into a few groups of equal size. Each group is
 longest jet, and the groups are laid one after another in one token matrix: linear layers act on the
 whole matrix, attention on a view of each group, so nothing is gathered or scattered inside the
 model. One group padded to a fixed length is the usual padded batch, the reference for the others.
+
+The models of a stack share the shape of their batches: the i-th shortest jets of all are padded to
+the longest among them. Their arrays are (K, n), and so are those of the layout.
 """
 
 from dataclasses import dataclass
@@ -25,7 +28,7 @@ class Group:
     """Jets padded to one length."""
 
     length: int  # padded length L
-    lengths: Ints  # (B,) constituents of each jet
+    lengths: Ints  # (B,) constituents of each jet; (K B,) of a stack, model by model
 
     @property
     def is_full(self) -> bool:
@@ -39,7 +42,7 @@ class Layout:
 
     order: Ints  # (n,) the jet at each place: positions in the arrays given to `arrange`
     index: Ints
-    """(N,) the row of ``Ragged.values`` behind each token; a padding token repeats the last
+    """(N,) or (K, N) the row of ``Ragged.values`` behind each token; a padding token repeats the last
     constituent of its jet and is masked in the model."""
     groups: tuple[Group, ...]  # consecutive groups of the jets in ``order``
 
@@ -64,22 +67,26 @@ def arrange(
 ) -> Layout:
     """Lay out the jets that begin at rows ``starts`` of ``Ragged.values`` and have ``lengths``.
 
-    ``groups`` None chooses their number; ``pad_to`` pads all jets to this length, in one group.
+    Both are (n,), or (K, n) for a stack. ``groups`` None chooses their number; ``pad_to`` pads all
+    jets to this length, in one group.
     """
-    order, n = np.argsort(lengths, kind="stable"), len(lengths)
-    starts, lengths = starts[order], lengths[order]
+    order, n = np.argsort(lengths, axis=-1, kind="stable"), lengths.shape[-1]
+    starts, lengths = (np.take_along_axis(a, order, -1) for a in (starts, lengths))
     if pad_to is not None:
         groups = 1
     elif groups is None:
-        groups = choose_groups(lengths)
+        longest = lengths if lengths.ndim == 1 else lengths.max(0)
+        groups = choose_groups(longest, TOKENS_PER_GROUP * n // lengths.size)
     index, parts = [], []
     for i in range(groups):
         part = slice(i * n // groups, (i + 1) * n // groups)
-        group = Group(length=pad_to or int(lengths[part][-1]), lengths=lengths[part])
+        mine = lengths[..., part]
+        group = Group(length=pad_to or int(mine[..., -1].max()), lengths=mine.ravel())
         column = np.arange(group.length)
         if not group.is_full:
-            column = np.minimum(column, group.lengths[:, None] - 1)
-        index.append((starts[part, None] + column).ravel())
+            column = np.minimum(column, mine[..., None] - 1)
+        tokens = starts[..., part, None] + column
+        index.append(tokens.reshape(*lengths.shape[:-1], -1))
         parts.append(group)
-    flat = index[0] if groups == 1 else np.concatenate(index)
+    flat = index[0] if groups == 1 else np.concatenate(index, axis=-1)
     return Layout(order=order, index=flat, groups=tuple(parts))

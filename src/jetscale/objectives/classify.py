@@ -57,6 +57,12 @@ class Classify:
 
         return functional.cross_entropy(outputs, batch.labels, reduction="sum")
 
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """(J,) cross-entropies in nats."""
+        from torch.nn import functional
+
+        return functional.cross_entropy(outputs, batch.labels, reduction="none")
+
     def scores(
         self, outputs: NDArray[np.float64], labels: NDArray[np.int64], classes: Sequence[str]
     ) -> ClassifierScores:

@@ -61,6 +61,14 @@ class Objective(Protocol):
         """
 
 
+@runtime_checkable
+class StackedObjective(Objective, Protocol):
+    """An objective whose runs may be trained in a stack (see `jetscale.models.stack`)."""
+
+    def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The (J,) losses that `loss` sums, one for each jet."""
+
+
 def _accept(reference: str, found: Any) -> Objective:
     if isinstance(found, Objective) and not isinstance(found, type):
         return found

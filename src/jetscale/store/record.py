@@ -106,6 +106,8 @@ class Record:
     """Jets seen over the seconds in batches and steps."""
     ranks: int
     """Data-parallel processes."""
+    stack: int
+    """Runs that were trained in lock step at the end, this one among them; 1 for one alone."""
     device: str
     """Where it was trained: ``cpu`` or the name of the GPU."""
     host: str
@@ -134,7 +136,7 @@ class Record:
 
 
 TYPES: Mapping[str, Any] = get_type_hints(Record)  # field of `Record` to its type
-_LATER = {"trunk_sha256": None}  # fields that schema 2 gained, and what they are without
+_LATER = {"trunk_sha256": None, "stack": 1}  # fields that schema 2 gained, and what they are without
 _PLAIN = (str, int, float, int | None, float | None)
 SCALARS = tuple(name for name, kind in TYPES.items() if kind in _PLAIN)
 

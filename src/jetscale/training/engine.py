@@ -1,5 +1,7 @@
-"""One model, its data and its optimiser on one device: assembles batches and makes steps."""
+"""The models of a stack, their data and their optimiser on one device: assembles and makes steps."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,134 +12,231 @@ from torch import Tensor, nn
 
 from jetscale.errors import TrainingError
 from jetscale.mixtures.ragged import Ragged
-from jetscale.models.batch import Batch, apply_module, make_batch
+from jetscale.models.batch import Batch, apply_module, batch_tensors, make_batch, repeat
 from jetscale.models.build import build_model
-from jetscale.models.layout import arrange
+from jetscale.models.layout import Layout, arrange
+from jetscale.models.parametrization import Factors
 from jetscale.models.protocol import architecture_named
-from jetscale.objectives.protocol import objective_named, outputs_of
+from jetscale.models.stack import stack_models
+from jetscale.objectives.protocol import StackedObjective, objective_named, outputs_of
 from jetscale.store.checkpoints import load_trunk
 from jetscale.study import ModelSize, Recipe
-from jetscale.training.optim import FlatAdamW
+from jetscale.training.optim import FlatAdamW, peak_rate
 from jetscale.training.order import Order, Seeds
 from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunSpec
 
+EVALUATED = 256  # jets in a batch of an evaluation, over all models of a stack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a run of a stack starts from and trains on."""
+
+    spec: RunSpec
+    train: Ragged
+    """Its D jets."""
+    trunk: Path | None = None
+    """Weights of a pretrained trunk; None starts from random ones."""
+
 
 class Engine:
-    """The model of a run and all that changes it, from the arguments of `train_run`.
+    """The models of a stack of runs and all that changes them, from the arguments of `train_run`.
 
-    ``tokens`` are the constituents computed so far by this rank, padding included.
+    A single run is a stack of one, whose tensors lack the leading dimension. ``tokens`` are the
+    constituents computed so far by this rank for each run, padding included.
     """
 
-    def __init__(self, spec: RunSpec, train: Ragged, device: str, trunk: Path | None) -> None:
-        seeds = Seeds.of(spec.seed)
+    def __init__(self, sources: Sequence[Source], device: str) -> None:
+        self.sources = list(sources)
+        spec = sources[0].spec
         settings = spec.recipe.model
         self.objective = objective_named(settings.objective)
         self.outputs = outputs_of(settings.objective, len(spec.classes))
-        self.train = train
-        self.starts, self.lengths = train.offsets[:-1], train.lengths
-        self.ranks, jets = Ranks.current(), len(train)
-        batch = spec.recipe.schedule.batch(jets, spec.epochs)
-        self.order = Order(seed=seeds.order, jets=jets, batch_size=batch, epochs=spec.epochs)
+        self.orders = [_order_of(source) for source in sources]
+        self.order, self.ranks = self.orders[0], Ranks.current()
         shape = spec.size, spec.features, self.outputs
         self.parameters = architecture_named(settings.architecture).parameters(*shape)
-        self.model, factors = build_model(
-            settings, *shape, trunk_seed=seeds.trunk, head_seed=seeds.head
-        )
+        made = [_build(source, self.outputs) for source in sources]
+        self.model, factors = stack_models([model for model, _ in made]), made[0][1]
         self.trunk, head = parts_of(self.model, spec.recipe)
-        if trunk is not None:
-            load_into(self.trunk, trunk, spec.size, spec.recipe)
         self.groups = 1 if getattr(self.model, "padded", False) else None
         self.model.to(device)
         width, steps = spec.size.width, self.order.steps
-        self.optimiser = FlatAdamW(self.trunk, head, spec.recipe, width, steps, factors)
-        if len(self.optimiser.weights) != self.parameters.total:
+        self.peaks = [peak_rate(source.spec.recipe, width, steps) for source in sources]
+        peaks = self.peaks if len(sources) > 1 else ()
+        self.optimiser = FlatAdamW(
+            self.trunk, head, spec.recipe, width, steps, factors, peaks=peaks
+        )
+        if self.optimiser.parameters != self.parameters.total:
             raise TrainingError(
                 f"architecture {settings.architecture!r} counts {self.parameters.total} "
-                f"parameters, trunk and head of its model have {len(self.optimiser.weights)}"
+                f"parameters, trunk and head of its model have {self.optimiser.parameters}"
             )
         self.device = self.optimiser.weights.device
-        self.tokens = 0
+        self.tokens = [0] * len(sources)
         # Ours draws no random numbers in training, but a model with dropout does.
-        torch.manual_seed(seeds.order)
+        torch.manual_seed(self.order.seed)
+
+    @property
+    def models(self) -> int:
+        """How many models are stacked; 0 for a single one, which has no such dimension."""
+        return len(self.sources) if len(self.sources) > 1 else 0
 
     def assemble(self, step: int) -> tuple[Batch | None, int]:
-        """The jets of a step for this rank, None if it has none, and their number over all."""
-        rows = self.order.rows(step)
-        jets, rows = len(rows), self.ranks.own(rows)
-        if not len(rows):  # the last batch of an epoch can have fewer jets than there are ranks
+        """The jets of a step for this rank, None if it has none, and their number over all.
+
+        The number is that of one model; all of a stack see equally many.
+        """
+        rows = [order.rows(step) for order in self.orders]
+        jets, rows = len(rows[0]), [self.ranks.own(mine) for mine in rows]
+        if not len(rows[0]):  # the last batch of an epoch can have fewer jets than there are ranks
             return None, jets
-        layout = arrange(self.starts[rows], self.lengths[rows], groups=self.groups)
-        self.tokens += len(layout.index)
-        labels, like = self.train.labels[rows], self.optimiser.weights
-        return make_batch(self.train, layout, labels, like), jets
+        first, like = self.sources[0], self.optimiser.weights
+        alike = all(
+            source.train is first.train and order.seed == self.order.seed
+            for source, order in zip(self.sources, self.orders, strict=True)
+        )
+        if alike:
+            data, mine = first.train, rows[0]
+            layout = arrange(data.offsets[:-1][mine], data.lengths[mine], groups=self.groups)
+            batch = make_batch(data, layout, data.labels[mine], like)
+            batch = repeat(batch, self.models) if self.models else batch
+        else:
+            batch, layout = stack_batch([s.train for s in self.sources], rows, self.groups, like)
+        self.tokens = [tokens + layout.index.shape[-1] for tokens in self.tokens]
+        return batch, jets
 
     def update(self, step: int, batch: Batch | None, jets: int) -> Tensor:
-        """Make one step; returns the mean loss before it, which the next step overwrites."""
-        self.optimiser.gradient.zero_()
-        total = self.optimiser.gradient[-1]
-        if batch is not None:
+        """Make one step; returns the mean loss before it, which the next step overwrites.
+
+        It is a number, or one for each model of a stack.
+        """
+        mean = self.optimiser.gradient[..., -1]
+        if batch is None:
+            self.optimiser.gradient.zero_()
+        else:
             outputs = self.model(batch)
-            if outputs.shape != (len(batch.labels), self.outputs):  # or a loss might broadcast
+            expected = (len(batch.labels), self.outputs)
+            outputs = outputs.flatten(0, 1) if self.models else outputs
+            if outputs.shape != expected:  # or a loss might broadcast
                 raise TrainingError(
                     f"the model gives shape {tuple(outputs.shape)}, its architecture and objective "
-                    f"promise {(len(batch.labels), self.outputs)}"
+                    f"promise {expected}"
                 )
-            loss = self.objective.loss(outputs, batch) / jets
-            torch.autograd.backward(loss)
-            total.copy_(loss.detach())
+            if isinstance(self.objective, StackedObjective) and self.models:
+                losses = self.objective.losses(outputs, batch).view(self.models, -1).sum(1) / jets
+            else:
+                losses = self.objective.loss(outputs, batch) / jets
+            self.optimiser.backward(losses.sum())  # no model has a part in the loss of another
+            mean.copy_(losses.detach())
         self.ranks.add_up(self.optimiser.gradient)
         self.optimiser.step(step)
-        return total
+        return mean
 
     def apply(self, data: Ragged) -> NDArray[np.float64]:
-        """(n, outputs) of the model with its averaged weights, in the order of the data.
+        """(K, n, outputs) of the K models with averaged weights, in the order of the data.
 
-        Each rank applies it to a share of the data; all of them get everything.
+        Each rank applies them to a share of the data; all of them get everything.
         """
         with self.optimiser.averaged():
             rows = self.ranks.own(np.arange(len(data)))
             mine = data if len(rows) == len(data) else data.take(rows)
-            outputs = apply_module(self.model, mine, groups=self.groups)
+            batch = max(EVALUATED // max(1, self.models), 16)
+            outputs = apply_module(
+                self.model, mine, batch=batch, groups=self.groups, models=self.models
+            )
+        outputs = outputs if self.models else outputs[None]
         if self.ranks.world == 1:
             return outputs
-        whole = torch.zeros(len(data), self.outputs, dtype=torch.float64, device=self.device)
+        shape = len(self.sources), len(data), self.outputs
+        whole = torch.zeros(shape, dtype=torch.float64, device=self.device)
         if len(rows):
-            whole[rows] = torch.from_numpy(outputs).to(self.device)
+            whole[:, rows] = torch.from_numpy(outputs).to(self.device)
         self.ranks.add_up(whole)
         return whole.cpu().numpy()
 
-    def trunk_weights(self) -> dict[str, Tensor]:
-        """Copies of the trunk's weights as they are evaluated, which is what is handed on.
+    def keep(self, runs: Sequence[int]) -> "Engine":
+        """An engine of some runs of the stack, where they are now."""
+        states = [self.state(run) for run in runs]
+        engine = Engine([self.sources[run] for run in runs], str(self.device))
+        for row, state in enumerate(states):
+            engine.restore(state, row)
+        return engine
+
+    def trunk_weights(self, run: int = 0) -> dict[str, Tensor]:
+        """Copies of a trunk's weights as they are evaluated, which is what is handed on.
 
         A trunk is judged by the score of its model, and fine-tuning starts at the same place: with
         averaging that is the average, not the last and noisier point of the path.
         """
         with self.optimiser.averaged():
-            return {name: w.cpu().clone() for name, w in self.trunk.state_dict().items()}
+            stacked = dict(self.trunk.named_parameters()) if self.models else {}
+            return {
+                name: (w[run] if name in stacked else w).cpu().clone()
+                for name, w in self.trunk.state_dict().items()
+            }
 
     def wait(self) -> None:
         """Return when the device has done all it was told to do."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def state(self) -> dict[str, Any]:
-        """All that later steps depend on, for a checkpoint."""
+    def state(self, run: int = 0) -> dict[str, Any]:
+        """All that later steps of a run depend on, for a checkpoint."""
         random = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state(self.device)
-        state = {"tokens": self.tokens, "optimiser": self.optimiser.state(), "random": random}
+        optimiser = {name: rows.clone() for name, rows in self.optimiser.state(run).items()}
+        state = {"tokens": self.tokens[run], "optimiser": optimiser, "random": random}
         return state | {"buffers": dict(self.model.named_buffers())}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from what `state` returned."""
-        self.tokens = state["tokens"]
-        self.optimiser.restore(state["optimiser"])
+    def restore(self, state: dict[str, Any], run: int = 0) -> None:
+        """Continue a run from what `state` returned; those of a stack are at the same step."""
+        self.tokens[run] = state["tokens"]
+        self.optimiser.restore(state["optimiser"], run)
         for name, buffer in self.model.named_buffers():
             buffer.copy_(state["buffers"][name])
         torch.set_rng_state(state["random"]["cpu"])
         if self.device.type == "cuda" and "cuda" in state["random"]:
             torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
+
+
+def stack_batch(
+    data: Sequence[Ragged], rows: Sequence[NDArray[np.int64]], groups: int | None, like: Tensor
+) -> tuple[Batch, Layout]:
+    """The batch of a stack in which each model sees the jets in ``rows`` of its own ``data``."""
+    pairs = list(zip(data, rows, strict=True))
+    starts = np.stack([jets.offsets[:-1][mine] for jets, mine in pairs])
+    lengths = np.stack([jets.lengths[mine] for jets, mine in pairs])
+    layout = arrange(starts, lengths, groups=groups)
+    values = np.stack(
+        [jets.values.take(index, axis=0) for jets, index in zip(data, layout.index, strict=True)]
+    )
+    labels = np.stack([jets.labels[mine] for jets, mine in pairs])
+    ordered = np.take_along_axis(labels, layout.order, -1).ravel()
+    return batch_tensors(values, layout, ordered, like), layout
+
+
+def _order_of(source: Source) -> Order:
+    """Which jets the steps of a run see."""
+    spec, jets = source.spec, len(source.train)
+    batch = spec.recipe.schedule.batch(jets, spec.epochs)
+    seed = Seeds.of(spec.seed).order
+    return Order(seed=seed, jets=jets, batch_size=batch, epochs=spec.epochs)
+
+
+def _build(source: Source, outputs: int) -> tuple[nn.Module, dict[str, Factors]]:
+    """The model that a run starts from, and the factors of its weights."""
+    spec, seeds = source.spec, Seeds.of(source.spec.seed)
+    shape = spec.size, spec.features, outputs
+    model, factors = build_model(
+        spec.recipe.model, *shape, trunk_seed=seeds.trunk, head_seed=seeds.head
+    )
+    trunk, _ = parts_of(model, spec.recipe)
+    if source.trunk is not None:
+        load_into(trunk, source.trunk, spec.size, spec.recipe)
+    return model, factors
 
 
 def parts_of(model: nn.Module, recipe: Recipe) -> tuple[nn.Module, nn.Module]:

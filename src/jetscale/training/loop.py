@@ -1,13 +1,19 @@
-"""One training in one process: optimiser steps, evaluation, checkpoints, result.
+"""Trainings in one process: optimiser steps, evaluation, checkpoints, results.
 
 The data set is in memory and every step gathers its jets from it, so there is no loader. A run
 depends on its spec, data, device and thread count only. It can stop anywhere and continue from its
 checkpoint with the same numbers, bit for bit on a CPU. The checkpoint stays when the run is done:
 whoever stores the result deletes it. Several processes can train one model together (see
 `jetscale.training.ranks`).
+
+Runs of one shape can be trained in lock step, as a stack: see `jetscale.models.stack`. Each has its
+own checkpoint, which knows nothing of the others, and one that diverges leaves the stack. A run in
+a stack has the numbers of the same run alone up to rounding.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -22,7 +28,8 @@ from jetscale.objectives.protocol import Scores, plain_scores
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.checkpoints import save_trunk as write_trunk
 from jetscale.training.curve import LossCurve
-from jetscale.training.engine import Engine, describe_trunk
+from jetscale.training.engine import Engine, Source, describe_trunk
+from jetscale.training.ranks import Ranks
 from jetscale.training.spec import Curve, RunResult, RunSpec
 
 VOTE_STEPS = 16  # steps between two questions to all ranks whether to stop
@@ -32,6 +39,22 @@ VALIDATION_SHARE = 0.1  # largest cost of validation before the end, as a share 
 
 class Evicted(Exception):
     """A training was told to stop; it goes on from its checkpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A run of a stack, and where its state and weights go."""
+
+    source: Source
+    """Its spec, its jets and the trunk it starts from."""
+    checkpoint: Checkpoint | None = None
+    """State to continue from, and to replace from time to time."""
+    save_trunk: Path | None = None
+    """File for the weights of its trunk."""
+    on_step: Callable[[int, int], None] | None = None
+    """Called after every step with the steps done and the steps in all."""
+    on_save: Callable[[], object] = lambda: None
+    """Called after every checkpoint."""
 
 
 def train_run(
@@ -67,61 +90,148 @@ def train_run(
         StorageError: A file cannot be written.
         Evicted: ``stop`` said so.
     """
-    started = perf_counter(), process_time()
-    for role, data in (("train", train), ("validation", validation), ("test", test)):
+    task = Task(
+        source=Source(spec=spec, train=train, trunk=trunk),
+        checkpoint=checkpoint,
+        save_trunk=save_trunk,
+        on_step=on_step,
+        on_save=on_save,
+    )
+    (outcome,) = train_stack(
+        [task], validation, test, device=device, checkpoint_seconds=checkpoint_seconds, stop=stop
+    )
+    if isinstance(outcome, Diverged):
+        raise outcome
+    return outcome
+
+
+def train_stack(
+    tasks: Sequence[Task],
+    validation: Ragged | None = None,
+    test: Ragged | None = None,
+    *,
+    device: str = "cpu",
+    checkpoint_seconds: float = 60.0,
+    stop: Callable[[], bool] | None = None,
+) -> list[RunResult | Diverged]:
+    """Train and score runs in lock step; returns the result of each, or how it diverged.
+
+    The runs have one size, one number of jets, epochs and classes, and one recipe but for the law
+    of the rate (see `jetscale.planning.stacks`). Those whose checkpoints are at different steps are
+    trained in stacks of their own. Arguments and errors are those of `train_run`.
+    """
+    for task in tasks:
+        _check(task.source.spec, "train", task.source.train)
+    for role, data in (("validation", validation), ("test", test)):
         if data is not None:
-            _check(spec, role, data)
-    run = _Training(spec, train, device, trunk)
-    if checkpoint is not None:
-        run.resume(checkpoint)
-    before = run.seconds["total"], run.seconds["cpu"]
-
-    def tick() -> None:
-        run.seconds["total"] = before[0] + perf_counter() - started[0]
-        run.seconds["cpu"] = before[1] + process_time() - started[1]
-
-    steps, ranks, saved = run.engine.order.steps, run.engine.ranks, perf_counter()
-    due = set() if validation is None else _validation_steps(run.engine, len(validation))
-    while run.step < steps:
-        run.advance()
-        if run.step in due and validation is not None:
-            run.validation_curve.append([run.step, float(run.score(validation)["loss"])])
-        vote = ranks.world == 1 or run.step % VOTE_STEPS == 0
-        late = perf_counter() - saved >= checkpoint_seconds
-        # all ranks together: reading the losses may raise, and must do so in all or in none
-        if checkpoint is not None and vote and ranks.any(late):
-            tick()
-            run.save(checkpoint)
-            saved = perf_counter()
-            on_save()
-        if on_step is not None:
-            on_step(run.step, steps)
-        if stop is not None and vote and stop():
-            if checkpoint is not None:
-                tick()
-                run.save(checkpoint)
-            raise Evicted(f"step {run.step} of {steps}")
-    run.collect()
-    scored, tested = (None if data is None else run.score(data) for data in (validation, test))
-    sha256 = None
-    if save_trunk is not None and run.engine.ranks.rank == 0:
-        description = describe_trunk(spec.size, spec.recipe)
-        sha256 = write_trunk(save_trunk, run.engine.trunk_weights(), description)
-    tick()
-    return _result(run, scored, tested, sha256)
+            _check(tasks[0].source.spec, role, data)
+    states, together = [_load(task) for task in tasks], defaultdict[int, list[int]](list)
+    for place, state in enumerate(states):
+        together[state["step"] if state else 0].append(place)
+    outcomes: dict[int, RunResult | Diverged] = {}
+    for places in together.values():
+        stack = _Stack([tasks[i] for i in places], [states[i] for i in places], device)
+        found = stack.train(validation, test, checkpoint_seconds, stop)
+        outcomes |= {place: found[task] for task, place in enumerate(places)}
+    return [outcomes[place] for place in range(len(tasks))]
 
 
-class _Training:
-    """How far a run is: steps done, losses so far and the seconds they took."""
+def _load(task: Task) -> dict[str, Any] | None:
+    """The state in the checkpoint of a run."""
+    if task.checkpoint is None:
+        return None
+    # rank 0 wrote it: what another rank sees of it may be older
+    ranks, key = Ranks.current(), task.source.spec.key
+    return ranks.agree(task.checkpoint.load(key) if ranks.rank == 0 else None)
 
-    def __init__(self, spec: RunSpec, train: Ragged, device: str, trunk: Path | None) -> None:
-        self.spec = spec
-        self.engine = Engine(spec, train, device, trunk)
-        self.losses = LossCurve(self.engine.order.steps)
-        self.flops = _count_flops(spec, self.engine)
-        self.validation_curve: Curve = []
+
+class _Progress:
+    """How far a run of a stack is: its losses on the validation jets, and the seconds it took."""
+
+    def __init__(self, place: int, task: Task, state: dict[str, Any] | None) -> None:
+        self.place, self.task = place, task
+        self.validation_curve: Curve = state["validation_curve"] if state else []
+        zero = dict.fromkeys(("batches", "steps", "evaluation", "total", "cpu"), 0.0)
+        self.seconds: dict[str, float] = dict(state["seconds"]) if state else zero
+
+
+class _Stack:
+    """Runs in lock step: their engine, the steps done and how far each of them is.
+
+    What a stack takes is shared equally by its runs, so that the seconds of all runs of a sweep add
+    up to those of the worker.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], states: Sequence[dict[str, Any] | None], device: str
+    ) -> None:
+        self.began = perf_counter(), process_time()
+        self.engine = Engine([task.source for task in tasks], device)
+        self.spec = tasks[0].source.spec
+        self.runs = [_Progress(i, *pair) for i, pair in enumerate(zip(tasks, states, strict=True))]
+        self.losses = LossCurve(self.engine.order.steps, len(tasks))
         self.step = 0
-        self.seconds = dict.fromkeys(("batches", "steps", "evaluation", "total", "cpu"), 0.0)
+        self.outcomes: dict[int, RunResult | Diverged] = {}
+        for row, state in enumerate(states):
+            if state is not None:
+                self.step = state["step"]
+                self.engine.restore(state["engine"], row)
+                self.losses.losses[row] = state["losses"].tolist()
+
+    def train(
+        self,
+        validation: Ragged | None,
+        test: Ragged | None,
+        checkpoint_seconds: float,
+        stop: Callable[[], bool] | None,
+    ) -> dict[int, RunResult | Diverged]:
+        """Make the steps that are left and score the runs; outcomes by place."""
+        steps, ranks, saved = self.engine.order.steps, self.engine.ranks, perf_counter()
+        due = set() if validation is None else _validation_steps(self.engine, len(validation))
+        while self.step < steps and self.runs:
+            self.advance()
+            if self.step in due and validation is not None:
+                for run, scores in self.score(validation):
+                    run.validation_curve.append([self.step, float(scores["loss"])])
+            vote = ranks.world == 1 or self.step % VOTE_STEPS == 0
+            late = perf_counter() - saved >= checkpoint_seconds
+            # all ranks together: losses are read, and a run must leave in all of them or in none
+            if vote and ranks.any(late):
+                self.save()
+                saved = perf_counter()
+                for run in self.runs:
+                    run.task.on_save()
+            for run in self.runs:
+                if run.task.on_step is not None:
+                    run.task.on_step(self.step, steps)
+            if stop is not None and vote and stop():
+                self.save()
+                raise Evicted(f"step {self.step} of {steps}")
+        self.collect()
+        scored = {} if validation is None else {r.place: s for r, s in self.score(validation)}
+        tested = {} if test is None else {r.place: s for r, s in self.score(test)}
+        for row, run in enumerate(self.runs):
+            sha256, path = None, run.task.save_trunk
+            if path is not None and ranks.rank == 0:
+                description = describe_trunk(self.spec.size, self.spec.recipe)
+                sha256 = write_trunk(path, self.engine.trunk_weights(row), description)
+            self.tick()
+            found = scored.get(run.place), tested.get(run.place)
+            self.outcomes[run.place] = _result(self, row, *found, sha256)
+        return self.outcomes
+
+    def tick(self) -> None:
+        """Share the seconds since the last call among the runs."""
+        now = perf_counter(), process_time()
+        for run in self.runs:
+            run.seconds["total"] += (now[0] - self.began[0]) / len(self.runs)
+            run.seconds["cpu"] += (now[1] - self.began[1]) / len(self.runs)
+        self.began = now
+
+    def spend(self, what: str, seconds: float) -> None:
+        """Share what a part of the work took among the runs."""
+        for run in self.runs:
+            run.seconds[what] += seconds / len(self.runs)
 
     def advance(self) -> None:
         """Make one optimiser step.
@@ -134,68 +244,76 @@ class _Training:
         assembled = perf_counter()
         self.losses.add(self.engine.update(self.step, batch, jets))
         self.step += 1
+        self.spend("batches", assembled - begin)
         if self.step % self.losses.window == 0:
             self.collect()
-        self.seconds["batches"] += assembled - begin
-        self.seconds["steps"] += perf_counter() - assembled
+        self.spend("steps", perf_counter() - assembled)
 
     def collect(self) -> None:
-        """Read the losses since the last call; raises Diverged for one that is not finite."""
-        bad = self.losses.collect()
-        if bad is not None:
-            self._fail(f"loss is {self.losses.losses[bad]}", bad)
+        """Read the losses since the last call; runs with one that is not finite leave."""
+        if self.runs:
+            bad = self.losses.collect()
+            losses = self.losses.losses
+            self.leave({row: (f"loss is {losses[row][at]}", at) for row, at in bad.items()})
 
-    def _fail(self, what: str, step: int) -> None:
-        optimiser = self.engine.optimiser
-        raise Diverged(
-            f"run {self.spec.key} ({self.spec.size.name}): {what} at step {step + 1} of "
-            f"{self.engine.order.steps}, learning rate {optimiser.rate(step):.3g}; lower "
-            "recipe.optimiser.learning_rate, or look for non-finite values in the jets"
-        )
+    def leave(self, bad: dict[int, tuple[str, int]]) -> None:
+        """Take runs out of the stack: what is wrong with each row, and at which step."""
+        self.tick()
+        for row in sorted(bad, reverse=True):
+            spec, (what, step) = self.runs[row].task.source.spec, bad[row]
+            rate = self.engine.peaks[row] / self.engine.peaks[0] * self.engine.optimiser.rate(step)
+            self.outcomes[self.runs[row].place] = Diverged(
+                f"run {spec.key} ({spec.size.name}): {what} at step {step + 1} of "
+                f"{self.engine.order.steps}, learning rate {rate:.3g}; lower "
+                "recipe.optimiser.learning_rate, or look for non-finite values in the jets"
+            )
+        if bad and len(bad) < len(self.runs):
+            self.engine = self.engine.keep([i for i in range(len(self.runs)) if i not in bad])
+        self.runs = [run for row, run in enumerate(self.runs) if row not in bad]
+        self.losses.keep([row for row in range(len(self.losses.losses)) if row not in bad])
 
-    def score(self, data: Ragged) -> Scores:
-        """Scores of the model so far; raises Diverged when its output is not finite."""
+    def score(self, data: Ragged) -> list[tuple[_Progress, Scores]]:
+        """Scores of the runs so far; those whose output is not finite leave."""
+        if not self.runs:
+            return []
         begin = perf_counter()
         self.engine.wait()  # for steps that are still under way
         ready = perf_counter()
         outputs = self.engine.apply(data)
-        if not np.isfinite(outputs).all():
-            self._fail("the output is not finite", self.step - 1)
-        found = self.engine.objective.scores(outputs, data.labels, self.spec.classes)
-        try:
-            scores = plain_scores(found)  # or the record could not be written
-        except (TypeError, ValueError, AttributeError) as error:
-            raise TrainingError(
-                f"run {self.spec.key}: objective {self.spec.recipe.model.objective!r} scores "
-                f"{len(data)} jets with {error}"
-            ) from error
-        self.seconds["steps"] += ready - begin
-        self.seconds["evaluation"] += perf_counter() - ready
+        self.spend("steps", ready - begin)
+        good = [row for row in range(len(self.runs)) if np.isfinite(outputs[row]).all()]
+        wrong = set(range(len(self.runs))) - set(good)
+        self.leave({row: ("the output is not finite", self.step - 1) for row in wrong})
+        kept = zip(self.runs, good, strict=True)
+        scores = [(run, self._scores_of(run, outputs[row], data)) for run, row in kept]
+        self.spend("evaluation", perf_counter() - ready)
         return scores
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        self.collect()
-        if self.engine.ranks.rank == 0:
-            state = {
-                "step": self.step,
-                "engine": self.engine.state(),
-                "losses": torch.tensor(self.losses.losses, dtype=torch.float64),
-                "validation_curve": self.validation_curve,
-                "seconds": self.seconds,
-            }
-            checkpoint.save(self.spec.key, state)
+    def _scores_of(self, run: _Progress, outputs: np.ndarray, data: Ragged) -> Scores:
+        spec = run.task.source.spec
+        found = self.engine.objective.scores(outputs, data.labels, spec.classes)
+        try:
+            return plain_scores(found)  # or the record could not be written
+        except (TypeError, ValueError, AttributeError) as error:
+            raise TrainingError(
+                f"run {spec.key}: objective {spec.recipe.model.objective!r} scores "
+                f"{len(data)} jets with {error}"
+            ) from error
 
-    def resume(self, checkpoint: Checkpoint) -> None:
-        # rank 0 wrote it: what another rank sees of it may be older
-        ranks = self.engine.ranks
-        state = ranks.agree(checkpoint.load(self.spec.key) if ranks.rank == 0 else None)
-        if state is None:
-            return
-        self.step = state["step"]
-        self.engine.restore(state["engine"])
-        self.losses.losses = state["losses"].tolist()
-        self.validation_curve = state["validation_curve"]
-        self.seconds = dict(state["seconds"])
+    def save(self) -> None:
+        """Write a checkpoint of every run that has one."""
+        self.collect()
+        self.tick()
+        for row, run in enumerate(self.runs):
+            if run.task.checkpoint is not None and self.engine.ranks.rank == 0:
+                state = {
+                    "step": self.step,
+                    "engine": self.engine.state(row),
+                    "losses": torch.tensor(self.losses.losses[row], dtype=torch.float64),
+                    "validation_curve": run.validation_curve,
+                    "seconds": run.seconds,
+                }
+                run.task.checkpoint.save(run.task.source.spec.key, state)
 
 
 def _validation_steps(engine: Engine, jets: int) -> set[int]:
@@ -230,13 +348,14 @@ def _check(spec: RunSpec, role: str, data: Ragged) -> None:
         raise TrainingError(f"run {spec.key}, {role} data: {problem}")
 
 
-def _count_flops(spec: RunSpec, engine: Engine) -> dict[str, Any]:
-    """What the whole training computes; it follows from the lengths of the jets."""
+def _count_flops(source: Source, engine: Engine) -> dict[str, Any]:
+    """What a whole training computes; it follows from the lengths of the jets."""
+    spec, lengths = source.spec, source.train.lengths
     architecture = architecture_named(spec.recipe.model.architecture)
     shape = (spec.size, spec.features, engine.outputs)
-    jets, limit = spec.epochs * len(engine.lengths), spec.recipe.data.constituents
-    constituents = spec.epochs * int(engine.lengths.sum())
-    squared = spec.epochs * int((engine.lengths**2).sum())
+    jets, limit = spec.epochs * len(lengths), spec.recipe.data.constituents
+    constituents = spec.epochs * int(lengths.sum())
+    squared = spec.epochs * int((lengths**2).sum())
     return {
         "constituents": constituents,
         "flops": architecture.training_flops(
@@ -250,29 +369,35 @@ def _count_flops(spec: RunSpec, engine: Engine) -> dict[str, Any]:
 
 
 def _result(
-    run: _Training, validation: Scores | None, test: Scores | None, trunk_sha256: str | None
+    stack: _Stack,
+    row: int,
+    validation: Scores | None,
+    test: Scores | None,
+    trunk_sha256: str | None,
 ) -> RunResult:
-    engine, device, seconds = run.engine, run.engine.device, run.seconds
-    examples, seen = len(engine.lengths), run.spec.epochs * len(engine.lengths)
-    training, validated = run.losses.points(), run.validation_curve
+    engine, run = stack.engine, stack.runs[row]
+    source, seconds, device = run.task.source, run.seconds, engine.device
+    seen = source.spec.epochs * len(source.train)
+    training, validated = stack.losses.points(row), run.validation_curve
     if validation is not None:
         # The end replaces a point that validation may have made after the last step.
-        validated = [point for point in validated if point[0] < run.step]
-        validated.append([run.step, float(validation["loss"])])
+        validated = [point for point in validated if point[0] < stack.step]
+        validated.append([stack.step, float(validation["loss"])])
     return RunResult(
-        key=run.spec.key,
+        key=source.spec.key,
         params=engine.parameters.total,
         params_non_embedding=engine.parameters.non_embedding,
-        examples=examples,
+        examples=len(source.train),
         examples_seen=seen,
-        epochs=run.spec.epochs,
-        steps=run.step,
-        peak_rate=engine.optimiser.peak,
-        tokens=engine.tokens,
+        epochs=source.spec.epochs,
+        steps=stack.step,
+        peak_rate=engine.peaks[row],
+        tokens=engine.tokens[row],
         jets_per_second=seen / (seconds["batches"] + seconds["steps"]),
         ranks=engine.ranks.world,
+        stack=len(stack.runs),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        **run.flops,
+        **_count_flops(source, engine),
         training_loss=training[-1][1],
         curve={"training_loss": training, "validation_loss": validated},
         validation=validation,

@@ -2,14 +2,15 @@
 
 All parameters become views of one vector, all gradients views of another, so that a step is a dozen
 vector operations whatever the number of layers: the calls, not the arithmetic, are what a small
-model pays for. The update is AdamW (arXiv 1711.05101) and equals ``torch.optim.AdamW`` after
+model pays for. The models of a stack (see `jetscale.models.stack`) have a row each, and each its own
+norm and rate. The update is AdamW (arXiv 1711.05101) and equals ``torch.optim.AdamW`` after
 ``clip_grad_norm_``. Only matrices decay. The peak rate follows a law of width and steps, since a
 fixed rate across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the
 run's end. Beside the weights there may be their moving average, one more operation a step.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,8 +59,9 @@ class FlatAdamW:
 
     ``factors`` are those of the parameters by name, such as ``trunk.query``; none change nothing.
 
-    Their parameters become views of ``weights``, their gradients views of ``gradient``, (P + 1,)
-    with one free place: the loop keeps the loss there, so that ranks sum both at once.
+    Their parameters become views of ``weights``, their gradients lie in ``gradient``, (P + 1,) with
+    one free place: the loop keeps the loss there, so that ranks sum both at once. For a stack of K
+    models, whose peak rates are ``peaks``, both have a leading dimension of K.
     """
 
     def __init__(
@@ -70,27 +72,34 @@ class FlatAdamW:
         width: int,
         steps: int,
         factors: Mapping[str, Factors] | None = None,
+        peaks: Sequence[float] = (),
     ) -> None:
         self.recipe, self.steps = recipe, steps
-        # a recipe that a run follows has the law of that run alone, whatever start is named
-        self.peak = recipe.optimiser.law("scratch").at(width, steps)
+        self.peak = peaks[0] if peaks else peak_rate(recipe, width, steps)
+        rows = (len(peaks),) if peaks else ()
         named = {f"trunk.{name}": p for name, p in trunk.named_parameters()}
         named |= {f"head.{name}": p for name, p in head.named_parameters()}
-        self.weights = torch.cat([p.detach().reshape(-1) for p in named.values()])
-        self.gradient = self.weights.new_zeros(len(self.weights) + 1)
+        self.weights = torch.cat([p.detach().reshape(*rows, -1) for p in named.values()], dim=-1)
+        self.parameters = self.weights.shape[-1]
+        self.gradient = self.weights.new_zeros(*rows, self.parameters + 1)
+        self._stacked = list(named.values()) if peaks else []
         self._first = torch.zeros_like(self.weights)
         self._second = torch.zeros_like(self.weights)
         self._scale = torch.empty_like(self.weights)
         self._decay = torch.zeros_like(self.weights)
         # one number is faster to add than a vector, and all that ``standard`` needs
         self._epsilon = torch.empty_like(self.weights) if factors else EPSILON
-        start = 0
+        first = 0
         for name, parameter in named.items():
-            part = slice(start, start + parameter.numel())
-            parameter.data = self.weights[part].view(parameter.shape)
-            parameter.grad = self.gradient[part].view(parameter.shape)
-            self._set(part, name, parameter.ndim, (factors or {}).get(name, Factors()))
-            start = part.stop
+            shape = parameter.shape[len(rows) :]
+            part = slice(first, first + shape.numel())
+            parameter.data = self.weights[..., part].view(parameter.shape)
+            if not peaks:
+                parameter.grad = self.gradient[part].view(shape)
+            self._set(part, name, len(shape), (factors or {}).get(name, Factors()))
+            first = part.stop
+        for row, peak in enumerate(peaks):
+            self._scale[row] *= peak / self.peak  # the others' rate is the first one's times this
         self._decay *= self._scale
         self._average = self.weights.clone() if recipe.optimiser.average else None
 
@@ -98,22 +107,32 @@ class FlatAdamW:
         """Set the rate, decay and epsilon of one parameter relative to those of the trunk."""
         optimiser = self.recipe.optimiser
         multiplier = optimiser.head_multiplier if name.startswith("head.") else 1.0
-        self._scale[part] = multiplier * factors.rate
-        if ndim > 1:
-            self._decay[part] = optimiser.weight_decay / factors.rate  # for rate x decay as it was
+        self._scale[..., part] = multiplier * factors.rate
+        if ndim > 1:  # for rate x decay as it was
+            self._decay[..., part] = optimiser.weight_decay / factors.rate
         if isinstance(self._epsilon, Tensor):
-            self._epsilon[part] = EPSILON * factors.epsilon
+            self._epsilon[..., part] = EPSILON * factors.epsilon
 
     def rate(self, step: int) -> float:
-        """Learning rate of the trunk at ``step``, counted from 0."""
+        """Learning rate of the trunk at ``step``, counted from 0; that of the first of a stack."""
         return self.peak * schedule(step, self.steps, self.recipe.schedule.warmup)
+
+    def backward(self, loss: Tensor) -> None:
+        """Set ``gradient`` to that of a loss."""
+        if not self._stacked:
+            self.gradient.zero_()
+            torch.autograd.backward(loss)
+            return
+        # torch does not accumulate into rows that are not dense without a warning
+        found = torch.autograd.grad(loss, self._stacked)
+        torch.cat([part.flatten(1) for part in found], dim=1, out=self.gradient[:, :-1])
 
     @torch.no_grad()
     def step(self, step: int) -> None:
         """Clip the gradients to norm ``clip`` and update the weights; ``step`` counts from 0."""
         beta1, beta2 = self.recipe.optimiser.beta1, self.recipe.optimiser.beta2
-        gradient, rate = self.gradient[:-1], self.rate(step)
-        norm = torch.linalg.vector_norm(gradient)
+        gradient, rate = self.gradient[..., :-1], self.rate(step)
+        norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
         gradient.mul_((self.recipe.optimiser.clip / (norm + CLIP_EPSILON)).clamp_(max=1.0))
         self._first.lerp_(gradient, 1 - beta1)
         self._second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
@@ -142,12 +161,18 @@ class FlatAdamW:
         finally:
             self.weights.copy_(trained)
 
-    def state(self) -> dict[str, Tensor]:
-        """Weights, moments and, where there is one, the average, for a checkpoint."""
+    def state(self, row: int = 0) -> dict[str, Tensor]:
+        """Weights, moments and, where there is one, the average of a model, for a checkpoint."""
         state = {"weights": self.weights, "first": self._first, "second": self._second}
-        return state if self._average is None else state | {"average": self._average}
+        state |= {} if self._average is None else {"average": self._average}
+        return {name: whole.view(-1, self.parameters)[row] for name, whole in state.items()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Any], row: int = 0) -> None:
         """Continue from what `state` returned."""
-        for name, tensor in self.state().items():
+        for name, tensor in self.state(row).items():
             tensor.copy_(state[name])
+
+
+def peak_rate(recipe: Recipe, width: int, steps: int) -> float:
+    """The largest learning rate of a run; its recipe has the law of this run alone."""
+    return recipe.optimiser.law("scratch").at(width, steps)

@@ -59,9 +59,11 @@ class RunResult:
     tokens: int
     """Constituents computed in training by this rank, padding included."""
     jets_per_second: float
-    """Jets seen over the wall seconds in batches and steps."""
+    """Jets seen over the wall seconds in batches and steps; those of a stack are shared equally."""
     ranks: int
     """Data-parallel processes."""
+    stack: int
+    """Runs that were trained in lock step at the end, this one among them; 1 for one alone."""
     device: str
     """Where it was trained: ``cpu`` or the name of the GPU."""
     flops: float

@@ -9,8 +9,13 @@ softmax-weighted mean whose weights come from one learned query, so the head see
 A new model is in the parametrization ``standard``; its method ``complete`` turns it to the other
 one (see `jetscale.models.parametrization`).
 
-Shape suffixes: N tokens of the batch including padding, F features, D width, B jets of a group,
-L padded length of a group, H heads, K width of a head, J jets of the batch, C outputs.
+K models of one size make one step together where `jetscale.models.stack` gave their weights a
+leading dimension: tensors of tokens and of jets then have it too, matrix products are batched over
+it, and attention and pooling see K times as many jets. A single model has no such dimension.
+
+Shape suffixes, without that dimension: N tokens of the batch including padding, F features, D
+width, B jets of a group, L padded length of a group, H heads, K width of a head, J jets of the
+batch, C outputs.
 """
 
 import math
@@ -23,6 +28,7 @@ from torch.nn import functional
 from jetscale.models.batch import Batch, View, scaling_of
 from jetscale.models.inputs import Features
 from jetscale.models.parametrization import REFERENCE_HEAD, Role
+from jetscale.models.stack import linear
 from jetscale.models.transformer.kernels import attention, suits
 from jetscale.study import ModelSize
 from jetscale.study.rates import REFERENCE_WIDTH
@@ -60,11 +66,11 @@ class Block(nn.Module):
 
     def forward(self, x_ND: Tensor, views: Sequence[View]) -> Tensor:
         """The residual stream after this block."""
-        qkv_N3D = functional.linear(_norm(x_ND, self.attention_norm), self.qkv)
+        qkv_N3D = linear(_norm(x_ND, self.attention_norm), self.qkv)
         mixed_ND = _by_group(self._attend, views, qkv_N3D)
-        x_ND = torch.add(x_ND, functional.linear(mixed_ND, self.output), alpha=self.branch)
-        gate, up = functional.linear(_norm(x_ND, self.mlp_norm), self.gate_up).chunk(2, dim=-1)
-        down_ND = functional.linear(functional.silu(gate) * up, self.down)
+        x_ND = torch.add(x_ND, linear(mixed_ND, self.output), alpha=self.branch)
+        gate, up = linear(_norm(x_ND, self.mlp_norm), self.gate_up).chunk(2, dim=-1)
+        down_ND = linear(functional.silu(gate) * up, self.down)
         return torch.add(x_ND, down_ND, alpha=self.branch)
 
     @torch.no_grad()
@@ -90,7 +96,9 @@ class Block(nn.Module):
 
 
 def _norm(x_ND: Tensor, weight_D: Tensor) -> Tensor:
-    return functional.rms_norm(x_ND, weight_D.shape, weight_D, EPSILON)
+    if x_ND.ndim == 2:
+        return functional.rms_norm(x_ND, weight_D.shape, weight_D, EPSILON)
+    return functional.rms_norm(x_ND, weight_D.shape[1:], None, EPSILON) * weight_D[:, None, :]
 
 
 class Trunk(nn.Module):
@@ -119,22 +127,31 @@ class Trunk(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """(J, 2 d) pooled vectors."""
         inputs_NF = torch.addcmul(self.shift, batch.values, self.scale)
-        x_ND = functional.linear(inputs_NF, self.embedding, self.embedding_bias)
+        x_ND = linear(inputs_NF, self.embedding, self.embedding_bias)
         for block in self.blocks:
             x_ND = block(x_ND, batch.views)
         x_ND = _norm(x_ND, self.norm)
         query = self.query if self.score_scale == 1 else self.query * self.score_scale
-        scores_N1 = functional.linear(x_ND, query[None, :])
+        scores_N1 = linear(x_ND, query[..., None, :])
         return _by_group(_pool, batch.views, x_ND, scores_N1)
 
 
 def _by_group(function: Callable[..., Tensor], views: Sequence[View], *tensors: Tensor) -> Tensor:
-    """Rows of ``function(*tensors, view)`` for the tokens of each view, one group after another."""
-    if len(views) == 1:
-        return function(*tensors, views[0])
-    sizes = [view.jets * view.length for view in views]
-    pieces = zip(*(torch.split(tensor, sizes) for tensor in tensors), views, strict=True)
-    return torch.cat([function(*piece) for piece in pieces])
+    """Rows of ``function(*tensors, view)`` for the tokens of each view, one group after another.
+
+    The function sees the tokens of all models of a stack in one dimension, model by model.
+    """
+    if tensors[0].ndim == 2:
+        if len(views) == 1:
+            return function(*tensors, views[0])
+        sizes = [view.jets * view.length for view in views]
+        pieces = zip(*(torch.split(tensor, sizes) for tensor in tensors), views, strict=True)
+        return torch.cat([function(*piece) for piece in pieces])
+    models = len(tensors[0])
+    sizes = [view.jets // models * view.length for view in views]
+    parts = zip(*(torch.split(tensor, sizes, dim=1) for tensor in tensors), views, strict=True)
+    rows = [function(*(t.flatten(0, 1) for t in part), view) for *part, view in parts]
+    return torch.cat([row.view(models, -1, row.shape[-1]) for row in rows], dim=1)
 
 
 def _pool(x_ND: Tensor, scores_N1: Tensor, view: View) -> Tensor:
@@ -161,11 +178,13 @@ class Head(nn.Module):
     def forward(self, pooled_JD: Tensor) -> Tensor:
         """(J, C) outputs."""
         weight = self.weight if self.scale == 1 else self.weight * self.scale
-        return functional.linear(pooled_JD, weight, self.bias)
+        return linear(pooled_JD, weight, self.bias)
 
 
 class JetTransformer(nn.Module):
     """Trunk and head, each with initial weights of its own seed."""
+
+    stackable = True  # see `jetscale.models.stack`
 
     def __init__(
         self, size: ModelSize, features: Features, outputs: int, *, trunk_seed: int, head_seed: int
@@ -175,7 +194,7 @@ class JetTransformer(nn.Module):
         self.head = Head(size, outputs, head_seed)
 
     def forward(self, batch: Batch) -> Tensor:
-        """(J, C) outputs, in the order of the batch."""
+        """(J, C) outputs, in the order of the batch; (K, J, C) of a stack."""
         outputs: Tensor = self.head(self.trunk(batch))
         return outputs
 
