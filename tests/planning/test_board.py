@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from jetscale.errors import Failure
 from jetscale.planning import plan_runs
 from jetscale.planning.board import START_TRIES, TRIES, Board, Order, Start
+from jetscale.planning.stacks import shape_of
 from jetscale.planning.workers import Node
 
 
@@ -275,3 +276,59 @@ def test_every_run_is_done_once_and_nearly_as_fast_as_can_be(study, seed, slots,
         chain = max(length[r.key] + length.get(r.trunk, 0) for r in planned)
         bound = max(sum(length.values()) / slots, chain)
         assert now <= bound + 5 * (1 + len(done) // slots) + max(length.values())
+
+
+def stacking_board(study, slots=1):
+    planned = plan_runs(study)
+    board = Board(planned, one_second, device="cpu")
+    board.set_nodes(nodes(slots))
+    return board, planned
+
+
+def test_runs_of_one_shape_come_in_a_stack_and_all_are_trained_once(study):
+    board, planned = stacking_board(study)
+    seen, order = [], begin(board, "a")
+    sizes = []
+    while not order.retire:
+        for stack in order.stacks:
+            assert len({shape_of(run) for run in stack}) == 1
+            sizes.append(len(stack))
+        for run in order.runs:
+            assert run.trunk is None or run.trunk in seen
+            seen.append(run.key)
+        for run in order.runs:
+            board.finish("a", run.key)
+        order = board.take("a")
+    assert sorted(seen) == sorted(run.key for run in planned)
+    assert max(sizes) >= len(study.seeds)
+
+
+def test_two_groups_share_what_could_be_one_stack(study):
+    board, _ = stacking_board(study, slots=2)
+    for name in "ab":
+        board.start(name, board.next_start())
+    first, second = (board.take(name) for name in "ab")
+    assert first.stacks
+    assert second.stacks
+    assert not {run.key for run in first.runs} & {run.key for run in second.runs}
+
+
+def test_what_a_group_died_with_is_tried_alone(study):
+    board, _ = stacking_board(study)
+    had = begin(board, "a").stacks[0]
+    assert len(had) > 1
+    board.end("a", "killed")
+    assert len(begin(board, "b").stacks[0]) == 1
+    board.end("b", "killed")
+    for name in "cdefgh":
+        order = begin(board, name)
+        board.end(name, "killed")
+    assert order.stacks
+    assert set(board.given_up) >= {had[0].key}
+    assert all("died 3 times" in board.given_up[run.key].reason for run in had[:1])
+
+
+def test_a_group_that_forgot_gets_its_stacks_again(study):
+    board, _ = stacking_board(study)
+    order = begin(board, "a")
+    assert board.take("a").stacks == order.stacks

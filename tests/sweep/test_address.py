@@ -30,7 +30,7 @@ from jetscale.sweep.follow import sync_study
 from jetscale.sweep.runs import RunSource, load_runs
 from jetscale.sweep.worker import Job, run_job
 from jetscale.tracking.address import tracking_uri
-from jetscale.training.loop import train_run
+from jetscale.training.loop import train_stack
 
 
 @pytest.fixture
@@ -163,17 +163,19 @@ class KilledError(BaseException):
 
 def test_a_killed_run_goes_on_from_the_checkpoint_in_the_bucket(job, monkeypatch):
     def train(stop, seen, every):
-        def run(*arguments, on_step, **options):
+        def run(tasks, *arguments, **options):
+            (task,) = tasks
+
             def step(done, steps):
                 seen.append(done)
-                on_step(done, steps)
+                task.on_step(done, steps)
                 if len(seen) == stop:
                     raise KilledError
 
-            options |= {"checkpoint_seconds": every, "on_step": step}
-            return train_run(*arguments, **options)
+            options |= {"checkpoint_seconds": every}
+            return train_stack([replace(task, on_step=step)], *arguments, **options)
 
-        monkeypatch.setattr(worker, "train_run", run)
+        monkeypatch.setattr(worker, "train_stack", run)
 
     train(stop=5, seen=(first := []), every=0)
     with pytest.raises(KilledError):

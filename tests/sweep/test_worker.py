@@ -15,7 +15,9 @@ from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.mixtures.stream import open_stream
 from jetscale.planning import plan_runs, pretraining_examples
+from jetscale.planning.feed import Listed
 from jetscale.planning.identity import check_same_recipe, recipe_of
+from jetscale.planning.stacks import shape_of
 from jetscale.store.home import StudyFolder
 from jetscale.store.record import make_table
 from jetscale.store.records import RecordStore, RunState
@@ -154,25 +156,82 @@ def test_the_first_rank_alone_writes(job, monkeypatch):
     monkeypatch.setattr(worker.Ranks, "current", lambda: worker.Ranks(rank=1, world=2))
     monkeypatch.setattr(worker.Ranks, "agree", lambda self, value: value)
     before = sorted(job.folder.path.rglob("*"))
-    failing = Diverged("loss is nan")
-    monkeypatch.setattr(worker, "train_run", lambda *_a, **_k: (_ for _ in ()).throw(failing))
+    monkeypatch.setattr(worker, "train_stack", lambda *_a, **_k: [Diverged("loss is nan")])
     assert run_job(replace(job, runs=scratch)) == {"trained": 0, "failed": 1}
     assert sorted(job.folder.path.rglob("*")) == before
     monkeypatch.undo()
     assert run_job(replace(job, runs=scratch)) == {"trained": 1, "failed": 0}
 
 
-def test_a_fault_of_a_user_s_model_leaves_the_other_runs_alone(job, monkeypatch):
-    first, train = job.runs[0].key, worker.train_run
+@pytest.fixture
+def stacked(job):
+    """A job of two seeds, whose runs of one shape come in stacks: 2 trunks, then 4 runs."""
+    study = replace(job.study, seeds=(1, 2))
+    wide = make_job(study, job.streams, job.folder.path.parent)
+    shapes = {}
+    for run in wide.runs:
+        shapes.setdefault((run.kind == "finetune", shape_of(run)), []).append(run)
+    stacks = [tuple(shapes[shape]) for shape in sorted(shapes, key=lambda shape: shape[0])]
+    assert [len(stack) for stack in stacks] == [2, 4]
+    return wide, stacks
 
-    def faulty(spec, *arguments, **options):
-        if spec.key == first:
+
+def test_a_stack_gives_the_records_of_its_runs_alone(stacked, tmp_path):
+    job, stacks = stacked
+    apart = replace(job, folder=StudyFolder(tmp_path / "apart"))
+    RecordStore(apart.folder).prepare()
+    assert run_job(apart) == {"trained": 6, "failed": 0}
+    assert run_job(job, Listed(stacks)) == {"trained": 6, "failed": 0}
+    alone = {record.key: record for record in read_all(apart)}
+    for record in read_all(job):
+        expected = alone[record.key]
+        assert record.stack == (2 if record.kind == "pretrain" else 4)
+        assert expected.stack == 1
+        assert record.training_loss == pytest.approx(expected.training_loss, rel=1e-4)
+        if record.kind == "finetune":
+            assert record.loss == pytest.approx(expected.loss, rel=1e-4)
+        assert (record.streams, record.recipe_digest) == (
+            expected.streams,
+            expected.recipe_digest,
+        )
+    assert len({record.loss for record in read_all(job) if record.loss}) == 4
+    assert not list((job.folder.path / "checkpoints").glob("*.pt"))
+    assert run_job(job, Listed(stacks)) == {"trained": 0, "failed": 0}
+
+
+def test_what_is_finished_is_left_out_of_a_stack(stacked):
+    job, stacks = stacked
+    run_job(replace(job, runs=stacks[0] + stacks[1][:1]))
+    assert run_job(job, Listed(stacks)) == {"trained": 3, "failed": 0}
+    store = RecordStore(job.folder)
+    assert sorted(store.read(run.key).stack for run in stacks[1]) == [1, 3, 3, 3]
+
+
+def test_a_run_that_is_wrong_fails_alone_in_a_stack(stacked):
+    job, stacks = stacked
+    run_job(job, Listed(stacks[:1]))
+    trunk = stacks[0][0].key
+    RecordStore(job.folder).trunk(trunk).unlink()
+    lost = [run for run in stacks[1] if run.trunk == trunk]
+    assert run_job(job, Listed(stacks[1:])) == {"trained": 3, "failed": 1}
+    rows = RecordStore(job.folder).status(stacks[1])
+    assert [row.key for row in rows if row.state is RunState.FAILED] == [lost[0].key]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_fault_of_a_user_s_model_leaves_the_other_runs_alone(job, monkeypatch, together):
+    scratch, trunk = (run for run in job.runs if run.trunk is None)
+    feed = Listed([(trunk, scratch)] if together else [(trunk,), (scratch,)])
+    first, train = trunk.key, worker.train_stack
+
+    def faulty(tasks, *arguments, **options):
+        if first in [task.source.spec.key for task in tasks]:
             raise IndexError("index 64 is out of range")
-        return train(spec, *arguments, **options)
+        return train(tasks, *arguments, **options)
 
-    monkeypatch.setattr(worker, "train_run", faulty)
-    assert run_job(job) == {"trained": 2, "failed": 1}
-    row = RecordStore(job.folder).status(job.runs[:1])[0]
+    monkeypatch.setattr(worker, "train_stack", faulty)
+    assert run_job(job, feed) == {"trained": 1, "failed": 1}
+    row = RecordStore(job.folder).status([trunk])[0]
     assert (row.failure.kind, row.why) == ("IndexError", "index 64 is out of range")
 
 
@@ -187,7 +246,7 @@ def test_a_full_disk_stops_the_job(job, monkeypatch):
     def full(*_args, **_kwargs):
         raise StorageError("cannot write x: the disk is full; free some space and run again")
 
-    monkeypatch.setattr(worker, "train_run", full)
+    monkeypatch.setattr(worker, "train_stack", full)
     with pytest.raises(StorageError, match="the disk is full"):
         run_job(job)
     assert RecordStore(job.folder).keys() == set()

@@ -145,9 +145,7 @@ def test_a_run_that_diverges_leaves_and_the_others_go_on(tmp_path, spec_of, jets
     assert not files[1].exists()
     for found, source, file in ((first, sources[0], files[0]), (last, sources[2], files[2])):
         assert found.stack == 2
-        close(
-            replace(found, trunk_sha256=None), train_run(source.spec, source.train, *data[1:])
-        )
+        close(replace(found, trunk_sha256=None), train_run(source.spec, source.train, *data[1:]))
         train_run(source.spec, source.train, save_trunk=tmp_path / "alone.pt")
         trunk, alone = (
             torch.load(path, weights_only=True)["trunk"] for path in (file, tmp_path / "alone.pt")

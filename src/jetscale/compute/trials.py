@@ -190,7 +190,7 @@ class _Asking:
     def __init__(self, desk: Any, group: str, ranks: "Ranks") -> None:
         self.desk, self.group, self.ranks = desk, group, ranks
 
-    def __iter__(self) -> Iterator[Run]:
+    def __iter__(self) -> Iterator[tuple[Run, ...]]:
         import ray
 
         from jetscale.training.loop import Evicted
@@ -204,9 +204,9 @@ class _Asking:
                 return
             if self.stop():
                 raise Evicted("before a run")
-            if not order.runs:
+            if not order.stacks:
                 time.sleep(WAIT)
-            yield from order.runs
+            yield from order.stacks
 
     def saved(self, run: Run) -> None:
         self.desk.saved.remote(run.key)

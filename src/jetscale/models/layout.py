@@ -42,8 +42,8 @@ class Layout:
 
     order: Ints  # (n,) the jet at each place: positions in the arrays given to `arrange`
     index: Ints
-    """(N,) or (K, N) the row of ``Ragged.values`` behind each token; a padding token repeats the last
-    constituent of its jet and is masked in the model."""
+    """(N,) or (K, N) the row of ``Ragged.values`` behind each token; a padding token repeats the
+    last constituent of its jet and is masked in the model."""
     groups: tuple[Group, ...]  # consecutive groups of the jets in ``order``
 
 

@@ -5,8 +5,8 @@ bound by the number of operations, not by their size. The models see the same nu
 groups of the same padded lengths, and one model never sees another: batched products keep them
 apart, so that what is not finite in one stays there.
 
-A model may be stacked where its class says ``stackable = True``: its ``forward`` works with weights
-(K, ...) on tokens (K, N, ...), and it draws no random numbers in training.
+Models are stacked where their architecture says ``stackable = True``: their ``forward`` works with
+weights (K, ...) on tokens (K, N, ...), and they draw no random numbers in training.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from torch.nn import functional
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x weight^T + bias: (N, out) of weights (out, in), (K, N, out) of weights (K, out, in).
+    """X weight^T + bias: (N, out) of weights (out, in), (K, N, out) of weights (K, out, in).
 
     >>> linear(torch.ones(2, 5, 3), torch.ones(2, 4, 3)).shape
     torch.Size([2, 5, 4])
@@ -44,8 +44,3 @@ def stack_models(models: Sequence[nn.Module]) -> nn.Module:
             stacked = torch.stack([parameters[name] for parameters in named])
             setattr(first.get_submodule(owner), leaf, nn.Parameter(stacked))
     return first
-
-
-def is_stackable(model: nn.Module) -> bool:
-    """Whether models of this class may be stacked."""
-    return bool(getattr(model, "stackable", False))

@@ -9,10 +9,11 @@ clock and no Ray in here: the same board schedules a cluster and `benchmarks/sch
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush, nsmallest
 
 from jetscale.errors import Failure, SweepError
 from jetscale.planning.run import Run
+from jetscale.planning.stacks import most_in_stack, shape_of
 from jetscale.planning.workers import GAIN, Node, workers_of
 
 TRIES = 3  # groups that may die with a run, without a new checkpoint, before it is given up
@@ -23,10 +24,16 @@ HANDFUL = 20.0  # seconds of short runs that are handed out at a time, at most
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a group does next: ``runs``; end, if ``retire``; else ask again in a moment."""
+    """What a group does next: ``stacks``; end, if ``retire``; else ask again in a moment."""
 
-    runs: tuple[Run, ...] = ()
+    stacks: tuple[tuple[Run, ...], ...] = ()
+    """Runs to train one stack after another; those of a stack are trained in lock step."""
     retire: bool = False
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs of all stacks."""
+        return tuple(run for stack in self.stacks for run in stack)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +50,21 @@ class Start:
 
 @dataclass(slots=True, kw_only=True)
 class _Group:
-    """A worker group: where it is, and the runs it was given and has not reported."""
+    """A worker group: where it is, and the stacks it was given and has not reported."""
 
     workers: int
     nodes: Mapping[str, int]  # slots that it takes of each node
-    runs: list[str] = field(default_factory=list)
+    stacks: list[list[str]] = field(default_factory=list)
     asked: bool = False  # False while it is starting
     leaving: bool = False  # told to end
+
+    @property
+    def runs(self) -> list[str]:
+        return [key for stack in self.stacks for key in stack]
+
+    def remove(self, key: str) -> None:
+        left = ([other for other in stack if other != key] for stack in self.stacks)
+        self.stacks = [stack for stack in left if stack]
 
 
 class Board:
@@ -64,6 +79,7 @@ class Board:
         most: int = 1,
         spread: bool = False,
         per_device: int = 1,
+        device: str = "",
     ) -> None:
         """Runs ``todo``, of ``cost`` seconds on one worker each.
 
@@ -71,10 +87,13 @@ class Board:
             workers: Workers of every run; None chooses by cost, up to ``most``.
             spread: Let a group that fits no node have workers on several.
             per_device: One-worker groups that share a GPU.
+            device: ``cpu`` or ``cuda``, where runs are stacked as suits it; by default none are.
         """
         self.runs = {run.key: run for run in todo}
         self._cost = {run.key: cost(run) for run in todo}
         self._order = {run.key: i for i, run in enumerate(todo)}
+        self._stack = {run.key: most_in_stack(run, device) if device else 1 for run in todo}
+        self._shape = {run.key: shape_of(run) for run in todo} if device else {}
         self._forced, self._most, self._spread, self._share = workers, most, spread, per_device
         self._followers: dict[str, list[str]] = {}
         for run in todo:
@@ -175,8 +194,8 @@ class Board:
         if self.done or self._must_yield(mine):
             mine.leaving = True
             return Order(retire=True)
-        if mine.runs:  # it started again and has forgotten what it had
-            return Order(runs=tuple(self.runs[key] for key in mine.runs))
+        if mine.stacks:  # it started again and has forgotten what it had
+            return self._order_of(mine)
         heap = self._ready.get(mine.workers, [])
         if not heap:
             # others of its size may follow from a trunk that is being trained
@@ -185,15 +204,38 @@ class Board:
         peers = self._peers[mine.workers]
         work = sum(self._cost[key] for _, _, key in heap) if len(heap) < 4 * peers else HANDFUL
         handful, seconds = min(HANDFUL, work / (2 * peers)), 0.0
-        while heap and (not mine.runs or seconds + self._cost[heap[0][2]] <= handful):
-            key = heappop(heap)[2]
-            mine.runs.append(key)
-            seconds += self._cost[key]
-            if key in self._followers:  # others wait for it: nothing comes after it
-                break
+        while heap and (not mine.stacks or seconds + self._cost[heap[0][2]] <= handful):
+            stack = self._pop_stack(heap, mine.workers)
+            mine.stacks.append(stack)
+            seconds += sum(self._cost[key] for key in stack)
+            if any(key in self._followers for key in stack):
+                break  # others wait for it: nothing comes after it
         if not heap:
             del self._ready[mine.workers]
-        return Order(runs=tuple(self.runs[key] for key in mine.runs))
+        return self._order_of(mine)
+
+    def _order_of(self, group: _Group) -> Order:
+        stacks = (tuple(self.runs[key] for key in stack) for stack in group.stacks)
+        return Order(stacks=tuple(stacks))
+
+    def _pop_stack(self, heap: list[tuple[float, int, str]], workers: int) -> list[str]:
+        """Take the most urgent run from a heap, with others that are trained in one stack with it.
+
+        No more than the share of this group of the work that is ready, so that all end together.
+        What a group died with is trained alone, or its companions would be blamed again.
+        """
+        first = heappop(heap)[2]
+        most = self._stack[first] if workers == 1 and first not in self._tries else 1
+        if most == 1:
+            return [first]
+        share = (self._cost[first] + sum(self._cost[e[2]] for e in heap)) / self._peers[1]
+        most = min(most, max(1, round(share / self._cost[first])))
+        shape = self._shape[first]
+        mates = (e for e in heap if self._shape[e[2]] == shape and e[2] not in self._tries)
+        chosen = set(nsmallest(most - 1, mates))
+        heap[:] = [entry for entry in heap if entry not in chosen]
+        heapify(heap)
+        return [first, *(key for _, _, key in sorted(chosen))]
 
     def saved(self, key: str) -> None:
         """A run has another checkpoint: groups that died with it so far did not die of it."""
@@ -227,14 +269,13 @@ class Board:
         fault = bool(death) and all(name in self._nodes for name in ended.nodes)
         if fault and not ended.asked:
             self._not_started.update(ended.nodes.keys())
-        if fault and ended.runs:
-            key = ended.runs[0]  # they are trained in this order
+        for key in ended.stacks[0] if fault and ended.stacks else ():  # they come in this order
             self._tries[key] = self._tries.get(key, 0) + 1
             if self._tries[key] >= TRIES:
                 reason = f"its workers died {TRIES} times: {death}"
                 self.given_up[key] = Failure(kind=SweepError.__name__, reason=reason)
                 self._drop(key)
-                del ended.runs[0]
+                ended.remove(key)
                 self._give_up_followers(key, self.given_up[key])
         for key in ended.runs:
             self._resize(key)  # the nodes may be others than when it began
@@ -279,7 +320,7 @@ class Board:
     def _remove(self, group: str, key: str) -> bool:
         """Whether a run was not finished before."""
         if group in self._groups and key in self._groups[group].runs:
-            self._groups[group].runs.remove(key)
+            self._groups[group].remove(key)
         return self._drop(key)
 
     def _drop(self, key: str) -> bool:

@@ -9,10 +9,10 @@ from jetscale.planning.run import Run
 
 
 class Feed(Protocol):
-    """The runs of a worker, one after another."""
+    """The runs of a worker, one stack after another."""
 
-    def __iter__(self) -> Iterator[Run]:
-        """The next runs, as long as there are some."""
+    def __iter__(self) -> Iterator[tuple[Run, ...]]:
+        """The next runs, as long as there are some; those of a stack are trained in lock step."""
 
     def saved(self, run: Run) -> None:
         """A run has another checkpoint."""
@@ -26,13 +26,18 @@ class Feed(Protocol):
 
 @dataclass(slots=True)
 class Listed:
-    """The feed of a worker that knows all its runs from the start."""
+    """The feed of a worker that knows all its stacks from the start."""
 
-    runs: Sequence[Run]
+    stacks: Sequence[tuple[Run, ...]]
     recomputed: int = 0  # steps made for the second time
 
-    def __iter__(self) -> Iterator[Run]:
-        yield from self.runs
+    @classmethod
+    def alone(cls, runs: Sequence[Run]) -> "Listed":
+        """The feed of a worker that trains each run by itself."""
+        return cls([(run,) for run in runs])
+
+    def __iter__(self) -> Iterator[tuple[Run, ...]]:
+        yield from self.stacks
 
     def saved(self, run: Run) -> None:
         """Nobody counts the deaths of this worker."""

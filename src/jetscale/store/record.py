@@ -106,8 +106,6 @@ class Record:
     """Jets seen over the seconds in batches and steps."""
     ranks: int
     """Data-parallel processes."""
-    stack: int
-    """Runs that were trained in lock step at the end, this one among them; 1 for one alone."""
     device: str
     """Where it was trained: ``cpu`` or the name of the GPU."""
     host: str
@@ -118,13 +116,20 @@ class Record:
     """Unix time in seconds."""
     finished: float
     """Unix time in seconds."""
+    stack: int = 1
+    """Runs that were trained in lock step at the end, this one among them; 1 for one alone."""
     schema: int = SCHEMA
     """Version of these fields."""
 
     @property
     def content(self) -> str:
-        """Digest of all fields: equal for equal records."""
-        return digest(self._fields())
+        """Digest of all fields: equal for equal records.
+
+        A field that came later does not enter as long as it says nothing, so that a record of
+        before has the digest it had.
+        """
+        quiet = {name for name, value in _SILENT.items() if getattr(self, name) == value}
+        return digest({k: v for k, v in self._fields().items() if k not in quiet})
 
     def to_json(self) -> bytes:
         """The record as indented JSON."""
@@ -136,7 +141,8 @@ class Record:
 
 
 TYPES: Mapping[str, Any] = get_type_hints(Record)  # field of `Record` to its type
-_LATER = {"trunk_sha256": None, "stack": 1}  # fields that schema 2 gained, and what they are without
+_SILENT = {"stack": 1}  # fields that came with stacks, and what they are without
+_LATER = {"trunk_sha256": None} | _SILENT  # all that schema 2 gained
 _PLAIN = (str, int, float, int | None, float | None)
 SCALARS = tuple(name for name, kind in TYPES.items() if kind in _PLAIN)
 

@@ -26,6 +26,7 @@ from jetscale.planning import Run, plan_runs
 from jetscale.planning.cost import check_budgets
 from jetscale.planning.feed import Listed
 from jetscale.planning.identity import recipe_of
+from jetscale.planning.stacks import most_in_stack, shape_of
 from jetscale.store.home import Home
 from jetscale.store.local import locked, make_folder
 from jetscale.store.records import RecordStore, find_finished
@@ -121,7 +122,7 @@ class _Worker:
             left = [run for run in self.planned if run.key not in done | self.tried]
             begun = {run.key for run in left}  # by others, or by nobody yet
             ready = [run for run in left if run.trunk not in begun]
-            if any(self._claim(run) for run in ready):
+            if any(self._claim(run, ready) for run in ready):
                 continue
             if len(ready) == len(left):  # others are at the rest
                 return Worked(
@@ -143,22 +144,40 @@ class _Worker:
         """Whether it failed since this process began: as many as there are would fail at it."""
         return self.store.failed_at(run.key) >= self.begun
 
-    def _claim(self, run: Run) -> bool:
-        """Train a run; False where another process is at it."""
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(locked(self.store.folder.claim(run.key), wait=False))
-            except BlockingIOError:
+    def _claim(self, run: Run, ready: Sequence[Run]) -> bool:
+        """Train a run, and others of its shape with it; False where another process is at it."""
+        with ExitStack() as claims:
+            if not self._lock(run, claims):
                 return False
-            # it may have been done, or have failed for another, since it was looked at
-            if run.key not in self._look():
-                self.tried.add(run.key)
-                if self._failed(run):
-                    return True
-                try:
-                    self.counts.update(run_job(self.job, Listed((run,))))
-                    log_run(self.store.read(run.key), self.counts["trained"], len(self.planned))
-                except KeyboardInterrupt:
-                    self.store.evict({run.key})
-                    raise
+            claimed = [run, *(mate for mate in self._mates(run, ready) if self._lock(mate, claims))]
+            there = self._look()  # one may have been done, or have failed for another, since then
+            todo = [one for one in claimed if one.key not in there]
+            self.tried |= {one.key for one in todo}
+            if todo := [one for one in todo if not self._failed(one)]:
+                self._train(todo)
         return True
+
+    def _lock(self, run: Run, claims: ExitStack) -> bool:
+        """Claim a run; False where another process has it."""
+        try:
+            claims.enter_context(locked(self.store.folder.claim(run.key), wait=False))
+        except BlockingIOError:
+            return False
+        return True
+
+    def _mates(self, run: Run, ready: Sequence[Run]) -> list[Run]:
+        """Runs to train in one stack with a run: half of those there are, others want some, too."""
+        shape = shape_of(run)
+        alike = [other for other in ready if other.key != run.key and shape_of(other) == shape]
+        return alike[: min(most_in_stack(run, self.job.device) - 1, (len(alike) + 1) // 2)]
+
+    def _train(self, runs: Sequence[Run]) -> None:
+        done = self.counts["trained"]
+        try:
+            self.counts.update(run_job(self.job, Listed([tuple(runs)])))
+        except KeyboardInterrupt:
+            self.store.evict({run.key for run in runs} - self.store.keys())
+            raise
+        records = [record for run in runs if (record := self.store.read(run.key))]
+        for number, record in enumerate(records, done + 1):
+            log_run(record, number, len(self.planned))

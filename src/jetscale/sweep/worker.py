@@ -1,4 +1,4 @@
-"""What a worker does: train runs one after another and leave a record for each.
+"""What a worker does: train runs, one stack after another, and leave a record for each.
 
 A run with a record is skipped and one with a checkpoint goes on from it, so a worker can be killed
 and replaced any number of times. A run that diverges leaves a failure while the others go on.
@@ -9,8 +9,8 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from jetscale.digests import digest
-from jetscale.errors import DataError, Diverged, Failure, StorageError, StudyError, TrainingError
+from jetscale.errors import DataError, Failure, StorageError, StudyError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import INDEX, Stream, content_sha256, open_stream
@@ -38,7 +38,8 @@ from jetscale.store.record import Record
 from jetscale.store.records import RecordStore
 from jetscale.study import Study
 from jetscale.sweep.heartbeat import beating
-from jetscale.training.loop import Evicted, train_run
+from jetscale.training.engine import Source
+from jetscale.training.loop import Evicted, Task, train_stack
 from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
 
@@ -123,19 +124,22 @@ def run_job(job: Job, feed: Feed | None = None) -> dict[str, int]:
     """
     sys.path += [folder for folder in job.imports if folder not in sys.path]
     _check_code(job)
-    feed = Listed(job.runs) if feed is None else feed
+    feed = Listed.alone(job.runs) if feed is None else feed
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder, job.former, runs=job.runs)
-    inputs, ranks = _Inputs(job.streams, job.home), Ranks.current()
-    for run in feed:
-        store.planned[run.key] = run
-        life = _Life(store, run, leads=ranks.rank == 0)
-        failure = None
-        if not ranks.agree(_finished(store, run) if life.leads else False):
-            failure = _try(job, run, store, inputs, feed, life)
-            counts["failed" if failure else "trained"] += 1
-        if life.leads:
-            feed.tell(run, failure, life.recomputed)
+    worker = _Worker(job, store, feed, _Inputs(job.streams, job.home), Ranks.current())
+    for stack in feed:
+        store.planned |= {run.key: run for run in stack}
+        lives = [_Life(store, run, leads=worker.leads) for run in stack]
+        done = [worker.ranks.agree(worker.leads and _finished(store, run)) for run in stack]
+        todo = [life for life, finished in zip(lives, done, strict=True) if not finished]
+        failures = worker.train(todo) if todo else {}
+        for life in lives:
+            failure = failures.get(life.run.key)
+            if life in todo:
+                counts["failed" if failure else "trained"] += 1
+            if worker.leads:
+                feed.tell(life.run, failure, life.recomputed)
     return counts
 
 
@@ -145,31 +149,59 @@ def _finished(store: RecordStore, run: Run) -> bool:
     return trunk and store.read(run.key) is not None
 
 
-def _try(
-    job: Job, run: Run, store: RecordStore, inputs: _Inputs, feed: Feed, life: "_Life"
-) -> Failure | None:
-    """Train a run and keep its record, or the failure that it returns."""
-    remote = job.folder.storage if job.folder.address else None
-    checkpoint = Checkpoint(job.folder.checkpoint(run.key), remote)
-    try:
-        record = _train(job, run, store, inputs, feed, life, checkpoint)
-    except _OF_THE_MACHINE:
-        raise
-    except Evicted:
-        if life.leads:
-            store.evict({run.key})
-        raise
-    except Exception as error:  # a model or objective of a user's can raise anything
-        if Ranks.current().world > 1 and not isinstance(error, Diverged):
-            raise  # a rank may be alone with it: the others would wait for it for ever
-        failure = Failure.of(error)
-        if life.leads:
-            store.write_failure(run, failure)
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """What trains the stacks of a job and keeps what comes out."""
+
+    job: Job
+    store: RecordStore
+    feed: Feed
+    inputs: _Inputs
+    ranks: Ranks
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes the files."""
+        return self.ranks.rank == 0
+
+    def train(self, lives: Sequence["_Life"]) -> dict[str, Failure]:
+        """Train the runs of a stack and keep their records; the failures of others, by key."""
+        try:
+            outcomes = _train(self.job, lives, self.store, self.inputs, self.feed)
+        except _OF_THE_MACHINE:
+            raise
+        except Evicted:
+            if self.leads:
+                self.store.evict({life.run.key for life in lives})
+            raise
+        except Exception as error:  # a model or objective of a user's can raise anything
+            if self.ranks.world > 1:
+                raise  # a rank may be alone with it: the others would wait for it for ever
+            if len(lives) > 1:  # it may be of one run: each is trained alone
+                return {k: f for life in lives for k, f in self.train([life]).items()}
+            outcomes = {lives[0].run.key: error}
+        return {
+            life.run.key: failure
+            for life in lives
+            if (failure := self.keep(life.run, outcomes[life.run.key])) is not None
+        }
+
+    def keep(self, run: Run, outcome: Record | Exception) -> Failure | None:
+        """Keep the record of a run, or the failure that it returns."""
+        if isinstance(outcome, Record):
+            if self.leads:
+                self.store.write(outcome)
+                _checkpoint(self.job, run).remove()
+            return None
+        failure = Failure.of(outcome)
+        if self.leads:
+            self.store.write_failure(run, failure)
         return failure
-    if life.leads:
-        store.write(record)
-        checkpoint.remove()
-    return None
+
+
+def _checkpoint(job: Job, run: Run) -> Checkpoint:
+    remote = job.folder.storage if job.folder.address else None
+    return Checkpoint(job.folder.checkpoint(run.key), remote)
 
 
 def _check_code(job: Job) -> None:
@@ -183,42 +215,77 @@ def _check_code(job: Job) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """A run with all that it reads."""
+
+    run: Run
+    stream: str
+    train: Ragged
+    held_out: Mapping[str, Ragged]  # jets for scoring by role
+    trunk: Record | None
+
+
 def _train(
-    job: Job,
-    run: Run,
-    store: RecordStore,
-    inputs: _Inputs,
-    feed: Feed,
-    life: "_Life",
-    checkpoint: Checkpoint,
-) -> Record:
-    stream, train, held_out = _jets(job, run, inputs)
-    trunk = _trunk(run, store)
-    started = time.time()
-    recipe = follow(job.recipe, run.recipe)
-    with life.beats() as on_step:
-        result = train_run(
-            RunSpec(
-                key=run.key,
-                size=run.size,
-                features=feature_inputs(inputs.open(stream).features),
-                classes=inputs.open(stream).labels,
-                recipe=run.recipe,
-                epochs=run.epochs,
-                seed=run.seed,
-            ),
-            train,
+    job: Job, lives: Sequence["_Life"], store: RecordStore, inputs: _Inputs, feed: Feed
+) -> dict[str, Record | Exception]:
+    """The records of the runs of a stack by key, or how they diverged."""
+    prepared = [_prepare(job, life.run, store, inputs) for life in lives]
+    shared = {(p.stream, len(p.train)): p.train for p in prepared}  # one object for equal jets
+    started, held_out = time.time(), prepared[0].held_out
+    with ExitStack() as beating_hearts:
+        tasks = [
+            Task(
+                source=Source(
+                    spec=_spec(p, inputs),
+                    train=shared[p.stream, len(p.train)],
+                    trunk=store.trunk(p.trunk.key) if p.trunk else None,
+                ),
+                checkpoint=_checkpoint(job, p.run),
+                save_trunk=job.folder.trunk(p.run.key) if p.run.kind == "pretrain" else None,
+                on_step=beating_hearts.enter_context(life.beats()),
+                on_save=partial(feed.saved, p.run) if life.leads else lambda: None,
+            )
+            for life, p in zip(lives, prepared, strict=True)
+        ]
+        outcomes = train_stack(
+            tasks,
             held_out.get("validation"),
             held_out.get("test"),
             device=job.device,
-            trunk=store.trunk(trunk.key) if trunk else None,
-            checkpoint=checkpoint,
             checkpoint_seconds=job.checkpoint_seconds,
-            save_trunk=job.folder.trunk(run.key) if run.kind == "pretrain" else None,
-            on_step=on_step,
-            on_save=partial(feed.saved, run) if life.leads else lambda: None,
             stop=feed.stop,
         )
+    return {
+        p.run.key: o if isinstance(o, Exception) else _record(job, p, o, inputs, started)
+        for p, o in zip(prepared, outcomes, strict=True)
+    }
+
+
+def _prepare(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> _Prepared:
+    stream, train, held_out = _jets(job, run, inputs)
+    trunk = _trunk(run, store)
+    return _Prepared(run=run, stream=stream, train=train, held_out=held_out, trunk=trunk)
+
+
+def _spec(prepared: _Prepared, inputs: _Inputs) -> RunSpec:
+    run, stream = prepared.run, inputs.open(prepared.stream)
+    return RunSpec(
+        key=run.key,
+        size=run.size,
+        features=feature_inputs(stream.features),
+        classes=stream.labels,
+        recipe=run.recipe,
+        epochs=run.epochs,
+        seed=run.seed,
+    )
+
+
+def _record(
+    job: Job, prepared: _Prepared, result: RunResult, inputs: _Inputs, started: float
+) -> Record:
+    run, stream, trunk = prepared.run, prepared.stream, prepared.trunk
+    recipe = follow(job.recipe, run.recipe)
     if result.trunk_sha256:
         job.folder.put(job.folder.trunk(run.key))
     # what training measured has the same name in a record
@@ -241,9 +308,9 @@ def _train(
         pretraining_flops=trunk.flops if trunk else 0.0,
         recipe=recipe,
         recipe_digest=digest(recipe),
-        streams={name: inputs.open(name).digest for name in (stream, *held_out)}
+        streams={name: inputs.open(name).digest for name in (stream, *prepared.held_out)}
         # what was used of it: more data sizes make the stream another one with the same beginning
-        | {f"{stream}:{len(train)}": content_sha256(train)[:16]}
+        | {f"{stream}:{len(prepared.train)}": content_sha256(prepared.train)[:16]}
         | (trunk.streams if trunk else {}),
         host=socket.gethostname(),
         versions={

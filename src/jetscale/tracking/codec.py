@@ -32,7 +32,7 @@ _TAG_LENGTH = 4000
 _PARAMS = (
     "key", "study", "kind", "mixture", "width", "layers", "heads", "seed", "subset", "epochs",
     "trunk", "trunk_sha256", "params", "params_non_embedding", "examples", "pretraining_examples",
-    "recipe_digest", "device", "host", "ranks", "schema",
+    "recipe_digest", "device", "host", "ranks", "stack", "schema",
 )  # fmt: skip
 _METRICS = tuple(
     name

@@ -1,4 +1,4 @@
-"""The models of a stack, their data and their optimiser on one device: assembles and makes steps."""
+"""The models of a stack with their data and optimiser on one device: makes batches and steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -283,7 +283,7 @@ class _Stack:
         self.spend("steps", ready - begin)
         good = [row for row in range(len(self.runs)) if np.isfinite(outputs[row]).all()]
         wrong = set(range(len(self.runs))) - set(good)
-        self.leave({row: ("the output is not finite", self.step - 1) for row in wrong})
+        self.leave(dict.fromkeys(wrong, ("the output is not finite", self.step - 1)))
         kept = zip(self.runs, good, strict=True)
         scores = [(run, self._scores_of(run, outputs[row], data)) for run, row in kept]
         self.spend("evaluation", perf_counter() - ready)

@@ -2,8 +2,8 @@
 
 All parameters become views of one vector, all gradients views of another, so that a step is a dozen
 vector operations whatever the number of layers: the calls, not the arithmetic, are what a small
-model pays for. The models of a stack (see `jetscale.models.stack`) have a row each, and each its own
-norm and rate. The update is AdamW (arXiv 1711.05101) and equals ``torch.optim.AdamW`` after
+model pays for. The models of a stack (see `jetscale.models.stack`) have a row, a norm and a rate
+each. The update is AdamW (arXiv 1711.05101) and equals ``torch.optim.AdamW`` after
 ``clip_grad_norm_``. Only matrices decay. The peak rate follows a law of width and steps, since a
 fixed rate across sizes biases scaling exponents; warm-up is linear, then a cosine to zero at the
 run's end. Beside the weights there may be their moving average, one more operation a step.

@@ -20,6 +20,7 @@ class Transformer:
 
     name = "transformer"
     version = VERSION
+    stackable = True  # see `jetscale.models.stack`
 
     def parameters(self, size: ModelSize, features: Features, outputs: int) -> Parameters:
         """Numbers of parameters; non-embedding are those of the blocks, l (10 d^2 + 2 d)."""

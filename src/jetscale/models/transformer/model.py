@@ -184,8 +184,6 @@ class Head(nn.Module):
 class JetTransformer(nn.Module):
     """Trunk and head, each with initial weights of its own seed."""
 
-    stackable = True  # see `jetscale.models.stack`
-
     def __init__(
         self, size: ModelSize, features: Features, outputs: int, *, trunk_seed: int, head_seed: int
     ) -> None:

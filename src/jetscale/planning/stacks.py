@@ -1,0 +1,56 @@
+"""Which runs a worker trains in lock step, and how many: neither torch nor Ray is needed.
+
+A step of a small model is bound by the number of operations, so K of them in a stack (see
+`jetscale.models.stack`) take little longer than one. What is not small gains nothing and leaves the
+cache: measured in ``benchmarks/stacking.md``. Stacking changes no key, and a result by rounding.
+"""
+
+from collections.abc import Hashable
+from dataclasses import replace
+from functools import lru_cache
+
+from jetscale.models.protocol import architecture_named
+from jetscale.objectives.protocol import StackedObjective, objective_named
+from jetscale.planning.run import Run
+from jetscale.study import Recipe
+
+SMALL = {"cpu": 2**15, "cuda": 2**20}
+"""Numbers in the residual stream of a step, jets x constituents x width, above which it does not
+pay. For a GPU nothing has been measured."""
+ALL = {"cpu": 2**18, "cuda": 2**24}
+"""The same of all models of a stack together."""
+MOST = {"cpu": 24, "cuda": 64}
+"""Runs of a stack."""
+
+
+def shape_of(run: Run) -> Hashable:
+    """What runs must share to be trained in one stack: all but start, rate, seed and jets.
+
+    The parameters tell heads of other numbers of classes apart.
+    """
+    recipe = _without_rates(run.recipe)
+    return run.kind, run.size, run.params, run.examples, run.epochs, run.steps, recipe
+
+
+@lru_cache(maxsize=256)  # of thousands of runs, a few recipes
+def _without_rates(recipe: Recipe) -> Recipe:
+    one = {"learning_rate": 1.0, "width_exponent": 0.0, "steps_exponent": 0.0}
+    return replace(recipe, optimiser=replace(recipe.optimiser, rates=None, **one))
+
+
+def most_in_stack(run: Run, device: str = "cpu") -> int:
+    """How many runs of this one's shape a worker should train together; 1 where it does not pay.
+
+    A mixture that pretrains for equal FLOPs has jets of its own number: its runs stay alone.
+    """
+    model, data = run.recipe.model, run.recipe.data
+    stackable = getattr(architecture_named(model.architecture), "stackable", False)
+    if not (stackable and isinstance(objective_named(model.objective), StackedObjective)):
+        return 1
+    if run.kind == "pretrain" and data.pretraining_budget != "jets":
+        return 1
+    constituents = run.flops / (6 * run.params_non_embedding * run.steps)  # of a step, or some more
+    stream = constituents * run.size.width
+    if stream > SMALL[device]:
+        return 1
+    return max(1, min(MOST[device], int(ALL[device] // stream)))
