@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from jetscale.errors import Diverged
+from jetscale.errors import Diverged, TrainingError
+from jetscale.objectives.protocol import OBJECTIVES, register
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.training.engine import Source
 from jetscale.training.loop import Evicted, Task, train_run, train_stack
@@ -162,6 +163,23 @@ def test_where_all_diverge_all_are_named(spec_of, jets_of):
     tasks = [Task(source=Source(spec=spec_of(key=f"run{i}"), train=bad)) for i in range(2)]
     outcomes = train_stack(tasks, bad, bad)
     assert [str(outcome).split()[1] for outcome in outcomes] == ["run0", "run1"]
+
+
+def test_an_objective_that_only_sums_is_not_stacked(sources, monkeypatch):
+    class Summing:
+        """An objective of before there were stacks."""
+
+        name, version = "summing", 1
+        outputs = loss = scores = staticmethod(lambda *_: 1)
+
+    monkeypatch.setattr(OBJECTIVES, "known", dict(OBJECTIVES.known))
+    register(Summing())
+    own = [
+        replace(s, spec=replace(s.spec, recipe=s.spec.recipe.change(objective="summing")))
+        for s in sources
+    ]
+    with pytest.raises(TrainingError, match=r"'summing' has no losses\(outputs, batch\)"):
+        train_stack([Task(source=source) for source in own])
 
 
 def test_the_seconds_of_a_stack_are_shared(sources, data):

@@ -52,9 +52,21 @@ class Engine:
         spec = sources[0].spec
         settings = spec.recipe.model
         self.objective = objective_named(settings.objective)
+        self.losses = None  # of each jet, which tell the runs of a stack apart
+        if len(sources) > 1:
+            if not isinstance(self.objective, StackedObjective):
+                raise TrainingError(
+                    f"objective {settings.objective!r} has no losses(outputs, batch), one for each "
+                    f"jet: its {len(sources)} runs cannot be trained in a stack"
+                )
+            self.losses = self.objective.losses
         self.outputs = outputs_of(settings.objective, len(spec.classes))
         self.orders = [_order_of(source) for source in sources]
         self.order, self.ranks = self.orders[0], Ranks.current()
+        self.alike = all(  # whether all see the same jets in the same order
+            source.train is sources[0].train and order.seed == self.order.seed
+            for source, order in zip(sources, self.orders, strict=True)
+        )
         shape = spec.size, spec.features, self.outputs
         self.parameters = architecture_named(settings.architecture).parameters(*shape)
         made = [_build(source, self.outputs) for source in sources]
@@ -92,13 +104,9 @@ class Engine:
         jets, rows = len(rows[0]), [self.ranks.own(mine) for mine in rows]
         if not len(rows[0]):  # the last batch of an epoch can have fewer jets than there are ranks
             return None, jets
-        first, like = self.sources[0], self.optimiser.weights
-        alike = all(
-            source.train is first.train and order.seed == self.order.seed
-            for source, order in zip(self.sources, self.orders, strict=True)
-        )
-        if alike:
-            data, mine = first.train, rows[0]
+        like = self.optimiser.weights
+        if self.alike:
+            data, mine = self.sources[0].train, rows[0]
             layout = arrange(data.offsets[:-1][mine], data.lengths[mine], groups=self.groups)
             batch = make_batch(data, layout, data.labels[mine], like)
             batch = repeat(batch, self.models) if self.models else batch
@@ -124,10 +132,10 @@ class Engine:
                     f"the model gives shape {tuple(outputs.shape)}, its architecture and objective "
                     f"promise {expected}"
                 )
-            if isinstance(self.objective, StackedObjective) and self.models:
-                losses = self.objective.losses(outputs, batch).view(self.models, -1).sum(1) / jets
-            else:
+            if self.losses is None:
                 losses = self.objective.loss(outputs, batch) / jets
+            else:
+                losses = self.losses(outputs, batch).view(self.models, -1).sum(1) / jets
             self.optimiser.backward(losses.sum())  # no model has a part in the loss of another
             mean.copy_(losses.detach())
         self.ranks.add_up(self.optimiser.gradient)
