@@ -80,7 +80,12 @@ def _accept(reference: str, found: Any) -> Architecture:
 
 
 ARCHITECTURES: Registry[Architecture] = Registry(
-    "architecture", {"transformer": "jetscale.models.transformer:TRANSFORMER"}, _accept
+    "architecture",
+    {
+        "part": "jetscale.models.part:PART",
+        "transformer": "jetscale.models.transformer:TRANSFORMER",
+    },
+    _accept,
 )
 
 
