@@ -11,7 +11,7 @@ from jetscale.models.batch import batch_of, make_batch
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.layout import arrange
 from jetscale.models.part.model import ParticleTransformer
-from jetscale.models.part.pairs import pair_features, pairs_of
+from jetscale.models.part.pairs import pair_features, places_of
 from jetscale.study import ModelSize
 
 KIN = feature_inputs(FEATURE_SETS["kin"])
@@ -86,9 +86,9 @@ def test_tokens_are_the_constituents_before_the_class_token_sees_them(batch_jets
     hook = first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
     vectors = model.trunk(batch)
     hook.remove()
-    tokens = model.trunk.tokens(batch)
-    assert tokens.shape == (len(batch.values), 8)
-    assert torch.equal(tokens, seen[0])
+    tokens = model.trunk.tokens(batch).view(2, 5, 8)
+    assert torch.equal(torch.cat((tokens[0, :3], tokens[1])), seen[0])
+    assert not tokens[0, 3:].any()
     assert vectors.shape == (2, 8)
 
 
@@ -116,27 +116,28 @@ def test_every_pair_is_listed_once_and_padding_never(batch_jets):
     data = batch_jets(LENGTHS)
     layout = arrange(data.offsets[:-1], data.lengths, groups=3)
     batch = make_batch(data, layout, data.labels, torch.zeros(1))
-    pairs = pairs_of(batch.views, torch.device("cpu"))
-    expected, start = [], 0
-    for view in batch.views:
-        for jet, n in enumerate(view.lengths):
-            first = start + jet * view.length
-            expected += [(first + i, first + j) for i in range(n) for j in range(i + 1)]
-        start += view.jets * view.length
-    found = list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
-    assert found == expected
-    assert sorted(set(pairs.first.tolist())) == pairs.tokens.tolist()
-    assert len(pairs.tokens) == sum(LENGTHS)
-    start = 0
-    for view, places, mirrored in zip(batch.views, pairs.places, pairs.mirrored, strict=True):
-        tokens = torch.arange(view.jets * view.length).view(view.jets, view.length) + start
-        i = tokens[:, :, None].expand(-1, -1, view.length).flatten()
-        j = tokens[:, None, :].expand(-1, view.length, -1).flatten()
-        mine, found = found[: len(places)], found[len(places) :]
-        assert list(zip(i[places].tolist(), j[places].tolist(), strict=True)) == mine
-        assert list(zip(j[mirrored].tolist(), i[mirrored].tolist(), strict=True)) == mine
-        start += tokens.numel()
-    assert not found
+    places = places_of(batch.views, torch.device("cpu"))
+    # every constituent is known by its numbers
+    values = batch.values[places.tokens]
+    assert sorted(values[:, 0].tolist()) == sorted(data.values[:, 0].tolist())
+    expected = [
+        (data.values[start + i, 0], data.values[start + j, 0])
+        for start, n in zip(data.offsets[layout.order], sorted(LENGTHS), strict=True)
+        for i in range(n)
+        for j in range(i + 1)
+    ]
+    found = [values[which, 0].tolist() for which in (places.first, places.second)]
+    assert list(zip(*found, strict=True)) == expected
+    for group, rows in zip(places.groups, places.split(values), strict=True):
+        x_BL = group.pad(rows)[:, 0].view(group.view.jets, group.view.length)
+        i = x_BL[:, :, None].expand(-1, -1, group.view.length).flatten()
+        j = x_BL[:, None, :].expand(-1, group.view.length, -1).flatten()
+        mine, expected = expected[: group.pairs], expected[group.pairs :]
+        assert list(zip(i[group.places].tolist(), j[group.places].tolist(), strict=True)) == mine
+        assert torch.equal(i[group.places], j[group.mirrored])
+        assert torch.equal(j[group.places], i[group.mirrored])
+        assert torch.equal(group.unpad(group.pad(rows)), rows)
+    assert not expected
 
 
 def test_features_of_one_pair_by_hand():
@@ -144,9 +145,9 @@ def test_features_of_one_pair_by_hand():
     data = Ragged(
         values=np.float32([[0], [0]]), offsets=np.array([0, 2]), labels=np.zeros(1, np.int64)
     )
-    pairs = pairs_of(batch_of(data, torch.zeros(1)).views, torch.device("cpu"))
+    places = places_of(batch_of(data, torch.zeros(1)).views, torch.device("cpu"))
     columns = [[10.0, 30.0], [0.1, -0.2], [math.pi - 0.1, 0.3 - math.pi]]
-    found = pair_features(*torch.tensor(columns, dtype=torch.float64), pairs)
+    found = pair_features(*torch.tensor(columns, dtype=torch.float64), places)
     mass = 2 * 10 * 30 * (math.cosh(0.3) - math.cos(0.4))
     expected = [math.log(5), math.log(0.25), math.log(0.5), math.log(mass)]
     torch.testing.assert_close(found[1], torch.tensor(expected, dtype=torch.float64))

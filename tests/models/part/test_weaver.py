@@ -11,7 +11,7 @@ from jetscale.models.batch import batch_of, make_batch
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.layout import arrange
 from jetscale.models.part.model import ParticleTransformer
-from jetscale.models.part.pairs import pair_features, pairs_of
+from jetscale.models.part.pairs import pair_features, places_of
 from jetscale.study import ModelSize
 
 from . import weaver
@@ -115,13 +115,13 @@ def all_pairs(vectors, points, mask):
     values = np.concatenate([vectors.transpose(0, 2, 1)[real], points.transpose(0, 2, 1)[real]], 1)
     data = Ragged(values=values, offsets=offsets, labels=np.zeros(len(lengths), np.int64))
     batch = batch_of(data, torch.zeros(1, dtype=torch.float64))
-    pairs = pairs_of(batch.views, torch.device("cpu"))
-    px, py, pz, energy, eta, phi = batch.values.T
-    ours = pair_features(torch.hypot(px, py), eta, phi, pairs)
-    v = torch.stack([px, py, pz, energy], 1)
-    first, second = v[pairs.first].T[None], v[pairs.second].T[None]
+    places = places_of(batch.views, torch.device("cpu"))
+    real = batch.values[places.tokens]
+    px, py, _, _, eta, phi = real.T
+    ours = pair_features(torch.hypot(px, py), eta, phi, places)
+    first, second = (real[which, :4].T[None] for which in (places.first, places.second))
     theirs = weaver.reference().pairwise_lv_fts_pp(first, second)[0].T
-    return ours, theirs, pairs.first == pairs.second
+    return ours, theirs, places.first == places.second
 
 
 def test_pair_features_of_massless_constituents_are_weavers(real_data):

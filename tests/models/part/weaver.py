@@ -45,7 +45,7 @@ def renamed(name):
     ) + (f".{rest}" if rest else "")
 
 
-def twin(model, features, outputs):
+def twin(model, features, outputs, *, trim=False):
     """weaver's model of the same size, without dropout, with copies of our weights."""
     block = model.trunk.blocks[0]
     width = len(block.residual_scale)
@@ -59,7 +59,7 @@ def twin(model, features, outputs):
             num_heads=block.heads,
             num_layers=len(model.trunk.blocks),
             block_params={"dropout": 0, "attn_dropout": 0, "activation_dropout": 0},
-            trim=False,
+            trim=trim,
         )
         .to(model.head.weight.dtype)
     )

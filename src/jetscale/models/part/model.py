@@ -21,8 +21,8 @@ Running statistics are buffers: checkpoints and trunks carry them. Of several ra
 with the jets it has, as usual, so that the numbers depend on how many there are; the statistics of
 rank 0 are kept.
 
-Shape suffixes: N tokens of the batch including padding, F features, D width, P pairs, B jets of a
-group, L padded length of a group, H heads, K width of a head, J jets of the batch, C outputs.
+Shape suffixes: N constituents of the batch, F features, D width, P pairs, B jets of a group, L
+padded length of a group, H heads, J jets of the batch, C outputs.
 """
 
 import math
@@ -34,10 +34,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jetscale.jets.schema import FEATURES
-from jetscale.models.batch import Batch, View
+from jetscale.models.batch import Batch
 from jetscale.models.inputs import Features
 from jetscale.models.part.flops import CLASS_BLOCKS, PAIR_FEATURES, pair_width
-from jetscale.models.part.pairs import Pairs, pair_features, pairs_of
+from jetscale.models.part.pairs import Group, Places, pair_features, places_of
 from jetscale.study import ModelSize
 
 
@@ -83,35 +83,30 @@ class Block(nn.Module):
         return torch.addcmul(self.down(hidden), x_ND, self.residual_scale)
 
 
-def _tokens_of(views: Sequence[View]) -> list[int]:
-    """Tokens of each length group, padding included."""
-    return [view.jets * view.length for view in views]
-
-
 class ParticleBlock(Block):
     """Each constituent of a jet attends to all of them, with a bias for each pair."""
 
-    def forward(self, x_ND: Tensor, views: Sequence[View], biases: Sequence[Tensor]) -> Tensor:
+    def forward(self, x_ND: Tensor, places: Places, biases: Sequence[Tensor]) -> Tensor:
         """The residual stream after this block; ``biases`` are (B H, L, L) for each group."""
-        qkv_N3D = self.qkv(self.attention_norm(x_ND))
-        pieces = torch.split(qkv_N3D, _tokens_of(views))
-        groups = zip(pieces, views, biases, strict=True)
+        pieces = places.split(self.qkv(self.attention_norm(x_ND)))
+        groups = zip(pieces, places.groups, biases, strict=True)
         return self.add(x_ND, torch.cat([self._attend(*group) for group in groups]))
 
-    def _attend(self, qkv: Tensor, view: View, bias: Tensor) -> Tensor:
-        split = qkv.view(view.jets, view.length, 3, self.heads, -1)
+    def _attend(self, qkv: Tensor, group: Group, bias: Tensor) -> Tensor:
+        view = group.view
+        split = group.pad(qkv).view(view.jets, view.length, 3, self.heads, -1)
         q, k, v = split.permute(2, 0, 3, 1, 4).flatten(1, 2).unbind(0)
         # PyTorch's fused attention has no gradient for the bias
         scores = torch.baddbmm(bias, q, k.mT, alpha=q.shape[2] ** -0.5)
         mixed = torch.bmm(scores.softmax(-1), v)
         mixed = mixed.view(view.jets, self.heads, view.length, -1)
-        return mixed.transpose(1, 2).reshape(len(qkv), -1)
+        return group.unpad(mixed.transpose(1, 2).reshape(view.jets * view.length, -1))
 
 
 class ClassBlock(Block):
     """One vector of each jet attends to itself and to its constituents."""
 
-    def forward(self, token_JD: Tensor, x_ND: Tensor, views: Sequence[View]) -> Tensor:
+    def forward(self, token_JD: Tensor, x_ND: Tensor, places: Places) -> Tensor:
         """The vectors after this block; constituents stay as they are."""
         width = token_JD.shape[1]
         (to_q, to_kv), (q_bias, kv_bias) = (
@@ -120,13 +115,16 @@ class ClassBlock(Block):
         # as published, the query alone is taken before the norm
         q_JD = functional.linear(token_JD, to_q, q_bias)
         own = functional.linear(self.attention_norm(token_JD), to_kv, kv_bias)
-        others = functional.linear(self.attention_norm(x_ND), to_kv, kv_bias)
-        jets, tokens = [view.jets for view in views], torch.split(others, _tokens_of(views))
-        groups = zip(torch.split(q_JD, jets), torch.split(own, jets), tokens, views, strict=True)
+        others = places.split(functional.linear(self.attention_norm(x_ND), to_kv, kv_bias))
+        jets = [group.view.jets for group in places.groups]
+        groups = zip(
+            torch.split(q_JD, jets), torch.split(own, jets), others, places.groups, strict=True
+        )
         return self.add(token_JD, torch.cat([self._attend(*group) for group in groups]))
 
-    def _attend(self, q_BD: Tensor, own: Tensor, others: Tensor, view: View) -> Tensor:
-        kv = torch.cat((own[:, None], others.view(view.jets, view.length, -1)), dim=1)
+    def _attend(self, q_BD: Tensor, own: Tensor, others: Tensor, group: Group) -> Tensor:
+        view = group.view
+        kv = torch.cat((own[:, None], group.pad(others).view(view.jets, view.length, -1)), dim=1)
         split = kv.view(view.jets, 1 + view.length, 2, self.heads, -1)
         k, v = split.permute(2, 0, 3, 1, 4).unbind(0)
         q = q_BD.view(view.jets, self.heads, 1, -1)
@@ -147,26 +145,24 @@ class PairEmbedding(nn.Module):
         self.embed = nn.Sequential(*layers[:-1])
         self.pt, self.eta, self.phi = map(names.index, ("part_pt_log", "part_deta", "part_dphi"))
 
-    def forward(self, batch: Batch, pairs: Pairs) -> list[Tensor]:
+    def forward(self, values_NF: Tensor, places: Places) -> list[Tensor]:
         """(B H, L, L) biases of each length group, minus infinity for keys that are padding."""
         log_pt = FEATURES["part_pt_log"]
-        pt_N = (batch.values[:, self.pt] / log_pt.factor + (log_pt.mean or 0)).exp()
-        eta_N, phi_N = batch.values[:, self.eta], batch.values[:, self.phi]
-        embedded_PH = self.embed(pair_features(pt_N, eta_N, phi_N, pairs))
-        pieces = torch.split(embedded_PH, pairs.sizes)
-        groups = zip(batch.views, pieces, pairs.places, pairs.mirrored, strict=True)
-        return [_spread(*group) for group in groups]
+        pt_N = (values_NF[:, self.pt] / log_pt.factor + (log_pt.mean or 0)).exp()
+        features_P4 = pair_features(pt_N, values_NF[:, self.eta], values_NF[:, self.phi], places)
+        pieces = torch.split(self.embed(features_P4), [group.pairs for group in places.groups])
+        return [_spread(*piece) for piece in zip(pieces, places.groups, strict=True)]
 
 
-def _spread(view: View, embedded_PH: Tensor, places: Tensor, mirrored: Tensor) -> Tensor:
+def _spread(embedded_PH: Tensor, group: Group) -> Tensor:
     """(B H, L, L) from the pairs i >= j of a group."""
-    jets, length, heads = view.jets, view.length, embedded_PH.shape[1]
-    flat = embedded_PH.new_zeros(jets * length * length, heads)
+    view, heads = group.view, embedded_PH.shape[1]
+    spread = embedded_PH.new_zeros(view.jets, view.length, view.length, heads)
     if view.bias is not None:
-        flat = flat.view(jets, length, length, heads) + view.bias[:, None, :, None]
-        flat = flat.view(-1, heads)
-    flat = flat.index_copy(0, places, embedded_PH).index_copy(0, mirrored, embedded_PH)
-    return flat.view(jets, length, length, heads).permute(0, 3, 1, 2).flatten(0, 1).contiguous()
+        spread += view.bias[:, None, :, None]
+    flat = spread.view(-1, heads).index_copy(0, group.places, embedded_PH)
+    both = flat.index_copy(0, group.mirrored, embedded_PH).view(spread.shape)
+    return both.permute(0, 3, 1, 2).flatten(0, 1).contiguous()
 
 
 class Trunk(nn.Module):
@@ -194,27 +190,31 @@ class Trunk(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(J, d) vectors of the jets."""
-        x_ND = self.tokens(batch)
+        places = places_of(batch.views, batch.values.device)
+        x_ND = self._constituents(batch, places)
         token_JD = self.class_token.expand(sum(view.jets for view in batch.views), -1)
         for block in self.class_blocks:
-            token_JD = block(token_JD, x_ND, batch.views)
+            token_JD = block(token_JD, x_ND, places)
         vectors: Tensor = self.norm(token_JD)
         return vectors
 
     def tokens(self, batch: Batch) -> Tensor:
-        """(N, d) vectors of the constituents before the class token attends to them.
+        """(tokens, d) vectors of the constituents before the class token attends to them.
 
-        Rows are those of ``batch.values``; what stands where padding is has no meaning.
+        Rows are those of ``batch.values``, zero for padding.
         """
-        pairs = pairs_of(batch.views, batch.values.device)
-        x_ND: Tensor = self.embedding(batch.values[pairs.tokens])
-        if len(x_ND) < len(batch.values):
-            x_ND = x_ND.new_zeros(len(batch.values), x_ND.shape[1]).index_copy(
-                0, pairs.tokens, x_ND
-            )
-        biases = self.pair_embedding(batch, pairs)
+        places = places_of(batch.views, batch.values.device)
+        x_ND = self._constituents(batch, places)
+        rows = zip(places.groups, places.split(x_ND), strict=True)
+        return torch.cat([group.pad(piece) for group, piece in rows])
+
+    def _constituents(self, batch: Batch, places: Places) -> Tensor:
+        """(N, d) vectors of the constituents alone: padding is there only for attention."""
+        values_NF = batch.values[places.tokens]
+        x_ND: Tensor = self.embedding(values_NF)
+        biases = self.pair_embedding(values_NF, places)
         for block in self.blocks:
-            x_ND = block(x_ND, batch.views, biases)
+            x_ND = block(x_ND, places, biases)
         return x_ND
 
 

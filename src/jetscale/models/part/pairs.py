@@ -1,4 +1,4 @@
-"""Pairs of constituents: which there are in a batch, and the four features of each.
+"""Where the constituents of a batch and their pairs are, and the four features of each pair.
 
 The features of a pair are those of ParticleTransformer (arXiv 2202.03772, equation 3), natural
 logarithms of
@@ -12,7 +12,8 @@ four-vectors; these also depend on the jet's own pseudorapidity, which is no inp
 constituents are close, the difference of their energies and momenta in single precision says less
 than this form. A number below 1e-8, as those of a pair of one with itself, counts as 1e-8.
 
-Shape suffixes: N tokens of the batch including padding, P pairs of the batch.
+Shape suffixes: N constituents of the batch, P pairs of the batch, B jets of a group, L its padded
+length.
 """
 
 import math
@@ -32,18 +33,43 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
-    """Where the pairs of the constituents of a batch are; padding takes part in none.
+class Group:
+    """A length group: its constituents, and pairs of them, among its (B L) tokens and pairs."""
+
+    view: View
+    constituents: int
+    tokens: Tensor | None  # tokens that are constituents; None where all are
+    pairs: int
+    places: Tensor  # place of each pair (jet, i, j) in (B, L, L)
+    mirrored: Tensor  # place of (jet, j, i)
+
+    def pad(self, rows: Tensor) -> Tensor:
+        """(B L, ...) rows of the tokens, zero for padding, from rows of the constituents."""
+        if self.tokens is None:
+            return rows
+        padded = rows.new_zeros(self.view.jets * self.view.length, rows.shape[1])
+        return padded.index_copy(0, self.tokens, rows)
+
+    def unpad(self, rows: Tensor) -> Tensor:
+        """Rows of the constituents from (B L, ...) rows of the tokens."""
+        return rows if self.tokens is None else rows[self.tokens]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the constituents of a batch and their pairs are.
 
     A pair of i with j is listed once, with i >= j, and that of one with itself too.
     """
 
-    tokens: Tensor  # (N',) tokens that are constituents
-    first: Tensor  # (P,) token i
-    second: Tensor  # (P,) token j
-    sizes: list[int]  # pairs of each length group; those of a group follow one another
-    places: tuple[Tensor, ...]  # (P of a group,) place of (jet, i, j) in its (B, L, L) biases
-    mirrored: tuple[Tensor, ...]  # (P of a group,) place of (jet, j, i)
+    tokens: Tensor  # (N,) tokens of the batch that are constituents
+    first: Tensor  # (P,) constituent i
+    second: Tensor  # (P,) constituent j
+    groups: tuple[Group, ...]
+
+    def split(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """The rows of the constituents of each group."""
+        return torch.split(rows, [group.constituents for group in self.groups])
 
 
 @lru_cache(maxsize=8)
@@ -53,40 +79,48 @@ def _triangle(longest: int) -> tuple[Ints, Ints]:
     return i, j
 
 
-def pairs_of(views: Sequence[View], device: torch.device) -> Pairs:
-    """The pairs of a batch of length groups."""
+def places_of(views: Sequence[View], device: torch.device) -> Places:
+    """The constituents and pairs of a batch in length groups."""
     i_all, j_all = _triangle(2 ** math.ceil(math.log2(max(view.length for view in views))))
-    start, tokens, first, second, places, mirrored = 0, [], [], [], [], []
-    for view in views:
-        n, jets = view.lengths, np.arange(view.jets)
-        counts = n * (n + 1) // 2
-        i = np.concatenate([i_all[:count] for count in counts])
-        j = np.concatenate([j_all[:count] for count in counts])
-        row = np.repeat(jets * view.length, counts)
-        first.append(start + row + i)
-        second.append(start + row + j)
-        places.append((row + i) * view.length + j)
-        mirrored.append((row + j) * view.length + i)
-        tokens.append(start + np.flatnonzero(np.arange(view.length) < n[:, None]))
-        start += view.jets * view.length
+    lengths = np.concatenate([view.lengths for view in views])
+    counts, starts = lengths * (lengths + 1) // 2, np.cumsum(lengths) - lengths
+    i = np.concatenate([i_all[:count] for count in counts])
+    j = np.concatenate([j_all[:count] for count in counts])
+    start, groups, tokens = 0, [], []
 
     def there(array: Ints) -> Tensor:
         return move(torch.from_numpy(array), device)
 
-    return Pairs(
+    first = 0
+    for view in views:
+        here = view.lengths * (view.lengths + 1) // 2
+        mine = slice(first, first + int(here.sum()))
+        row = np.repeat(np.arange(view.jets) * view.length, here)
+        real = np.flatnonzero(np.arange(view.length) < view.lengths[:, None])
+        group = Group(
+            view=view,
+            constituents=len(real),
+            tokens=None if view.bias is None else there(real),
+            pairs=mine.stop - first,
+            places=there((row + i[mine]) * view.length + j[mine]),
+            mirrored=there((row + j[mine]) * view.length + i[mine]),
+        )
+        groups.append(group)
+        tokens.append(start + real)
+        start, first = start + view.jets * view.length, mine.stop
+    jet = np.repeat(starts, counts)
+    return Places(
         tokens=there(np.concatenate(tokens)),
-        first=there(np.concatenate(first)),
-        second=there(np.concatenate(second)),
-        sizes=[len(place) for place in places],
-        places=tuple(map(there, places)),
-        mirrored=tuple(map(there, mirrored)),
+        first=there(jet + i),
+        second=there(jet + j),
+        groups=tuple(groups),
     )
 
 
-def pair_features(pt_N: Tensor, eta_N: Tensor, phi_N: Tensor, pairs: Pairs) -> Tensor:
+def pair_features(pt_N: Tensor, eta_N: Tensor, phi_N: Tensor, places: Places) -> Tensor:
     """(P, 4) ln k_T, ln z, ln Delta and ln m^2 of each pair; p_T in GeV."""
-    pt, eta, phi = (x[pairs.first] for x in (pt_N, eta_N, phi_N))
-    other_pt, other_eta, other_phi = (x[pairs.second] for x in (pt_N, eta_N, phi_N))
+    pt, eta, phi = (x[places.first] for x in (pt_N, eta_N, phi_N))
+    other_pt, other_eta, other_phi = (x[places.second] for x in (pt_N, eta_N, phi_N))
     deta = eta - other_eta
     dphi = torch.remainder(phi - other_phi + math.pi, 2 * math.pi) - math.pi
     delta, least = torch.hypot(deta, dphi), torch.minimum(pt, other_pt)
