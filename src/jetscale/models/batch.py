@@ -140,4 +140,5 @@ def _repeat_view(view: View, models: int) -> View:
         length=view.length,
         bias=None if view.bias is None else view.bias.repeat(models, 1),
         mean=view.mean.repeat(models, 1),
+        lengths=np.tile(view.lengths, models),
     )
