@@ -106,7 +106,7 @@ def main() -> None:
         rows = random.choice(len(data), arguments.batch, replace=False)
         names = list(ways) if turn % 2 else list(ways)[::-1]
         for name in names:
-            for _ in range(3 if turn == -2 else 1):  # weaver trims after five batches
+            for _ in range(5 if turn == -2 else 1):  # weaver trims after five batches
                 step = ways[name](rows)
                 begin = time.process_time()
                 step()
