@@ -26,6 +26,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "Installing into .venv: 2.3 GB with CPU PyTorch, several minutes"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulate,formats,measure,docs,dev]'
+	@# a reference of tests: its model needs torch alone, the rest of it numba, PyTables and TensorBoard
+	@$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps weaver-core
 	@touch $@
 
 demo: venv

@@ -47,6 +47,7 @@ WITHOUT_TORCH = (
     "jetscale.mixtures.assemble",
     "jetscale.models.build",
     "jetscale.models.parametrization",
+    "jetscale.models.part",
     "jetscale.models.protocol",
     "jetscale.models.transformer",
     "jetscale.objectives.classify",
@@ -167,10 +168,19 @@ FLOW = {  # a room and what it may import of ours
     "jetscale.jsonable": set(),
     "jetscale.models": {
         "jetscale.errors",
+        "jetscale.jets.schema",
         "jetscale.mixtures.ragged",
         "jetscale.models",
         "jetscale.registry",
         "jetscale.sources",
+        "jetscale.study",
+    },
+    "jetscale.models.part": {
+        "jetscale.errors",
+        "jetscale.jets.schema",
+        "jetscale.models.batch",
+        "jetscale.models.inputs",
+        "jetscale.models.part",
         "jetscale.study",
     },
     "jetscale.models.transformer": {

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jetscale.errors import StudyError
 from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
@@ -205,6 +206,13 @@ def test_registered_names_plan_train_record_and_fit(write, tmp_path):
     records = check(study, home)
     assert {r.recipe["model"]["architecture_version"] for r in records.values()} == {"2026"}
     assert {r.recipe["model"]["objective_version"] for r in records.values()} == {3}
+
+
+def test_a_model_for_jets_is_refused_elsewhere_before_anything_runs(write):
+    study = load_study(write("part", "classify"))
+    with pytest.raises(StudyError, match="'part' is for jets: the inputs lack part_pt_log") as told:
+        plan_runs(study)
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.integration

@@ -30,10 +30,13 @@ from jetscale.training.spec import RunSpec
 FOLDER = Path(__file__).parent
 PAIRS = [(a, o) for a in ARCHITECTURES.built_in for o in OBJECTIVES.built_in]
 """Every architecture that is built in with every objective that is."""
+RATES = {"part": {"learning_rate": 1e-4}}
+"""Settings of architectures that the default rate, the transformer's, drives so hard that rounding
+grows a hundredfold within a dozen steps."""
 CLASSES = ("QCD", "Hbb", "Tbl", "Hcc", "Hgg", "Zqq")
 TOLERANCE = 1e-4
 """Largest difference, as a share of a loss, on other processors and with other libraries. One and
-two threads, our attention, PyTorch's and its plain formulas differ by at most 1.7e-6 here."""
+two threads, our attention, PyTorch's and its plain formulas differ by at most 2.4e-6 here."""
 
 
 def path_of(architecture: str, objective: str) -> Path:
@@ -51,8 +54,8 @@ def versions(architecture: str, objective: str) -> dict[str, int | str]:
     }
 
 
-def golden_run(architecture: str, objective: str) -> dict[str, Any]:
-    """Losses of a pretraining and of the fine-tuning that starts from its trunk, on one thread."""
+def golden_run(architecture: str, objective: str, threads: int = 1) -> dict[str, Any]:
+    """Losses of a pretraining and of the fine-tuning that starts from its trunk."""
     recipe = Controls(
         pretraining_jets=256,
         validation_jets=96,
@@ -61,9 +64,10 @@ def golden_run(architecture: str, objective: str) -> dict[str, Any]:
         batch_size=32,
         architecture=architecture,
         objective=objective,
+        **RATES.get(architecture, {}),
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     losses: dict[str, Any] = {}
     try:
         with TemporaryDirectory() as folder:
@@ -95,7 +99,7 @@ def golden_run(architecture: str, objective: str) -> dict[str, Any]:
                 )
                 losses[kind] = {**result.curve, "test_loss": result.loss}
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
     return losses
 
 

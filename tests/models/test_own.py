@@ -497,7 +497,8 @@ def test_our_transformer_counts_the_same_through_the_counter(batch_jets):
         def forward(self, x, mask):
             bias = torch.zeros(mask.shape).masked_fill(~mask, -torch.inf)
             mean = mask / mask.sum(1, keepdim=True)
-            view = View(jets=x.shape[0], length=x.shape[1], bias=bias, mean=mean)
+            lengths, (jets, length, _) = mask.sum(1).numpy(), x.shape
+            view = View(jets=jets, length=length, bias=bias, mean=mean, lengths=lengths)
             labels = torch.zeros(x.shape[0], dtype=torch.long)
             return self.inner(Batch(values=x.flatten(0, 1), views=(view,), labels=labels))
 

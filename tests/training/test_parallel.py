@@ -105,3 +105,19 @@ def test_two_ranks_equal_one(spec_of, jets_of, tmp_path, average):
     assert results[0]["validation"] == results[1]["validation"]
     written = {path.name.split(".")[0] for path in tmp_path.glob("*.pt")}
     assert written == {"checkpoint0", "trunk0"}
+
+
+@pytest.mark.integration
+def test_ranks_share_the_running_statistics_of_the_first(spec_of, jets_of, tmp_path):
+    """Batch norms see the jets of their rank, so that losses are near those of one process only."""
+    spec, data = spec_of(architecture="part", learning_rate=1e-3, epochs=4), jets_of(41)
+    alone = train_run(spec, data, data)
+    assert [code for code, _ in train_on_two(spec, data, tmp_path)] == [0, 0]
+    results = [json.loads((tmp_path / f"result{rank}.json").read_text()) for rank in range(2)]
+    assert results[0]["validation"] == results[1]["validation"]
+    assert results[0]["curve"] == results[1]["curve"]
+    assert results[0]["validation"]["loss"] == pytest.approx(alone.validation["loss"], rel=0.1)
+    resumed = train_on_two(spec, data, tmp_path)  # the checkpoint of rank 0 is that of the end
+    assert [code for code, _ in resumed] == [0, 0]
+    again = [json.loads((tmp_path / f"result{rank}.json").read_text()) for rank in range(2)]
+    assert [result["validation"] for result in again] == [results[0]["validation"]] * 2

@@ -27,3 +27,12 @@ def test_only_a_group_adds_up(monkeypatch):
     assert tensor.tolist() == [1, 1, 1]
     Ranks(rank=0, world=2).add_up(tensor)
     assert tensor.tolist() == [2, 2, 2]
+
+
+def test_only_a_group_shares(monkeypatch):
+    monkeypatch.setattr(distributed, "broadcast", lambda tensor, src: tensor.fill_(src))
+    tensors = [torch.ones(3), torch.ones(2)]
+    Ranks().share(tensors)
+    assert [tensor.sum() for tensor in tensors] == [3, 2]
+    Ranks(rank=1, world=2).share(tensors)
+    assert [tensor.sum() for tensor in tensors] == [0, 0]

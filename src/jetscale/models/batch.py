@@ -29,6 +29,7 @@ class View:
     bias: Tensor | None
     """(B, L) 0 for constituents, minus infinity for padding; None when nothing is padded."""
     mean: Tensor  # (B, L) 1 / n for the n constituents of a jet and 0 for padding
+    lengths: NDArray[np.int64]  # (B,) constituents of each jet, on the host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +56,16 @@ def batch_tensors(
     for group in layout.groups:
         weights, biases = _masks(group.length, kind)
         lengths = torch.from_numpy(group.lengths)
-        mean = _move(weights[lengths], where)
-        bias = None if group.is_full else _move(biases[lengths], where)
-        views.append(View(jets=len(lengths), length=group.length, bias=bias, mean=mean))
-    inputs = _move(torch.from_numpy(values).to(kind), where)
-    there = _move(torch.from_numpy(labels), where)
+        mean = move(weights[lengths], where)
+        bias = None if group.is_full else move(biases[lengths], where)
+        shape = {"jets": len(lengths), "length": group.length}
+        views.append(View(**shape, bias=bias, mean=mean, lengths=group.lengths))
+    inputs = move(torch.from_numpy(values).to(kind), where)
+    there = move(torch.from_numpy(labels), where)
     return Batch(values=inputs, views=tuple(views), labels=there)
 
 
-def _move(tensor: Tensor, where: torch.device) -> Tensor:
+def move(tensor: Tensor, where: torch.device) -> Tensor:
     """The tensor on another device; from pinned memory, so that the host need not wait for it."""
     return tensor.pin_memory().to(where, non_blocking=True) if where.type == "cuda" else tensor
 
@@ -138,4 +140,5 @@ def _repeat_view(view: View, models: int) -> View:
         length=view.length,
         bias=None if view.bias is None else view.bias.repeat(models, 1),
         mean=view.mean.repeat(models, 1),
+        lengths=np.tile(view.lengths, models),
     )

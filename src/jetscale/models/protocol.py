@@ -1,8 +1,9 @@
 """What an architecture is: the protocol, and the names under which recipes find one.
 
-``recipe.model.architecture`` is ``transformer``, a name given to `register`, which works where that
-code has run, or a reference ``package.module:NAME`` to an `Architecture` or to a function (see
-`jetscale.models.own`), which works in every process. Planning needs no torch: none is imported.
+``recipe.model.architecture`` is ``transformer``, ``part``, a name given to `register`, which works
+where that code has run, or a reference ``package.module:NAME`` to an `Architecture` or to a
+function (see `jetscale.models.own`), which works in every process. Planning needs no torch: none is
+imported.
 """
 
 from __future__ import annotations
@@ -80,7 +81,12 @@ def _accept(reference: str, found: Any) -> Architecture:
 
 
 ARCHITECTURES: Registry[Architecture] = Registry(
-    "architecture", {"transformer": "jetscale.models.transformer:TRANSFORMER"}, _accept
+    "architecture",
+    {
+        "part": "jetscale.models.part:PART",
+        "transformer": "jetscale.models.transformer:TRANSFORMER",
+    },
+    _accept,
 )
 
 

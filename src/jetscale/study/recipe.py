@@ -64,7 +64,7 @@ class Model:
     """What is trained, and to do what."""
 
     architecture: str = "transformer"
-    """A registered architecture, or ``package.module:function`` for a model of your own (see
+    """``transformer``, ``part``, or ``package.module:function`` for a model of your own (see
     `jetscale.models.protocol`)."""
     objective: str = "classify"
     """A registered objective (see `jetscale.objectives.protocol`)."""

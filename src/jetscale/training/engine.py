@@ -74,6 +74,8 @@ class Engine:
         self.trunk, head = parts_of(self.model, spec.recipe)
         self.groups = 1 if getattr(self.model, "padded", False) else None
         self.model.to(device)
+        kept = self.model.state_dict()
+        self.running = [b for name, b in self.model.named_buffers() if name in kept]
         width, steps = spec.size.width, self.order.steps
         self.peaks = [peak_rate(source.spec.recipe, width, steps) for source in sources]
         peaks = self.peaks if len(sources) > 1 else ()
@@ -140,6 +142,7 @@ class Engine:
             mean.copy_(losses.detach())
         self.ranks.add_up(self.optimiser.gradient)
         self.optimiser.step(step)
+        self.ranks.share(self.running)  # each rank has moved the means of its own jets
         return mean
 
     def apply(self, data: Ragged) -> NDArray[np.float64]:

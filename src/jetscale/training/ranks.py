@@ -5,6 +5,7 @@ every batch and gradients are summed, so the optimiser steps are those of one pr
 rounding. All ranks return the result; rank 0 alone writes files.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,6 +43,12 @@ class Ranks:
         """Replace ``tensor`` by its sum over all ranks."""
         if self.world > 1:
             distributed.all_reduce(tensor)
+
+    def share(self, tensors: Iterable[Tensor]) -> None:
+        """Replace tensors by those of rank 0."""
+        if self.world > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, src=0)
 
     def agree(self, value: T) -> T:
         """The value that rank 0 gave, in every process; the others may give None."""
