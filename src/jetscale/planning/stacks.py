@@ -14,7 +14,7 @@ from jetscale.objectives.protocol import StackedObjective, objective_named
 from jetscale.planning.run import Run
 from jetscale.study import Recipe
 
-SMALL = {"cpu": 2**15, "cuda": 2**20}
+SMALL = {"cpu": 20_000, "cuda": 2**20}
 """Numbers in the residual stream of a step, jets x constituents x width, above which it does not
 pay. For a GPU nothing has been measured."""
 ALL = {"cpu": 2**18, "cuda": 2**24}
