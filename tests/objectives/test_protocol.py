@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from jetscale.errors import StudyError, TrainingError
-from jetscale.objectives.classify import CLASSIFY
+from jetscale.objectives.classify import CLASSIFY, Classify
 from jetscale.objectives.protocol import (
     OBJECTIVES,
     Objective,
+    has_losses,
     needs_labels,
     objective_named,
     outputs_of,
@@ -129,3 +130,20 @@ def test_what_is_registered_must_be_an_objective():
     nothing = type("Nothing", (), {"name": "nothing"})()
     with pytest.raises(StudyError, match=r"'nothing' is .*; name an object with name, version"):
         register(nothing)
+
+
+def test_losses_that_are_not_those_of_the_loss_are_not_used():
+    class Smoothed(Classify):
+        """A loss of its own, and the losses of another one."""
+
+        def loss(self, outputs, batch):
+            return 0.9 * super().loss(outputs, batch)
+
+    class Both(Smoothed):
+        def losses(self, outputs, batch):
+            return 0.9 * super().losses(outputs, batch)
+
+    assert has_losses(CLASSIFY)
+    assert not has_losses(Smoothed())
+    assert has_losses(Both())
+    assert not has_losses(Regress())

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from operator import index
-from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, SupportsIndex, TypeGuard, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +66,7 @@ class StackedObjective(Objective, Protocol):
     """An objective whose runs may be trained in a stack (see `jetscale.models.stack`)."""
 
     def losses(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """The (J,) losses that `loss` sums, one for each jet."""
+        """The (J,) losses that `loss` sums, one for each jet; see `has_losses`."""
 
 
 def _accept(reference: str, found: Any) -> Objective:
@@ -140,3 +140,21 @@ def plain_scores(scores: Scores) -> dict[str, Any]:
     except ValueError:
         raise ValueError(f"a score that is not finite in {plain}; give None") from None
     return plain
+
+
+def has_losses(objective: object) -> TypeGuard[StackedObjective]:
+    """Whether an objective gives the losses of jets one by one, and they are those it sums.
+
+    A class that inherits ``losses`` and defines a ``loss`` of its own means another loss.
+
+    >>> has_losses(objective_named("classify"))
+    True
+    """
+    if not isinstance(objective, StackedObjective):
+        return False
+    family = type(objective).__mro__
+    one, other = (
+        next((i for i, kind in enumerate(family) if name in vars(kind)), -1)
+        for name in ("losses", "loss")
+    )
+    return one <= other

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from jetscale.models.protocol import architecture_named
-from jetscale.objectives.protocol import StackedObjective, objective_named
+from jetscale.objectives.protocol import has_losses, objective_named
 from jetscale.planning.run import Run
 from jetscale.study import Recipe
 
@@ -45,7 +45,7 @@ def most_in_stack(run: Run, device: str = "cpu") -> int:
     """
     model, data = run.recipe.model, run.recipe.data
     stackable = getattr(architecture_named(model.architecture), "stackable", False)
-    if not (stackable and isinstance(objective_named(model.objective), StackedObjective)):
+    if not (stackable and has_losses(objective_named(model.objective))):
         return 1
     if run.kind == "pretrain" and data.pretraining_budget != "jets":
         return 1

@@ -18,7 +18,7 @@ from jetscale.models.layout import Layout, arrange
 from jetscale.models.parametrization import Factors
 from jetscale.models.protocol import architecture_named
 from jetscale.models.stack import stack_models
-from jetscale.objectives.protocol import StackedObjective, objective_named, outputs_of
+from jetscale.objectives.protocol import has_losses, objective_named, outputs_of
 from jetscale.store.checkpoints import load_trunk
 from jetscale.study import ModelSize, Recipe
 from jetscale.training.optim import FlatAdamW, peak_rate
@@ -54,7 +54,7 @@ class Engine:
         self.objective = objective_named(settings.objective)
         self.losses = None  # of each jet, which tell the runs of a stack apart
         if len(sources) > 1:
-            if not isinstance(self.objective, StackedObjective):
+            if not has_losses(self.objective):
                 raise TrainingError(
                     f"objective {settings.objective!r} has no losses(outputs, batch), one for each "
                     f"jet: its {len(sources)} runs cannot be trained in a stack"
