@@ -154,7 +154,7 @@ def quickstart(earlier: str | None, folder: str) -> None:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert child.stdin and child.stdout
+        assert child.stdin is not None
         child.stdin.write(json.dumps({"file": f"{folder}/jets.npz"}) + "\n")
 
     def before(size: tuple[int, int, int], batch: int) -> float:
