@@ -94,7 +94,8 @@ class Tuning(Shown):
 
     def write(self, path: str | Path) -> str:
         """Write the recipe file that a sweep file loads; returns its digest."""
-        plain = self.recipe.to_dict()
+        plain, name = self.recipe.to_dict(), "pretraining_objective"
+        objective = {name: plain["model"][name]} if name in plain["model"] else {}
         return write_recipe(
             Path(path),
             {
@@ -102,7 +103,7 @@ class Tuning(Shown):
                 "study": self.study,
                 "search": self._searched(),
                 "optimiser": plain["optimiser"],
-                "schedule": plain["schedule"],
+                "schedule": plain["schedule"] | objective,
                 "laws": {start: _told(law) for start, law in self.laws.laws.items()},
                 "shared": self.laws.shared,
                 "kept": dict(self.kept),

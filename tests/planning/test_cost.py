@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,10 +10,11 @@ from jetscale.jets.schema import FEATURE_SETS
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
 from jetscale.models.inputs import feature_inputs
-from jetscale.models.protocol import cumulative_training_flops
-from jetscale.models.transformer import TRANSFORMER, flops
-from jetscale.planning import expected_constituents, plan_runs, pretraining_examples
-from jetscale.planning.cost import check_budgets
+from jetscale.models.protocol import flops_by_jet
+from jetscale.models.transformer import TRANSFORMER
+from jetscale.models.transformer.flops import parameters, training_flops
+from jetscale.planning import plan_runs, pretraining_examples
+from jetscale.planning.cost import check_budgets, typical_lengths
 from jetscale.study import Mixture
 from jetscale.training.engine import Engine, Source
 
@@ -20,8 +22,8 @@ from jetscale.training.engine import Engine, Source
 def test_steps_and_costs_are_those_of_the_recipe(study):
     run = next(c for c in plan_runs(study) if c.kind == "finetune" and c.examples == 40)
     assert run.steps == 2 * 3  # two epochs of ceil(40 / 16)
-    mean, square = expected_constituents(128)
-    expected = flops.training_flops(
+    mean, square = typical_lengths(128).mean(), (typical_lengths(128) ** 2).mean()
+    expected = training_flops(
         run.size,
         13,
         10,
@@ -30,7 +32,7 @@ def test_steps_and_costs_are_those_of_the_recipe(study):
         constituents_squared=round(80 * square),
     )
     assert run.flops == expected
-    assert run.params == flops.parameters(run.size, 13, 10).total
+    assert run.params == parameters(run.size, 13, 10).total
 
 
 def test_the_plan_and_the_training_take_the_same_steps(study, spec_of, jets_of):
@@ -47,11 +49,11 @@ def test_the_plan_and_the_training_take_the_same_steps(study, spec_of, jets_of):
 
 
 @pytest.mark.parametrize("limit", [32, 128])
-def test_expected_constituents_match_a_sample(limit):
+def test_typical_lengths_match_a_sample(limit):
     sample = np.random.default_rng(1).lognormal(np.log(42), 0.38, 200_000).clip(5, limit)
-    mean, square = expected_constituents(limit)
-    assert mean == pytest.approx(sample.mean(), rel=5e-3)
-    assert square == pytest.approx((sample**2).mean(), rel=5e-3)
+    lengths = typical_lengths(limit)
+    assert lengths.mean() == pytest.approx(sample.mean(), rel=5e-3)
+    assert (lengths**2).mean() == pytest.approx((sample**2).mean(), rel=5e-3)
 
 
 def equal_flops(study, jets=50):
@@ -76,7 +78,8 @@ def test_equal_flops_give_fewer_large_jets_and_more_small_ones(study):
             size, classes = study.ladder[1], len(study.labels(mixture))
             jets = pretraining_examples(study, mixture, size, lengths, classes)
             features = feature_inputs(FEATURE_SETS["kinpid"])
-            cost = cumulative_training_flops(TRANSFORMER, size, features, classes, lengths)
+            flops = partial(TRANSFORMER.training_flops, size, features, classes)
+            cost = np.cumsum(flops_by_jet(flops, lengths))
             spent += [cost[jets - 1], cost[jets]]
             assert (jets > 50) == (mean == 30)
     assert max(spent[::2]) <= min(spent[1::2])  # one budget lies between all of them

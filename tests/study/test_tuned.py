@@ -79,6 +79,11 @@ def test_a_study_of_another_schedule_than_the_search_is_told(sweep, recipe):
     told = "the rates were searched with batch_size=16, epochs=3, the study has batch_size=32, "
     assert other.searched_otherwise == f"{told}epochs=8"
     assert "schedule" not in other.to_dict()["optimiser"]["rates"]
+    masked = read.change(pretraining_objective="masked", min_steps=9)
+    assert masked.searched_otherwise == (
+        "the rates were searched with min_steps=0, pretraining_objective=None, the study has "
+        "min_steps=9, pretraining_objective=masked"
+    )
 
 
 def test_a_file_that_does_not_say_its_schedule_is_believed(sweep, recipe):

@@ -44,7 +44,7 @@ try:
     result = train_run(
         spec,
         data,
-        data,
+        data if spec.recipe.model.objective == "classify" else None,
         checkpoint=Checkpoint(folder / f"checkpoint{rank}.pt"),
         checkpoint_seconds=0,
         save_trunk=folder / f"trunk{rank}.pt",
@@ -121,3 +121,14 @@ def test_ranks_share_the_running_statistics_of_the_first(spec_of, jets_of, tmp_p
     assert [code for code, _ in resumed] == [0, 0]
     again = [json.loads((tmp_path / f"result{rank}.json").read_text()) for rank in range(2)]
     assert [result["validation"] for result in again] == [results[0]["validation"]] * 2
+
+
+@pytest.mark.integration
+def test_two_ranks_hide_what_one_does(spec_of, jets_of, tmp_path):
+    spec, data = spec_of(objective="masked", epochs=4), jets_of(41)
+    alone = train_run(spec, data)
+    assert [code for code, _ in train_on_two(spec, data, tmp_path)] == [0, 0]
+    for rank in range(2):
+        result = json.loads((tmp_path / f"result{rank}.json").read_text())
+        curve = result["curve"]["training_loss"]
+        assert np.allclose(curve, alone.curve["training_loss"], rtol=1e-4)

@@ -199,6 +199,8 @@ def show_plan(plan: dict[str, Any], full: bool = False) -> None:
         shares = ", ".join(f"{100 * share:.3g}% {part}" for part, share in parts.items())
         classes = counted(len(plan["labels"][name]), "label")
         say(f"mixture {name}: {f'{shares}; {classes}' if shares else 'no pretraining'}")
+    for line in plan["notes"]:
+        say(line)
     columns = ("mixture", "size", "N", "runs", "steps", "FLOPs", "pretrain", "core h")
     prices = ("finetuning_flops", "pretraining_flops", "core_hours")
     runs = []

@@ -173,7 +173,8 @@ def _told_apart(study: Study, folders: dict[str, Path]) -> dict[str, Path]:
     """The folders; DataError where the examples that are trained on turn out to be of one class."""
     present = {name: set(open_shards(folder).present) for name, folder in folders.items()}
     found = {"training pool": present["train"]}
-    for mixture in study.pretrained if needs_labels(study.recipe.model.objective) else ():
+    pretrained = study.recipe.model.at("pretraining").objective
+    for mixture in study.pretrained if needs_labels(pretrained) else ():
         parts = study.parts(mixture).values()
         labels = (present.get(f"pretrain-{part.name}", set()) & set(part.labels) for part in parts)
         found[f"mixture {mixture.name!r}"] = set().union(*labels)

@@ -39,6 +39,7 @@ class Batch:
     values: Tensor  # (N, F) inputs of all tokens; (K, N, F) of a stack
     views: tuple[View, ...]  # the length groups; their tokens follow one another
     labels: Tensor  # (J,) class indices, in the order of the batch; (K J,) of a stack
+    added: Tensor | None = None  # (N, width) added to the embedded tokens
 
 
 def make_batch(data: Ragged, layout: Layout, labels: np.ndarray, like: Tensor) -> Batch:

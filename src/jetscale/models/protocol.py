@@ -8,6 +8,7 @@ imported.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -51,6 +52,9 @@ class Architecture(Protocol):
 
         The cost of a jet of n constituents must be a + b n + c n^2, so that the number of jets, the
         sum of n and the sum of n^2 tell the cost of any set of jets, real or padded.
+
+        One whose trunks have a method ``tokens`` has ``token_flops`` beside: the same without a
+        head and without what makes one vector of a jet, from the same arguments but ``outputs``.
         """
 
     def build(
@@ -62,6 +66,8 @@ class Architecture(Protocol):
         pooled vectors; ``model.head`` takes these; ``model(batch)`` gives (J, outputs), in the
         order of the batch. All parameters are in trunk or head. The trunk depends on ``trunk_seed``
         alone and the head on ``head_seed`` alone: fine-tuning loads a trunk and keeps the new head.
+        ``trunk.tokens(batch)``, which an objective may read that needs no labels, gives (N, width)
+        vectors of all tokens of the batch; ``batch.added`` enters after the embedding.
         A model whose attribute ``padded`` is True gets batches of one length group. The
         parametrization ``complete`` needs a method of that name: `jetscale.models.parametrization`.
         """
@@ -104,21 +110,29 @@ def architecture_named(name: str) -> Architecture:
     return ARCHITECTURES.find(name)
 
 
-def cumulative_training_flops(
-    architecture: Architecture,
-    size: ModelSize,
-    features: Features,
-    outputs: int,
-    lengths: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """(k,) training FLOPs of the first 1, 2, ... k jets, which have ``lengths`` constituents."""
+def token_flops(
+    architecture: Architecture, size: ModelSize, features: Features, **sums: int
+) -> float:
+    """FLOPs of the vectors of constituents, forward and backward, for sums over jets.
+
+    Raises StudyError where the trunks of an architecture give no such vectors.
+    """
+    counted = getattr(architecture, "token_flops", None)
+    if counted is None:
+        raise StudyError(
+            f"architecture {architecture.name!r} has no token_flops, so its trunks give no vectors "
+            "of constituents, which the pretraining objective reads; use the transformer, or "
+            "pretrain with labels"
+        )
+    return float(counted(size, features, **sums))
+
+
+def flops_by_jet(flops: Callable[..., float], lengths: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(k,) FLOPs of each of k jets of ``lengths`` constituents, from a count that takes sums."""
     nothing = {"jets": 0, "constituents": 0, "constituents_squared": 0}
-    a, b, c = (
-        architecture.training_flops(size, features, outputs, **nothing | {name: 1})
-        for name in nothing
-    )
+    a, b, c = (flops(**nothing | {name: 1}) for name in nothing)
     n = lengths.astype(np.float64)
-    return np.cumsum(a + b * n + c * n**2)
+    return a + b * n + c * n**2
 
 
 def flops_6nd(parameters: Parameters, constituents: int) -> float:

@@ -19,9 +19,11 @@ from jetscale.errors import StudyError
 from jetscale.registry import Registry
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from jetscale.models.batch import Batch
+    from jetscale.models.inputs import Features
+    from jetscale.study.mixture import ModelSize
 
 Scores = Mapping[str, Any]
 """Name to score, values of JSON; ``loss`` is there always, and is the number that laws fit."""
@@ -29,7 +31,7 @@ Scores = Mapping[str, Any]
 
 @runtime_checkable
 class Objective(Protocol):
-    """What a model is trained to do, and how well it does it.
+    """What a model is trained to do with a jet, and how well it does it.
 
     One whose loss reads no labels says so with the attribute ``needs_labels = False``: then a
     mixture may hold jets of one class, or without any.
@@ -69,8 +71,44 @@ class StackedObjective(Objective, Protocol):
         """The (J,) losses that `loss` sums, one for each jet; see `has_losses`."""
 
 
-def _accept(reference: str, found: Any) -> Objective:
-    if isinstance(found, Objective) and not isinstance(found, type):
+@runtime_checkable
+class TokenObjective(Protocol):
+    """What a trunk is pretrained to do with the constituents of a jet, with a head of its own.
+
+    It names no classes and is never the downstream task. ``needs_labels`` is as above.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a recipe calls it."""
+
+    @property
+    def version(self) -> int | str:
+        """Changes when the same trunk and jets give another loss; part of every run's key."""
+
+    def tokens_read(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How many constituents the head reads of jets of these lengths."""
+
+    def head_parameters(self, size: ModelSize, features: Features, constituents: int) -> int:
+        """Parameters of the head, for jets of at most so many ``constituents``."""
+
+    def head_flops(self, size: ModelSize, features: Features) -> float:
+        """FLOPs of the head, forward and backward, for one constituent that it reads."""
+
+    def head(self, size: ModelSize, features: Features, constituents: int, seed: int) -> nn.Module:
+        """A new head, which depends on the seed alone.
+
+        ``head.prepare(batch, layout, draws)`` gives the batch that a step trains on; ``draws`` are
+        uniform numbers that the seed of the run and the step decide, (1, J, constituents) with the
+        jets in the order of the layout. ``head(trunk, batch)`` gives outputs and
+        ``head.loss(outputs, batch)`` the loss summed over the J jets; ``head.complete()`` gives
+        roles as in `jetscale.models.parametrization`. Where the objective says ``stackable =
+        True`` there may be draws of K models, and then K losses (see `jetscale.models.stack`).
+        """
+
+
+def _accept(reference: str, found: Any) -> Objective | TokenObjective:
+    if isinstance(found, Objective | TokenObjective) and not isinstance(found, type):
         return found
     raise StudyError(
         f"objective {reference!r} is {found!r}; name an object with name, version, outputs, loss "
@@ -78,28 +116,51 @@ def _accept(reference: str, found: Any) -> Objective:
     )
 
 
-OBJECTIVES: Registry[Objective] = Registry(
-    "objective", {"classify": "jetscale.objectives.classify:CLASSIFY"}, _accept
+OBJECTIVES: Registry[Objective | TokenObjective] = Registry(
+    "objective",
+    {
+        "classify": "jetscale.objectives.classify:CLASSIFY",
+        "masked": "jetscale.objectives.masked:MASKED",
+    },
+    _accept,
 )
 
 
 def needs_labels(name: str) -> bool:
-    """Whether an objective tells classes apart; raises StudyError as `objective_named`."""
-    return bool(getattr(objective_named(name), "needs_labels", True))
+    """Whether an objective tells classes apart; StudyError where there is none of that name."""
+    return bool(getattr(OBJECTIVES.find(name), "needs_labels", True))
 
 
-def register(objective: Objective) -> None:
+def register(objective: Objective | TokenObjective) -> None:
     """Let recipes of this process use ``objective`` by its name; StudyError for a bad name."""
     OBJECTIVES.register(objective.name, objective)
 
 
 def objective_named(name: str) -> Objective:
-    """The objective that a recipe names; StudyError where there is none of that name.
+    """The objective of that name; StudyError where there is none, or none that scores jets.
 
     >>> objective_named("classify").outputs(10)
     10
     """
-    return OBJECTIVES.find(name)
+    found = OBJECTIVES.find(name)
+    if isinstance(found, TokenObjective):
+        raise StudyError(
+            f"objective {name!r} is for pretraining alone: it tells nothing of a jet; set "
+            f"recipe.model.pretraining_objective to {name!r} and leave objective='classify'"
+        )
+    return found
+
+
+def is_stackable(name: str) -> bool:
+    """Whether runs with an objective may be trained in a stack (see `jetscale.models.stack`)."""
+    found = OBJECTIVES.find(name)
+    return has_losses(found) or bool(getattr(found, "stackable", False))
+
+
+def token_objective(name: str) -> TokenObjective | None:
+    """The objective of that name if it is one of constituents; StudyError where there is none."""
+    found = OBJECTIVES.find(name)
+    return found if isinstance(found, TokenObjective) else None
 
 
 def outputs_of(name: str, classes: int) -> int:

@@ -1,6 +1,6 @@
 """What a study takes: its runs, their cost, and who trains which next."""
 
-from jetscale.planning.cost import expected_constituents, pretraining_examples
+from jetscale.planning.cost import pretraining_examples
 from jetscale.planning.run import Run, plan_runs
 
-__all__ = ["Run", "expected_constituents", "plan_runs", "pretraining_examples"]
+__all__ = ["Run", "plan_runs", "pretraining_examples"]

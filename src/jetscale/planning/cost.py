@@ -14,36 +14,31 @@ from jetscale.jets.schema import JETCLASS2, JETS
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.stream import open_stream
 from jetscale.models.build import build_model
-from jetscale.models.inputs import Features, feature_inputs
-from jetscale.models.protocol import architecture_named, cumulative_training_flops
-from jetscale.objectives.protocol import outputs_of
+from jetscale.models.inputs import feature_inputs
+from jetscale.objectives.shape import Shape
 from jetscale.study import Mixture, ModelSize, Study
 
 
 @lru_cache
-def expected_constituents(
+def typical_lengths(
     limit: int, typical: float = JETS.typical_length, spread: float = JETS.length_spread
-) -> tuple[float, float]:
-    """Mean of n and of n^2 for examples cut to ``limit`` constituents.
+) -> NDArray[np.float64]:
+    """Lengths of 2000 typical examples cut to ``limit`` constituents, not whole numbers.
 
     From a log-normal multiplicity with median ``typical`` and width ``spread``, by default those of
     JetClass-like jets; exact sums replace it once the streams exist.
     """
     quantiles = (np.arange(2000) + 0.5) / 2000
     deviations = np.array([NormalDist().inv_cdf(q) for q in quantiles])
-    n = np.clip(typical * np.exp(spread * deviations), 1, limit)
-    return float(n.mean()), float((n**2).mean())
+    lengths: NDArray[np.float64] = np.clip(typical * np.exp(spread * deviations), 1, limit)
+    lengths.flags.writeable = False  # it is kept for the next caller
+    return lengths
 
 
-def _expected_flops(study: Study, size: ModelSize, classes: int, jets: int) -> float:
-    schema, limit = study.schema, study.recipe.data.constituents
-    mean, square = expected_constituents(limit, schema.typical_length, schema.length_spread)
-    return architecture_named(study.recipe.model.architecture).training_flops(
-        *_shape(study, size, classes),
-        jets=jets,
-        constituents=round(jets * mean),
-        constituents_squared=round(jets * square),
-    )
+def _expected_flops(study: Study, shape: Shape, jets: int) -> float:
+    schema = study.schema
+    likely = typical_lengths(shape.constituents, schema.typical_length, schema.length_spread)
+    return shape.expected_flops(jets, likely)
 
 
 def budget_of(study: Study) -> dict[str, Any]:
@@ -59,15 +54,15 @@ def plan_cost(
 ) -> dict[str, Any]:
     """Epochs, parameters, optimiser steps and expected FLOPs of a run, by field name."""
     schedule = study.recipe.schedule
-    epochs = schedule.pretraining_epochs if pretraining else schedule.epochs
-    architecture = architecture_named(study.recipe.model.architecture)
-    count = architecture.parameters(*_shape(study, size, classes))
+    epochs = schedule.passes(examples, pretraining=pretraining)
+    shape = _shape(study, size, classes, pretraining=pretraining)
+    count = shape.parameters
     return {
         "epochs": epochs,
         "params": count.total,
         "params_non_embedding": count.non_embedding,
         "steps": schedule.steps(examples, epochs),
-        "flops": _expected_flops(study, size, classes, examples * epochs),
+        "flops": _expected_flops(study, shape, examples * epochs),
     }
 
 
@@ -77,14 +72,19 @@ def check_parametrization(study: Study) -> None:
     Its smallest model is built to find out, as runs would fail one by one.
     """
     if study.recipe.model.parametrization != "standard":
-        shape = _shape(study, study.ladder[0], len(study.classes))
-        build_model(study.recipe.model, *shape, trunk_seed=0, head_seed=0)
+        shape = _shape(study, study.ladder[0], len(study.classes), pretraining=False)
+        made = shape.size, shape.features, shape.outputs
+        build_model(shape.model, *made, trunk_seed=0, head_seed=0)
 
 
-def _shape(study: Study, size: ModelSize, classes: int) -> tuple[ModelSize, Features, int]:
-    """What decides the parameters and FLOPs of a model: size, inputs and outputs."""
-    features = feature_inputs(feature.name for feature in study.features)
-    return size, features, outputs_of(study.recipe.model.objective, classes)
+def _shape(study: Study, size: ModelSize, classes: int, *, pretraining: bool) -> Shape:
+    return Shape(
+        model=study.recipe.model.at("pretraining" if pretraining else "scratch"),
+        size=size,
+        features=feature_inputs(feature.name for feature in study.features),
+        classes=classes,
+        constituents=study.recipe.data.constituents,
+    )
 
 
 def pretraining_examples(
@@ -99,9 +99,9 @@ def pretraining_examples(
         return data.pretraining_jets
     # of a typical jet and the whole corpus (elsewhere: the task), so that no mixture enters its own
     whole = len(JETCLASS2 if study.schema == JETS else study.classes)
-    budget = _expected_flops(study, size, whole, data.pretraining_jets)
-    architecture = architecture_named(study.recipe.model.architecture)
-    spent = cumulative_training_flops(architecture, *_shape(study, size, classes), lengths)
+    typical, own = (_shape(study, size, n, pretraining=True) for n in (whole, classes))
+    budget = _expected_flops(study, typical, data.pretraining_jets)
+    spent = np.cumsum(own.flops_by_jet(lengths))
     if spent[-1] < budget:
         raise StudyError(
             f"mixture {mixture.name!r}: its {len(lengths)} pretraining jets are small and cost "

@@ -22,7 +22,7 @@ from jetscale.mixtures import standardise
 from jetscale.mixtures.quota import part_pools
 from jetscale.models.protocol import ARCHITECTURES
 from jetscale.objectives.protocol import OBJECTIVES
-from jetscale.study import Declared, Folders, Mixture, Recipe, Study
+from jetscale.study import Declared, Folders, Mixture, Model, Recipe, Study
 
 
 def recipe_of(study: Study) -> dict[str, Any]:
@@ -33,16 +33,28 @@ def recipe_of(study: Study) -> dict[str, Any]:
     model = study.recipe.model
     versions = {
         "data": {"version": standardise.VERSION, "source": source_identity(study)},
-        "model": {
-            "architecture_version": ARCHITECTURES.version(model.architecture),
-            "objective_version": OBJECTIVES.version(model.objective),
-        },
+        "model": versions_of(model),
         "training": {"version": training.VERSION},
     }
     return follow(versions, study.recipe)
 
 
-_BESIDE = ("version", "source", "architecture_version", "objective_version")
+def versions_of(model: Model) -> dict[str, int | str]:
+    """Versions of the architecture and of the objectives that a recipe names."""
+    told = {
+        "architecture_version": ARCHITECTURES.version(model.architecture),
+        "objective_version": OBJECTIVES.version(model.objective),
+    }
+    if model.pretraining_objective is not None:
+        told["pretraining_objective_version"] = OBJECTIVES.version(model.pretraining_objective)
+    return told
+
+
+_PRETRAINING = "pretraining_objective"
+_BESIDE = (
+    *("version", "source", "architecture_version", "objective_version"),
+    f"{_PRETRAINING}_version",
+)
 
 
 def follow(recipe: Mapping[str, Any], settings: Recipe) -> dict[str, Any]:
@@ -52,6 +64,11 @@ def follow(recipe: Mapping[str, Any], settings: Recipe) -> dict[str, Any]:
     kept = {
         group: {k: v for k, v in recipe.get(group, {}).items() if k in _BESIDE} for group in plain
     }
+    other = kept["model"].pop(f"{_PRETRAINING}_version", None)
+    if settings.model.pretraining_objective is not None:
+        kept["model"][f"{_PRETRAINING}_version"] = other
+    elif other is not None and recipe["model"].get(_PRETRAINING) == settings.model.objective:
+        kept["model"]["objective_version"] = other  # of a pretraining run
     return {group: kept[group] | values for group, values in plain.items()}
 
 

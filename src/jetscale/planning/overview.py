@@ -8,6 +8,7 @@ import pandas as pd
 
 from jetscale.digests import digest
 from jetscale.mixtures.inputs import given_folders, jets_to_simulate
+from jetscale.objectives.protocol import needs_labels
 from jetscale.planning.ahead import ahead
 from jetscale.planning.identity import flatten, recipe_of
 from jetscale.planning.run import Run, plan_runs
@@ -50,6 +51,7 @@ def overview(study: Study, slots: int = 1) -> Plan:
         study=study.name,
         mixtures={mixture.name: dict(mixture.parts) for mixture in study.mixtures},
         labels={mixture.name: list(study.labels(mixture)) for mixture in study.mixtures},
+        notes=_notes(study, runs),
         warnings=_warnings(study, runs),
         data_sizes=list(study.data_sizes),
         seeds=list(study.seeds),
@@ -78,6 +80,26 @@ def _pretraining(study: Study) -> dict[str, Any]:
     if isinstance(source, Declared):
         return {corpus.name: digest(corpus.identity) for corpus in source.pretraining}
     return dict(source.pretrain) if isinstance(source, Folders) else asdict(source.pretraining)
+
+
+def _notes(study: Study, runs: Sequence[Run]) -> list[str]:
+    """What pretraining is told beside the task, and which runs take more passes than asked."""
+    lines, model, schedule = [], study.recipe.model, study.recipe.schedule
+    if model.pretraining_objective is not None and study.pretrained:
+        labels = "" if needs_labels(model.pretraining_objective) else ", which reads no labels"
+        lines.append(
+            f"trunks are pretrained with objective {model.pretraining_objective}{labels}; runs on "
+            f"the task have objective {model.objective}"
+        )
+    asked = {"finetune": schedule.epochs, "pretrain": schedule.pretraining_epochs}
+    more = {(r.kind, r.examples, r.epochs) for r in runs if r.epochs != asked[r.kind]}
+    if more:
+        listed = ", ".join(
+            f"{'pretraining ' if kind == 'pretrain' else ''}D={examples} {counted(epochs, 'epoch')}"
+            for kind, examples, epochs in sorted(more)
+        )
+        lines.append(f"at least {schedule.min_steps} optimiser steps take more passes: {listed}")
+    return lines
 
 
 def _warnings(study: Study, runs: Sequence[Run]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from jetscale.models.protocol import architecture_named
-from jetscale.objectives.protocol import has_losses, objective_named
+from jetscale.objectives.protocol import is_stackable
 from jetscale.planning.run import Run
 from jetscale.study import Recipe
 
@@ -26,16 +26,18 @@ MOST = {"cpu": 24, "cuda": 64}
 def shape_of(run: Run) -> Hashable:
     """What runs must share to be trained in one stack: all but start, rate, seed and jets.
 
-    The parameters tell heads of other numbers of classes apart.
+    What a trunk was pretrained to do is part of the start. The parameters tell heads of other
+    numbers of classes apart.
     """
-    recipe = _without_rates(run.recipe)
+    recipe = _of_any_start(run.recipe)
     return run.kind, run.size, run.params, run.examples, run.epochs, run.steps, recipe
 
 
 @lru_cache(maxsize=256)  # of thousands of runs, a few recipes
-def _without_rates(recipe: Recipe) -> Recipe:
+def _of_any_start(recipe: Recipe) -> Recipe:
     one = {"learning_rate": 1.0, "width_exponent": 0.0, "steps_exponent": 0.0}
-    return replace(recipe, optimiser=replace(recipe.optimiser, rates=None, **one))
+    model = replace(recipe.model, pretraining_objective=None)
+    return replace(recipe, model=model, optimiser=replace(recipe.optimiser, rates=None, **one))
 
 
 def most_in_stack(run: Run, device: str = "cpu") -> int:
@@ -45,7 +47,7 @@ def most_in_stack(run: Run, device: str = "cpu") -> int:
     """
     model, data = run.recipe.model, run.recipe.data
     stackable = getattr(architecture_named(model.architecture), "stackable", False)
-    if not (stackable and has_losses(objective_named(model.objective))):
+    if not (stackable and is_stackable(model.objective)):
         return 1
     if run.kind == "pretrain" and data.pretraining_budget != "jets":
         return 1

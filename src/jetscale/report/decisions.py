@@ -22,10 +22,12 @@ _OURS = {  # how `jetscale.training` does what the numbers of a recipe leave ope
 }
 _LAW = ("learning_rate", "width_exponent", "steps_exponent")
 _ASKED = {
-    "schedule": ("epochs", "batch_size", "batch_exponent", "warmup"),
+    "schedule": ("epochs", "batch_size", "batch_exponent", "warmup", "min_steps"),
     "learning rate": (*_LAW, "rates"),
     "optimiser": ("beta1", "beta2", "weight_decay", "clip", "average"),
-    "architecture": ("architecture", "architecture_version", "parametrization"),
+    "architecture": (
+        *("architecture", "architecture_version", "parametrization", "pretraining_objective"),
+    ),
     "evaluation set": ("test_jets",),
 }
 

@@ -30,12 +30,17 @@ def require(condition: bool, message: str) -> None:
         raise StudyError(message)
 
 
-def positive_int(owner: str, name: str, value: object) -> int:
-    """The value as a plain int; numpy's whole numbers are accepted."""
+def positive_int(owner: str, name: str, value: object, least: int = 1) -> int:
+    """The value as a plain int of ``least`` or more; numpy's whole numbers are accepted."""
     with suppress(TypeError):  # an array has an index if it is a single number
-        if isinstance(value, SupportsIndex) and not isinstance(value, bool) and index(value) > 0:
+        if (
+            isinstance(value, SupportsIndex)
+            and not isinstance(value, bool)
+            and index(value) >= least
+        ):
             return index(value)
-    raise StudyError(f"{owner}: {name} is {value!r}, needs a whole number above zero")
+    above = "above zero" if least == 1 else f"of at least {least}"
+    raise StudyError(f"{owner}: {name} is {value!r}, needs a whole number {above}")
 
 
 def number(owner: str, name: str, value: object) -> float:
@@ -51,12 +56,17 @@ def plain(owner: object, name: str, value: object) -> None:
 
 
 def check_fields(value: Any, owner: str) -> None:
-    """Check the int, float and str fields of a frozen value; numbers become plain ones."""
+    """Check the int, float and str fields of a frozen value; numbers become plain ones.
+
+    An int is above zero; the metadata of a field may name another ``least``.
+    """
     for f in fields(value):
         given = getattr(value, f.name)
-        if f.type is int or f.type is float:
-            check = positive_int if f.type is int else number
-            plain(value, f.name, check(owner, f.name, given))
+        if f.type is int:
+            least = f.metadata.get("least", 1)
+            plain(value, f.name, positive_int(owner, f.name, given, least))
+        elif f.type is float:
+            plain(value, f.name, number(owner, f.name, given))
         good = f.type is not str or isinstance(given, str)
         require(good, f"{owner}: {f.name} is {given!r}, needs a text")
 

@@ -8,7 +8,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from math import ceil
 from typing import Any, cast
 
-from jetscale.errors import unknown
+from jetscale.errors import StudyError, unknown
 from jetscale.study.checks import check_fields, number, plain, require
 from jetscale.study.rates import STARTS, RateLaw, Rates, Start
 
@@ -21,7 +21,9 @@ MINIMUM_STEPS = 50
 """Optimiser steps below which a run measures its start rather than its data: warm-up takes at least
 2 steps, which must be a small part, and the second moment of Adam, with beta2 = 0.98, averages over
 about 50 steps, so that fewer are one long correction of an average that has just begun."""
-_LATER = {"later": True}
+MOST_PASSES = 10_000
+"""Passes over its jets that a run may take to make `Schedule.min_steps`."""
+_LATER: dict[str, Any] = {"later": True}
 """Marks a setting that came later: at its default it is not part of a recipe's identity, so that
 runs made before keep their keys."""
 
@@ -67,16 +69,39 @@ class Model:
     """``transformer``, ``part``, or ``package.module:function`` for a model of your own (see
     `jetscale.models.protocol`)."""
     objective: str = "classify"
-    """A registered objective (see `jetscale.objectives.protocol`)."""
+    """What runs on the downstream task are trained to do: a registered objective (see
+    `jetscale.objectives.protocol`)."""
+    pretraining_objective: str | None = field(default=None, metadata=_LATER)
+    """What a trunk is pretrained to do; None means the same. ``masked`` needs no labels: the model
+    completes jets of which constituents are hidden (see `jetscale.objectives.masked`)."""
     parametrization: str = field(default="standard", metadata=_LATER)
     """How weights and rates follow width and depth: ``standard``, or ``complete``, whose best rate
     is that of every size (see `jetscale.models.parametrization`); it needs width_exponent 0."""
 
     def __post_init__(self) -> None:
         check_fields(self, "recipe.model")
+        told = self.pretraining_objective
+        wrong = f"recipe.model: pretraining_objective is {told!r}, needs a text or None"
+        require(told is None or isinstance(told, str), wrong)
+        if told == self.objective:
+            plain(self, "pretraining_objective", None)  # one way to say it has one identity
         good = self.parametrization in PARAMETRIZATIONS
         wrong = unknown("parametrization", self.parametrization, PARAMETRIZATIONS)
         require(good, f"recipe.model: {wrong}")
+
+    def at(self, start: Start) -> "Model":
+        """The model of a run with this start: it has one objective, its own.
+
+        A run that starts from a trunk says, too, what that was pretrained to do.
+
+        >>> model = Model(pretraining_objective="masked")
+        >>> [model.at(start).objective for start in ("scratch", "pretraining", "pretrained")]
+        ['classify', 'masked', 'classify']
+        """
+        if start == "pretrained":
+            return self
+        own = self.pretraining_objective if start == "pretraining" else None
+        return replace(self, objective=own or self.objective, pretraining_objective=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +160,9 @@ class Schedule:
     epochs: int = 2
     """Passes over the D jets of a run; optimiser steps = epochs x ceil(D / batch)."""
     pretraining_epochs: int = 2
+    min_steps: int = field(default=0, metadata=_LATER | {"least": 0})
+    """Optimiser steps that every run makes at least: with few jets it takes more passes over them,
+    the fewest that are enough. Passes then differ between data sizes, not between mixtures."""
     warmup: float = 0.1
     """Share of the steps with linearly rising rate, at least 2 steps."""
 
@@ -147,6 +175,26 @@ class Schedule:
             f"batch_exponent is {exponent}, needs 0 <= value <= 1; above, more jets take less steps"
         )
         require(0 <= exponent <= 1, f"recipe.schedule: {wrong}")
+
+    def passes(self, examples: int, *, pretraining: bool = False) -> int:
+        """Passes over the D ``examples`` of a run: those asked for, or more for `min_steps`.
+
+        The batch is that of the jets seen, so with a ``batch_exponent`` above 0 more passes make
+        larger batches. StudyError where no number of passes up to 10,000 is enough.
+
+        >>> schedule = Schedule(epochs=2, min_steps=250)
+        >>> [(n, schedule.passes(n)) for n in (500, 1_000, 2_000, 4_000)]
+        [(500, 8), (1000, 4), (2000, 2), (4000, 2)]
+        """
+        asked = self.pretraining_epochs if pretraining else self.epochs
+        if (steps := self.steps(examples, asked)) >= self.min_steps:
+            return asked
+        for epochs in range(ceil(asked * self.min_steps / steps), MOST_PASSES + 1):
+            if self.steps(examples, epochs) >= self.min_steps:
+                return epochs
+        what = f"min_steps {self.min_steps} takes more than {MOST_PASSES} passes over {examples}"
+        fix = f"lower min_steps or batch_exponent {self.batch_exponent}"
+        raise StudyError(f"recipe.schedule: {what} examples; {fix}")
 
     def batch(self, examples: int, epochs: int) -> int:
         """Jets per optimiser step of a run of D ``examples``, a whole number of at least 1.
@@ -221,12 +269,13 @@ class Recipe:
 
     @property
     def searched_otherwise(self) -> str:
-        """How the schedule differs from that of the search of its rates; empty where not."""
-        rates = self.optimiser.rates
+        """How schedule and objective differ from those of the search of its rates; empty if not."""
+        rates, own = self.optimiser.rates, asdict(self.schedule) | asdict(self.model)
+        searched = {**_SILENT, **rates.schedule} if rates and rates.schedule else {}
         pairs = [
-            (f"{name}={searched:g}", f"{name}={own:g}")
-            for name, searched in (rates.schedule if rates else {}).items()
-            if name in _SEARCHED and searched != (own := getattr(self.schedule, name))
+            (f"{name}={searched[name]}", f"{name}={own[name]}")
+            for name in _SEARCHED
+            if name in searched and searched[name] != own[name]
         ]
         if not pairs:
             return ""
@@ -235,7 +284,7 @@ class Recipe:
 
     def at(self, start: Start) -> "Recipe":
         """The recipe as a run with this start follows it."""
-        return replace(self, optimiser=self.optimiser.at(start))
+        return replace(self, optimiser=self.optimiser.at(start), model=self.model.at(start))
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as nested plain values; later settings at their defaults are left out."""
@@ -244,7 +293,10 @@ class Recipe:
         }
 
 
-_SEARCHED = ("batch_size", "batch_exponent", "epochs", "pretraining_epochs")
+_SILENT = {"batch_exponent": 0.0, "min_steps": 0, "pretraining_objective": None}
+"""Settings that a recipe file leaves out at these values."""
+_SEARCHED = ("batch_size", "epochs", "pretraining_epochs", *_SILENT)
+"""What the best rates depend on beside width and steps."""
 _KINDS = (Data, Model, Optimiser, Schedule, Evaluation)
 GROUPS: dict[str, Any] = {kind.__name__.lower(): kind for kind in _KINDS}
 """Field of `Recipe` to the group that it holds."""

@@ -137,7 +137,9 @@ class Study:
             require(good, f"{owner}: parts {a.name!r} and {b.name!r} share {shared}")
         labels = {label for part in parts.values() for label in part.labels}
         bare = [part.name for part in parts.values() if part.corpus == "unlabelled"]
-        if (bare or len(labels) == 1) and needs_labels(self.recipe.model.objective):
+        if (bare or len(labels) == 1) and needs_labels(
+            self.recipe.model.at("pretraining").objective
+        ):
             what = f"part {bare[0]!r} has no labels" if bare else f"its parts hold {labels} alone"
             fix = "use labelled parts with two labels or more, or an objective that needs none"
             raise StudyError(f"{owner}: {what}, so there is nothing to tell apart; {fix}")

@@ -25,11 +25,9 @@ from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import INDEX, Stream, content_sha256, open_stream
 from jetscale.models.inputs import feature_inputs
-from jetscale.models.protocol import ARCHITECTURES
-from jetscale.objectives.protocol import OBJECTIVES
 from jetscale.planning import Run, pretraining_examples
 from jetscale.planning.feed import Feed, Listed
-from jetscale.planning.identity import follow
+from jetscale.planning.identity import follow, versions_of
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.copies import fetch_folder
 from jetscale.store.former import Former
@@ -207,12 +205,11 @@ def _checkpoint(job: Job, run: Run) -> Checkpoint:
 def _check_code(job: Job) -> None:
     """Raise StudyError where a model or objective is not the one the sweep was started with."""
     model, told = job.study.recipe.model, job.recipe["model"]
-    found = ARCHITECTURES.version(model.architecture), OBJECTIVES.version(model.objective)
-    if found != (told["architecture_version"], told["objective_version"]):
-        raise StudyError(
-            f"{model.architecture} or {model.objective} was edited since the sweep started; start "
-            "it again"
-        )
+    found = versions_of(model)
+    if found != {name: told[name] for name in found}:
+        names = (model.architecture, model.objective, model.pretraining_objective)
+        listed = " or ".join(name for name in names if name)
+        raise StudyError(f"{listed} was edited since the sweep started; start it again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

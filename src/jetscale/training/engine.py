@@ -1,9 +1,9 @@
 """The models of a stack with their data and optimiser on one device: makes batches and steps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,13 +16,14 @@ from jetscale.models.batch import Batch, apply_module, batch_tensors, make_batch
 from jetscale.models.build import build_model
 from jetscale.models.layout import Layout, arrange
 from jetscale.models.parametrization import Factors
-from jetscale.models.protocol import architecture_named
 from jetscale.models.stack import stack_models
-from jetscale.objectives.protocol import has_losses, objective_named, outputs_of
+from jetscale.objectives.protocol import OBJECTIVES, Objective, is_stackable
+from jetscale.objectives.shape import Shape
 from jetscale.store.checkpoints import load_trunk
 from jetscale.study import ModelSize, Recipe
 from jetscale.training.optim import FlatAdamW, peak_rate
 from jetscale.training.order import Order, Seeds
+from jetscale.training.pretext import TokenModel, read_tokens
 from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunSpec
 
@@ -51,25 +52,26 @@ class Engine:
         self.sources = list(sources)
         spec = sources[0].spec
         settings = spec.recipe.model
-        self.objective = objective_named(settings.objective)
-        self.losses = None  # of each jet, which tell the runs of a stack apart
+        self.shape = shape_of(spec)
+        self.outputs, self.parameters = self.shape.outputs, self.shape.parameters
+        # one of constituents gives its loss with the head: see `_losses`
+        self.objective = cast(Objective, OBJECTIVES.find(settings.objective))
+        # of each jet, which tell the runs of a stack apart
+        self.losses: Callable[[Tensor, Batch], Tensor] | None = None
         if len(sources) > 1:
-            if not has_losses(self.objective):
+            if not is_stackable(settings.objective):
                 raise TrainingError(
                     f"objective {settings.objective!r} has no losses(outputs, batch), one for each "
                     f"jet: its {len(sources)} runs cannot be trained in a stack"
                 )
-            self.losses = self.objective.losses
-        self.outputs = outputs_of(settings.objective, len(spec.classes))
+            self.losses = getattr(self.objective, "losses", None)
         self.orders = [_order_of(source) for source in sources]
         self.order, self.ranks = self.orders[0], Ranks.current()
         self.alike = all(  # whether all see the same jets in the same order
             source.train is sources[0].train and order.seed == self.order.seed
             for source, order in zip(sources, self.orders, strict=True)
         )
-        shape = spec.size, spec.features, self.outputs
-        self.parameters = architecture_named(settings.architecture).parameters(*shape)
-        made = [_build(source, self.outputs) for source in sources]
+        made = [_build(source, self.shape) for source in sources]
         self.model, factors = stack_models([model for model, _ in made]), made[0][1]
         self.trunk, head = parts_of(self.model, spec.recipe)
         self.groups = 1 if getattr(self.model, "padded", False) else None
@@ -114,6 +116,10 @@ class Engine:
             batch = repeat(batch, self.models) if self.models else batch
         else:
             batch, layout = stack_batch([s.train for s in self.sources], rows, self.groups, like)
+        if isinstance(self.model, TokenModel):
+            columns = self.shape.constituents
+            draws = [self.ranks.own(order.draws(step, columns)) for order in self.orders]
+            batch = self.model.prepare(batch, layout, np.stack(draws))
         self.tokens = [tokens + layout.index.shape[-1] for tokens in self.tokens]
         return batch, jets
 
@@ -126,24 +132,29 @@ class Engine:
         if batch is None:
             self.optimiser.gradient.zero_()
         else:
-            outputs = self.model(batch)
-            expected = (len(batch.labels), self.outputs)
-            outputs = outputs.flatten(0, 1) if self.models else outputs
-            if outputs.shape != expected:  # or a loss might broadcast
-                raise TrainingError(
-                    f"the model gives shape {tuple(outputs.shape)}, its architecture and objective "
-                    f"promise {expected}"
-                )
-            if self.losses is None:
-                losses = self.objective.loss(outputs, batch) / jets
-            else:
-                losses = self.losses(outputs, batch).view(self.models, -1).sum(1) / jets
+            losses = self._losses(batch) / jets
             self.optimiser.backward(losses.sum())  # no model has a part in the loss of another
             mean.copy_(losses.detach())
         self.ranks.add_up(self.optimiser.gradient)
         self.optimiser.step(step)
         self.ranks.share(self.running)  # each rank has moved the means of its own jets
         return mean
+
+    def _losses(self, batch: Batch) -> Tensor:
+        """The loss summed over the jets of a batch, or over those of each model of a stack."""
+        if isinstance(self.model, TokenModel):
+            return self.model.loss(batch)
+        outputs = self.model(batch)
+        expected = (len(batch.labels), self.outputs)
+        outputs = outputs.flatten(0, 1) if self.models else outputs
+        if outputs.shape != expected:  # or a loss might broadcast
+            raise TrainingError(
+                f"the model gives shape {tuple(outputs.shape)}, its architecture and objective "
+                f"promise {expected}"
+            )
+        if self.losses is None:
+            return self.objective.loss(outputs, batch)
+        return self.losses(outputs, batch).view(self.models, -1).sum(1)
 
     def apply(self, data: Ragged) -> NDArray[np.float64]:
         """(K, n, outputs) of the K models with averaged weights, in the order of the data.
@@ -237,13 +248,26 @@ def _order_of(source: Source) -> Order:
     return Order(seed=seed, jets=jets, batch_size=batch, epochs=spec.epochs)
 
 
-def _build(source: Source, outputs: int) -> tuple[nn.Module, dict[str, Factors]]:
+def shape_of(spec: RunSpec) -> Shape:
+    """What decides the parameters and FLOPs of a run."""
+    return Shape(
+        model=spec.recipe.model,
+        size=spec.size,
+        features=spec.features,
+        classes=len(spec.classes),
+        constituents=spec.recipe.data.constituents,
+    )
+
+
+def _build(source: Source, shape: Shape) -> tuple[nn.Module, dict[str, Factors]]:
     """The model that a run starts from, and the factors of its weights."""
     spec, seeds = source.spec, Seeds.of(source.spec.seed)
-    shape = spec.size, spec.features, outputs
+    made = spec.size, spec.features, shape.outputs
     model, factors = build_model(
-        spec.recipe.model, *shape, trunk_seed=seeds.trunk, head_seed=seeds.head
+        spec.recipe.model, *made, trunk_seed=seeds.trunk, head_seed=seeds.head
     )
+    if pretext := shape.reads_tokens:
+        model, factors = read_tokens(model, pretext, shape, seeds.head, factors)
     trunk, _ = parts_of(model, spec.recipe)
     if source.trunk is not None:
         load_into(trunk, source.trunk, spec.size, spec.recipe)

@@ -18,6 +18,7 @@ from typing import Any
 
 from jetscale.errors import Diverged, TrainingError
 from jetscale.mixtures.ragged import Ragged
+from jetscale.objectives.protocol import objective_named
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.training.engine import Source
 from jetscale.training.ranks import Ranks
@@ -95,6 +96,7 @@ def train_stack(
     for role, data in (("validation", validation), ("test", test)):
         if data is not None:
             _check(tasks[0].source.spec, role, data)
+            objective_named(tasks[0].source.spec.recipe.model.objective)  # one that scores jets
     states, together = [_load(task) for task in tasks], defaultdict[int, list[int]](list)
     for place, state in enumerate(states):
         together[state["step"] if state else 0].append(place)

@@ -124,7 +124,8 @@ class FlatAdamW:
             torch.autograd.backward(loss)
             return
         # torch does not accumulate into rows that are not dense without a warning
-        found = torch.autograd.grad(loss, self._stacked)
+        # not all of a trunk need have a part in what it is pretrained to do
+        found = torch.autograd.grad(loss, self._stacked, materialize_grads=True)
         torch.cat([part.flatten(1) for part in found], dim=1, out=self.gradient[:, :-1])
 
     @torch.no_grad()

@@ -54,3 +54,12 @@ class Order:
             self._epoch = epoch
         first = within * self.batch_size
         return self._permutation[first : first + self.batch_size]
+
+    def draws(self, step: int, columns: int) -> NDArray[np.float64]:
+        """(jets, columns) uniform numbers, a row for each jet of `rows`.
+
+        They depend on seed, step and columns alone: the same on any rank and after a resume.
+        """
+        jets = min(self.batch_size, self.jets - step % self.steps_per_epoch * self.batch_size)
+        # not 0 at the end: a seed sequence takes [a, b] and [a, b, 0] for the same
+        return np.random.default_rng([self.seed, step, 1]).random((jets, columns))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed
 
 T = TypeVar("T")
+N = TypeVar("N", np.int64, np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class Ranks:
             return cls(rank=distributed.get_rank(), world=distributed.get_world_size())
         return cls()
 
-    def own(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def own(self, rows: NDArray[N]) -> NDArray[N]:
         """The rows of this process; none where there are fewer rows than ranks before it.
 
         >>> Ranks(rank=1, world=2).own(np.array([5, 6, 7]))

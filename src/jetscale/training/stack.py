@@ -11,7 +11,7 @@ import torch
 
 from jetscale.errors import Diverged, TrainingError
 from jetscale.mixtures.ragged import Ragged
-from jetscale.models.protocol import architecture_named, flops_6nd
+from jetscale.models.protocol import flops_6nd
 from jetscale.objectives.protocol import Scores, plain_scores
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.checkpoints import save_trunk as write_trunk
@@ -225,19 +225,12 @@ def _validation_steps(engine: Engine, jets: int) -> set[int]:
 def _count_flops(source: Source, engine: Engine) -> dict[str, Any]:
     """What a whole training computes; it follows from the lengths of the jets."""
     spec, lengths = source.spec, source.train.lengths
-    architecture = architecture_named(spec.recipe.model.architecture)
-    shape = (spec.size, spec.features, engine.outputs)
-    jets, limit = spec.epochs * len(lengths), spec.recipe.data.constituents
     constituents = spec.epochs * int(lengths.sum())
-    squared = spec.epochs * int((lengths**2).sum())
+    padded, jets = np.array([engine.shape.constituents]), spec.epochs * len(lengths)
     return {
         "constituents": constituents,
-        "flops": architecture.training_flops(
-            *shape, jets=jets, constituents=constituents, constituents_squared=squared
-        ),
-        "flops_padded": architecture.training_flops(
-            *shape, jets=jets, constituents=jets * limit, constituents_squared=jets * limit**2
-        ),
+        "flops": engine.shape.training_flops(lengths, spec.epochs),
+        "flops_padded": engine.shape.training_flops(padded, jets),
         "flops_6nd": flops_6nd(engine.parameters, constituents),
     }
 

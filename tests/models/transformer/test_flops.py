@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from jetscale.jets.schema import FEATURE_SETS
 from jetscale.models.batch import batch_of
 from jetscale.models.inputs import feature_inputs
-from jetscale.models.protocol import cumulative_training_flops, flops_6nd
+from jetscale.models.protocol import flops_6nd, flops_by_jet
 from jetscale.models.transformer import TRANSFORMER
 from jetscale.models.transformer.flops import parameters, training_flops
 from jetscale.models.transformer.model import JetTransformer
@@ -81,10 +83,10 @@ def test_six_nd_is_close_where_the_blocks_dominate():
 
 
 @given(st.lists(st.integers(1, 128), min_size=1, max_size=20))
-def test_cumulative_flops_are_those_of_every_prefix(lengths):
+def test_flops_of_each_jet_add_up_to_those_of_every_prefix(lengths):
     n = np.array(lengths)
     features = feature_inputs(FEATURE_SETS["kinpid"])
-    found = cumulative_training_flops(TRANSFORMER, SIZES[2], features, 27, n)
+    found = np.cumsum(flops_by_jet(partial(TRANSFORMER.training_flops, SIZES[2], features, 27), n))
     expected = [
         training_flops(
             SIZES[2],

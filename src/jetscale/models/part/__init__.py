@@ -42,6 +42,19 @@ class ParT:
         _check(features)
         return flops.training_flops(size, len(features), outputs, **sums)
 
+    def token_flops(
+        self,
+        size: ModelSize,
+        features: Features,
+        *,
+        jets: int,
+        constituents: int,
+        constituents_squared: int,
+    ) -> float:
+        """FLOPs of the vectors of all constituents, forward and backward."""
+        _check(features)
+        return float(flops.token_flops(size, len(features), constituents, constituents_squared))
+
     def build(
         self, size: ModelSize, features: Features, outputs: int, *, trunk_seed: int, head_seed: int
     ) -> nn.Module:

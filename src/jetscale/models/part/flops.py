@@ -63,11 +63,20 @@ def training_flops(
     >>> training_flops(size, 7, 10, jets=1, constituents=128, constituents_squared=128**2) / 1e6
     2007.57504
     """
+    d = size.width
+    tokens = token_flops(size, features, constituents, constituents_squared)
+    class_block = (4 * d * d + 4 * d) * (constituents + jets) + 20 * d * d * jets
+    head = 2 * d * outputs * jets
+    return float(tokens + 3 * (CLASS_BLOCKS * class_block + head))
+
+
+def token_flops(
+    size: ModelSize, features: int, constituents: int, constituents_squared: int
+) -> int:
+    """FLOPs of a pass forward and back that ends before the class token attends."""
     d, p = size.width, pair_width(size)
     one_pair = PAIR_FEATURES * p + 2 * p * p + p * size.heads
     embedding = (2 * features * d + 16 * d * d) * constituents
     pairs = one_pair * (constituents_squared + constituents)
     blocks = size.layers * (24 * d * d * constituents + 4 * d * constituents_squared)
-    class_block = (4 * d * d + 4 * d) * (constituents + jets) + 20 * d * d * jets
-    head = 2 * d * outputs * jets
-    return float(3 * (embedding + pairs + blocks + CLASS_BLOCKS * class_block + head))
+    return 3 * (embedding + pairs + blocks)

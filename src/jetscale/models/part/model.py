@@ -212,6 +212,8 @@ class Trunk(nn.Module):
         """(N, d) vectors of the constituents alone: padding is there only for attention."""
         values_NF = batch.values[places.tokens]
         x_ND: Tensor = self.embedding(values_NF)
+        if batch.added is not None:
+            x_ND = x_ND + batch.added[places.tokens]
         biases = self.pair_embedding(values_NF, places)
         for block in self.blocks:
             x_ND = block(x_ND, places, biases)

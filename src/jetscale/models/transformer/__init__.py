@@ -32,6 +32,18 @@ class Transformer:
         """FLOPs of one forward and backward pass (see `flops.training_flops`)."""
         return flops.training_flops(size, len(features), outputs, **sums)
 
+    def token_flops(
+        self,
+        size: ModelSize,
+        features: Features,
+        *,
+        jets: int,
+        constituents: int,
+        constituents_squared: int,
+    ) -> float:
+        """FLOPs of the vectors of all constituents, forward and backward."""
+        return float(flops.token_flops(size, len(features), constituents, constituents_squared))
+
     def build(
         self, size: ModelSize, features: Features, outputs: int, *, trunk_seed: int, head_seed: int
     ) -> nn.Module:

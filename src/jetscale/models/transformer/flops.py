@@ -54,8 +54,21 @@ def training_flops(
     330560.0
     """
     d = size.width
+    tokens = token_flops(size, features, constituents, constituents_squared)
+    pooling = 6 * d * constituents
+    head = 4 * d * outputs * jets
+    return float(tokens + 3 * pooling + 3 * head)
+
+
+def token_flops(
+    size: ModelSize, features: int, constituents: int, constituents_squared: int
+) -> int:
+    """FLOPs of a pass forward and back that ends before the pooling.
+
+    >>> token_flops(ModelSize(width=8, layers=1, heads=1), 13, 40, 1600)
+    323840
+    """
+    d = size.width
     embedding = 2 * features * d * constituents
     blocks = size.layers * (20 * d * d * constituents + 4 * d * constituents_squared)
-    trunk = blocks + 6 * d * constituents
-    head = 4 * d * outputs * jets
-    return float(2 * embedding + 3 * trunk + 3 * head)
+    return 2 * embedding + 3 * blocks

@@ -126,14 +126,20 @@ class Trunk(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """(J, 2 d) pooled vectors."""
-        inputs_NF = torch.addcmul(self.shift, batch.values, self.scale)
-        x_ND = linear(inputs_NF, self.embedding, self.embedding_bias)
-        for block in self.blocks:
-            x_ND = block(x_ND, batch.views)
-        x_ND = _norm(x_ND, self.norm)
+        x_ND = self.tokens(batch)
         query = self.query if self.score_scale == 1 else self.query * self.score_scale
         scores_N1 = linear(x_ND, query[..., None, :])
         return _by_group(_pool, batch.views, x_ND, scores_N1)
+
+    def tokens(self, batch: Batch) -> Tensor:
+        """(N, d) vectors of the constituents, before they are pooled."""
+        inputs_NF = torch.addcmul(self.shift, batch.values, self.scale)
+        x_ND = linear(inputs_NF, self.embedding, self.embedding_bias)
+        if batch.added is not None:
+            x_ND = x_ND + batch.added
+        for block in self.blocks:
+            x_ND = block(x_ND, batch.views)
+        return _norm(x_ND, self.norm)
 
 
 def _by_group(function: Callable[..., Tensor], views: Sequence[View], *tensors: Tensor) -> Tensor:
