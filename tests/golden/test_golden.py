@@ -27,7 +27,7 @@ def test_losses_change_only_with_a_version(pair, pinned):
 
 
 def test_the_tolerance_is_wide_enough_for_another_kernel(pair, pinned, monkeypatch):
-    monkeypatch.setattr(model, "suits", lambda *_: False)
+    monkeypatch.setattr(model, "own", lambda *_: False)
     changed = run.difference(run.golden_run(*pair, threads=2), pinned["losses"])
     assert changed < pinned["tolerance"] / 10
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jetscale.models.layout import MAX_GROUPS, TOKENS_PER_GROUP, arrange, choose_groups
+from jetscale.models.layout import TOKENS_PER_GROUP, arrange, choose_groups, group_cost
 
 lengths_of_jets = st.lists(st.integers(1, 128), min_size=1, max_size=150).map(np.array)
 
@@ -44,7 +44,6 @@ def test_padding_to_a_fixed_length_makes_one_group(lengths):
 def test_chosen_groups_never_cost_more_than_one(lengths):
     starts = starts_of(lengths)
     one, chosen = arrange(starts, lengths, groups=1), arrange(starts, lengths)
-    assert 1 <= len(chosen.groups) <= MAX_GROUPS
     saved = len(one.index) - len(chosen.index)
     assert saved >= (len(chosen.groups) - 1) * TOKENS_PER_GROUP
 
@@ -55,8 +54,37 @@ def test_equal_jets_stay_together_and_need_no_mask():
     assert [group.is_full for group in layout.groups] == [True]
 
 
-@pytest.mark.parametrize(("n", "groups"), [(16, 1), (128, 8)])
-def test_groups_for_realistic_lengths(n, groups):
+def cheapest(ordered, cost):
+    """Tokens and groups of the best cut, by trying every place of the last one."""
+    best = [0]
+    for end in range(1, len(ordered) + 1):
+        last = int(ordered[end - 1])
+        best.append(min(best[k] + (end - k) * last for k in range(end)) + cost)
+    return best[-1]
+
+
+@settings(deadline=None, max_examples=200)
+@given(lengths_of_jets, st.integers(1, 400))
+def test_groups_cost_what_the_best_of_all_cuts_costs(lengths, cost):
+    ordered = np.sort(lengths)
+    ends = choose_groups(ordered, cost)
+    assert ends == sorted(set(ends))
+    assert ends[-1] == len(ordered)
+    sizes = np.diff([0, *ends])
+    tokens = int(sizes @ ordered[np.array(ends) - 1]) + cost * len(ends)
+    assert tokens == cheapest(ordered, cost)
+
+
+@pytest.mark.parametrize(
+    ("n", "width", "groups", "padded"), [(16, 8, 1, 1.4), (128, 128, 19, 1.05)]
+)
+def test_groups_for_realistic_lengths(n, width, groups, padded):
     random = np.random.default_rng(1)
-    lengths = np.sort(np.exp(random.normal(np.log(42), 0.38, n)).astype(int).clip(5, 128))
-    assert choose_groups(lengths) == groups
+    lengths = np.exp(random.normal(np.log(42), 0.38, n)).astype(int).clip(5, 128)
+    layout = arrange(starts_of(lengths), lengths, cost=group_cost(width))
+    assert len(layout.groups) == pytest.approx(groups, abs=2)
+    assert len(layout.index) < padded * lengths.sum()
+
+
+def test_a_group_costs_fewer_tokens_of_a_wide_model():
+    assert group_cost(8) > group_cost(64) > group_cost(10_000) == 1

@@ -1,6 +1,6 @@
 """How the jets of a batch are laid out for attention; numpy only.
 
-Jets are sorted by length and cut into a few groups of equal size. Each group is padded to its own
+Jets are sorted by length and cut into groups. Each group is padded to its own
 longest jet, and the groups are laid one after another in one token matrix: linear layers act on the
 whole matrix, attention on a view of each group, so nothing is gathered or scattered inside the
 model. One group padded to a fixed length is the usual padded batch, the reference for the others.
@@ -16,11 +16,20 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 
-MAX_GROUPS = 8
-JETS_PER_GROUP = 8
-TOKENS_PER_GROUP = 256
-"""Padded tokens that one more group must save: its calls cost about as much as these tokens do
-(one CPU thread, widths 8-32; see ``benchmarks/training.md``)."""
+TOKENS_PER_GROUP = 100
+"""Padded tokens that one more group must save where the width of the model is not known."""
+
+
+def group_cost(width: int, device: str = "cpu") -> int:
+    """Padded tokens that one more group must save: its calls cost about as much as these tokens do.
+
+    Tokens of a wide model are dear: measured on one CPU thread, widths 8 to 128 (see
+    ``benchmarks/training.md``). On other devices it is the number that was never measured there.
+
+    >>> [group_cost(width) for width in (8, 32, 128)]
+    [200, 50, 12]
+    """
+    return max(1, 1600 // width) if device == "cpu" else 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,39 +56,66 @@ class Layout:
     groups: tuple[Group, ...]  # consecutive groups of the jets in ``order``
 
 
-def choose_groups(ordered: Ints, tokens_per_group: int = TOKENS_PER_GROUP) -> int:
-    """Number of groups that costs least for jets of ``ordered`` lengths, ascending, in tokens."""
-    n = len(ordered)
-    best, cost = 1, n * int(ordered[-1]) + tokens_per_group
-    groups = 2
-    while groups <= min(MAX_GROUPS, n // JETS_PER_GROUP):
-        edges = np.arange(groups + 1) * n // groups
-        ends = edges[1:]
-        tokens = int(ordered[ends - 1] @ (ends - edges[:-1])) + groups * tokens_per_group
-        if tokens < cost:
-            best, cost = groups, tokens
-        groups *= 2
-    return best
+def choose_groups(ordered: Ints, cost: int = TOKENS_PER_GROUP) -> list[int]:
+    """Where each group of jets of ``ordered`` lengths, ascending, ends for the fewest tokens.
+
+    A group counts its padded tokens and ``cost`` more. The best cut in front of length L leaves off
+    k jets whose groups count b such that b - k L is least: of these lines only those of the lower
+    hull can ever be, and the best moves along it as L grows.
+
+    >>> choose_groups(np.array([10, 10, 11, 90]), cost=20)
+    [3, 4]
+    """
+    ends = [*(np.flatnonzero(np.diff(ordered)) + 1).tolist(), len(ordered)]
+    hull: list[tuple[int, int]] = [(0, 0)]  # (k, b)
+    before = {0: 0}  # end of a group to where it starts
+    best = 0
+    for end in ends:
+        length = int(ordered[end - 1])
+        while best + 1 < len(hull) and _crossing(hull[best], hull[best + 1]) <= length:
+            best += 1
+        k, b = hull[best]
+        before[end] = k
+        new = (end, b + (end - k) * length + cost)
+        while len(hull) > best + 1 and _crossing(hull[-2], hull[-1]) >= _crossing(hull[-1], new):
+            hull.pop()
+        hull.append(new)
+    cuts = [ends[-1]]
+    while before[cuts[-1]]:
+        cuts.append(before[cuts[-1]])
+    return cuts[::-1]
+
+
+def _crossing(one: tuple[int, int], other: tuple[int, int]) -> float:
+    """The length from which it is better to cut at the later of two places."""
+    return (other[1] - one[1]) / (other[0] - one[0])
 
 
 def arrange(
-    starts: Ints, lengths: Ints, *, groups: int | None = None, pad_to: int | None = None
+    starts: Ints,
+    lengths: Ints,
+    *,
+    groups: int | None = None,
+    pad_to: int | None = None,
+    cost: int = TOKENS_PER_GROUP,
 ) -> Layout:
     """Lay out the jets that begin at rows ``starts`` of ``Ragged.values`` and have ``lengths``.
 
-    Both are (n,), or (K, n) for a stack. ``groups`` None chooses their number; ``pad_to`` pads all
-    jets to this length, in one group.
+    Both are (n,), or (K, n) for a stack. ``groups`` cuts jets into so many equal groups; None into
+    those that `choose_groups` finds with ``cost``. ``pad_to`` pads all to this length, in one
+    group.
     """
     order, n = np.argsort(lengths, axis=-1, kind="stable"), lengths.shape[-1]
     starts, lengths = (np.take_along_axis(a, order, -1) for a in (starts, lengths))
     if pad_to is not None:
         groups = 1
-    elif groups is None:
+    if groups is None:
         longest = lengths if lengths.ndim == 1 else lengths.max(0)
-        groups = choose_groups(longest, TOKENS_PER_GROUP * n // lengths.size)
+        ends = choose_groups(longest, cost)
+    else:
+        ends = [(i + 1) * n // groups for i in range(groups)]
     index, parts = [], []
-    for i in range(groups):
-        part = slice(i * n // groups, (i + 1) * n // groups)
+    for part in map(slice, [0, *ends], ends):
         mine = lengths[..., part]
         group = Group(length=pad_to or int(mine[..., -1].max()), lengths=mine.ravel())
         column = np.arange(group.length)
@@ -88,5 +124,5 @@ def arrange(
         tokens = starts[..., part, None] + column
         index.append(tokens.reshape(*lengths.shape[:-1], -1))
         parts.append(group)
-    flat = index[0] if groups == 1 else np.concatenate(index, axis=-1)
+    flat = index[0] if len(index) == 1 else np.concatenate(index, axis=-1)
     return Layout(order=order, index=flat, groups=tuple(parts))

@@ -14,7 +14,7 @@ from jetscale.errors import TrainingError
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.batch import Batch, apply_module, batch_tensors, make_batch, repeat
 from jetscale.models.build import build_model
-from jetscale.models.layout import Layout, arrange
+from jetscale.models.layout import Layout, arrange, group_cost
 from jetscale.models.parametrization import Factors
 from jetscale.models.stack import stack_models
 from jetscale.objectives.protocol import OBJECTIVES, Objective, is_stackable
@@ -90,6 +90,7 @@ class Engine:
                 f"parameters, trunk and head of its model have {self.optimiser.parameters}"
             )
         self.device = self.optimiser.weights.device
+        self.group_cost = max(1, group_cost(width, self.device.type) // len(sources))
         self.tokens = [0] * len(sources)
         # Ours draws no random numbers in training, but a model with dropout does.
         torch.manual_seed(self.order.seed)
@@ -111,17 +112,20 @@ class Engine:
         like = self.optimiser.weights
         if self.alike:
             data, mine = self.sources[0].train, rows[0]
-            layout = arrange(data.offsets[:-1][mine], data.lengths[mine], groups=self.groups)
+            layout = self._arrange(data.offsets[:-1][mine], data.lengths[mine])
             batch = make_batch(data, layout, data.labels[mine], like)
             batch = repeat(batch, self.models) if self.models else batch
         else:
-            batch, layout = stack_batch([s.train for s in self.sources], rows, self.groups, like)
+            batch, layout = stack_batch([s.train for s in self.sources], rows, self._arrange, like)
         if isinstance(self.model, TokenModel):
             columns = self.shape.constituents
             draws = [self.ranks.own(order.draws(step, columns)) for order in self.orders]
             batch = self.model.prepare(batch, layout, np.stack(draws))
         self.tokens = [tokens + layout.index.shape[-1] for tokens in self.tokens]
         return batch, jets
+
+    def _arrange(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Layout:
+        return arrange(starts, lengths, groups=self.groups, cost=self.group_cost)
 
     def update(self, step: int, batch: Batch | None, jets: int) -> Tensor:
         """Make one step; returns the mean loss before it, which the next step overwrites.
@@ -225,13 +229,16 @@ class Engine:
 
 
 def stack_batch(
-    data: Sequence[Ragged], rows: Sequence[NDArray[np.int64]], groups: int | None, like: Tensor
+    data: Sequence[Ragged],
+    rows: Sequence[NDArray[np.int64]],
+    arranged: Callable[[NDArray[np.int64], NDArray[np.int64]], Layout],
+    like: Tensor,
 ) -> tuple[Batch, Layout]:
     """The batch of a stack in which each model sees the jets in ``rows`` of its own ``data``."""
     pairs = list(zip(data, rows, strict=True))
     starts = np.stack([jets.offsets[:-1][mine] for jets, mine in pairs])
     lengths = np.stack([jets.lengths[mine] for jets, mine in pairs])
-    layout = arrange(starts, lengths, groups=groups)
+    layout = arranged(starts, lengths)
     values = np.stack(
         [jets.values.take(index, axis=0) for jets, index in zip(data, layout.index, strict=True)]
     )

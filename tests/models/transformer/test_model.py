@@ -10,7 +10,8 @@ from jetscale.models.batch import batch_of, make_batch
 from jetscale.models.inputs import feature_inputs
 from jetscale.models.layout import arrange
 from jetscale.models.transformer import model as transformer
-from jetscale.models.transformer.model import EPSILON, JetTransformer
+from jetscale.models.transformer.kernels import EPSILON
+from jetscale.models.transformer.model import JetTransformer
 from jetscale.study import ModelSize
 
 KIN = feature_inputs(FEATURE_SETS["kin"])
@@ -65,9 +66,9 @@ def randomised(model):
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
-@pytest.mark.parametrize("own", [True, False], ids=["own attention", "torch attention"])
+@pytest.mark.parametrize("own", [True, False], ids=["own kernels", "plain formulas"])
 def test_packed_padded_and_single_jets_agree(groups, own, batch_jets, monkeypatch):
-    monkeypatch.setattr(transformer, "suits", lambda *_: own)
+    monkeypatch.setattr(transformer, "own", lambda *_: own)
     model, data = randomised(build()), batch_jets(LENGTHS)
     like = model.head.bias
     layout = arrange(data.offsets[:-1], data.lengths, groups=groups)

@@ -29,11 +29,9 @@ from jetscale.models.batch import Batch, View, scaling_of
 from jetscale.models.inputs import Features
 from jetscale.models.parametrization import REFERENCE_HEAD, Role
 from jetscale.models.stack import linear
-from jetscale.models.transformer.kernels import attention, suits
+from jetscale.models.transformer.kernels import EPSILON, attend, norm_linear, own, swiglu
 from jetscale.study import ModelSize
 from jetscale.study.rates import REFERENCE_WIDTH
-
-EPSILON = 1e-6
 
 
 def _matrix(
@@ -66,6 +64,18 @@ class Block(nn.Module):
 
     def forward(self, x_ND: Tensor, views: Sequence[View]) -> Tensor:
         """The residual stream after this block."""
+        if not own(x_ND, views):
+            return self._plain(x_ND, views)
+        head = x_ND.shape[-1] // self.heads
+        scale = head**-0.5 if self.attention_scale is None else self.attention_scale
+        qkv_N3D = norm_linear(x_ND, self.attention_norm, self.qkv)
+        mixed_ND = attend(qkv_N3D, views, self.heads, scale)
+        x_ND = torch.add(x_ND, linear(mixed_ND, self.output), alpha=self.branch)
+        hidden = swiglu(norm_linear(x_ND, self.mlp_norm, self.gate_up))
+        return torch.add(x_ND, linear(hidden, self.down), alpha=self.branch)
+
+    def _plain(self, x_ND: Tensor, views: Sequence[View]) -> Tensor:
+        """The same from PyTorch's own operations."""
         qkv_N3D = linear(_norm(x_ND, self.attention_norm), self.qkv)
         mixed_ND = _by_group(self._attend, views, qkv_N3D)
         x_ND = torch.add(x_ND, linear(mixed_ND, self.output), alpha=self.branch)
@@ -84,8 +94,6 @@ class Block(nn.Module):
             self.attention_scale = math.sqrt(REFERENCE_HEAD) / head
 
     def _attend(self, qkv: Tensor, view: View) -> Tensor:
-        if self.attention_scale is None and suits(qkv, self.heads, view.jets):
-            return attention(qkv, self.heads, view.jets, view.bias)
         split = qkv.view(view.jets, view.length, 3, self.heads, -1)
         q_BHLK, k_BHLK, v_BHLK = split.permute(2, 0, 3, 1, 4).unbind(0)
         mask = None if view.bias is None else view.bias[:, None, None, :]
