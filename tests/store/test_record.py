@@ -46,6 +46,25 @@ def test_what_is_no_record_is_refused_in_a_line(records, change, message):
         parse_record(asdict(records[0]) | change, "r.json")
 
 
+def test_a_record_says_how_much_was_padding_and_waiting(records):
+    record = records[0]
+    assert record.padding_efficiency == pytest.approx(37 / 40)
+    assert replace(record, ranks=2).padding_efficiency == pytest.approx(37 / 80)
+    assert replace(record, tokens=None).padding_efficiency is None
+    assert record.data_wait == pytest.approx(0.1 / 1.1)
+    table = make_table(records)
+    assert set(table.padding_efficiency) == {37 / 40}
+    assert table[["mfu", "peak_memory"]].isna().all(axis=None)
+
+
+def test_what_was_measured_later_changes_no_record_of_before(records):
+    values = {k: v for k, v in asdict(records[0]).items() if k not in ("mfu", "peak_memory")}
+    assert parse_record(values, "r.json").content == records[0].content
+    measured = replace(records[0], mfu=0.3, peak_memory=2**30)
+    assert measured.content != records[0].content
+    assert parse_record(json.loads(measured.to_json()), "r.json") == measured
+
+
 def test_a_missing_field_is_named(records):
     values = asdict(records[0])
     del values["peak_rate"]
@@ -68,7 +87,8 @@ def test_the_run_table_has_one_row_per_finetuning_run(records):
     for row in frame.to_dict("records"):
         record = by_key[row["key"]]
         for name in SCALARS:
-            assert row[name] == getattr(record, name), name
+            value = getattr(record, name)
+            assert row[name] == value or (value is None and pd.isna(row[name])), name
         assert row["seconds"] == record.timings["total"]
         assert row["unique_examples"] == record.examples
         assert row["trunk"] == (record.trunk or record.key)
@@ -109,9 +129,10 @@ def test_a_table_without_runs_has_its_columns_and_types(records):
 
 
 def test_the_content_of_a_record_is_the_digest_of_all_its_fields(records):
-    record = replace(records[-1], stack=3)
+    record = replace(records[-1], stack=3, mfu=0.3, peak_memory=2**30)
     assert record.content == digest(asdict(record)) == replace(record).content
-    before = {name: value for name, value in asdict(records[-1]).items() if name != "stack"}
+    later = ("stack", "mfu", "peak_memory")
+    before = {name: value for name, value in asdict(records[-1]).items() if name not in later}
     assert records[-1].content == digest(before), "one of before has the digest it had"
     assert replace(record, curve=record.curve | {"validation_loss": [[4, 1.2]]}).content != (
         record.content

@@ -75,8 +75,9 @@ def test_any_record_comes_back(record):
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Record) if f.name != "curve"])
 def test_no_field_is_left_out(records, name):
-    record = replace(records[-1], trunk_sha256="ab" * 32)
+    record = replace(records[-1], trunk_sha256="ab" * 32, mfu=0.3, peak_memory=2**31 + 1)
     encoded = encode(record)
+    assert decode(encoded.params, latest(encoded), encoded.tags, record.curve, "x") == record
     assert getattr(record, name) is not None
     there = {*encoded.params, *(t.split(".")[1] for t in encoded.tags)}
     numbers = {metric.removeprefix("work/").removeprefix("curve/") for metric in latest(encoded)}

@@ -14,10 +14,12 @@ from jetscale.models.transformer.flops import parameters, training_flops
 from jetscale.models.transformer.model import JetTransformer
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.study import ModelSize
+from jetscale.training import stack
 from jetscale.training.engine import Engine, Source
 from jetscale.training.loop import train_run
 from jetscale.training.order import Seeds
 
+MEASURED = ("timings", "jets_per_second", "peak_memory")  # another number at every training
 JETS = 45  # 6 batches of 8 an epoch, the last one of 5
 
 
@@ -32,7 +34,7 @@ def data(jets_of):
 
 def without_times(result):
     plain = asdict(result)
-    return {k: v for k, v in plain.items() if k not in ("timings", "jets_per_second")}
+    return {k: v for k, v in plain.items() if k not in MEASURED}
 
 
 def test_result_counts_what_was_done(spec_of, data):
@@ -47,6 +49,8 @@ def test_result_counts_what_was_done(spec_of, data):
     assert result.flops_6nd == 6 * counts.non_embedding * result.constituents
     busy = result.timings["batches"] + result.timings["steps"]
     assert result.jets_per_second == pytest.approx(2 * JETS / busy)
+    assert result.mfu is None  # a CPU has no peak that a data sheet tells
+    assert result.peak_memory > 0
     assert result.constituents == 2 * len(train.values)
     assert result.constituents <= result.tokens <= 2 * JETS * 12
     sums = {"jets": 90, "constituents_squared": 2 * int((train.lengths**2).sum())}
@@ -241,3 +245,26 @@ def test_no_jets_are_refused(spec_of, data):
     )
     with pytest.raises(TrainingError, match="test data: no jets"):
         train_run(spec_of(), data[0], test=empty)
+
+
+def test_bfloat16_rounds_the_products_of_training_and_nothing_else(spec_of, data):
+    exact, short = spec_of(), spec_of()
+    short = replace(short, recipe=replace(short.recipe, precision="bfloat16"))
+    single, rounded = train_run(exact, *data), train_run(short, *data)
+    assert rounded.loss != single.loss
+    assert rounded.loss == pytest.approx(single.loss, rel=0.02)
+    engine = Engine([Source(spec=short, train=data[0])], "cpu")
+    engine.update(0, *engine.assemble(0))
+    assert {p.dtype for p in engine.model.parameters()} == {torch.float32}
+    assert {t.dtype for t in engine.optimiser.state().values()} == {torch.float32}
+    outputs = engine.apply(data[1])[0]
+    np.testing.assert_array_equal(outputs, apply_module(engine.model, data[1]))
+    digits = outputs.astype(np.float32).view(np.uint32)
+    assert (digits & 0xFFFF).any()  # those that bfloat16 does not have
+
+
+def test_mfu_is_what_a_known_device_could_have_done(spec_of, data, monkeypatch):
+    monkeypatch.setattr(stack, "peak_flops", lambda name, precision: 1e12)
+    result = train_run(spec_of(), *data)
+    busy = result.timings["batches"] + result.timings["steps"]
+    assert result.mfu == pytest.approx(result.flops / (1e12 * busy))

@@ -4,6 +4,7 @@ Shape suffixes: N tokens of the batch including padding, F features, B jets of a
 length of a group, J jets of the batch.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -90,6 +91,18 @@ def scaling_of(features: Features) -> tuple[Tensor, Tensor]:
     """(F,) shift and (F,) scale of the columns: (value - mean) / scale = shift + value x scale."""
     scale = 1 / torch.tensor([feature.scale for feature in features])
     return -torch.tensor([feature.mean for feature in features]) * scale, scale
+
+
+def exact(like: Tensor) -> AbstractContextManager[None]:
+    """A block in which operations keep the format of their inputs, also inside autocast.
+
+    >>> with torch.autocast("cpu", torch.bfloat16), exact(torch.ones(1)):
+    ...     print((torch.ones(1, 1) @ torch.ones(1, 1)).dtype)
+    torch.float32
+    """
+    kind = like.device.type
+    inside = torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if inside else nullcontext()
 
 
 @torch.inference_mode()

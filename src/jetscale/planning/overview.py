@@ -111,6 +111,11 @@ def _warnings(study: Study, runs: Sequence[Run]) -> list[str]:
     lines += _unsearched(study)
     if len(study.seeds) < 2:
         lines.append("1 seed: the noise between seeds stays unknown")
+    if study.recipe.precision == "bfloat16":
+        lines.append(
+            "precision bfloat16: faster on a GPU, and on a CPU with AMX from width 128; other CPUs "
+            "emulate it and are slower than with float32"
+        )
     trained = {(run.kind == "pretrain", run.examples, run.epochs, run.steps) for run in runs}
     for pretraining, examples, epochs, steps in sorted(trained):
         if steps < MINIMUM_STEPS:

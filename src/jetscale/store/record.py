@@ -116,10 +116,27 @@ class Record:
     """Unix time in seconds."""
     finished: float
     """Unix time in seconds."""
+    mfu: float | None = None
+    """Model FLOPs utilisation: ``flops`` over what the device could have made at its peak in the
+    seconds of batches and steps; None where that peak is not known, as on a CPU."""
+    peak_memory: int | None = None
+    """Peak bytes of tensors on a GPU, all of its stack together; on a CPU the resident peak of the
+    process until then. None for a run trained before it was measured."""
     stack: int = 1
     """Runs that were trained in lock step at the end, this one among them; 1 for one alone."""
     schema: int = SCHEMA
     """Version of these fields."""
+
+    @property
+    def padding_efficiency(self) -> float | None:
+        """Real constituents over computed ones; None where these are not known."""
+        return self.constituents / (self.tokens * self.ranks) if self.tokens else None
+
+    @property
+    def data_wait(self) -> float:
+        """Share of the training seconds in which batches were assembled."""
+        busy = self.timings["batches"] + self.timings["steps"]
+        return self.timings["batches"] / busy if busy else 0.0
 
     @property
     def content(self) -> str:
@@ -141,9 +158,11 @@ class Record:
 
 
 TYPES: Mapping[str, Any] = get_type_hints(Record)  # field of `Record` to its type
-_SILENT = {"stack": 1}  # fields that came with stacks, and what they are without
+_SILENT = {"stack": 1, "mfu": None, "peak_memory": None}
+"""Fields that came later, and what they say where nobody measured."""
 _LATER = {"trunk_sha256": None} | _SILENT  # all that schema 2 gained
 _PLAIN = (str, int, float, int | None, float | None)
+_DERIVED = ("padding_efficiency", "data_wait")
 SCALARS = tuple(name for name, kind in TYPES.items() if kind in _PLAIN)
 
 
@@ -198,24 +217,26 @@ def check_record(record: Record, name: str) -> None:
 def make_table(records: Iterable[Record]) -> pd.DataFrame:
     """Fine-tuning records as the run table of `jetscale.scaling`, one row per run.
 
-    Columns: every number and string of `Record`; ``seconds``, the
-    wall seconds of the run; ``unique_examples``, the distinct jets D under the name that the law of
-    repetition wants; ``trunk``, shared by runs that start from one pretraining (a run from random
-    weights has its own key); then ``recipe``, ``streams`` and ``versions`` as mappings. Rows are
-    ordered by mixture, parameters, examples and seed.
+    Columns: every number and string of `Record`, its ``padding_efficiency`` and ``data_wait``;
+    ``seconds``, the wall seconds of the run; ``unique_examples``, the distinct jets D under the
+    name that the law of repetition wants; ``trunk``, shared by runs that start from one pretraining
+    (a run from random weights has its own key); then ``recipe``, ``streams`` and ``versions`` as
+    mappings. Rows are ordered by mixture, parameters, examples and seed.
     """
     mappings = ("recipe", "streams", "versions")
     rows = [
-        {name: getattr(record, name) for name in (*SCALARS, *mappings)}
+        {name: getattr(record, name) for name in (*SCALARS, *_DERIVED, *mappings)}
         | {"seconds": record.timings["total"], "unique_examples": record.examples}
         | {"trunk": record.trunk or record.key}
         | _scores(record.scores)
         for record in records
         if record.kind == "finetune"
     ]
-    columns = dict.fromkeys([*SCALARS, "seconds", "unique_examples", "trunk", *mappings])
+    columns = dict.fromkeys([*SCALARS, *_DERIVED, "seconds", "unique_examples", "trunk", *mappings])
     frame = pd.DataFrame(rows, columns=list(columns | dict.fromkeys(c for r in rows for c in r)))
-    frame = frame.astype({"tokens": "Int64", "loss": float, "validation_loss": float})
+    whole = dict.fromkeys(("tokens", "peak_memory"), "Int64")
+    missing = ("loss", "validation_loss", "mfu", "padding_efficiency")
+    frame = frame.astype(whole | dict.fromkeys(missing, float))
     return frame.sort_values(["mixture", "params", "examples", "seed"], ignore_index=True)
 
 

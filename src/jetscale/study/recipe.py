@@ -13,7 +13,7 @@ from jetscale.study.checks import check_fields, number, plain, require
 from jetscale.study.rates import STARTS, RateLaw, Rates, Start
 
 BUDGETS = ("jets", "flops")
-PRECISIONS = ("float32",)
+PRECISIONS = ("float32", "bfloat16")
 PARAMETRIZATIONS = ("standard", "complete")
 REFERENCE_EXAMPLES = 16_000
 """Examples seen, D x epochs, at which a run has the batch size of its recipe at any exponent."""
@@ -240,7 +240,9 @@ class Recipe:
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     precision: str = "float32"
-    """Number format of weights, activations and optimiser state."""
+    """Number format of the products of activations with weights in training: ``float32``, or
+    ``bfloat16``, which keeps 8 bits of each number. Weights, their optimiser, norms, losses and
+    evaluation are float32 with either."""
 
     def __post_init__(self) -> None:
         for name, kind in GROUPS.items():

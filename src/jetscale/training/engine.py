@@ -75,6 +75,7 @@ class Engine:
         self.model, factors = stack_models([model for model, _ in made]), made[0][1]
         self.trunk, head = parts_of(self.model, spec.recipe)
         self.groups = 1 if getattr(self.model, "padded", False) else None
+        self.rounded = spec.recipe.precision == "bfloat16"
         self.model.to(device)
         kept = self.model.state_dict()
         self.running = [b for name, b in self.model.named_buffers() if name in kept]
@@ -146,9 +147,12 @@ class Engine:
 
     def _losses(self, batch: Batch) -> Tensor:
         """The loss summed over the jets of a batch, or over those of each model of a stack."""
-        if isinstance(self.model, TokenModel):
-            return self.model.loss(batch)
-        outputs = self.model(batch)
+        # only products are rounded: weights, moments, norms, losses and scores stay single
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.rounded):
+            if isinstance(self.model, TokenModel):
+                return self.model.loss(batch)
+            outputs = self.model(batch)
+        outputs = outputs.float() if self.rounded else outputs
         expected = (len(batch.labels), self.outputs)
         outputs = outputs.flatten(0, 1) if self.models else outputs
         if outputs.shape != expected:  # or a loss might broadcast

@@ -60,6 +60,12 @@ class RunResult:
     """Constituents computed in training by this rank, padding included."""
     jets_per_second: float
     """Jets seen over the wall seconds in batches and steps; those of a stack are shared equally."""
+    mfu: float | None
+    """Model FLOPs utilisation: ``flops`` over what the device could have made at its peak in the
+    seconds of batches and steps; None where that peak is not known, as on a CPU."""
+    peak_memory: int | None
+    """Peak bytes of tensors on a GPU while it was trained, all of its stack together; on a CPU the
+    resident peak of the process so far. None where the system does not tell."""
     ranks: int
     """Data-parallel processes."""
     stack: int

@@ -16,6 +16,7 @@ from jetscale.objectives.protocol import Scores, plain_scores
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.checkpoints import save_trunk as write_trunk
 from jetscale.training.curve import LossCurve
+from jetscale.training.device import peak_flops, peak_memory, start_memory
 from jetscale.training.engine import Engine, Source, describe_trunk
 from jetscale.training.spec import Curve, RunResult
 
@@ -66,6 +67,7 @@ class Stack:
     ) -> None:
         self.began = perf_counter(), process_time()
         self.engine = Engine([task.source for task in tasks], device)
+        start_memory(self.engine.device)
         self.spec = tasks[0].source.spec
         self.runs = [_Progress(i, *pair) for i, pair in enumerate(zip(tasks, states, strict=True))]
         self.losses = LossCurve(self.engine.order.steps, len(tasks))
@@ -245,6 +247,9 @@ def _result(
     engine, run = stack.engine, stack.runs[row]
     source, seconds, device = run.task.source, run.seconds, engine.device
     seen = source.spec.epochs * len(source.train)
+    busy, flops = seconds["batches"] + seconds["steps"], _count_flops(source, engine)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    peak = peak_flops(name, source.spec.recipe.precision)
     training, validated = stack.losses.points(row), run.validation_curve
     if validation is not None:
         # The end replaces a point that validation may have made after the last step.
@@ -260,11 +265,13 @@ def _result(
         steps=stack.step,
         peak_rate=engine.peaks[row],
         tokens=engine.tokens[row],
-        jets_per_second=seen / (seconds["batches"] + seconds["steps"]),
+        jets_per_second=seen / busy,
+        mfu=peak and flops["flops"] / (busy * engine.ranks.world * peak),
+        peak_memory=peak_memory(device),
         ranks=engine.ranks.world,
         stack=len(stack.runs),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        **_count_flops(source, engine),
+        device=name,
+        **flops,
         training_loss=training[-1][1],
         curve={"training_loss": training, "validation_loss": validated},
         validation=validation,

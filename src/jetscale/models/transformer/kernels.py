@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from jetscale.models.batch import View
+from jetscale.models.batch import View, exact
 
 EPSILON = 1e-6
 MAX_LENGTH = 256
@@ -181,12 +181,12 @@ swiglu: Callable[[Tensor], Tensor] = _SwiGLU.apply
 def norm_linear(x_ND: Tensor, gain_D: Tensor, weight_ED: Tensor) -> Tensor:
     """(N, E) product of the normalised tokens with weights; (K, N, E) of a stack of K."""
     kind = _product_format(x_ND)
-    with torch.autocast("cpu", enabled=False):
+    with exact(x_ND):
         return _norm_linear(x_ND, gain_D, weight_ED, kind)
 
 
 def attend(qkv: Tensor, views: Sequence[View], heads: int, scale: float) -> Tensor:
     """(N, D) attention within the jets of the views from (N, 3 D) q, k and v."""
     kind = torch.float32 if qkv.dtype == torch.bfloat16 else qkv.dtype
-    with torch.autocast("cpu", enabled=False):
+    with exact(qkv):
         return _attend(qkv, views, heads, scale, kind)

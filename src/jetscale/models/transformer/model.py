@@ -13,6 +13,9 @@ K models of one size make one step together where `jetscale.models.stack` gave t
 leading dimension: tensors of tokens and of jets then have it too, matrix products are batched over
 it, and attention and pooling see K times as many jets. A single model has no such dimension.
 
+Under ``torch.autocast`` the products of the blocks are made in its format; the residual stream,
+embedding, norms, pooling and head keep theirs.
+
 Shape suffixes, without that dimension: N tokens of the batch including padding, F features, D
 width, B jets of a group, L padded length of a group, H heads, K width of a head, J jets of the
 batch, C outputs.
@@ -25,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from jetscale.models.batch import Batch, View, scaling_of
+from jetscale.models.batch import Batch, View, exact, scaling_of
 from jetscale.models.inputs import Features
 from jetscale.models.parametrization import REFERENCE_HEAD, Role
 from jetscale.models.stack import linear
@@ -136,18 +139,21 @@ class Trunk(nn.Module):
         """(J, 2 d) pooled vectors."""
         x_ND = self.tokens(batch)
         query = self.query if self.score_scale == 1 else self.query * self.score_scale
-        scores_N1 = linear(x_ND, query[..., None, :])
-        return _by_group(_pool, batch.views, x_ND, scores_N1)
+        with exact(x_ND):
+            scores_N1 = linear(x_ND, query[..., None, :])
+            return _by_group(_pool, batch.views, x_ND, scores_N1)
 
     def tokens(self, batch: Batch) -> Tensor:
         """(N, d) vectors of the constituents, before they are pooled."""
         inputs_NF = torch.addcmul(self.shift, batch.values, self.scale)
-        x_ND = linear(inputs_NF, self.embedding, self.embedding_bias)
+        with exact(inputs_NF):
+            x_ND = linear(inputs_NF, self.embedding, self.embedding_bias)
         if batch.added is not None:
             x_ND = x_ND + batch.added
         for block in self.blocks:
             x_ND = block(x_ND, batch.views)
-        return _norm(x_ND, self.norm)
+        with exact(x_ND):
+            return _norm(x_ND, self.norm)
 
 
 def _by_group(function: Callable[..., Tensor], views: Sequence[View], *tensors: Tensor) -> Tensor:
@@ -192,7 +198,8 @@ class Head(nn.Module):
     def forward(self, pooled_JD: Tensor) -> Tensor:
         """(J, C) outputs."""
         weight = self.weight if self.scale == 1 else self.weight * self.scale
-        return linear(pooled_JD, weight, self.bias)
+        with exact(pooled_JD):
+            return linear(pooled_JD, weight, self.bias)
 
 
 class JetTransformer(nn.Module):
