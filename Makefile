@@ -9,7 +9,7 @@ REPORT := $(or $(JETSCALE_HOME),runs)/quickstart/report.html
 export RAY_USAGE_STATS_ENABLED = 0
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: help venv demo docs lint check test
+.PHONY: help venv demo docs lint check test gpu
 
 help:
 	@echo "make venv    environment in .venv, with every extra but cloud"
@@ -17,6 +17,7 @@ help:
 	@echo "make docs    the documentation, its tutorials run: docs/_build/index.html"
 	@echo "make check   format, lint, types, unit tests"
 	@echo "make test    format, lint, types, all tests"
+	@echo "make gpu     tests and speed on a GPU, ten minutes; says so where there is none"
 
 venv: $(STAMP)
 
@@ -53,3 +54,7 @@ check: lint
 
 test: check
 	$(BIN)/python -m pytest -m integration
+
+gpu: venv
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/python benchmarks/gpu.py

@@ -261,7 +261,8 @@ def heading() -> str:
     versions = f"torch {torch.__version__}, numpy {np.__version__}, Python"
     return (
         f"{date.today()}, {versions} {platform.python_version()},{cpu or platform.machine()}, one "
-        f"thread, CPU time, medians of {ROUNDS} rounds (3 at two million parameters), {len(FEATURES)} features"
+        f"thread, CPU time, medians of {ROUNDS} rounds (3 at two million parameters), "
+        f"{len(FEATURES)} features"
     )
 
 

@@ -1,5 +1,7 @@
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,8 +21,10 @@ def group(jets, length, empty=0):
     """A group whose first jet has ``empty`` tokens of padding."""
     bias = torch.zeros(jets, length, dtype=torch.float64)
     bias[0, length - empty :] = -math.inf
-    mean = torch.empty(jets, length, dtype=torch.float64)
-    return View(jets=jets, length=length, bias=bias if empty else None, mean=mean)
+    mean, lengths = torch.empty(jets, length, dtype=torch.float64), np.full(jets, length)
+    lengths[0] -= empty
+    bias = bias if empty else None
+    return View(jets=jets, length=length, bias=bias, mean=mean, lengths=lengths)
 
 
 def plain_norm_linear(x, gain, weight):
@@ -152,12 +156,7 @@ def test_attention_of_half_the_digits_is_computed_with_all():
     qkv = random(22, 12).detach()
     short = qkv.bfloat16().requires_grad_()
     views = tuple(
-        View(
-            jets=v.jets,
-            length=v.length,
-            bias=None if v.bias is None else v.bias.float(),
-            mean=v.mean.float(),
-        )
+        replace(v, bias=None if v.bias is None else v.bias.float(), mean=v.mean.float())
         for v in VIEWS
     )
     out = attend(short, views, HEADS, SCALE)
