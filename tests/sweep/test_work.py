@@ -65,7 +65,9 @@ def start(home):
 
 
 def losses(store, planned):
-    return {key: record.loss for key, record in store.read_all(r.key for r in planned).items()}
+    """Training losses, equal up to rounding: what runs share a stack differs."""
+    records = store.read_all(run.key for run in planned)
+    return pytest.approx({key: r.training_loss for key, r in records.items()}, rel=1e-4)
 
 
 def wait_for_beat(folder, process):
@@ -96,7 +98,7 @@ def test_several_processes_share_a_study_and_none_trains_a_run_twice(sweep, home
     alone = Home(home.path / "alone")
     work(study, alone)
     expected = losses(RecordStore(alone.study(study)), planned)
-    assert losses(RecordStore(home.study(study)), planned) == expected
+    assert losses(RecordStore(home.study(study)), planned).expected == expected
     assert len(expected) == len(planned)
 
 
@@ -220,7 +222,7 @@ def test_a_lost_trunk_is_made_again_for_what_needs_it(sweep, home):
     folder.trunk(tuned.trunk).unlink()
     worked = work(study, home)
     assert (worked.done, worked.trained, worked.failed) == (10, 2, 0)
-    assert losses(RecordStore(folder), planned) == before
+    assert losses(RecordStore(folder), planned).expected == before
 
 
 def test_a_driver_and_these_processes_keep_each_other_out(sweep, home):

@@ -19,6 +19,7 @@ from jetscale.planning.workers import GAIN, Node, workers_of
 TRIES = 3  # groups that may die with a run, without a new checkpoint, before it is given up
 START_TRIES = 3  # groups in a row that may fail to start on a node before it gets none any more
 START_SECONDS = 10.0  # what starting a group costs: less than that is no work for another one
+LATER = 1e-6  # urgency of small runs, for which others need not wait, against their seconds
 HANDFUL = 20.0  # seconds of short runs that are handed out at a time, at most
 
 
@@ -106,6 +107,9 @@ class Board:
         self._chain = {  # seconds of the runs before and after it that must follow each other
             run.key: self._urgency[run.key] + self._cost.get(run.trunk or "", 0.0) for run in todo
         }
+        for key in self.runs.keys() - self._followers.keys():
+            if self._stack[key] > 1:  # after all trunks: then others of its shape are ready, too
+                self._urgency[key] *= LATER
         self._nodes: dict[str, Node] = {}
         self._slots, self._room = 0, 1  # of all nodes, and workers of a group that fits them
         self._groups: dict[str, _Group] = {}

@@ -35,6 +35,7 @@ from jetscale.sweep.follow import log_run
 from jetscale.sweep.stop import stopping
 from jetscale.sweep.worker import Job, run_job
 
+ENOUGH = 4  # runs that are ready, as a multiple of those of a stack, from which others have some
 LOOK_SECONDS = 1.0  # between two looks at runs that others train
 
 
@@ -122,6 +123,8 @@ class _Worker:
             left = [run for run in self.planned if run.key not in done | self.tried]
             begun = {run.key for run in left}  # by others, or by nobody yet
             ready = [run for run in left if run.trunk not in begun]
+            # trunks first: then runs of one shape are ready together, whatever they start from
+            ready.sort(key=lambda run: run.kind != "pretrain")
             if any(self._claim(run, ready) for run in ready):
                 continue
             if len(ready) == len(left):  # others are at the rest
@@ -166,10 +169,12 @@ class _Worker:
         return True
 
     def _mates(self, run: Run, ready: Sequence[Run]) -> list[Run]:
-        """Runs to train in one stack with a run: half of those there are, others want some, too."""
+        """Runs to train in one stack with a run; half of them where others would find few left."""
         shape = shape_of(run)
         alike = [other for other in ready if other.key != run.key and shape_of(other) == shape]
-        return alike[: min(most_in_stack(run, self.job.device) - 1, (len(alike) + 1) // 2)]
+        enough = len(ready) >= ENOUGH * len(alike)
+        most = len(alike) if enough else (len(alike) + 1) // 2
+        return alike[: min(most_in_stack(run, self.job.device) - 1, most)]
 
     def _train(self, runs: Sequence[Run]) -> None:
         done = self.counts["trained"]
