@@ -251,3 +251,20 @@ def test_weights_lie_at_the_address_and_are_fetched(tmp_path, kept_study, kept_s
     monkeypatch.setenv("JETSCALE_CACHE", str(tmp_path / "two"))
     found = js.export(replace(kept_study, seeds=(1,)), out=tmp_path / "m.pt", home=address)
     assert found.key in there
+
+
+def test_the_particle_transformer_comes_out_for_torch(kept_sweep, tmp_path):
+    text = sweep_text(
+        kept_sweep.parent, name="part", test_jets=90, seeds=(1,), data_sizes=(50,),
+        architecture="part", features="kin",
+    )  # fmt: skip
+    (tmp_path / "part.py").write_text(text)
+    study, home = load_study(tmp_path / "part.py"), Home(tmp_path / "runs")
+    store = train(study, home)
+    found = js.export(study, out=tmp_path / "part.pt", home=home.path)
+    told = js.predict(tmp_path / "part.pt", kept_sweep.parent / "test")
+    assert told.scores["loss"] == pytest.approx(store.read(found.key).loss, abs=1e-6)
+    pytest.importorskip("onnxscript")
+    with pytest.raises(TrainingError, match=r"'part' cannot be an ONNX graph: .*; use --to torch"):
+        js.export(study, to="onnx", out=tmp_path / "part.onnx", home=home.path)
+    assert not (tmp_path / "part.onnx").exists()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -59,37 +59,16 @@ def write_graph(model: Classifier, path: Path, sample: pa.Table) -> float:
     its graph gives other numbers: then nothing is written.
     """
     _require()
-    served, names = Served(model).eval(), ["constituents", "jets", "mask"]
-    arrays = [torch.from_numpy(array) for array in served.inputs.arrays(sample.slice(0, 4))]
-    free = {0: torch.export.Dim("n_jets"), 1: torch.export.Dim("n_constituents")}
-    shapes: list[Any] = [free, {0: free[0]}, free]
-    if not served.inputs.of_jet:
-        arrays[1], shapes[1] = None, None  # type: ignore[call-overload]
     try:
-        with _quiet():
-            program = torch.onnx.export(
-                served,
-                tuple(arrays),
-                input_names=[n for n, a in zip(names, arrays, strict=True) if a is not None],
-                output_names=["logits", "probabilities"] if served.classifies else ["outputs"],
-                dynamic_shapes=tuple(shapes),
-                opset_version=OPSET,
-                dynamo=True,
-                verbose=False,
-            )
-    except Exception as error:  # an architecture of somebody's own may do what no graph can
+        content = _traced(model, sample.slice(0, 4))
+        difference = _compare(model, inputs_of(model), content, sample)
+    except Exception as error:  # an architecture may do what no graph can
         line = " ".join(str(error).split())[:200]
         name = model.description["recipe"]["model"]["architecture"]
         raise TrainingError(
             f"architecture {name!r} cannot be an ONNX graph: {type(error).__name__}: {line}; use "
             "--to torch"
         ) from error
-    proto = cast(Any, program).model_proto
-    for key, value in metadata_of(model).items():
-        entry = proto.metadata_props.add()
-        entry.key, entry.value = key, value
-    content = proto.SerializeToString()
-    difference = _compare(model, served.inputs, content, sample)
     if not difference <= LARGEST:
         raise TrainingError(
             f"the ONNX graph of {model.description['name']} differs from the model by "
@@ -98,6 +77,33 @@ def write_graph(model: Classifier, path: Path, sample: pa.Table) -> float:
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
     return difference
+
+
+def _traced(model: Classifier, sample: pa.Table) -> bytes:
+    """The graph of a model with its metadata; a few examples tell the exporter what to follow."""
+    served, names = Served(model).eval(), ["constituents", "jets", "mask"]
+    arrays: list[Any] = [torch.from_numpy(array) for array in served.inputs.arrays(sample)]
+    free = {0: torch.export.Dim("n_jets"), 1: torch.export.Dim("n_constituents")}
+    shapes: list[Any] = [free, {0: free[0]}, free]
+    if not served.inputs.of_jet:
+        arrays[1], shapes[1] = None, None
+    with _quiet():
+        program: Any = torch.onnx.export(
+            served,
+            tuple(arrays),
+            input_names=[n for n, a in zip(names, arrays, strict=True) if a is not None],
+            output_names=["logits", "probabilities"] if served.classifies else ["outputs"],
+            dynamic_shapes=tuple(shapes),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    proto = program.model_proto
+    for key, value in metadata_of(model).items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, value
+    content: bytes = proto.SerializeToString()
+    return content
 
 
 def metadata_of(model: Classifier) -> dict[str, str]:

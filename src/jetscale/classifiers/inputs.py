@@ -66,7 +66,9 @@ class Inputs:
         weights = mask_JL.to(values.dtype)
         bias = torch.where(mask_JL, 0.0, -torch.inf).to(values.dtype)
         mean = weights / weights.sum(1, keepdim=True).clamp(min=1)
-        view = View(jets=jets, length=length, bias=bias, mean=mean)
+        # a graph knows no lengths, so an architecture that needs them cannot be one
+        nothing = np.empty(0, np.int64)
+        view = View(jets=jets, length=length, bias=bias, mean=mean, lengths=nothing)
         labels = torch.zeros_like(mask_JL[:, 0], dtype=torch.int64)
         return Batch(values=values, views=(view,), labels=labels)
 

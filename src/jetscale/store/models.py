@@ -101,7 +101,8 @@ def unkept(study: Study, store: RecordStore, records: Mapping[str, Record]) -> l
 
     They were trained when it asked for others, and are not trained again for that.
     """
-    tuned = [r for r in records.values() if r.kind == "finetune"]
+    planned = (records[key] for key in store.planned if key in records)  # in the order of the plan
+    tuned = [record for record in planned if record.kind == "finetune"]
     wanted = {"none": [], "all": tuned, "best": list(best_of(tuned).values())}
     if isinstance(study.keep, tuple):
         asked = [key for key, r in store.planned.items() if any(map(r.is_called, study.keep))]
