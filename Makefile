@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: make venv PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "Installing into .venv: 2.3 GB with CPU PyTorch, several minutes"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulate,formats,measure,docs,dev]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[simulate,formats,measure,export,docs,dev]'
 	@# a reference of tests: its model needs torch alone, the rest of it numba, PyTables and TensorBoard
 	@$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps weaver-core
 	@touch $@

@@ -19,6 +19,7 @@ pytest_plugins = (
     "fixtures.former",
     "fixtures.gates",
     "fixtures.hosts",
+    "fixtures.kept",
     "fixtures.object_store",
     "fixtures.searches",
     "fixtures.streams",

@@ -16,6 +16,7 @@ from jetscale.store.records import RecordStore, RunState
 
 COMMANDS = {
     *("plan", "run", "runs", "status", "measure", "tune", "fit", "compare", "allocate", "power"),
+    *("export", "predict"),
 }
 
 

@@ -54,7 +54,7 @@ def project(tmp_path):
 def test_installs_every_extra_but_cloud_under_the_constraints(project):
     assert project.make("venv").returncode == 0
     ours, reference = project.installs()
-    assert ours.endswith("-c constraints.txt -e .[simulate,formats,measure,docs,dev]")
+    assert ours.endswith("-c constraints.txt -e .[simulate,formats,measure,export,docs,dev]")
     assert reference.endswith("-c constraints.txt --no-deps weaver-core")
 
 

@@ -20,6 +20,8 @@ notebook, or to take as a table with ``to_frame()``::
     js.allocate(laws, 1e12)           this many parameters, so many jets, that mixture
     laws.predict(1e6, 1e6)            the loss of a run that nobody has made; laws.plot() draws
     js.make_report(study).write("report.html")
+    js.export(study, "best", out="tagger.pt")   the model of a run, and a card beside it
+    js.predict("tagger.pt", "jets/test")        what it says of jets; js.load_model opens it
 
 What takes runs takes them as a study, a sweep file, a table of runs in a file or a DataFrame, or as
 fitted laws. Everything is imported when it is first used.
@@ -30,6 +32,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jetscale.analysis import analyse
+    from jetscale.classifiers.apply import predict
+    from jetscale.classifiers.export import export
+    from jetscale.classifiers.model import load_model
     from jetscale.jets.ingest.write import write_jets
     from jetscale.jets.shards import write_shards
     from jetscale.jsonable import as_json
@@ -40,13 +45,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = ["Options", "Terms", "allocate", "analyse", "answer", "as_json", "compare", "diagnose"]
-__all__ += ["fit", "load_study", "make_report", "measure", "paired", "plan", "power", "run"]
-__all__ += ["runs", "status", "table", "tune", "write_jets", "write_shards"]
+__all__ += ["export", "fit", "load_model", "load_study", "make_report", "measure", "paired", "plan"]
+__all__ += ["power", "predict", "run", "runs", "status", "table", "tune"]
+__all__ += ["write_jets", "write_shards"]
 _ROOMS = {
     **dict.fromkeys(__all__, "questions"),
     **dict.fromkeys(("measure", "plan", "run", "runs", "status", "tune"), "studies"),
     **dict.fromkeys(("Options", "Terms", "diagnose"), "scaling"),
     **{"analyse": "analysis", "as_json": "jsonable", "load_study": "study.load"},
+    **{"export": "classifiers.export", "predict": "classifiers.apply"},
+    **{"load_model": "classifiers.model"},
     **{"write_jets": "jets.ingest.write", "write_shards": "jets.shards"},
 }
 

@@ -177,3 +177,12 @@ def test_trunk_must_fit(tmp_path):
         load_trunk(path, KIND | {"parametrization": "complete"})
     with pytest.raises(TrainingError, match="missing or damaged"):
         load_trunk(tmp_path / "none.pt", KIND)
+
+
+def test_a_trunk_of_another_kind_is_refused_with_all_that_differs(tmp_path):
+    save_trunk(tmp_path / "t.pt", {}, {"size": "d8", "features": "kin", "architecture": "a"})
+    wanted = {"size": "d16", "features": "kin", "architecture": "b"}
+    with pytest.raises(TrainingError) as told:
+        load_trunk(tmp_path / "t.pt", wanted)
+    words = "its size is 'd8', this run needs 'd16', its architecture is 'a', this run needs 'b'; "
+    assert words + "pretrain a trunk of that kind" in str(told.value)

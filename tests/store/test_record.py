@@ -129,9 +129,9 @@ def test_a_table_without_runs_has_its_columns_and_types(records):
 
 
 def test_the_content_of_a_record_is_the_digest_of_all_its_fields(records):
-    record = replace(records[-1], stack=3, mfu=0.3, peak_memory=2**30)
+    record = replace(records[-1], stack=3, mfu=0.3, peak_memory=2**30, model_sha256="ab" * 32)
     assert record.content == digest(asdict(record)) == replace(record).content
-    later = ("stack", "mfu", "peak_memory")
+    later = ("stack", "mfu", "peak_memory", "model_sha256")
     before = {name: value for name, value in asdict(records[-1]).items() if name not in later}
     assert records[-1].content == digest(before), "one of before has the digest it had"
     assert replace(record, curve=record.curve | {"validation_loss": [[4, 1.2]]}).content != (

@@ -300,3 +300,43 @@ def test_a_trunk_of_version_0_1_is_fine_tuned_at_a_new_size(
         record = new.read(run.key)
         assert record.pretraining_examples == (50 if run.trunk else 0)
         assert (record.tokens is None) == (run.examples != 30)
+
+
+def test_weights_are_there_before_the_record_that_names_them(job, monkeypatch):
+    def refuse(*arguments):
+        raise StorageError("the disk is full")
+
+    written = RecordStore.write
+    monkeypatch.setattr(RecordStore, "write", refuse)
+    run = next(run for run in job.runs if run.mixture.is_scratch)
+    alone = replace(job, runs=(run,))
+    with pytest.raises(StorageError):
+        run_job(alone)
+    path = job.folder.model(run.key, best=True)
+    before = path.read_bytes()
+    monkeypatch.setattr(RecordStore, "write", written)
+    assert run_job(alone) == {"trained": 1, "failed": 0}
+    assert path.read_bytes() == before  # it went on from its checkpoint, bit for bit
+    record = RecordStore(job.folder).read(run.key)
+    assert record.model_sha256 == hashlib.sha256(before).hexdigest()
+
+
+def test_a_run_whose_weights_cannot_be_written_has_no_record(job, monkeypatch):
+    def refuse(*arguments):
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr("jetscale.training.leave.write_model", refuse)
+    with pytest.raises(StorageError, match="the disk is full"):
+        run_job(replace(job, runs=tuple(run for run in job.runs if run.mixture.is_scratch)))
+    assert read_all(job) == []
+
+
+def test_what_is_kept_changes_no_result(job):
+    run_job(job)
+    first = {r.key: r.loss for r in read_all(job)}
+    shutil.rmtree(job.folder.path)
+    run_job(replace(job, study=replace(job.study, keep="none")))
+    records = read_all(job)
+    assert {r.key: r.loss for r in records} == first
+    assert not (job.folder.path / "best").exists()
+    assert {r.model_sha256 for r in records} == {None}

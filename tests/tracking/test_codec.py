@@ -75,7 +75,8 @@ def test_any_record_comes_back(record):
 
 @pytest.mark.parametrize("name", [f.name for f in fields(Record) if f.name != "curve"])
 def test_no_field_is_left_out(records, name):
-    record = replace(records[-1], trunk_sha256="ab" * 32, mfu=0.3, peak_memory=2**31 + 1)
+    measured = {"mfu": 0.3, "peak_memory": 2**31 + 1}
+    record = replace(records[-1], trunk_sha256="ab" * 32, model_sha256="cd" * 32, **measured)
     encoded = encode(record)
     assert decode(encoded.params, latest(encoded), encoded.tags, record.curve, "x") == record
     assert getattr(record, name) is not None

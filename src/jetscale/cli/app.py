@@ -196,7 +196,8 @@ def ui(port: int) -> None:
 
 
 import jetscale.cli.analysis  # noqa: E402  its commands come last in --help
-import jetscale.cli.forecast  # noqa: E402, F401
+import jetscale.cli.forecast  # noqa: E402
+import jetscale.cli.models  # noqa: E402, F401
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -274,5 +274,7 @@ def show_outcome(outcome: Any, name: str, sweep: str, uri: str) -> None:
         say(f"the sweep ended early: {failure.kind}: {failure.reason}")
     if outcome.failed:
         say(f"see why: jetscale status {sweep}")
+    if outcome.unkept:
+        say(outcome.unkept, wrap=False)
     told = f"MLflow at {hide_password(uri)}; look with: jetscale ui"
     say(f"warning: {outcome.behind}" if outcome.behind else told)

@@ -9,10 +9,12 @@ from jetscale.display.console import as_html, as_text, instead_of_loss
 SHOW = {  # modules by name: a fit is printed without matplotlib, which the measures import
     "Allocation": ("laws", "show_allocation"),
     "Comparison": ("laws", "show_comparison"),
+    "Exported": ("models", "show_export"),
     "MeasureTable": ("measures", "show_measures"),
     "PairedStudy": ("laws", "show_paired"),
     "Plan": ("console", "show_plan"),
     "Power": ("power", "show_power"),
+    "Predictions": ("models", "show_predictions"),
     "Status": ("console", "show_status"),
     "StudyFit": ("laws", "show_fit"),
     "ThreeAnswers": ("answers", "show_answers"),

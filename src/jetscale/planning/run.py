@@ -4,10 +4,12 @@ Pretraining runs come first: a fine-tuning run starts from the trunk of the pret
 the same mixture, size and seed. Neither torch nor Ray is needed to plan.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from jetscale.digests import digest
+from jetscale.errors import StudyError, unknown
 from jetscale.objectives.protocol import try_scores
 from jetscale.planning.cost import budget_of, check_parametrization, plan_cost
 from jetscale.planning.identity import follow, pretraining_identity, recipe_of
@@ -16,6 +18,7 @@ from jetscale.study.rates import STARTS, Start
 from jetscale.words import short
 
 Kind = Literal["pretrain", "finetune"]
+SHORTEST = 4  # letters of a key that stand for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,10 @@ class Run:
         what = ("pretrain " if self.kind == "pretrain" else "") + self.mixture.name
         return f"{what} N={short(self.params)} D={self.examples} seed {self.seed}"
 
+    def is_called(self, wanted: str) -> bool:
+        """Whether a text is its name, its key, or the first letters of its key, at least four."""
+        return wanted == self.name or (len(wanted) >= SHORTEST and self.key.startswith(wanted))
+
     def own_fields(self) -> dict[str, Any]:
         """What tells this run from others of its recipe; costs are derived and stay out."""
         return {
@@ -114,7 +121,27 @@ def plan_runs(study: Study) -> tuple[Run, ...]:
                 for examples in sorted(study.data_sizes):
                     at = mixture, size, examples, seed, subset, trunk
                     out.append(_plan_run(study, told, fixed, "finetune", *at))
+    for wanted in study.keep if isinstance(study.keep, tuple) else ():
+        find_run(out, wanted, f"study {study.name!r}: keep")
     return tuple(out)
+
+
+def find_run(runs: Sequence[Run], wanted: str, where: str) -> Run:
+    """The fine-tuning run with this key, beginning of a key, or name.
+
+    StudyError, said of ``where``, for none, several, and for a pretraining run.
+    """
+    found = [run for run in runs if run.is_called(wanted)]
+    if len(found) > 1:
+        keys = ", ".join(run.key for run in found[:4])
+        raise StudyError(f"{where}: {wanted!r} is {len(found)} runs; give the key of one: {keys}")
+    if not found:
+        names = [run.name for run in runs if run.kind == "finetune"]
+        raise StudyError(f"{where}: {unknown('run', wanted, names)}")
+    if found[0].kind == "pretrain":
+        what = f"{found[0].name!r} is pretraining, whose trunk has no classes of the task"
+        raise StudyError(f"{where}: {what}; choose a fine-tuning run")
+    return found[0]
 
 
 def _plan_run(

@@ -1,4 +1,4 @@
-"""Training state and trunks on disk: written atomically, read without running code.
+"""Training state, trunks and models on disk: written atomically, read without running code.
 
 A file holds tensors and plain values only. A checkpoint that cannot be read, or is of another run,
 counts as absent: the run goes on from the one before, or starts again, which is always right. A
@@ -10,7 +10,7 @@ import hashlib
 import io
 import pickle
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from jetscale.store.local import atomic_path, storage_error
 from jetscale.store.storage import Storage
 
 FORMAT = 3  # changes with the content of a checkpoint; another format counts as absent
+MODEL_FORMAT = 1  # changes with the content of a file of a model; another one is refused
 
 _UNREADABLE = (
     OSError, EOFError, RuntimeError, ValueError, KeyError, TypeError, AttributeError,
@@ -119,7 +120,11 @@ def save_trunk(path: Path, trunk: dict[str, Tensor], description: dict[str, Any]
 
     Returns the SHA-256 of the file; raises StorageError if it cannot be written.
     """
-    content = _to_bytes({"description": description, "trunk": trunk})
+    return _write(path, {"description": description, "trunk": trunk})
+
+
+def _write(path: Path, value: dict[str, Any]) -> str:
+    content = _to_bytes(value)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
@@ -134,12 +139,46 @@ def load_trunk(path: Path, description: dict[str, Any]) -> dict[str, Tensor]:
         )
     # Files say what there was to choose when they were written, at first the size and features.
     first = {"architecture": "transformer", "parametrization": "standard"}
-    stored = first | value.get("description", {})
-    for name, mine in description.items():
-        if stored.get(name) != mine:
-            raise TrainingError(
-                f"trunk {path}: its {name} is {stored.get(name)!r}, this run needs {mine!r}; "
-                "pretrain a trunk of that kind"
-            )
+    if text := differences(first | value.get("description", {}), description, "this run needs"):
+        raise TrainingError(f"trunk {path}: its {text}; pretrain a trunk of that kind")
     trunk: dict[str, Tensor] = value["trunk"]
     return trunk
+
+
+def differences(stored: Mapping[str, Any], mine: Mapping[str, Any], need: str) -> str:
+    """Every field of ``mine`` that is another one in ``stored``, in words; empty if none is.
+
+    >>> differences({"size": "d8", "features": "kin"}, {"size": "d16", "features": "kin"}, "not")
+    "size is 'd8', not 'd16'"
+    """
+    return ", its ".join(
+        f"{name} is {stored.get(name)!r}, {need} {wanted!r}"
+        for name, wanted in mine.items()
+        if stored.get(name) != wanted
+    )
+
+
+def save_model(
+    path: Path, weights: Mapping[str, Mapping[str, Tensor]], description: Mapping[str, Any]
+) -> str:
+    """Write the ``weights`` of trunk and head with what it takes to build their model again.
+
+    Returns the SHA-256 of the file; raises StorageError if it cannot be written.
+    """
+    plain = {part: dict(tensors) for part, tensors in weights.items()}
+    named = {"format": MODEL_FORMAT, "description": dict(description), "weights": plain}
+    return _write(path, named)
+
+
+def load_model(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
+    """Description and weights written by `save_model`; TrainingError for any other file."""
+    value = _parse(path.read_bytes()) if path.is_file() else None
+    if value is None or not {"format", "description", "weights"} <= value.keys():
+        what = "not a model of jetscale, or damaged" if path.exists() else "there is no such file"
+        raise TrainingError(f"model {path}: {what}; make it with `jetscale export RUN --to torch`")
+    if value["format"] != MODEL_FORMAT:
+        raise TrainingError(
+            f"model {path}: format {value['format']!r}, this version reads {MODEL_FORMAT}; use the "
+            "version that wrote it"
+        )
+    return value["description"], value["weights"]

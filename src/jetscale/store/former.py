@@ -47,6 +47,7 @@ def upgrade_record(
             key=now[values["key"]],
             trunk=None if trunk is None else now[trunk],
             trunk_sha256=None,
+            model_sha256=None,
             epochs=recipe["schedule"]["pretraining_epochs" if pretraining else "epochs"],
             loss=None if pretraining else values["loss"],
             training_loss=values["curve"]["training_loss"][-1][1],

@@ -141,6 +141,14 @@ class StudyFolder(Place):
         """Weights that a pretraining run leaves to fine-tuning."""
         return self.path / "trunks" / f"{key}.pt"
 
+    def record(self, key: str) -> Path:
+        """The record of a finished run; see `jetscale.store.records.RecordStore`."""
+        return self.path / "records" / f"{key}.json"
+
+    def model(self, key: str, *, best: bool = False) -> Path:
+        """Weights of a fine-tuning run; those that a better run may replace lie apart."""
+        return self.path / ("best" if best else "models") / f"{key}.pt"
+
 
 def _study_folder(home: Home, name: str) -> StudyFolder:
     return StudyFolder(home.path / name, home.address and f"{home.address}/{name}")

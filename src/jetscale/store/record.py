@@ -55,6 +55,9 @@ class Record:
     trunk_sha256: str | None
     """SHA-256 of the file of weights that a pretraining run leaves; None for fine-tuning, and for
     a run trained before files were told apart."""
+    model_sha256: str | None
+    """SHA-256 of the file of weights that a fine-tuning run left because its study asked to keep
+    them; a better run may have taken its place since. None where nothing was kept."""
     params: int
     """Trainable parameters N."""
     params_non_embedding: int
@@ -158,7 +161,7 @@ class Record:
 
 
 TYPES: Mapping[str, Any] = get_type_hints(Record)  # field of `Record` to its type
-_SILENT = {"stack": 1, "mfu": None, "peak_memory": None}
+_SILENT = {"stack": 1, "mfu": None, "peak_memory": None, "model_sha256": None}
 """Fields that came later, and what they say where nobody measured."""
 _LATER = {"trunk_sha256": None} | _SILENT  # all that schema 2 gained
 _PLAIN = (str, int, float, int | None, float | None)

@@ -97,6 +97,7 @@ class Search:
             data_sizes=self.data_sizes,
             seeds=self.seeds,
             recipe=point.apply(study.recipe),
+            keep="none",  # what tries rates is no model to use
         )
 
     def to_dict(self) -> dict[str, Any]:

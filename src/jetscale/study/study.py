@@ -9,7 +9,7 @@ from dataclasses import InitVar, dataclass, field
 from itertools import combinations
 from typing import TypeVar, cast
 
-from jetscale.errors import StudyError
+from jetscale.errors import StudyError, unknown
 from jetscale.jets.example import Feature, Schema
 from jetscale.jets.schema import JETS, Part, is_jetclass2
 from jetscale.objectives.protocol import needs_labels
@@ -19,6 +19,7 @@ from jetscale.study.recipe import Recipe
 from jetscale.study.source import SOURCES, Folders, Simulated, Source
 
 T = TypeVar("T")
+KEEP = ("best", "all", "none")
 RESERVED = ("shards", "streams", "artifacts")  # folders beside those of the studies
 
 
@@ -41,6 +42,10 @@ class Study:
     too high a rate amplifies."""
     runs_per_gpu: int = 1
     """Runs of one worker that share a GPU, each with a CPU of its own; for small models."""
+    keep: str | tuple[str, ...] = "best"
+    """Whose weights are kept, apart from trunks: ``best``, of each mixture the fine-tuning run with
+    the lowest validation loss, which a better one replaces; ``all``, ``none``, or the names or keys
+    of runs. It changes no identity."""
     controls: InitVar[Recipe | None] = None
     """The name of ``recipe`` in sweep files of version 0.1."""
 
@@ -59,6 +64,7 @@ class Study:
             values = sequence(owner, name, getattr(self, name))
             plain(self, name, tuple(positive_int(owner, what, value) for value in values))
         check_fields(self, owner)
+        self._check_keep(owner)
         for what, entries in (
             ("mixture", [mixture.name for mixture in self.mixtures]),
             ("model size", [size.name for size in self.ladder]),
@@ -69,6 +75,16 @@ class Study:
             twice = next((v for i, v in enumerate(entries) if v in entries[:i]), None)
             require(twice is None, f"{owner}: {what} {twice!r} is listed twice")
         self._check_source()
+
+    def _check_keep(self, owner: str) -> None:
+        if isinstance(self.keep, str):
+            fix = "names of runs go into a tuple, as in ('...',)"
+            require(self.keep in KEEP, f"{owner}: {unknown('keep', self.keep, KEEP)}; {fix}")
+            return
+        names = sequence(owner, "keep", self.keep)
+        good = all(isinstance(name, str) for name in names)
+        require(good, f"{owner}: keep is {self.keep!r}, needs {', '.join(KEEP)} or names of runs")
+        plain(self, "keep", names)
 
     def _check_source(self) -> None:
         owner = f"study {self.name!r}"

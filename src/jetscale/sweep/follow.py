@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
+from pathlib import Path
 
 from jetscale.digests import digest
 from jetscale.errors import JetscaleError, StorageError, StudyError, SweepError
@@ -23,6 +24,7 @@ from jetscale.study import Study
 from jetscale.study.search import Search
 from jetscale.tracking.mirror import Mirror
 from jetscale.tracking.names import name_run
+from jetscale.tracking.registry import register_model
 
 _LOG = logging.getLogger("jetscale")
 LOOK_SECONDS = 1.0
@@ -91,6 +93,18 @@ class LiveMirror:
         except JetscaleError as error:
             return f"{error}; the page is not in MLflow"
         return ""
+
+    def register(self, key: str, file: Path, name: str) -> str:
+        """Register the model file of a finished run under a name; its address in MLflow.
+
+        Records that MLflow does not show yet are mirrored first. Raises SweepError where it
+        refuses.
+        """
+        self.push()
+        if self.behind:
+            raise SweepError(self.behind)
+        with self._locked():
+            return register_model(self.mirror, key, file, name)
 
     def _locked(self) -> AbstractContextManager[None]:
         folder = self.store.folder

@@ -28,6 +28,7 @@ from jetscale.planning.timing import Speed, Took, learn_speed
 from jetscale.store.copies import storage_check
 from jetscale.store.home import Home, StudyFolder
 from jetscale.store.local import check_space, make_folder
+from jetscale.store.models import about_unkept
 from jetscale.store.record import Record
 from jetscale.store.records import RecordStore, RunState, find_finished
 from jetscale.store.remote import storage_at
@@ -59,6 +60,7 @@ class Outcome:
     excluded: Mapping[str, str]  # address of a node that joined to why it got no run
     crowded: int  # worker groups that waited for other jobs of the cluster in vain
     behind: str  # why MLflow does not show all records yet; empty where it does
+    unkept: str = ""  # whose weights are asked for and not there, and what to do; else empty
 
 
 def run_study(
@@ -127,6 +129,7 @@ def run_study(
         excluded=sweep.ended.excluded,
         crowded=sweep.ended.crowded,
         behind=live.behind,
+        unkept="" if search else about_unkept(study, live.store, live.store.read_all(live.keys)),
     )
 
 
@@ -169,7 +172,7 @@ def _train(
     folder = home.study(study)
     check_budgets(study, streams)
     job = Job(
-        study=study,
+        study=study if live.search is None else replace(study, keep="none"),
         folder=folder,
         streams=streams,
         recipe=recipe_of(study),

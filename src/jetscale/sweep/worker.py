@@ -32,10 +32,12 @@ from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.copies import fetch_folder
 from jetscale.store.former import Former
 from jetscale.store.home import Home, StudyFolder
+from jetscale.store.models import clear_worse, model_path
 from jetscale.store.record import Record
 from jetscale.store.records import RecordStore
 from jetscale.study import Study
 from jetscale.sweep.heartbeat import beating
+from jetscale.sweep.keeping import model_file
 from jetscale.training.engine import Source
 from jetscale.training.loop import Evicted, Task, train_stack
 from jetscale.training.ranks import Ranks
@@ -189,6 +191,7 @@ class _Worker:
         if isinstance(outcome, Record):
             if self.leads:
                 self.store.write(outcome)
+                clear_worse(self.job.study, self.store, outcome)
                 _checkpoint(self.job, run).remove()
             return None
         failure = Failure.of(outcome)
@@ -240,6 +243,7 @@ def _train(
                 ),
                 checkpoint=_checkpoint(job, p.run),
                 save_trunk=job.folder.trunk(p.run.key) if p.run.kind == "pretrain" else None,
+                save_model=model_file(job.study, store, p.run, job.recipe, inputs.open(p.stream)),
                 on_step=beating_hearts.enter_context(life.beats()),
                 on_save=partial(feed.saved, p.run) if life.leads else lambda: None,
             )
@@ -285,6 +289,8 @@ def _record(
     recipe = follow(job.recipe, run.recipe)
     if result.trunk_sha256:
         job.folder.put(job.folder.trunk(run.key))
+    if result.model_sha256:
+        job.folder.put(model_path(job.study, job.folder, run))
     # what training measured has the same name in a record
     measured = {f.name for f in fields(RunResult)} & {f.name for f in fields(Record)}
     return Record(

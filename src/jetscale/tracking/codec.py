@@ -31,8 +31,8 @@ _TAG_LENGTH = 4000
 """Characters of a mapping kept in one tag; MLflow's own limits are above this."""
 _PARAMS = (
     "key", "study", "kind", "mixture", "width", "layers", "heads", "seed", "subset", "epochs",
-    "trunk", "trunk_sha256", "params", "params_non_embedding", "examples", "pretraining_examples",
-    "recipe_digest", "device", "host", "ranks", "stack", "schema",
+    "trunk", "trunk_sha256", "model_sha256", "params", "params_non_embedding", "examples",
+    "pretraining_examples", "recipe_digest", "device", "host", "ranks", "stack", "schema",
 )  # fmt: skip
 _METRICS = tuple(
     name

@@ -8,6 +8,7 @@ its own results folder only.
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -68,7 +69,7 @@ class Mirror:
         database = database_of(uri)
         self.in_folder = database is not None
         self._seen: dict[str, Record] = {}  # what MLflow was seen to show
-        with self._refusals():
+        with self.refusals():
             self.identity = identify_home(home, uri, draw=make)
             self.experiment = ""
             if not (make or has_results(uri)):
@@ -115,7 +116,7 @@ class Mirror:
         return str(made)
 
     @contextmanager
-    def _refusals(self) -> Iterator[None]:
+    def refusals(self) -> Iterator[None]:
         """Turn what MLflow and its database raise into one line without passwords.
 
         A server that let one request time out is not asked again for `SILENT_SECONDS`: who reads a
@@ -144,7 +145,7 @@ class Mirror:
     def parent(self, identity: str, summary: Mapping[str, Any], name: str = "") -> str:
         """Id of this folder's parent run of a study or search, made if it is not there."""
         query = f"tags.`{PARENT}` = '{identity}' and tags.`{HOME}` = '{self.identity}'"
-        with self._refusals():
+        with self.refusals():
             for run in self._search(query):
                 return str(run.info.run_id)
             told = {key: str(value)[:500] for key, value in summary.items()}
@@ -170,7 +171,7 @@ class Mirror:
         from mlflow.exceptions import MlflowException
 
         refused = []
-        with self._refusals():
+        with self.refusals():
             # a sweep offers all its records every few seconds: the same object is not looked up
             wanted = {r.key: r for r in records if self._seen.get(r.key) is not r}
             shown = self._shown({key: record.content for key, record in wanted.items()})
@@ -208,14 +209,14 @@ class Mirror:
 
     def set_metrics(self, parent: str, metrics: Mapping[str, float]) -> None:
         """Show numbers of a whole sweep on the parent run."""
-        with self._refusals():
+        with self.refusals():
             # of two at a step MLflow shows the later one, and of the same time the larger one
             values = [(name, value, 0) for name, value in metrics.items()]
             self._log(parent, metrics=values, time=int(time.time() * 1000))
 
     def attach(self, parent: str, texts: Mapping[str, str], described: str = "") -> None:
         """Keep texts, by file name, as artifacts of the parent run, and describe it."""
-        with self._refusals():
+        with self.refusals():
             if described:  # as code: the UI renders Markdown, which would join the lines
                 pages = [
                     f"[{name}]({address_in(self.experiment, parent, name)})"
@@ -224,18 +225,38 @@ class Mirror:
                 ]
                 note = f"In full: {', '.join(pages)}\n\n```text\n{described}\n```"
                 self.client.set_tag(parent, NOTE, note)
-            location = self.client.get_run(parent).info.artifact_uri
             for name, text in texts.items():
-                # addresses of that scheme are relative to the folder that the UI serves
-                if self.in_folder and location.startswith(_SCHEME):
-                    place = self.home.artifacts.resolve()
-                    path = (place / location.removeprefix(_SCHEME) / name).resolve()
-                    if not path.is_relative_to(place):  # the database may be somebody else's
-                        raise SweepError(f"MLflow keeps files of {self.study} outside {place}")
+                if path := self._place(parent, name):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(text, encoding="utf-8")
                 else:
                     self.client.log_text(parent, text, name)
+
+    def keep_folder(self, run: str, folder: Path, name: str) -> None:
+        """Keep a folder as artifacts of a run, under a name; raises whatever MLflow does."""
+        if path := self._place(run, name):
+            shutil.copytree(folder, path, dirs_exist_ok=True)
+        else:
+            self.client.log_artifacts(run, str(folder), name)
+
+    def _place(self, run: str, name: str) -> Path | None:
+        """Where an artifact lies in the folder that the UI serves; None where MLflow has others."""
+        location = self.client.get_run(run).info.artifact_uri
+        # addresses of that scheme are relative to the folder that the UI serves
+        if not (self.in_folder and location.startswith(_SCHEME)):
+            return None
+        place = self.home.artifacts.resolve()
+        path: Path = (place / location.removeprefix(_SCHEME) / name).resolve()
+        if not path.is_relative_to(place):  # the database may be somebody else's
+            raise SweepError(f"MLflow keeps files of {self.study} outside {place}")
+        return path
+
+    def run_of(self, key: str) -> str:
+        """Id of the finished run that MLflow shows for a key; SweepError where there is none."""
+        for run in self._search(f"tags.`{KEY}` = '{key}'"):
+            if run.info.status == "FINISHED":
+                return str(run.info.run_id)
+        raise SweepError(f"MLflow does not show run {key}; add it with `jetscale sync`")
 
     def pull(
         self, keys: Collection[str], own: Mapping[str, Record] | None = None, curves: bool = False
@@ -249,7 +270,7 @@ class Mirror:
         """
         if not self.experiment:
             return []
-        with self._refusals():
+        with self.refusals():
             runs = [
                 run
                 for run in self._search(f"tags.`{KEY}` != ''")

@@ -73,7 +73,7 @@ class Engine:
         )
         made = [_build(source, self.shape) for source in sources]
         self.model, factors = stack_models([model for model, _ in made]), made[0][1]
-        self.trunk, head = parts_of(self.model, spec.recipe)
+        self.trunk, self.head = parts_of(self.model, spec.recipe)
         self.groups = 1 if getattr(self.model, "padded", False) else None
         self.rounded = spec.recipe.precision == "bfloat16"
         self.model.to(device)
@@ -83,7 +83,7 @@ class Engine:
         self.peaks = [peak_rate(source.spec.recipe, width, steps) for source in sources]
         peaks = self.peaks if len(sources) > 1 else ()
         self.optimiser = FlatAdamW(
-            self.trunk, head, spec.recipe, width, steps, factors, peaks=peaks
+            self.trunk, self.head, spec.recipe, width, steps, factors, peaks=peaks
         )
         if self.optimiser.parameters != self.parameters.total:
             raise TrainingError(
@@ -200,11 +200,19 @@ class Engine:
         A trunk is judged by the score of its model, and fine-tuning starts at the same place: with
         averaging that is the average, not the last and noisier point of the path.
         """
+        return self._weights(self.trunk, run)
+
+    def model_weights(self, run: int = 0) -> dict[str, dict[str, Tensor]]:
+        """Copies of the weights of trunk and head of a model as they are evaluated."""
+        parts = {"trunk": self.trunk, "head": self.head}
+        return {name: self._weights(part, run) for name, part in parts.items()}
+
+    def _weights(self, part: nn.Module, run: int) -> dict[str, Tensor]:
         with self.optimiser.averaged():
-            stacked = dict(self.trunk.named_parameters()) if self.models else {}
+            stacked = dict(part.named_parameters()) if self.models else {}
             return {
                 name: (w[run] if name in stacked else w).cpu().clone()
-                for name, w in self.trunk.state_dict().items()
+                for name, w in part.state_dict().items()
             }
 
     def wait(self) -> None:

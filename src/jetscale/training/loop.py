@@ -21,6 +21,7 @@ from jetscale.mixtures.ragged import Ragged
 from jetscale.objectives.protocol import objective_named
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.training.engine import Source
+from jetscale.training.leave import ModelFile
 from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
 from jetscale.training.stack import Evicted, Stack, Task
@@ -39,6 +40,7 @@ def train_run(
     checkpoint: Checkpoint | None = None,
     checkpoint_seconds: float = 60.0,
     save_trunk: Path | None = None,
+    save_model: ModelFile | None = None,
     on_step: Callable[[int, int], None] | None = None,
     on_save: Callable[[], object] = lambda: None,
     stop: Callable[[], bool] | None = None,
@@ -50,6 +52,8 @@ def train_run(
             constituents; all of ``train`` is the data set of size D.
         trunk: Weights of a pretrained trunk to start from; None starts from random weights.
         checkpoint: State to continue from, and to replace every ``checkpoint_seconds``.
+        save_trunk: Where the weights of the trunk go.
+        save_model: Where the weights of the whole model go, if they are wanted then.
         on_step: Called after every step with the steps done and the steps in all.
         on_save: Called after every checkpoint.
         stop: Whether to save a checkpoint and leave; asked by all ranks after the same steps.
@@ -65,6 +69,7 @@ def train_run(
         source=Source(spec=spec, train=train, trunk=trunk),
         checkpoint=checkpoint,
         save_trunk=save_trunk,
+        save_model=save_model,
         on_step=on_step,
         on_save=on_save,
     )

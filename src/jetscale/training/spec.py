@@ -89,6 +89,8 @@ class RunResult:
     """Scores of the objective on the test jets after the last step; None without them."""
     trunk_sha256: str | None
     """SHA-256 of the file of weights that was left; None where none was asked for."""
+    model_sha256: str | None
+    """SHA-256 of the file of weights of the whole model; None where none was left."""
     timings: dict[str, float]
     """Wall seconds of ``batches`` (assembly on the host), ``steps``, ``evaluation`` and ``total``,
     and ``cpu`` seconds of the process; summed over interruptions."""

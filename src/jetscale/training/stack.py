@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -18,6 +19,8 @@ from jetscale.store.checkpoints import save_trunk as write_trunk
 from jetscale.training.curve import LossCurve
 from jetscale.training.device import peak_flops, peak_memory, start_memory
 from jetscale.training.engine import Engine, Source, describe_trunk
+from jetscale.training.leave import ModelFile
+from jetscale.training.leave import save_model as write_model
 from jetscale.training.spec import Curve, RunResult
 
 VOTE_STEPS = 16  # steps between two questions to all ranks whether to stop
@@ -39,6 +42,8 @@ class Task:
     """State to continue from, and to replace from time to time."""
     save_trunk: Path | None = None
     """File for the weights of its trunk."""
+    save_model: ModelFile | None = None
+    """File for the weights of its whole model, if they are wanted then."""
     on_step: Callable[[int, int], None] | None = None
     """Called after every step with the steps done and the steps in all."""
     on_save: Callable[[], object] = lambda: None
@@ -112,14 +117,21 @@ class Stack:
         scored = {} if validation is None else {r.place: s for r, s in self.score(validation)}
         tested = {} if test is None else {r.place: s for r, s in self.score(test)}
         for row, run in enumerate(self.runs):
-            sha256, path = None, run.task.save_trunk
-            if path is not None and ranks.rank == 0:
-                description = describe_trunk(self.spec.size, self.spec.recipe)
-                sha256 = write_trunk(path, self.engine.trunk_weights(row), description)
-            self.tick()
             found = scored.get(run.place), tested.get(run.place)
-            self.outcomes[run.place] = _result(self, row, *found, sha256)
+            left = self.write(row, run.task, found[0]) if ranks.rank == 0 else (None, None)
+            self.tick()
+            self.outcomes[run.place] = _result(self, row, *found, *left)
         return self.outcomes
+
+    def write(self, row: int, task: Task, validation: Scores | None) -> tuple[str | None, ...]:
+        """Write the weights that later runs and users want; the SHA-256 of trunk and model."""
+        trunk = None
+        if task.save_trunk is not None:
+            description = describe_trunk(self.spec.size, self.spec.recipe)
+            weights = self.engine.trunk_weights(row)
+            trunk = write_trunk(task.save_trunk, weights, description)
+        weights_of = partial(self.engine.model_weights, row)
+        return trunk, write_model(weights_of, task.source.spec, task.save_model, validation)
 
     def tick(self) -> None:
         """Share the seconds since the last call among the runs."""
@@ -243,6 +255,7 @@ def _result(
     validation: Scores | None,
     test: Scores | None,
     trunk_sha256: str | None,
+    model_sha256: str | None,
 ) -> RunResult:
     engine, run = stack.engine, stack.runs[row]
     source, seconds, device = run.task.source, run.seconds, engine.device
@@ -277,5 +290,6 @@ def _result(
         validation=validation,
         test=test,
         trunk_sha256=trunk_sha256,
+        model_sha256=model_sha256,
         timings=seconds,
     )

@@ -33,7 +33,9 @@ WEIGHTS_AT_ONCE = 2**18
 
 
 def own(x_ND: Tensor, views: Sequence[View]) -> bool:
-    """Whether the functions of this file are the faster choice for a batch."""
+    """Whether the functions of this file are the faster choice; an exported graph has no such."""
+    if torch.compiler.is_exporting():
+        return False
     return x_ND.is_cpu and all(view.length <= MAX_LENGTH for view in views)
 
 

@@ -103,7 +103,8 @@ class Block(nn.Module):
         mixed_BHLK = functional.scaled_dot_product_attention(
             q_BHLK, k_BHLK, v_BHLK, attn_mask=mask, scale=self.attention_scale
         )
-        return mixed_BHLK.transpose(1, 2).reshape(len(qkv), -1)
+        # len() would be a plain number, which ends the tracing of an exported graph
+        return mixed_BHLK.transpose(1, 2).reshape(qkv.shape[0], -1)
 
 
 def _norm(x_ND: Tensor, weight_D: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""The models that leave: files that serve, what they say of jets, and the card beside them."""
