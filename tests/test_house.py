@@ -391,7 +391,7 @@ def test_every_module_says_what_it_is_for():
 
 
 def test_the_source_stays_small():
-    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 41_000
+    assert sum(len(p.read_text().splitlines()) for p in MODULES.values()) <= 42_500
 
 
 def test_files_stay_small():

@@ -85,6 +85,20 @@ def test_two_workers_that_end_at_once_leave_one_or_both_and_never_none(study, st
     assert not is_wanted(study, store, third, 1.1)
 
 
+@pytest.mark.parametrize("order", [(1.0, 1.2, 1.4, 1.6), (1.6, 1.4, 1.2, 1.0)])
+def test_weights_that_were_written_before_any_record_leave_one(study, store, tuned, order):
+    runs = [run for run in tuned if run.mixture.is_scratch]
+    for run in runs:
+        path = model_path(study, store.folder, run)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"weights")
+    for run, loss in zip(runs, order, strict=True):
+        record = make_record(study, run, validation_loss=loss, model_sha256="a")
+        store.write(record)
+        clear_worse(study, store, record)
+    assert kept_keys(store) == {runs[order.index(1.0)].key}
+
+
 def test_a_study_that_grows_replaces_the_kept_one_by_a_better_run(study, store, tuned):
     finish(study, store, tuned[0], 1.5)
     wider = replace(study, data_sizes=(20, 40, 80))

@@ -151,12 +151,17 @@ def test_a_trunk_of_other_weights_is_not_fine_tuned(job):
     assert again.read(trunk.key).trunk_sha256 == record.trunk_sha256
 
 
+def end_all(tasks):
+    for task in tasks:
+        task.on_end(Diverged("loss is nan"))
+
+
 def test_the_first_rank_alone_writes(job, monkeypatch):
     scratch = tuple(run for run in job.runs if run.mixture.is_scratch)
     monkeypatch.setattr(worker.Ranks, "current", lambda: worker.Ranks(rank=1, world=2))
     monkeypatch.setattr(worker.Ranks, "agree", lambda self, value: value)
     before = sorted(job.folder.path.rglob("*"))
-    monkeypatch.setattr(worker, "train_stack", lambda *_a, **_k: [Diverged("loss is nan")])
+    monkeypatch.setattr(worker, "train_stack", lambda tasks, *_, **__: end_all(tasks))
     assert run_job(replace(job, runs=scratch)) == {"trained": 0, "failed": 1}
     assert sorted(job.folder.path.rglob("*")) == before
     monkeypatch.undo()
@@ -216,6 +221,39 @@ def test_a_run_that_is_wrong_fails_alone_in_a_stack(stacked):
     assert run_job(job, Listed(stacks[1:])) == {"trained": 3, "failed": 1}
     rows = RecordStore(job.folder).status(stacks[1])
     assert [row.key for row in rows if row.state is RunState.FAILED] == [lost[0].key]
+
+
+def test_a_run_that_diverges_in_a_stack_fails_at_once_and_is_quiet(stacked, monkeypatch):
+    """Its failure and its last sign of life come before the others end."""
+    job, stacks = stacked
+    seen = []
+    train = worker.train_stack
+
+    def diverging(tasks, *arguments, **options):
+        tasks[0].on_end(Diverged("loss is nan"))
+        failed = tasks[0].source.spec.key
+        rows = {row.key: row.state for row in RecordStore(job.folder).status(stacks[0])}
+        seen.append((rows[failed], (job.folder.path / "running" / f"{failed}.json").exists()))
+        return train(tasks[1:], *arguments, **options)
+
+    monkeypatch.setattr(worker, "train_stack", diverging)
+    assert run_job(job, Listed(stacks[:1])) == {"trained": 1, "failed": 1}
+    assert seen == [(RunState.FAILED, False)]
+
+
+def test_a_stack_that_is_too_large_for_the_machine_is_trained_one_by_one(stacked, monkeypatch):
+    job, stacks = stacked
+    sizes, train = [], worker.train_stack
+
+    def full(tasks, *arguments, **options):
+        sizes.append(len(tasks))
+        if len(tasks) > 1:
+            raise MemoryError
+        return train(tasks, *arguments, **options)
+
+    monkeypatch.setattr(worker, "train_stack", full)
+    assert run_job(job, Listed(stacks[:1])) == {"trained": 2, "failed": 0}
+    assert sizes == [2, 1, 1]
 
 
 @pytest.mark.parametrize("together", [False, True])

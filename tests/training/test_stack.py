@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from jetscale.errors import Diverged, TrainingError
+from jetscale.models.protocol import ARCHITECTURES
+from jetscale.models.protocol import register as register_architecture
+from jetscale.models.transformer import Transformer
 from jetscale.objectives.protocol import OBJECTIVES, register
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.training.engine import Source
@@ -157,6 +160,32 @@ def test_a_run_that_diverges_leaves_and_the_others_go_on(tmp_path, spec_of, jets
             assert torch.allclose(weights, alone[name], rtol=1e-3, atol=1e-4)
 
 
+def test_a_run_that_diverges_within_a_window_leaves_with_its_own_step(spec_of, jets_of):
+    """A validation may come between two reads of the losses: 75 steps are read 2 at a time."""
+    good, validation = jets_of(300, seed=1), jets_of(50, seed=2)
+    told = []
+    for row in range(0, 300, 50):  # its first batch varies with where the bad jet is
+        values = good.values.copy()
+        values[good.offsets[row]] = np.nan
+        trains = (good, replace(good, values=values), good)
+        outcomes = train_stack(
+            [
+                Task(
+                    source=Source(spec=spec_of(key=f"run{i}", epochs=2), train=train),
+                    on_end=told.append,
+                )
+                for i, train in enumerate(trains)
+            ],
+            validation,
+            validation,
+        )
+        assert [isinstance(outcome, Diverged) for outcome in outcomes] == [False, True, False]
+        assert "run run1 (d8-l1-h2): loss is nan at step" in str(outcomes[1])
+        assert told[0] is outcomes[1], "told at once"
+        assert told[1:] == [outcomes[0], outcomes[2]]
+        told.clear()
+
+
 def test_where_all_diverge_all_are_named(spec_of, jets_of):
     values = np.full_like(jets_of(40).values, np.nan)
     bad = replace(jets_of(40), values=values)
@@ -179,6 +208,25 @@ def test_an_objective_that_only_sums_is_not_stacked(sources, monkeypatch):
         for s in sources
     ]
     with pytest.raises(TrainingError, match=r"'summing' has no losses\(outputs, batch\)"):
+        train_stack([Task(source=source) for source in own])
+
+
+def test_models_that_would_share_running_buffers_are_not_stacked(sources, monkeypatch):
+    class Counting(Transformer):
+        name = "counting"
+
+        def build(self, *shape, **seeds):
+            model = super().build(*shape, **seeds)
+            model.trunk.register_buffer("seen", torch.zeros(()))
+            return model
+
+    monkeypatch.setattr(ARCHITECTURES, "known", dict(ARCHITECTURES.known))
+    register_architecture(Counting())
+    own = [
+        replace(s, spec=replace(s.spec, recipe=s.spec.recipe.change(architecture="counting")))
+        for s in sources
+    ]
+    with pytest.raises(TrainingError, match="'counting' keeps buffers that training changes"):
         train_stack([Task(source=source) for source in own])
 
 

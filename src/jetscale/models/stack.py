@@ -6,7 +6,8 @@ groups of the same padded lengths, and one model never sees another: batched pro
 apart, so that what is not finite in one stays there.
 
 Models are stacked where their architecture says ``stackable = True``: their ``forward`` works with
-weights (K, ...) on tokens (K, N, ...), and they draw no random numbers in training.
+weights (K, ...) on tokens (K, N, ...), they draw no random numbers in training, and they have no
+buffers that training changes.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def stack_models(models: Sequence[nn.Module]) -> nn.Module:
     """The first of ``models`` with the weights of all of them; a single one as it is.
 
-    Buffers are those of the first: they are alike where features and sizes are.
+    Buffers are those of the first: constants of features and size. None may change in training.
     """
     first, *others = models
     if not others:

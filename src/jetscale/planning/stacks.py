@@ -27,10 +27,12 @@ def shape_of(run: Run) -> Hashable:
     """What runs must share to be trained in one stack: all but start, rate, seed and jets.
 
     What a trunk was pretrained to do is part of the start. The parameters tell heads of other
-    numbers of classes apart.
+    numbers of classes apart. Pretraining runs share the mixture, too: a worker would hold the jets
+    of all of them.
     """
     recipe = _of_any_start(run.recipe)
-    return run.kind, run.size, run.params, run.examples, run.epochs, run.steps, recipe
+    mixture = run.mixture.name if run.kind == "pretrain" else ""
+    return run.kind, mixture, run.size, run.params, run.examples, run.epochs, run.steps, recipe
 
 
 @lru_cache(maxsize=256)  # of thousands of runs, a few recipes

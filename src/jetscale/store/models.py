@@ -2,8 +2,9 @@
 
 Those that a study keeps because they are the best of a mixture lie in a folder of their own: a
 better run takes their place. Of two runs the better one has the lower validation loss, and at equal
-losses the lower key, so that all workers agree. No lock is needed: a worker keeps its weights if
-all others there are worse, and removes others only after its own record is written.
+losses the lower key, so that all workers agree. No lock is needed: a worker writes its weights if
+all others there are worse, and whoever has written a record then removes all weights but those of
+the best one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,18 +41,23 @@ def model_path(study: Study, folder: StudyFolder, run: Run) -> Path:
 
 
 def clear_worse(study: Study, store: RecordStore, record: Record) -> None:
-    """Remove the weights whose place this finished run has taken, here and at the address."""
+    """Remove all weights of a mixture but the best, here and at the address.
+
+    ``record`` is that of a run that has just finished: its own may be worse than others that came
+    while it was at the end.
+    """
     if study.keep != "best" or record.model_sha256 is None:
         return
-    for key, rival in _replaceable(store, store.planned[record.key]).items():
-        # one that left no weights has an old file there, of before its record was removed
-        if rival.model_sha256 is None or rank(record) < rank(rival):
-            path = store.folder.model(key, best=True)
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise storage_error(path, error) from error
-            store.storage.delete(store.folder.name_of(path))
+    rivals = _replaceable(store, store.planned[record.key]) | {record.key: record}
+    best = min((r for r in rivals.values() if r.model_sha256), key=rank)
+    for key in rivals.keys() - {best.key}:
+        # one whose record names no weights has an old file there, of before it was removed
+        path = store.folder.model(key, best=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(path, error) from error
+        store.storage.delete(store.folder.name_of(path))
 
 
 def _replaceable(store: RecordStore, run: Run) -> dict[str, Record]:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from jetscale.digests import digest
-from jetscale.errors import DataError, Failure, StorageError, StudyError, TrainingError
+from jetscale.errors import DataError, Diverged, Failure, StorageError, StudyError, TrainingError
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import INDEX, Stream, content_sha256, open_stream
@@ -48,6 +48,7 @@ _OF_THE_MACHINE = (
     *(torch.AcceleratorError, torch.OutOfMemoryError),
 )
 """What says nothing of a run: another machine may do it, and this one would fail all others."""
+_TOO_LARGE = (MemoryError, torch.OutOfMemoryError)  # a stack may be where one run is not
 _HELD = 6  # streams whose jets a worker keeps in memory
 
 
@@ -165,26 +166,45 @@ class _Worker:
         return self.ranks.rank == 0
 
     def train(self, lives: Sequence["_Life"]) -> dict[str, Failure]:
-        """Train the runs of a stack and keep their records; the failures of others, by key."""
+        """Train the runs of a stack and keep their records; the failures of others, by key.
+
+        Those that are at another step, as after a fault, make a stack of their own.
+        """
+        stacks: dict[int, list[_Life]] = {}
+        for life in lives:
+            state = self.checkpoint(life.run).load(life.run.key) if len(lives) > 1 else None
+            stacks.setdefault(state["step"] if state else 0, []).append(life)
+        return {k: failure for s in stacks.values() for k, failure in self.train_stack(s).items()}
+
+    def train_stack(self, lives: Sequence["_Life"]) -> dict[str, Failure]:
+        """Train runs at one step together; failures by key."""
+        ended: dict[str, Failure | None] = {}  # runs that have their record, or failed
         try:
-            outcomes = _train(self.job, lives, self.store, self.inputs, self.feed)
-        except _OF_THE_MACHINE:
-            raise
+            _train(self, lives, ended)
         except Evicted:
             if self.leads:
-                self.store.evict({life.run.key for life in lives})
+                self.store.evict({life.run.key for life in lives} - ended.keys())
             raise
         except Exception as error:  # a model or objective of a user's can raise anything
             if self.ranks.world > 1:
                 raise  # a rank may be alone with it: the others would wait for it for ever
-            if len(lives) > 1:  # it may be of one run: each is trained alone
-                return {k: f for life in lives for k, f in self.train([life]).items()}
-            outcomes = {lives[0].run.key: error}
-        return {
-            life.run.key: failure
-            for life in lives
-            if (failure := self.keep(life.run, outcomes[life.run.key])) is not None
-        }
+            together = len(lives) > 1
+            if isinstance(error, _OF_THE_MACHINE) and not (
+                together and isinstance(error, _TOO_LARGE)
+            ):
+                raise
+            if together:  # it may be of one run, or of all at once: each is trained alone
+                left = [life for life in lives if life.run.key not in ended]
+                alone = [self.train_stack([life]) for life in left]
+                return _failed(ended) | {k: f for found in alone for k, f in found.items()}
+            ended[lives[0].run.key] = self.keep(lives[0].run, error)
+        return _failed(ended)
+
+    def checkpoint(self, run: Run) -> Checkpoint:
+        """Where the state of a run is while it is trained."""
+        folder = self.job.folder
+        remote = folder.storage if folder.address else None
+        return Checkpoint(folder.checkpoint(run.key), remote)
 
     def keep(self, run: Run, outcome: Record | Exception) -> Failure | None:
         """Keep the record of a run, or the failure that it returns."""
@@ -192,7 +212,7 @@ class _Worker:
             if self.leads:
                 self.store.write(outcome)
                 clear_worse(self.job.study, self.store, outcome)
-                _checkpoint(self.job, run).remove()
+                self.checkpoint(run).remove()
             return None
         failure = Failure.of(outcome)
         if self.leads:
@@ -200,9 +220,8 @@ class _Worker:
         return failure
 
 
-def _checkpoint(job: Job, run: Run) -> Checkpoint:
-    remote = job.folder.storage if job.folder.address else None
-    return Checkpoint(job.folder.checkpoint(run.key), remote)
+def _failed(ended: Mapping[str, Failure | None]) -> dict[str, Failure]:
+    return {key: failure for key, failure in ended.items() if failure is not None}
 
 
 def _check_code(job: Job) -> None:
@@ -226,41 +245,48 @@ class _Prepared:
     trunk: Record | None
 
 
-def _train(
-    job: Job, lives: Sequence["_Life"], store: RecordStore, inputs: _Inputs, feed: Feed
-) -> dict[str, Record | Exception]:
-    """The records of the runs of a stack by key, or how they diverged."""
+def _train(worker: _Worker, lives: Sequence["_Life"], ended: dict[str, Failure | None]) -> None:
+    """Train runs together, and keep what becomes of each as soon as it is known, in ``ended``."""
+    job, store, inputs = worker.job, worker.store, worker.inputs
     prepared = [_prepare(job, life.run, store, inputs) for life in lives]
     shared = {(p.stream, len(p.train)): p.train for p in prepared}  # one object for equal jets
     started, held_out = time.time(), prepared[0].held_out
-    with ExitStack() as beating_hearts:
-        tasks = [
-            Task(
+    with ExitStack() as signs:
+        tasks = []
+        for life, p in zip(lives, prepared, strict=True):
+            beats = signs.enter_context(ExitStack())  # a run may end before the others do
+
+            def keep(
+                outcome: RunResult | Diverged, p: _Prepared = p, beats: ExitStack = beats
+            ) -> None:
+                beats.close()  # no sign of life after the record
+                if isinstance(outcome, RunResult):
+                    ended[p.run.key] = worker.keep(p.run, _record(job, p, outcome, inputs, started))
+                else:
+                    ended[p.run.key] = worker.keep(p.run, outcome)
+
+            task = Task(
                 source=Source(
                     spec=_spec(p, inputs),
                     train=shared[p.stream, len(p.train)],
                     trunk=store.trunk(p.trunk.key) if p.trunk else None,
                 ),
-                checkpoint=_checkpoint(job, p.run),
+                checkpoint=worker.checkpoint(p.run),
                 save_trunk=job.folder.trunk(p.run.key) if p.run.kind == "pretrain" else None,
                 save_model=model_file(job.study, store, p.run, job.recipe, inputs.open(p.stream)),
-                on_step=beating_hearts.enter_context(life.beats()),
-                on_save=partial(feed.saved, p.run) if life.leads else lambda: None,
+                on_step=beats.enter_context(life.beats()),
+                on_save=partial(worker.feed.saved, p.run) if life.leads else lambda: None,
+                on_end=keep,
             )
-            for life, p in zip(lives, prepared, strict=True)
-        ]
-        outcomes = train_stack(
+            tasks.append(task)
+        train_stack(
             tasks,
             held_out.get("validation"),
             held_out.get("test"),
             device=job.device,
             checkpoint_seconds=job.checkpoint_seconds,
-            stop=feed.stop,
+            stop=worker.feed.stop,
         )
-    return {
-        p.run.key: o if isinstance(o, Exception) else _record(job, p, o, inputs, started)
-        for p, o in zip(prepared, outcomes, strict=True)
-    }
 
 
 def _prepare(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> _Prepared:

@@ -9,11 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from jetscale.store.local import sha256_of
 from jetscale.tracking.mirror import Mirror
 
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
 _LOADER = "jetscale.classifiers.served"
-_FOLDER = "model"  # among the artifacts of the run
+_FOLDER = "model"  # among the artifacts of the run, with the beginning of the file's SHA-256
 
 
 def register_model(mirror: Mirror, key: str, file: Path, name: str) -> str:
@@ -24,14 +25,14 @@ def register_model(mirror: Mirror, key: str, file: Path, name: str) -> str:
     from mlflow.exceptions import MlflowException
 
     with _packed(file) as folder, mirror.refusals():
-        run = mirror.run_of(key)
-        mirror.keep_folder(run, folder, _FOLDER)
+        run, place = mirror.run_of(key), f"{_FOLDER}-{str(sha256_of(file))[:12]}"
+        mirror.keep_folder(run, folder, place)  # earlier versions go on serving what they did
         try:
             mirror.client.create_registered_model(name)
         except MlflowException as error:
             if error.error_code != _EXISTS:
                 raise
-        source = f"{mirror.client.get_run(run).info.artifact_uri}/{_FOLDER}"
+        source = f"{mirror.client.get_run(run).info.artifact_uri}/{place}"
         made = mirror.client.create_model_version(name, source, run_id=run)
     return f"models:/{name}/{made.version}"
 

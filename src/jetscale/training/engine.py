@@ -71,6 +71,8 @@ class Engine:
             source.train is sources[0].train and order.seed == self.order.seed
             for source, order in zip(sources, self.orders, strict=True)
         )
+        lengths = {id(source.train): source.train.lengths for source in sources}  # a pass over all
+        self.lengths = [lengths[id(source.train)] for source in sources]
         made = [_build(source, self.shape) for source in sources]
         self.model, factors = stack_models([model for model, _ in made]), made[0][1]
         self.trunk, self.head = parts_of(self.model, spec.recipe)
@@ -79,6 +81,11 @@ class Engine:
         self.model.to(device)
         kept = self.model.state_dict()
         self.running = [b for name, b in self.model.named_buffers() if name in kept]
+        if self.running and len(sources) > 1:
+            raise TrainingError(
+                f"architecture {settings.architecture!r} keeps buffers that training changes, "
+                f"which {len(sources)} models would share; it must not say stackable = True"
+            )
         width, steps = spec.size.width, self.order.steps
         self.peaks = [peak_rate(source.spec.recipe, width, steps) for source in sources]
         peaks = self.peaks if len(sources) > 1 else ()
@@ -113,11 +120,11 @@ class Engine:
         like = self.optimiser.weights
         if self.alike:
             data, mine = self.sources[0].train, rows[0]
-            layout = self._arrange(data.offsets[:-1][mine], data.lengths[mine])
+            layout = self._arrange(data.offsets[:-1][mine], self.lengths[0][mine])
             batch = make_batch(data, layout, data.labels[mine], like)
             batch = repeat(batch, self.models) if self.models else batch
         else:
-            batch, layout = stack_batch([s.train for s in self.sources], rows, self._arrange, like)
+            batch, layout = self._stack_batch(rows)
         if isinstance(self.model, TokenModel):
             columns = self.shape.constituents
             draws = [self.ranks.own(order.draws(step, columns)) for order in self.orders]
@@ -127,6 +134,18 @@ class Engine:
 
     def _arrange(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Layout:
         return arrange(starts, lengths, groups=self.groups, cost=self.group_cost)
+
+    def _stack_batch(self, rows: Sequence[NDArray[np.int64]]) -> tuple[Batch, Layout]:
+        """The batch in which each model sees the jets in ``rows`` of its own data."""
+        sets = [source.train for source in self.sources]
+        starts = np.stack([jets.offsets[:-1][mine] for jets, mine in zip(sets, rows, strict=True)])
+        lengths = np.stack([n[mine] for n, mine in zip(self.lengths, rows, strict=True)])
+        layout = self._arrange(starts, lengths)
+        tokens = zip(sets, layout.index, strict=True)
+        values = np.stack([jets.values.take(index, axis=0) for jets, index in tokens])
+        labels = np.stack([jets.labels[mine] for jets, mine in zip(sets, rows, strict=True)])
+        ordered = np.take_along_axis(labels, layout.order, -1).ravel()
+        return batch_tensors(values, layout, ordered, self.optimiser.weights), layout
 
     def update(self, step: int, batch: Batch | None, jets: int) -> Tensor:
         """Make one step; returns the mean loss before it, which the next step overwrites.
@@ -238,25 +257,6 @@ class Engine:
         torch.set_rng_state(state["random"]["cpu"])
         if self.device.type == "cuda" and "cuda" in state["random"]:
             torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
-
-
-def stack_batch(
-    data: Sequence[Ragged],
-    rows: Sequence[NDArray[np.int64]],
-    arranged: Callable[[NDArray[np.int64], NDArray[np.int64]], Layout],
-    like: Tensor,
-) -> tuple[Batch, Layout]:
-    """The batch of a stack in which each model sees the jets in ``rows`` of its own ``data``."""
-    pairs = list(zip(data, rows, strict=True))
-    starts = np.stack([jets.offsets[:-1][mine] for jets, mine in pairs])
-    lengths = np.stack([jets.lengths[mine] for jets, mine in pairs])
-    layout = arranged(starts, lengths)
-    values = np.stack(
-        [jets.values.take(index, axis=0) for jets, index in zip(data, layout.index, strict=True)]
-    )
-    labels = np.stack([jets.labels[mine] for jets, mine in pairs])
-    ordered = np.take_along_axis(labels, layout.order, -1).ravel()
-    return batch_tensors(values, layout, ordered, like), layout
 
 
 def _order_of(source: Source) -> Order:

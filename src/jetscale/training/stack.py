@@ -45,9 +45,11 @@ class Task:
     save_model: ModelFile | None = None
     """File for the weights of its whole model, if they are wanted then."""
     on_step: Callable[[int, int], None] | None = None
-    """Called after every step with the steps done and the steps in all."""
+    """Called after every step of the run with the steps done and the steps in all."""
     on_save: Callable[[], object] = lambda: None
     """Called after every checkpoint."""
+    on_end: Callable[[RunResult | Diverged], object] = lambda _: None
+    """Called once, as soon as it is known what became of the run; others may go on."""
 
 
 class _Progress:
@@ -120,8 +122,13 @@ class Stack:
             found = scored.get(run.place), tested.get(run.place)
             left = self.write(row, run.task, found[0]) if ranks.rank == 0 else (None, None)
             self.tick()
-            self.outcomes[run.place] = _result(self, row, *found, *left)
+            self.end(run, _result(self, row, *found, *left))
         return self.outcomes
+
+    def end(self, run: _Progress, outcome: RunResult | Diverged) -> None:
+        """Note what became of a run, and tell."""
+        self.outcomes[run.place] = outcome
+        run.task.on_end(outcome)
 
     def write(self, row: int, task: Task, validation: Scores | None) -> tuple[str | None, ...]:
         """Write the weights that later runs and users want; the SHA-256 of trunk and model."""
@@ -175,11 +182,12 @@ class Stack:
         for row in sorted(bad, reverse=True):
             spec, (what, step) = self.runs[row].task.source.spec, bad[row]
             rate = self.engine.peaks[row] / self.engine.peaks[0] * self.engine.optimiser.rate(step)
-            self.outcomes[self.runs[row].place] = Diverged(
+            message = (
                 f"run {spec.key} ({spec.size.name}): {what} at step {step + 1} of "
                 f"{self.engine.order.steps}, learning rate {rate:.3g}; lower "
                 "recipe.optimiser.learning_rate, or look for non-finite values in the jets"
             )
+            self.end(self.runs[row], Diverged(message))
         if bad and len(bad) < len(self.runs):
             self.engine = self.engine.keep([i for i in range(len(self.runs)) if i not in bad])
         self.runs = [run for row, run in enumerate(self.runs) if row not in bad]
@@ -187,6 +195,7 @@ class Stack:
 
     def score(self, data: Ragged) -> list[tuple[_Progress, Scores]]:
         """Scores of the runs so far; those whose output is not finite leave."""
+        self.collect()  # whoever diverged before leaves with its own step, and losses fit the stack
         if not self.runs:
             return []
         begin = perf_counter()
