@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+import torch
 from fixtures.sweeps import sweep_text, write_roles
 
 from jetscale.executor import in_process
@@ -82,7 +83,7 @@ def faulty(sweep):
 
 @pytest.fixture
 def undisturbed(faulty):
-    """The numbers of the same sweep trained in this process."""
+    """The numbers of the same sweep trained in this process, on one thread as workers do."""
     study, folder = faulty.study, Home(faulty.path.parent / "undisturbed")
     plans = stream_plans(study, ensure_shards(study, folder.path, in_process, lambda *_: None))
     streams = prepare_in_process(plans, folder.streams)
@@ -95,5 +96,10 @@ def undisturbed(faulty):
         recipe=recipe_of(study),
         runs=faulty.planned,
     )
-    assert run_job(job) == {"trained": len(faulty.planned), "failed": 0}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        assert run_job(job) == {"trained": len(faulty.planned), "failed": 0}
+    finally:
+        torch.set_num_threads(threads)
     return numbers_of(store)
