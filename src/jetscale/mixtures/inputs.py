@@ -19,7 +19,6 @@ from jetscale.mixtures import declared
 from jetscale.mixtures.declared import DeclaredRequest, Progress
 from jetscale.mixtures.quota import shards_wanted
 from jetscale.mixtures.stream import Source, StreamPlan
-from jetscale.objectives.protocol import needs_labels
 from jetscale.study import Declared, Folders, Mixture, Simulated, Study
 
 
@@ -173,8 +172,7 @@ def _told_apart(study: Study, folders: dict[str, Path]) -> dict[str, Path]:
     """The folders; DataError where the examples that are trained on turn out to be of one class."""
     present = {name: set(open_shards(folder).present) for name, folder in folders.items()}
     found = {"training pool": present["train"]}
-    pretrained = study.recipe.model.at("pretraining").objective
-    for mixture in study.pretrained if needs_labels(pretrained) else ():
+    for mixture in study.pretrained if study.needs_labels else ():
         parts = study.parts(mixture).values()
         labels = (present.get(f"pretrain-{part.name}", set()) & set(part.labels) for part in parts)
         found[f"mixture {mixture.name!r}"] = set().union(*labels)

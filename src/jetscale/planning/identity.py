@@ -34,8 +34,9 @@ def recipe_of(study: Study) -> dict[str, Any]:
     versions = {
         "data": {"version": standardise.VERSION, "source": source_identity(study)},
         "model": versions_of(model),
-        "training": {"version": training.VERSION},
     }
+    if study.recipe.trainer is None:  # a command has a version of its own
+        versions["training"] = {"version": training.VERSION}
     return follow(versions, study.recipe)
 
 

@@ -81,6 +81,11 @@ class Run:
         """Whether a text is its name, its key, or the first letters of its key, at least four."""
         return wanted == self.name or (len(wanted) >= SHORTEST and self.key.startswith(wanted))
 
+    @property
+    def by_command(self) -> bool:
+        """Whether a program of the user's trains it, not jetscale's engine."""
+        return self.recipe.trainer is not None
+
     def own_fields(self) -> dict[str, Any]:
         """What tells this run from others of its recipe; costs are derived and stay out."""
         return {
@@ -99,8 +104,9 @@ def plan_runs(study: Study) -> tuple[Run, ...]:
     Raises what `jetscale.planning.identity.recipe_of` raises, and StudyError where the architecture
     or the objective does not work on made-up jets, or the architecture lacks the parametrization.
     """
-    check_parametrization(study)
-    try_scores(study.recipe.model.objective, study.classes)
+    if study.recipe.trainer is None:
+        check_parametrization(study)
+        try_scores(study.recipe.model.objective, study.classes)
     recipe, jets = recipe_of(study), study.recipe.data.pretraining_jets
     # once for all runs of a start: a study may have ten thousand
     recipes = {start: study.recipe.at(start) for start in STARTS}

@@ -47,6 +47,8 @@ def most_in_stack(run: Run, device: str = "cpu") -> int:
 
     A mixture that pretrains for equal FLOPs has jets of its own number: its runs stay alone.
     """
+    if run.by_command:
+        return 1
     model, data = run.recipe.model, run.recipe.data
     stackable = getattr(architecture_named(model.architecture), "stackable", False)
     if not (stackable and is_stackable(model.objective)):

@@ -24,8 +24,11 @@ def workers_of(run: Run, chain: float, total: float, slots: int, most: int) -> i
     ``chain`` are the seconds of the run with its trunk, or of a trunk with the longest run that
     starts from it, on one worker. One worker per run wastes nothing as long as there are enough
     runs. A chain that would last longer than the sweep makes all wait, so its runs get the fewest
-    workers, a power of two up to ``most``, that bring it well below (or below ten minutes).
+    workers, a power of two up to ``most``, that bring it well below (or below ten minutes). A
+    command that trains is one process, whatever it starts.
     """
+    if run.by_command:
+        return 1
     schedule = run.recipe.schedule
     batch = schedule.batch(run.examples, run.epochs)
     limit, workers = max(SHARE * total / max(slots, 1), LONG), 1

@@ -23,7 +23,7 @@ class _Inside:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, folder: "Home | StudyFolder", kind: type) -> Path:
+    def __get__(self, folder: "Home | StudyFolder | Attempt", kind: type) -> Path:
         return folder.path / self.name
 
 
@@ -73,6 +73,7 @@ class Home(Place):
 
     shards = _Inside("shards")  # simulated jets, one folder for each content
     streams = _Inside("streams")  # model-ready jets, one folder for each content
+    files = _Inside("files")  # jets for trainers that are commands, one file for each content
     preparing_lock = _Inside("preparing.lock")  # held while one of several processes prepares
     database = _Inside("mlflow.db")  # MLflow's own file where no tracking server is named
     artifacts = _Inside("artifacts")  # files that MLflow shows for runs in `database`
@@ -129,6 +130,11 @@ class StudyFolder(Place):
         home, _, name = self.address.rpartition("/")
         return (_study_folder, (Home.at(home), name)) if home else (StudyFolder, (self.path,))
 
+    @property
+    def home(self) -> Home:
+        """The results folder that it lies in."""
+        return Home(self.path.parent, self.address.rpartition("/")[0])
+
     def checkpoint(self, key: str) -> Path:
         """State of an unfinished run; see `jetscale.store.checkpoints.Checkpoint`."""
         return self.path / "checkpoints" / f"{key}.pt"
@@ -148,6 +154,26 @@ class StudyFolder(Place):
     def model(self, key: str, *, best: bool = False) -> Path:
         """Weights of a fine-tuning run; those that a better run may replace lie apart."""
         return self.path / ("best" if best else "models") / f"{key}.pt"
+
+    def attempt(self, key: str) -> "Attempt":
+        """What the command that trains a run writes until the run has a record."""
+        return Attempt(self.path / "attempts" / key)
+
+    def log(self, key: str) -> Path:
+        """What the command that trains a run prints, one attempt after another."""
+        return self.path / "logs" / f"{key}.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The files of a run that a command trains; they are removed when the run has its record."""
+
+    path: Path
+
+    out = _Inside("out.json")  # its result
+    trunk = _Inside("trunk")  # what it leaves to fine-tuning
+    checkpoint = _Inside("checkpoint")  # a folder of its own, kept from attempt to attempt
+    spent = _Inside("spent.json")  # seconds of the attempts so far
 
 
 def _study_folder(home: Home, name: str) -> StudyFolder:

@@ -105,8 +105,11 @@ def best_of(records: Sequence[Record]) -> dict[str, Record]:
 def unkept(study: Study, store: RecordStore, records: Mapping[str, Record]) -> list[Record]:
     """Finished runs whose weights the study asks to keep, and which left none.
 
-    They were trained when it asked for others, and are not trained again for that.
+    They were trained when it asked for others, and are not trained again for that. What a command
+    leaves is its own business.
     """
+    if study.recipe.trainer is not None:
+        return []
     planned = (records[key] for key in store.planned if key in records)  # in the order of the plan
     tuned = [record for record in planned if record.kind == "finetune"]
     wanted = {"none": [], "all": tuned, "best": list(best_of(tuned).values())}

@@ -74,7 +74,7 @@ class Record:
     """Real constituents seen in training."""
     tokens: int | None
     """Constituents computed in training by one rank, padding included; None where version 0.1
-    dropped it."""
+    dropped it, and where a command trained."""
     peak_rate: float
     """Largest learning rate of the trunk."""
     flops: float
@@ -88,9 +88,11 @@ class Record:
     loss: float | None
     """Test loss after the last step; None for a pretraining run, which is not tested."""
     validation_loss: float | None
-    """Validation loss after the last step; None for a pretraining run."""
-    training_loss: float
-    """Mean training loss of the last point of the training curve."""
+    """Validation loss after the last step; None for a pretraining run, and where a command that
+    trained the run told none."""
+    training_loss: float | None
+    """Mean training loss of the last point of the training curve; None where a command that trained
+    the run told none."""
     scores: dict[str, Any]
     """Scores of the objective on the test jets, by name; empty for a pretraining run."""
     validation_scores: dict[str, Any]

@@ -34,6 +34,7 @@ _PLANNED = (
     *("kind", "seed", "subset", "epochs", "trunk", "examples", "steps"),
     *("params", "params_non_embedding"),
 )  # fields that a planned run has in common with its record
+_TOLD = {"steps", "params", "params_non_embedding"}  # that a command may know better
 _BEAT = {"step": int, "steps": int, "time": float}
 SILENT_SECONDS = 60.0  # a run without a sign of life for this long is not being trained any more
 STALLED_SECONDS = 300.0  # a run is not said to have stalled before its step stood still so long,
@@ -208,7 +209,8 @@ class RecordStore:
         wanted: dict[str, Any] = {"key": key}
         if run := self.planned.get(key):
             # an equal-FLOPs budget decides the jets of a pretraining run when it is trained
-            free = ("examples", "steps") if run.kind == "pretrain" else ()
+            free = {"examples", "steps"} if run.kind == "pretrain" else set[str]()
+            free |= _TOLD if run.by_command else set()
             wanted |= {field: getattr(run, field) for field in _PLANNED if field not in free}
             wanted |= {"mixture": run.mixture.name, "parts": dict(run.mixture.parts)}
             wanted |= asdict(run.size) | {"recipe": follow(record.recipe, run.recipe)}
@@ -266,6 +268,8 @@ class RecordStore:
         running, failure = f"running/{run.key}.json", f"failures/{run.key}.json"
         if running in told and (beat := self._read_json(running, **_BEAT)):
             place = f"step {beat['step']} of {beat['steps']}"
+            if run.by_command:  # which does not tell its steps
+                place = "its command"
             status = replace(status, step=beat["step"], why=f"interrupted at {place}")
             if beat.get("evicted"):
                 return replace(status, state=RunState.EVICTED, why=f"evicted at {place}")

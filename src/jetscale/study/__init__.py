@@ -2,6 +2,7 @@
 
 from jetscale.jets.example import Feature
 from jetscale.jets.generator.conditions import Conditions
+from jetscale.study.command import Command
 from jetscale.study.corpus import Corpus
 from jetscale.study.mixture import Mixture, ModelSize
 from jetscale.study.rates import RateLaw, Rates, Regret

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from jetscale.errors import StudyError, unknown
 from jetscale.study.checks import check_fields, number, plain, require
+from jetscale.study.command import Command
 from jetscale.study.rates import STARTS, RateLaw, Rates, Start
 
 BUDGETS = ("jets", "flops")
@@ -243,12 +244,17 @@ class Recipe:
     """Number format of the products of activations with weights in training: ``float32``, or
     ``bfloat16``, which keeps 8 bits of each number. Weights, their optimiser, norms, losses and
     evaluation are float32 with either."""
+    trainer: Command | None = field(default=None, metadata=_LATER)
+    """A program that trains the runs; None is jetscale's own engine. With a program the groups
+    above tell it what they can, and N and FLOPs are those of ``model.architecture``."""
 
     def __post_init__(self) -> None:
         for name, kind in GROUPS.items():
             good = isinstance(getattr(self, name), kind)
             require(good, f"recipe: {name} must be a {kind.__name__}")
         check_fields(self, "recipe")
+        good = self.trainer is None or isinstance(self.trainer, Command)
+        require(good, f"recipe: trainer is {self.trainer!r}, needs a Command or None")
         good = self.precision in PRECISIONS
         require(good, f"recipe: {unknown('precision', self.precision, PRECISIONS)}")
         if self.model.parametrization == "complete":
@@ -290,9 +296,9 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """The recipe as nested plain values; later settings at their defaults are left out."""
-        return {name: _plain(getattr(self, name)) for name in GROUPS} | {
-            "precision": self.precision
-        }
+        trainer = {} if self.trainer is None else {"trainer": self.trainer.to_dict()}
+        groups = {name: _plain(getattr(self, name)) for name in GROUPS}
+        return groups | {"precision": self.precision} | trainer
 
 
 _SILENT = {"batch_exponent": 0.0, "min_steps": 0, "pretraining_objective": None}

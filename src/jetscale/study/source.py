@@ -25,9 +25,14 @@ from jetscale.study.mixture import one_spelling
 SWEEP_FOLDER: ContextVar[Path] = ContextVar("that of the sweep file that is being loaded")
 
 
+def sweep_folder() -> Path:
+    """The folder of the sweep file that is being loaded, else the working directory."""
+    return SWEEP_FOLDER.get(Path()).absolute()
+
+
 def _found(folder: str) -> str:
     """The whole path of a folder: a worker on another node starts in another working directory."""
-    here, beside = Path(folder).absolute(), SWEEP_FOLDER.get(Path()).absolute() / folder
+    here, beside = Path(folder).absolute(), sweep_folder() / folder
     return str(here if here.exists() and not beside.exists() else beside)
 
 

@@ -14,13 +14,14 @@ from jetscale.jets.example import Feature, Schema
 from jetscale.jets.schema import JETS, Part, is_jetclass2
 from jetscale.objectives.protocol import needs_labels
 from jetscale.study.checks import check_fields, check_name, plain, positive_int, require, sequence
+from jetscale.study.command import FIELDS
 from jetscale.study.mixture import Mixture, ModelSize
 from jetscale.study.recipe import Recipe
 from jetscale.study.source import SOURCES, Folders, Simulated, Source
 
 T = TypeVar("T")
 KEEP = ("best", "all", "none")
-RESERVED = ("shards", "streams", "artifacts")  # folders beside those of the studies
+RESERVED = ("shards", "streams", "files", "artifacts")  # folders beside those of the studies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class Study:
     workers_per_run: int = 8
     """Data-parallel workers that a run may get at most; only one that all would wait for gets more
     than one. How many it is changes no identity, and results by rounding, which a training at
-    too high a rate amplifies."""
+    too high a rate amplifies. A run that a command trains has one."""
     runs_per_gpu: int = 1
     """Runs of one worker that share a GPU, each with a CPU of its own; for small models."""
     keep: str | tuple[str, ...] = "best"
@@ -104,6 +105,16 @@ class Study:
                 self._look_up(mixture, self.source.folder_of)
             else:
                 self.parts(mixture)
+        self._check_trainer()
+
+    def _check_trainer(self) -> None:
+        """Raise StudyError for a command that does not hand trunks from run to run."""
+        trainer = self.recipe.trainer
+        if trainer is not None and self.pretrained:
+            for name in ("save_trunk", "trunk"):
+                what = f"mixture {self.pretrained[0].name!r} is pretrained"
+                lacks = f"the command has no {{{name}}}, {FIELDS[name]}; add it"
+                require(name in trainer.fields, f"study {self.name!r}: {what}, and {lacks}")
 
     def _look_up(self, mixture: Mixture, find: Callable[[str], T]) -> dict[str, T]:
         """What ``find`` knows of every part of a mixture."""
@@ -153,9 +164,7 @@ class Study:
             require(good, f"{owner}: parts {a.name!r} and {b.name!r} share {shared}")
         labels = {label for part in parts.values() for label in part.labels}
         bare = [part.name for part in parts.values() if part.corpus == "unlabelled"]
-        if (bare or len(labels) == 1) and needs_labels(
-            self.recipe.model.at("pretraining").objective
-        ):
+        if (bare or len(labels) == 1) and self.needs_labels:
             what = f"part {bare[0]!r} has no labels" if bare else f"its parts hold {labels} alone"
             fix = "use labelled parts with two labels or more, or an objective that needs none"
             raise StudyError(f"{owner}: {what}, so there is nothing to tell apart; {fix}")
@@ -168,6 +177,12 @@ class Study:
         classes = {part.corpus: part.classes for part in parts}
         known = ((corpus, label) for corpus in sorted(classes) for label in classes[corpus])
         return tuple(dict.fromkeys(label for corpus, label in known if (corpus, label) in chosen))
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether pretraining tells classes apart; what a command does with its jets is its own."""
+        objective = self.recipe.model.at("pretraining").objective
+        return self.recipe.trainer is None and needs_labels(objective)
 
     @property
     def pretrained(self) -> tuple[Mixture, ...]:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from jetscale.errors import StorageError
 from jetscale.planning import Run
@@ -59,3 +60,33 @@ class _Pulse:
         pace = (self._moved - self._begun) / made if made else 0.0
         still = time.monotonic() - self._moved
         self._store.beat(self._run.key, self._done, self._run.steps, still=still, pace=pace)
+
+
+@dataclass(slots=True)
+class Life:
+    """The signs of life of a run, and how many of its steps were made before and lost."""
+
+    store: RecordStore
+    run: Run
+    leads: bool
+    recomputed: int = 0
+
+    @contextmanager
+    def beats(self) -> Iterator[Callable[[int, int], None] | None]:
+        """Give signs of life until the block ends; call the function after every step.
+
+        Of several ranks the first one alone does.
+        """
+        if not self.leads:
+            yield None
+            return
+        before, first = self.store.step_of(self.run.key), True
+        with beating(self.store, self.run, done=before) as beat:
+
+            def on_step(step: int, steps: int) -> None:
+                nonlocal first
+                if first:
+                    self.recomputed, first = max(0, before - (step - 1)), False
+                beat(step, steps)
+
+            yield on_step

@@ -35,6 +35,7 @@ from jetscale.store.remote import storage_at
 from jetscale.store.storage import Held
 from jetscale.study import Study
 from jetscale.study.search import Search
+from jetscale.sweep.command import check_workers
 from jetscale.sweep.follow import LiveMirror, following
 from jetscale.sweep.prepare import prepare_streams
 from jetscale.sweep.stop import stopping
@@ -85,6 +86,7 @@ def run_study(
             signal); finished runs are kept and mirrored, the others go on from their checkpoints.
     """
     home, machines = replace(home, path=home.path.resolve()), machines or Machines()
+    check_workers(study, machines.workers_per_run)
     folder = home.study(study)
     make_folder(folder.path)
     with _only_driver(folder):

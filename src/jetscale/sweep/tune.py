@@ -48,6 +48,12 @@ def search_table(tried: Sequence[Tried], records: Mapping[str, Record]) -> pd.Da
     what else was changed, ``test_loss`` is for looking back alone: nothing is chosen by it.
     """
     trunks = {one.run.key: one.run for one in tried if one.run.kind == "pretrain"}
+    silent = [r for r in records.values() if r.kind == "finetune" and r.validation_loss is None]
+    if silent:
+        raise StudyError(
+            f"the command left no validation_loss of run {silent[0].key}: rates are chosen by it, "
+            "never by the test loss; let it write one and raise the version of the command"
+        )
     rows = []
     for one in (one for one in tried if one.run.kind == "finetune"):
         run, point, record = one.run, one.point, records.get(one.run.key)

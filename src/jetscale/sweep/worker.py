@@ -9,9 +9,9 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,16 @@ import numpy as np
 import torch
 
 from jetscale.digests import digest
-from jetscale.errors import DataError, Diverged, Failure, StorageError, StudyError, TrainingError
+from jetscale.errors import (
+    DataError,
+    Diverged,
+    Failure,
+    MissingExtra,
+    StorageError,
+    StudyError,
+    SweepError,
+    TrainingError,
+)
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
 from jetscale.mixtures.stream import INDEX, Stream, content_sha256, open_stream
@@ -36,7 +45,8 @@ from jetscale.store.models import clear_worse, model_path
 from jetscale.store.record import Record
 from jetscale.store.records import RecordStore
 from jetscale.study import Study
-from jetscale.sweep.heartbeat import beating
+from jetscale.sweep.command import Told, train_by_command
+from jetscale.sweep.heartbeat import Life, beating
 from jetscale.sweep.keeping import model_file
 from jetscale.training.engine import Source
 from jetscale.training.loop import Evicted, Task, train_stack
@@ -44,7 +54,7 @@ from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
 
 _OF_THE_MACHINE = (
-    *(StorageError, DataError, OSError, MemoryError),
+    *(StorageError, DataError, OSError, MemoryError, SweepError, MissingExtra),
     *(torch.AcceleratorError, torch.OutOfMemoryError),
 )
 """What says nothing of a run: another machine may do it, and this one would fail all others."""
@@ -131,7 +141,7 @@ def run_job(job: Job, feed: Feed | None = None) -> dict[str, int]:
     worker = _Worker(job, store, feed, _Inputs(job.streams, job.home), Ranks.current())
     for stack in feed:
         store.planned |= {run.key: run for run in stack}
-        lives = [_Life(store, run, leads=worker.leads) for run in stack]
+        lives = [Life(store, run, leads=worker.leads) for run in stack]
         done = [worker.ranks.agree(worker.leads and _finished(store, run)) for run in stack]
         todo = [life for life, finished in zip(lives, done, strict=True) if not finished]
         failures = worker.train(todo) if todo else {}
@@ -165,18 +175,18 @@ class _Worker:
         """Whether this process writes the files."""
         return self.ranks.rank == 0
 
-    def train(self, lives: Sequence["_Life"]) -> dict[str, Failure]:
+    def train(self, lives: Sequence[Life]) -> dict[str, Failure]:
         """Train the runs of a stack and keep their records; the failures of others, by key.
 
         Those that are at another step, as after a fault, make a stack of their own.
         """
-        stacks: dict[int, list[_Life]] = {}
+        stacks: dict[int, list[Life]] = {}
         for life in lives:
             state = self.checkpoint(life.run).load(life.run.key) if len(lives) > 1 else None
             stacks.setdefault(state["step"] if state else 0, []).append(life)
         return {k: failure for s in stacks.values() for k, failure in self.train_stack(s).items()}
 
-    def train_stack(self, lives: Sequence["_Life"]) -> dict[str, Failure]:
+    def train_stack(self, lives: Sequence[Life]) -> dict[str, Failure]:
         """Train runs at one step together; failures by key."""
         ended: dict[str, Failure | None] = {}  # runs that have their record, or failed
         try:
@@ -213,6 +223,8 @@ class _Worker:
                 self.store.write(outcome)
                 clear_worse(self.job.study, self.store, outcome)
                 self.checkpoint(run).remove()
+                if run.by_command:
+                    shutil.rmtree(self.job.folder.attempt(run.key).path, ignore_errors=True)
             return None
         failure = Failure.of(outcome)
         if self.leads:
@@ -245,10 +257,14 @@ class _Prepared:
     trunk: Record | None
 
 
-def _train(worker: _Worker, lives: Sequence["_Life"], ended: dict[str, Failure | None]) -> None:
+def _train(worker: _Worker, lives: Sequence[Life], ended: dict[str, Failure | None]) -> None:
     """Train runs together, and keep what becomes of each as soon as it is known, in ``ended``."""
     job, store, inputs = worker.job, worker.store, worker.inputs
     prepared = [_prepare(job, life.run, store, inputs) for life in lives]
+    if job.study.recipe.trainer is not None:
+        for p in prepared:
+            ended[p.run.key] = worker.keep(p.run, _command(worker, p))
+        return
     shared = {(p.stream, len(p.train)): p.train for p in prepared}  # one object for equal jets
     started, held_out = time.time(), prepared[0].held_out
     with ExitStack() as signs:
@@ -287,6 +303,26 @@ def _train(worker: _Worker, lives: Sequence["_Life"], ended: dict[str, Failure |
             checkpoint_seconds=job.checkpoint_seconds,
             stop=worker.feed.stop,
         )
+
+
+def _command(worker: _Worker, prepared: _Prepared) -> Record:
+    """The record of a run that a command trains."""
+    job, inputs, run, started = worker.job, worker.inputs, prepared.run, time.time()
+    told = Told(
+        run=run,
+        spec=_spec(prepared, inputs),
+        stream=prepared.stream,
+        train=prepared.train,
+        held_out=prepared.held_out,
+        trunk=worker.store.trunk(prepared.trunk.key) if prepared.trunk else None,
+        device=job.device,
+    )
+    with beating(worker.store, run) as beat:  # its step is not known: it is alive
+        alive, stop = partial(beat, 0, run.steps), worker.feed.stop
+        result, versions = train_by_command(told, job.folder, alive=alive, stop=stop)
+    device = torch.cuda.get_device_name() if job.device == "cuda" else job.device
+    record = _record(job, prepared, result, inputs, started)
+    return replace(record, device=device, versions=versions)
 
 
 def _prepare(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> _Prepared:
@@ -380,33 +416,3 @@ def _trunk(run: Run, store: RecordStore) -> Record | None:
             f"{store.folder.shown(store.trunk(run.trunk))} are not those it left; run again"
         )
     return record
-
-
-@dataclass(slots=True)
-class _Life:
-    """The signs of life of a run, and how many of its steps were made before and lost."""
-
-    store: RecordStore
-    run: Run
-    leads: bool
-    recomputed: int = 0
-
-    @contextmanager
-    def beats(self) -> Iterator[Callable[[int, int], None] | None]:
-        """Give signs of life until the block ends; call the function after every step.
-
-        Of several ranks the first one alone does.
-        """
-        if not self.leads:
-            yield None
-            return
-        before, first = self.store.step_of(self.run.key), True
-        with beating(self.store, self.run, done=before) as beat:
-
-            def on_step(step: int, steps: int) -> None:
-                nonlocal first
-                if first:
-                    self.recomputed, first = max(0, before - (step - 1)), False
-                beat(step, steps)
-
-            yield on_step

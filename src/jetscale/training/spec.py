@@ -56,8 +56,9 @@ class RunResult:
     """Largest learning rate of the trunk."""
     constituents: int
     """Real constituents seen in training."""
-    tokens: int
-    """Constituents computed in training by this rank, padding included."""
+    tokens: int | None
+    """Constituents computed in training by this rank, padding included; None where a command
+    trained."""
     jets_per_second: float
     """Jets seen over the wall seconds in batches and steps; those of a stack are shared equally."""
     mfu: float | None
@@ -78,8 +79,9 @@ class RunResult:
     """The same with every jet padded to ``data.constituents`` of the recipe."""
     flops_6nd: float
     """6 x non-embedding parameters x constituents seen."""
-    training_loss: float
-    """Mean training loss per jet of the last point of the training curve."""
+    training_loss: float | None
+    """Mean training loss per jet of the last point of the training curve; None where a command
+    that trained told none."""
     curve: dict[str, Curve]
     """``training_loss``: mean loss per jet since the point before. ``validation_loss``: mean loss
     per jet of the validation jets; the last point is the end. Points are [steps done, loss]."""

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from jetscale.errors import Diverged, TrainingError
 from jetscale.mixtures.ragged import Ragged
 from jetscale.models.protocol import flops_6nd
 from jetscale.objectives.protocol import Scores, plain_scores
+from jetscale.objectives.shape import Shape
 from jetscale.store.checkpoints import Checkpoint
 from jetscale.store.checkpoints import save_trunk as write_trunk
 from jetscale.training.curve import LossCurve
@@ -245,16 +247,15 @@ def _validation_steps(engine: Engine, jets: int) -> set[int]:
     return {round(engine.order.steps * (i + 1) / (points + 1)) for i in range(points)}
 
 
-def _count_flops(source: Source, engine: Engine) -> dict[str, Any]:
-    """What a whole training computes; it follows from the lengths of the jets."""
-    spec, lengths = source.spec, source.train.lengths
-    constituents = spec.epochs * int(lengths.sum())
-    padded, jets = np.array([engine.shape.constituents]), spec.epochs * len(lengths)
+def count_flops(shape: Shape, lengths: NDArray[np.int64], epochs: int) -> dict[str, Any]:
+    """What a whole training computes, by field of `RunResult`, from the lengths of its jets."""
+    constituents = epochs * int(lengths.sum())
+    padded, jets = np.array([shape.constituents]), epochs * len(lengths)
     return {
         "constituents": constituents,
-        "flops": engine.shape.training_flops(lengths, spec.epochs),
-        "flops_padded": engine.shape.training_flops(padded, jets),
-        "flops_6nd": flops_6nd(engine.parameters, constituents),
+        "flops": shape.training_flops(lengths, epochs),
+        "flops_padded": shape.training_flops(padded, jets),
+        "flops_6nd": flops_6nd(shape.parameters, constituents),
     }
 
 
@@ -269,7 +270,8 @@ def _result(
     engine, run = stack.engine, stack.runs[row]
     source, seconds, device = run.task.source, run.seconds, engine.device
     seen = source.spec.epochs * len(source.train)
-    busy, flops = seconds["batches"] + seconds["steps"], _count_flops(source, engine)
+    busy = seconds["batches"] + seconds["steps"]
+    flops = count_flops(engine.shape, source.train.lengths, source.spec.epochs)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     peak = peak_flops(name, source.spec.recipe.precision)
     training, validated = stack.losses.points(row), run.validation_curve
