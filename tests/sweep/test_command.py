@@ -20,11 +20,12 @@ from jetscale.errors import SweepError
 from jetscale.executor import in_process
 from jetscale.mixtures.assemble import prepare_in_process
 from jetscale.mixtures.inputs import ensure_shards, stream_plans
-from jetscale.mixtures.stream import open_stream
+from jetscale.mixtures.stream import INDEX, open_stream
 from jetscale.planning import plan_runs
 from jetscale.planning.feed import Listed
 from jetscale.planning.identity import recipe_of
-from jetscale.store.home import StudyFolder
+from jetscale.store.copies import put_folder
+from jetscale.store.home import Home, StudyFolder
 from jetscale.store.record import make_table
 from jetscale.store.records import RecordStore, RunState
 from jetscale.study import Command
@@ -388,3 +389,37 @@ def test_a_command_has_one_worker(job):
     check_workers(job.study, 1)
     with pytest.raises(SweepError, match="--workers-per-run 2: a command trains each run"):
         check_workers(job.study, 2)
+
+
+def test_results_at_an_address_are_trained_from_a_working_copy(given, tmp_path, monkeypatch):
+    monkeypatch.setenv("JETSCALE_CACHE", str(tmp_path / "cache"))
+    home = Home.at(f"memory://{tmp_path.name}/commands")
+    run = f"{sys.executable} {TRAINER} {OPTIONS}"
+    recipe = replace(given.recipe, trainer=Command(run=run))
+    study = replace(given, seeds=(1,), data_sizes=(20,), recipe=recipe)
+    plans = stream_plans(study, ensure_shards(study, home.path, in_process, lambda *_: None))
+    streams = prepare_in_process(plans, home.streams)
+    for folder in streams.values():
+        put_folder(home, folder, INDEX)
+    runs = plan_runs(study)
+    job = Job(
+        study=study,
+        folder=home.study(study),
+        streams=streams,
+        recipe=recipe_of(study),
+        runs=runs[:2],
+        home=home,
+    )
+    assert job.folder.home == home
+    assert run_job(job) == {"trained": 2, "failed": 0}
+    monkeypatch.setenv("JETSCALE_CACHE", str(tmp_path / "other"))  # another machine
+    home = Home.at(home.address)
+    other = replace(job, folder=home.study(study), home=home, runs=runs)
+    assert run_job(other) == {"trained": 1, "failed": 0}
+    assert {path.name.rsplit("-", 1)[0] for path in home.files.iterdir()} == {
+        "test-10",
+        "train-0-20",
+        "validation-10",
+    }
+    (trunk,) = (run.key for run in runs if run.kind == "pretrain")
+    assert home.study(study).trunk(trunk).is_file()
