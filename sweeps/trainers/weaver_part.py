@@ -85,7 +85,7 @@ def score(model: nn.Module, file: str, device: str) -> tuple[float, float]:
     """Mean loss and accuracy on the jets of a file."""
     model.eval()
     jets, loss, right = Jets(file), 0.0, 0
-    for rows in torch.arange(len(jets.labels)).split(256):
+    for rows in torch.split(torch.arange(len(jets.labels)), 256):
         *inputs, labels = jets.batch(rows.tolist(), device)
         logits = model(*inputs)
         loss += float(nn.functional.cross_entropy(logits, labels, reduction="sum"))
@@ -102,7 +102,7 @@ def train(options: argparse.Namespace) -> dict[str, Any]:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     curve, points = list[list[float]](), max(1, steps // 30)
     for _ in range(options.epochs):
-        for rows in torch.randperm(len(jets.labels)).split(options.batch):
+        for rows in torch.split(torch.randperm(len(jets.labels)), options.batch):
             model.train()
             *inputs, labels = jets.batch(rows.tolist(), options.device)
             loss = nn.functional.cross_entropy(model(*inputs), labels)

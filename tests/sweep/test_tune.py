@@ -52,6 +52,13 @@ def test_the_test_jets_choose_nothing(tried, searched):
     assert not a["test_loss"].equals(b["test_loss"])
 
 
+def test_a_command_that_tells_no_validation_loss_cannot_be_tuned(tried, searched):
+    first, *others = [record for record in searched if record.kind == "finetune"]
+    records = {r.key: r for r in (replace(first, validation_loss=None), *others)}
+    with pytest.raises(StudyError, match=f"no validation_loss of run {first.key}: rates are"):
+        search_table(tried, records)
+
+
 def test_missing_runs_are_counted_and_diverged_ones_are_worst(
     wide, search, tried, searched, store, tmp_path
 ):

@@ -133,6 +133,8 @@ def about_unkept(study: Study, store: RecordStore, records: Mapping[str, Record]
 
 def how_to_get(store: RecordStore, record: Record) -> str:
     """What to do for weights that a finished run did not leave."""
+    if "trainer" in record.recipe:
+        return "a command trained it: let it write its weights where you want them"
     return (
         "a finished run is not trained again for its weights: remove its record "
         f"{store.folder.shown(store.folder.record(record.key))} and run the sweep again"
