@@ -32,13 +32,12 @@ from jetscale.errors import (
 )
 from jetscale.mixtures.inputs import pretraining_stream
 from jetscale.mixtures.ragged import Ragged
-from jetscale.mixtures.stream import INDEX, Stream, content_sha256, open_stream
+from jetscale.mixtures.stream import content_sha256
 from jetscale.models.inputs import feature_inputs
 from jetscale.planning import Run, pretraining_examples
 from jetscale.planning.feed import Feed, Listed
 from jetscale.planning.identity import follow, versions_of
 from jetscale.store.checkpoints import Checkpoint
-from jetscale.store.copies import fetch_folder
 from jetscale.store.former import Former
 from jetscale.store.home import Home, StudyFolder
 from jetscale.store.models import clear_worse, model_path
@@ -47,6 +46,7 @@ from jetscale.store.records import RecordStore
 from jetscale.study import Study
 from jetscale.sweep.command import Told, train_by_command
 from jetscale.sweep.heartbeat import Life, beating
+from jetscale.sweep.inputs import Inputs
 from jetscale.sweep.keeping import model_file
 from jetscale.training.engine import Source
 from jetscale.training.loop import Evicted, Task, train_stack
@@ -59,7 +59,6 @@ _OF_THE_MACHINE = (
 )
 """What says nothing of a run: another machine may do it, and this one would fail all others."""
 _TOO_LARGE = (MemoryError, torch.OutOfMemoryError)  # a stack may be where one run is not
-_HELD = 6  # streams whose jets a worker keeps in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,52 +79,6 @@ class Job:
     """Folders to import modules from: a model or objective may lie beside the sweep file."""
 
 
-@dataclass(slots=True)
-class _Inputs:
-    """Streams of a job: each is read once, up to the most jets that a run wanted of it."""
-
-    paths: Mapping[str, Path]
-    home: Home | None = None
-    _jets: dict[str, Ragged] = field(default_factory=dict)
-    _streams: dict[str, Stream] = field(default_factory=dict)
-
-    def open(self, name: str) -> Stream:
-        if name not in self._streams:
-            path = self.paths[name]
-            if self.home:  # the working copy of this machine
-                path = self.home.streams / path.name
-                fetch_folder(self.home, path, INDEX)
-            self._streams[name] = open_stream(path)
-        return self._streams[name]
-
-    def read(self, name: str, jets: int) -> Ragged:
-        held = self._jets.pop(name, None)
-        if held is None or len(held) < jets:
-            try:
-                held = self.open(name).read(jets)
-            except DataError:
-                if self.home is None:
-                    raise
-                held = self._read_again(self.home, name, jets)
-        self._jets[name] = held  # the last one used is the last one to go
-        for oldest in list(self._jets)[:-_HELD]:
-            del self._jets[oldest]
-        return held.head(jets)
-
-    def _read_again(self, home: Home, name: str, jets: int) -> Ragged:
-        """Jets of a stream that is fetched anew: the copy of this machine is damaged."""
-        folder = self._streams.pop(name).folder if name in self._streams else None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            return self.open(name).read(jets)
-        except DataError:
-            # so is the one at the address: whoever prepares streams next puts it there again
-            if folder is not None:
-                home.storage.delete(f"{home.name_of(folder)}/{INDEX}")
-            raise
-
-
 def run_job(job: Job, feed: Feed | None = None) -> dict[str, int]:
     """Train the runs of a feed that have no record; returns how many were trained and failed.
 
@@ -138,7 +91,7 @@ def run_job(job: Job, feed: Feed | None = None) -> dict[str, int]:
     feed = Listed.alone(job.runs) if feed is None else feed
     counts = {"trained": 0, "failed": 0}
     store = RecordStore(job.folder, job.former, runs=job.runs)
-    worker = _Worker(job, store, feed, _Inputs(job.streams, job.home), Ranks.current())
+    worker = _Worker(job, store, feed, Inputs(job.streams, job.home), Ranks.current())
     for stack in feed:
         store.planned |= {run.key: run for run in stack}
         lives = [Life(store, run, leads=worker.leads) for run in stack]
@@ -167,7 +120,7 @@ class _Worker:
     job: Job
     store: RecordStore
     feed: Feed
-    inputs: _Inputs
+    inputs: Inputs
     ranks: Ranks
 
     @property
@@ -325,13 +278,13 @@ def _command(worker: _Worker, prepared: _Prepared) -> Record:
     return replace(record, device=device, versions=versions)
 
 
-def _prepare(job: Job, run: Run, store: RecordStore, inputs: _Inputs) -> _Prepared:
+def _prepare(job: Job, run: Run, store: RecordStore, inputs: Inputs) -> _Prepared:
     stream, train, held_out = _jets(job, run, inputs)
     trunk = _trunk(run, store)
     return _Prepared(run=run, stream=stream, train=train, held_out=held_out, trunk=trunk)
 
 
-def _spec(prepared: _Prepared, inputs: _Inputs) -> RunSpec:
+def _spec(prepared: _Prepared, inputs: Inputs) -> RunSpec:
     run, stream = prepared.run, inputs.open(prepared.stream)
     return RunSpec(
         key=run.key,
@@ -345,7 +298,7 @@ def _spec(prepared: _Prepared, inputs: _Inputs) -> RunSpec:
 
 
 def _record(
-    job: Job, prepared: _Prepared, result: RunResult, inputs: _Inputs, started: float
+    job: Job, prepared: _Prepared, result: RunResult, inputs: Inputs, started: float
 ) -> Record:
     run, stream, trunk = prepared.run, prepared.stream, prepared.trunk
     recipe = follow(job.recipe, run.recipe)
@@ -388,7 +341,7 @@ def _record(
     )
 
 
-def _jets(job: Job, run: Run, inputs: _Inputs) -> tuple[str, Ragged, dict[str, Ragged]]:
+def _jets(job: Job, run: Run, inputs: Inputs) -> tuple[str, Ragged, dict[str, Ragged]]:
     """The stream that a run trains on, what it takes of it, and its jets for scoring by role."""
     pretraining = run.kind == "pretrain"
     stream = pretraining_stream(run.mixture) if pretraining else f"train-{run.subset}"
