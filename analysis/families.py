@@ -70,15 +70,15 @@ def differences(tables: dict[str, pd.DataFrame]) -> str:
                 place = pair.mixture, pair.baseline, row.examples
                 found.setdefault(place, {})[name] = row
     for (mixture, base, size), rows in found.items():
-        cells = (f"{variations['told'](rows[name])}, {lower(rows[name])}" for name in tables)
+        cells = (shown(rows[name]) if name in rows else "-" for name in tables)
         jets = "all" if size is None else f"{size:,.0f}"
         lines.append(f"| {mixture} - {base} | {jets} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def lower(row: Difference) -> str:
-    """In how many pairs of runs the mixture has the lower loss."""
-    return f"{row.n_lower} of {row.n_pairs}"
+def shown(row: Difference) -> str:
+    """A difference, and in how many pairs of runs the mixture has the lower loss."""
+    return f"{variations['told'](row)}, {row.n_lower} of {row.n_pairs}"
 
 
 def effects(runs: pd.DataFrame, mixture: str, base: str) -> pd.Series:
@@ -89,8 +89,24 @@ def effects(runs: pd.DataFrame, mixture: str, base: str) -> pd.Series:
 
 def interval(values: pd.Series) -> str:
     """The mean over widths, of the means over data sizes and seeds, with its interval."""
+    if values.empty:
+        return "-"
     found = student_interval(values.groupby("width").mean().to_numpy())
     return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def by_width(tables: dict[str, pd.DataFrame]) -> str:
+    """Differences between mixtures at each width, data sizes and seeds averaged; no interval."""
+    widths = sorted({int(width) for runs in tables.values() for width in runs["width"]})
+    lines = [f"| mixture - baseline | family | {' | '.join(f'width {w}' for w in widths)} |"]
+    lines.append("|---|---|" + "---|" * len(widths))
+    for mixture, base in PAIRS:
+        for name, runs in tables.items():
+            found = effects(runs, mixture, base).groupby("width")
+            told = {w: f"{v.mean():+.3f}, {(v < 0).sum()} of {len(v)}" for w, v in found}
+            cells = " | ".join(told.get(width, "-") for width in widths)
+            lines.append(f"| {mixture} - {base} | {TOLD[name]} | {cells} |")
+    return "\n".join(lines)
 
 
 def between(tables: dict[str, pd.DataFrame]) -> str:
@@ -103,7 +119,8 @@ def between(tables: dict[str, pd.DataFrame]) -> str:
         for one, other in AGAINST:
             if one not in tables or other not in tables:
                 continue
-            more = effects(tables[one], mixture, base) - effects(tables[other], mixture, base)
+            both = (effects(tables[name], mixture, base) for name in (one, other))
+            more = (next(both) - next(both)).dropna()  # cells that both families have
             jets = more.index.get_level_values("examples")
             cells = [*(interval(more[jets == size]) for size in sizes), interval(more)]
             names = f"{TOLD[one]} - {TOLD[other]}"
@@ -128,8 +145,8 @@ def objectives(tables: dict[str, pd.DataFrame]) -> str:
             for size in (*sorted(set(jets)), None):
                 mine = more if size is None else more[jets == size]
                 cells = f"{interval(mine)} | {(mine < 0).sum()} of {len(mine)} |"
-                shown = "all" if size is None else f"{size:,}"
-                lines.append(f"| {architecture} | {mixture} | {shown} | {cells}")
+                at = "all" if size is None else f"{size:,}"
+                lines.append(f"| {architecture} | {mixture} | {at} | {cells}")
     return "\n".join(lines)
 
 
@@ -145,6 +162,16 @@ def order(tables: dict[str, pd.DataFrame]) -> str:
     return "\n".join(lines)
 
 
+def exponents(tables: dict[str, pd.DataFrame]) -> str:
+    """The exponent a in each family with enough data sizes for a law, and its differences."""
+    lines = ["| family | scratch | qcd | qcd+bsm | qcd - scratch | qcd+bsm - scratch |"]
+    lines.append("|---|---|---|---|---|---|")
+    for name, runs in tables.items():
+        if runs["examples"].nunique() > 2:
+            lines.append(composition["row"](TOLD[name], composition["laws"](runs)))
+    return "\n".join(lines)
+
+
 def losses(tables: dict[str, pd.DataFrame]) -> str:
     """Mean losses over seeds: a line per family, mixture and width, a column per data size."""
     sizes = sorted(next(iter(tables.values()))["examples"].unique())
@@ -157,7 +184,7 @@ def losses(tables: dict[str, pd.DataFrame]) -> str:
             if mixture == "scratch" and name.endswith("masked"):
                 continue  # the runs of the other objective
             means = cell.groupby("examples")["loss"].mean()
-            cells = " | ".join(f"{means[size]:.3f}" for size in sizes)
+            cells = " | ".join(f"{means[size]:.3f}" if size in means else "-" for size in sizes)
             lines.append(f"| {TOLD[name]} | {mixture} | {width}, {params:,} | {cells} |")
     return "\n".join(lines)
 
@@ -169,7 +196,7 @@ def main() -> None:
     if parser.parse_args().export:
         return export()
     tables = read()
-    parts = (order, differences, between, objectives, losses)
+    parts = (order, differences, by_width, between, objectives, exponents, losses)
     print("\n\n".join(part(tables) for part in parts))
     return None
 

@@ -56,6 +56,13 @@ def test_differences_stand_beside_each_other(script, tables):
     assert any(line.startswith("| qcd+bsm - qcd | all |") for line in lines)
 
 
+def test_differences_are_listed_by_width(script, tables):
+    lines = script["by_width"](tables).splitlines()
+    assert lines[0].endswith("| width 4 | width 6 | width 10 | width 16 |")
+    first = next(line for line in lines if line.startswith("| qcd - scratch | transformer, masked"))
+    assert first.count("-0.095, 6 of 6") == 4  # -0.1 at 500 jets, 5 and 10% less beyond
+
+
 def test_an_effect_that_is_the_same_in_both_families_differs_by_nothing(script, tables):
     lines = script["between"](tables).splitlines()
     same = next(line for line in lines if "qcd - scratch | ParT, labels - transformer" in line)
