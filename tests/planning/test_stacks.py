@@ -67,9 +67,7 @@ def test_what_cannot_be_stacked_is_not(runs, monkeypatch):
     assert most_in_stack(replace(trunk, recipe=trunk.recipe.change(objective="own"))) == 1
 
 
-def test_pretraining_without_classes_is_one_shape_and_what_starts_from_it_stacks_with_scratch(
-    study,
-):
+def test_pretraining_without_labels_stacks_and_what_starts_from_it_does_with_scratch(study):
     recipe = study.recipe.change(pretraining_objective="masked")
     mixtures = (*study.mixtures, Mixture(name="few", parts={"res2p": 1.0}))
     shapes = {}
@@ -78,4 +76,5 @@ def test_pretraining_without_classes_is_one_shape_and_what_starts_from_it_stacks
         assert most_in_stack(run) > 1
     for together in shapes.values():
         names = {run.mixture.name for run in together}
-        assert names >= ({"qcd", "few"} if together[0].kind == "pretrain" else {"scratch", "qcd"})
+        assert len(together) >= len(study.seeds)
+        assert together[0].kind == "pretrain" or names == {"scratch", "qcd", "few"}
