@@ -10,9 +10,8 @@ features. A jet of one constituent hides none.
 Hidden constituents of a jet would then be one and the same to it, and the best it could say of each
 is their mean. What tells them apart is their rank, by pT in all our sources: a hidden constituent
 shows a learned vector of its rank in place of its features, a visible one shows its features and no
-rank. The trunk sees ranks in pretraining alone. The cited works, too, give the order to hidden
-constituents only; here it enters before the blocks, so that attention can look for the visible
-neighbours in pT.
+rank. The trunk sees ranks in pretraining alone. They enter before the blocks, so that attention can
+look for the visible neighbours in pT.
 
 A padding token repeats the last constituent of its jet and is never hidden: masks keep it out of
 attention. It might give a hidden one away only if it were read, and nothing reads it.
