@@ -1,7 +1,7 @@
 """Masked particle modelling: pretraining that completes jets, without labels.
 
 Three in ten constituents of every jet are hidden and the trunk's vectors of these are mapped
-linearly to what they hid, as in arXiv 2401.13537 and, without tokenisation, 2409.12589: smooth L1
+linearly to what they hid, after arXiv 2401.13537 and 2409.12589, without tokens: smooth L1
 for continuous features in the scale that models see, cross-entropy for the flags, which are 0 or 1.
 A jet counts the same whatever its length: its loss is the mean over its hidden constituents and all
 features. A jet of one constituent hides none.
