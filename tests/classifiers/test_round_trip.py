@@ -10,6 +10,7 @@ from fixtures.kept import train
 
 import jetscale as js
 from jetscale.cli import main
+from jetscale.errors import DataError, StudyError
 from jetscale.planning import plan_runs
 from jetscale.planning.feed import Listed
 from jetscale.store.home import Home
@@ -100,3 +101,16 @@ def test_each_run_of_a_stack_leaves_its_own_weights(kept_study, kept_sweep, tmp_
         js.export(study, run.key, out=tmp_path / "m.pt", home=home.path)
         told = js.predict(tmp_path / "m.pt", kept_sweep.parent / "test")
         assert told.scores["loss"] == pytest.approx(store.read(run.key).loss, abs=1e-6)
+
+
+def test_what_is_read_is_not_overwritten(kept_study, kept_sweep, tmp_path):
+    before = kept_sweep.read_bytes()
+    with pytest.raises(StudyError, match="that is the sweep file; give it another name"):
+        js.export(kept_sweep, out=kept_sweep)
+    assert kept_sweep.read_bytes() == before
+    model = tmp_path / "best.pt"
+    js.export(kept_study, out=model)
+    kept = model.read_bytes()
+    with pytest.raises(DataError, match="that is the model; give them another name"):
+        js.predict(model, kept_sweep.parent / "test", model)
+    assert model.read_bytes() == kept

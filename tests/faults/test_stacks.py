@@ -2,12 +2,14 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from fixtures.sweeps import sweep_text, write_roles
 from fixtures.waiting import PATIENCE
 
+from jetscale.planning import plan_runs
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 from jetscale.sweep.work import work
@@ -45,6 +47,13 @@ def test_work_trains_in_stacks_and_each_run_is_that_of_one_alone(faulty, undistu
     work(faulty.study, faulty.home)
     records = compare(faulty, undisturbed)
     assert max(record.stack for record in records.values()) > 1
+
+
+def test_a_study_that_wants_no_stacks_has_the_last_bits_of_runs_alone(faulty, undisturbed):
+    alone = replace(faulty.study, stacking=False)
+    assert [run.key for run in plan_runs(alone)] == [run.key for run in faulty.planned]
+    work(alone, faulty.home)
+    assert faulty.numbers() == undisturbed
 
 
 def compare(faulty, undisturbed):

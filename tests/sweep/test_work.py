@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -223,6 +224,27 @@ def test_a_lost_trunk_is_made_again_for_what_needs_it(sweep, home):
     worked = work(study, home)
     assert (worked.done, worked.trained, worked.failed) == (10, 2, 0)
     assert losses(RecordStore(folder), planned) == pytest.approx(before, rel=1e-4)
+
+
+def test_small_runs_of_one_shape_are_trained_together_unless_the_study_says_no(sweep, home):
+    study = load_study(sweep())
+    alone = replace(study, stacking=False)
+    planned, apart = plan_runs(study), Home(home.path / "apart")
+    assert [run.key for run in planned] == [run.key for run in plan_runs(alone)]
+    work(study, home)
+    work(alone, apart)
+    stacks, single = (
+        [
+            record.stack
+            for record in RecordStore(place.study(study))
+            .read_all(run.key for run in planned)
+            .values()
+        ]
+        for place in (home, apart)
+    )
+    assert len(stacks) == len(single) == len(planned)
+    assert max(stacks) > 1
+    assert set(single) == {1}
 
 
 def test_a_driver_and_these_processes_keep_each_other_out(sweep, home):

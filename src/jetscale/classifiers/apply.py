@@ -70,6 +70,9 @@ def predict(
         TrainingError, StudyError: As `jetscale.classifiers.model.load_model`.
         StorageError: ``out`` cannot be written.
     """
+    given_file = None if isinstance(model, Classifier) else Path(model).resolve()
+    if out is not None and Path(out).resolve() == given_file:
+        raise DataError(f"predictions {out}: that is the model; give them another name")
     chosen = model if isinstance(model, Classifier) else load_model(model, trust=trust)
     given = [shards] if isinstance(shards, str | Path) else shards
     manifests = [_opened(Path(folder), chosen) for folder in given]

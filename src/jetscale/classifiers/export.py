@@ -97,14 +97,18 @@ def export(
     """
     if to not in _SUFFIX:
         raise StudyError(unknown("format", to, _SUFFIX))
-    study, place = study if isinstance(study, Study) else load_study(study), Home.at(home)
+    if not isinstance(study, Study):
+        if out is not None and Path(out).resolve() == Path(study).resolve():
+            raise StudyError(f"model {out}: that is the sweep file; give it another name")
+        study = load_study(study)
+    place = Home.at(home)
     planned = plan_runs(study)
     store = RecordStore.open(study, place, planned)
     record = _chosen(study, store, planned, run)
     file = Path(out or f"{study.name}-{record.key}{_SUFFIX[to]}")
     if (page := file.with_suffix(".md")) == file:
         raise StudyError(f"model {file}: that is the name of its card; end it with {_SUFFIX[to]}")
-    description, weights = _weights(store, record)
+    description, weights = _weights(study, store, record)
     model = open_model(description, weights, f"model of {description['name']}")
     difference, compared = None, ""
     if to == "torch":
@@ -141,7 +145,9 @@ def _chosen(study: Study, store: RecordStore, planned: tuple[Run, ...], run: str
     return record
 
 
-def _weights(store: RecordStore, record: Record) -> tuple[dict[str, Any], dict[str, Any]]:
+def _weights(
+    study: Study, store: RecordStore, record: Record
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Description, with the record in it, and weights of a run."""
     name = store.planned[record.key].name
     if (path := find_model(store, record)) is None:
@@ -150,7 +156,7 @@ def _weights(store: RecordStore, record: Record) -> tuple[dict[str, Any], dict[s
         others = f"kept are {len(kept)}: {listed}" if kept else "no run of the study has any"
         raise StorageError(
             f"run {name} ({record.key}) left no weights, or a better one took their place; "
-            f"{others}; {how_to_get(store, record)}"
+            f"{others}; {how_to_get(study, store, record)}"
         )
     description, weights = checkpoints.load_model(path)
     stored, wanted = (

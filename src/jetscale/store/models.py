@@ -128,14 +128,17 @@ def about_unkept(study: Study, store: RecordStore, records: Mapping[str, Record]
         return ""
     name = store.planned[without[0].key].name
     asked = f"keep={study.keep!r} asks for the weights of {counted(len(without), 'finished run')}"
-    return f"{asked} that left none, the first {name}: {how_to_get(store, without[0])}"
+    return f"{asked} that left none, the first {name}: {how_to_get(study, store, without[0])}"
 
 
-def how_to_get(store: RecordStore, record: Record) -> str:
+def how_to_get(study: Study, store: RecordStore, record: Record) -> str:
     """What to do for weights that a finished run did not leave."""
     if "trainer" in record.recipe:
         return "a command trained it: let it write its weights where you want them"
+    named = isinstance(study.keep, tuple) and store.planned[record.key].is_called
+    asked = study.keep == "all" or (named and any(map(named, study.keep)))
+    first = "" if asked else f"set keep={(record.key[:8],)!r} in the study, "
     return (
-        "a finished run is not trained again for its weights: remove its record "
+        f"a finished run is not trained again for its weights: {first}remove its record "
         f"{store.folder.shown(store.folder.record(record.key))} and run the sweep again"
     )

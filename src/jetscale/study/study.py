@@ -41,6 +41,10 @@ class Study:
     """Data-parallel workers that a run may get at most; only one that all would wait for gets more
     than one. How many it is changes no identity, and results by rounding, which a training at
     too high a rate amplifies. A run that a command trains has one."""
+    stacking: bool = True
+    """Let a worker train small runs of one shape in lock step. It changes no identity, and results
+    by rounding, which a training at too high a rate amplifies; False makes the numbers of a run
+    depend on nothing but itself, to the last bit on one machine."""
     runs_per_gpu: int = 1
     """Runs of one worker that share a GPU, each with a CPU of its own; for small models."""
     keep: str | tuple[str, ...] = "best"

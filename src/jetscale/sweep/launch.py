@@ -192,7 +192,7 @@ def _train(
         most=study.workers_per_run,
         spread=machines.across_nodes,
         per_device=capacity.per_gpu,
-        device=capacity.device,
+        device=capacity.device if study.stacking else "",
     )
     start = time.time()
     with _rays_own(folder, capacity) as storage, following(live, todo, progress):

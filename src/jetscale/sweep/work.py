@@ -170,6 +170,8 @@ class _Worker:
 
     def _mates(self, run: Run, ready: Sequence[Run]) -> list[Run]:
         """Runs to train in one stack with a run; half of them where others would find few left."""
+        if not self.job.study.stacking:
+            return []
         shape = shape_of(run)
         alike = [other for other in ready if other.key != run.key and shape_of(other) == shape]
         enough = len(ready) >= ENOUGH * len(alike)
