@@ -7,7 +7,14 @@ import torch
 
 from jetscale.models.batch import View
 from jetscale.models.transformer import kernels
-from jetscale.models.transformer.kernels import EPSILON, attend, norm_linear, own, swiglu
+from jetscale.models.transformer.kernels import (
+    EPSILON,
+    SMALLEST,
+    attend,
+    norm_linear,
+    own,
+    swiglu,
+)
 
 GENERATOR = torch.Generator().manual_seed(1)
 HEADS, SCALE = 2, 0.4
@@ -125,9 +132,11 @@ def test_padding_gets_no_gradient():
     assert (qkv.grad[:2] != 0).any()
 
 
-def test_very_long_jets_take_the_attention_that_keeps_no_weights():
-    x = torch.empty(8, 4)
+def test_very_long_jets_and_small_batches_take_the_operations_of_pytorch():
+    x = torch.empty(SMALLEST // 4, 4)
     assert own(x, VIEWS)
+    assert not own(x[1:], VIEWS)
+    assert own(x.view(2, -1, 4), VIEWS)  # two models of a stack
     assert not own(x, (*VIEWS, group(1, 500)))
     assert not own(x.to("meta"), VIEWS)
 
