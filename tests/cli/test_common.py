@@ -10,6 +10,8 @@ LOOKS = {"labels", "new", "status", "ui"}  # done, or told by itself, within a s
 ARGUMENTS = {
     "simulate": ("--corpus", "jetclass", "--jets", "3000", "--out", "{new}"),
     "ingest": ("--format", "jetclass", "--role", "train", "--out", "{new}", "no.root"),
+    "export": ("best", "no.py"),
+    "predict": ("{model}", "{shards}"),
     "allocate": ("no.py", "--budget", "1e11"),
     "report": ("no.py", "--out", "report.html"),
     "forecast": ("no.py", "--register", "{new}"),
@@ -23,7 +25,10 @@ def test_a_command_that_takes_a_while_says_first_what_it_does(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "runs"))
     monkeypatch.setattr("jetscale.jets.production.production.simulate_shards", _stop)
-    given = [text.format(new="new") for text in ARGUMENTS.get(name, ("no.py",))]
+    (tmp_path / "model.pt").touch()
+    (tmp_path / "jets").mkdir()
+    there = {"new": "new", "model": "model.pt", "shards": "jets"}
+    given = [text.format(**there) for text in ARGUMENTS.get(name, ("no.py",))]
     with pytest.raises((SystemExit, Stopped)):
         main([name, *given])
     assert len(not_told) == 1
