@@ -22,6 +22,8 @@ def runs():
 
 
 def test_every_result_has_what_prints_it():
+    import jetscale.classifiers.apply
+    import jetscale.classifiers.export
     import jetscale.questions
     import jetscale.studies  # noqa: F401
 
