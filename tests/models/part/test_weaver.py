@@ -34,7 +34,8 @@ def model():
     return built.double()
 
 
-def close(found, expected):
+def assert_equal(found, expected):
+    """Assert equality up to the rounding of double precision."""
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9)
 
 
@@ -48,18 +49,18 @@ def test_outputs_gradients_and_statistics_are_those_of_weaver(model, training, g
     model.train(training)
     other.train(training)
     ours, theirs = model(batch), weaver.apply(other, batch, KINPID)
-    close(ours, theirs)
+    assert_equal(ours, theirs)
     for outputs in (ours, theirs):
         functional.cross_entropy(outputs, batch.labels).backward()
     mine = dict(model.named_parameters())
     for name, weight in other.named_parameters():
-        close(
+        assert_equal(
             mine[weaver.renamed(name)].grad, weight.grad.reshape(mine[weaver.renamed(name)].shape)
         )
     mine = dict(model.named_buffers())
     for name, buffer in other.named_buffers():
         if "_counter" not in name:
-            close(mine[weaver.renamed(name)], buffer)
+            assert_equal(mine[weaver.renamed(name)], buffer)
 
 
 def test_jets_without_padding_need_no_change_of_weaver(model, batch_jets):
@@ -67,7 +68,7 @@ def test_jets_without_padding_need_no_change_of_weaver(model, batch_jets):
     batch = batch_of(data, model.head.bias)
     other = weaver.twin(model, len(KINPID), 3)
     del other.embed.forward
-    close(model(batch), weaver.apply(other, batch, KINPID))
+    assert_equal(model(batch), weaver.apply(other, batch, KINPID))
 
 
 def test_a_new_trunk_starts_as_weavers():
@@ -134,7 +135,7 @@ def test_pair_features_of_massless_constituents_are_weavers(real_data):
     assert len(ours) > 50_000
     # the masses of near ones are small differences of large numbers in weaver's form
     far = ours[:, 2] > np.log(0.01)
-    close(ours[same][:, :3], theirs[same][:, :3])
+    assert_equal(ours[same][:, :3], theirs[same][:, :3])
     torch.testing.assert_close(ours[far], theirs[far], rtol=1e-6, atol=1e-6)
 
 
