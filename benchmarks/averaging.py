@@ -10,23 +10,16 @@ from the one above by what is evaluated alone.
 
 import argparse
 import datetime
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from scratch_runs import prepare, test_loss
 
-from jetscale.executor import in_process
-from jetscale.mixtures.assemble import prepare_in_process
-from jetscale.mixtures.inputs import ensure_shards, stream_plans
-from jetscale.mixtures.stream import open_stream
-from jetscale.models.inputs import feature_inputs
-from jetscale.planning import Run, plan_runs
+from jetscale.planning import plan_runs
 from jetscale.study import Study
 from jetscale.study.load import load_study
-from jetscale.training.loop import train_run
-from jetscale.training.spec import RunSpec
 
 AVERAGES = (0.0, 0.05, 0.1, 0.2)
 SIZES = (500, 2000)
@@ -47,32 +40,12 @@ def scratch_study(sweep: Path) -> Study:
     )
 
 
-def test_loss(study: Study, run: Run, average: float, streams: dict[str, Path]) -> float:
-    """Final test loss of a run with this time constant."""
-    spec = RunSpec(
-        key=f"{run.key}-{average}",
-        size=run.size,
-        features=feature_inputs(feature.name for feature in study.features),
-        classes=study.classes,
-        recipe=run.recipe.change(average=average),
-        epochs=run.epochs,
-        seed=run.seed,
-    )
-    train = open_stream(streams[f"train-{run.subset}"]).read(run.examples)
-    test = open_stream(streams["test"]).read(study.recipe.evaluation.test_jets)
-    loss = train_run(spec, train, test=test).loss
-    assert loss is not None
-    return loss
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sweep", type=Path)
     study = scratch_study(parser.parse_args().sweep)
-    home = Path(os.environ.get("JETSCALE_HOME") or "runs")
     torch.set_num_threads(1)
-    shards = ensure_shards(study, home, in_process, lambda what, done, total: None)
-    streams = prepare_in_process(stream_plans(study, shards), home / "streams")
+    streams = prepare(study)
     print(
         f"{study.name}, scratch, {study.ladder[0].name}, {len(SEEDS)} seeds, torch "
         f"{torch.__version__}, {datetime.datetime.now(datetime.UTC):%Y-%m-%d}\n"
@@ -83,7 +56,9 @@ def main() -> None:
         runs = [run for run in plan_runs(study) if run.examples == examples]
         raw = np.array([])
         for average in AVERAGES:
-            losses = np.array([test_loss(study, run, average, streams) for run in runs])
+            losses = np.array(
+                [test_loss(study, run, run.recipe.change(average=average), streams) for run in runs]
+            )
             raw = losses if average == 0 else raw
             change = losses - raw
             error = change.std(ddof=1) / np.sqrt(len(change))

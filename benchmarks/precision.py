@@ -10,24 +10,17 @@ between seeds, which is what the change has to be judged by.
 
 import argparse
 import datetime
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy import stats
+from scratch_runs import prepare, test_loss
 
-from jetscale.executor import in_process
-from jetscale.mixtures.assemble import prepare_in_process
-from jetscale.mixtures.inputs import ensure_shards, stream_plans
-from jetscale.mixtures.stream import open_stream
-from jetscale.models.inputs import feature_inputs
-from jetscale.planning import Run, plan_runs
+from jetscale.planning import plan_runs
 from jetscale.study import ModelSize, Simulated, Study
 from jetscale.study.load import load_study
-from jetscale.training.loop import train_run
-from jetscale.training.spec import RunSpec
 
 LADDER = (ModelSize(width=16, layers=2, heads=2), ModelSize(width=64, layers=2, heads=8))
 EXAMPLES = 2000
@@ -53,32 +46,12 @@ def scratch_study(sweep: Path) -> Study:
     )
 
 
-def test_loss(study: Study, run: Run, precision: str, streams: dict[str, Path]) -> float:
-    """Final test loss of a run with this precision."""
-    spec = RunSpec(
-        key=f"{run.key}-{precision}",
-        size=run.size,
-        features=feature_inputs(feature.name for feature in study.features),
-        classes=study.classes,
-        recipe=replace(run.recipe, precision=precision),
-        epochs=run.epochs,
-        seed=run.seed,
-    )
-    train = open_stream(streams[f"train-{run.subset}"]).read(run.examples)
-    test = open_stream(streams["test"]).read(study.recipe.evaluation.test_jets)
-    loss = train_run(spec, train, test=test).loss
-    assert loss is not None
-    return loss
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sweep", type=Path)
     study = scratch_study(parser.parse_args().sweep)
-    home = Path(os.environ.get("JETSCALE_HOME") or "runs")
     torch.set_num_threads(1)
-    shards = ensure_shards(study, home, in_process, lambda what, done, total: None)
-    streams = prepare_in_process(stream_plans(study, shards), home / "streams")
+    streams = prepare(study)
     print(
         f"{EXAMPLES} jets, from scratch, {len(SEEDS)} seeds, torch {torch.__version__}, "
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}\n"
@@ -88,7 +61,11 @@ def main() -> None:
     for size in study.ladder:
         runs = [run for run in plan_runs(study) if run.size == size]
         pairs = [
-            [test_loss(study, run, p, streams) for p in ("float32", "bfloat16")] for run in runs
+            [
+                test_loss(study, run, replace(run.recipe, precision=p), streams)
+                for p in ("float32", "bfloat16")
+            ]
+            for run in runs
         ]
         single, short = np.array(pairs).T
         change = short - single
