@@ -95,7 +95,7 @@ def test_the_signal_of_slurm_reaches_the_training(project):
         task.kill()
     assert task.returncode == 143, said
     states = [row.state for row in store.status(list(store.planned.values()))]
-    assert states.count(RunState.EVICTED) == 1
+    assert set(states) == {RunState.EVICTED, RunState.MISSING}  # one, or the runs of a stack
 
 
 @pytest.mark.parametrize(

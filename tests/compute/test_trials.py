@@ -38,7 +38,7 @@ def work(job, feed):
     from jetscale.training.ranks import Ranks
 
     ranks = Ranks.current()
-    for run in feed:
+    for run in (run for stack in feed for run in stack):
         mark = job.folder / run.key
         if job.error is not None:
             raise job.error
