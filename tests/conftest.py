@@ -1,6 +1,7 @@
 """Fixtures shared by all rooms."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,6 +30,12 @@ pytest_plugins = (
 
 ROOT = Path(__file__).parents[1]
 ENDED = pytest.StashKey[int]()
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the tests and what they start: in the background, shells have it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -209,10 +209,9 @@ def test_a_call_that_is_ended_cleans_up(tmp_path):
 
 
 ORPHANS = """
-import os, signal, sys, time
+import os, sys, time
 from functools import partial
 from pathlib import Path
-signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
 sys.path.insert(0, {tests!r})
 from test_executor import note_and_sleep
 from jetscale.executor import process_pool
