@@ -9,14 +9,15 @@ REPORT := $(or $(JETSCALE_HOME),runs)/quickstart/report.html
 export RAY_USAGE_STATS_ENABLED = 0
 export MLFLOW_DISABLE_TELEMETRY = true
 
-.PHONY: help venv demo docs lint check test gpu
+.PHONY: help venv demo docs lint check test hosts gpu
 
 help:
 	@echo "make venv    environment in .venv, with every extra but cloud"
 	@echo "make demo    the quickstart study: simulate, train, fit, allocate, report"
 	@echo "make docs    the documentation, its tutorials run: docs/_build/index.html"
 	@echo "make check   format, lint, types, unit tests"
-	@echo "make test    format, lint, types, all tests"
+	@echo "make test    format, lint, types, all tests but those of make hosts and make gpu"
+	@echo "make hosts   launches on emulated hosts, half an hour: root on Linux"
 	@echo "make gpu     tests and speed on a GPU, ten minutes; says so where there is none"
 
 venv: $(STAMP)
@@ -48,12 +49,16 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-# Unit tests share the cores; what starts Ray, MLflow or Pythia has the machine to itself.
 check: lint
 	$(BIN)/python -m pytest -m "not integration" -n auto --dist loadfile
 
+# What starts Ray, MLflow or Pythia starts several processes by itself: two tests at a time.
 test: check
-	$(BIN)/python -m pytest -m integration
+	JETSCALE_TEST_HOSTS=0 $(BIN)/python -m pytest -m integration -n 2 --dist loadfile
+
+hosts: venv
+	JETSCALE_TEST_HOSTS=1 $(BIN)/python -m pytest \
+	  tests/cluster/test_two_hosts.py tests/cluster/test_two_jobs.py tests/faults/test_nodes.py
 
 gpu: venv
 	$(BIN)/python -m pytest -m gpu

@@ -95,6 +95,7 @@ def test_unsuitable_python_is_refused_with_one_line(project):
     [
         ("check", ['pytest -m "not integration"', "ruff format --check", "mypy"], ["-m integr"]),
         ("test", ['pytest -m "not integration"', "pytest -m integration", "ruff check"], []),
+        ("hosts", ["JETSCALE_TEST_HOSTS=1", "tests/cluster/test_two_hosts.py"], ["-m integr"]),
         ("demo", ["jetscale run", "jetscale allocate", "--budget 1e11", "report.html"], []),
     ],
 )
@@ -104,9 +105,16 @@ def test_goals_run_what_they_say(project, goal, wanted, unwanted):
     assert not any(text in recipe for text in unwanted)
 
 
+def test_what_was_checked_is_not_checked_again(project):
+    recipe = project.make("-n", "--old-file=check", "test").stdout
+    assert recipe.count("pytest") == 1
+    assert "pytest -m integration" in recipe
+
+
 def test_ci_runs_the_tests_last():
     script = ROOT / ".ci" / "run"
     subprocess.run(["bash", "-n", str(script)], check=True)
     assert "set -euo pipefail" in script.read_text()
-    assert script.read_text().rstrip().endswith("make test")
+    assert "make check" in script.read_text()
+    assert script.read_text().rstrip().endswith("make --old-file=check test")
     assert script.stat().st_mode & 0o100

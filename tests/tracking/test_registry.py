@@ -49,8 +49,8 @@ def test_in_a_folder_the_files_lie_where_the_ui_serves_them(kept_study, kept_swe
     found = js.export(kept_study, out=tmp_path / "m.pt", register="mine")
     assert found.registered.startswith("models:/mine/")
     artifacts = kept_sweep.parent / "runs" / "artifacts"
-    assert len(list(artifacts.rglob("model/MLmodel"))) == 1
-    assert len(list(artifacts.rglob("model/data/m.pt"))) == 1
+    assert len(list(artifacts.rglob("model-*/MLmodel"))) == 1
+    assert len(list(artifacts.rglob("model-*/data/m.pt"))) == 1
 
 
 def test_a_server_that_is_away_is_one_line(kept_study, tmp_path, monkeypatch):
