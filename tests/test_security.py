@@ -227,8 +227,8 @@ def test_hostile_values_of_a_frame_are_one_line(value):
 
 
 @pytest.mark.parametrize("needed", [True, False])
-def test_a_million_columns_are_read_or_refused(tmp_path, needed):
-    names = [f"column{i}" for i in range(1_000_000)]
+def test_a_hundred_thousand_columns_are_read_or_refused(tmp_path, needed):
+    names = [f"column{i}" for i in range(100_000)]
     names += ["mixture", "params", "examples", "loss"] if needed else []
     path = tmp_path / "wide.csv"
     values = ["1"] * len(names)
@@ -236,7 +236,7 @@ def test_a_million_columns_are_read_or_refused(tmp_path, needed):
     if needed:
         assert read_runs(path).shape == (1, 6)
         return
-    with pytest.raises(JetscaleError, match=r"missing column 'params'.*999980 more") as caught:
+    with pytest.raises(JetscaleError, match=r"missing column 'params'.*99980 more") as caught:
         read_runs(path)
     assert len(str(caught.value)) < 1000
 

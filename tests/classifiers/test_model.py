@@ -135,7 +135,7 @@ def test_a_module_of_ones_own_comes_out_in_both_forms(kept_sweep, tmp_path, monk
         js.predict(tmp_path / "own.pt", kept_sweep.parent / "test")
     told = js.predict(tmp_path / "own.pt", kept_sweep.parent / "test", trust=True)
     assert told.scores["loss"] == pytest.approx(store.read(found.key).loss, abs=1e-6)
-    assert "trust=True" in (tmp_path / "own.md").read_text()
+    assert "trust=True" in (tmp_path / "own.pt.md").read_text()
     pytest.importorskip("onnxscript")
     assert js.export(study, to="onnx", out=tmp_path / "own.onnx", home=home).difference < 1e-5
 
@@ -219,6 +219,9 @@ def test_shards_of_another_kind_are_refused(exported, tmp_path, kept_sweep):
         js.predict(exported, file)
     with pytest.raises(DataError, match="no shards are given"):
         js.predict(exported, [])
+    test = kept_sweep.parent / "test"
+    with pytest.raises(DataError, match="test is given 2 times; name it once"):
+        js.predict(exported, [test, test / ".." / "test"])
 
 
 def test_jets_whose_labels_the_model_does_not_know_get_no_scores(exported, kept_sweep, make_jets):

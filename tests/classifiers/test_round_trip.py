@@ -85,9 +85,10 @@ def test_the_commands_do_the_same(kept_study, kept_sweep, tmp_path, capsys):
     words = capsys.readouterr().out
     assert "90 jets by" in words
     assert "accuracy" in words
-    page = (tmp_path / "m.md").read_text()
+    page = (tmp_path / "m.pt.md").read_text()
     assert told["key"] in page
     assert 'js.load_model("m.pt")' in page
+    assert not (tmp_path / "m.md").exists()  # a graph m.onnx has a card of its own
 
 
 def test_each_run_of_a_stack_leaves_its_own_weights(kept_study, kept_sweep, tmp_path):

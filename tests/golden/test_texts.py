@@ -31,7 +31,7 @@ DOCUMENTED = dict(re.findall(r"^\| `([\w.]+)` \|[^|]+\| `([^`]+)` \|$", REFERENC
 
 @pytest.mark.parametrize("name", texts.TEXTS)
 def test_the_columns_of_a_result_stand_in_the_reference(name):
-    frame = texts.TEXTS[name]().to_frame()
+    frame = texts.result(name).to_frame()
     assert list(frame.columns) == DOCUMENTED[name].split()
     empty = {column for column in frame if frame[column].isna().all()}
     assert empty <= {"hours", "recipe"}  # that of a run without seconds, of rates not searched
@@ -45,6 +45,7 @@ def test_the_columns_of_a_prediction_stand_in_the_reference():
 
 def test_a_text_that_changed_is_shown_and_written(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(texts, "FOLDER", tmp_path)
+    monkeypatch.setattr(texts, "result", lambda name: texts.TEXTS[name]())
     monkeypatch.setattr(texts, "TEXTS", {"fit": lambda: "a\nb"})
     texts.main(["--write"])
     assert (tmp_path / "fit.txt").read_text() == "a\nb\n"

@@ -10,7 +10,9 @@ numbers in them have few digits, so other processors and libraries give the same
 import difflib
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -68,10 +70,16 @@ TEXTS: dict[str, Callable[[], object]] = {
 """What makes each text."""
 
 
+@cache
+def result(name: str) -> Any:
+    """What a text is of, made once: some take seconds."""
+    return TEXTS[name]()
+
+
 def text(name: str) -> str:
     """The text of now, as in a terminal of `WIDTH` columns."""
     console._terminal.width = WIDTH
-    return f"{TEXTS[name]()}\n"
+    return f"{result(name)}\n"
 
 
 def difference(name: str, now: str) -> str:

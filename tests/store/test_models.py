@@ -170,7 +170,8 @@ def test_a_run_is_found_by_name_key_or_beginning(study, planned, tuned):
         assert find_run(planned, text, "here") is run
     for text, words in (
         (run.name.replace("seed 1", "seed 7"), "here: unknown run .*; did you mean 'scratch N="),
-        (run.key[:3], "unknown run"),
+        (run.key[:3], f"here: '{run.key[:3]}' may begin several keys; give 4 letters"),
+        ("", "unknown run"),
         (next(r for r in planned if r.kind == "pretrain").key, "is pretraining, whose trunk"),
     ):
         with pytest.raises(StudyError, match=words):

@@ -74,10 +74,9 @@ def predict(
     if out is not None and Path(out).resolve() == given_file:
         raise DataError(f"predictions {out}: that is the model; give them another name")
     chosen = model if isinstance(model, Classifier) else load_model(model, trust=trust)
-    given = [shards] if isinstance(shards, str | Path) else shards
-    manifests = [_opened(Path(folder), chosen) for folder in given]
-    if not manifests:
-        raise DataError("no shards are given; name at least one shard folder")
+    given = [Path(folder) for folder in ([shards] if isinstance(shards, str | Path) else shards)]
+    _check_given(given)
+    manifests = [_opened(folder, chosen) for folder in given]
     parts = [part for manifest in manifests for part in _outputs(manifest, chosen)]
     outputs = np.concatenate([part[0] for part in parts])
     indices = np.concatenate([part[1] for part in parts])
@@ -102,6 +101,15 @@ def predict(
         scores=scores,
         table=table,
     )
+
+
+def _check_given(folders: Sequence[Path]) -> None:
+    if not folders:
+        raise DataError("no shards are given; name at least one shard folder")
+    places = [folder.resolve() for folder in folders]
+    for place, folder in zip(places, folders, strict=True):
+        if places.count(place) > 1:  # its examples would count twice in the scores
+            raise DataError(f"{folder} is given {places.count(place)} times; name it once")
 
 
 def _opened(folder: Path, model: Classifier) -> Manifest:

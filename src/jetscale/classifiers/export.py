@@ -106,8 +106,7 @@ def export(
     store = RecordStore.open(study, place, planned)
     record = _chosen(study, store, planned, run)
     file = Path(out or f"{study.name}-{record.key}{_SUFFIX[to]}")
-    if (page := file.with_suffix(".md")) == file:
-        raise StudyError(f"model {file}: that is the name of its card; end it with {_SUFFIX[to]}")
+    page = file.with_name(f"{file.name}.md")  # the same model in two forms has two cards
     description, weights = _weights(study, store, record)
     model = open_model(description, weights, f"model of {description['name']}")
     difference, compared = None, ""

@@ -142,6 +142,8 @@ def find_run(runs: Sequence[Run], wanted: str, where: str) -> Run:
         keys = ", ".join(run.key for run in found[:4])
         raise StudyError(f"{where}: {wanted!r} is {len(found)} runs; give the key of one: {keys}")
     if not found:
+        if wanted and any(run.key.startswith(wanted) for run in runs):
+            raise StudyError(f"{where}: {wanted!r} may begin several keys; give {SHORTEST} letters")
         names = [run.name for run in runs if run.kind == "finetune"]
         raise StudyError(f"{where}: {unknown('run', wanted, names)}")
     if found[0].kind == "pretrain":

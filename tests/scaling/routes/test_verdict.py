@@ -35,6 +35,7 @@ def test_three_routes_agree_on_a_clean_law(grid):
     assert plain["disagree"] is False
 
 
+@pytest.mark.integration
 def test_no_disagreement_where_the_law_holds(isoflop_table):
     """At 5%, five or more of 30 have a chance of 2%."""
     false, away = 0, []

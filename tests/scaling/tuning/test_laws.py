@@ -23,6 +23,7 @@ def covered(laws, true_law):
     ]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("scatter", [0.0, 0.15])
 def test_intervals_hold_the_truth_in_95_of_100_searches(make_search, true_law, scatter):
     rng = np.random.default_rng(2)
@@ -31,6 +32,7 @@ def test_intervals_hold_the_truth_in_95_of_100_searches(make_search, true_law, s
     assert ((hits >= 0.93) & (hits <= 0.98)).all(), hits
 
 
+@pytest.mark.integration
 def test_intervals_of_four_cells_are_not_too_narrow(make_search, true_law):
     rng = np.random.default_rng(2)
     few = {"arms": 1, "widths": (8, 32), "steps": (500, 2000)}
@@ -51,6 +53,7 @@ def test_optima_that_disagree_widen_the_interval(make_search):
     assert exact.scatter < 0.1
 
 
+@pytest.mark.integration
 def test_starts_of_one_law_are_told_apart_in_5_of_100_searches(make_search):
     rng = np.random.default_rng(5)
     both = {"starts": ("scratch", "pretrained")}
