@@ -129,18 +129,7 @@ class _Worker:
         return self.ranks.rank == 0
 
     def train(self, lives: Sequence[Life]) -> dict[str, Failure]:
-        """Train the runs of a stack and keep their records; the failures of others, by key.
-
-        Those that are at another step, as after a fault, make a stack of their own.
-        """
-        stacks: dict[int, list[Life]] = {}
-        for life in lives:
-            state = self.checkpoint(life.run).load(life.run.key) if len(lives) > 1 else None
-            stacks.setdefault(state["step"] if state else 0, []).append(life)
-        return {k: failure for s in stacks.values() for k, failure in self.train_stack(s).items()}
-
-    def train_stack(self, lives: Sequence[Life]) -> dict[str, Failure]:
-        """Train runs at one step together; failures by key."""
+        """Train the runs of a stack and keep their records; the failures of others, by key."""
         ended: dict[str, Failure | None] = {}  # runs that have their record, or failed
         try:
             _train(self, lives, ended)
@@ -158,7 +147,7 @@ class _Worker:
                 raise
             if together:  # it may be of one run, or of all at once: each is trained alone
                 left = [life for life in lives if life.run.key not in ended]
-                alone = [self.train_stack([life]) for life in left]
+                alone = [self.train([life]) for life in left]
                 return _failed(ended) | {k: f for found in alone for k, f in found.items()}
             ended[lives[0].run.key] = self.keep(lives[0].run, error)
         return _failed(ended)
