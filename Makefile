@@ -56,8 +56,9 @@ check: lint
 test: check
 	JETSCALE_TEST_HOSTS=0 $(BIN)/python -m pytest -m integration -n 2 --dist loadfile
 
+# A cache of its own: other tests may be run at the same time.
 hosts: venv
-	JETSCALE_TEST_HOSTS=1 $(BIN)/python -m pytest \
+	JETSCALE_TEST_HOSTS=1 $(BIN)/python -m pytest -o cache_dir=.pytest_cache/hosts $(FAILED) \
 	  tests/cluster/test_two_hosts.py tests/cluster/test_two_jobs.py tests/faults/test_nodes.py
 
 gpu: venv

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, settings
 
 from jetscale.jets import schema
 
@@ -30,6 +31,9 @@ pytest_plugins = (
 
 ROOT = Path(__file__).parents[1]
 ENDED = pytest.StashKey[int]()
+# nothing depends on how long something takes: others may want the machine
+settings.register_profile("jetscale", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("jetscale")
 
 
 def pytest_configure() -> None:

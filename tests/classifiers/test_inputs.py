@@ -35,7 +35,7 @@ def test_columns_of_jets_become_the_published_inputs(make_jets, features, scale_
         assert np.abs(wanted - found).max() < 2e-6
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 12), st.integers(0, 100))
 def test_jets_may_be_cut_and_sliced_anywhere(limit, seed):
     from conftest import jets

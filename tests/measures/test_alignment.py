@@ -37,7 +37,7 @@ def test_the_cross_fitted_auc_is_the_mean_over_folds(rng):
     assert influence.mean() == pytest.approx(0, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 1000))
 def test_an_auc_depends_on_ranks_only_and_turns_with_the_classes(seed):
     rng = np.random.default_rng(seed)

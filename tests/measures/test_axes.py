@@ -109,7 +109,7 @@ positions = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(positions)
 def test_a_correlation_is_one_and_does_not_depend_on_units(found):
     points = {str(i): place(row(*pair, error=1e-6)) for i, pair in enumerate(found)}

@@ -22,7 +22,7 @@ from jetscale.measures.diversity import (
 counts = arrays(np.int64, st.integers(1, 12), elements=st.integers(0, 500)).filter(np.any)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(counts)
 def test_hill_numbers_fall_with_the_order_and_stay_within_the_labels(counts):
     zero, one, two = (hill(counts, q) for q in (0, 1, 2))
@@ -30,7 +30,7 @@ def test_hill_numbers_fall_with_the_order_and_stay_within_the_labels(counts):
     assert zero + 1e-9 >= one >= two - 1e-9 >= 1 - 2e-9
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(counts)
 def test_order_one_is_the_exponential_of_the_entropy(counts):
     assert hill(counts, 1) == pytest.approx(np.exp(entropy(counts)))

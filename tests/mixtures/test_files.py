@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=20), st.integers(0, 9))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_parquet_file_holds_the_jets(folder, lengths, seed):
     jets = made(lengths, seed)
     table = pq.read_table(ensure_file(folder, "train-0", jets, kind="parquet", **NAMES))

@@ -12,7 +12,7 @@ def starts_of(lengths):
     return np.cumsum(lengths) - lengths
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(lengths_of_jets, st.integers(1, 8))
 def test_every_constituent_has_its_token(lengths, groups):
     starts = starts_of(lengths)
@@ -31,7 +31,7 @@ def test_every_constituent_has_its_token(lengths, groups):
             place, token = place + 1, token + group.length
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(lengths_of_jets)
 def test_padding_to_a_fixed_length_makes_one_group(lengths):
     layout = arrange(starts_of(lengths), lengths, pad_to=128)
@@ -39,7 +39,7 @@ def test_padding_to_a_fixed_length_makes_one_group(lengths):
     assert len(layout.index) == 128 * len(lengths)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(lengths_of_jets)
 def test_chosen_groups_never_cost_more_than_one(lengths):
     starts = starts_of(lengths)
@@ -63,7 +63,7 @@ def cheapest(ordered, cost):
     return best[-1]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(lengths_of_jets, st.integers(1, 400))
 def test_groups_cost_what_the_best_of_all_cuts_costs(lengths, cost):
     ordered = np.sort(lengths)

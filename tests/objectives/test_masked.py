@@ -67,7 +67,7 @@ def test_it_is_an_objective_of_constituents_without_labels():
     assert token_objective("classify") is None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(1, LONGEST), min_size=4, max_size=40),
     st.sampled_from([{"groups": 1}, {"groups": 4}, {"pad_to": LONGEST}, {}]),

@@ -245,7 +245,7 @@ def test_workers_of_one_model_do_not_share_a_gpu(study):
 
 
 @drawn(st.integers(0, 10**6), st.integers(1, 9), st.floats(0, 0.3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_every_run_is_done_once_and_nearly_as_fast_as_can_be(study, seed, slots, faults):
     dice, planned = random.Random(seed), plan_runs(study)
     length = {run.key: dice.uniform(1, 100) for run in planned}

@@ -36,7 +36,7 @@ def numerical(budget, theta, cost):
     return minimize_scalar(loss, bounds=(0.0, 45.0), method="bounded", options={"xatol": 1e-9}).x
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.floats(0.1, 1.5),
     st.floats(0.1, 1.5),

@@ -67,7 +67,7 @@ def test_arrow_writes_where_the_storage_reads(kind, request, tmp_path):
     assert storage.read("ray/state.json") == b"{}"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_kept(storage, content):
     storage.write("records/a", content)

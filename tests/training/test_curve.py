@@ -31,7 +31,7 @@ def test_the_first_bad_step_is_named(bad):
     assert curve.collect() == {0: 3}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 3000))
 def test_points_are_the_means_of_all_steps(steps):
     curve = LossCurve(steps)

@@ -160,7 +160,7 @@ def test_the_first_step_is_all_of_the_average_and_later_ones_ever_less(steps, av
     assert shares == sorted(shares, reverse=True)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 3000), st.floats(0, 0.9))
 def test_schedule_rises_to_one_and_falls_towards_zero(steps, warmup):
     factors = [schedule(step, steps, warmup) for step in range(steps)]

@@ -9,7 +9,7 @@ def order_of(jets=10, batch_size=4, epochs=2, seed=1):
     return Order(seed=seed, jets=jets, batch_size=batch_size, epochs=epochs)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(1, 4))
 def test_every_epoch_sees_every_jet_once(jets, batch_size, epochs):
     order = order_of(jets, batch_size, epochs)

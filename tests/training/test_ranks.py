@@ -11,7 +11,7 @@ def test_a_process_without_a_group_is_alone():
     assert Ranks.current() == Ranks(rank=0, world=1)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 20), st.integers(1, 5))
 def test_every_jet_belongs_to_one_rank(jets, world):
     rows = np.arange(jets)

@@ -178,7 +178,7 @@ def test_arrays_in_any_order_give_the_same_jets(tmp_path, made_up, kind, order):
     np.testing.assert_allclose(tables[0]["jet_pt"], tables[1]["jet_pt"], rtol=1e-5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     column=st.sampled_from(["jet_pt", "jet_eta", "jet_sdmass", "jet_tau1"]),
     value=st.one_of(st.floats(), st.sampled_from([50.0, -50.0, 1e5, 2e5, -1.0, -1.1, 0.0, 10.1])),

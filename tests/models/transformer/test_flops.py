@@ -58,7 +58,7 @@ def test_flops_are_those_that_torch_counts(size, jets, batch_jets):
     assert counter.get_total_flops() == training_flops(size, features, classes, **sums)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 128), min_size=1, max_size=20))
 def test_flops_of_a_data_set_are_the_sum_over_jets(lengths):
     size = SIZES[2]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jetscale.scaling.comparison.claims import Verdict, holm, judge, side_of_zero
@@ -19,7 +19,6 @@ def test_holm_by_hand():
     assert holm([0.4, 0.6]) == [0.8, 0.8]
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
 def test_holm_is_between_raw_and_bonferroni(p):
     corrected = holm(p)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -171,7 +171,6 @@ def test_one_data_size_has_no_factor_and_one_model_size_no_interval():
     assert row.difference.value == pytest.approx(-0.1)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=9), st.floats(-1, 1))
 def test_inverse_of_any_curve_stays_in_range_and_falls(noise, wanted):
     log_d = np.arange(len(noise), dtype=float)

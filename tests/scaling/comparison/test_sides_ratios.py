@@ -27,7 +27,7 @@ def test_a_mixture_worth_twice_the_data():
     assert float(found.compute_multiplier) == pytest.approx(2)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(0.2, 0.8), st.floats(0.2, 0.8), st.floats(0.5, 1.0), st.floats(16, 22))
 def test_the_multiplier_solves_equal_loss(alpha, beta, floor, decades):
     b, budget = np.array([1.8 * floor, 300.0, 1500.0, alpha, beta]), 10.0**decades

@@ -14,7 +14,7 @@ def cost(k: float, p: float) -> CostModel:
     return CostModel(k=k, p=p, worst_residual=0.0, measured=True)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.floats(0.1, 1.2),
     st.floats(0.1, 1.2),

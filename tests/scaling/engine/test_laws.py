@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
@@ -41,7 +41,6 @@ def test_exponents_of_the_published_law():
     assert a + b == pytest.approx(1)
 
 
-@settings(deadline=None)
 @given(thetas, st.floats(1e-2, 1e3), st.floats(0.5, 1.5), st.floats(1e6, 1e20))
 def test_optimum_against_numerical_minimisation(theta, k, p, budget):
     cost = power_cost(k, p)
@@ -60,7 +59,6 @@ def test_optimum_against_numerical_minimisation(theta, k, p, budget):
     assert best.loss == pytest.approx(laws.loss(theta, best.params, best.examples))
 
 
-@settings(deadline=None)
 @given(thetas, st.floats(0.5, 1.5))
 def test_exponents_are_the_slopes_of_the_optimum(theta, p):
     cost = power_cost(6.0, p)

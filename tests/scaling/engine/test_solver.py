@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from fixtures.engine import solve
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime, minimize
 
@@ -39,7 +39,6 @@ def test_centred_unknowns_give_back_the_law(runs, truth):
     assert Design.single(runs).log_loss(q[None])[0] + runs.z0 == pytest.approx(np.log(direct))
 
 
-@settings(deadline=None)
 @given(
     st.floats(0.05, 1.5),
     st.floats(-6, 0),

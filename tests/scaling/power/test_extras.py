@@ -50,7 +50,7 @@ def test_by_hand_for_a_law_of_one_unknown_direction(small):
     )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(0.2, 0.8), st.floats(0.2, 0.8), st.floats(0, 0.02), st.integers(1, 4))
 def test_nothing_that_is_added_widens_an_interval(alpha, beta, misfit, seeds):
     axis = np.geomspace(1e4, 1e6, 4)

@@ -126,7 +126,7 @@ def test_no_number_is_made_up():
     assert as_json(noisy)["log_rate"] is None
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 1000), st.floats(0.01, 100), st.floats(0.001, 1000))
 def test_order_unit_of_loss_and_unit_of_rate_do_not_matter(seed, unit, factor):
     rng = np.random.default_rng(seed)
