@@ -16,6 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+BATCHED = 400
+"""Multiplications of a product from which on PyTorch leaves batched ones to the library that makes
+single ones. Below, and for a vector, they are summed in another order: each model has its own."""
+
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """X weight^T + bias: (N, out) of weights (out, in), (K, N, out) of weights (K, out, in).
@@ -25,6 +29,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     if weight.ndim == 2:
         return functional.linear(x, weight, bias)
+    outputs, inputs = weight.shape[1:]
+    if outputs == 1 or x.shape[1] * inputs * outputs < BATCHED:
+        biases = [None] * len(x) if bias is None else bias
+        return torch.stack([functional.linear(*p) for p in zip(x, weight, biases, strict=True)])
     if bias is None:
         return torch.bmm(x, weight.mT)
     return torch.baddbmm(bias[:, None, :], x, weight.mT)

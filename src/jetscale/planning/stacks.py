@@ -2,7 +2,8 @@
 
 A step of a small model is bound by the number of operations, so K of them in a stack (see
 `jetscale.models.stack`) take little longer than one. What is not small gains nothing and leaves the
-cache: measured in ``benchmarks/stacking.md``. Stacking changes no key, and a result by rounding.
+cache: measured in ``benchmarks/stacking.md``. Stacking changes neither keys nor weights: runs whose
+batches would differ are trained apart (see `jetscale.training.engine.equal_batches`).
 """
 
 from collections.abc import Hashable
@@ -14,7 +15,7 @@ from jetscale.objectives.protocol import is_stackable
 from jetscale.planning.run import Run
 from jetscale.study import Recipe
 
-SMALL = {"cpu": 20_000, "cuda": 2**20}
+SMALL = {"cpu": 32_000, "cuda": 2**20}
 """Numbers in the residual stream of a step, jets x constituents x width, above which it does not
 pay. For a GPU nothing has been measured."""
 ALL = {"cpu": 2**18, "cuda": 2**24}

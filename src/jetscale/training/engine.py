@@ -1,6 +1,7 @@
 """The models of a stack with their data and optimiser on one device: makes batches and steps."""
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,6 +28,8 @@ from jetscale.training.pretext import TokenModel, read_tokens
 from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunSpec
 
+FULL = 0.8
+"""Constituents of a mean jet, as a share of the limit, from which on jets are padded to it."""
 EVALUATED = 256  # jets in a batch of an evaluation, over all models of a stack
 
 
@@ -98,7 +101,8 @@ class Engine:
                 f"parameters, trunk and head of its model have {self.optimiser.parameters}"
             )
         self.device = self.optimiser.weights.device
-        self.group_cost = max(1, group_cost(width, self.device.type) // len(sources))
+        self.group_cost = group_cost(width, self.device.type)
+        self.pad_to = self.shape.constituents if all(map(is_full, sources)) else None
         self.tokens = [0] * len(sources)
         # Ours draws no random numbers in training, but a model with dropout does.
         torch.manual_seed(self.order.seed)
@@ -133,7 +137,9 @@ class Engine:
         return batch, jets
 
     def _arrange(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Layout:
-        return arrange(starts, lengths, groups=self.groups, cost=self.group_cost)
+        return arrange(
+            starts, lengths, groups=self.groups, pad_to=self.pad_to, cost=self.group_cost
+        )
 
     def _stack_batch(self, rows: Sequence[NDArray[np.int64]]) -> tuple[Batch, Layout]:
         """The batch in which each model sees the jets in ``rows`` of its own data."""
@@ -257,6 +263,29 @@ class Engine:
         torch.set_rng_state(state["random"]["cpu"])
         if self.device.type == "cuda" and "cuda" in state["random"]:
             torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
+
+
+def is_full(source: Source) -> bool:
+    """Whether a run pads its jets to the limit of its recipe: most of them reach it.
+
+    That costs little, and runs on jets of their own are then computed in a stack as they are alone.
+    """
+    lengths = source.train.lengths
+    return bool(lengths.mean() >= FULL * source.spec.recipe.data.constituents)
+
+
+def equal_batches(sources: Sequence[Source]) -> list[list[int]]:
+    """Places of the runs that a stack computes as each alone, to the last bit.
+
+    Their steps have jets of the same lengths: they are the same jets, or padded to the limit. What
+    is read of constituents depends on the jet: there they are the same jets.
+    """
+    if all(map(is_full, sources)) and not shape_of(sources[0].spec).reads_tokens:
+        return [list(range(len(sources)))]
+    found = defaultdict[Hashable, list[int]](list)
+    for place, source in enumerate(sources):
+        found[id(source.train), source.spec.seed].append(place)
+    return list(found.values())
 
 
 def _order_of(source: Source) -> Order:

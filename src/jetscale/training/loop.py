@@ -8,11 +8,13 @@ whoever stores the result deletes it. Several processes can train one model toge
 
 Runs of one shape can be trained in lock step, as a stack: see `jetscale.models.stack`. Each has its
 own checkpoint, which knows nothing of the others, and one that diverges leaves the stack. A run in
-a stack has the numbers of the same run alone up to rounding.
+a stack has the weights of the same run alone, to the last bit where the products of the machine do
+not depend on how many are made together; its losses agree up to rounding.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from jetscale.errors import Diverged, TrainingError
 from jetscale.mixtures.ragged import Ragged
 from jetscale.objectives.protocol import objective_named
 from jetscale.store.checkpoints import Checkpoint
-from jetscale.training.engine import Source
+from jetscale.training.engine import Source, equal_batches
 from jetscale.training.leave import ModelFile
 from jetscale.training.ranks import Ranks
 from jetscale.training.spec import RunResult, RunSpec
@@ -94,7 +96,8 @@ def train_stack(
 
     The runs have one size, one number of jets, epochs and classes, and one recipe but for the law
     of the rate (see `jetscale.planning.stacks`). Those whose checkpoints are at different steps are
-    trained in stacks of their own. Arguments and errors are those of `train_run`.
+    trained in stacks of their own, and so are those whose batches would be padded for others (see
+    `jetscale.training.engine.equal_batches`). Arguments and errors are those of `train_run`.
     """
     for task in tasks:
         _check(task.source.spec, "train", task.source.train)
@@ -106,11 +109,17 @@ def train_stack(
     for place, state in enumerate(states):
         together[state["step"] if state else 0].append(place)
     outcomes: dict[int, RunResult | Diverged] = {}
-    for places in together.values():
+    for places in chain.from_iterable(_stacks(tasks, at_step) for at_step in together.values()):
         stack = Stack([tasks[i] for i in places], [states[i] for i in places], device)
         found = stack.train(validation, test, checkpoint_seconds, stop)
         outcomes |= {place: found[task] for task, place in enumerate(places)}
     return [outcomes[place] for place in range(len(tasks))]
+
+
+def _stacks(tasks: Sequence[Task], places: Sequence[int]) -> list[list[int]]:
+    """Places of the runs at one step that are computed in a stack as they are alone."""
+    apart = equal_batches([tasks[place].source for place in places])
+    return [[places[i] for i in chosen] for chosen in apart]
 
 
 def _load(task: Task) -> dict[str, Any] | None:

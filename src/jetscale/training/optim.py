@@ -98,9 +98,12 @@ class FlatAdamW:
                 parameter.grad = self.gradient[part].view(shape)
             self._set(part, name, len(shape), (factors or {}).get(name, Factors()))
             first = part.stop
-        for row, peak in enumerate(peaks):
-            self._scale[row] *= peak / self.peak  # the others' rate is the first one's times this
         self._decay *= self._scale
+        # a row is moved by itself where rates differ, as it is alone, to the last bit
+        apart = len(set(peaks)) > 1
+        self._moves: list[tuple[Any, float]] = (
+            list(enumerate(peaks)) if apart else [(..., self.peak)]
+        )
         self._average = self.weights.clone() if recipe.optimiser.average else None
 
     def _set(self, part: slice, name: str, ndim: int, factors: Factors) -> None:
@@ -115,7 +118,10 @@ class FlatAdamW:
 
     def rate(self, step: int) -> float:
         """Learning rate of the trunk at ``step``, counted from 0; that of the first of a stack."""
-        return self.peak * schedule(step, self.steps, self.recipe.schedule.warmup)
+        return self._rate(step, self.peak)
+
+    def _rate(self, step: int, peak: float) -> float:
+        return peak * schedule(step, self.steps, self.recipe.schedule.warmup)
 
     def backward(self, loss: Tensor) -> None:
         """Set ``gradient`` to that of a loss."""
@@ -132,15 +138,17 @@ class FlatAdamW:
     def step(self, step: int) -> None:
         """Clip the gradients to norm ``clip`` and update the weights; ``step`` counts from 0."""
         beta1, beta2 = self.recipe.optimiser.beta1, self.recipe.optimiser.beta2
-        gradient, rate = self.gradient[..., :-1], self.rate(step)
+        gradient = self.gradient[..., :-1]
         norm = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True)
         gradient.mul_((self.recipe.optimiser.clip / (norm + CLIP_EPSILON)).clamp_(max=1.0))
         self._first.lerp_(gradient, 1 - beta1)
         self._second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         root = self._second.sqrt().div_(math.sqrt(1 - beta2 ** (step + 1))).add_(self._epsilon)
-        self.weights.addcmul_(self.weights, self._decay, value=-rate)
         direction = (self._first * self._scale).div_(root)
-        self.weights.add_(direction, alpha=-rate / (1 - beta1 ** (step + 1)))
+        for row, peak in self._moves:
+            rate, weights = self._rate(step, peak), self.weights[row]
+            weights.addcmul_(weights, self._decay[row], value=-rate)
+            weights.add_(direction[row], alpha=-rate / (1 - beta1 ** (step + 1)))
         if self._average is not None:
             share = average_weight(step, self.steps, self.recipe.optimiser.average)
             self._average.lerp_(self.weights, share)

@@ -23,7 +23,7 @@ def data(jets_of):
 
 def plain(result):
     values = asdict(result)
-    del values["timings"], values["jets_per_second"]
+    del values["timings"], values["jets_per_second"], values["peak_memory"]
     return values
 
 

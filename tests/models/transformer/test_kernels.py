@@ -136,7 +136,8 @@ def test_very_long_jets_and_small_batches_take_the_operations_of_pytorch():
     x = torch.empty(SMALLEST // 4, 4)
     assert own(x, VIEWS)
     assert not own(x[1:], VIEWS)
-    assert own(x.view(2, -1, 4), VIEWS)  # two models of a stack
+    assert own(torch.stack((x, x)), VIEWS)  # two models of a stack
+    assert not own(x.view(2, -1, 4), VIEWS)  # each is computed as it is alone
     assert not own(x, (*VIEWS, group(1, 500)))
     assert not own(x.to("meta"), VIEWS)
 

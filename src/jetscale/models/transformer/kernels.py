@@ -29,16 +29,17 @@ EPSILON = 1e-6
 MAX_LENGTH = 256
 """Longest jet for `attend`, which keeps all weights of attention for the backward pass."""
 SMALLEST = 2**15
-"""Numbers in the residual stream of a batch, of all models of a stack, below which the calls of
-these functions cost more than the passes they save: there PyTorch's own are 1.1 to 1.4 times as
-fast."""
+"""Numbers in the residual stream of a batch below which the calls of these functions cost more than
+the passes they save: there PyTorch's own are 1.1 to 1.4 times as fast. Of a stack those of one
+model count: its runs are computed as they are alone."""
 WEIGHTS_AT_ONCE = 2**18
 """Attention weights computed together, a megabyte: more leave the cache of a core."""
 
 
 def own(x_ND: Tensor, views: Sequence[View]) -> bool:
     """Whether the functions of this file are the faster choice; an exported graph has no such."""
-    if torch.compiler.is_exporting() or not x_ND.is_cpu or x_ND.numel() < SMALLEST:
+    numbers = x_ND.shape[-2] * x_ND.shape[-1]
+    if torch.compiler.is_exporting() or not x_ND.is_cpu or numbers < SMALLEST:
         return False
     return all(view.length <= MAX_LENGTH for view in views)
 
