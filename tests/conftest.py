@@ -31,13 +31,16 @@ pytest_plugins = (
 
 ROOT = Path(__file__).parents[1]
 ENDED = pytest.StashKey[int]()
-# nothing depends on how long something takes: others may want the machine
-settings.register_profile("jetscale", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("jetscale")
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach the tests and what they start: in the background, shells have it ignored."""
+    """Let nothing depend on how long it takes, and Ctrl-C reach the tests and what they start.
+
+    Others may want the machine; in the background, shells have SIGINT ignored.
+    """
+    patient = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+    settings.register_profile("jetscale", **patient)
+    settings.load_profile("jetscale")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
