@@ -116,7 +116,7 @@ def test_jets_of_other_lengths_are_not_padded_for_each_other(spec_of, jets_of):
     cases = (
         [(same, 1), (same, 1), (other, 1), (same, 2)],
         [(full, 1), (full, 2), (jets_of(60, seed=4, least=10), 1)],
-        [(full, 1), (other, 1), (full, 1)],
+        [(full, 1), (other, 1), (full, 2)],
     )
     for case, stacks in zip(cases, ([2, 2, 1, 1], [3, 3, 3], [2, 1, 2]), strict=True):
         tasks = [

@@ -280,11 +280,10 @@ def equal_batches(sources: Sequence[Source]) -> list[list[int]]:
     Their steps have jets of the same lengths: they are the same jets, or padded to the limit. What
     is read of constituents depends on the jet: there they are the same jets.
     """
-    if all(map(is_full, sources)) and not shape_of(sources[0].spec).reads_tokens:
-        return [list(range(len(sources)))]
     found = defaultdict[Hashable, list[int]](list)
     for place, source in enumerate(sources):
-        found[id(source.train), source.spec.seed].append(place)
+        padded = is_full(source) and not shape_of(source.spec).reads_tokens
+        found["full" if padded else (id(source.train), source.spec.seed)].append(place)
     return list(found.values())
 
 
