@@ -87,15 +87,26 @@ def test_each_run_of_a_stack_is_the_run_alone(sources, data):
 
 def products_do_not_depend_on_their_number():
     """Whether the library of this machine multiplies three pairs of matrices as it does one."""
-    left, right = torch.randn(3, 96, 8), torch.randn(3, 8, 24)
-    back = torch.randn(3, 96, 24)
-    return all(
-        torch.equal(torch.bmm(a, b)[i], a[i] @ b[i])
-        for a, b in ((left, right), (back, right.mT), (back.mT, left))
-        for i in range(3)
-    )
+    for inputs, outputs in ((7, 8), (8, 24), (8, 8), (8, 32), (16, 8)):  # those of the model
+        left, right = torch.randn(3, 96, inputs), torch.randn(3, inputs, outputs)
+        back = torch.randn(3, 96, outputs)
+        for a, b in ((left, right), (back, right.mT), (back.mT, left)):
+            together = torch.bmm(a, b)
+            if not all(torch.equal(together[i], a[i] @ b[i]) for i in range(3)):
+                return False
+    return True
 
 
+@pytest.fixture
+def one_thread():
+    """As a worker has."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_weights_are_those_of_the_run_alone_to_the_last_bit(tmp_path, sources):
     if not products_do_not_depend_on_their_number():
         pytest.skip("products of this machine depend on how many are made together")
