@@ -42,9 +42,9 @@ class Study:
     than one. How many it is changes no identity, and results by rounding, which a training at
     too high a rate amplifies. A run that a command trains has one."""
     stacking: bool = True
-    """Let a worker train small runs of one shape in lock step. It changes no identity, and results
-    by rounding, which a training at too high a rate amplifies; False makes the numbers of a run
-    depend on nothing but itself, to the last bit on one machine."""
+    """Whether a worker trains small runs of one shape in lock step, in a stack. Their weights are
+    those they have alone, to the last bit on one machine, and losses agree to eight digits; False
+    trains every run alone."""
     runs_per_gpu: int = 1
     """Runs of one worker that share a GPU, each with a CPU of its own; for small models."""
     keep: str | tuple[str, ...] = "best"

@@ -270,8 +270,8 @@ def is_full(source: Source) -> bool:
 
     That costs little, and runs on jets of their own are then computed in a stack as they are alone.
     """
-    lengths = source.train.lengths
-    return bool(lengths.mean() >= FULL * source.spec.recipe.data.constituents)
+    jets, limit = source.train, source.spec.recipe.data.constituents
+    return bool(jets.offsets[-1] - jets.offsets[0] >= FULL * limit * len(jets))
 
 
 def equal_batches(sources: Sequence[Source]) -> list[list[int]]:

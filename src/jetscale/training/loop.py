@@ -14,7 +14,6 @@ not depend on how many are made together; its losses agree up to rounding.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -109,17 +108,13 @@ def train_stack(
     for place, state in enumerate(states):
         together[state["step"] if state else 0].append(place)
     outcomes: dict[int, RunResult | Diverged] = {}
-    for places in chain.from_iterable(_stacks(tasks, at_step) for at_step in together.values()):
-        stack = Stack([tasks[i] for i in places], [states[i] for i in places], device)
-        found = stack.train(validation, test, checkpoint_seconds, stop)
-        outcomes |= {place: found[task] for task, place in enumerate(places)}
+    for at_step in together.values():
+        for chosen in equal_batches([tasks[place].source for place in at_step]):
+            places = [at_step[i] for i in chosen]
+            stack = Stack([tasks[i] for i in places], [states[i] for i in places], device)
+            found = stack.train(validation, test, checkpoint_seconds, stop)
+            outcomes |= {place: found[task] for task, place in enumerate(places)}
     return [outcomes[place] for place in range(len(tasks))]
-
-
-def _stacks(tasks: Sequence[Task], places: Sequence[int]) -> list[list[int]]:
-    """Places of the runs at one step that are computed in a stack as they are alone."""
-    apart = equal_batches([tasks[place].source for place in places])
-    return [[places[i] for i in chosen] for chosen in apart]
 
 
 def _load(task: Task) -> dict[str, Any] | None:
