@@ -11,8 +11,9 @@ import pytest
 from ray.exceptions import RayActorError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 
-from jetscale.compute import desk, trials
+from jetscale.compute import dispatch, trials
 from jetscale.compute.capacity import HEAD, Capacity, count
+from jetscale.compute.desk import Desk
 from jetscale.errors import Failure, MissingExtra, StorageError, TrainingError
 from jetscale.planning import plan_runs
 from jetscale.planning.board import START_TRIES, TRIES, Board
@@ -73,7 +74,7 @@ def noted(job):
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_two_ranks_ask_as_one_and_a_rank_that_dies_is_replaced(study, small_ray, tmp_path):
     planned = plan_runs(study)
     job = Job(tmp_path, once=frozenset([planned[1].key]))
@@ -88,7 +89,7 @@ def test_two_ranks_ask_as_one_and_a_rank_that_dies_is_replaced(study, small_ray,
     assert ended.slot_seconds > 0
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_a_run_that_kills_its_worker_is_given_up_and_eviction_is_no_try(study, small_ray, tmp_path):
     planned = plan_runs(study)
     trunk = next(run for run in planned if run.kind == "pretrain")
@@ -120,14 +121,14 @@ def test_what_every_worker_would_meet_ends_the_sweep(study, small_ray, tmp_path,
 
 def test_a_sweep_ends_where_no_group_starts_on_any_node(study, monkeypatch):
     """The searcher and the desk in this process: an actor's method is called at once."""
-    monkeypatch.setattr(desk, "ray", SimpleNamespace(get=lambda answer: answer))
-    at_desk = desk.Desk(Board(plan_runs(study), lambda run: 30.0))
+    monkeypatch.setattr(dispatch, "ray", SimpleNamespace(get=lambda answer: answer))
+    at_desk = Desk(Board(plan_runs(study), lambda run: 30.0))
     names = ("next", "over", "end", "close")
     actor = SimpleNamespace(
         **{name: SimpleNamespace(remote=getattr(at_desk, name)) for name in names}
     )
-    ended = desk.Ended()
-    searcher = desk.Dispatch(actor, ONE_CORE, ended)
+    ended = dispatch.Ended()
+    searcher = dispatch.Dispatch(actor, ONE_CORE, ended)
     for i in range(START_TRIES):
         assert ended.failures == []
         assert searcher.suggest(str(i)) == {"group": str(i), "nodes": ["n"]}
@@ -142,7 +143,7 @@ def test_a_sweep_ends_where_no_group_starts_on_any_node(study, monkeypatch):
 
 @pytest.mark.integration
 def test_a_sweep_ends_where_no_node_fits_a_group_for_long(study, small_ray, tmp_path, monkeypatch):
-    monkeypatch.setattr("jetscale.compute.desk.ALONE", -1.0)
+    monkeypatch.setattr("jetscale.compute.dispatch.ALONE", -1.0)
     capacity = count(small_ray.nodes(), local=True)
     board = Board(plan_runs(study), lambda run: 30.0, workers=capacity.slots + 1)
     ended = trials.train("small", board, Job(tmp_path), work, own(tmp_path), capacity)
@@ -153,7 +154,7 @@ def test_a_sweep_ends_where_no_node_fits_a_group_for_long(study, small_ray, tmp_
 
 @pytest.fixture
 def trainer(monkeypatch):
-    """A stand-in for TorchTrainer: what it was made with, and what its ``fit`` does."""
+    """A stand-in for the trainer of Ray: what it was made with, and what its ``fit`` does."""
     found = SimpleNamespace(fit=lambda: SimpleNamespace(return_value={"trained": 3}), names=set())
 
     def make(function, *, train_loop_config, torch_config, scaling_config, run_config):
@@ -161,7 +162,7 @@ def trainer(monkeypatch):
         found.scaling, found.failures = scaling_config, run_config.failure_config
         return found
 
-    monkeypatch.setattr("ray.train.torch.TorchTrainer", make)
+    monkeypatch.setattr("jetscale.compute.trainer.Trainer", make)
     return found
 
 

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NotRequired, Protocol, TypedDict, TypeVar
 from uuid import uuid4
 
 from jetscale.compute.capacity import HEAD, Capacity
-from jetscale.compute.desk import Dispatch, Ended, open_desk
+from jetscale.compute.desk import open_desk
+from jetscale.compute.dispatch import Dispatch, Ended
 from jetscale.errors import DataError, Failure, JetscaleError, TrainingError
 from jetscale.planning.board import Board, Order
 from jetscale.planning.feed import Feed
@@ -109,15 +110,15 @@ def run_group(
     """
     import ray.train
     from ray.train import ControllerError, WorkerGroupError
-    from ray.train.torch import TorchTrainer
 
     from jetscale.compute.notice import NoticeConfig
+    from jetscale.compute.trainer import Trainer
 
     _set_environment()  # of the process on a cluster that is read by Train
     nodes, resources = config["nodes"], dict(capacity.resources)
     if len(nodes) > 1 and "GPU" in resources:
         resources["GPU"] = 1.0
-    trainer = TorchTrainer(
+    trainer = Trainer(
         train_on_worker,
         train_loop_config={"desk": desk, "shared": shared, "group": config["group"]},
         torch_config=NoticeConfig(),

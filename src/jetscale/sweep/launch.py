@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from jetscale.compute.capacity import Capacity, check_fits
 from jetscale.compute.connect import connection, named_cluster
-from jetscale.compute.desk import Ended
+from jetscale.compute.dispatch import Ended
 from jetscale.compute.trials import Storage, train
 from jetscale.errors import Failure, StorageError, SweepError
 from jetscale.machines import Machines

@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from jetscale.compute import desk as desks
+from jetscale.compute import dispatch as dispatching
 from jetscale.compute.capacity import HEAD, count
-from jetscale.compute.desk import ALONE, ASK_AGAIN, LOOK, Desk, Dispatch, Ended
+from jetscale.compute.desk import Desk
+from jetscale.compute.dispatch import ALONE, ASK_AGAIN, LOOK, Dispatch, Ended
 from jetscale.errors import Failure
 from jetscale.planning import plan_runs
 from jetscale.planning.board import START_TRIES, Board
@@ -21,9 +22,9 @@ def node(name, cpus, *, head=False):
 def cluster(monkeypatch):
     """What `ray.nodes` says, a clock that the test sets, and actor calls made in place."""
     found = SimpleNamespace(nodes=[node("h", 1, head=True), node("w", 2)], now=0.0)
-    monkeypatch.setattr(desks.ray, "get", lambda value: value)
-    monkeypatch.setattr(desks.ray, "nodes", lambda: found.nodes)
-    monkeypatch.setattr(desks.time, "monotonic", lambda: found.now)
+    monkeypatch.setattr(dispatching.ray, "get", lambda value: value)
+    monkeypatch.setattr(dispatching.ray, "nodes", lambda: found.nodes)
+    monkeypatch.setattr(dispatching.time, "monotonic", lambda: found.now)
     return found
 
 
@@ -50,7 +51,7 @@ def test_groups_start_where_there_is_room_and_a_node_that_joins_is_seen(dispatch
 
 
 def test_groups_that_do_not_start_end_the_sweep_with_the_cause(dispatch, monkeypatch):
-    monkeypatch.setattr(desks.ray, "available_resources", lambda: {"CPU": 3.0})
+    monkeypatch.setattr(dispatching.ray, "available_resources", lambda: {"CPU": 3.0})
     death = "WorkerGroupStartupTimeoutError: no room in 120 s"
     for i in range(START_TRIES):
         assert dispatch.suggest(str(i))["nodes"] == ["w"]
@@ -132,14 +133,14 @@ def test_a_node_that_was_mended_is_asked_again_and_used(dispatch, cluster):
 
 def test_a_group_that_others_left_no_room_for_is_no_fault_of_its_node(dispatch, monkeypatch):
     death = "WorkerGroupStartupTimeoutError: no room in 120 s"
-    monkeypatch.setattr(desks.ray, "available_resources", lambda: {"CPU": 0.9})
+    monkeypatch.setattr(dispatching.ray, "available_resources", lambda: {"CPU": 0.9})
     for i in range(2 * START_TRIES):
         assert dispatch.suggest(str(i))["nodes"] == ["w"]
         dispatch.on_trial_complete(str(i), {"death": death})
     assert (dispatch.ended.failures, dispatch.ended.deaths) == ([], [])
     assert dispatch.ended.crowded == 2 * START_TRIES
     # with room it is one
-    monkeypatch.setattr(desks.ray, "available_resources", lambda: {"CPU": 2.0})
+    monkeypatch.setattr(dispatching.ray, "available_resources", lambda: {"CPU": 2.0})
     dispatch.suggest("last")
     dispatch.on_trial_complete("last", {"death": death})
     assert dispatch.ended.deaths == [death]
