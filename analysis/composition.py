@@ -1,7 +1,7 @@
 """Figure and tables of the composition study, from its run table.
 
     python analysis/composition.py [--out FOLDER]      from composition-runs.csv beside this file
-    python analysis/composition.py --export            writes that table from $JETSCALE_HOME
+    python analysis/composition.py --export            adds the runs in $JETSCALE_HOME to that table
     python analysis/composition.py --epochs 8          the grid at eight epochs in place of two
 
 Writes composition.png or composition8.png (losses and frontiers; loss saved by pretraining) and
@@ -21,7 +21,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 import jetscale
-from jetscale.errors import FitError
+from jetscale.errors import FitError, StudyError
 from jetscale.scaling import (
     Estimate,
     Options,
@@ -48,10 +48,14 @@ KEPT = (
     *("loss", "validation_loss", "accuracy", "auc", "rejection_Hbb", "rejection_Tbqq"),
     *("test_examples", "test_background", "seconds", "regret", "regret_error"),
 )
+ONE_RUN = ["mixture", "params", "examples", "seed"]
 SCORES = ("rejection_Hbb", "rejection_Tbqq", "auc", "accuracy")
 PARTS = {  # of each table: the sweep, and what its environment chooses of it
     TABLE: [("composition", {"COMPOSITION_PART": part}) for part in ("7x7", "edge")],
-    AT_EIGHT: [("variations", {"VARIATION": "grid8", "COMPOSITION_PART": "6x7"})],
+    AT_EIGHT: [
+        ("variations", {"VARIATION": part, "COMPOSITION_PART": "6x7"})
+        for part in ("grid8", "small8", "long8", "far8", "farther8")
+    ],
 }
 LAW = {TABLE: "chinchilla", AT_EIGHT: "outer-power"}  # that forecast held-out cells best
 LAWS = {"no-floor": "no floor", "outer-power": "outer power", "chinchilla": "no outer power"}
@@ -59,12 +63,19 @@ REPLICATES = 400  # of the rows of the table of what moves an exponent
 
 
 def export(table: Path) -> None:
-    """Write the columns of the run table that the analysis needs, of all parts of the study."""
-    found = []
+    """Add what this machine has trained of the study to its run table, in place of the same runs.
+
+    The study may be trained in several parts, on several machines.
+    """
+    found = [read(table)] if table.exists() else []
     for sweep, chosen in PARTS[table]:
         os.environ |= chosen
-        found.append(jetscale.runs(jetscale.load_study(SWEEPS / f"{sweep}.py")))
-    runs = pd.concat(found, ignore_index=True).drop_duplicates("key")
+        study = jetscale.load_study(SWEEPS / f"{sweep}.py")
+        try:
+            found.append(jetscale.runs(study)[list(KEPT)])
+        except StudyError as error:  # trained elsewhere
+            print(f"{chosen}: {error}")
+    runs = pd.concat(found, ignore_index=True).drop_duplicates(ONE_RUN, keep="last")
     order = runs["mixture"].map(list(COLOURS).index)
     runs = runs.assign(order=order).sort_values(["order", "params", "examples", "seed"])
     runs[list(KEPT)].to_csv(table, index=False, float_format="%.12g")

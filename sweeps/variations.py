@@ -15,6 +15,11 @@ Variation   VARIATION is one of
                       six sizes to 84,490 parameters, seven data sizes to 32,000 jets, 378
                       fine-tuning runs (COMPOSITION_PART=6x7; another part is another choice of
                       cells, and parts share their runs)
+            small8    cells beyond that grid, in the same study: a model of 490 parameters at nine
+                      data sizes to 128,000 jets, 81 fine-tuning runs
+            long8     64,000 and 128,000 jets for the sizes from 970 to 5,770 parameters, 54 runs
+            far8      12,490 parameters on 128,000 jets, 9 runs, for a forecast
+            farther8  33,610 parameters on 64,000 jets, 9 runs, for a forecast
             rates     no searched laws: 0.01 (16/width)^0.75 for every start, whatever the steps
             draw      all jets simulated anew: training, pretraining, validation and test jets
 Command     VARIATION=epochs8 jetscale run sweeps/variations.py      (ten to twenty-five minutes of
@@ -32,8 +37,10 @@ from jetscale.study import Simulated, Study
 
 COMPOSITION = Path(__file__).with_name("composition.py")
 EPOCHS = {"epochs8": 8, "epochs32": 32}
-VARIATIONS = (*EPOCHS, "grid8", "rates", "draw")
+BEYOND = ("small8", "long8", "far8", "farther8")
+VARIATIONS = (*EPOCHS, "grid8", *BEYOND, "rates", "draw")
 DATA_SIZES = (500, 1_000, 2_000, 4_000, 8_000, 16_000)
+MANY_JETS = (64_000, 128_000)
 MOST_JETS = 2_000  # for 32 epochs
 ANOTHER_DRAW = Simulated(train_jets=64_000, seed=2)
 
@@ -45,16 +52,24 @@ def baseline() -> Study:
     return replace(whole, ladder=composition["LADDER"][:5], data_sizes=DATA_SIZES, seeds=(1, 2))
 
 
-def grid_at_eight() -> Study:
-    """A part of the composition study, with all its seeds, at 8 epochs."""
+def at_eight(choice: str) -> Study:
+    """A part of the composition study, or cells beyond it, with all its seeds, at 8 epochs."""
     composition = runpy.run_path(str(COMPOSITION))
     whole: Study = composition["study"]()
-    sizes, data = map(int, os.environ.get("COMPOSITION_PART", "6x7").split("x"))
+    sizes, data_sizes = composition["ALL_SIZES"], (*composition["DATA_SIZES"], *MANY_JETS)
+    n, d = map(int, os.environ.get("COMPOSITION_PART", "6x7").split("x"))
+    ladder, data_sizes = {
+        "grid8": (sizes[1 : n + 1], data_sizes[:d]),
+        "small8": (sizes[:1], data_sizes),
+        "long8": (sizes[1:4], MANY_JETS),
+        "far8": (sizes[4:5], MANY_JETS[1:]),
+        "farther8": (sizes[5:6], MANY_JETS[:1]),
+    }[choice]
     return replace(
         whole,
         name="variations-epochs",
-        ladder=composition["LADDER"][:sizes],
-        data_sizes=composition["DATA_SIZES"][:data],
+        ladder=ladder,
+        data_sizes=data_sizes,
         recipe=whole.recipe.change(epochs=8),
     )
 
@@ -62,8 +77,8 @@ def grid_at_eight() -> Study:
 def study() -> Study:
     """The cells of the composition study with what VARIATION names done otherwise."""
     choice = os.environ.get("VARIATION", VARIATIONS[0])
-    if choice == "grid8":
-        return grid_at_eight()
+    if choice in ("grid8", *BEYOND):
+        return at_eight(choice)
     same = replace(baseline(), name=f"variations-{choice.strip('0123456789')}")
     if choice in EPOCHS:  # one folder: their models start from the same trunks
         many = replace(same, recipe=same.recipe.change(epochs=EPOCHS[choice]))

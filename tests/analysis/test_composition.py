@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jetscale.errors import StudyError
+
 SCRIPT = Path(__file__).parents[2] / "analysis" / "composition.py"
 
 
@@ -65,6 +67,30 @@ def test_differences_have_a_row_per_data_size_and_pair(script, frame):
     assert len(lines) == 2 + 3 * (5 + 1)
     assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
     assert lines[2].startswith("| qcd - scratch | 500 | -")
+
+
+def test_runs_trained_here_are_added_to_the_table_in_place_of_the_same(
+    script, tmp_path, monkeypatch, capsys
+):
+    """One part of the study has runs here, the others say that they have none."""
+    runs = script["read"](script["AT_EIGHT"])
+    table = tmp_path / "runs.csv"
+    runs[runs["examples"] < 32_000].to_csv(table, index=False, float_format="%.12g")
+    here = runs[runs["examples"] >= 16_000].assign(seconds=1.0)
+
+    def ours(study):
+        if len(study.ladder) == 6:
+            return here.assign(key="k")
+        raise StudyError("no finished runs")
+
+    monkeypatch.setattr("jetscale.runs", ours)
+    script["export"].__globals__["PARTS"][table] = script["PARTS"][script["AT_EIGHT"]]
+    script["export"](table)
+    found = script["read"](table)
+    assert capsys.readouterr().out.count("no finished runs") == len(script["PARTS"][table]) - 1
+    same = ["mixture", "params", "examples", "seed", "loss"]
+    pd.testing.assert_frame_equal(found[same], runs[same])
+    assert set(found["seconds"][found["examples"] >= 16_000]) == {1.0}
 
 
 @pytest.mark.parametrize("table", ["TABLE", "AT_EIGHT"])
