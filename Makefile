@@ -8,15 +8,18 @@ SWEEP := sweeps/quickstart.py
 REPORT := $(or $(JETSCALE_HOME),runs)/quickstart/report.html
 export RAY_USAGE_STATS_ENABLED = 0
 export MLFLOW_DISABLE_TELEMETRY = true
+# Without compiled files every process that a test starts compiles 70,000 lines again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo docs lint check test hosts gpu
+.PHONY: help venv demo docs lint check slow test long hosts gpu
 
 help:
 	@echo "make venv    environment in .venv, with every extra but cloud"
 	@echo "make demo    the quickstart study: simulate, train, fit, allocate, report"
 	@echo "make docs    the documentation, its tutorials run: docs/_build/index.html"
-	@echo "make check   format, lint, types, unit tests"
-	@echo "make test    format, lint, types, all tests but those of make hosts and make gpu"
+	@echo "make check   format, lint, types, quick unit tests"
+	@echo "make test    the same, then all unit tests and those of real Ray, MLflow and Pythia"
+	@echo "make long    sweeps that are killed, starved and taken up again, half an hour"
 	@echo "make hosts   launches on emulated hosts, half an hour: root on Linux"
 	@echo "make gpu     tests and speed on a GPU, ten minutes; says so where there is none"
 
@@ -50,11 +53,17 @@ lint: venv
 	$(BIN)/mypy
 
 check: lint
-	$(BIN)/python -m pytest -m "not integration" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m "not (slow or integration)" -n auto --dist loadfile
+
+slow: venv
+	$(BIN)/python -m pytest -m "slow and not integration" -n auto --dist loadfile
 
 # What starts Ray, MLflow or Pythia starts several processes by itself: two tests at a time.
-test: check
-	JETSCALE_TEST_HOSTS=0 $(BIN)/python -m pytest -m integration -n 2 --dist loadfile
+test: check slow
+	JETSCALE_TEST_HOSTS=0 $(BIN)/python -m pytest -m "integration and not long" -n 2 --dist loadfile
+
+long: venv
+	JETSCALE_TEST_HOSTS=0 $(BIN)/python -m pytest -m long -n 2 --dist loadfile
 
 # A cache of its own: other tests may be run at the same time.
 hosts: venv

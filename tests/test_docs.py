@@ -99,7 +99,7 @@ def test_the_model_of_the_pages_is_an_architecture(tmp_path, monkeypatch):
     assert (per_jet, model.training_flops(size, inputs, 10, **flops) > 0) == (6 * 8 * 10, True)
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_the_pages_build_without_a_warning(tmp_path):
     for package in ("sphinx", "myst_nb", "furo"):
         pytest.importorskip(package)

@@ -17,6 +17,9 @@ case "$1 $2" in
 esac
 """
 
+QUICK, SLOW = '-m "not (slow or integration)"', '-m "slow and not integration"'
+STARTS, LONG = '-m "integration and not long"', "-m long"
+
 
 class Project:
     def __init__(self, folder: Path) -> None:
@@ -93,9 +96,11 @@ def test_unsuitable_python_is_refused_with_one_line(project):
 @pytest.mark.parametrize(
     ("goal", "wanted", "unwanted"),
     [
-        ("check", ['pytest -m "not integration"', "ruff format --check", "mypy"], ["-m integr"]),
-        ("test", ['pytest -m "not integration"', "pytest -m integration", "ruff check"], []),
-        ("hosts", ["JETSCALE_TEST_HOSTS=1", "tests/cluster/test_two_hosts.py"], ["-m integr"]),
+        ("check", [QUICK, "ruff format --check", "mypy"], [SLOW, STARTS, LONG]),
+        ("slow", [SLOW], ["ruff", QUICK, STARTS, LONG]),
+        ("test", [QUICK, SLOW, STARTS, "ruff check"], [LONG]),
+        ("long", [LONG, "JETSCALE_TEST_HOSTS=0"], ["ruff", QUICK, SLOW, STARTS]),
+        ("hosts", ["JETSCALE_TEST_HOSTS=1", "tests/cluster/test_two_hosts.py"], [STARTS, LONG]),
         ("demo", ["jetscale run", "jetscale allocate", "--budget 1e11", "report.html"], []),
     ],
 )
@@ -106,17 +111,19 @@ def test_goals_run_what_they_say(project, goal, wanted, unwanted):
 
 
 def test_what_was_checked_is_not_checked_again(project):
-    recipe = project.make("-n", "--old-file=check", "test").stdout
+    recipe = project.make("-n", "--old-file=check", "--old-file=slow", "test").stdout
     assert recipe.count("pytest") == 1
-    assert "pytest -m integration" in recipe
+    assert STARTS in recipe
 
 
-def test_ci_runs_the_tests_last():
+def test_ci_runs_every_tier_the_longest_tests_last():
     script = ROOT / ".ci" / "run"
     subprocess.run(["bash", "-n", str(script)], check=True)
-    assert "set -euo pipefail" in script.read_text()
-    assert "make check" in script.read_text()
-    *_, tests, tried_again = script.read_text().splitlines()
-    assert tests == "make --old-file=check test ||"
-    assert "-m integration --last-failed" in tried_again
+    lines = [line.strip() for line in script.read_text().splitlines()]
+    assert "set -euo pipefail" in lines
+    assert lines.count("make check slow") == 2
+    assert lines[-2:] == [
+        "make --old-file=check --old-file=slow test || failed_again",
+        "make long || failed_again",
+    ]
     assert script.stat().st_mode & 0o100

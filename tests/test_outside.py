@@ -215,7 +215,7 @@ def test_a_model_for_jets_is_refused_elsewhere_before_anything_runs(write):
     assert "\n" not in str(told.value)
 
 
-@pytest.mark.integration
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

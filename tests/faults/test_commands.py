@@ -16,7 +16,7 @@ from jetscale.store.records import RecordStore
 from jetscale.study.load import load_study
 
 pytestmark = [
-    pytest.mark.integration,
+    pytest.mark.long,
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 SUMMED = Path(__file__).parents[2] / "sweeps" / "trainers" / "summed.py"

@@ -109,6 +109,7 @@ def test_a_server_killed_in_the_middle_and_started_again(
     assert not [line for line in warnings if "MLflow" in line]
 
 
+@pytest.mark.long
 def test_a_server_gone_for_good_and_a_sync_later(small_sweep, server, tmp_path):
     path, homes = (
         small_sweep(epochs=20),

@@ -28,6 +28,7 @@ def sweep(tmp_path, make_jets, gate, monkeypatch):
     return path
 
 
+@pytest.mark.long
 def test_a_worker_killed_in_a_stack_loses_nothing(faulty, undisturbed, gate):
     """Twice: what died with a stack is tried alone, so that a run at fault would be known."""
     with faulty.driving("--checkpoint-seconds", "0") as driver:

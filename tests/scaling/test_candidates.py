@@ -15,6 +15,7 @@ TRUTHS = {
     "chinchilla": PLAIN,
     "outer-power": [*PLAIN, 0.5],
     "interaction": [*PLAIN, 3e5, 0.9],
+    "overfit": [1.8, 480.0, 300.0, 0.35, 0.37, 0.1],
 }
 
 
@@ -47,7 +48,7 @@ def test_errors_are_those_of_the_formulas():
         law = fit(frame[~out], law="outer-power", replicates=50)["m"]
         held = frame[out].groupby(["params", "examples"], as_index=False)["loss"].mean()
         squares.append(np.log(held["loss"] / law.curve(held["params"], held["examples"])) ** 2)
-    assert [one.law for one in found.tried] == ["chinchilla", "outer-power", "interaction"]
+    assert [one.law for one in found.tried] == [*TRUTHS]
     assert found.cells == sum(map(len, squares)) == 6 + 8
     error = np.sqrt(np.concatenate(squares).mean())
     assert found.tried[1].error == pytest.approx(error, rel=0.02)
@@ -70,9 +71,9 @@ def test_rivals_are_what_the_best_law_does_not_beat_clearly():
         tried = (Candidate(law=n, error=e) for n, e in zip(TRUTHS, errors, strict=True))
         return Candidates(tried=tuple(tried), cells=9)
 
-    assert of(0.042, 0.040, 0.042).rivals == ("outer-power", "interaction")
-    assert of(0.055, 0.028, 0.055).rivals == ()
-    assert of(0.055, 0.028, 0.030).rivals == ("interaction",)
+    assert of(0.042, 0.040, 0.042, 0.04).rivals == ("outer-power", "interaction", "overfit")
+    assert of(0.055, 0.028, 0.055, 0.055).rivals == ()
+    assert of(0.055, 0.028, 0.030, 0.055).rivals == ("interaction",)
     assert fit(made("outer-power"), law="auto", replicates=50).tried.rivals == ()
     assert "outer-power" in fit(made("chinchilla"), law="auto", replicates=50).tried.rivals
     assert fit(made("chinchilla"), replicates=50).tried is None, "nothing doubts it"

@@ -218,7 +218,7 @@ def test_smallest_table_that_fits(grid, truth):
     assert alpha.high - alpha.low > 0.1, "one degree of freedom"
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_intervals_cover_the_truth(grid, truth):
     """Nominal 95% over 200 draws: Monte Carlo error 1.5%, so 3 errors either side."""
     draws, hits = 200, []

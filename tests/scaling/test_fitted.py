@@ -72,9 +72,11 @@ def test_keywords_override_the_options(grid, truth):
 
 @pytest.mark.parametrize("law", ["repetition", "transfer", "pretraining", "interaction"])
 def test_laws_with_further_exponents_are_not_compared(law):
-    with pytest.raises(FitError, match=f"a comparison needs a law with .* under '{law}'"):
+    with pytest.raises(
+        FitError, match=f"a comparison needs a law with .* under '{law}'.* or 'overfit'"
+    ):
         Options(law=law).check_comparable()
-    for name in ("no-floor", "outer-power", "auto"):
+    for name in ("no-floor", "outer-power", "overfit", "auto"):
         Options(law=name).check_comparable()
 
 

@@ -68,7 +68,7 @@ def table(study, home):
     return frame[[*same, "key", "trunk", "recipe_digest"]]
 
 
-@pytest.mark.integration
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # MLflow leaves its database open
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

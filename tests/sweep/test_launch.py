@@ -77,6 +77,7 @@ def numbers(records: Iterable[Record]) -> dict[str, str]:
     return {r.key: json.dumps([r.loss, r.scores, r.curve, r.flops, r.streams]) for r in records}
 
 
+@pytest.mark.long
 def test_killed_resumed_complete_and_never_twice(sweep, home, gate):
     path = sweep(epochs=20, objective=gate.objective)
     study = load_study(path)
@@ -126,6 +127,7 @@ def test_killed_resumed_complete_and_never_twice(sweep, home, gate):
     assert len({r.recipe_digest for r in after.values()}) == 1
 
 
+@pytest.mark.long
 def test_a_diverging_run_is_named_and_the_others_go_on(sweep, home):
     path = sweep(learning_rate=1e30)
     with driving(path, home) as driver:
@@ -141,6 +143,7 @@ def test_a_diverging_run_is_named_and_the_others_go_on(sweep, home):
     assert "has not finished" in waiting.why
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_sweep_told_to_stop_ends_in_a_line_and_goes_on_later(sweep, home, gate, number, code):
     path = sweep(epochs=60, objective=gate.objective)

@@ -82,7 +82,7 @@ def small(given, gate):
     return replace(given, ladder=sizes, data_sizes=(10, 20, 40), seeds=(1, 2), recipe=recipe)
 
 
-@pytest.mark.integration
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -100,7 +100,7 @@ def _collapse(sweep: Path) -> Any:
 
 @cli.command()
 @_analysis
-@fitted_options("chinchilla, no-floor or outer-power; auto: the one that forecasts best.")
+@fitted_options("chinchilla, no-floor, outer-power or overfit; auto: the one that forecasts best.")
 @click.option("--budget", type=FLOPS, help="FLOPs for N*, D* and compute ratios. [default: middle]")
 @click.option("--unlike", is_flag=True, help=_UNLIKE)
 def compare(

@@ -20,8 +20,8 @@ _UNCERTAINTY = "components, trunks, cells or wild. [default: what suits the tabl
 _SHARED = "Common to all mixtures: some of E,A,B,alpha,beta."
 _LARGE = 5_000  # runs; smaller tables are analysed before one could read about it
 ANY_LAW = (
-    "chinchilla, no-floor, outer-power, interaction, repetition, excess, transfer, pretraining, or "
-    "auto: chosen by how well it forecasts runs left out."
+    "chinchilla, no-floor, outer-power, interaction, overfit, repetition, excess, transfer, "
+    "pretraining, or auto: chosen by how well it forecasts runs left out."
 )
 
 

@@ -12,7 +12,7 @@ from jetscale.analysis import Analysis
 from jetscale.display.console import instead_of_loss, note, say, show_table
 from jetscale.scaling import Diagnostics, MixtureConventions, StudyFit
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED
-from jetscale.scaling.comparison.joint import EXPONENTS
+from jetscale.scaling.engine.laws import PARAMETERS
 from jetscale.scaling.goal import Answers
 
 _MANY = 10  # pairs from which those without the baseline are told in short
@@ -178,7 +178,7 @@ def show_comparison(comparison: scaling.Comparison) -> None:
         tests.append((pair.a, pair.b, *("–" if p is None else f"{p:.2g}" for p in shown)))
     columns = ("a", "b", "own floors E", "one floor E")
     show_table("Exponent of N*: b minus a", columns, deltas, left=2)
-    names = ["one law" if len(found) > len(EXPONENTS) else ", ".join(found) for found in asked]
+    names = ["one law" if found == PARAMETERS else ", ".join(found) for found in asked]
     title = "Can both laws share it? p-values"
     show_table(title, ("a", "b", *names, "swapped"), tests, left=2)
     note(
@@ -196,7 +196,7 @@ def show_comparison(comparison: scaling.Comparison) -> None:
         say(f"- {line}: what the cells of each do to its law does not cancel")
     note(
         f"{_star(shifts)}Intervals: {comparison.interval}. A shift of the "
-        "exponent is claimed only where p for alpha, beta is below 0.05, both intervals lie on "
+        "exponent is claimed only where p for all exponents is below 0.05, both intervals lie on "
         "the same side of zero and both exponents are identified: a small p alone says that the "
         "curves differ in shape."
     )

@@ -13,10 +13,10 @@ from jetscale.report.figures import law as figures
 from jetscale.report.figures.drawing import alike
 from jetscale.report.values import Cell, Context, Reasons, table
 from jetscale.scaling import Comparison, Diagnostics, Estimate, StudyFit, Verdict
+from jetscale.scaling.engine.laws import PARAMETERS
 from jetscale.words import number, short
 
 _A, _B = "a (N* ∝ C^a)", "b (D* ∝ C^b)"
-_ONE_LAW = 3  # laws that share more parameters than this share all of them
 
 
 def law(context: Context, reasons: Reasons) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _pairs(comparison: Comparison, reasons: Reasons) -> dict[str, Any]:
         exponents.append(names | differences)
         found = {test.shared: test.p_value for test in pair.tests}
         tests = {
-            "one law" if len(shared) > _ONE_LAW else ", ".join(shared): found.get(shared)
+            "one law" if shared == PARAMETERS else ", ".join(shared): found.get(shared)
             for shared in asked
         }
         if first.permutation is not None:

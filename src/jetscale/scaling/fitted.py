@@ -16,7 +16,7 @@ from jetscale.scaling.allocation import sense
 from jetscale.scaling.bootstrap import Replicates
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.family import check_shared
-from jetscale.scaling.engine.forms import AUTO, CHINCHILLA, Law, law_named
+from jetscale.scaling.engine.forms import AUTO, CHINCHILLA, LAWS, Law, law_named
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate, percentile_interval
@@ -78,11 +78,12 @@ class Options:
         """Refuse laws that two mixtures cannot be compared under; raises FitError."""
         if not self._first.comparable:
             further = ", ".join(extra.name for extra in self._first.extras)
+            *some, last = (repr(law.name) for law in LAWS.values() if law.comparable)
+            comparable = f"{', '.join(some)} or {last}"
             raise FitError(
                 "a comparison needs a law with exponents of alpha and beta alone: under "
                 f"{self.law!r} mixtures of equal exponents can still differ in {further}; compare "
-                f"with {CHINCHILLA.name!r}, 'no-floor' or 'outer-power', or compare the parameters "
-                "that `fit` prints"
+                f"with {comparable}, or compare the parameters that `fit` prints"
             )
 
 

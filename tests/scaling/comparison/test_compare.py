@@ -90,28 +90,34 @@ def test_the_same_law_shows_no_shift(grid, truth):
 POWERED = np.array([1.8, 480.0, 2100.0, 0.35, 0.37, 0.4])
 
 
+OVERFIT = np.array([1.8, 480.0, 300.0, 0.35, 0.37, 0.1])
+
+
 @pytest.mark.parametrize(
-    ("factors", "verdict"),
+    ("name", "truth", "factors", "verdict"),
     [
-        ((1, 1, 1.2, 1, 1, 1), Verdict.NO_SHIFT),
-        ((1, 1, 1, 1, 1, 1.5), Verdict.NO_SHIFT),  # kappa moves no exponent
-        ((1, 35, 1, 1.6, 1, 1), Verdict.MORE_DATA),
+        ("outer-power", POWERED, (1, 1, 1.2, 1, 1, 1), Verdict.NO_SHIFT),
+        ("outer-power", POWERED, (1, 1, 1, 1, 1, 1.5), Verdict.NO_SHIFT),  # moves no exponent
+        ("outer-power", POWERED, (1, 35, 1, 1.6, 1, 1), Verdict.MORE_DATA),
+        ("overfit", OVERFIT, (1, 1, 1.2, 1, 1, 1), Verdict.NO_SHIFT),
+        ("overfit", OVERFIT, (1, 1, 0.05, 1, 1, 2.5), Verdict.MORE_DATA),  # gamma moves it
     ],
 )
-def test_mixtures_are_compared_under_an_outer_power(factors, verdict):
+def test_mixtures_are_compared_under_richer_laws(name, truth, factors, verdict):
     axes = np.geomspace(1e7, 1e9, 6), np.geomspace(2e8, 1e11, 6), (0, 1)
     n, d, seed = (axis.ravel() for axis in np.meshgrid(*axes))
-    tables, law = [], law_named("outer-power")
-    for random, (name, theta) in enumerate((("a", POWERED), ("b", POWERED * np.array(factors)))):
+    tables, law, other = [], law_named(name), truth * np.array(factors)
+    for random, (mixture, theta) in enumerate((("a", truth), ("b", other))):
         noise = 0.004 * np.random.default_rng(random + 1).normal(size=len(n))
         loss = law.loss(theta, n, d) * np.exp(noise)
         table = {"params": n, "examples": d, "loss": loss, "seed": seed.astype(int)}
-        tables.append(pd.DataFrame({"mixture": name} | table))
-    fits = fit(pd.concat(tables), law="outer-power", replicates=100)
+        tables.append(pd.DataFrame({"mixture": mixture} | table))
+    fits = fit(pd.concat(tables), law=name, replicates=100)
     pair = compare(fits, questions=()).pairs[0]
     assert pair.verdict is verdict
-    alpha, beta = np.array([0.35, 0.37]) * factors[3:5]
-    exact = beta / (alpha + beta) - 0.37 / 0.72
+    assert [test.shared for test in pair.tests] == [law.deciding]
+    ends = [law.exponents(theta, fits.cost, fits.middle)[0] for theta in (truth, other)]
+    exact = ends[1] - ends[0]
     assert pair.delta_params_exponent.low < exact < pair.delta_params_exponent.high
 
 

@@ -101,6 +101,13 @@ def test_a_law_without_floor_has_none_to_share():
     assert set(QUESTIONS) - set(questions(law_named("no-floor"))) == {("E",)}
 
 
+def test_a_law_with_another_exponent_is_asked_for_all_of_them():
+    asked = questions(law_named("overfit"))
+    assert asked["alpha", "beta", "gamma"] == "are alpha, beta and gamma equal?"
+    assert len(asked) == len(QUESTIONS)
+    assert EXPONENTS not in asked
+
+
 @pytest.mark.parametrize("shared", QUESTIONS)
 def test_the_order_of_mixtures_does_not_matter(grid, truth, shared):
     frame = grid({"a": truth, "b": truth * [1, 1, 1, 1, 1.05]}, examples=(1e8, 1e9, 1e10, 1e11))

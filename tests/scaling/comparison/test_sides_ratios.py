@@ -42,10 +42,12 @@ def test_the_multiplier_solves_equal_loss(alpha, beta, floor, decades):
     )
 
 
-@pytest.mark.parametrize("kappa", [0.3, 2.0])
-def test_the_multiplier_solves_equal_loss_under_an_outer_power_too(kappa):
-    law, budget = law_named("outer-power"), 1e20
-    a, b = np.append(A, kappa), np.append(A * np.array([0.9, 0.8, 1.1, 1.1, 0.9]), 0.7 * kappa)
+@pytest.mark.parametrize(
+    ("name", "further"), [("outer-power", 0.3), ("outer-power", 2.0), ("overfit", 0.1)]
+)
+def test_the_multiplier_solves_equal_loss_under_richer_laws_too(name, further):
+    law, budget = law_named(name), 1e20
+    a, b = np.append(A, further), np.append(A * np.array([0.9, 0.8, 1.1, 1.1, 0.9]), 0.7 * further)
     wanted = float(law.optimum(a, budget, COST).loss)
     needed = np.exp(
         brentq(lambda c: float(law.optimum(b, np.exp(c), COST).loss) - wanted, -200, 400)

@@ -8,7 +8,7 @@ from jetscale.errors import FitError
 from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.engine.family import Family, check_shared
-from jetscale.scaling.engine.forms import CHINCHILLA, LAWS
+from jetscale.scaling.engine.forms import CHINCHILLA, LAWS, law_named
 from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.objective import Objective
 
@@ -76,6 +76,21 @@ def test_a_shared_exponent_held_is_the_same_for_all(grid, truth):
 def test_what_cannot_be_shared(shared):
     with pytest.raises(FitError, match=r"shared is .*: mixtures can share some of E, alpha"):
         check_shared(CHINCHILLA, shared)
+
+
+def test_all_exponents_of_a_law_can_be_shared(grid):
+    law = law_named("overfit")
+    frame = grid({"a": [1.8, 480.0, 2100.0, 0.35, 0.37], "b": [1.8, 400.0, 2500.0, 0.35, 0.37]})
+    n, b = frame["params"].to_numpy(), (frame["mixture"] == "b").to_numpy()
+    for name, height in (("a", 300.0), ("b", 400.0)):
+        theta = np.array([1.8, 480.0, height, 0.35, 0.37, 0.1])
+        rows = frame["mixture"] == name
+        frame.loc[rows, "loss"] = law.loss(theta, n[rows], frame["examples"].to_numpy()[rows])
+    family = Family(law, Centred.from_runs(frame), b.astype(int), check_shared(law, law.deciding))
+    found = family.fit(np.ones((1, len(frame))), Objective("huber", 1e-3))
+    for group, height in enumerate((300.0, 400.0)):
+        theta = family.theta(found.q, group)[0]
+        assert theta == pytest.approx([1.8, 480.0, height, 0.35, 0.37, 0.1], rel=1e-3)
 
 
 def test_unknown_parameter():

@@ -19,6 +19,7 @@ EXTRAS = {
     "pretraining": [0.15],
     "outer-power": [-0.4],
     "interaction": [-0.8, 0.6],
+    "overfit": [0.2],
 }
 REPEATED = np.array([1.87, 521.0, 1488.0, 0.35, 0.35, 15.387756])
 

@@ -17,15 +17,18 @@ COSTS = [CostModel(k=k, p=p, worst_residual=0.0, measured=False) for k, p in ((6
 THETA = {
     "outer-power": np.array([[*PLAIN, 0.5], [*PLAIN, 1.8]]),
     "interaction": np.array([[*PLAIN, 6e4, 0.8], [*PLAIN, 10.0, 0.4]]),
+    "overfit": np.array([[*PLAIN, 0.1], [*PLAIN, -0.05]]),
 }
 
 
 @given(st.floats(1e4, 1e12), st.floats(1e4, 1e14))
-def test_the_default_law_is_a_case_of_both(params, examples):
+def test_the_default_law_is_a_case_of_all(params, examples):
     plain = laws.loss(np.array(PLAIN), params, examples)
     one, none = np.array([*PLAIN, 1.0]), np.array([*PLAIN, 0.0, 0.7])
     assert LAWS["outer-power"].loss(one, params, examples) == pytest.approx(plain, rel=1e-12)
     assert LAWS["interaction"].loss(none, params, examples) == pytest.approx(plain, rel=1e-12)
+    flat = np.array([*PLAIN, 0.0])
+    assert LAWS["overfit"].loss(flat, params, examples) == pytest.approx(plain, rel=1e-12)
 
 
 def test_formulas():
@@ -36,6 +39,8 @@ def test_formulas():
     assert power.loss(THETA["outer-power"], n, d) == pytest.approx(expected)
     expected = [1.8 + a + b + G * (n**0.35 * d**0.37) ** -h for G, h in ((6e4, 0.8), (10.0, 0.4))]
     assert third.loss(THETA["interaction"], n, d) == pytest.approx(expected)
+    expected = [1.8 + a + b * n**gamma for gamma in (0.1, -0.05)]
+    assert LAWS["overfit"].loss(THETA["overfit"], n, d) == pytest.approx(expected)
 
 
 def test_published_form():
@@ -73,6 +78,22 @@ def test_exponents_are_the_slopes_of_the_optimum(name, cost):
     slopes = [np.log(getattr(ends[1], n) / getattr(ends[0], n)) / step for n in ends[0]._fields]
     assert a == pytest.approx(slopes[0], abs=2e-4)
     assert b == pytest.approx(slopes[1], abs=2e-4)
+
+
+def test_overfitting_has_a_best_size_at_fixed_data_and_more_data_move_it_up():
+    law, sizes = LAWS["overfit"], np.geomspace(1e4, 1e12, 400)
+    theta = np.array([0.7, 8.0, 3.0, 0.35, 0.4, 0.1])
+    best = [sizes[law.loss(theta, sizes, d).argmin()] for d in (1e3, 1e5, 1e7)]
+    assert sizes[0] < best[0] < best[1] < best[2] < sizes[-1]
+
+
+def test_where_larger_models_need_less_data_at_any_price_the_best_is_infinite():
+    theta = np.array([*PLAIN, -0.45])  # gamma + p beta < 0
+    found = LAWS["overfit"].optimum(theta, 1e21, COSTS[0])
+    assert found.params == np.inf
+    assert found.examples == 0
+    a, b = LAWS["overfit"].exponents(theta, COSTS[0], 1e21)
+    assert (a, b) == pytest.approx((0.37 / 0.35, 1 - 0.37 / 0.35))
 
 
 @pytest.mark.parametrize("row", [0, 1])

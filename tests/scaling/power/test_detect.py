@@ -185,7 +185,7 @@ def test_the_direction_with_room_is_taken(monkeypatch, plan):
         assert 0.2 < abs(trial.shift) < 0.4
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_the_detectable_shift_against_brute_force(small, sharp):
     """Independent studies, fitted and compared as a user would, at the shift that was found."""
     setting = Setting(studies=40, replicates=100, seed=1, tick=lambda what: None)

@@ -18,7 +18,7 @@ from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling.budget import flops_budget
 from jetscale.scaling.comparison import joint, labels
 from jetscale.scaling.comparison.claims import NOT_IDENTIFIED, Verdict, holm, judge
-from jetscale.scaling.comparison.joint import EXPONENTS, NestedTest, Pair
+from jetscale.scaling.comparison.joint import NestedTest, Pair
 from jetscale.scaling.comparison.labels import LabelTest
 from jetscale.scaling.comparison.sides import Sides, on_common_cells
 from jetscale.scaling.engine.forms import law_named
@@ -53,10 +53,10 @@ class PairComparison:
     params_ratio: Estimate  # N* of b over that of a
     examples_ratio: Estimate  # D* of b over that of a
     compute_multiplier: Estimate  # compute a needs over b's for the loss of a at the budget
-    statistic: float  # relative loss of fit when alpha and beta are shared
+    statistic: float  # relative loss of fit when the exponents are shared
     p_value_uncorrected: float
-    p_value: float  # of equal (alpha, beta), Holm-corrected over all pairs of the study
-    tests: tuple[NestedTest, ...]  # what the laws can have in common, (alpha, beta) included
+    p_value: float  # of equal exponents, Holm-corrected over all pairs of the study
+    tests: tuple[NestedTest, ...]  # what the laws can have in common, all exponents included
     permutation: LabelTest | None  # one law for both, from swapped labels; None: not asked for
     method: str  # how the p-values of the tests were made
     verdict: Verdict
@@ -133,9 +133,9 @@ def compare(
         fits: What `fit` returned, for a law of N and D alone and without shared parameters.
         budget: FLOPs at which N*, D* and the compute for equal loss are compared; by default the
             geometric middle of the measured compute.
-        questions: Keys of `joint.QUESTIONS` to test; (alpha, beta), on which the verdict rests, is
-            always tested. By default all, and swapped labels too. With fewer, the fit with one
-            floor is made only where it can withdraw a claim.
+        questions: Keys of `joint.questions` to test; that of the exponents, on which the verdict
+            rests, is always tested. By default all, and swapped labels too. With fewer, the fit
+            with one floor is made only where it can withdraw a claim.
         pairs_of_study: Pairs that p-values are corrected for, where more than are here.
         unlike_search: Compare mixtures that were not searched alike for their learning rates.
     """
@@ -145,7 +145,9 @@ def compare(
     at = fits.middle if budget is None else flops_budget(budget).amount
     options, first = fits.options, next(iter(fits.mixtures))
     law, seed = law_named(options.law), options.seed
-    asked = [q for q in joint.questions(law) if questions is None or q in (EXPONENTS, *questions)]
+    asked = [
+        q for q in joint.questions(law) if questions is None or q in (law.deciding, *questions)
+    ]
     pairs = list(combinations(fits.mixtures, 2))
     count = max(len(pairs), pairs_of_study)
     replicates = min(options.replicates, max(_REPLICATES, min(_PER_PAIR * count, _MOST)))
@@ -159,9 +161,9 @@ def compare(
         sides.append(side)
         # of many pairs, those with the first mixture are asked everything
         whole = len(pairs) <= _MANY or a == first
-        for question in asked if whole else [EXPONENTS]:
-            draws, of = replicates, count if question == EXPONENTS else 1
-            draws = draws if question == EXPONENTS else min(draws, _REPLICATES)
+        for question in asked if whole else [law.deciding]:
+            draws, of = replicates, count if question == law.deciding else 1
+            draws = draws if question == law.deciding else min(draws, _REPLICATES)
             found[question][place] = joint.nested_test(pair, question, draws, seed, of)
         if questions is None and whole and not side.unpaired:  # swapped on common cells alone
             swapped[place] = labels.label_test(pair, min(replicates, _REPLICATES), seed)
@@ -204,7 +206,7 @@ def _pair(
     thorough: bool,
 ) -> PairComparison:
     """Return all that is said of a pair, with the verdict."""
-    (exponents,) = (test for test in tests if test.shared == EXPONENTS)
+    (exponents,) = (test for test in tests if test.shared == sides.pair[0].law.deciding)
     params_ratio, examples_ratio, multiplier = sides.at_budget(budget)
     delta, one_floor = sides.delta("params_exponent"), None
     verdict = judge(delta, delta, exponents.p_value)

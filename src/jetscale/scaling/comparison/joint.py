@@ -18,7 +18,7 @@ from scipy import stats
 
 from jetscale.scaling.comparison.claims import SIGNIFICANT
 from jetscale.scaling.engine.family import Family, check_shared
-from jetscale.scaling.engine.forms import Law
+from jetscale.scaling.engine.forms import CHINCHILLA, Law
 from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.outlook import Simulations
@@ -34,7 +34,7 @@ QUESTIONS: dict[tuple[str, ...], str] = {  # by the parameters shared under the 
     ("beta",): "is beta equal?",
     ("E",): "is the floor E equal?",
 }
-EXPONENTS = ("alpha", "beta")
+EXPONENTS = CHINCHILLA.deciding
 _EXACT = 1e-18  # objectives below this are rounding, not noise
 _TOLERANCE = 1e-6  # relative precision of the objectives; statistics that matter are of order 0.1
 _STOPS, _HITS, _CLEAR = (99, 299), 20, 0.15
@@ -98,14 +98,21 @@ class Pair:
 
 
 def questions(law: Law) -> dict[tuple[str, ...], str]:
-    """`QUESTIONS` that make sense for a law: a law without floor has none to share."""
-    return {q: text for q, text in QUESTIONS.items() if law.largest_floor > 0 or q != ("E",)}
+    """`QUESTIONS` of a law: one without floor has none to share, others have more exponents."""
+    found = {q: text for q, text in QUESTIONS.items() if law.largest_floor > 0 or q != ("E",)}
+    if law.deciding == EXPONENTS:
+        return found
+    more = f"are {', '.join(law.deciding[:-1])} and {law.deciding[-1]} equal?"
+    return {
+        (law.deciding if q == EXPONENTS else q): (more if q == EXPONENTS else text)
+        for q, text in found.items()
+    }
 
 
 def nested_test(
     pair: Pair, shared: tuple[str, ...], replicates: int, seed: int, hypotheses: int = 1
 ) -> NestedTest:
-    """Test a key of `QUESTIONS` on one pair, of several that the p-value is not corrected for."""
+    """Test one of `questions` on one pair, of several that the p-value is not corrected for."""
     null = pair.sharing(shared)
     z = pair.logs.z[None]
     found = null.fit(np.ones_like(z), pair.objective, tolerance=_TOLERANCE)
@@ -124,7 +131,9 @@ def nested_test(
 
     p_value = sequential(draw, observed - _ROUNDING, replicates, hypotheses)
     p_values = {"p_value_uncorrected": p_value, "p_value": p_value}
-    return NestedTest(shared=shared, question=QUESTIONS[shared], statistic=observed, **p_values)
+    return NestedTest(
+        shared=shared, question=questions(pair.law)[shared], statistic=observed, **p_values
+    )
 
 
 def sequential(

@@ -13,7 +13,7 @@ import pandas as pd
 from jetscale.scaling import bootstrap
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.forms import Law, law_named
-from jetscale.scaling.engine.laws import Array, exponents
+from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fit import fit_together, shortage
 from jetscale.scaling.fitted import MixtureFit, StudyFit
@@ -32,12 +32,11 @@ class Ratios(NamedTuple):
 def ratios(law: Law, a: Array, b: Array, budget: float, cost: CostModel) -> Ratios:
     """Return how the frontiers of parameters a and b (..., P) compare at a budget in FLOPs.
 
-    On the frontier L*(C) = E + G C^-g with g = alpha beta / (alpha + p beta), so the compute C' at
-    which b reaches the loss of a follows in closed form.
+    On the frontier N* ~ C^a, so L*(C) = E + G C^-g with g = alpha a, and the compute C' at which b
+    reaches the loss of a follows in closed form.
     """
     first, second = law.optimum(a, budget, cost), law.optimum(b, budget, cost)
-    E, alpha, beta = b[..., 0], b[..., 3], b[..., 4]
-    power = alpha * beta / (alpha + cost.p * beta)
+    E, power = b[..., 0], b[..., 3] * law.exponents(b, cost, budget)[0]
     above = first.loss - E  # what b's frontier has to fall to; none where a lies below b's floor
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         log_less = np.log((second.loss - E) / np.where(above > 0, above, np.nan)) / power
@@ -72,9 +71,9 @@ class Sides:
     def delta(self, name: str) -> Estimate:
         """Return b minus a of an exponent, ``params_exponent`` or ``data_exponent``."""
         which = ("params_exponent", "data_exponent").index(name)
-        cost = self.fits.cost
-        values = [exponents(side.theta[:5], cost)[which] for side in self.pair]
-        drawn = [exponents(side.replicates.theta[:, :5], cost)[which] for side in self.pair]
+        at = self.fits.cost, self.fits.middle
+        values = [side.law.exponents(side.theta, *at)[which] for side in self.pair]
+        drawn = [side.law.exponents(side.replicates.theta, *at)[which] for side in self.pair]
         reasons = {side.mixture: side.frontier[name].reason for side in self.pair}
         moved = drawn[1] - drawn[0]
         return Estimate.of(values[1] - values[0], moved, self.cells, _joined(reasons))

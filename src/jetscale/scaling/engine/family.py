@@ -18,20 +18,22 @@ from jetscale.scaling.engine.profile import Grid, Surface, unknowns
 from jetscale.scaling.engine.solver import Design, Solution, chunks, polish
 
 SHARED_AXES = {"E": 1, "alpha": 2, "beta": 3}
-"""What mixtures may share short of everything, and its axis on a grid."""
+"""What mixtures may share short of everything, and its axis on a grid; further exponents of a law
+have none: where they are shared, the descent finds them."""
 _FLOORS = 13  # common floors tried
 
 
 def check_shared(law: Law, shared: Sequence[str]) -> frozenset[str]:
-    """What mixtures share: some of E, alpha and beta, or all parameters; else raises FitError."""
+    """What mixtures share: some of E and the exponents, or all parameters; else raises FitError."""
     asked = frozenset(shared) | frozenset(law.shared)
     for name in asked - set(law.parameters):
         raise FitError(unknown("shared parameter", name, law.parameters))
-    if asked <= set(SHARED_AXES) or asked >= set(PARAMETERS):
+    *some, last = may = ("E", *law.deciding)
+    if asked <= {*may} or asked >= set(PARAMETERS):
         return asked
     raise FitError(
-        f"shared is {', '.join(sorted(asked))}: mixtures can share some of E, alpha and beta, or "
-        "all parameters"
+        f"shared is {', '.join(sorted(asked))}: mixtures can share some of {', '.join(some)} and "
+        f"{last}, or all parameters"
     )
 
 

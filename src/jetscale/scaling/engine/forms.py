@@ -14,7 +14,7 @@ from jetscale.scaling.engine.law import CHINCHILLA as CHINCHILLA
 from jetscale.scaling.engine.law import NO_FLOOR, Extra, Slopes
 from jetscale.scaling.engine.law import Law as Law
 from jetscale.scaling.engine.laws import PARAMETERS, Array, Centred, Optimum
-from jetscale.scaling.engine.richer import Interaction, OuterPower
+from jetscale.scaling.engine.richer import Interaction, OuterPower, Overfit
 from jetscale.words import short
 
 
@@ -200,7 +200,7 @@ class Pretraining(Law):
         return laws.optimum(self.plain(theta, **at), budget, cost)
 
 
-RICHER = (OuterPower(), Interaction())
+RICHER = (OuterPower(), Interaction(), Overfit())
 """Laws of N and D alone of which the Chinchilla law is one case."""
 _COVARIATE = (Repetition(), Excess(), Transfer(), Pretraining())
 LAWS = {law.name: law for law in (CHINCHILLA, NO_FLOOR, *RICHER, *_COVARIATE)}

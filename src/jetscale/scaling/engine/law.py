@@ -48,6 +48,7 @@ class Law:
     exponents_tried: ClassVar[Array] = np.geomspace(0.02, EXPONENT_BOUNDS[1], 29)  # starts
     largest_floor: ClassVar[float] = 2.0  # upper bound of e: out of reach, or 0 for no floor
     shared: ClassVar[tuple[str, ...]] = ()  # what mixtures share by the meaning of the law
+    deciding: ClassVar[tuple[str, ...]] = ("alpha", "beta")  # the exponents of the frontier
 
     def __json__(self) -> str:
         """Return the name: a law is one of `LAWS`."""
@@ -58,8 +59,8 @@ class Law:
 
     @property
     def comparable(self) -> bool:
-        """True where alpha and beta alone decide the exponents, as a comparison needs it."""
-        return not self.extras
+        """True where `deciding` holds all that decides the exponents, as a comparison needs it."""
+        return {extra.name for extra in self.extras} <= {*self.deciding}
 
     def check(self, runs: pd.DataFrame) -> str:
         """Return what the runs of one mixture lack for this law beside sizes, or an empty text."""

@@ -1,4 +1,4 @@
-"""Two laws of N and D in which what a model lacks and what the data lack do not simply add up."""
+"""Laws of N and D in which what a model lacks and what the data lack do not simply add up."""
 
 from collections.abc import Sequence
 
@@ -127,3 +127,64 @@ class Interaction(Law):
     def optimum(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """N*, D* and L* of a budget."""
         return self._search(theta, budget, cost)
+
+
+class Overfit(Law):
+    """What the data lack grows with the model: gamma = 0 is the Chinchilla law.
+
+    Runs that see the same examples several times learn them by heart, larger models sooner: at few
+    examples the loss rises with N, at many it falls. On C = k N^p D the second term is
+    B (C / k)^-beta N^(gamma + p beta), so the frontier is a power law, see `exponents`.
+    """
+
+    name = "overfit"
+    formula = "L(N, D) = E + A / N^alpha + B N^gamma / D^beta"
+    source = "arXiv 2203.15556, equation 2, with a data term that depends on N"
+    extras = (Extra("gamma", -0.5, 1.0, (0.0, 0.1, 0.25, 0.5)),)
+    exponents_tried = np.geomspace(0.03, 1.5, 17)
+    deciding = ("alpha", "beta", "gamma")
+
+    def plain(self, theta: Array, **held: ArrayLike) -> None:
+        """Return None: the second term depends on both sizes."""
+        return
+
+    def terms(self, v: Sequence[Array], runs: Centred) -> tuple[Array, Array]:
+        """Logs of both terms; the second one of D and N."""
+        return -v[0] * runs.x, v[2] * runs.x - v[1] * runs.y
+
+    def slopes(self, v: Sequence[Array], runs: Centred) -> Slopes:
+        """Derivatives by alpha, beta and gamma."""
+        return [(-runs.x, None), (None, -runs.y), (None, runs.x)]
+
+    def theta(self, q: Array, runs: Centred) -> Array:
+        """Parameters in plain units."""
+        plain = super().theta(q, runs)
+        plain[..., 2] *= np.exp(-q[..., 5] * runs.x0)
+        return plain
+
+    def loss(self, theta: Array, params: ArrayLike, examples: ArrayLike, **at: ArrayLike) -> Array:
+        """Loss of theta (..., 6)."""
+        E, A, B, alpha, beta, gamma = np.moveaxis(np.asarray(theta, dtype=float), -1, 0)
+        n, d = (np.log(np.asarray(size, dtype=float)) for size in (params, examples))
+        return np.asarray(E + A * np.exp(-alpha * n) + B * np.exp(gamma * n - beta * d))
+
+    def exponents(self, theta: Array, cost: CostModel, budget: float) -> tuple[Array, Array]:
+        """Exponents a = beta / (alpha + gamma + p beta) of N* and b = 1 - p a of D*."""
+        alpha, beta = theta[..., 3], theta[..., 4]
+        a = beta / (alpha + self._rise(theta, cost))
+        return a, 1 - cost.p * a
+
+    def optimum(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
+        """N*, D* and L* of a budget, in closed form; N* is infinite where data cost nothing."""
+        _, A, B, alpha, beta, _ = np.moveaxis(np.asarray(theta, dtype=float), -1, 0)
+        per_k, rise = np.log(np.asarray(budget, dtype=float) / cost.k), self._rise(theta, cost)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            ratio = np.log(alpha) + np.log(A) - np.log(rise) - np.log(B)
+            log_n = (ratio + beta * per_k) / (alpha + rise)
+            n, d = np.exp(log_n), np.exp(per_k - cost.p * log_n)
+            return Optimum(n, d, self.loss(theta, n, d))
+
+    @staticmethod
+    def _rise(theta: Array, cost: CostModel) -> Array:
+        """Exponent of N in the second term at fixed compute; none below 0, where N* is infinite."""
+        return np.asarray(np.maximum(theta[..., 5] + cost.p * theta[..., 4], 0.0))
