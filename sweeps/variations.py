@@ -18,8 +18,7 @@ Variation   VARIATION is one of
             small8    cells beyond that grid, in the same study: a model of 490 parameters at nine
                       data sizes to 128,000 jets, 81 fine-tuning runs
             long8     64,000 and 128,000 jets for the sizes from 970 to 5,770 parameters, 54 runs
-            far8      12,490 parameters on 128,000 jets, 9 runs, for a forecast
-            farther8  33,610 parameters on 64,000 jets, 9 runs, for a forecast
+            longer8   12,490 parameters on 128,000 jets, 9 runs
             rates     no searched laws: 0.01 (16/width)^0.75 for every start, whatever the steps
             draw      all jets simulated anew: training, pretraining, validation and test jets
 Command     VARIATION=epochs8 jetscale run sweeps/variations.py      (ten to twenty-five minutes of
@@ -37,7 +36,7 @@ from jetscale.study import Simulated, Study
 
 COMPOSITION = Path(__file__).with_name("composition.py")
 EPOCHS = {"epochs8": 8, "epochs32": 32}
-BEYOND = ("small8", "long8", "far8", "farther8")
+BEYOND = ("small8", "long8", "longer8")
 VARIATIONS = (*EPOCHS, "grid8", *BEYOND, "rates", "draw")
 DATA_SIZES = (500, 1_000, 2_000, 4_000, 8_000, 16_000)
 MANY_JETS = (64_000, 128_000)
@@ -62,8 +61,7 @@ def at_eight(choice: str) -> Study:
         "grid8": (sizes[1 : n + 1], data_sizes[:d]),
         "small8": (sizes[:1], data_sizes),
         "long8": (sizes[1:4], MANY_JETS),
-        "far8": (sizes[4:5], MANY_JETS[1:]),
-        "farther8": (sizes[5:6], MANY_JETS[:1]),
+        "longer8": (sizes[4:5], MANY_JETS[1:]),
     }[choice]
     return replace(
         whole,

@@ -59,7 +59,7 @@ def test_a_row_for_everything_that_could_be_otherwise(script, frame):
     assert "without the largest D" in names
     assert len(names) == len(set(names))
     others = {name for name, *_ in script["variants"](whole, "outer-power")} - {*names}
-    assert others == {"no outer power"}
+    assert others == {"sum of two terms"}
 
 
 def test_differences_have_a_row_per_data_size_and_pair(script, frame):
