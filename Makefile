@@ -18,8 +18,8 @@ help:
 	@echo "make demo    the quickstart study: simulate, train, fit, allocate, report"
 	@echo "make docs    the documentation, its tutorials run: docs/_build/index.html"
 	@echo "make check   format, lint, types, quick unit tests"
-	@echo "make test    the same, then all unit tests and those of real Ray, MLflow and Pythia"
-	@echo "make long    sweeps that are killed, starved and taken up again, half an hour"
+	@echo "make test    the same, then slower unit tests and those of real Ray, MLflow and Pythia"
+	@echo "make long    tests of more than some seconds: sweeps that are killed, coverage of intervals"
 	@echo "make hosts   launches on emulated hosts, half an hour: root on Linux"
 	@echo "make gpu     tests and speed on a GPU, ten minutes; says so where there is none"
 
@@ -53,10 +53,10 @@ lint: venv
 	$(BIN)/mypy
 
 check: lint
-	$(BIN)/python -m pytest -m "not (slow or integration)" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m "not (slow or integration or long)" -n auto --dist loadfile
 
 slow: venv
-	$(BIN)/python -m pytest -m "slow and not integration" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m "slow and not (integration or long)" -n auto --dist loadfile
 
 # What starts Ray, MLflow or Pythia starts several processes by itself: two tests at a time.
 test: check slow

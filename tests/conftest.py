@@ -45,14 +45,6 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is long as an integration test, too."""
-    for item in items:
-        if item.get_closest_marker("long"):
-            item.add_marker("integration")
-
-
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real sample jets; set JETSCALE_TEST_DATA to use another one."""

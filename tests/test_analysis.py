@@ -47,6 +47,7 @@ def two_sizes(runs):
     return runs[runs["params"] < 5e7]
 
 
+@pytest.mark.long
 def test_all_parts_are_those_of_the_analyses(found):
     assert found.names == ("scratch", "qcd"), "the baseline first, everywhere"
     assert list(found.fits.mixtures) == ["scratch", "qcd"]
@@ -60,6 +61,7 @@ def test_all_parts_are_those_of_the_analyses(found):
     assert [a.budget_flops for a in found.allocations] == list(decades(fits))
 
 
+@pytest.mark.slow
 def test_the_whole_of_it_is_strict_json(found):
     plain = json.loads(json.dumps(as_json(found), allow_nan=False))
     assert plain["measured_sentence"] == found.measured_sentence
@@ -68,6 +70,7 @@ def test_the_whole_of_it_is_strict_json(found):
     assert "runs" not in plain
 
 
+@pytest.mark.slow
 def test_the_digest_is_that_of_the_runs(runs, found):
     assert analyse(runs.sample(frac=1, random_state=1), parts=()).digest == found.digest
     assert analyse(runs.assign(loss=runs["loss"] + 1), parts=()).digest != found.digest
@@ -81,6 +84,7 @@ def test_the_measured_sentence(found):
     assert str(found) == f"{said}\n{found.law_sentence}"
 
 
+@pytest.mark.long
 def test_the_law_sentence_follows_the_verdict(runs, found):
     (pair,) = found.comparison.pairs
     assert pair.verdict is Verdict.NO_SHIFT
@@ -94,6 +98,7 @@ def test_the_law_sentence_follows_the_verdict(runs, found):
     assert "is not identified at this scale (scratch: " in open_.law_sentence
 
 
+@pytest.mark.slow
 def test_only_what_is_asked_for_is_made(runs):
     some = analyse(runs, QUICK, parts=("fits",))
     assert some.fits is not None
@@ -103,6 +108,7 @@ def test_only_what_is_asked_for_is_made(runs):
     assert "was not asked for" in some.measured_sentence
 
 
+@pytest.mark.slow
 def test_a_comparison_is_made_with_the_options(runs):
     options = Options(law="no-floor", objective="squares", uncertainty="wild", replicates=60)
     comparison = analyse(runs, options, parts=("comparison",), budget=1e15).comparison
@@ -111,6 +117,7 @@ def test_a_comparison_is_made_with_the_options(runs):
     assert comparison.pairs[0].budget == 1e15
 
 
+@pytest.mark.long
 def test_budgets_can_be_chosen(runs):
     found = analyse(runs, QUICK, parts=("allocations",), budgets=[1e17, 1e18])
     assert [a.budget_flops for a in found.allocations] == [1e17, 1e18]
@@ -118,6 +125,7 @@ def test_budgets_can_be_chosen(runs):
         analyse(runs, QUICK, parts=("allocations",), budgets=[0.0])
 
 
+@pytest.mark.slow
 def test_laws_without_pairs(runs):
     found = analyse(other_ladder(runs), QUICK, parts=("paired", "fits"))
     assert set(found.fits.mixtures) == {"scratch", "qcd"}

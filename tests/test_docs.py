@@ -79,6 +79,7 @@ def test_code_that_is_only_shown_runs():
         exec(body, {"__file__": str(ROOT / "sweeps" / "composition.py")})
 
 
+@pytest.mark.slow
 def test_the_model_of_the_pages_is_an_architecture(tmp_path, monkeypatch):
     from jetscale.jets.schema import FEATURE_SETS
     from jetscale.models.inputs import feature_inputs

@@ -54,11 +54,13 @@ def segfault(x):
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+@pytest.mark.slow
 def test_every_item_gives_its_result(executor):
     assert sorted(executor.map(square, range(20))) == [x * x for x in range(20)]
     assert list(executor.map(square, [])) == []
 
 
+@pytest.mark.slow
 def test_data_for_all_calls_are_bound_to_the_function(executor):
     found = executor.map(partial(add, tuple(range(1000))), [1, 2, 3])
     assert sorted(found) == [499501, 499502, 499503]
@@ -121,12 +123,14 @@ def test_a_bug_shows_where_it_was(remote):
     assert "in fail" in "".join(caught.value.__notes__)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_replaced_and_its_item_tried_again(remote, tmp_path):
     (tmp_path / "deaths").write_text(str(RETRIES))
     assert sorted(remote.map(partial(die, tmp_path), range(6))) == list(range(6))
     assert len(list(tmp_path.glob("2-*"))) == RETRIES + 1
 
 
+@pytest.mark.long
 def test_an_item_that_kills_every_process_is_named_and_given_up(remote, tmp_path):
     (tmp_path / "deaths").write_text("1000")
     with pytest.raises(SweepError, match=rf"^2: the process working on it died {RETRIES + 1} time"):
@@ -135,6 +139,7 @@ def test_an_item_that_kills_every_process_is_named_and_given_up(remote, tmp_path
     assert sorted(remote.map(square, [1, 2])) == [1, 4]
 
 
+@pytest.mark.slow
 def test_something_else_may_stand_for_what_was_lost(remote, tmp_path):
     (tmp_path / "deaths").write_text("1000")
     lost = lambda item, why: (item, why)  # noqa: E731
@@ -145,17 +150,20 @@ def test_something_else_may_stand_for_what_was_lost(remote, tmp_path):
     assert f"died {RETRIES + 1} times" in why
 
 
+@pytest.mark.slow
 def test_the_signal_that_ended_a_process_is_named(pool):
     with pytest.raises(SweepError, match=r"x: .*signal SIGSEGV"):
         list(pool.map(segfault, ["x"]))
 
 
+@pytest.mark.slow
 def test_an_item_that_cannot_travel_is_an_error_and_the_pool_lives_on(pool):
     with pytest.raises((pickle.PicklingError, AttributeError)):
         list(pool.map(square, [1, lambda: None]))
     assert sorted(pool.map(square, [1, 2])) == [1, 4]
 
 
+@pytest.mark.slow
 def test_a_pool_starts_no_more_processes_than_there_is_work_for():
     before = set(multiprocessing.active_children())
     with process_pool(8) as executor:
@@ -170,6 +178,7 @@ def hang(ready, x):
     time.sleep(600)
 
 
+@pytest.mark.slow
 def test_a_pool_ends_what_is_deep_in_native_code(tmp_path, monkeypatch):
     monkeypatch.setattr("jetscale.executor.GRACE", 0.1)
     before = set(multiprocessing.active_children())
@@ -196,6 +205,7 @@ def leave_file(folder, x):
         path.unlink()
 
 
+@pytest.mark.slow
 def test_a_call_that_is_ended_cleans_up(tmp_path):
     def items():
         yield 1
@@ -226,6 +236,7 @@ def note_and_sleep(folder, x):
     time.sleep(600)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_no_process_outlives_its_parent(tmp_path, number):
     script = tmp_path / "parent.py"
@@ -249,6 +260,7 @@ def running(pid):
         return False
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_ends_with_the_reason(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

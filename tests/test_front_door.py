@@ -31,6 +31,7 @@ def test_every_name_leads_somewhere():
         jetscale.fitt  # noqa: B018
 
 
+@pytest.mark.long
 def test_no_room_stands_in_the_place_of_a_function():
     names = {room.name for room in pkgutil.iter_modules(jetscale.__path__)} - {"__main__"}
     rooms = [f"import jetscale.{name}" for name in sorted(names)]
@@ -79,6 +80,7 @@ def test_a_study_may_be_given_as_its_sweep_file(tmp_path):
         jetscale.status("x")
 
 
+@pytest.mark.slow
 def test_a_table_may_come_from_anywhere(tmp_path):
     rows = [
         ("a<b", n, d, seed, 0.5 + 5 * n**-0.4 + 9 * d**-0.4 + 0.001 * seed)
@@ -122,6 +124,7 @@ QUESTIONS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_file_a_frame_and_laws_give_the_same_answer(name, made, tmp_path):
     made.to_csv(path := tmp_path / "runs.csv", index=False)
@@ -134,6 +137,7 @@ def test_a_file_a_frame_and_laws_give_the_same_answer(name, made, tmp_path):
     assert all(first.equals(one.to_frame()) for one in found)
 
 
+@pytest.mark.slow
 def test_a_budget_may_be_in_hours_and_sizes_those_of_the_runs(made):
     laws = jetscale.fit(made, columns=NAMES, replicates=50)
     terms = jetscale.Terms(gpu_hours=1, rate=1e9 / 3600)
@@ -144,6 +148,7 @@ def test_a_budget_may_be_in_hours_and_sizes_those_of_the_runs(made):
     assert set(found.to_frame()["params"]) <= {1e3, 1e4, 1e5}
 
 
+@pytest.mark.slow
 def test_laws_are_fitted_anew_only_where_others_are_asked_for(made):
     laws = jetscale.fit(made, columns=NAMES, replicates=50)
     assert jetscale.fit(laws) is laws
@@ -156,6 +161,7 @@ def test_laws_are_fitted_anew_only_where_others_are_asked_for(made):
         jetscale.fit(made, columns=NAMES, laws="no-floor")
 
 
+@pytest.mark.slow
 def test_arguments_of_another_kind_are_refused_in_a_line(made):
     laws = jetscale.fit(made, columns=NAMES, replicates=50)
     with pytest.raises(FitError, match="budget is 'b', needs FLOPs"):
@@ -166,12 +172,14 @@ def test_arguments_of_another_kind_are_refused_in_a_line(made):
         jetscale.table(made, "params")
 
 
+@pytest.mark.long
 def test_a_grid_may_be_asked_what_it_can_tell():
     n, d = (axis.ravel() for axis in np.meshgrid([1e3, 1e4, 1e5], [1e3, 1e4, 1e5]))
     found = jetscale.power(make_grid(n, d, seeds=2), simulations=10, shift=0.3)
     assert found.conclusion.endswith("of studies") or "helps most" in found.conclusion
 
 
+@pytest.mark.long
 def test_what_is_to_be_known_of_runs_comes_with_them(made):
     named = jetscale.table(made, NAMES)
     assert named.attrs["notes"] == jetscale.table(named).attrs["notes"] == ()
@@ -182,6 +190,7 @@ def test_what_is_to_be_known_of_runs_comes_with_them(made):
     assert "1e+06 times" in page
 
 
+@pytest.mark.slow
 def test_a_report_may_be_of_laws(made, tmp_path):
     laws = jetscale.fit(made, columns=NAMES, replicates=50, law="no-floor")
     report = jetscale.make_report(laws, "Mine")
@@ -206,7 +215,7 @@ def test_a_sweep_file_is_loaded_by_its_name(tmp_path):
         jetscale.load_study(str(tmp_path / "none.py"))
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_a_search_is_made_and_written(wide, searched, search, tmp_path, monkeypatch):
     monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "runs"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

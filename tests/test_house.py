@@ -345,6 +345,7 @@ def within(name: str, prefixes: set[str]) -> bool:
     return any(name == prefix or name.startswith(prefix + ".") for prefix in prefixes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_heavy_packages_stay_in_their_rooms(package):
     users = {module for module, path in MODULES.items() if within_any(imported(path), package)}
@@ -357,6 +358,7 @@ def within_any(names: set[str], package: str) -> bool:
     return any(name.split(".")[0] == package for name in names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", FLOW)
 def test_rooms_import_only_what_lies_before_them(room):
     for module, path in MODULES.items():
@@ -365,6 +367,7 @@ def test_rooms_import_only_what_lies_before_them(room):
             assert {name for name in ours if not within(name, FLOW[room])} == set(), module
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", WITHOUT_TORCH)
 def test_planning_and_analysis_start_without_torch_and_ray(module):
     code = f"import sys, {module}; print(sorted({{'torch', 'ray', 'mlflow'}} & set(sys.modules)))"
@@ -380,12 +383,14 @@ def edges(module: str, path: Path) -> set[str]:
     return {n for n in names if not any(other.startswith(n + ".") for other in names)}
 
 
+@pytest.mark.slow
 def test_no_import_cycles():
     graph = {module: edges(module, path) for module, path in MODULES.items()}
     order = list(TopologicalSorter(graph).static_order())  # raises CycleError for a cycle
     assert set(order) == set(MODULES)
 
 
+@pytest.mark.slow
 def test_every_module_says_what_it_is_for():
     silent = [m for m, p in MODULES.items() if not ast.get_docstring(ast.parse(p.read_text()))]
     assert not silent
@@ -408,6 +413,7 @@ def test_every_room_has_a_list_of_what_it_may_import():
     assert without <= {"cli"}  # the command line may use every room
 
 
+@pytest.mark.slow
 def test_names_of_result_files_stand_in_the_store():
     names = ("records/", "mlflow.db", "run.lock", "mirror.lock", "home.json", "measures.json")
     for module, path in MODULES.items():
@@ -421,6 +427,7 @@ def test_names_of_result_files_stand_in_the_store():
         assert not [t for t in texts if t in names], module
 
 
+@pytest.mark.slow
 def test_few_functions_are_helpers_used_once():
     """A helper that one place uses hides its few lines behind a name; some are worth it."""
     functions, once = 0, []
@@ -440,6 +447,7 @@ def test_few_functions_are_helpers_used_once():
     assert len(once) <= 0.15 * functions, once
 
 
+@pytest.mark.slow
 def test_functions_can_be_read_without_scrolling():
     long = {}
     for module, path in MODULES.items():

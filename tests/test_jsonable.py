@@ -90,6 +90,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(plain)
 def test_strict_json_always_comes_out(value):
     text = json.dumps(as_json(value), allow_nan=False)

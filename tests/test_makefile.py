@@ -17,7 +17,8 @@ case "$1 $2" in
 esac
 """
 
-QUICK, SLOW = '-m "not (slow or integration)"', '-m "slow and not integration"'
+QUICK = '-m "not (slow or integration or long)"'
+SLOW = '-m "slow and not (integration or long)"'
 STARTS, LONG = '-m "integration and not long"', "-m long"
 
 

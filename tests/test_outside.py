@@ -157,6 +157,7 @@ def check(study, home):
     return records
 
 
+@pytest.mark.long
 def test_registered_names_plan_train_record_and_fit(write, tmp_path):
     class Wide:
         """The transformer of the package under another name and twice as wide."""

@@ -79,6 +79,7 @@ def separable(make_jets, n, classes, seed):
     return table
 
 
+@pytest.mark.slow
 def test_jets_of_ones_own_are_pretrained_on_and_classified(tmp_path, make_jets):
     def write(role, n, seed, classes):
         table = separable(make_jets, n, range(len(classes)), seed)
@@ -105,6 +106,7 @@ def test_jets_of_ones_own_are_pretrained_on_and_classified(tmp_path, make_jets):
     assert scores["auc"] > 0.5
 
 
+@pytest.mark.slow
 def test_stars_go_the_same_way(tmp_path):
     source = Declared(
         downstream=stars.corpus("catalogue", simulate=stars.two_numbers),
@@ -126,6 +128,7 @@ def test_stars_go_the_same_way(tmp_path):
         check_measurable(study, 300)
 
 
+@pytest.mark.slow
 def test_the_same_shards_are_read_as_folders_by_who_lacks_the_simulator(tmp_path):
     corpus = stars.corpus()
     parts = {}

@@ -50,6 +50,7 @@ def test_the_names_of_the_front_door_exist():
     assert all(callable(getattr(jetscale, name)) for name in {*names, *JS.findall(TEXT)})
 
 
+@pytest.mark.slow
 def test_the_analysis_in_the_readme_runs(tmp_path, monkeypatch, capsys):
     theta = np.array([0.5, 20.0, 30.0, 0.45, 0.42])
     rows = [

@@ -64,6 +64,7 @@ def calls() -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_nothing_is_unpickled_or_evaluated():
     found = calls()
     names = "eval exec compile __import__ os.system os.popen marshal.loads shelve.open joblib.load"
@@ -212,6 +213,7 @@ def test_hostile_numbers_are_one_short_line(tmp_path, column, value, capsys):
         assert np.isfinite(clean[column].iloc[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value",
     [10**5000, -(10**5000), 10**400, float("nan"), [1], {}, None],
@@ -226,6 +228,7 @@ def test_hostile_values_of_a_frame_are_one_line(value):
     assert len(str(caught.value)) < 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("needed", [True, False])
 def test_a_hundred_thousand_columns_are_read_or_refused(tmp_path, needed):
     names = [f"column{i}" for i in range(100_000)]
@@ -244,6 +247,7 @@ def test_a_hundred_thousand_columns_are_read_or_refused(tmp_path, needed):
 # Nothing is hidden from a reader
 
 
+@pytest.mark.slow
 def test_names_cannot_steer_a_terminal(tmp_path, capsys):
     names = ["a\x1b[2J", "b\x1b]0;title\x07", "c\x9b31m", "d\u202egnp", "[bold]e[/bold]"]
     rows = [
@@ -313,6 +317,7 @@ def test_the_ui_is_on_loopback_in_this_process_and_says_no_password(tmp_path, mo
 # Bombs
 
 
+@pytest.mark.slow
 def test_a_zip_bomb_in_an_archive_is_refused_before_it_is_unpacked(tmp_path):
     """Arrays are read by batches; one whose rows hold no jets is refused by its shape alone."""
     path = tmp_path / "bomb.npz"

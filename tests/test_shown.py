@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 import pandas as pd
+import pytest
 
 from jetscale.scaling.estimate import Estimate
 from jetscale.shown import Shown, frame_of, row_of
@@ -40,6 +41,7 @@ def test_a_frame_has_all_its_columns_whatever_is_missing():
     assert isinstance(frame, pd.DataFrame)
 
 
+@pytest.mark.long
 def test_what_is_only_computed_with_needs_no_terminal_and_no_figures():
     code = (
         "import sys, jetscale.scaling, jetscale.shown;"

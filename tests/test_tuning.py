@@ -13,6 +13,8 @@ from jetscale.study.search import make_search
 from jetscale.sweep.tune import search_table
 from jetscale.tuning import tuned
 
+pytestmark = pytest.mark.slow
+
 BEST = {"scratch": 0.0075, "pretrained": 0.00375}  # `fixtures.searches`, at 1000 steps
 
 

@@ -37,6 +37,7 @@ def fits(script, frame):
     return script["laws"](frame)
 
 
+@pytest.mark.slow
 def test_the_figure_is_a_picture(script, frame, fits, tmp_path):
     script["draw"](frame, fits, tmp_path / "c.png")
     content = (tmp_path / "c.png").read_bytes()
@@ -44,6 +45,7 @@ def test_the_figure_is_a_picture(script, frame, fits, tmp_path):
     assert len(content) > 20_000
 
 
+@pytest.mark.slow
 def test_equal_exponents_show_no_shift(script, fits):
     for name in ("qcd", "qcd+bsm"):
         found = script["shift"](fits, name)

@@ -38,6 +38,7 @@ def frame():
     return pd.DataFrame(rows)
 
 
+@pytest.mark.slow
 def test_known_effects_are_found(script, frame):
     losses = script["by_mixture"](frame)
     truth = {
@@ -53,18 +54,21 @@ def test_known_effects_are_found(script, frame):
             assert found.high - found.low < 0.01
 
 
+@pytest.mark.slow
 def test_data_sizes_alone_those_of_few_jets_and_all(script):
     found = script["groups"](pd.Index([2000, 500, 1000]))
     each = {"500": [500], "1,000": [1000], "2,000": [2000]}
     assert found == each | {"to 1,000": [500, 1000], "all": [500, 1000, 2000]}
 
 
+@pytest.mark.slow
 def test_signs_are_counted_over_runs(script, frame):
     lines = script["doubts"](frame).splitlines()
     assert "| 12 of 12 |" in next(x for x in lines if x.startswith("| diversity: many - few | all"))
     assert "| 0 of 12 |" in next(x for x in lines if x.startswith("| interaction | to 1,000"))
 
 
+@pytest.mark.slow
 def test_an_effect_as_large_as_the_smallest_seen_is_seen_in_four_of_five_studies(script):
     rng, seen, found = np.random.default_rng(3), [], 0
     index = pd.MultiIndex.from_product([(1, 2, 3), range(8)], names=["params", "seed"])
@@ -76,6 +80,7 @@ def test_an_effect_as_large_as_the_smallest_seen_is_seen_in_four_of_five_studies
     assert found / 400 == pytest.approx(0.8, abs=0.05)
 
 
+@pytest.mark.slow
 def test_seeds_that_agree_on_every_size_are_as_many_as_they_are(script):
     index = pd.MultiIndex.from_product([(1, 2, 3), range(4)], names=["params", "seed"])
     values = pd.Series(np.tile([1.0, 2.0, 3.0, 4.0], 3), index)
@@ -129,6 +134,7 @@ def test_own_rates_are_those_of_the_lowest_loss_of_each_mixture(script):
         assert f"{name} x {losses.idxmin():g}" in told
 
 
+@pytest.mark.slow
 def test_the_tables_are_markdown(script, frame):
     for text in (script["table"](frame, script["EFFECTS"]), script["doubts"](frame)):
         lines = text.splitlines()
@@ -137,6 +143,7 @@ def test_the_tables_are_markdown(script, frame):
         assert set(lines[1]) == {"|", "-"}
 
 
+@pytest.mark.slow
 def test_the_figure_is_a_picture(script, frame, tmp_path):
     script["draw"](frame, tmp_path / "f.png")
     content = (tmp_path / "f.png").read_bytes()

@@ -37,6 +37,7 @@ def tables():
     }
 
 
+@pytest.mark.slow
 def test_the_order_of_the_mixtures_is_counted_over_cells(script, tables):
     told = script["order"](tables).splitlines()
     assert told[2:] == [

@@ -63,11 +63,13 @@ def found(script):
     return {(a.mixture, a.supply, a.params): script["break_even"]([a], noise) for a in arms}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", [arm for arm, where in ARMS.items() if 500 < where < 32_000])
 def test_a_known_break_even_is_found(found, arm):
     assert found[arm].value == pytest.approx(ARMS[arm], rel=0.1)
 
 
+@pytest.mark.slow
 def test_beyond_the_measured_jets_nothing_is_said(script, found):
     data = np.array(SIZES, float)
     texts = {arm: script["said"](one.value, data) for arm, one in found.items()}
@@ -77,6 +79,7 @@ def test_beyond_the_measured_jets_nothing_is_said(script, found):
     assert found["qcd", FULL, 33_610].ends == (0.0, 0.0)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_about_as_often_as_they_say(script, monkeypatch):
     """Independent draws of runs; nominal 95%, three seeds and a smooth curve as the only means."""
     monkeypatch.setitem(script["Noise"].redraws.__globals__, "REPLICATES", 300)
@@ -110,6 +113,7 @@ def test_curves_do_not_fall(script):
     np.testing.assert_allclose(curve.at_data @ curve.heights(rising), rising, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_sizes_of_pretraining_are_told_apart_in_the_tables(script):
     frame = runs(ARMS, noise=1e-3)
     arms = script["arms_of"](frame)
@@ -122,6 +126,7 @@ def test_the_sizes_of_pretraining_are_told_apart_in_the_tables(script):
     assert sum(line.startswith("| qcd |") for line in factors) == 4
 
 
+@pytest.mark.slow
 def test_the_figure_is_a_picture(script, tmp_path):
     arms = script["arms_of"](runs(ARMS, noise=0.01))
     drawing = runpy.run_path(str(SCRIPT.with_name("supply_figure.py")), run_name="analysis")

@@ -17,6 +17,7 @@ def script():
     return runpy.run_path(str(SCRIPT), run_name="analysis")
 
 
+@pytest.mark.slow
 def test_what_is_transferred_grows_with_the_supply_as_it_was_made(script):
     """At one size E + B / (D + D_T)^beta with D_T = 900 (D / 2k)^x (P / 32k)^z, z = 0.25."""
     rng, rows = np.random.default_rng(1), []

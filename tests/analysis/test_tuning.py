@@ -46,6 +46,7 @@ def test_a_shipped_recipe_is_what_its_table_says(table, sweep):
             assert told == pytest.approx(laws.rate(start, width, steps), rel=2e-3)
 
 
+@pytest.mark.slow
 def test_all_mixtures_of_a_shipped_study_were_searched_alike(table, sweep, monkeypatch):
     monkeypatch.setenv("COMPOSITION_PART", "5x7")  # the part whose sizes were searched
     assert equal_search(table).equal
@@ -63,6 +64,7 @@ def planned(study, sweep):
     return [one for one in tried if one.run.kind == "finetune"]
 
 
+@pytest.mark.long
 def test_figures_and_tables_are_made(script, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["tuning.py", "--out", str(tmp_path)])
     script["main"]()

@@ -7,7 +7,10 @@ import pytest
 
 from jetscale.answers.bought import bought
 
+pytestmark = pytest.mark.slow
 
+
+@pytest.mark.long
 def test_a_head_start_is_found_and_no_other_difference(found):
     answer = bought(found)
     assert answer.answered
@@ -40,6 +43,7 @@ def test_where_it_stops_and_what_it_costs_beyond(made, analysed):
     assert line.startswith("fast against scratch: worse at 500, 1k, 16k, on average over the data")
 
 
+@pytest.mark.long
 def test_many_mixtures_are_counted(made, analysed):
     starts = {"scratch": 0} | {f"m{i}": 400 * i for i in range(6)}
     answer = bought(analysed(made(starts, sizes=3, data=3)))
@@ -61,6 +65,7 @@ def test_without_scratch_mixtures_are_what_is_bought(made, analysed):
     assert "against a" in answer.about
 
 
+@pytest.mark.long
 def test_one_model_size_has_no_interval_and_says_so(made, analysed):
     runs = made({"a": 0, "b": 900}, sizes=3)
     answer = bought(analysed(runs[runs["params"] == runs["params"].min()]))
@@ -86,6 +91,7 @@ def test_budgets_of_one_cell_each_have_no_table(made, analysed):
     assert answer.sentences[0].startswith("b against a: on average over the data sizes −0.")
 
 
+@pytest.mark.long
 def test_a_baseline_without_common_cells_and_mixtures_without_any(made, analysed):
     runs = made({"scratch": 0, "q": 0, "r": 900})
     moved = runs["examples"].where(runs["mixture"] != "scratch", runs["examples"] * 3)
@@ -99,6 +105,7 @@ def test_a_baseline_without_common_cells_and_mixtures_without_any(made, analysed
     assert answer.sentences[-1].startswith("Not compared: r - scratch, r - q: no run with the same")
 
 
+@pytest.mark.long
 def test_small_losses_have_their_digits(made, analysed):
     runs = made({"a": 0, "b": 900})
     answer = bought(analysed(runs.assign(loss=runs["loss"] * 1e-4)))

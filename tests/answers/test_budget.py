@@ -9,11 +9,13 @@ from jetscale.answers.budget import budget, for_budget
 from jetscale.scaling import allocate, fit
 
 
+@pytest.mark.slow
 def test_a_difference_beyond_chance_names_the_mixture(found):
     measured = budget(found).sentences[0]
     assert measured.endswith("16k jets, near: lower than qcd, scratch by more than chance.")
 
 
+@pytest.mark.slow
 def test_a_difference_within_chance_names_no_mixture(made, analysed):
     answer = budget(analysed(made({"scratch": 0, "qcd": 0})))
     assert answer.question == "Where does a budget of 1e+10 FLOPs go?"
@@ -23,6 +25,7 @@ def test_a_difference_within_chance_names_no_mixture(made, analysed):
     assert re.match(r"By the laws: with (scratch or qcd|qcd or scratch) train ", laws)
 
 
+@pytest.mark.slow
 def test_the_laws_of_one_mixture_give_the_optimum(made, analysed, theta):
     study = analysed(made({"scratch": 0}, noise=0.0005, sizes=6, data=7))
     answer = budget(study)
@@ -43,6 +46,7 @@ def test_the_laws_of_one_mixture_give_the_optimum(made, analysed, theta):
     assert "not determined" not in answer.sentences[0]
 
 
+@pytest.mark.slow
 def test_beyond_the_runs_and_before_them(made):
     laws = fit(made({"scratch": 0}, noise=0.0005, sizes=6, data=7), replicates=60)
     far = for_budget(allocate(laws, 1e13)).sentences
@@ -59,6 +63,7 @@ def test_without_laws_the_reason_is_given(made, analysed):
     assert answer.sentences[0].startswith("Nothing is allocated: mixture 'a' has 2 model sizes")
 
 
+@pytest.mark.slow
 def test_mixtures_that_are_alike_are_told_from_one_that_is_not(made, analysed):
     runs = made({"scratch": 0, "x": 0, "y": 0}, noise=0.0005, sizes=6, data=7)
     worse = runs["loss"] * np.where(runs["mixture"] == "scratch", 1.25, 1.0)
@@ -69,6 +74,7 @@ def test_mixtures_that_are_alike_are_told_from_one_that_is_not(made, analysed):
     assert answer.answered
 
 
+@pytest.mark.slow
 def test_a_law_that_is_not_determined_leaves_what_was_measured(made, analysed):
     answer = budget(analysed(made({"scratch": 0, "near": 900}, noise=0.03, sizes=3)))
     assert answer.title.endswith("MEASURED ONLY")

@@ -10,6 +10,8 @@ from jetscale.answers.scaling import scaling
 from jetscale.machines import cores
 from jetscale.scaling import Verdict, compare
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_exponent_that_is_determined_is_told_with_its_interval(made, analysed):
     answer = scaling(analysed(made({"scratch": 0}, noise=0.0005, sizes=6, data=7)))
@@ -35,6 +37,7 @@ def test_what_is_not_determined_says_why_what_would_and_its_price(made, analysed
     assert re.match(r"What would give a to ±0\.\d+: 5 model sizes from 1k to 256k, ", would)
 
 
+@pytest.mark.long
 def test_what_no_law_determines_is_not_said_again_of_their_differences(made, analysed):
     found = analysed(loose(made))
     compared = replace(found, comparison=compare(found.fits))
@@ -45,6 +48,7 @@ def test_what_no_law_determines_is_not_said_again_of_their_differences(made, ana
     assert compared.law_sentence in scaling(compared).sentences
 
 
+@pytest.mark.long
 def test_the_price_is_the_time_at_the_speed_of_the_runs(made, analysed):
     runs = loose(made)
     line = scaling(analysed(runs.assign(device="cpu"))).sentences[-1]

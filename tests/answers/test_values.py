@@ -1,9 +1,12 @@
 """The three answers as text and JSON."""
 
+import pytest
+
 from jetscale.answers import Answer, three_answers
 from jetscale.jsonable import as_json
 
 
+@pytest.mark.slow
 def test_text_and_json_hold_all_three(found):
     answers = three_answers(found)
     text = answers.text

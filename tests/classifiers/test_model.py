@@ -63,6 +63,7 @@ def changed(path, tmp_path, change):
     return tmp_path / "other.pt"
 
 
+@pytest.mark.long
 def test_a_file_describes_itself_and_needs_no_code(exported, kept_sweep):
     told = torch.load(exported, weights_only=True)["description"]
     assert told["record"]["key"] == told["key"]
@@ -73,6 +74,7 @@ def test_a_file_describes_itself_and_needs_no_code(exported, kept_sweep):
     assert "curve" not in told["record"]
 
 
+@pytest.mark.slow
 def test_everything_that_differs_is_named(exported, tmp_path):
     def older(description):
         description["recipe"]["data"]["version"] = 0
@@ -84,6 +86,7 @@ def test_everything_that_differs_is_named(exported, tmp_path):
     assert "its version of the inputs is 0, the code here has 1" in str(told.value)
 
 
+@pytest.mark.slow
 def test_weights_of_another_shape_or_a_damaged_description_are_refused(exported, tmp_path):
     def wider(description):
         description["size"]["width"] = 16
@@ -121,6 +124,7 @@ def test_a_file_does_not_choose_which_code_is_run(exported, tmp_path, monkeypatc
         js.load_model(path, trust=True)
 
 
+@pytest.mark.long
 def test_a_module_of_ones_own_comes_out_in_both_forms(kept_sweep, tmp_path, monkeypatch):
     (tmp_path / "deep_of_a_user.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
@@ -140,6 +144,7 @@ def test_a_module_of_ones_own_comes_out_in_both_forms(kept_sweep, tmp_path, monk
     assert js.export(study, to="onnx", out=tmp_path / "own.onnx", home=home).difference < 1e-5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("to", ["torch", "onnx"])
 def test_the_model_of_another_field_takes_its_examples(study, tmp_path, to):
     if to == "onnx":
@@ -161,6 +166,7 @@ def test_the_model_of_another_field_takes_its_examples(study, tmp_path, to):
     assert str(told).startswith("30 stars by scratch")
 
 
+@pytest.mark.slow
 def test_a_run_without_weights_is_told_what_to_do(kept_study, kept_sweep, capsys):
     home = Home.at()
     planned = plan_runs(kept_study)
@@ -224,6 +230,7 @@ def test_shards_of_another_kind_are_refused(exported, tmp_path, kept_sweep):
         js.predict(exported, [test, test / ".." / "test"])
 
 
+@pytest.mark.slow
 def test_jets_whose_labels_the_model_does_not_know_get_no_scores(exported, kept_sweep, make_jets):
     told = js.predict(exported, [kept_sweep.parent / "qcd", kept_sweep.parent / "test"])
     assert (told.examples, told.scored) == (210, 90)
@@ -244,6 +251,7 @@ def test_a_table_needs_no_label(exported, kept_sweep):
     assert np.array_equal(model.probabilities(bare), model.probabilities(table))
 
 
+@pytest.mark.long
 def test_weights_lie_at_the_address_and_are_fetched(tmp_path, kept_study, kept_sweep, monkeypatch):
     monkeypatch.setenv("JETSCALE_CACHE", str(tmp_path / "one"))
     address = f"memory://{tmp_path.name}/runs"
@@ -256,6 +264,7 @@ def test_weights_lie_at_the_address_and_are_fetched(tmp_path, kept_study, kept_s
     assert found.key in there
 
 
+@pytest.mark.long
 def test_the_particle_transformer_comes_out_for_torch(kept_sweep, tmp_path):
     text = sweep_text(
         kept_sweep.parent, name="part", test_jets=90, seeds=(1,), data_sizes=(50,),

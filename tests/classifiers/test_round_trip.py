@@ -16,11 +16,14 @@ from jetscale.planning.feed import Listed
 from jetscale.store.home import Home
 from jetscale.store.records import RecordStore
 
+pytestmark = pytest.mark.slow
+
 
 def record_of(study, key):
     return RecordStore.open(study, Home.at(), plan_runs(study)).read(key)
 
 
+@pytest.mark.long
 def test_predict_gives_the_test_loss_of_the_record(kept_study, kept_sweep, tmp_path):
     found = js.export(kept_study, out=tmp_path / "best.pt")
     record = record_of(kept_study, found.key)
@@ -36,6 +39,7 @@ def test_predict_gives_the_test_loss_of_the_record(kept_study, kept_sweep, tmp_p
     assert pq.read_table(tmp_path / "p.parquet").equals(told.table)
 
 
+@pytest.mark.long
 def test_a_graph_gives_the_probabilities_of_the_model(kept_study, kept_sweep, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

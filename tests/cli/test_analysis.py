@@ -52,6 +52,7 @@ def estimates(value):
     ]
 
 
+@pytest.mark.slow
 def test_the_answers_fit_a_screen_and_name_what_says_more(capsys, runs):
     code, out, err = short(capsys, "fit", "--runs", runs, "--noun", "token")
     assert code == 0, err
@@ -71,6 +72,7 @@ def test_the_answers_fit_a_screen_and_name_what_says_more(capsys, runs):
             assert sentence in " ".join(out.split())
 
 
+@pytest.mark.slow
 def test_allocate_says_more_only_when_asked(capsys, runs):
     given = ("allocate", "--runs", runs, "--budget", "1e9")
     brief, full = short(capsys, *given)[1], short(capsys, *given, "--full")[1]
@@ -82,6 +84,7 @@ def test_allocate_says_more_only_when_asked(capsys, runs):
     assert "Sizes nearly as good" not in brief
 
 
+@pytest.mark.slow
 def test_fit_follows_the_contract(capsys, runs):
     code, out, _ = call(capsys, "fit", "--runs", runs, "--json")
     mixtures = json.loads(out)["mixtures"]
@@ -98,6 +101,7 @@ def test_fit_follows_the_contract(capsys, runs):
         assert isinstance(fitted["warnings"], list)
 
 
+@pytest.mark.slow
 def test_allocate_follows_the_contract(capsys, runs):
     code, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e10", "--json")
     answer = json.loads(out)
@@ -111,6 +115,7 @@ def test_allocate_follows_the_contract(capsys, runs):
         assert found["measured"]["flops"] <= 1e10
 
 
+@pytest.mark.slow
 def test_compare_follows_the_contract(capsys, runs):
     code, out, _ = call(capsys, "compare", "--runs", runs, "--json")
     answer = json.loads(out)
@@ -122,6 +127,7 @@ def test_compare_follows_the_contract(capsys, runs):
     assert answer["paired"]["pairs"][0]["overall"]["n_lower"] >= 38
 
 
+@pytest.mark.slow
 def test_compare_shows_every_test_and_takes_the_options_of_fit(capsys, runs):
     options = ("--law", "no-floor", "--objective", "squares", "--uncertainty", "wild")
     code, out, _ = call(capsys, "compare", "--runs", runs)
@@ -140,6 +146,7 @@ def test_compare_shows_every_test_and_takes_the_options_of_fit(capsys, runs):
     assert "swapped" in pair["permutation"]["method"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["fit"], ["compare"], ["allocate", "--budget", "1e10"]])
 def test_tables_fit_a_terminal_and_say_how_they_were_made(capsys, runs, command):
     code, out, _ = call(capsys, command[0], "--runs", runs, *command[1:])
@@ -177,6 +184,7 @@ def neither(frame):
     return two_sizes(frame[frame["mixture"] == "scratch"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "change", "shown", "missing"),
     [
@@ -193,6 +201,7 @@ def test_what_can_be_shown_is_shown(capsys, edited, command, change, shown, miss
     assert missing in words
 
 
+@pytest.mark.slow
 def test_json_holds_what_can_be_shown(capsys, edited):
     answer = json.loads(call(capsys, "fit", "--runs", edited(other_ladder), "--json")[1])
     assert answer["paired"] is None
@@ -208,6 +217,7 @@ def test_json_holds_what_can_be_shown(capsys, edited):
     assert answer["paired"]["baseline"] == "scratch"
 
 
+@pytest.mark.slow
 def test_other_sizes_are_compared_by_the_fits_to_them(capsys, edited):
     code, out, _ = call(capsys, "compare", "--runs", edited(other_ladder))
     assert code == 0
@@ -215,6 +225,7 @@ def test_other_sizes_are_compared_by_the_fits_to_them(capsys, edited):
     assert "- pretrained minus scratch: no shift shown" in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["fit", "compare"])
 def test_nothing_to_show_is_an_error(capsys, edited, command):
     code, out, err = call(capsys, command, "--runs", edited(neither))
@@ -223,6 +234,7 @@ def test_nothing_to_show_is_an_error(capsys, edited, command):
     assert ("not fitted: " if command == "fit" else "not compared: ") in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["fit"], ["compare"], ["allocate", "--budget", "1e12"]])
 def test_long_names_fit_too(capsys, edited, command):
     def rename(frame):
@@ -251,6 +263,7 @@ def test_brackets_are_not_markup(capsys, edited):
     assert "mixture '[/b]' has 1 model size" in " ".join(out.split())
 
 
+@pytest.mark.slow
 def test_warnings_of_a_mixture_share_a_line(capsys, runs):
     _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e16")
     lines = [line for line in out.splitlines() if line.startswith("- ")]
@@ -258,6 +271,7 @@ def test_warnings_of_a_mixture_share_a_line(capsys, runs):
     assert lines[0].startswith("- scratch: extrapolates: budget 5.01 decades above, N* ")
 
 
+@pytest.mark.slow
 def test_pretraining_is_not_in_the_budget(capsys, edited):
     def pretrain(frame):
         flops = np.where(frame["mixture"] == "pretrained", 1e3 * frame["params"], 0.0)
@@ -275,6 +289,7 @@ def test_pretraining_is_not_in_the_budget(capsys, edited):
         assert "scratch: 0 FLOPs" not in words
 
 
+@pytest.mark.slow
 def test_alone_a_mixture_is_not_called_the_best(capsys, runs):
     arguments = ("allocate", "--runs", runs, "--budget", "1e10")
     _, alone, _ = call(capsys, *arguments, "--mixture", "scratch")
@@ -285,6 +300,7 @@ def test_alone_a_mixture_is_not_called_the_best(capsys, runs):
     assert "best: share of bootstrap replicates" in " ".join(both.split())
 
 
+@pytest.mark.slow
 def test_ratios_that_nothing_is_known_of_are_not_printed(capsys, edited):
     def flat(frame):
         rng = np.random.default_rng(0)
@@ -303,6 +319,7 @@ def test_a_bad_question_costs_no_fit(capsys, runs, arguments, monkeypatch):
     assert call(capsys, "allocate", "--runs", runs, *arguments)[0] == 2
 
 
+@pytest.mark.slow
 def test_the_answer_is_a_sentence(capsys, runs):
     _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e10")
     words = " ".join(out.split())
@@ -310,6 +327,7 @@ def test_the_answer_is_a_sentence(capsys, runs):
     assert " Measured: loss " in words
 
 
+@pytest.mark.slow
 def test_a_budget_in_money_pays_for_jets_too(capsys, runs):
     speed = ("--rate", "1e9", "--price-gpu-hour", "1")
     answers = []
@@ -334,6 +352,7 @@ def test_a_budget_in_money_pays_for_jets_too(capsys, runs):
     assert max(map(len, out.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_other_laws_and_objectives_say_so(capsys, runs):
     options = ("--law", "no-floor", "--objective", "squares", "--uncertainty", "wild")
     code, out, _ = call(capsys, "fit", "--runs", runs, *options, "--json")
@@ -348,6 +367,7 @@ def test_other_laws_and_objectives_say_so(capsys, runs):
         assert f"'{value}'; did you mean" in error
 
 
+@pytest.mark.slow
 def test_the_ladder_offers_measured_sizes(capsys, runs):
     options = ("--gpu-hours", "1", "--rate", "1e8", "--ladder", "--json")
     code, out, _ = call(capsys, "allocate", "--runs", runs, *options)
@@ -377,11 +397,13 @@ def test_half_a_budget_is_one_line(capsys, runs, options, message):
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_budget_far_outside_is_called_an_extrapolation(capsys, runs):
     _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e16")
     assert "decades above the measured runs" in " ".join(out.split())
 
 
+@pytest.mark.slow
 def test_the_report_is_written(capsys, runs, tmp_path):
     code, out, _ = call(capsys, "report", "--runs", runs, "--out", tmp_path / "r.html")
     assert code == 0
@@ -426,6 +448,7 @@ def test_a_bad_table_is_one_line(capsys, tmp_path, text, message):
     assert message in err
 
 
+@pytest.mark.slow
 def test_far_beyond_the_runs_the_first_sentence_says_so(capsys, runs):
     for budget, words in (("1e10", None), ("1e16", "and at that distance a guess")):
         code, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", budget)
@@ -453,6 +476,7 @@ def test_a_speed_must_be_known_and_wanted(capsys, runs, options, complaint):
     assert complaint in error
 
 
+@pytest.mark.slow
 def test_mixtures_can_share_a_floor(capsys, runs):
     code, out, _ = call(capsys, "fit", "--runs", runs, "--shared", "E, alpha", "--json")
     assert code == 0
@@ -480,6 +504,7 @@ def test_a_report_never_takes_the_place_of_a_table(capsys, runs, tmp_path):
     assert runs.read_text() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["six cells", "constant"])
 def test_poor_tables_still_get_a_report(capsys, edited, tmp_path, change):
     def poor(frame):
@@ -507,6 +532,7 @@ def test_a_score_is_refused_as_a_loss(capsys, edited, tmp_path, command):
     assert "--metric" in error.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_routes_stand_beside_the_law(capsys, runs):
     _, out, _ = call(capsys, "fit", "--runs", runs)
     assert "Exponent a of N* by route" in out
@@ -517,6 +543,7 @@ def test_routes_stand_beside_the_law(capsys, runs):
     assert {shift["route"] for shift in plain["route_shifts"]} <= {"isoFLOP", "envelope"}
 
 
+@pytest.mark.slow
 def test_a_route_can_answer(capsys, runs):
     _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", "1e11", "--route", "envelope")
     assert "Predicted by the envelope route at 1e+11 FLOPs" in out
@@ -551,6 +578,7 @@ def test_a_flops_column_that_is_none_is_refused(capsys, edited):
     assert "flops" in error
 
 
+@pytest.mark.slow
 def test_mixtures_that_are_not_told_apart_are_said_to_be(capsys, edited):
     def alike(frame):
         first = frame[frame["mixture"] == "scratch"]
@@ -571,6 +599,7 @@ def pretrained(frame):
     return frame.assign(pretraining_examples=np.where(frame["mixture"] == "scratch", 0.0, size))
 
 
+@pytest.mark.slow
 def test_laws_with_a_covariate_are_fitted_and_spent_by(capsys, edited):
     path = edited(pretrained)
     code, out, _ = call(capsys, "fit", "--runs", path, "--law", "transfer")
@@ -605,6 +634,7 @@ def test_help_lists_the_laws_a_command_takes(capsys):
     assert "transfer" not in shown["compare"]
 
 
+@pytest.mark.slow
 def test_runs_that_differ_in_their_pretraining_are_runs(capsys, edited):
     def twice(frame):
         return pd.concat([frame.assign(pretraining_examples=size) for size in (1e5, 1e6)])
@@ -614,6 +644,7 @@ def test_runs_that_differ_in_their_pretraining_are_runs(capsys, edited):
     assert {f["n_runs"] for f in json.loads(out)["mixtures"].values()} == {80}
 
 
+@pytest.mark.slow
 def test_tiny_losses_have_digits(capsys, edited):
     path = edited(lambda frame: frame.assign(loss=frame["loss"] * 1e-5))
     code, out, _ = call(capsys, "allocate", "--runs", path, "--budget", "1e10")
@@ -624,6 +655,7 @@ def test_tiny_losses_have_digits(capsys, edited):
     assert "0.000" not in call(capsys, "fit", "--runs", path)[1].split("Frontier")[0]
 
 
+@pytest.mark.slow
 def test_sentence_and_json_crown_the_same_mixture(capsys, runs):
     for budget in ("1e8", "1e10", "1e14"):
         _, out, _ = call(capsys, "allocate", "--runs", runs, "--budget", budget)
@@ -659,6 +691,7 @@ def tagger(tmp_path_factory):
 TAGGER = ("--columns", "loss=CE", "--metric", "rejection_Hbb", "--objective", "squares")
 
 
+@pytest.mark.slow
 def test_the_answers_say_what_doubles_a_score(capsys, tagger):
     code, out, err = short(capsys, "fit", "--runs", tagger, *TAGGER)
     assert code == 0, err
@@ -670,6 +703,7 @@ def test_the_answers_say_what_doubles_a_score(capsys, tagger):
     assert "Frontier" in full
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "shown"),
     [
@@ -690,6 +724,7 @@ def test_every_command_takes_a_foreign_table_and_a_metric(capsys, tagger, comman
     assert "jets" in out or command == ["compare"]
 
 
+@pytest.mark.slow
 def test_the_answers_of_a_metric_are_in_the_json(capsys, tagger):
     code, out, _ = call(capsys, "allocate", "--budget", "1e12", "--runs", tagger, *TAGGER, "--json")
     found = json.loads(out)
@@ -704,6 +739,7 @@ def test_the_answers_of_a_metric_are_in_the_json(capsys, tagger):
     assert json.loads(out)["metric"]["goals"][0]["metric"]["name"] == "rejection_Hbb"
 
 
+@pytest.mark.slow
 def test_a_report_takes_the_options_of_fit(capsys, tagger, tmp_path):
     page = tmp_path / "report.html"
     options = (*TAGGER, "--law", "no-floor", "--uncertainty", "wild", "--noun", "top jets")
@@ -721,6 +757,7 @@ def test_options_of_a_table_do_not_go_with_a_sweep(capsys):
     assert "--columns and --noun go with --runs" in err
 
 
+@pytest.mark.slow
 def test_large_tables_say_what_is_being_done(capsys, runs, monkeypatch):
     _, _, quiet = call(capsys, "fit", "--runs", runs)
     assert "fitting" not in quiet
@@ -736,6 +773,7 @@ def test_large_tables_say_what_is_being_done(capsys, runs, monkeypatch):
     assert "fitting laws to 80 runs" in told
 
 
+@pytest.mark.slow
 def test_the_next_commands_carry_what_was_given(capsys, runs):
     given = ("--law", "no-floor", "--objective", "squares", "--shared", "alpha", "--noun", "a jet")
     code, out, err = short(capsys, "fit", "--runs", runs, *given)

@@ -80,6 +80,7 @@ def test_the_plan_of_the_quickstart(capsys):
     assert max(plan["data_sizes"]) >= 16 * min(plan["data_sizes"])
 
 
+@pytest.mark.slow
 def test_the_plan_as_tables_fits_a_terminal(capsys):
     code, out, _ = call(capsys, "plan", QUICKSTART, "--slots", "2", "--full")
     assert code == 0
@@ -222,6 +223,7 @@ def test_an_error_that_only_a_bug_can_cause_stays_a_traceback(monkeypatch, shard
         main(["inspect", str(shards)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["runs.csv", "/dev/null"])
 def test_a_file_is_no_results_folder(capsys, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
@@ -231,6 +233,7 @@ def test_a_file_is_no_results_folder(capsys, tmp_path, monkeypatch, name):
         assert "is a file, not a folder" in refused(capsys, command, QUICKSTART)
 
 
+@pytest.mark.slow
 def test_status_names_a_damaged_record(capsys, tmp_path):
     _, out, _ = call(capsys, "status", QUICKSTART, "--json")
     run = json.loads(out)["runs"][0]

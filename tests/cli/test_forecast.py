@@ -9,6 +9,8 @@ import pytest
 from jetscale.cli import main
 from jetscale.scaling.engine import laws
 
+pytestmark = pytest.mark.slow
+
 TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
 
 

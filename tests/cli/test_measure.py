@@ -52,6 +52,7 @@ def call(capsys, *arguments):
     return code, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_tables_and_a_figure_in_the_results_folder(capsys, sweep, tmp_path):
     code, out, err = call(capsys, "measure", sweep)
     assert code == 0, err
@@ -65,6 +66,7 @@ def test_tables_and_a_figure_in_the_results_folder(capsys, sweep, tmp_path):
     assert (tmp_path / "runs" / "small" / "mixtures.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_json_and_a_figure_of_choice(capsys, sweep, tmp_path):
     figure = tmp_path / "points.svg"
     code, out, _ = call(capsys, "measure", sweep, "--json", "--jets", "200", "--out", figure)
@@ -90,6 +92,7 @@ def test_a_figure_of_an_unknown_kind_is_refused_before_anything_is_read(capsys, 
     assert err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_without_scikit_learn_the_extra_is_named(capsys, sweep, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
     code, _, err = call(capsys, "measure", sweep)

@@ -51,6 +51,7 @@ def call(capsys, *arguments):
     return stop.value.code, captured.out, captured.err
 
 
+@pytest.mark.long
 def test_tables_that_fit_a_terminal_and_a_conclusion(capsys, sweep, tmp_path, not_told):
     fast = ("--simulations", "10", "--shift", "-0.2", "--noise", "0.005")
     code, out, err = call(capsys, "power", sweep(), *fast)
@@ -74,6 +75,7 @@ def test_tables_that_fit_a_terminal_and_a_conclusion(capsys, sweep, tmp_path, no
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_json(capsys, sweep):
     arguments = ("--simulations", "10", "--law", "0.4,20,20,0.4,0.4", "--seed", "5", "--json")
     alone = sweep(mixtures=SCRATCH)
@@ -90,6 +92,7 @@ def test_json(capsys, sweep):
     assert {"what", "flops", "share_of_plan", "half_width", "gain"} <= set(found["extras"][0])
 
 
+@pytest.mark.slow
 def test_like_a_pilot(capsys, sweep, tmp_path):
     rng = np.random.default_rng(2)
     n, d, s = (
@@ -148,6 +151,7 @@ def test_help_stands_after_plan(capsys):
     assert "--like" in call(capsys, "power", "--help")[1]
 
 
+@pytest.mark.long
 def test_power_of_a_run_table(capsys, sweep, tmp_path):
     """Its grid and its laws; a quarter of the seeds would tell less."""
     rng = np.random.default_rng(0)

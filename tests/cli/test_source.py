@@ -60,6 +60,7 @@ def test_another_source_is_answered_with_those_there_are(capsys):
     assert "'records'" in err
 
 
+@pytest.mark.slow
 def test_training_curves_that_leave_the_others_are_a_line(capsys, monkeypatch):
     random, shares = np.random.default_rng(4), np.arange(1, 33) / 32
     curves = []

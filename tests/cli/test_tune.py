@@ -18,6 +18,8 @@ from jetscale.sweep.tune import search_table
 from jetscale.tracking.address import tracking_uri
 from jetscale.tuning import tuned
 
+pytestmark = pytest.mark.slow
+
 SWEEP = """
 from pathlib import Path
 
@@ -61,7 +63,7 @@ def call(capsys, *arguments):
     return code, *capsys.readouterr()
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_the_laws_are_printed_and_written_beside_the_sweep(capsys, sweep):
     code, out, _ = call(capsys, sweep)
     assert code in (0, None)
@@ -76,7 +78,7 @@ def test_the_laws_are_printed_and_written_beside_the_sweep(capsys, sweep):
     assert len(table.read_text().splitlines()) == 1 + 3 * 90
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_the_page_lies_in_the_results_folder_and_in_mlflow(capsys, sweep):
     _, out, err = call(capsys, sweep)
     home = Home(sweep.parent / "runs")
@@ -93,7 +95,7 @@ def test_the_page_lies_in_the_results_folder_and_in_mlflow(capsys, sweep):
     assert len(list((kept.parent / "figures").iterdir())) == 9 + 9 + 3
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_programs_get_the_same_as_json(capsys, sweep):
     code, out, _ = call(capsys, sweep, "--json")
     assert code in (0, None)
@@ -104,7 +106,7 @@ def test_programs_get_the_same_as_json(capsys, sweep):
     assert len(told["tuning"]["regrets"]) == 9 * 3
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_a_tuned_study_starts_the_next_search_from_its_laws(capsys, sweep):
     call(capsys, sweep)
     tuned = SWEEP.replace("recipe=controls", "recipe=controls.change(rates=RATES)")

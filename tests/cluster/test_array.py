@@ -65,7 +65,7 @@ def wait_for_beat(store: RecordStore, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_tasks_of_an_array_finish_what_a_killed_one_began(project):
     store = write(project, epochs=200)
     with ExitStack() as stack:

@@ -182,6 +182,7 @@ SLURM = "bash ~/jetscale/cluster/slurm.sh sweeps/quickstart.py"
 
 
 class TestEndWithHead:
+    @pytest.mark.slow
     def test_ray_ends_when_nobody_answers_any_more(self, home):
         home.stub("sleep", "#!/bin/bash\necho sleep >> $STUB_LOG\nexec /bin/sleep 0.05\n")
         with socket.create_server(("127.0.0.1", 0)) as head:
@@ -237,6 +238,7 @@ class TestSlurm:
         with socket.create_server(("127.0.0.1", 10021)):
             yield
 
+    @pytest.mark.slow
     def test_ray_on_every_node_and_the_sweep_on_the_first(self, home, job):
         done = home.run(SLURM, **job)
         assert done.returncode == 0, done.stderr
@@ -255,10 +257,12 @@ class TestSlurm:
         assert home.calls("srun-ended") == [""]
         assert (home.folder / ".ray" / "auth_token").stat().st_mode & 0o777 == 0o600
 
+    @pytest.mark.slow
     def test_the_exit_code_is_that_of_the_sweep(self, home, job):
         assert home.run(SLURM, **job, CODE="1").returncode == 1
         assert home.calls("srun-ended") == [""]
 
+    @pytest.mark.slow
     def test_jobs_have_ports_and_folders_of_their_own(self, home, job):
         home.run(SLURM, **job)
         with socket.create_server(("127.0.0.1", 10024)):
@@ -271,6 +275,7 @@ class TestSlurm:
         assert len(first) == len(second) == 4
         assert not first & second
 
+    @pytest.mark.slow
     def test_job_without_gpus(self, home, job):
         del job["SLURM_GPUS_ON_NODE"]
         home.run(SLURM, **job)

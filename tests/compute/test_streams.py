@@ -96,6 +96,7 @@ def kill_always(by_path, table):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("function", [kill_once, kill_always])
 def test_workers_of_ray_data_may_die(long_plan, small_ray, tmp_path, monkeypatch, function, capfd):
     """Once: it is tried again. Always: single tasks do the work instead."""

@@ -10,6 +10,8 @@ from jetscale.display.laws import show_checks, show_shifts
 from jetscale.scaling import Estimate, RouteShift, conventions, diagnose, fit
 from jetscale.scaling.engine import laws
 
+pytestmark = pytest.mark.slow
+
 THETA = np.array([0.5, 20.0, 30.0, 0.45, 0.42])
 
 

@@ -14,6 +14,8 @@ from jetscale.scaling.power.extras import rank
 from jetscale.scaling.power.simulate import AtBudget, Share, Widths
 from jetscale.scaling.power.truth import Assumed, Truth, generic
 
+pytestmark = pytest.mark.slow
+
 AXIS = np.geomspace(1e3, 1e6, 4)
 
 

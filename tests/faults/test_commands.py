@@ -61,6 +61,7 @@ def is_gone(pid):
         return True
 
 
+@pytest.mark.long
 def test_stopped_and_killed_no_command_is_left_and_every_run_is_made(sweep, tmp_path):
     home, study = Home(tmp_path / "runs"), load_study(sweep)
     hold, pids, log = tmp_path / "hold", tmp_path / "pids", tmp_path / "log"

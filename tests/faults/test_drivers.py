@@ -19,6 +19,7 @@ def wait_for_line(faulty, driver, text):
     wait_until(said, f"no {text!r} in the log")
 
 
+@pytest.mark.long
 def test_a_driver_killed_at_any_stage_loses_nothing(faulty, undisturbed, gate):
     """While preparing, pretraining, recording and fine-tuning, one call after another."""
     with faulty.driving() as driver:
@@ -44,6 +45,7 @@ def test_a_driver_killed_at_any_stage_loses_nothing(faulty, undisturbed, gate):
     )
 
 
+@pytest.mark.long
 def test_a_second_driver_at_the_same_time_is_refused_and_the_first_goes_on(
     faulty, undisturbed, gate
 ):

@@ -89,6 +89,7 @@ def test_a_server_absent_from_the_start(study, planned, records, home, undisturb
     check_table(study, home, uri, undisturbed, "does not answer")
 
 
+@pytest.mark.long
 def test_a_server_killed_in_the_middle_and_started_again(
     study, planned, records, home, undisturbed, quick, server
 ):

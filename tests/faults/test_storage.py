@@ -28,6 +28,8 @@ from jetscale.study.load import load_study
 from jetscale.sweep.runs import RunSource, load_runs
 from jetscale.sweep.worker import Job, run_job
 
+pytestmark = pytest.mark.slow
+
 SAME = ["key", "mixture", "params", "examples", "seed", "loss", "validation_loss", "flops"]
 
 
@@ -98,6 +100,7 @@ def refuse(monkeypatch, number, code):
     return numbers
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_whichever_write_of_a_worker_is_refused(make_job, undisturbed, monkeypatch, code):
     """Records, checkpoints, trunks and signs of life: each write in turn is the first refused."""
@@ -123,6 +126,7 @@ def test_whichever_write_of_a_worker_is_refused(make_job, undisturbed, monkeypat
     assert stages >= {"records", "running", "trunks"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["empty", "half", "zeros", "list", "flipped", "infinite"])
 def test_a_torn_record_is_trained_again_and_no_other(make_job, undisturbed, what):
     job = make_job("torn")

@@ -27,6 +27,7 @@ def flip(path, place=-100):
     path.write_bytes(content)
 
 
+@pytest.mark.long
 def test_lost_and_damaged_trunks_and_records_are_made_again_once(faulty, undisturbed):
     trunks = [run for run in faulty.planned if run.kind == "pretrain"]
     followers = [run for run in faulty.planned if run.trunk == trunks[0].key]
@@ -59,6 +60,7 @@ def test_lost_and_damaged_trunks_and_records_are_made_again_once(faulty, undistu
     assert set(faulty.states()) == {"done"}
 
 
+@pytest.mark.long
 def test_a_sweep_makes_a_damaged_trunk_again_and_goes_back_a_checkpoint(faulty, undisturbed, gate):
     """In a call of `jetscale run`; the last checkpoint of a killed run is damaged."""
     assert work(faulty) == len(faulty.planned)

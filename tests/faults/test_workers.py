@@ -19,6 +19,7 @@ def kill(gate, driver, stage, records, count, number=signal.SIGKILL):
     gate.open()
 
 
+@pytest.mark.long
 def test_a_worker_killed_at_any_stage_loses_nothing(faulty, undisturbed, gate):
     """In one call; every step leaves a checkpoint, so no more than one is made again each time."""
     with faulty.driving("--checkpoint-seconds", "0") as driver:
@@ -39,6 +40,7 @@ def test_a_worker_killed_at_any_stage_loses_nothing(faulty, undisturbed, gate):
     assert not list((faulty.store.folder.path / "checkpoints").glob("*.pt"))
 
 
+@pytest.mark.long
 def test_two_workers_per_run_one_of_which_dies_and_the_curve_is_that_of_one(
     faulty, undisturbed, gate
 ):
@@ -61,6 +63,7 @@ def test_two_workers_per_run_one_of_which_dies_and_the_curve_is_that_of_one(
             assert record.scores["auc"] == pytest.approx(scores["auc"], abs=1e-3)
 
 
+@pytest.mark.long
 def test_a_run_begun_by_two_workers_is_ended_by_one(faulty, undisturbed, gate):
     gate.close("records", faulty.records, 2)
     with faulty.driving("--workers-per-run", "2", "--checkpoint-seconds", "0") as driver:

@@ -6,6 +6,8 @@ from golden import run
 from jetscale.models.transformer import model
 from jetscale.training import optim
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=run.PAIRS, ids=" x ".join)
 def pair(request):
@@ -26,6 +28,7 @@ def test_losses_change_only_with_a_version(pair, pinned):
     )
 
 
+@pytest.mark.long
 def test_the_tolerance_is_wide_enough_for_another_kernel(pair, pinned, monkeypatch):
     monkeypatch.setattr(model, "own", lambda *_: False)
     changed = run.difference(run.golden_run(*pair, threads=2), pinned["losses"])

@@ -12,6 +12,7 @@ def width(monkeypatch):
     monkeypatch.setattr(console._terminal, "width", texts.WIDTH)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", texts.TEXTS)
 def test_results_print_what_they_did(name):
     changed = texts.difference(name, texts.text(name))
@@ -29,6 +30,7 @@ REFERENCE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 DOCUMENTED = dict(re.findall(r"^\| `([\w.]+)` \|[^|]+\| `([^`]+)` \|$", REFERENCE, re.MULTILINE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", texts.TEXTS)
 def test_the_columns_of_a_result_stand_in_the_reference(name):
     frame = texts.result(name).to_frame()
@@ -37,6 +39,7 @@ def test_the_columns_of_a_result_stand_in_the_reference(name):
     assert empty <= {"hours", "recipe"}  # that of a run without seconds, of rates not searched
 
 
+@pytest.mark.slow
 def test_the_columns_of_a_prediction_stand_in_the_reference():
     frame = texts.laws().predict([1e4, 1e6], 1e5)
     assert list(frame.columns) == DOCUMENTED["laws.predict"].split()

@@ -12,6 +12,7 @@ from jetscale.jets.schema import FEATURES, JETS
 FINITE = st.floats(-1e6, 1e6, width=32)
 
 
+@pytest.mark.slow
 @given(st.lists(FINITE, min_size=1, max_size=20), FINITE, st.floats(0.01, 100))
 def test_a_feature_is_shifted_scaled_and_cut(values, mean, scale):
     feature = Feature(name="f", mean=mean, scale=scale, low=-2.0, high=3.0)

@@ -60,6 +60,7 @@ def test_the_axis_crosses_the_seam_of_azimuth():
         assert seam[name] == pytest.approx(value, abs=1e-7), name
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(st.floats(0.5, 300), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)),

@@ -34,6 +34,7 @@ def test_every_corpus_names_each_class_once():
         schema.classes_of("tops")
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(schema.JETCLASS2), min_size=1, max_size=6, unique=True))
 def test_a_selection_of_labels_in_any_order(labels):
     part = schema.part_named(", ".join(labels))

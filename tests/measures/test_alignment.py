@@ -60,6 +60,7 @@ def test_scores_of_different_folds_are_never_compared(rng):
     )
 
 
+@pytest.mark.slow
 def test_the_interval_of_an_auc_covers_the_truth(rng):
     truth = norm.cdf(1 / np.sqrt(2))
     positive = np.arange(300) < 120
@@ -71,6 +72,7 @@ def test_the_interval_of_an_auc_covers_the_truth(rng):
     assert 88 <= hits <= 100
 
 
+@pytest.mark.long
 def test_a_domain_classifier_is_lost_on_equal_samples_and_sure_of_different_ones(rng, monkeypatch):
     monkeypatch.setattr("jetscale.measures.alignment.TREES", 20)
     sample, same = rng.normal(size=(200, 2)), rng.normal(size=(200, 2))

@@ -46,6 +46,7 @@ def test_joining_two_mixtures_without_common_labels_doubles_them():
     assert hill(np.concatenate([counts, counts]), 2) == pytest.approx(2 * hill(counts, 2))
 
 
+@pytest.mark.slow
 def test_the_interval_of_effective_labels_covers_the_truth(rng):
     p = np.array([0.5, 0.3, 0.15, 0.05])
     truth = np.exp(entropy(p))
@@ -78,6 +79,7 @@ def test_duplicates_do_not_break_the_dimension(rng):
     assert two_nn(distances(twice)) == pytest.approx(2, rel=0.25)
 
 
+@pytest.mark.slow
 def test_spread_gives_both_with_intervals_and_is_reproducible(rng):
     points = rng.uniform(size=(300, 2))
     found = spread(points, 0.3, seed=1)
@@ -87,6 +89,7 @@ def test_spread_gives_both_with_intervals_and_is_reproducible(rng):
     assert dimension.low < 2 < dimension.high
 
 
+@pytest.mark.slow
 def test_intervals_are_the_spread_between_samples(rng):
     found = [spread(rng.uniform(size=(100, 2)), 0.3, seed) for seed in range(24)]
     for values in zip(*found, strict=True):

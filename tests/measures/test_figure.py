@@ -20,6 +20,7 @@ def axes():
     )
 
 
+@pytest.mark.slow
 def test_every_mixture_is_named_and_the_axes_are_plain(axes, tmp_path):
     draw_axes(axes, tmp_path / "figures" / "mixtures.svg")
     text = (tmp_path / "figures" / "mixtures.svg").read_text()
@@ -29,6 +30,7 @@ def test_every_mixture_is_named_and_the_axes_are_plain(axes, tmp_path):
     assert "against downstream jets" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [".svg", ".png"])
 def test_the_same_axes_give_the_same_bytes(axes, tmp_path, kind):
     first, second = tmp_path / f"a{kind}", tmp_path / f"b{kind}"

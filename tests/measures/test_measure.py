@@ -15,6 +15,7 @@ def measured(study, shards, results, quick):
     return found, told
 
 
+@pytest.mark.long
 def test_the_whole_table(measured, study, shards, results, progress):
     table, told = measured
     found = as_json(table)
@@ -38,6 +39,7 @@ def test_the_whole_table(measured, study, shards, results, progress):
     assert as_json(again) == found
 
 
+@pytest.mark.long
 def test_the_mixture_of_unlike_jets_is_less_aligned_and_has_more_labels(measured):
     found, _ = measured
     near, both = found.mixtures["near"], found.mixtures["both"]

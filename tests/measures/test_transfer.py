@@ -25,6 +25,7 @@ def test_folds_hold_an_equal_share_of_every_class():
     assert (np.bincount(fold[labels == 2]) == 50 // FOLDS).all()
 
 
+@pytest.mark.slow
 def test_a_probe_reads_what_is_there_and_nothing_else(clouds, rng):
     vectors, labels = clouds
     found = probe(vectors, labels, seed=1)
@@ -59,6 +60,7 @@ def test_the_log_evidence_ranks_vectors_and_ignores_shift_and_size(clouds, rng):
     assert log_evidence(1000 * vectors + 5, labels) == pytest.approx(good, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_transfer_averages_over_seeds_and_is_reproducible(clouds, rng):
     vectors, labels = clouds
     noise = rng.normal(size=vectors.shape)

@@ -35,6 +35,7 @@ def test_without_trunks_nothing_fails_and_the_table_says_why(study, shards, resu
     ]
 
 
+@pytest.mark.long
 def test_smallest_and_largest_size_with_all_seeds(study, shards, results, progress):
     pretend(study, results, "near")
     trunks = find_trunks(study, results)
@@ -55,6 +56,7 @@ def test_smallest_and_largest_size_with_all_seeds(study, shards, results, progre
     assert untrained["logme"] != found["near"]["d8-l1-h1"]["logme"]
 
 
+@pytest.mark.slow
 def test_too_few_validation_jets_of_a_class_are_no_failure(study, shards, results, progress):
     pretend(study, results, "both")
     object.__setattr__(study.recipe.evaluation, "validation_jets", 20)

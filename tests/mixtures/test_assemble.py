@@ -82,6 +82,7 @@ def test_sizes_are_nested_in_the_pool_and_seeds_differ(train_plan, tmp_path):
     assert set(whole) != set(other)
 
 
+@pytest.mark.slow
 def test_shards_are_read_across_files_and_row_groups(train_plan, folders, tmp_path, monkeypatch):
     from jetscale.jets.shards import writer as shards
 
@@ -94,6 +95,7 @@ def test_shards_are_read_across_files_and_row_groups(train_plan, folders, tmp_pa
     assert pieces.digest == make(train_plan, tmp_path / "b").digest
 
 
+@pytest.mark.slow
 def test_streams_are_reused_and_damaged_ones_are_made_again(train_plan, tmp_path):
     folder = prepare_in_process([train_plan], tmp_path)["train"]
     before = (folder / "stream.json").stat().st_mtime_ns
@@ -132,6 +134,7 @@ def test_the_identity_is_the_recipe_and_not_the_place(train_plan, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_two_runs_write_the_same_bytes(mixture_plan, train_plan, tmp_path):
     plans, progress = [mixture_plan, train_plan], []
     for root in ("a", "b"):

@@ -90,6 +90,7 @@ def test_every_role_and_part_gets_its_shards(study, tmp_path):
     assert seen[-1] == ("simulating stars", 160, 160)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_simulator_that_ignores_its_seed_is_refused(study, tmp_path, workers):
     wild = replace(study.source, pretraining=(stars.corpus("curves", simulate=unseeded),))
@@ -97,6 +98,7 @@ def test_a_simulator_that_ignores_its_seed_is_refused(study, tmp_path, workers):
         make(replace(study, source=wild), tmp_path, workers)
 
 
+@pytest.mark.slow
 def test_other_processes_make_the_same_examples(study, tmp_path):
     alone, shared = make(study, tmp_path / "a"), make(study, tmp_path / "b", workers=2)
     for name in alone:
@@ -142,6 +144,7 @@ def test_another_pretraining_simulator_changes_pretrained_runs_alone(study):
     assert all((a.key == b.key) == a.mixture.is_scratch for a, b in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_of_a_simulator_is_one_line_and_leaves_nothing(study, tmp_path, workers):
     bad = stars.corpus("catalogue", simulate=stars.broken)
@@ -151,6 +154,7 @@ def test_an_error_of_a_simulator_is_one_line_and_leaves_nothing(study, tmp_path,
     assert not list(tmp_path.rglob("*.parquet"))
 
 
+@pytest.mark.long
 def test_a_process_that_dies_is_one_line(study, tmp_path):
     bad = stars.corpus("catalogue", simulate=killed)
     study = replace(study, source=replace(study.source, downstream=bad))
@@ -171,6 +175,7 @@ def flares(classes: tuple[str, ...], rows: int, seed: int) -> Iterator[pa.Table]
     yield from stars.two_numbers(("flare",), rows, seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_simulator_that_exits_is_named(study, tmp_path, workers):
     bad = stars.corpus("catalogue", simulate=exits)

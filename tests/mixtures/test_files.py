@@ -28,6 +28,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("files")
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=20), st.integers(0, 9))
 @settings(max_examples=30)
 def test_a_parquet_file_holds_the_jets(folder, lengths, seed):

@@ -43,6 +43,7 @@ def drawn(wanted, available, seed):
     return found
 
 
+@pytest.mark.slow
 @given(WEIGHTS, st.integers(1, 2000), st.integers(0, 2**32))
 def test_slots_fill_every_position_once_with_distinct_jets(weights, rows, seed):
     wanted = quotas(weights, rows)

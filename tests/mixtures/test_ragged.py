@@ -29,6 +29,7 @@ def test_head_is_the_leading_jets(lengths, data):
     assert len(head.values) == sum(lengths[:n])
 
 
+@pytest.mark.slow
 @given(LENGTHS, st.data())
 def test_take_is_indexing_jet_by_jet(lengths, data):
     jets = ragged(lengths)

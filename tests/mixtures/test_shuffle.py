@@ -129,6 +129,7 @@ def test_runs_hold_the_drawn_jets_sorted_by_position(tasks, mixture_plan):
         assert len(read_block(scratch / f"{share.runs}-000.arrow", 17)) == len(positions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run_bytes", [1, 50_000, 10**9])
 def test_blocks_do_not_depend_on_the_cut_into_runs_and_the_order_of_tasks(
     tasks, mixture_plan, tmp_path, monkeypatch, run_bytes

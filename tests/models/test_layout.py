@@ -63,6 +63,7 @@ def cheapest(ordered, cost):
     return best[-1]
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(lengths_of_jets, st.integers(1, 400))
 def test_groups_cost_what_the_best_of_all_cuts_costs(lengths, cost):

@@ -79,6 +79,7 @@ def test_parameters_are_counted_with_and_without_embedding():
     assert (found.non_embedding, found.head) == (8 * 8 + 8, 8 * 3 + 3)
 
 
+@pytest.mark.slow
 def test_flops_are_those_of_the_products_by_hand():
     # Linear layers cost 2 x weights forward and twice that backward; the embedding has no gradient
     # of its input. Attention is two products of 2 d n^2 forward and four backward.
@@ -101,6 +102,7 @@ def test_a_formula_is_used_where_there_is_one():
         own(factory).training_flops(SIZE, KIN, 3, **sums([2, 3]))
 
 
+@pytest.mark.slow
 def test_a_model_whose_flops_are_not_counted_asks_for_a_formula():
     class Product(Trunk):
         def forward(self, x, mask):
@@ -157,6 +159,7 @@ def test_the_module_sees_each_jet_scaled_masked_and_in_order(batch_jets):
         assert not seen["x"][place, lengths[jet] :].any()
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_padding_or_grouping(batch_jets):
     model = own().build(SIZE, KIN, 3, trunk_seed=1, head_seed=2)
     data = batch_jets([*range(1, 21)] * 3)
@@ -165,6 +168,7 @@ def test_results_do_not_depend_on_padding_or_grouping(batch_jets):
     np.testing.assert_allclose(whole, alone, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_trunk_and_head_have_seeds_of_their_own_and_leave_the_generator_alone():
     torch.manual_seed(0)
     before = torch.get_rng_state()
@@ -230,6 +234,7 @@ def package(tmp_path, monkeypatch):
 REFERENCE = "ownpackage.model:build"
 
 
+@pytest.mark.slow
 def test_a_model_with_dropout_and_batch_norm_trains_and_resumes_bit_for_bit(
     package, spec_of, jets_of, tmp_path
 ):
@@ -477,6 +482,7 @@ def test_counting_leaves_the_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_our_transformer_counts_the_same_through_the_counter(batch_jets):
     """The counter and our formula agree where both can be asked."""
 

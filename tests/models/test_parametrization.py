@@ -66,11 +66,13 @@ def spread(parametrization, sizes, batch_jets):
     return means.max(0) / means.min(0)
 
 
+@pytest.mark.long
 def test_changes_keep_their_size_at_every_width_and_depth(batch_jets):
     # measured 1.29 at most here, and over more sizes in benchmarks/parametrization.md
     assert spread("complete", [*WIDTHS, *DEPTHS, CORNER], batch_jets).max() < 1.6
 
 
+@pytest.mark.long
 def test_without_the_rules_changes_grow_with_width_and_depth(batch_jets):
     assert spread("standard", WIDTHS, batch_jets).min() > 2.5  # measured 4.0 to 23
     assert spread("standard", DEPTHS, batch_jets)[0] > 2  # features after a step, measured 3.1

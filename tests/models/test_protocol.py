@@ -77,6 +77,7 @@ def test_the_built_in_one_fits_the_protocol():
     assert not isinstance(object(), Architecture)
 
 
+@pytest.mark.slow
 def test_a_registered_architecture_trains_and_its_trunk_is_used(spec_of, jets_of, tmp_path):
     register(SUM)
     trunk = tmp_path / "trunk.pt"

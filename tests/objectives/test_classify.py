@@ -35,6 +35,7 @@ def test_loss_accuracy_and_auc_equal_scikit_learn():
     assert ours["auc"] == pytest.approx(roc_auc_score(labels, p, multi_class="ovo"))
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.integers(2, 5), st.integers(0, 100), st.sampled_from([0, 1, 9]))
 def test_auc_with_ties_and_few_classes(classes, seed, decimals):

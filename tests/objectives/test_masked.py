@@ -158,6 +158,7 @@ def test_visible_constituents_do_tell():
     assert not torch.allclose(setup.head(setup.trunk, other), setup.outputs())
 
 
+@pytest.mark.slow
 def test_the_rank_alone_tells_hidden_constituents_of_a_jet_apart():
     setup = Setup([20])
     (outputs,) = setup.outputs()
@@ -186,6 +187,7 @@ def test_the_head_depends_on_its_seed_alone_and_counts_its_weights():
     assert counted == sum(p.numel() for p in heads[0].parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lengths", [[9] * 3, [1, 4, 20, 12]])
 def test_flops_of_the_head_are_those_that_torch_counts(lengths):
     setup = Setup(lengths)

@@ -50,6 +50,7 @@ def test_an_objective_may_need_no_labels():
     assert not needs_labels("regress")
 
 
+@pytest.mark.long
 def test_a_registered_objective_trains_with_its_own_head_and_scores(spec_of, jets_of):
     register(Regress())
     data = jets_of(200)

@@ -4,6 +4,7 @@ import heapq
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -244,6 +245,7 @@ def test_workers_of_one_model_do_not_share_a_gpu(study):
     assert board.next_start() is None
 
 
+@pytest.mark.slow
 @drawn(st.integers(0, 10**6), st.integers(1, 9), st.floats(0, 0.3))
 @settings(max_examples=40)
 def test_every_run_is_done_once_and_nearly_as_fast_as_can_be(study, seed, slots, faults):

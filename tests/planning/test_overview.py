@@ -29,6 +29,7 @@ BEYOND = {  # what the sweeps of the repository know that they leave
 QUICKSTART = Path(__file__).parents[2] / "sweeps" / "quickstart.py"
 
 
+@pytest.mark.slow
 def test_rows_add_up_to_the_plan(real_sweep):
     study = load_study(real_sweep)
     plan = overview(study)
@@ -42,6 +43,7 @@ def test_rows_add_up_to_the_plan(real_sweep):
     assert all(row["pretraining_flops"] == 0 for row in scratch)
 
 
+@pytest.mark.slow
 def test_the_schedule_of_small_runs_gives_each_a_worker_and_splits_the_time(real_sweep):
     study = load_study(real_sweep)
     plan = overview(study, 2)
@@ -60,6 +62,7 @@ def test_a_long_run_gets_workers_where_there_are_slots(study):
     assert schedule["hours"] < alone["hours"]
 
 
+@pytest.mark.slow
 def test_steps_span_the_data_sizes(real_sweep):
     study = load_study(real_sweep)
     recipe = study.recipe
@@ -71,6 +74,7 @@ def test_steps_span_the_data_sizes(real_sweep):
     assert all(row["steps"] == expected for row in overview(study)["rows"])
 
 
+@pytest.mark.slow
 def test_the_mixtures_are_spelled_out_and_small_grids_are_warned_of(real_sweep):
     study = load_study(real_sweep)
     plan = overview(study)
@@ -85,6 +89,7 @@ def test_the_mixtures_are_spelled_out_and_small_grids_are_warned_of(real_sweep):
     assert "1 seed" in lines
 
 
+@pytest.mark.slow
 def test_the_recipe_is_spelled_out(real_sweep):
     study = load_study(real_sweep)
     plan = overview(study)

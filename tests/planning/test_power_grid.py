@@ -23,6 +23,7 @@ def study(sizes=3, data=(100, 200, 400), seeds=(1, 2), mixtures=("scratch", "qcd
     )
 
 
+@pytest.mark.slow
 def test_every_real_sweep_costs_what_its_plan_says(real_sweep):
     plan = overview(load_study(real_sweep))
     if any("a law needs at least 3" in line for line in plan["warnings"]):

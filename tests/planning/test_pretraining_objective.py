@@ -107,6 +107,7 @@ def test_the_task_itself_cannot_be_masked(study):
     )
 
 
+@pytest.mark.slow
 def test_an_architecture_without_vectors_of_constituents_is_refused(masked):
     changed = masked.recipe.change(architecture="fixtures.training:deep_sets")
     with pytest.raises(StudyError, match="no token_flops, so its trunks give no vectors of const"):

@@ -186,6 +186,7 @@ def test_on_a_narrow_screen_every_cell_names_its_column(page):
     assert page.execute_script(name) == "none"
 
 
+@pytest.mark.long
 def test_a_mark_leads_to_its_reason(browser, vague, tmp_path):
     out = tmp_path / "report.html"
     make_report(vague, title="Test", held_fixed=None, replicates=50).write(out)

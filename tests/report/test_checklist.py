@@ -9,6 +9,8 @@ from jetscale.scaling import Options
 from jetscale.study.rates import STARTS, RateLaw, Rates
 from jetscale.study.recipe import Data, Evaluation, Model, Optimiser, Recipe, Schedule
 
+pytestmark = pytest.mark.slow
+
 
 def answers(page):
     return {row[0].strip(): row[1].strip() for row in page.rows["checklist"] if len(row) == 2}
@@ -72,6 +74,7 @@ def test_settings_that_came_later_are_told_where_they_are_set(study):
     assert "0.01" not in found["learning rate"]
 
 
+@pytest.mark.long
 def test_what_nobody_recorded_is_marked(study, report):
     text, page = report(study)
     found = answers(page)
@@ -80,6 +83,7 @@ def test_what_nobody_recorded_is_marked(study, report):
     assert '<span class="open">not recorded with these runs</span>' in text
 
 
+@pytest.mark.long
 def test_shared_trunks_are_counted(study, report):
     shared = study.assign(trunk=study["params"].astype(str) + study["seed"].astype(str))
     alone = shared["trunk"] == shared["trunk"].iloc[0]

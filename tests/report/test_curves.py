@@ -42,6 +42,7 @@ def shown():
     return fill
 
 
+@pytest.mark.long
 def test_the_report_shows_the_curves_it_is_given(study, report):
     bad = ("qcd", 3e4, 2e5)
     text, page = report(study, curves=curves_of(bad=bad))
@@ -56,6 +57,7 @@ def test_the_report_shows_the_curves_it_is_given(study, report):
     assert text.count("<details open>") == 1
 
 
+@pytest.mark.slow
 def test_without_curves_the_report_says_why(full):
     _, page = full
     assert "the record files are not at hand" in page.text["curves"]

@@ -12,6 +12,8 @@ from jetscale.report.decisions import Finding
 from jetscale.scaling import DataFactor, Estimate, Options, Verdict
 from jetscale.words import counted, number
 
+pytestmark = pytest.mark.slow
+
 SURE = Estimate(value=0.1, low=0.05, high=0.15)
 LOOSE = Estimate(value=0.1, low=-1, high=1, reason="alpha is not identified")
 

@@ -25,6 +25,8 @@ from jetscale.report.figures.drawing import (
 from jetscale.scaling import Options, fit
 from jetscale.scaling.engine import laws
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def results(study):
@@ -102,6 +104,7 @@ def test_the_loss_range_holds_all_losses_even_equal_ones(study):
     assert low < 1 < high
 
 
+@pytest.mark.long
 def test_differences_are_those_of_the_paired_study(results, looks):
     figure = figures_measured.differences(results.paired, looks)
     assert not traces(figure, "scratch")
@@ -176,6 +179,7 @@ def test_exponents_are_those_of_the_fits(results, looks):
         assert trace.marker.symbol == looks[name].symbol
 
 
+@pytest.mark.long
 def test_open_symbols_where_the_exponent_is_not_identified(vague):
     fits = fit(vague, replicates=60)
     figure = figures_law.exponents(fits, styles(list(fits.mixtures)))
@@ -230,6 +234,7 @@ def test_the_baseline_comes_first(study, results):
     assert [pair.a for pair in turned.comparison.pairs] == ["scratch"]
 
 
+@pytest.mark.long
 def test_the_measured_cell_stands_beside_the_prediction(study, full, results):
     header, *rows = full[1].rows["allocation"]
     assert [cell.strip() for cell in header[5:8]] == ["measured N", "measured D", "measured loss"]

@@ -7,6 +7,8 @@ from jetscale.measures import figure as picture
 from jetscale.report.figures.drawing import NEUTRAL, styles
 from jetscale.report.figures.measured import mixture_map
 
+pytestmark = pytest.mark.slow
+
 
 def value(x, low, high):
     return {"value": x, "low": low, "high": high}
@@ -25,6 +27,7 @@ MEASURES = {
 }
 
 
+@pytest.mark.long
 def test_the_map_and_its_numbers_are_in_the_report(study, report):
     _, page = report(study, measures=MEASURES)
     text = page.text["mixtures"]
@@ -40,6 +43,7 @@ def test_without_measurement_the_report_says_how_to_get_it(full):
     assert "jetscale measure" in page.text["mixtures"]
 
 
+@pytest.mark.long
 def test_two_mixtures_have_no_correlation_to_tell(study, report):
     axes = MEASURES["axes"] | {"correlation": None, "verdict": "two mixtures: takes three."}
     _, page = report(study, measures=MEASURES | {"axes": axes})

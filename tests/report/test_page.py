@@ -19,6 +19,8 @@ from jetscale.report.page import SECTIONS, Section, render, with_code
 from jetscale.report.values import Cell, Context, table
 from jetscale.scaling import Options
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def show(monkeypatch, study):

@@ -4,6 +4,8 @@ import pytest
 
 from jetscale.scaling import compare, fit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def comparison(study):

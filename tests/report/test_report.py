@@ -11,6 +11,8 @@ from jetscale.report import SECTIONS, make_report
 from jetscale.scaling import validate
 from jetscale.scaling.cost import cost_model
 
+pytestmark = pytest.mark.slow
+
 NOT_IDENTIFIED = "not identified at this scale"
 
 
@@ -23,6 +25,7 @@ def ids(page):
     return [value for _, name, value in page.attributes if name == "id"]
 
 
+@pytest.mark.long
 def test_every_section_is_there_and_linked(full):
     _, page = full
     anchors = [section.anchor for section in SECTIONS]
@@ -35,6 +38,7 @@ def test_every_section_is_there_and_linked(full):
         assert len(text) > len(section.title) + 40
 
 
+@pytest.mark.long
 def test_sections_keep_their_order_and_empty_ones_come_last(full, study, report):
     _, page = full  # without measures and training curves
     order = [section.anchor for section in SECTIONS]
@@ -84,6 +88,7 @@ def test_an_identified_study_is_not_called_otherwise(full):
     assert "lowest loss in" in page.text["allocation"]
 
 
+@pytest.mark.long
 def test_what_is_not_identified_says_so_everywhere(loose):
     _, page = loose
     for section in ("law", "frontier", "allocation"):
@@ -133,6 +138,7 @@ def test_one_mixture_is_not_compared_with_itself(study, report):
     assert "does not say what was held fixed" in page.text["held-fixed"]
 
 
+@pytest.mark.long
 def test_without_flops_the_convention_is_stated(study, report):
     frame = study[study["mixture"] == "qcd"].drop(columns="flops")
     _, page = report(frame)
@@ -140,12 +146,14 @@ def test_without_flops_the_convention_is_stated(study, report):
     assert convention in page.text["checklist"]
 
 
+@pytest.mark.long
 def test_without_seeds_every_cell_is_one_run(make_runs, report):
     frame = make_runs({"a": (0.5, 20, 30, 0.45, 0.42), "b": (0.5, 18, 20, 0.45, 0.42)}, seeds=1)
     _, page = report(frame.drop(columns="seed"))
     assert "(1 seed)" in page.text["losses"]
 
 
+@pytest.mark.long
 def test_a_mixture_with_too_few_cells_is_named_and_the_rest_fitted(study, report):
     few = (study["mixture"] != "qcd+bsm") | (study["params"] == study["params"].min())
     _, page = report(study[few])
@@ -163,6 +171,7 @@ def test_too_few_cells_altogether_leave_the_measured_part(study, report):
     assert "qcd is better than scratch" in page.text["answer"]
 
 
+@pytest.mark.long
 def test_names_are_text_never_markup(make_runs, report):
     evil = "a<b>&\"'</script><img src=http://x>"
     good, worse = (0.5, 18, 20, 0.45, 0.42), (0.5, 20, 30, 0.45, 0.42)
@@ -178,6 +187,7 @@ def test_names_are_text_never_markup(make_runs, report):
     assert not any("<" in name for name in names)
 
 
+@pytest.mark.long
 def test_an_example_is_called_by_its_noun(study, report):
     _, page = report(study[study["mixture"] == "qcd"].assign(noun="jet"))
     figures = json.loads(page.scripts[2]).values()
@@ -216,6 +226,7 @@ def test_every_table_has_a_name_and_can_be_reached_with_the_keyboard(full):
     assert set(heads) == {"col", "row"}
 
 
+@pytest.mark.long
 def test_the_page_is_the_same_when_made_again(study):
     again = [make_report(study, title="t", held_fixed={"a": 1}, replicates=50) for _ in range(2)]
     assert again[0].text == again[1].text
@@ -231,6 +242,7 @@ def test_an_unwritable_folder_leaves_nothing(study, tmp_path):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.long
 def test_a_bad_question_leaves_the_old_report(study, tmp_path):
     out = tmp_path / "r.html"
     out.write_text("old")
@@ -244,6 +256,7 @@ def test_a_bad_question_leaves_the_old_report(study, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]
 
 
+@pytest.mark.long
 def test_page_and_figures_as_files(study):
     made = make_report(study, title="t", held_fixed=None, replicates=50)
     texts = made.texts()
@@ -254,6 +267,7 @@ def test_page_and_figures_as_files(study):
     assert all(json.loads(text)["data"] for text in figures.values())
 
 
+@pytest.mark.long
 def test_a_metric_stands_in_the_place_of_the_loss(study, tmp_path):
     runs = study[study["mixture"] == "qcd"]
     scored = runs.assign(accuracy=1 - runs["loss"] / 10)

@@ -15,6 +15,8 @@ from jetscale.scaling import Options
 from jetscale.scaling.engine.laws import PARAMETERS
 from jetscale.words import short
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(jetscale.report.__file__).parent
 
 
@@ -45,6 +47,7 @@ def test_decisions_know_of_no_page():
     assert ours == set()
 
 
+@pytest.mark.long
 def test_the_law_table_has_every_parameter_and_exponent(context, results):
     found = laws.law(context, Reasons())["parameters"]
     assert found.columns[1 : 1 + len(PARAMETERS)] == tuple(PARAMETERS)

@@ -11,6 +11,8 @@ from jetscale.report.values import Context, Reasons
 from jetscale.scaling import Options, allocate, fit
 from jetscale.words import interval, number, short
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fits(study):
@@ -74,6 +76,7 @@ def test_a_law_without_a_formula_says_that_prices_do_not_move_it(study):
     assert "no formula" in found["priced"]
 
 
+@pytest.mark.long
 def test_the_data_cannot_leave_their_script(study, report):
     odd = study.assign(mixture=study["mixture"].replace("qcd", "</script><b>x"))
     _, page = report(odd)

@@ -20,6 +20,7 @@ def looks(study):
     return styles(list(study["mixture"].unique()))
 
 
+@pytest.mark.slow
 def test_every_mixture_has_every_check(full):
     _, page = full
     rows = [[cell.strip() for cell in row] for row in page.rows["trust"]]
@@ -31,12 +32,14 @@ def test_every_mixture_has_every_check(full):
         assert "the smallest data size" in windows
 
 
+@pytest.mark.long
 def test_what_is_open_is_marked(vague, report):
     text, page = report(vague)
     assert "open below" in page.text["trust"] or "open above" in page.text["trust"]
     assert 'class="open"' in text.split('id="trust"')[1].split("</section>")[0]
 
 
+@pytest.mark.slow
 def test_without_fits_nothing_is_checked(study, report):
     two = study[study["params"].isin(sorted(study["params"].unique())[:2])]
     _, page = report(two)
@@ -44,6 +47,7 @@ def test_without_fits_nothing_is_checked(study, report):
     assert page.rows["trust"] == []
 
 
+@pytest.mark.slow
 def test_profiles_touch_zero_at_the_optimum(found, looks):
     figure = figures.profile(found, looks, "beta")
     curves = [trace for trace in figure.data if trace.mode == "lines"]
@@ -57,6 +61,7 @@ def test_profiles_touch_zero_at_the_optimum(found, looks):
     assert figure.layout.yaxis.range[1] == LIMIT
 
 
+@pytest.mark.slow
 def test_the_map_holds_the_best_exponents(found, looks):
     one = found.mixtures["qcd"]
     figure = figures.exponent_maps(found)(one, looks["qcd"])
@@ -66,6 +71,7 @@ def test_the_map_holds_the_best_exponents(found, looks):
     assert outer.x[0] <= best.x[0] <= outer.x[-1]
 
 
+@pytest.mark.slow
 def test_the_maps_of_all_mixtures_have_the_same_axes(found, looks):
     draw = figures.exponent_maps(found)
     layouts = [draw(one, looks[name]).layout for name, one in found.mixtures.items()]

@@ -15,6 +15,8 @@ from jetscale.sweep.tune import search_table
 from jetscale.tuning import tuned
 from jetscale.words import number
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def study():

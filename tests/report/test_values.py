@@ -73,6 +73,7 @@ def test_what_is_missing_is_a_dash_with_its_reason():
     assert reasons.texts == []
 
 
+@pytest.mark.slow
 def test_figures_are_placed_in_order_and_captions_are_their_names(study):
     results = analyse(study[study["mixture"] == "qcd"], Options(replicates=50))
     page = Context(results, {}, None, ())
@@ -85,6 +86,7 @@ def test_figures_are_placed_in_order_and_captions_are_their_names(study):
         page.panels({"a": third})
 
 
+@pytest.mark.slow
 def test_what_is_missing_has_a_reason(context):
     missing = context.missing
     assert set(missing) == {"paired", "comparison", "measures", "curves", "held_fixed"}
@@ -92,6 +94,7 @@ def test_what_is_missing_has_a_reason(context):
     assert "does not say what was held fixed" in missing["held_fixed"]
 
 
+@pytest.mark.long
 def test_what_is_there_is_not_missing(study):
     given = ({}, {"epochs": 4}, (), {"jets": 10}, [])
     whole = Context(analyse(study, Options(replicates=50)), *given)

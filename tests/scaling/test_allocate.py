@@ -17,6 +17,8 @@ from jetscale.scaling.comparison.paired import Difference, PairedMixtures
 from jetscale.scaling.engine import laws
 from jetscale.scaling.estimate import Estimate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fits(grid, truth):

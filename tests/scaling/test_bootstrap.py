@@ -29,6 +29,7 @@ def test_weights_are_resamples():
     assert (weights == cell_weights(20, 500, seed=1)).all()
 
 
+@pytest.mark.slow
 def test_a_replicate_is_the_fit_to_the_cells_it_drew(grid, truth):
     runs = validate(grid({"m": truth}, noise=0.02))
     family, objective = Family(CHINCHILLA, Centred.from_runs(runs)), Objective("huber", 0.02)
@@ -41,6 +42,7 @@ def test_a_replicate_is_the_fit_to_the_cells_it_drew(grid, truth):
     assert drawn.theta[0] == pytest.approx(alone, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_mixtures_on_the_same_cells_get_the_same_draws(grid, truth):
     frame = grid({"a": truth}, noise=0.02)
     result = fit(pd.concat([frame, frame.assign(mixture="b")], ignore_index=True), replicates=50)
@@ -48,6 +50,7 @@ def test_mixtures_on_the_same_cells_get_the_same_draws(grid, truth):
     assert (a.replicates.theta == b.replicates.theta).all()
 
 
+@pytest.mark.slow
 def test_well_determined_parameters_are_identified(grid, truth):
     fitted = fit(grid({"m": truth}), replicates=200).mixtures["m"]
     assert all(estimate.identified for estimate in fitted.parameters.values())
@@ -56,6 +59,7 @@ def test_well_determined_parameters_are_identified(grid, truth):
     assert fitted.at_bounds == ()
 
 
+@pytest.mark.slow
 def test_no_effect_of_size_means_alpha_is_not_identified(grid):
     fitted = fit(grid({"m": [1.8, 0.0, 2100.0, 0.35, 0.37]}), replicates=150).mixtures["m"]
     assert not fitted.parameters["alpha"].identified
@@ -67,11 +71,13 @@ def test_no_effect_of_size_means_alpha_is_not_identified(grid):
     assert not any("frontier" in line for line in fitted.warnings), "it follows from alpha"
 
 
+@pytest.mark.slow
 def test_what_the_intervals_do_not_cover_is_said(grid, truth):
     said = as_json(fit(grid({"m": truth}), replicates=50))["interval"]
     assert "cells that share training examples count as independent" in said
 
 
+@pytest.mark.slow
 def test_no_floor_in_reach_means_e_is_not_identified(grid):
     # data far from saturation: the loss is a pure power law over the whole grid
     theta = [0.0, 5.0, 8.0, 0.1, 0.1]
@@ -125,6 +131,7 @@ def test_unknown_method():
         choose_method("jackknife")
 
 
+@pytest.mark.slow
 def test_the_method_used_is_said(grid, truth):
     few = grid({"m": truth}, params=[1e7, 1e8, 1e9], examples=[1e8, 1e9, 1e10, 1e11])
     plain = as_json(fit(few, replicates=50))
@@ -137,6 +144,7 @@ def test_the_method_used_is_said(grid, truth):
     assert "effects of trunks, cells and runs" in fit(shared, replicates=50).interval
 
 
+@pytest.mark.slow
 def test_few_degrees_of_freedom_are_said(grid, truth):
     cells = grid({"m": truth}, params=[1e7, 1e8, 1e9], examples=[1e8, 1e9, 1e10])
     (line,) = fit(cells.iloc[:16], replicates=50).mixtures["m"].warnings[:1]

@@ -36,6 +36,7 @@ def numerical(budget, theta, cost):
     return minimize_scalar(loss, bounds=(0.0, 45.0), method="bounded", options={"xatol": 1e-9}).x
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     st.floats(0.1, 1.5),

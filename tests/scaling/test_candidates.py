@@ -10,6 +10,8 @@ from jetscale.scaling.candidates import candidates
 from jetscale.scaling.engine.forms import LAWS
 from jetscale.scaling.heldout import Candidate, Candidates
 
+pytestmark = pytest.mark.slow
+
 PLAIN = [1.8, 480.0, 2100.0, 0.35, 0.37]
 TRUTHS = {
     "chinchilla": PLAIN,
@@ -28,6 +30,7 @@ def made(law: str, random: int = 0, noise: float = 0.004, mixture: str = "m") ->
     return pd.DataFrame({"mixture": mixture} | columns)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("law", TRUTHS)
 def test_the_law_the_runs_follow_is_chosen(law):
     for random in range(3):
@@ -37,6 +40,7 @@ def test_the_law_the_runs_follow_is_chosen(law):
         assert ("no richer law" in fits.warnings[0]) == (law == "chinchilla")
 
 
+@pytest.mark.long
 def test_errors_are_those_of_the_formulas():
     frame = made("outer-power")
     found = candidates(fit(frame, replicates=50))
@@ -66,6 +70,7 @@ def test_a_doubtful_default_law_comes_with_the_better_one():
     assert not any("--law" in line for line in kept.warnings)
 
 
+@pytest.mark.long
 def test_rivals_are_what_the_best_law_does_not_beat_clearly():
     def of(*errors):
         tried = (Candidate(law=n, error=e) for n, e in zip(TRUTHS, errors, strict=True))
@@ -96,6 +101,7 @@ def test_too_few_runs_keep_the_default():
     assert any("too few runs to leave some out" in line for line in fits.warnings)
 
 
+@pytest.mark.long
 def test_a_richer_law_narrows_what_it_explains():
     frame = made("outer-power")
     plain, richer = (fit(frame, law=law, replicates=200)["m"] for law in ("chinchilla", "auto"))

@@ -44,11 +44,13 @@ def test_likelihood_is_that_of_dense_algebra():
     assert ours - ours[0] == pytest.approx(np.array(dense) - dense[0], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_test_of_misfit_errs_as_often_as_it_says():
     p = [made(seed)[0].p_value for seed in range(150)]
     assert np.mean(np.less(p, 0.1)) == pytest.approx(0.1, abs=0.07)
 
 
+@pytest.mark.slow
 def test_a_bent_surface_is_found():
     p = [made(seed, bend=0.003)[0].p_value for seed in range(10)]
     assert np.median(p) < 0.01
@@ -65,6 +67,7 @@ def _single():
     return Kind.of(np.arange(36))
 
 
+@pytest.mark.slow
 def test_variances_of_runs_and_cells_are_found():
     n, d = np.repeat(N, 3), np.repeat(D, 3)
     rng, labels = np.random.default_rng(1), np.repeat(np.arange(36), 3)

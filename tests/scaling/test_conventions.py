@@ -39,6 +39,7 @@ def found(fits):
     return {n: {r.name: r for r in m.rows} for n, m in conventions(fits, (1, 10, 1e12)).items()}
 
 
+@pytest.mark.slow
 def test_the_first_row_is_the_fit_itself(fits, found):
     for name, rows in found.items():
         assert next(iter(rows)) == "exact"
@@ -54,6 +55,7 @@ def test_the_first_row_is_the_fit_itself(fits, found):
         assert first.examples.low < first.examples.value < first.examples.high
 
 
+@pytest.mark.slow
 def test_six_n_d_is_the_closed_form_with_p_one(fits, found):
     row, theta = found["qcd"]["6ND"], fits.mixtures["qcd"].theta
     alpha, beta = theta[3:]
@@ -63,6 +65,7 @@ def test_six_n_d_is_the_closed_form_with_p_one(fits, found):
     assert row.params_exponent.low < row.params_exponent.value < row.params_exponent.high
 
 
+@pytest.mark.slow
 def test_without_embedding_the_law_is_refitted(frame, fits, found):
     # N' ~ N^1.1 turns alpha into alpha / 1.1 and leaves beta
     row, theta = found["scratch"]["6ND without embedding"], fits.mixtures["scratch"].theta
@@ -74,6 +77,7 @@ def test_without_embedding_the_law_is_refitted(frame, fits, found):
     assert row.params.value * row.examples.value * 6 == pytest.approx(row.budget)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("uses", [1, 10])
 def test_total_compute_against_brute_force(fits, found, uses):
     row = found["qcd"][f"total, {uses} use{'' if uses == 1 else 's'}"]
@@ -116,6 +120,7 @@ def test_scratch_keeps_its_numbers(found):
         assert rows[uses].convention.startswith("no pretraining")
 
 
+@pytest.mark.slow
 def test_spread_names_the_extremes(fits):
     study = conventions(fits)["qcd"]
     values = {row.params_exponent.value: row.name for row in study.rows}
@@ -125,6 +130,7 @@ def test_spread_names_the_extremes(fits):
     json.dumps(as_json(study), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_a_plain_table_has_one_convention(frame):
     plain = frame[["mixture", "params", "examples", "loss", "seed"]]
     study = conventions(fit(plain, replicates=50))["scratch"]
@@ -132,6 +138,7 @@ def test_a_plain_table_has_one_convention(frame):
     assert study.spread.endswith("(6ND); no other convention applies")
 
 
+@pytest.mark.slow
 def test_what_is_not_identified_stays_so(grid):
     flat = np.array([1.8, 480.0, 5.0, 0.35, 0.37])
     runs = grid({"m": flat}, noise=0.02).assign(pretraining_flops=1e18)
@@ -159,6 +166,7 @@ def test_pretraining_is_a_power_of_the_size(frame):
     assert pretraining_cost(off).worst_residual == pytest.approx(1.1**0.5 - 1, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_pretraining_that_makes_no_sense_is_a_reason(frame):
     own = frame[frame["mixture"] == "qcd"]
     assert "fall with params" in pretraining_cost(own.assign(pretraining_flops=1 / own["params"]))
@@ -172,12 +180,14 @@ def test_pretraining_that_makes_no_sense_is_a_reason(frame):
     assert as_json(last)["reason"].startswith("some of its runs")
 
 
+@pytest.mark.slow
 def test_sizes_that_merge_without_embedding_are_a_reason(frame):
     merged = frame.assign(params_non_embedding=np.where(frame["params"] < 5e7, 1e6, 1e8))
     rows = {row.name: row for row in conventions(fit(merged, replicates=50))["qcd"].rows}
     assert "are the same run" in rows["6ND without embedding"].reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", ["pretraining", "repetition"])
 def test_other_laws(grid, truth, law):
     runs = grid({"m": truth})

@@ -47,6 +47,7 @@ MANY = np.geomspace(1e7, 3e9, 6), np.geomspace(1e8, 1e11, 6)
 FEW = np.geomspace(1e7, 3e9, 4), np.geomspace(1e8, 1e11, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "sizes", "misfit"),
     [
@@ -62,6 +63,7 @@ def test_intervals_cover(grid, truth, method, sizes, misfit):
     assert (share(grid, truth, method, sizes, misfit) >= 0.85).all()
 
 
+@pytest.mark.long
 def test_trunks_are_covered(grid, truth):
     sizes = np.geomspace(1e7, 3e9, 4), np.geomspace(1e8, 1e11, 5)
     assert (share(grid, truth, "trunks", sizes, trunk=0.015) >= 0.85).all()

@@ -50,6 +50,7 @@ def test_widening_makes_student_intervals():
     assert percentile_interval(draws, 16) == pytest.approx((-student, student), rel=0.01)
 
 
+@pytest.mark.slow
 def test_ends_lie_between_ranks():
     """The value of rank p (R + 1) of uniform draws is p on average, however few they are."""
     level = expanded_level(10**6)

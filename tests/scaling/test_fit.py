@@ -14,6 +14,8 @@ from jetscale.scaling.engine import laws
 from jetscale.scaling.fit import huber_width
 from jetscale.scaling.table import validate
 
+pytestmark = pytest.mark.slow
+
 COST = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
 
 
@@ -35,6 +37,7 @@ def chinchilla(real_data) -> pd.DataFrame:
     )
 
 
+@pytest.mark.long
 def test_published_refit_is_reproduced(published):
     text = published
     values = {name: estimate.value for name, estimate in text.parameters.items()}
@@ -88,6 +91,7 @@ def test_unknown_names(grid, truth, option, value):
         fit(grid({"m": truth}), **{option: value})
 
 
+@pytest.mark.long
 def test_output_names_what_was_fitted(grid, truth):
     plain = as_json(fit(grid({"m": truth}), replicates=50, objective="squares", law="no-floor"))
     assert plain["law"] == "L(N, D) = A / N^alpha + B / D^beta"
@@ -108,6 +112,7 @@ def test_delta_follows_the_seed_spread(grid, truth):
     assert huber_width(validate(grid({"m": truth}, noise=0.0))) == 1e-3
 
 
+@pytest.mark.long
 def test_one_outlier_hardly_moves_the_fit(grid, truth):
     frame = grid({"m": truth})
     clean = fit(frame, replicates=50, delta=0.02).mixtures["m"].theta
@@ -130,6 +135,7 @@ def test_order_and_units_of_rows_do_not_matter(grid, truth):
     assert scaled.theta[1] == pytest.approx(first.theta[1] / 1e6 ** first.theta[3], rel=1e-4)
 
 
+@pytest.mark.long
 def test_same_seed_same_intervals(grid, truth):
     frame = grid({"m": truth})
     one, two = (fit(frame, replicates=60, seed=5) for _ in range(2))
@@ -185,6 +191,7 @@ def test_too_few_cells(grid, truth):
         fit(diagonal)
 
 
+@pytest.mark.long
 def test_a_short_mixture_does_not_stop_the_others(grid, truth):
     frame = grid({"full": truth, "short": truth})
     frame = frame[(frame["mixture"] == "full") | (frame["params"] < 2e7)]

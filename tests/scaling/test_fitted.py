@@ -19,6 +19,7 @@ def test_options_name_the_defaults():
     assert Options() == Options(law="chinchilla", objective="huber", uncertainty=None, shared=())
 
 
+@pytest.mark.slow
 def test_plain_values_say_how_they_came_about(grid, truth):
     result = fit(grid({"m": truth}), replicates=60, seed=3)
     plain = json.loads(json.dumps(as_json(result), allow_nan=False))
@@ -30,6 +31,7 @@ def test_plain_values_say_how_they_came_about(grid, truth):
     assert plain["mixtures"]["m"]["uncertainty"] == "components"
 
 
+@pytest.mark.slow
 def test_mixtures_of_different_size_share_a_method(grid, truth):
     frame = grid({"many": truth, "few": truth})
     few = (frame["examples"] > 2e9) & (frame["params"] > 1e8)
@@ -38,6 +40,7 @@ def test_mixtures_of_different_size_share_a_method(grid, truth):
     assert result.interval == METHODS["components"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", ["chinchilla", "no-floor"])
 def test_theta_follows_the_parameters_of_the_law(grid, truth, law):
     fitted = fit(grid({"m": truth}), replicates=50, law=law).mixtures["m"]
@@ -63,6 +66,7 @@ def test_options_that_cannot_be_are_no_options(change, message):
         Options(**change)
 
 
+@pytest.mark.slow
 def test_keywords_override_the_options(grid, truth):
     frame = grid({"m": truth})
     asked = Options(law="no-floor", replicates=60, seed=3)
@@ -80,6 +84,7 @@ def test_laws_with_further_exponents_are_not_compared(law):
         Options(law=name).check_comparable()
 
 
+@pytest.mark.slow
 def test_numbers_are_found_by_name(grid, truth):
     frame = grid({"m": truth, "few": truth})
     laws = fit(frame[(frame["mixture"] == "m") | (frame["params"] < 2e7)], replicates=50)
@@ -98,6 +103,7 @@ def test_numbers_are_found_by_name(grid, truth):
         fitted.frontier["c"]
 
 
+@pytest.mark.slow
 def test_laws_are_shown_and_framed(grid, truth):
     laws = fit(grid({"m": truth}), replicates=50)
     frame = laws.to_frame().set_index(["mixture", "number"])
@@ -110,12 +116,14 @@ def test_laws_are_shown_and_framed(grid, truth):
     assert len(repr(laws)) < 10_000
 
 
+@pytest.mark.slow
 def test_a_law_predicts(grid, truth):
     fitted = fit(grid({"m": truth}), replicates=50)["m"]
     found = fitted.curve([1e8, 1e9], 1e9)
     assert found == pytest.approx(fitted.law.loss(fitted.theta, np.array([1e8, 1e9]), 1e9))
 
 
+@pytest.mark.slow
 def test_new_runs_lie_in_the_intervals_predicted_for_them(grid, truth):
     spread, rng = 0.02, np.random.default_rng(3)
     runs = grid({"m": truth}, seeds=4, noise=spread)
@@ -129,6 +137,7 @@ def test_new_runs_lie_in_the_intervals_predicted_for_them(grid, truth):
     assert row["decades_beyond"] == 0
 
 
+@pytest.mark.slow
 def test_sizes_broadcast_and_none_hangs_on_another(grid, truth):
     laws = fit(grid({"a": truth, "b": truth}), replicates=50)
     several = laws.predict([[1e8], [3e11]], [1e9, 1e10], "b")
@@ -141,6 +150,7 @@ def test_sizes_broadcast_and_none_hangs_on_another(grid, truth):
     assert alone["decades_beyond"][0] == pytest.approx(beyond)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
@@ -159,6 +169,7 @@ def test_what_cannot_be_predicted_is_said_in_a_line(grid, truth, asked, told):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_what_predict_does_not_know_is_refused(grid, truth):
     laws = fit(grid({"m": truth}), replicates=50)
     with pytest.raises(FitError, match="predict knows no 'mixtures'"):

@@ -10,6 +10,8 @@ from jetscale.jsonable import as_json
 from jetscale.scaling import Options, allocate, compare, fit, kept, validate
 from jetscale.scaling.kept import kept_fit
 
+pytestmark = pytest.mark.slow
+
 QUICK = Options(replicates=50)
 
 
@@ -29,6 +31,7 @@ def forbidden(*arguments, **settings):
     raise AssertionError("fitted again")
 
 
+@pytest.mark.long
 def test_what_is_kept_is_what_was_fitted(folder, frame, monkeypatch):
     fresh = fit(frame, QUICK)
     first = kept_fit(frame, QUICK)
@@ -45,6 +48,7 @@ def test_what_is_kept_is_what_was_fitted(folder, frame, monkeypatch):
     assert len(list(folder.iterdir())) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", ["table", "options", "code", "damage", "half"])
 def test_nothing_stale_or_damaged_is_used(folder, frame, monkeypatch, change):
     kept_fit(frame, QUICK)

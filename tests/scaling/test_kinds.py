@@ -31,6 +31,7 @@ def test_runs_that_share_nothing_have_no_trunks(grid, truth):
     assert trunks_of(runs.assign(trunk=[f"run {i}" for i in range(20)])) is None
 
 
+@pytest.mark.slow
 def test_three_trunks_cannot_be_told_from_the_law(grid, truth):
     few = validate(grid({"m": truth}, SIZES[0][:3], SIZES[1], seeds=1))
     assert too_few(few).startswith("3 trunks cannot be told from the law")

@@ -86,6 +86,7 @@ def test_the_error_of_an_accuracy_is_that_of_its_errors():
     assert "the test set alone makes an error of 1-accuracy of" in notes[-1]
 
 
+@pytest.mark.slow
 def test_a_public_table_of_accuracies(real_data):
     path = real_data / "tables" / "accuracy.csv"  # its column loss holds accuracies
     frame = read_runs(path, {"accuracy": "loss"}, metric="accuracy")

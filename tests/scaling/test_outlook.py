@@ -8,6 +8,8 @@ from jetscale.scaling import fit as checked_fit
 from jetscale.scaling.engine import laws
 from jetscale.scaling.fit import fit
 
+pytestmark = pytest.mark.slow
+
 SIZES = np.geomspace(1e7, 1e9, 6), np.geomspace(2e8, 1e11, 6)
 
 
@@ -123,6 +125,7 @@ def test_forecasts_that_fail_widen_what_is_expected(truth):
     assert second.value == pytest.approx(first.value)
 
 
+@pytest.mark.long
 def test_runs_of_new_trunks_differ_as_trunks_do(truth):
     """Runs of a trunk have in common how it differs; a run of a new trunk differs as much."""
     found = []

@@ -40,6 +40,7 @@ def measured(runs, truth, factor=1.0, seeds=(0, 1, 2)):
     return validate(type(table)([*table.to_dict("records"), *rows]))
 
 
+@pytest.mark.slow
 def test_what_is_written_down(runs, made):
     assert [(c.mixture, c.params, c.examples) for c in made.cells] == [
         (name, *cell) for name in ("x", "y") for cell in AHEAD
@@ -53,6 +54,7 @@ def test_what_is_written_down(runs, made):
     assert Registered.of(json.loads(json.dumps(as_json(made)))) == made
 
 
+@pytest.mark.slow
 def test_a_mean_over_more_seeds_is_surer(runs):
     fits = fit(runs, replicates=200)
     widths = []
@@ -62,6 +64,7 @@ def test_a_mean_over_more_seeds_is_surer(runs):
     assert widths[1] < 0.75 * widths[0]
 
 
+@pytest.mark.slow
 def test_true_laws_are_hits(runs, made, truth):
     found = check(made, measured(runs, truth))
     assert all(one.inside and one.runs == 3 for one in found.cells)
@@ -69,6 +72,7 @@ def test_true_laws_are_hits(runs, made, truth):
     assert "4 of 4 cells inside their 95% prediction intervals, 4 within 1%" in found.text
 
 
+@pytest.mark.slow
 def test_a_miss_is_a_miss(runs, made, truth):
     found = check(made, measured(runs, truth, factor=1.2))
     assert not any(one.inside for one in found.cells)
@@ -104,6 +108,7 @@ def test_cells_run_since_change_nothing(runs, made, truth):
     assert check(made, more).changed
 
 
+@pytest.mark.slow
 def test_a_cell_that_was_run_is_refused(runs):
     fits = fit(runs, replicates=50)
     cell = tuple(runs.loc[0, ["params", "examples"]])
@@ -113,6 +118,7 @@ def test_a_cell_that_was_run_is_refused(runs):
         register(fits, [AHEAD[0]] * 2, runs, seeds=1, made="now", version="1")
 
 
+@pytest.mark.slow
 def test_only_mixtures_without_runs_of_a_cell_are_forecast(runs, truth):
     fits = fit(runs, replicates=50)
     later = measured(runs, truth)
@@ -122,6 +128,7 @@ def test_only_mixtures_without_runs_of_a_cell_are_forecast(runs, truth):
     assert [(cell.mixture, cell.params) for cell in made.cells] == [("y", 1e10)]
 
 
+@pytest.mark.slow
 def test_intervals_reach_over_those_of_laws_that_are_not_refuted(runs):
     fits, rival = (fit(runs, replicates=50, law=law) for law in ("chinchilla", "no-floor"))
     how = {"seeds": 1, "made": "now", "version": "1"}
@@ -140,6 +147,7 @@ def test_parts_of_a_table(runs):
     assert len(up_to(runs, 1e30)) == len(runs)
 
 
+@pytest.mark.slow
 def test_cells_ahead_are_far_beyond_and_not_run(runs):
     fits = fit(runs, replicates=50)
     cell, near = tuple(runs.loc[0, ["params", "examples"]]), (1.1e9, 1e11)

@@ -31,6 +31,7 @@ def test_mixtures_of_no_or_another_search_are_named(runs):
     assert "different searches" in unlike(searches(runs, scratch="f3", qcd="a1"))
 
 
+@pytest.mark.slow
 def test_unlike_mixtures_are_compared_only_if_asked_for(runs):
     laws = fit(searches(runs, scratch="f3", qcd=""), replicates=50)
     with pytest.raises(FitError, match="were not searched alike"):
@@ -67,6 +68,7 @@ def test_the_error_falls_with_the_cells_that_were_searched(runs):
     assert a == pytest.approx(b / math.sqrt(sizes.nunique()), rel=1e-6)
 
 
+@pytest.mark.long
 def test_an_allocation_says_what_the_rates_may_cost_and_who_was_not_searched(runs):
     told = with_regret(runs, scratch=(0.03, 0.04), qcd=(0.0, 0.01))
     found = allocate(fit(searches(told, scratch="f3", qcd=""), replicates=50), 1e20)

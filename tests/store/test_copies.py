@@ -38,6 +38,7 @@ def content(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.long
 def test_a_folder_comes_to_another_machine_as_it_is(machine):
     here, there = machine("here"), machine("there")
     folder, copy = make(here), there.streams / "train-0123"
@@ -56,6 +57,7 @@ def test_a_folder_comes_to_another_machine_as_it_is(machine):
     assert content(third.streams / "train-0123") == content(folder)
 
 
+@pytest.mark.slow
 def test_the_index_is_put_last_and_a_folder_without_it_is_none(machine, monkeypatch):
     here, there = machine("here"), machine("there")
     folder, put = make(here), RemoteStorage.put
@@ -75,6 +77,7 @@ def test_the_index_is_put_last_and_a_folder_without_it_is_none(machine, monkeypa
     assert fetch_folder(there, there.streams / "train-0123", INDEX)
 
 
+@pytest.mark.slow
 def test_a_copy_that_breaks_off_leaves_nothing(machine, monkeypatch):
     here, there = machine("here"), machine("there")
     put_folder(here, make(here), INDEX)
@@ -106,6 +109,7 @@ def test_without_an_address_nothing_is_copied(tmp_path):
     assert sorted(path.name for path in home.path.iterdir()) == ["streams"]
 
 
+@pytest.mark.slow
 def test_a_node_that_reaches_the_storage_passes_and_leaves_nothing(machine, tmp_path):
     for home in (machine("here"), Home(tmp_path / "runs")):
         with storage_check(home) as check:

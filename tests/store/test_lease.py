@@ -36,6 +36,7 @@ def left_behind(files, clock, holder="gone"):
     files.write(NAME, json.dumps(content).encode())
 
 
+@pytest.mark.slow
 def test_the_lease_of_a_dead_one_holds_until_it_is_stale(files, clock):
     left_behind(files, clock)
     clock[0] += STALE_SECONDS - 1
@@ -52,6 +53,7 @@ def lease_of(files):
     return lease(files, NAME, wait=False)
 
 
+@pytest.mark.slow
 def test_a_lease_that_is_renewed_is_never_stale(files, clock, monkeypatch):
     monkeypatch.setattr(module, "RENEW_SECONDS", 0.01)
     with lease_of(files):
@@ -61,6 +63,7 @@ def test_a_lease_that_is_renewed_is_never_stale(files, clock, monkeypatch):
             pytest.fail("it is held")
 
 
+@pytest.mark.slow
 def test_of_many_who_find_it_stale_one_takes_it(files, clock):
     left_behind(files, clock)
     clock[0] += STALE_SECONDS + 1
@@ -68,6 +71,7 @@ def test_of_many_who_find_it_stale_one_takes_it(files, clock):
     assert files.read(NAME) is None  # who took it gave it back
 
 
+@pytest.mark.slow
 def test_who_died_while_taking_it_over_stops_nobody_for_ever(files, clock):
     left_behind(files, clock)
     clock[0] += STALE_SECONDS + 1
@@ -82,6 +86,7 @@ def test_who_died_while_taking_it_over_stops_nobody_for_ever(files, clock):
         assert files.read(f"{NAME}.gone") is None
 
 
+@pytest.mark.slow
 def test_who_saw_it_stale_before_another_took_it_is_refused(files, clock, monkeypatch):
     """B reads the stale lease; C takes it over and is done with its claim; then B claims."""
     left_behind(files, clock)

@@ -30,6 +30,7 @@ def storage(request, tmp_path) -> Storage:
     return STORAGES[request.param](tmp_path, bucket)
 
 
+@pytest.mark.slow
 def test_a_file_comes_back_and_goes(storage):
     assert storage.read("records/a.json") is None
     storage.write("records/a.json", b"one")
@@ -41,6 +42,7 @@ def test_a_file_comes_back_and_goes(storage):
     assert storage.names("records") == []
 
 
+@pytest.mark.slow
 def test_names_are_those_of_one_folder_in_order(storage):
     for name in ("records/b.json", "records/a.json", "failures/c.json", "records/d/e.json"):
         storage.write(name, b"x")
@@ -67,6 +69,7 @@ def test_arrow_writes_where_the_storage_reads(kind, request, tmp_path):
     assert storage.read("ray/state.json") == b"{}"
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_kept(storage, content):
@@ -113,6 +116,7 @@ def test_a_file_of_the_disk_goes_and_comes(storage, tmp_path):
     assert [path.name for path in copy.parent.iterdir()] == ["copy.bin"]
 
 
+@pytest.mark.slow
 def test_nobody_sees_half_a_file(storage):
     """One writes two contents in turn, others read: each reads one of them, never a mixture."""
     contents = [bytes([i]) * 200_000 for i in (1, 2)]
@@ -145,6 +149,7 @@ def test_of_many_one_gets_the_lock(storage):
     assert again
 
 
+@pytest.mark.slow
 def test_who_waits_gets_the_lock_next(storage):
     order = []
 
@@ -249,6 +254,7 @@ def test_what_a_store_refuses_is_one_line(given_file, monkeypatch, what, error, 
     assert storage.address in str(told.value)
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_one_line(s3_environment, monkeypatch):
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody listens there

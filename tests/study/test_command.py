@@ -16,6 +16,7 @@ from jetscale.study.source import SWEEP_FOLDER
 WHOLE = "train {train} {out} {trunk} {save_trunk}"
 
 
+@pytest.mark.slow
 @given(values=st.dictionaries(st.sampled_from(sorted(FIELDS)), st.text()))
 @settings(max_examples=50)
 def test_every_field_is_filled_in_and_stays_in_its_word(values):

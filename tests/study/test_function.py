@@ -66,6 +66,7 @@ def of(path, text=None):
     return Function.of("simulate", vars_of(path)["function"])
 
 
+@pytest.mark.slow
 def test_a_function_of_a_run_file_works_in_a_process_of_its_own(sweep):
     function = of(sweep)
     assert function(4) == 13
@@ -74,6 +75,7 @@ def test_a_function_of_a_run_file_works_in_a_process_of_its_own(sweep):
         assert pool.map(function, [1, 4]) == [1, 13]
 
 
+@pytest.mark.slow
 def test_it_works_where_nothing_but_the_package_is_known(sweep, tmp_path):
     (tmp_path / "f.pickle").write_bytes(pickle.dumps(of(sweep)))
     code = "import pickle, sys; print(pickle.load(open(sys.argv[1], 'rb'))(4))"
@@ -82,6 +84,7 @@ def test_it_works_where_nothing_but_the_package_is_known(sweep, tmp_path):
     assert result.stdout.strip() == "13"
 
 
+@pytest.mark.slow
 def test_the_source_is_the_same_in_every_process(sweep):
     code = (
         "import sys, pathlib; from jetscale.study.function import Function, vars_of; "
@@ -94,6 +97,7 @@ def test_the_source_is_the_same_in_every_process(sweep):
     assert texts == {of(sweep).source + "\n"}
 
 
+@pytest.mark.slow
 def test_a_function_of_a_module_is_imported(sweep, tmp_path, monkeypatch):
     package = tmp_path / "mypackage"
     package.mkdir()

@@ -32,6 +32,8 @@ from jetscale.sweep.worker import Job, run_job
 from jetscale.tracking.address import tracking_uri
 from jetscale.training.loop import train_stack
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sweep(tmp_path, make_jets, gate):
@@ -161,6 +163,7 @@ class KilledError(BaseException):
     """Ends a worker as a signal does: nothing is said of it afterwards."""
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_from_the_checkpoint_in_the_bucket(job, monkeypatch):
     def train(stop, seen, every):
         def run(tasks, *arguments, **options):
@@ -201,6 +204,7 @@ def damage(block):
     return bytes(content)
 
 
+@pytest.mark.long
 def test_a_damaged_copy_of_a_stream_is_fetched_again(job):
     sound, spoilt = job("sound"), job("spoilt")
     assert run_job(sound)["failed"] == 0
@@ -215,6 +219,7 @@ def test_a_damaged_copy_of_a_stream_is_fetched_again(job):
     assert losses(spoilt) == before
 
 
+@pytest.mark.long
 def test_a_stream_that_is_damaged_in_the_bucket_is_put_there_again(job):
     told, stream = job("one"), job("one").streams["train-0"]
     storage, name = told.home.storage, f"streams/{stream.name}"
@@ -228,6 +233,7 @@ def test_a_stream_that_is_damaged_in_the_bucket_is_put_there_again(job):
     assert run_job(told)["failed"] == 0
 
 
+@pytest.mark.long
 def test_a_trunk_comes_from_the_bucket_and_is_checked(job):
     first = job("one")
     run_job(first)

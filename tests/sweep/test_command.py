@@ -34,6 +34,8 @@ from jetscale.sweep.worker import Job, run_job
 from jetscale.training import command
 from jetscale.training.loop import Evicted
 
+pytestmark = pytest.mark.slow
+
 TRAINER = Path(__file__).parents[2] / "sweeps" / "trainers" / "summed.py"
 OPTIONS = (
     "--width={width} --epochs={epochs} --batch={batch_size} --rate={learning_rate} --seed={seed} "
@@ -308,6 +310,7 @@ def alive(pid):
     return state != "Z"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("whom", ["worker", "guard", "both"])
 def test_a_command_dies_with_whoever_started_it(tmp_path, whom):

@@ -37,6 +37,7 @@ def test_records_appear_in_mlflow_while_the_sweep_goes_on(
     assert all(any(name_run(record) in line for line in lines) for record in records)
 
 
+@pytest.mark.slow
 def test_mlflow_down_is_a_line_and_nothing_is_lost(study, planned, records, tmp_path):
     live = LiveMirror(study, Home(tmp_path), planned, "sqlite:////proc/nowhere/mlflow.db")
     RecordStore(Home(tmp_path).study(study)).write(records[0])

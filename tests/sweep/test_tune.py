@@ -24,6 +24,8 @@ from jetscale.sweep.tune import extend_search, load_search, search_table
 from jetscale.tracking.address import tracking_uri
 from jetscale.tracking.mirror import Mirror
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(tmp_path, wide):
@@ -129,6 +131,7 @@ def test_a_killed_search_goes_on_and_its_study_trains_nothing_twice(
     assert (study.done, study.trained) == (len(own), 0)  # the search had trained them all
 
 
+@pytest.mark.long
 def test_proposed_points_are_the_same_for_every_mixture(wide, search, monkeypatch, tmp_path):
     """The runs of a proposed point: all arms, cells and seeds; judged by the loss they have."""
     from fixtures.searches import make_searched

@@ -50,6 +50,7 @@ def train(study, home):
     return run_job(job)
 
 
+@pytest.mark.slow
 def test_unlabelled_jets_pretrain_and_every_record_says_how(study, home):
     runs = plan_runs(study)
     assert train(study, home) == {"trained": len(runs), "failed": 0}
@@ -78,6 +79,7 @@ def test_unlabelled_jets_pretrain_and_every_record_says_how(study, home):
         plan_runs(labelled)
 
 
+@pytest.mark.slow
 def test_scratch_is_trained_once_for_both_objectives(study, home):
     train(study, home)
     labelled = replace(

@@ -23,6 +23,8 @@ from jetscale.store.records import RecordStore, RunState
 from jetscale.study.load import load_study
 from jetscale.sweep.work import work
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory, make_jets):
@@ -80,6 +82,7 @@ def wait_for_beat(folder, process):
     return beats[0].stem
 
 
+@pytest.mark.long
 def test_one_process_does_a_study_and_a_second_call_nothing(sweep, home):
     study = load_study(sweep())
     first, again = work(study, home), work(study, home)
@@ -103,7 +106,7 @@ def test_several_processes_share_a_study_and_none_trains_a_run_twice(sweep, home
     assert len(expected) == len(planned)
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_others_go_on_with_the_run_of_a_killed_process(sweep, home, start):
     path = sweep(epochs=200)
     study = load_study(path)
@@ -135,6 +138,7 @@ def test_a_process_told_to_stop_leaves_its_run_as_evicted(sweep, home, start):
     assert RunState.FAILED not in [row.state for row in rows]
 
 
+@pytest.mark.long
 def test_a_process_waits_for_the_trunk_of_another_and_goes_on_from_it(sweep, home):
     study = load_study(sweep())
     folder, planned = home.study(study), plan_runs(study)
@@ -175,6 +179,7 @@ while not wanted.exists():
 """
 
 
+@pytest.mark.long
 def test_runs_that_others_are_at_are_left_to_them(sweep, home):
     study = load_study(sweep())
     folder = home.study(study)
@@ -187,6 +192,7 @@ def test_runs_that_others_are_at_are_left_to_them(sweep, home):
     assert work(study, home).done == 10
 
 
+@pytest.mark.long
 def test_a_run_that_failed_meanwhile_in_another_process_is_left_alone(sweep, home, monkeypatch):
     study = load_study(sweep())
     failed = next(run for run in plan_runs(study) if run.kind == "finetune" and not run.trunk)
@@ -213,6 +219,7 @@ def test_a_diverging_trunk_is_tried_once_and_what_needs_it_says_why(sweep, home)
     assert any("has not finished" in row.why for row in rows if row.kind == "finetune")
 
 
+@pytest.mark.long
 def test_a_lost_trunk_is_made_again_for_what_needs_it(sweep, home):
     study = load_study(sweep())
     folder, planned = home.study(study), plan_runs(study)
@@ -226,6 +233,7 @@ def test_a_lost_trunk_is_made_again_for_what_needs_it(sweep, home):
     assert losses(RecordStore(folder), planned) == pytest.approx(before, rel=1e-4)
 
 
+@pytest.mark.long
 def test_small_runs_of_one_shape_are_trained_together_unless_the_study_says_no(sweep, home):
     study = load_study(sweep())
     alone = replace(study, stacking=False)
@@ -259,6 +267,7 @@ def test_a_driver_and_these_processes_keep_each_other_out(sweep, home):
         pass
 
 
+@pytest.mark.long
 def test_neither_ray_nor_mlflow_is_needed(sweep, home):
     code = (
         "import sys; sys.modules['ray'] = sys.modules['mlflow'] = None\n"

@@ -24,6 +24,8 @@ from jetscale.store.records import RecordStore, RunState
 from jetscale.sweep import worker
 from jetscale.sweep.worker import Job, run_job
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def job(tmp_path, given):
@@ -80,6 +82,7 @@ def test_every_run_gets_a_complete_record(job):
     assert not list((job.folder.path / "checkpoints").glob("*.pt"))
 
 
+@pytest.mark.long
 def test_only_what_is_missing_is_trained(job):
     run_job(replace(job, runs=job.runs[:1]))
     before = RecordStore(job.folder).read(job.runs[0].key)
@@ -88,6 +91,7 @@ def test_only_what_is_missing_is_trained(job):
     assert run_job(job) == {"trained": 0, "failed": 0}
 
 
+@pytest.mark.long
 def test_a_wider_grid_adds_runs_that_may_be_compared(job, tmp_path):
     run_job(job)
     wider = replace(job.study, data_sizes=(20, 50), seeds=(1, 2), subsets=1)
@@ -101,6 +105,7 @@ def test_a_wider_grid_adds_runs_that_may_be_compared(job, tmp_path):
     check_same_recipe(frame)
 
 
+@pytest.mark.long
 def test_a_longer_stream_begins_with_the_shorter_one(job, tmp_path):
     longer = replace(job.study, data_sizes=(20, 50))
     plans = stream_plans(longer, ensure_shards(longer, tmp_path, in_process, lambda *_: None))
@@ -111,6 +116,7 @@ def test_a_longer_stream_begins_with_the_shorter_one(job, tmp_path):
     assert np.array_equal(short.labels, head.labels)
 
 
+@pytest.mark.long
 def test_a_job_needs_no_shards_and_no_particular_folder(job, tmp_path, monkeypatch):
     for name in ("train", "validation", "test", "qcd"):
         shutil.rmtree(tmp_path / name)
@@ -119,6 +125,7 @@ def test_a_job_needs_no_shards_and_no_particular_folder(job, tmp_path, monkeypat
     assert run_job(job) == {"trained": 3, "failed": 0}
 
 
+@pytest.mark.long
 def test_a_run_without_its_trunk_fails_alone(job):
     chosen = tuple(run for run in job.runs if run.kind == "finetune")
     assert run_job(replace(job, runs=chosen)) == {"trained": 1, "failed": 1}
@@ -127,6 +134,7 @@ def test_a_run_without_its_trunk_fails_alone(job):
     assert "its pretraining run" in failed.why
 
 
+@pytest.mark.long
 def test_a_trunk_of_other_weights_is_not_fine_tuned(job):
     trunk = next(run for run in job.runs if run.kind == "pretrain")
     user = next(run for run in job.runs if run.trunk == trunk.key)
@@ -157,6 +165,7 @@ def end_all(tasks):
         task.on_end(Diverged("loss is nan"))
 
 
+@pytest.mark.long
 def test_the_first_rank_alone_writes(job, monkeypatch):
     scratch = tuple(run for run in job.runs if run.mixture.is_scratch)
     monkeypatch.setattr(worker.Ranks, "current", lambda: worker.Ranks(rank=1, world=2))

@@ -40,6 +40,7 @@ def trained(study, home):
     return [(run, store.read(run.key)) for run in runs]
 
 
+@pytest.mark.slow
 def test_the_command_starts_in_the_folder_of_the_sweep_file(given, tmp_path):
     sweep = load_study(SWEEPS / "command.py")
     assert sweep.recipe.trainer.folder == str(SWEEPS)
@@ -48,7 +49,7 @@ def test_the_command_starts_in_the_folder_of_the_sweep_file(given, tmp_path):
     assert trained(study, Home(tmp_path / "runs"))
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_weaver_core_trains_its_particle_transformer(given, tmp_path):
     """N, counted by weaver's module, is that of our architecture; trunks go from run to run."""
     pytest.importorskip("weaver.nn.model.ParticleTransformer", reason="weaver-core is absent")

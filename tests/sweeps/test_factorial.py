@@ -52,6 +52,7 @@ def test_far_jets_are_qcd_or_hold_a_lepton_pair(labels):
         assert label.startswith("QCD") or label.endswith(("ee", "mm"))
 
 
+@pytest.mark.slow
 def test_all_mixtures_cost_the_same_but_for_the_head(study):
     pretraining = [run for run in plan_runs(study) if run.kind == "pretrain"]
     for size in study.ladder:
@@ -61,6 +62,7 @@ def test_all_mixtures_cost_the_same_but_for_the_head(study):
         assert max(flops) < 1.03 * min(flops)
 
 
+@pytest.mark.slow
 def test_it_fits_a_laptop(study):
     assert sum(map(CORE.seconds, plan_runs(study))) < 45 * 60
 

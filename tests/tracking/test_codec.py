@@ -63,6 +63,7 @@ def latest(encoded):
     return {name: value for name, value, _ in points} | dict(encoded.metrics)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(recorded())
 def test_any_record_comes_back(record):

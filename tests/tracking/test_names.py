@@ -10,6 +10,7 @@ from jetscale.tracking.names import name_parent, name_run
 SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sweep", SWEEPS, ids=lambda path: path.stem)
 def test_names_of_a_sweep_differ_where_the_ui_cuts_them(sweep):
     runs = plan_runs(load_study(sweep))

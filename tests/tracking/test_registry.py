@@ -10,6 +10,7 @@ from jetscale.errors import SweepError
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("to", ["torch", "onnx"])
 def test_a_registered_model_is_loaded_by_mlflow(

@@ -30,6 +30,7 @@ def test_the_first_name_that_fits_is_the_most_precise():
         assert not any(set(other.split()) < set(name.split()) for other in names[:i])
 
 
+@pytest.mark.slow
 def test_memory_of_a_cpu_is_that_of_the_process():
     device = torch.device("cpu")
     start_memory(device)

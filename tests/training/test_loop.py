@@ -19,6 +19,8 @@ from jetscale.training.engine import Engine, Source
 from jetscale.training.loop import train_run
 from jetscale.training.order import Seeds
 
+pytestmark = pytest.mark.slow
+
 MEASURED = ("timings", "jets_per_second", "peak_memory")  # another number at every training
 JETS = 45  # 6 batches of 8 an epoch, the last one of 5
 
@@ -68,6 +70,7 @@ def test_result_counts_what_was_done(spec_of, data):
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 
+@pytest.mark.long
 def test_training_learns_and_repeats(spec_of, jets_of):
     spec = spec_of(epochs=4)
     runs = [train_run(spec, jets_of(200), test=jets_of(200, seed=2)) for _ in range(2)]
@@ -78,6 +81,7 @@ def test_training_learns_and_repeats(spec_of, jets_of):
     assert len(runs[0].curve["training_loss"]) >= 32
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("stop", "average"), [(1, 0.0), (6, 0.0), (7, 0.0), (11, 0.0), (12, 0.0), (1, 0.3), (7, 0.3)]
 )
@@ -131,6 +135,7 @@ def test_the_averaged_weights_are_scored_and_handed_on(spec_of, data, tmp_path):
     assert not torch.equal(stored["embedding"], last["embedding"])
 
 
+@pytest.mark.long
 def test_checkpoint_of_another_run_or_torn_is_ignored(spec_of, data, tmp_path):
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt")
     train_run(spec_of(key="other", seed=5), *data, checkpoint=checkpoint, checkpoint_seconds=0)
@@ -170,6 +175,7 @@ def step_in(file):
     return torch.load(content, weights_only=True)["state"]["step"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("changed", ["trunk", "head", "order"])
 def test_each_derived_seed_changes_the_result(spec_of, data, monkeypatch, changed):
     seeds = {"trunk": 1, "head": 2, "order": 3}
@@ -202,6 +208,7 @@ def test_fine_tuning_starts_from_the_trunk_with_a_new_head(spec_of, data, tmp_pa
         train_run(spec_of(size=ModelSize(width=16, layers=1, heads=2)), data[0], trunk=path)
 
 
+@pytest.mark.long
 def test_a_trunk_of_another_parametrization_is_refused(spec_of, data, tmp_path):
     path, complete = tmp_path / "trunk.pt", {"parametrization": "complete", "width_exponent": 0.0}
     train_run(spec_of(**complete), data[0], save_trunk=path)
@@ -247,6 +254,7 @@ def test_no_jets_are_refused(spec_of, data):
         train_run(spec_of(), data[0], test=empty)
 
 
+@pytest.mark.long
 def test_bfloat16_rounds_the_products_of_training_and_nothing_else(spec_of, data):
     exact, short = spec_of(), spec_of()
     short = replace(short, recipe=replace(short.recipe, precision="bfloat16"))

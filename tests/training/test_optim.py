@@ -48,6 +48,7 @@ FACTORS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factors", [{}, FACTORS], ids=["none", "factors"])
 def test_equals_torch_adamw_with_clipping(batch_jets, factors):
     ours, theirs = build(), build()
@@ -153,6 +154,7 @@ def test_the_model_has_the_average_within_the_block_alone():
     assert torch.equal(torch.cat([p.detach().reshape(-1) for p in model.parameters()]), trained)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 2000), st.floats(0.001, 0.99))
 def test_the_first_step_is_all_of_the_average_and_later_ones_ever_less(steps, average):
     shares = [average_weight(step, steps, average) for step in range(min(steps, 50))]

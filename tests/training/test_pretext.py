@@ -51,6 +51,7 @@ def without_times(result):
     return {k: v for k, v in asdict(result).items() if k not in of_the_machine}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 7, 12])
 def test_resumed_equals_uninterrupted_bit_for_bit(masked, unlabelled, tmp_path, stop):
     def interrupt(step, _):
@@ -68,6 +69,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(masked, unlabelled, tmp_path, 
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.long
 def test_it_learns_what_the_constituents_of_a_jet_have_in_common(masked, unlabelled):
     result = train_run(masked(epochs=40), unlabelled(200))
     first, *_, last = [loss for _, loss in result.curve["training_loss"]]
@@ -99,6 +101,7 @@ def test_ranks_hide_what_one_process_would(masked, unlabelled, monkeypatch):
     assert sorted(shares) == sorted(alone.truth[0].tolist())
 
 
+@pytest.mark.slow
 def test_a_trunk_fine_tunes_as_any_other(masked, spec_of, unlabelled, jets_of, tmp_path):
     path = tmp_path / "trunk.pt"
     train_run(masked(), unlabelled(60), save_trunk=path)
@@ -111,6 +114,7 @@ def test_a_trunk_fine_tunes_as_any_other(masked, spec_of, unlabelled, jets_of, t
     assert result.loss is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jets", [3, 420])
 def test_flops_are_those_that_torch_counts(masked, unlabelled, jets):
     """Over a whole step on jets of one length: nothing is padded, so all is real."""
@@ -167,6 +171,7 @@ def test_it_is_not_scored(masked, unlabelled):
         train_run(masked(), unlabelled(16), unlabelled(8))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("own", [True, False])
 def test_runs_of_a_stack_hide_and_learn_what_each_does_alone(masked, unlabelled, own):
     sources = [
@@ -201,6 +206,7 @@ def test_a_run_of_a_stack_that_is_not_finite_spoils_no_other(masked, unlabelled)
     assert np.allclose(good.curve["training_loss"], expected.curve["training_loss"], rtol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jets", [3, 60])
 def test_flops_of_particle_transformer_are_those_that_torch_counts(masked, unlabelled, jets):
     size = ModelSize(width=16, layers=2, heads=2)
@@ -214,6 +220,7 @@ def test_flops_of_particle_transformer_are_those_that_torch_counts(masked, unlab
     assert counter.get_total_flops() == engine.shape.training_flops(data.lengths)
 
 
+@pytest.mark.slow
 def test_pairs_tell_particle_transformer_nothing_of_what_is_hidden(masked, unlabelled):
     data = unlabelled(12)
     engine = Engine([Source(spec=masked(batch_size=12, architecture="part"), train=data)], "cpu")

@@ -15,6 +15,8 @@ from jetscale.store.checkpoints import Checkpoint
 from jetscale.training.engine import Source
 from jetscale.training.loop import Evicted, Task, train_run, train_stack
 
+pytestmark = pytest.mark.slow
+
 NOT_EQUAL = ("timings", "jets_per_second", "peak_memory", "stack", "tokens")
 SAME = 2e-5
 """Largest difference between a run of a stack and the run alone, relative; seeds differ by 1e-2."""
@@ -75,6 +77,7 @@ def interrupted(tmp_path, sources, data, step, **more):
     return checkpoints
 
 
+@pytest.mark.long
 def test_each_run_of_a_stack_is_the_run_alone(sources, data):
     alone = [train_run(s.spec, s.train, *data[1:]) for s in sources]
     together = train_stack([Task(source=source) for source in sources], *data[1:])
@@ -121,6 +124,7 @@ def test_weights_are_those_of_the_run_alone_to_the_last_bit(tmp_path, sources):
         assert all(torch.equal(found[name], expected[name]) for name in found)
 
 
+@pytest.mark.long
 def test_jets_of_other_lengths_are_not_padded_for_each_other(spec_of, jets_of):
     """Runs on the same jets in the same order stay together, others would see other batches."""
     same, other, full = jets_of(60, seed=1), jets_of(60, seed=2), jets_of(60, seed=3, least=10)
@@ -215,6 +219,7 @@ def test_a_run_that_diverges_leaves_and_the_others_go_on(tmp_path, spec_of, jets
             assert torch.allclose(weights, alone[name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.long
 def test_a_run_that_diverges_within_a_window_leaves_with_its_own_step(spec_of, jets_of):
     """A validation may come between two reads of the losses: 75 steps are read 2 at a time."""
     good, validation = jets_of(300, seed=1, least=9), jets_of(50, seed=2)

@@ -30,6 +30,7 @@ def walk(charge, pt, eta, phi, vertex, length):
 NEAR = st.tuples(st.floats(-200, 200), st.floats(-200, 200), st.floats(-500, 500))
 
 
+@pytest.mark.slow
 @example(-1.0, 0.40625, 1.125, 0.0, (0.0, 0.0, 0.0))  # leaves near the axis
 @given(
     st.sampled_from([-1.0, 0.0, 1.0]), st.floats(0.4, 40.0), st.floats(-2.5, 2.5),
@@ -71,6 +72,7 @@ def test_vertices_beyond_the_calorimeter_are_outside():
     assert helix.starts_inside((x, np.zeros(3), z)).tolist() == [True, False, False]
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from([-1.0, 1.0]), st.floats(0.5, 50.0), st.floats(-2.0, 2.0),
     st.floats(-3.0, 3.0), st.tuples(st.floats(-20, 20), st.floats(-20, 20), st.floats(-50, 50)),

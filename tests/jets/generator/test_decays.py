@@ -53,6 +53,7 @@ def test_numbers_of_modes():
     assert len(modes_for("res34p", PARTS["res34p"].labels)) == 9**2 - 3**2 + 9**2 - 3**2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", LABELS)
 def test_every_label_has_a_decay(label):
     family = "res2p" if label in PARTS["res2p"].labels else "res34p"

@@ -85,6 +85,7 @@ REASON = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(kinds=st.lists(st.sampled_from(BREAKS), min_size=12, max_size=12), start=st.integers(0, 11))
 def test_every_broken_jet_is_counted_under_its_reason(make_jets, kinds, start):

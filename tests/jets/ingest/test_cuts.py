@@ -11,6 +11,7 @@ KNOWN = ("jet_pt", "jet_sdmass", "jet_label")
 BOUNDS = st.floats(-1e6, 1e6).map(lambda x: round(x, 3))
 
 
+@pytest.mark.long
 @given(
     a=BOUNDS,
     b=BOUNDS,

@@ -13,6 +13,8 @@ from jetscale.jets.ingest.formats.base import BadFile
 from jetscale.jets.ingest.ingest import ingest, summary_of
 from jetscale.jets.ingest.work import convert
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def files(tmp_path, make_jets):

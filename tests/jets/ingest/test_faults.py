@@ -36,6 +36,7 @@ def fault(real_data, tmp_path):
     return copy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "format", "message"),
     [
@@ -178,6 +179,7 @@ def test_arrays_in_any_order_give_the_same_jets(tmp_path, made_up, kind, order):
     np.testing.assert_allclose(tables[0]["jet_pt"], tables[1]["jet_pt"], rtol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     column=st.sampled_from(["jet_pt", "jet_eta", "jet_sdmass", "jet_tau1"]),
@@ -206,6 +208,7 @@ def test_a_jet_with_eta_50_is_left_out(make_jets, tmp_path):
     assert summary_of(manifest)["dropped"] == {"jet_eta outside -10 to 10": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_flipped_bytes_give_jets_or_one_line(tmp_path, made_up, make_jets, write_jetclass, seed):
     """Whatever byte is wrong: jets that verify, or BadFile; no traceback, no dead process."""

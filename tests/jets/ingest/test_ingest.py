@@ -363,6 +363,7 @@ def test_wrong_calls(files, tmp_path):
     refused(StorageError, "is not empty", out=tmp_path / "full")
 
 
+@pytest.mark.slow
 def test_a_file_is_split_into_roles_by_rows(files, tmp_path, monkeypatch):
     monkeypatch.setattr(base, "ROWS_PER_BATCH", 7)
     made, progress = {}, []

@@ -129,6 +129,7 @@ def test_parts_must_be_visible(path):
         convert(this, print)
 
 
+@pytest.mark.slow
 def test_memory_holds_a_few_batches_however_long_the_file(path, make_jets, monkeypatch):
     """Batches alive at the same time, in a file of 60: what waits for a full row group."""
     monkeypatch.setattr(shards, "ROWS_PER_GROUP", 30)

@@ -99,6 +99,7 @@ def test_large_jobs_come_in_bounded_tables_without_repeats(fake):
     assert len(np.unique(seen)) == 23_450
 
 
+@pytest.mark.slow
 def test_order_of_arrival_does_not_matter(fake):
     results = [list(job(jets=12_000).tables(in_process, dict(OVERLAYS)))]
     for order, slots in ((0, 1), (1, 2), (2, 7)):
@@ -217,6 +218,7 @@ def test_missing_packages_are_named_before_anything_runs(monkeypatch):
         job()
 
 
+@pytest.mark.slow
 def test_importing_needs_no_optional_package():
     code = (
         "import sys, jetscale.jets.production.production as p; "
@@ -268,7 +270,7 @@ def real(executor):
     return list(made.tables(executor)), made
 
 
-@pytest.mark.integration
+@pytest.mark.long
 @pytest.mark.filterwarnings("default")
 def test_real_jets_are_the_same_in_one_process_in_two_and_on_ray(capfd, pool, on_ray):
     pytest.importorskip("pythia8mc")

@@ -194,6 +194,7 @@ def test_a_truncated_or_missing_shard_is_noticed_at_opening(folder):
         open_shards(folder)
 
 
+@pytest.mark.slow
 def test_roles_must_not_share_jets(tmp_path, make_jets):
     def made(name, role, seed, files=()):
         files = [{"sha256": digest} for digest in files]

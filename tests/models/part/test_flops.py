@@ -43,6 +43,7 @@ def test_parameters_are_those_of_the_model(size, feature_set):
     assert counts.non_embedding == sum(p.numel() for p in blocks)
 
 
+@pytest.mark.long
 @settings(max_examples=8)
 @given(st.sampled_from(SIZES), st.integers(1, 20), st.integers(1, 4), st.integers(1, 3))
 def test_flops_are_those_that_torch_counts(batch_jets, size, n, jets, outputs):

@@ -30,6 +30,7 @@ def loss_gradients_and_statistics(model, batch):
     return loss.detach(), [p.grad.clone() for p in model.parameters()], list(model.buffers())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @pytest.mark.parametrize("groups", [2, 4])
 def test_groups_and_padding_change_nothing(groups, training, batch_jets):
@@ -44,6 +45,7 @@ def test_groups_and_padding_change_nothing(groups, training, batch_jets):
     torch.testing.assert_close(found[0], found[2], rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_jet_in_evaluation_does_not_see_the_others(batch_jets):
     model, data = build().eval(), batch_jets(sorted(LENGTHS))
     like = model.head.bias
@@ -51,6 +53,7 @@ def test_a_jet_in_evaluation_does_not_see_the_others(batch_jets):
     torch.testing.assert_close(torch.cat(alone), model(batch_of(data, like)))
 
 
+@pytest.mark.slow
 def test_order_of_constituents_does_not_matter(batch_jets):
     model, data = build(), batch_jets([6, 6])
     values = np.concatenate([data.values[5::-1], data.values[6:]])
@@ -70,6 +73,7 @@ def test_seeds_of_trunk_and_head_are_separate_and_torch_keeps_its_own():
     assert not torch.equal(one.trunk.class_token, other_trunk.trunk.class_token)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [8, 32, 128])
 def test_the_first_loss_is_that_of_guessing_at_every_width(width, batch_jets):
     model = build(ModelSize(width=width, layers=4, heads=width // 8))
@@ -102,6 +106,7 @@ def test_a_single_constituent_trains_with_the_running_statistics(batch_jets):
     torch.testing.assert_close(found, model.eval()(batch_of(data, model.head.bias)))
 
 
+@pytest.mark.slow
 def test_what_comes_in_may_be_of_any_size_and_alike(batch_jets):
     """Momenta at both ends of the clip, and constituents at one place."""
     model = build()

@@ -11,6 +11,8 @@ from jetscale.store.checkpoints import Checkpoint
 from jetscale.training.embed import pooled_vectors
 from jetscale.training.loop import train_run
 
+pytestmark = pytest.mark.slow
+
 
 class StopError(Exception):
     pass
@@ -31,6 +33,7 @@ def weights_in(file):
     return torch.load(file, weights_only=True)["trunk"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stop", [1, 7, 12])
 @pytest.mark.parametrize("average", [0.0, 0.3])
 def test_resumed_equals_uninterrupted_bit_for_bit(spec_of, data, tmp_path, stop, average):
@@ -72,6 +75,7 @@ def test_a_trunk_brings_its_running_statistics(spec_of, data, tmp_path):
     assert abs(vectors - pooled_vectors(*shape, seed=1, trunk=moved)).max() > 0.01
 
 
+@pytest.mark.long
 def test_it_learns(spec_of, jets_of):
     result = train_run(
         spec_of(architecture="part", epochs=4), jets_of(200), test=jets_of(200, seed=2)

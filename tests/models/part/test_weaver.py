@@ -16,6 +16,8 @@ from jetscale.study import ModelSize
 
 from . import weaver
 
+pytestmark = pytest.mark.slow
+
 KINPID = FEATURE_SETS["kinpid"]
 LENGTHS = [1, 12, 5, 5, 9, 2, 7, 12, 3, 11, 4, 6]
 SIZE = ModelSize(width=16, layers=2, heads=4)
@@ -39,6 +41,7 @@ def assert_equal(found, expected):
     torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("groups", [1, 3])
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 def test_outputs_gradients_and_statistics_are_those_of_weaver(model, training, groups, batch_jets):

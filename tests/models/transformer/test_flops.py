@@ -45,6 +45,7 @@ def test_non_embedding_parameters_of_four_sizes():
     assert counts == [656, 2592, 11616, 20608]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: size.name)
 @pytest.mark.parametrize("jets", [3, 420])
 def test_flops_are_those_that_torch_counts(size, jets, batch_jets):

@@ -94,6 +94,7 @@ CASES = {
 cases = pytest.mark.parametrize(("ours", "plain", "inputs"), CASES.values(), ids=list(CASES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, kernels.WEIGHTS_AT_ONCE], ids=["jet by jet", "groups"])
 @cases
 def test_values_and_gradients_are_those_of_the_formula(ours, plain, inputs, at_once, monkeypatch):
@@ -107,6 +108,7 @@ def test_values_and_gradients_are_those_of_the_formula(ours, plain, inputs, at_o
     torch.testing.assert_close(found, known, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.slow
 @cases
 def test_gradient_equals_finite_differences(ours, plain, inputs):
     assert torch.autograd.gradcheck(ours, inputs)

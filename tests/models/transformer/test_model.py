@@ -101,6 +101,7 @@ def test_seeds_of_trunk_and_head_are_separate():
     assert not torch.equal(one.trunk.embedding, other_trunk.trunk.embedding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [8, 32, 128])
 def test_start_is_neutral_at_every_width(width, batch_jets):
     size = ModelSize(width=width, layers=4, heads=width // 8)

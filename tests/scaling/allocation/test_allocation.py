@@ -15,6 +15,8 @@ from jetscale.scaling.allocation.sentence import sentence
 from jetscale.scaling.allocation.values import ByMixture, Choice
 from jetscale.scaling.engine import laws
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fits(grid, truth):
@@ -56,6 +58,7 @@ def test_the_end_of_a_ladder_is_said(fits):
         assert ("of the ladder" in found.answer) == bool(words)
 
 
+@pytest.mark.long
 def test_far_from_the_runs_floors_stand_side_by_side(fits):
     assert allocate(fits, 1e21).mixtures["a"].floors == ()
     found = allocate(fits, 1e24).mixtures

@@ -14,6 +14,8 @@ from jetscale.scaling.comparison.joint import EXPONENTS, QUESTIONS
 from jetscale.scaling.comparison.sides import ratios
 from jetscale.scaling.engine.forms import CHINCHILLA, law_named
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"params": np.geomspace(1e7, 3e9, 5), "examples": np.geomspace(1e8, 1e11, 4)}
 
 
@@ -188,6 +190,7 @@ def test_swapping_the_mixtures_turns_the_sign(grid, truth):
     assert there.permutation.p_value == pytest.approx(back.permutation.p_value, abs=0.02)
 
 
+@pytest.mark.long
 def test_objective_law_and_clusters_are_those_of_the_fits(grid, truth):
     higher = truth * [0, 1, 4, 1, 1.3]
     frame = grid({"a": truth * [0, 1, 1, 1, 1], "b": higher}, params=np.geomspace(1e7, 3e9, 8))
@@ -225,6 +228,7 @@ def test_no_common_cells(grid, truth):
     assert not pair.verdict.claims_shift
 
 
+@pytest.mark.long
 def test_of_many_pairs_the_first_mixture_is_asked_everything(grid, truth):
     laws_of = {name: truth * [1, 1, 1 + 0.1 * i, 1, 1] for i, name in enumerate("abcdef")}
     laws_of["f"] = truth * [1, 8, 1, 1.4, 1]

@@ -60,6 +60,7 @@ def test_separate_fits_are_the_fits_of_each_mixture(grid, truth):
     assert together == pytest.approx(alone, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["huber", "squares", "absolute"])
 def test_sharing_less_never_fits_worse(grid, truth, name):
     for random in range(2):
@@ -70,6 +71,7 @@ def test_sharing_less_never_fits_worse(grid, truth, name):
         assert (np.diff(sums) <= 1e-6 * np.array(sums[1:])).all()
 
 
+@pytest.mark.slow
 def test_each_difference_is_found_where_it_is(grid, truth):
     floor = grid({"a": truth, "b": [1.4, 480.0, 2100.0, 0.35, 0.37]})
     assert p_value(floor, ("E",)) < 0.05
@@ -124,6 +126,7 @@ def trunks_differ(frame, random):
     return frame.assign(loss=frame["loss"] * np.exp(off[keys]))
 
 
+@pytest.mark.slow
 def test_what_trunks_have_in_common_is_no_evidence(grid, truth):
     """Runs of a trunk are not independent: tests that know it are less easily convinced."""
     axes = {"params": np.geomspace(1e7, 3e9, 5), "examples": np.geomspace(1e8, 1e11, 5)}
@@ -180,6 +183,7 @@ def test_a_large_p_value_needs_few_draws_and_a_small_one_all():
         assert asked[-1] == (999 if exact < 0.1 else 99)
 
 
+@pytest.mark.slow
 def test_the_tail_beyond_the_draws_is_calibrated():
     """How often p falls below 0.05 / 66 where the statistic is F and nothing is there."""
     rng, below, studies = np.random.default_rng(1), 0, 20_000

@@ -32,6 +32,7 @@ def test_a_cell_moves_as_one(grid, truth):
     assert set(np.round(np.unique(squares.round(9)), 9)) == {0.5, 1.0, 1.5}
 
 
+@pytest.mark.slow
 def test_variance_of_errors_is_restored(grid, truth):
     """The fit takes 8 of 64 degrees of freedom; sums of squares are those of the errors again."""
     ratios = []

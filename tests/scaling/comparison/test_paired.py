@@ -171,6 +171,7 @@ def test_one_data_size_has_no_factor_and_one_model_size_no_interval():
     assert row.difference.value == pytest.approx(-0.1)
 
 
+@pytest.mark.slow
 @given(st.lists(st.floats(-0.5, 0.5), min_size=3, max_size=9), st.floats(-1, 1))
 def test_inverse_of_any_curve_stays_in_range_and_falls(noise, wanted):
     log_d = np.arange(len(noise), dtype=float)

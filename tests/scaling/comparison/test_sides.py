@@ -7,6 +7,8 @@ import pytest
 from jetscale.scaling import fit
 from jetscale.scaling.comparison.sides import on_common_cells
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"params": np.geomspace(1e7, 3e9, 5), "examples": np.geomspace(1e8, 1e11, 4)}
 
 

@@ -6,6 +6,8 @@ import pytest
 from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.batch import batches
 
+pytestmark = pytest.mark.slow
+
 OTHER = np.array([1.5, 300.0, 4000.0, 0.3, 0.4])
 
 

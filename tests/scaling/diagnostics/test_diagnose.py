@@ -10,6 +10,8 @@ from jetscale.jsonable import as_json
 from jetscale.scaling import diagnose, fit
 from jetscale.scaling.diagnostics.windows import windows
 
+pytestmark = pytest.mark.slow
+
 OTHER = np.array([1.7, 350.0, 2500.0, 0.33, 0.37])
 SIZES = {"params": np.geomspace(1e7, 3e9, 4), "examples": np.geomspace(1e8, 1e11, 5)}
 SLOW = partial(pytest.param, marks=pytest.mark.integration)

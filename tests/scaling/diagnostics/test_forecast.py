@@ -19,6 +19,8 @@ from jetscale.scaling.diagnostics.forecast import (
     without_largest_compute,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def forecasts(frame, replicates=100, **options):
     fits = fit(frame, replicates=replicates, **options)
@@ -61,6 +63,7 @@ def test_the_most_expensive_fifth_is_held_out(grid, truth):
     assert len(forecasts(few, 50)[1][LARGEST_COMPUTE].cells) == 2
 
 
+@pytest.mark.long
 def test_intervals_hold_what_an_exact_law_makes(grid, truth):
     inside, cells = 0, 0
     for seed in range(10):

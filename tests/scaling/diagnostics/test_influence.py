@@ -10,6 +10,8 @@ from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.influence import influence
 
+pytestmark = pytest.mark.slow
+
 OTHER = np.array([1.5, 300.0, 4000.0, 0.3, 0.4])
 
 
@@ -21,6 +23,7 @@ def influences(fits):
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("options", [{}, {"objective": "squares"}, {"law": "no-floor"}])
 def test_against_fits_to_the_table_without_the_cell(grid, truth, options):
     frame = grid({"m": truth})

@@ -15,6 +15,8 @@ from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.likelihood import likelihoods, unit
 from jetscale.scaling.engine import laws
 
+pytestmark = pytest.mark.slow
+
 SLOW = partial(pytest.param, marks=pytest.mark.integration)
 
 
@@ -114,6 +116,7 @@ def test_unit_is_the_classical_variance_and_counts_clusters(grid, truth, batch):
     assert both_ends.low == pytest.approx(single_ends.low, rel=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", ["huber", "absolute"])
 def test_other_objectives_agree_roughly_with_squares(single, batch, objective):
     reference = profiles(batch, "m")["alpha"]
@@ -132,6 +135,7 @@ def test_open_ends_are_said(grid):
     json.dumps(as_json(found["beta"]), allow_nan=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shared", [("beta",), SLOW(("E",)), ("E", "A", "B", "alpha", "beta")])
 def test_a_joint_profile_rises_from_the_joint_optimum(grid, truth, shared):
     other = np.array([1.8, 300.0, *truth[2:]])
@@ -155,7 +159,7 @@ def test_exact_data_have_a_narrow_profile(grid, truth):
     assert found.high - found.low < 0.02
 
 
-@pytest.mark.integration
+@pytest.mark.long
 @pytest.mark.parametrize("deviation", [0.0, 0.01])
 def test_intervals_cover_the_truth(grid, truth, deviation):
     sizes = {"params": np.geomspace(1e7, 3e9, 6), "examples": np.geomspace(1e8, 1e11, 6)}

@@ -11,6 +11,8 @@ from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.batch import batches
 from jetscale.scaling.diagnostics.residuals import residuals
 
+pytestmark = pytest.mark.slow
+
 OTHER = np.array([1.5, 300.0, 4000.0, 0.3, 0.4])
 
 

@@ -11,6 +11,8 @@ from jetscale.jsonable import as_json
 from jetscale.scaling import fit
 from jetscale.scaling.diagnostics.windows import refit, why_not, window_fits, windows
 
+pytestmark = pytest.mark.slow
+
 CUTS = ["the smallest data size", "the smallest model", "the largest model"]
 
 

@@ -34,6 +34,7 @@ def test_nested_fits_are_ordered(grid, truth):
     assert value["E",] > 1.2 * free, "the floors are not"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", NESTED)
 def test_what_is_shared_is_equal_in_the_fit_and_every_replicate(grid, truth, shared):
     result = fit(grid({"a": truth, "b": LOWER}), replicates=60, shared=shared)
@@ -45,6 +46,7 @@ def test_what_is_shared_is_equal_in_the_fit_and_every_replicate(grid, truth, sha
     assert a.starts_at_optimum > 0
 
 
+@pytest.mark.slow
 def test_free_family_is_every_mixture_alone(grid, truth):
     frame = grid({"a": truth, "b": LOWER})
     group = (frame["mixture"] == "b").to_numpy().astype(int)
@@ -98,6 +100,7 @@ def test_unknown_parameter():
         check_shared(CHINCHILLA, ("gamma",))
 
 
+@pytest.mark.slow
 def test_no_floor_is_held_at_zero(grid):
     frame = grid({"m": [0.0, 30.0, 50.0, 0.15, 0.2]}, noise=0.005)
     fitted = fit(frame, replicates=100, law="no-floor").mixtures["m"]
@@ -108,6 +111,7 @@ def test_no_floor_is_held_at_zero(grid):
     assert fitted.warnings == ()
 
 
+@pytest.mark.slow
 def test_repetition_is_recovered(grid, truth):
     frame = grid({"m": truth}, noise=0.0)
     frame["unique_examples"] = np.minimum(frame["examples"], 2e9)
@@ -125,6 +129,7 @@ def test_repetition_is_recovered(grid, truth):
     assert plain.objective_value > 1.5 * fitted.objective_value
 
 
+@pytest.mark.slow
 def test_hardly_any_repetition_means_no_decay_is_identified(grid, truth):
     frame = grid({"m": truth})
     frame["unique_examples"] = 0.9 * frame["examples"]
@@ -149,6 +154,7 @@ def pretrained(grid, truth, noise=0.003):
     return made
 
 
+@pytest.mark.slow
 def test_transfer_is_recovered(grid, truth):
     result = fit(pretrained(grid, truth), replicates=100, law="transfer")
     near, far, scratch = (result.mixtures[name] for name in ("near", "far", "scratch"))
@@ -169,6 +175,7 @@ def test_transfer_needs_runs_from_scratch(grid, truth):
         fit(frame[frame["mixture"] != "scratch"], law="transfer")
 
 
+@pytest.mark.slow
 def test_pretraining_size_is_recovered(grid, truth):
     rng, parts = np.random.default_rng(1), []
     for size in (1e6, 1e8, 1e10):

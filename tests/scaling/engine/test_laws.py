@@ -41,6 +41,7 @@ def test_exponents_of_the_published_law():
     assert a + b == pytest.approx(1)
 
 
+@pytest.mark.slow
 @given(thetas, st.floats(1e-2, 1e3), st.floats(0.5, 1.5), st.floats(1e6, 1e20))
 def test_optimum_against_numerical_minimisation(theta, k, p, budget):
     cost = power_cost(k, p)

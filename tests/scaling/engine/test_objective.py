@@ -10,6 +10,8 @@ from jetscale.scaling import fit
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.objective import Objective
 
+pytestmark = pytest.mark.slow
+
 
 def residuals(fitted, runs):
     return np.log(runs["loss"]) - np.log(laws.loss(fitted.theta, runs["params"], runs["examples"]))
@@ -71,6 +73,7 @@ def test_absolute_deviation_is_no_worse_than_a_linear_program_around_it(grid, tr
     assert np.abs(r).sum() <= program.fun * (1 + 2e-5)
 
 
+@pytest.mark.long
 def test_absolute_deviation_reproduces_the_published_point(real_data):
     """arXiv 2404.10102 publishes A 482.01, B 2085.43, E 1.817, alpha .3478, beta .3659."""
     raw = pd.read_csv(real_data / "chinchilla_runs.csv")

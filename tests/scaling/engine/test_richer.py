@@ -96,6 +96,7 @@ def test_where_larger_models_need_less_data_at_any_price_the_best_is_infinite():
     assert (a, b) == pytest.approx((0.37 / 0.35, 1 - 0.37 / 0.35))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [0, 1])
 @pytest.mark.parametrize("name", THETA)
 def test_exact_runs_give_the_law_back(name, row):

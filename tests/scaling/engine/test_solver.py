@@ -39,6 +39,7 @@ def test_centred_unknowns_give_back_the_law(runs, truth):
     assert Design.single(runs).log_loss(q[None])[0] + runs.z0 == pytest.approx(np.log(direct))
 
 
+@pytest.mark.slow
 @given(
     st.floats(0.05, 1.5),
     st.floats(-6, 0),
@@ -76,6 +77,7 @@ def test_huber_values():
     assert huber(r, np.ones((1, 3)), 1.0) == pytest.approx([0.125 + 0.125 + 2.5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delta", [1e-3, 0.025])
 def test_no_worse_than_scipy_from_many_starts(grid, truth, delta):
     frame = grid({"m": truth}, seeds=2, noise=0.02)

@@ -31,6 +31,7 @@ def found(small) -> Power:
     )
 
 
+@pytest.mark.long
 def test_the_answer_holds_everything(found, small):
     assert set(found.widths) == {"a", "b"}
     assert found.widths["a"] is found.widths["b"]
@@ -43,12 +44,14 @@ def test_the_answer_holds_everything(found, small):
     assert found.warnings == ()
 
 
+@pytest.mark.slow
 def test_progress_counts_every_made_up_study(found):
     assert [step[1] for step in STEPS] == [*range(1, 5), *range(1, 5)]
     assert {step[2] for step in STEPS} == {4}
     assert len({step[0] for step in STEPS}) == 2
 
 
+@pytest.mark.slow
 def test_json_has_no_surprises(found):
     plain = json.loads(json.dumps(as_json(found), allow_nan=False))
     assert set(plain) == {
@@ -74,6 +77,7 @@ def test_json_has_no_surprises(found):
     assert plain["grid"]["seeds"] == [2] * 16
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_answer(plan):
     grid = plan(3, 3, 2, mixtures="a")
     first, again, other = (as_json(power(grid, simulations=4, seed=s)) for s in (1, 1, 2))
@@ -114,6 +118,7 @@ def test_what_helps_most_is_worth_it(found):
     assert replace(found, extras=little).helps_most is None
 
 
+@pytest.mark.slow
 def test_one_mixture_and_one_seed(plan):
     alone = power(plan(4, 4, 1, mixtures=["only"]), noise=0.005, simulations=4)
     assert alone.detection is None
@@ -123,6 +128,7 @@ def test_one_mixture_and_one_seed(plan):
     assert alone.conclusion.startswith("exponents would not be identified in")
 
 
+@pytest.mark.slow
 def test_a_grid_that_grid_needed_is_named(found):
     wide = replace(found.widths["a"], exponent=0.2)
     n, d = np.meshgrid([1e3, 4e3, 1.6e4], [500.0, 2e3, 8e3, 3.2e4])
@@ -137,6 +143,7 @@ def test_a_grid_that_grid_needed_is_named(found):
     assert replace(found, widths=dict.fromkeys("ab", narrow)).grid_needed == ""
 
 
+@pytest.mark.long
 def test_each_mixture_has_the_law_of_its_pilot(plan, truth):
     grid = plan(4, 4, 2, mixtures=("a", "b", "c"))
     moved = shift_law(truth.theta, grid.cost, -0.1, grid.middle)
@@ -159,6 +166,7 @@ def test_each_mixture_has_the_law_of_its_pilot(plan, truth):
     assert found.detection.pairs == 3
 
 
+@pytest.mark.slow
 def test_more_seeds_narrow_the_interval(plan):
     alone = [
         power(plan(5, 5, seeds, mixtures="a"), noise=0.02, misfit=0.0, simulations=6, seed=4)

@@ -35,6 +35,7 @@ def apart(small, sharp, equals):
     return with_shift(small, sharp, equals, -0.12, QUIET)
 
 
+@pytest.mark.slow
 def test_shifted_studies_are_those_of_a_fit_to_both_mixtures(small, sharp, apart):
     theta = shift_law(sharp.theta, small.cost, -0.12, small.middle)
     other = Truth(theta, sharp.noise, sharp.misfit)
@@ -54,6 +55,7 @@ def test_shifted_studies_are_those_of_a_fit_to_both_mixtures(small, sharp, apart
         pd.testing.assert_frame_equal(found.runs, direct.runs, check_exact=False)
 
 
+@pytest.mark.slow
 def test_a_claim_is_the_verdict_of_compare(small, sharp, equals, apart):
     said = []
     for study in (*equals[:1], *apart):
@@ -73,6 +75,7 @@ def test_a_claim_is_the_verdict_of_compare(small, sharp, equals, apart):
     assert not all(said)
 
 
+@pytest.mark.slow
 def test_more_pairs_make_claims_rarer(plan, sharp, apart):
     two = try_shift(plan(4, 4, 2), sharp, apart, 0.0, QUIET)
     many = try_shift(plan(4, 4, 2, mixtures="abcdef"), sharp, apart, 0.0, QUIET)
@@ -141,6 +144,7 @@ def test_where_the_shift_costs_identification_smaller_ones_are_tried(monkeypatch
     assert tried == pytest.approx([-0.2, -0.12, -0.072])
 
 
+@pytest.mark.slow
 def test_one_shift_is_tried_where_nothing_is_identified(monkeypatch, plan):
     grid = plan(4, 4, 1)
     pretend(monkeypatch, lambda size: 0.0, lambda size: float(size == 0))
@@ -165,6 +169,7 @@ def test_quick_fits_all_at_a_bound_leave_the_start_open(small, sharp):
     assert room._by_test(small, sharp, np.zeros((2, 2))) == math.inf
 
 
+@pytest.mark.long
 def test_trunks_make_the_test_one_of_model_sizes(plan, sharp):
     grid = plan(4, 4, 2, pretraining_flops=1.0)
     studies = pairs_of_equals(grid, Truth(generic(grid), 0.006, 0.003), QUIET)

@@ -9,6 +9,8 @@ from jetscale.scaling.power.grid import grid_of
 from jetscale.scaling.power.simulate import simulate_runs
 from jetscale.scaling.power.truth import Truth, generic
 
+pytestmark = pytest.mark.slow
+
 
 def pilot(grid, noise, seed=0):
     runs = simulate_runs(grid, Truth(generic(grid), noise, 0.0), "m", (seed, 0))

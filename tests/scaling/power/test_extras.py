@@ -15,6 +15,7 @@ from jetscale.scaling.power.simulate import central_deviation, quick_fits
 from jetscale.scaling.power.truth import Truth, generic
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("misfit", [0.0, 0.004])
 @pytest.mark.parametrize("alpha", [0.35, 0.6])
 def test_the_approximation_agrees_with_refits(plan, alpha, misfit):
@@ -27,6 +28,7 @@ def test_the_approximation_agrees_with_refits(plan, alpha, misfit):
     assert deviation(grid, truth) == pytest.approx(central_deviation(refitted), rel=0.12)
 
 
+@pytest.mark.slow
 def test_additions_narrow_refits_as_they_should(plan):
     grid = plan(5, 5, 2)
     truth = Truth(generic(grid), 0.005, 0.003)
@@ -50,6 +52,7 @@ def test_by_hand_for_a_law_of_one_unknown_direction(small):
     )
 
 
+@pytest.mark.long
 @settings(max_examples=10)
 @given(st.floats(0.2, 0.8), st.floats(0.2, 0.8), st.floats(0, 0.02), st.integers(1, 4))
 def test_nothing_that_is_added_widens_an_interval(alpha, beta, misfit, seeds):
@@ -69,6 +72,7 @@ def test_seeds_help_as_the_root_without_misfit_and_less_with(small):
     assert gain[0] < gain[1] < 1
 
 
+@pytest.mark.slow
 def test_all_kinds_of_additions_are_ranked(small, truth):
     found = rank(small, truth)
     kinds = {extra.what.split(" =")[0] for extra in found}
@@ -88,6 +92,7 @@ def test_all_kinds_of_additions_are_ranked(small, truth):
         assert set(as_json(extra)) >= {"what", "flops", "share_of_plan", "half_width", "gain"}
 
 
+@pytest.mark.slow
 def test_runs_of_all_mixtures_are_paid_for(plan, truth):
     two, three = (plan(4, 4, 2, mixtures=names) for names in ("ab", "abc"))
     seeds = [next(e for e in rank(g, truth) if "seed" in e.what) for g in (two, three)]

@@ -19,6 +19,7 @@ def fits_of(grid, truth, count=5):
     return [fit(table, replicates=100, seed=n) for n, table in enumerate(made)]
 
 
+@pytest.mark.slow
 def test_widths_are_medians_of_the_real_intervals(small, truth):
     studies = fits_of(small, truth)
     fitted = [study.mixtures["m"] for study in studies]
@@ -37,6 +38,7 @@ def test_widths_are_medians_of_the_real_intervals(small, truth):
         assert at.loss_relative == pytest.approx(np.median(shares), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_less_noise_gives_narrower_intervals(small):
     found = []
     for noise in (0.003, 0.012):

@@ -119,6 +119,7 @@ def test_a_pilot_gives_law_noise_and_misfit(small, pilot):
     assert assumed.warnings == ()
 
 
+@pytest.mark.slow
 def test_a_pilot_of_one_seed_and_short_reach_warns(plan, pilot):
     once = pilot[pilot["seed"] == 0]
     assumed = assume(plan(4, 4), pilot=once[once["params"] < 2e6])
@@ -138,6 +139,7 @@ def test_a_pilot_at_a_bound_is_used_just_inside_and_told(small, pilot):
     assert any(line.startswith(told) for line in assumed.warnings)
 
 
+@pytest.mark.slow
 def test_a_pilot_that_gives_no_law_says_what_to_do(small):
     step = small.runs(np.where(np.arange(32) < 8, 1.0, 0.0))  # no seed differs from another
     with pytest.raises(FitError, match=r"the pilot's 'm': .*; state a law with --law E,A,B,"):

@@ -41,6 +41,7 @@ def test_a_parabola_is_biased_where_a_cubic_is_not(alpha, beta, decades, parabol
     assert good[0]
 
 
+@pytest.mark.slow
 @given(st.floats(-0.9, 0.9), st.floats(0.1, 5), st.integers(4, 8))
 def test_the_minimum_of_a_parabola_is_exact(centre, height, sizes):
     x = np.linspace(-1.0, 1.0, sizes)
@@ -69,6 +70,7 @@ def test_exponents_without_noise(grid, read):
         assert point.examples * point.params.value * 6 == pytest.approx(point.budget)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_interval_covers_noise_with_seeds_and_without(grid, read, seeds):
     inside = 0
@@ -80,6 +82,7 @@ def test_the_interval_covers_noise_with_seeds_and_without(grid, read, seeds):
     assert inside >= 34  # nominal 38; 34 or fewer has a chance of 2 %
 
 
+@pytest.mark.slow
 def test_a_design_gives_its_own_profiles_and_an_interval_from_one_seed(isoflop_table, read):
     """Truth: log L is a parabola in log N about N* = (C / 120)^0.5, scaled: a is 0.62 exactly."""
 

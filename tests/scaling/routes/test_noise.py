@@ -9,6 +9,7 @@ from jetscale.scaling.table import validate
 LAW = {"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fitted", [False, True])
 def test_one_seed_tells_the_noise_by_what_cells_scatter(grid, fitted):
     found = []

@@ -13,6 +13,8 @@ from jetscale.scaling.routes.heldout import HeldOutBudgets, RouteForecast
 from jetscale.scaling.routes.route import Route
 from jetscale.scaling.routes.verdict import Routes
 
+pytestmark = pytest.mark.slow
+
 TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
 
 
@@ -60,6 +62,7 @@ def test_a_law_that_bends_away_is_contradicted_and_foretells_worse(isoflop_table
     assert "the isoFLOP forecast better" in found.verdict
 
 
+@pytest.mark.long
 def test_mixtures_differ_by_a_route(isoflop_table):
     tables = [
         isoflop_table(lambda n, d, e=e: parabola(n, d, e), noise=0.001, random=i, name=name)

@@ -62,6 +62,7 @@ def test_a_skewed_loss_is_not_put_a_fifth_too_low(make_search, true_law):
         assert optimum.log_rate == pytest.approx(law, abs=0.08), "a parabola is off by 0.25"
 
 
+@pytest.mark.long
 def test_the_standard_error_is_the_spread_of_the_optimum(make_search):
     rng = np.random.default_rng(2)
     found = [
@@ -126,6 +127,7 @@ def test_no_number_is_made_up():
     assert as_json(noisy)["log_rate"] is None
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(st.integers(0, 1000), st.floats(0.01, 100), st.floats(0.001, 1000))
 def test_order_unit_of_loss_and_unit_of_rate_do_not_matter(seed, unit, factor):

@@ -75,6 +75,7 @@ def test_beside_a_diverged_rate_the_loss_is_infinite(search):
     assert all(r.regret > 0 or math.isnan(r.regret) for r in found)
 
 
+@pytest.mark.long
 def test_the_error_is_the_spread_of_the_regret(make_search):
     rng = np.random.default_rng(4)
     one = {"arms": 1, "widths": (16,), "steps": (1000,), "seeds": 3, "factors": (0.2, 0.8, 3)}

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -9,6 +10,7 @@ from jetscale.jets.ingest.formats.base import Ragged
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=8)
 
 
+@pytest.mark.slow
 @given(
     pt=hnp.arrays(float, SHAPES, elements=st.floats(0, 100)),
     data=st.data(),

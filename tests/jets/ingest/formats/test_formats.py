@@ -25,6 +25,7 @@ def test_names():
         format_named("jetnet", "top")
 
 
+@pytest.mark.slow
 def test_the_room_is_imported_without_the_extras():
     code = (
         "import sys, jetscale.jets.ingest.ingest as i; "

@@ -89,6 +89,7 @@ def test_a_truncated_file_is_one_line(path, columns, keep):
         columns(path, "data")
 
 
+@pytest.mark.slow
 def test_a_file_that_another_program_writes_is_locked_not_damaged(path, columns):
     hold = "import h5py, sys; f = h5py.File(sys.argv[1], 'a'); print(flush=True); input()"
     writer = subprocess.Popen(

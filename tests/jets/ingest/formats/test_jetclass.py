@@ -11,6 +11,7 @@ from jetscale.jets.schema import JET_FLOATS, JETCLASS, PART_COLUMNS
 pytest.importorskip("uproot")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_batches")
 def test_published_types_become_those_of_the_schema(tmp_path, make_jets, write_jetclass, read):
     table = make_jets(30, range(10))
@@ -80,6 +81,7 @@ def test_jetclass2_is_not_jetclass(real_data):
         jetclass.FORMAT.count(real_data / "JetClassII_example.root")
 
 
+@pytest.mark.slow
 def test_real_jets_of_all_ten_classes(real_data, tmp_path, write_jetclass, read):
     """500 published jets, written in the published layout with zeros for what was not kept."""
     folder = real_data / "jetclass_500"

@@ -118,6 +118,7 @@ def test_a_file_damaged_inside_is_noticed_when_read(tmp_path, real_data, columns
         columns(path, "part_px", "part_py", "part_pz", "part_energy")
 
 
+@pytest.mark.slow
 def test_every_offset_of_a_file_is_checked_before_it_is_used(tmp_path, columns):
     """A count below zero made Arrow read before its memory: the process died.
 
