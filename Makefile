@@ -62,8 +62,9 @@ slow: venv
 test: check slow
 	JETSCALE_TEST_HOSTS=0 $(BIN)/python -m pytest -m "integration and not long" -n 2 --dist loadfile
 
+# OF="and integration" or OF="and not integration": those with or without Ray, MLflow and Pythia
 long: venv
-	JETSCALE_TEST_HOSTS=0 $(BIN)/python -m pytest -m long -n 2 --dist loadfile
+	JETSCALE_TEST_HOSTS=0 $(BIN)/python -m pytest -m "long $(OF)" -n 2 --dist loadfile
 
 # A cache of its own: other tests may be run at the same time.
 hosts: venv

@@ -101,6 +101,7 @@ def test_the_model_of_the_pages_is_an_architecture(tmp_path, monkeypatch):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_the_pages_build_without_a_warning(tmp_path):
     for package in ("sphinx", "myst_nb", "furo"):
         pytest.importorskip(package)

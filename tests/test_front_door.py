@@ -216,6 +216,7 @@ def test_a_sweep_file_is_loaded_by_its_name(tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_a_search_is_made_and_written(wide, searched, search, tmp_path, monkeypatch):
     monkeypatch.setenv("JETSCALE_HOME", str(tmp_path / "runs"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -217,6 +217,7 @@ def test_a_model_for_jets_is_refused_elsewhere_before_anything_runs(write):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -64,6 +64,7 @@ def call(capsys, *arguments):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_the_laws_are_printed_and_written_beside_the_sweep(capsys, sweep):
     code, out, _ = call(capsys, sweep)
     assert code in (0, None)
@@ -79,6 +80,7 @@ def test_the_laws_are_printed_and_written_beside_the_sweep(capsys, sweep):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_the_page_lies_in_the_results_folder_and_in_mlflow(capsys, sweep):
     _, out, err = call(capsys, sweep)
     home = Home(sweep.parent / "runs")
@@ -96,6 +98,7 @@ def test_the_page_lies_in_the_results_folder_and_in_mlflow(capsys, sweep):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_programs_get_the_same_as_json(capsys, sweep):
     code, out, _ = call(capsys, sweep, "--json")
     assert code in (0, None)
@@ -107,6 +110,7 @@ def test_programs_get_the_same_as_json(capsys, sweep):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_a_tuned_study_starts_the_next_search_from_its_laws(capsys, sweep):
     call(capsys, sweep)
     tuned = SWEEP.replace("recipe=controls", "recipe=controls.change(rates=RATES)")

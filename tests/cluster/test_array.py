@@ -66,6 +66,7 @@ def wait_for_beat(store: RecordStore, process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_tasks_of_an_array_finish_what_a_killed_one_began(project):
     store = write(project, epochs=200)
     with ExitStack() as stack:

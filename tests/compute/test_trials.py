@@ -75,6 +75,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_two_ranks_ask_as_one_and_a_rank_that_dies_is_replaced(study, small_ray, tmp_path):
     planned = plan_runs(study)
     job = Job(tmp_path, once=frozenset([planned[1].key]))
@@ -90,6 +91,7 @@ def test_two_ranks_ask_as_one_and_a_rank_that_dies_is_replaced(study, small_ray,
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_a_run_that_kills_its_worker_is_given_up_and_eviction_is_no_try(study, small_ray, tmp_path):
     planned = plan_runs(study)
     trunk = next(run for run in planned if run.kind == "pretrain")

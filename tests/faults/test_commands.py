@@ -16,6 +16,7 @@ from jetscale.store.records import RecordStore
 from jetscale.study.load import load_study
 
 pytestmark = [
+    pytest.mark.integration,
     pytest.mark.long,
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]

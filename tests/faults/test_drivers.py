@@ -5,7 +5,7 @@ import signal
 import pytest
 from fixtures.waiting import PATIENCE, wait_until
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 def wait_for_line(faulty, driver, text):

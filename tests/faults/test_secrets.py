@@ -12,6 +12,7 @@ SECRETS = {
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_a_sweep_leaves_no_secret_anywhere(small_sweep, tmp_path):
     """The password of the server and tokens of the environment are in no file and no word."""
     server, home = Server(tmp_path), tmp_path / "user" / "runs"

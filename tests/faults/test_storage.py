@@ -236,6 +236,7 @@ def test_shards_on_a_disk_that_is_full_at_any_point(make_jets, tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_a_sweep_on_a_full_disk_goes_on_when_it_is_enlarged(small_sweep, calm, tmp_path):
     path, home = small_sweep(), tmp_path / "full" / "runs"
     used = sum(p.stat().st_blocks * 512 for p in (calm / "streams").rglob("*") if p.is_file())
@@ -255,6 +256,7 @@ def test_a_sweep_on_a_full_disk_goes_on_when_it_is_enlarged(small_sweep, calm, t
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_a_sweep_in_a_read_only_folder_goes_on_when_it_is_repaired(small_sweep, calm, tmp_path):
     path, home = small_sweep(), tmp_path / "fixed" / "runs"
     home.mkdir(parents=True)

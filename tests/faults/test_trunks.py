@@ -5,7 +5,7 @@ import re
 import pytest
 from fixtures.waiting import PATIENCE
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 def work(faulty):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fixtures.waiting import PATIENCE
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 
 def kill(gate, driver, stage, records, count, number=signal.SIGKILL):

@@ -71,6 +71,7 @@ def table(study, home):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # MLflow leaves its database open
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

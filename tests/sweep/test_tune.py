@@ -85,6 +85,7 @@ def small(given, gate):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -107,6 +107,7 @@ def test_several_processes_share_a_study_and_none_trains_a_run_twice(sweep, home
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_others_go_on_with_the_run_of_a_killed_process(sweep, home, start):
     path = sweep(epochs=200)
     study = load_study(path)

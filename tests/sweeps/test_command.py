@@ -50,6 +50,7 @@ def test_the_command_starts_in_the_folder_of_the_sweep_file(given, tmp_path):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_weaver_core_trains_its_particle_transformer(given, tmp_path):
     """N, counted by weaver's module, is that of our architecture; trunks go from run to run."""
     pytest.importorskip("weaver.nn.model.ParticleTransformer", reason="weaver-core is absent")

@@ -108,6 +108,7 @@ def test_two_ranks_equal_one(spec_of, jets_of, tmp_path, average):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 def test_ranks_share_the_running_statistics_of_the_first(spec_of, jets_of, tmp_path):
     """Batch norms see the jets of their rank, so that losses are near those of one process only."""
     spec, data = spec_of(architecture="part", learning_rate=1e-3, epochs=4), jets_of(41)

@@ -271,6 +271,7 @@ def real(executor):
 
 
 @pytest.mark.long
+@pytest.mark.integration
 @pytest.mark.filterwarnings("default")
 def test_real_jets_are_the_same_in_one_process_in_two_and_on_ray(capfd, pool, on_ray):
     pytest.importorskip("pythia8mc")
