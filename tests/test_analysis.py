@@ -108,7 +108,7 @@ def test_only_what_is_asked_for_is_made(runs):
     assert "was not asked for" in some.measured_sentence
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_comparison_is_made_with_the_options(runs):
     options = Options(law="no-floor", objective="squares", uncertainty="wild", replicates=60)
     comparison = analyse(runs, options, parts=("comparison",), budget=1e15).comparison

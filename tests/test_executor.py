@@ -150,7 +150,7 @@ def test_something_else_may_stand_for_what_was_lost(remote, tmp_path):
     assert f"died {RETRIES + 1} times" in why
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_signal_that_ended_a_process_is_named(pool):
     with pytest.raises(SweepError, match=r"x: .*signal SIGSEGV"):
         list(pool.map(segfault, ["x"]))
@@ -260,7 +260,7 @@ def running(pid):
         return False
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_script_without_a_guard_ends_with_the_reason(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

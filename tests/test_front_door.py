@@ -148,7 +148,7 @@ def test_a_budget_may_be_in_hours_and_sizes_those_of_the_runs(made):
     assert set(found.to_frame()["params"]) <= {1e3, 1e4, 1e5}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_laws_are_fitted_anew_only_where_others_are_asked_for(made):
     laws = jetscale.fit(made, columns=NAMES, replicates=50)
     assert jetscale.fit(laws) is laws
@@ -190,7 +190,7 @@ def test_what_is_to_be_known_of_runs_comes_with_them(made):
     assert "1e+06 times" in page
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_report_may_be_of_laws(made, tmp_path):
     laws = jetscale.fit(made, columns=NAMES, replicates=50, law="no-floor")
     report = jetscale.make_report(laws, "Mine")

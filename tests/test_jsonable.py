@@ -90,7 +90,7 @@ plain = st.recursive(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @given(plain)
 def test_strict_json_always_comes_out(value):
     text = json.dumps(as_json(value), allow_nan=False)

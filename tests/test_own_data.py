@@ -79,7 +79,7 @@ def separable(make_jets, n, classes, seed):
     return table
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_jets_of_ones_own_are_pretrained_on_and_classified(tmp_path, make_jets):
     def write(role, n, seed, classes):
         table = separable(make_jets, n, range(len(classes)), seed)

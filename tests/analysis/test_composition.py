@@ -37,7 +37,7 @@ def fits(script, frame):
     return script["laws"](frame)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_figure_is_a_picture(script, frame, fits, tmp_path):
     script["draw"](frame, fits, tmp_path / "c.png")
     content = (tmp_path / "c.png").read_bytes()

@@ -38,7 +38,7 @@ def frame():
     return pd.DataFrame(rows)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_known_effects_are_found(script, frame):
     losses = script["by_mixture"](frame)
     truth = {
@@ -68,7 +68,7 @@ def test_signs_are_counted_over_runs(script, frame):
     assert "| 0 of 12 |" in next(x for x in lines if x.startswith("| interaction | to 1,000"))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_effect_as_large_as_the_smallest_seen_is_seen_in_four_of_five_studies(script):
     rng, seen, found = np.random.default_rng(3), [], 0
     index = pd.MultiIndex.from_product([(1, 2, 3), range(8)], names=["params", "seed"])

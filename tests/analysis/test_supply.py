@@ -79,7 +79,7 @@ def test_beyond_the_measured_jets_nothing_is_said(script, found):
     assert found["qcd", FULL, 33_610].ends == (0.0, 0.0)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_intervals_hold_the_truth_about_as_often_as_they_say(script, monkeypatch):
     """Independent draws of runs; nominal 95%, three seeds and a smooth curve as the only means."""
     monkeypatch.setitem(script["Noise"].redraws.__globals__, "REPLICATES", 300)

@@ -30,6 +30,7 @@ def test_a_head_start_is_found_and_no_other_difference(found):
     assert answer.sentences[2].startswith("near is better than qcd")
 
 
+@pytest.mark.long
 def test_where_it_stops_and_what_it_costs_beyond(made, analysed):
     runs = made({"scratch": 0, "fast": 0})
     fast = runs["mixture"] == "fast"
@@ -59,6 +60,7 @@ def test_one_mixture_is_compared_with_nothing(made, analysed):
     assert answer.title.endswith("NOT ANSWERED")
 
 
+@pytest.mark.long
 def test_without_scratch_mixtures_are_what_is_bought(made, analysed):
     answer = bought(analysed(made({"a": 0, "b": 900}, sizes=3, data=3)))
     assert answer.question == "What does a mixture buy?"
@@ -81,6 +83,7 @@ def test_one_model_size_has_no_interval_and_says_so(made, analysed):
     )
 
 
+@pytest.mark.long
 def test_budgets_of_one_cell_each_have_no_table(made, analysed):
     """Of many data sizes with one model size each the mean is told, no row."""
     runs = made({"a": 0, "b": 900}, sizes=6, data=3)

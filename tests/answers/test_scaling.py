@@ -28,6 +28,7 @@ def loose(made):
     return made({"scratch": 0, "near": 900}, noise=0.03, sizes=3)
 
 
+@pytest.mark.long
 def test_what_is_not_determined_says_why_what_would_and_its_price(made, analysed):
     answer = scaling(analysed(loose(made)))
     assert answer.title == "How does it scale?   NOT ANSWERED"

@@ -476,7 +476,7 @@ def test_a_speed_must_be_known_and_wanted(capsys, runs, options, complaint):
     assert complaint in error
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_mixtures_can_share_a_floor(capsys, runs):
     code, out, _ = call(capsys, "fit", "--runs", runs, "--shared", "E, alpha", "--json")
     assert code == 0
@@ -504,7 +504,7 @@ def test_a_report_never_takes_the_place_of_a_table(capsys, runs, tmp_path):
     assert runs.read_text() == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("change", ["six cells", "constant"])
 def test_poor_tables_still_get_a_report(capsys, edited, tmp_path, change):
     def poor(frame):
@@ -691,7 +691,7 @@ def tagger(tmp_path_factory):
 TAGGER = ("--columns", "loss=CE", "--metric", "rejection_Hbb", "--objective", "squares")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_answers_say_what_doubles_a_score(capsys, tagger):
     code, out, err = short(capsys, "fit", "--runs", tagger, *TAGGER)
     assert code == 0, err

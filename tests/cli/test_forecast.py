@@ -39,6 +39,7 @@ def call(*arguments):
     assert end.value.code == 0
 
 
+@pytest.mark.long
 def test_register_then_check(table, tmp_path, capsys):
     file = str(tmp_path / "forecast.json")
     call("--runs", table(), "--at", "1e10:1e11,3e9:1e11", "--register", file)

@@ -125,7 +125,7 @@ def test_own_jets_by_the_names_of_their_columns(capsys, tmp_path):
     assert "keep the rest with --max-bad 1" in err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2])
 def test_files_are_read_here_or_by_other_processes(capsys, tmp_path, files, monkeypatch, workers):
     """RAY_ADDRESS, set but empty, names no cluster."""

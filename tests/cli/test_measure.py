@@ -52,7 +52,7 @@ def call(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tables_and_a_figure_in_the_results_folder(capsys, sweep, tmp_path):
     code, out, err = call(capsys, "measure", sweep)
     assert code == 0, err
@@ -66,7 +66,7 @@ def test_tables_and_a_figure_in_the_results_folder(capsys, sweep, tmp_path):
     assert (tmp_path / "runs" / "small" / "mixtures.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_json_and_a_figure_of_choice(capsys, sweep, tmp_path):
     figure = tmp_path / "points.svg"
     code, out, _ = call(capsys, "measure", sweep, "--json", "--jets", "200", "--out", figure)

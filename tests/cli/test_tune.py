@@ -122,6 +122,7 @@ def test_a_tuned_study_starts_the_next_search_from_its_laws(capsys, sweep):
     assert best.peak_rate == law.at(best.size.width, best.steps)
 
 
+@pytest.mark.long
 def test_how_far_it_is_can_be_asked_without_training(capsys, sweep):
     code, out, _ = call(capsys, sweep, "--status", "--json")
     assert code in (0, None)

@@ -188,6 +188,7 @@ def use_ray(tmp_path, *arguments, prefix=(), **environment):
     )
 
 
+@pytest.mark.long
 @pytest.mark.integration
 @pytest.mark.parametrize(
     "environment",
@@ -216,6 +217,7 @@ def test_ray_works_for_a_user_without_a_name_and_a_home(monkeypatch):
     assert (done.returncode, done.stdout) == (0, "[2, 4, 6]\n"), done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.integration
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root for a network of its own")
 def test_without_a_network_nothing_is_printed(tmp_path):
@@ -236,6 +238,7 @@ def test_sigterm_while_ray_starts_keeps_its_meaning():
     assert told.value.number == signal.SIGTERM
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_sigterm_ends_without_a_stack_of_ray(tmp_path):
     done = use_ray(tmp_path, "--term")

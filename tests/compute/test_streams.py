@@ -112,6 +112,7 @@ def die(reading):
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+@pytest.mark.long
 def test_a_shard_that_kills_every_worker_is_named(train_plan, small_ray, tmp_path, monkeypatch):
     monkeypatch.setattr(streams, "_write_runs", kill_always)
     monkeypatch.setattr(streams, "write_runs", die)

@@ -153,6 +153,7 @@ def test_a_torn_record_is_trained_again_and_no_other(make_job, undisturbed, what
     }
 
 
+@pytest.mark.long
 def test_a_flipped_byte_of_a_stream_is_noticed_and_the_stream_made_again(
     make_job, undisturbed, plans, tmp_path
 ):
@@ -174,6 +175,7 @@ def test_a_flipped_byte_of_a_stream_is_noticed_and_the_stream_made_again(
     pd.testing.assert_frame_equal(table(again), undisturbed, check_exact=True)
 
 
+@pytest.mark.long
 def test_a_damaged_shard_makes_no_stream_until_it_is_repaired(
     plans, make_job, undisturbed, tmp_path
 ):

@@ -19,6 +19,7 @@ def pinned(pair):
     return json.loads(run.path_of(*pair).read_text())
 
 
+@pytest.mark.long
 def test_losses_change_only_with_a_version(pair, pinned):
     assert run.versions(*pair) == pinned["versions"], "a VERSION was raised: write the golden file"
     changed = run.difference(run.golden_run(*pair), pinned["losses"])
@@ -35,6 +36,7 @@ def test_the_tolerance_is_wide_enough_for_another_kernel(pair, pinned, monkeypat
     assert changed < pinned["tolerance"] / 10
 
 
+@pytest.mark.long
 def test_the_tolerance_is_narrow_enough_for_a_small_change_of_code(pair, pinned, monkeypatch):
     monkeypatch.setattr(optim, "EPSILON", 1e-5)
     changed = run.difference(run.golden_run(*pair), pinned["losses"])

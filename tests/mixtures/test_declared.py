@@ -90,7 +90,7 @@ def test_every_role_and_part_gets_its_shards(study, tmp_path):
     assert seen[-1] == ("simulating stars", 160, 160)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_simulator_that_ignores_its_seed_is_refused(study, tmp_path, workers):
     wild = replace(study.source, pretraining=(stars.corpus("curves", simulate=unseeded),))
@@ -175,7 +175,7 @@ def flares(classes: tuple[str, ...], rows: int, seed: int) -> Iterator[pa.Table]
     yield from stars.two_numbers(("flare",), rows, seed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_simulator_that_exits_is_named(study, tmp_path, workers):
     bad = stars.corpus("catalogue", simulate=exits)

@@ -113,6 +113,7 @@ def test_the_verdict_decides_what_is_said(results):
     assert "qcd+bsm minus scratch is 0.100 [0.0500, 0.150], no shift claimed: depends on" in text
 
 
+@pytest.mark.long
 def test_no_difference_is_read_off_what_is_not_identified(loose):
     text = loose.law_sentence
     assert text.startswith("Whether the mixtures differ in how the best model and data size grow")

@@ -226,6 +226,7 @@ def test_budgets_are_decades_of_the_measured_compute(results):
     assert [answer.budget_flops for answer in results.allocations] == list(budgets)
 
 
+@pytest.mark.long
 def test_the_baseline_comes_first(study, results):
     assert results.names == ("scratch", "qcd", "qcd+bsm")
     two = study[study["mixture"] != "qcd+bsm"]

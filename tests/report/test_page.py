@@ -60,6 +60,7 @@ def test_needs_are_things_that_can_be_missing(study):
     assert {section.needs for section in SECTIONS} - {""} <= set(context.missing)
 
 
+@pytest.mark.long
 def test_text_is_escaped(show):
     found = show([{"a<b>": "x&y", "n": Cell("<i>", below="<u>", warns=True)}])
     for raw in ("<b>", "x&y", "<i>", "<u>", "<h1><title>"):
@@ -71,6 +72,7 @@ def test_text_is_escaped(show):
     assert "<h1>&lt;title&gt;</h1>" in found.text
 
 
+@pytest.mark.long
 def test_cells_say_what_they_are(show):
     row = {"a": "name", "b": "words", "c": "1.0", "d": "x" * 50}
     section = show([row]).section
@@ -87,6 +89,7 @@ def test_cells_say_what_they_are(show):
     ]
 
 
+@pytest.mark.long
 def test_marks_lead_to_their_reason(show):
     section = show([{"a": "x", "b": Cell("0.5", "[0, 1]", mark=2)}], reasons=["first", "`b` <"])
     assert '<a class="mark" href="#allocation-note-2">*</a>' in section.section
@@ -94,6 +97,7 @@ def test_marks_lead_to_their_reason(show):
     assert section.section.count("not identified at this scale") == 1
 
 
+@pytest.mark.long
 def test_without_reasons_nothing_is_called_unidentified(show):
     assert "not identified" not in show([{"a": "x", "b": Cell("0.5", "[0, 1]")}]).section
 
@@ -110,6 +114,7 @@ def test_warnings_are_a_list(show):
     assert "<li>" not in show([{"a": "x"}]).section
 
 
+@pytest.mark.long
 def test_a_table_of_many_columns_becomes_cards(show):
     assert '<table class="cards">' in show([{"a": "x", "b": "y", "c": "z"}]).section
     assert "<table>" in show([{"a": "x", "b": "y"}]).section
@@ -123,6 +128,7 @@ def test_figures_are_safe_json_without_nan(show):
     assert json.loads(found)["figure-1"]["data"][0]["x"] == [1, None, None]
 
 
+@pytest.mark.long
 def test_a_name_the_values_lack_is_an_error(show, monkeypatch):
     section = Section("allocation", "What it buys", lambda context, reasons: {"table": None})
     show([{"a": "x"}])

@@ -25,6 +25,7 @@ def rows_of(page, heading):
     return rows[start], found
 
 
+@pytest.mark.long
 def test_every_pair_has_its_differences_and_verdict(full, comparison):
     _, page = full
     head, rows = rows_of(page, "with one floor E")

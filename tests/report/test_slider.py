@@ -35,6 +35,7 @@ def test_the_slider_starts_at_the_budget_of_the_answer(fits):
     assert data["flops"][data["start"]] == pytest.approx(largest_decade(fits)[0])
 
 
+@pytest.mark.long
 def test_the_answers_are_those_of_allocate(fits):
     data = answers(fits)
     assert data["mixtures"] == ["scratch", "qcd", "qcd+bsm"]
@@ -63,12 +64,14 @@ def test_the_cells_are_the_means_of_the_runs(fits, study):
         assert loss == pytest.approx(part["loss"].mean())
 
 
+@pytest.mark.long
 def test_what_is_not_identified_is_open_and_json_is_plain(vague):
     data = answers(fit(vague, replicates=50))
     assert all(row["open"] for rows in data["rows"] for row in rows)
     json.dumps(data, allow_nan=False)
 
 
+@pytest.mark.long
 def test_a_law_without_a_formula_says_that_prices_do_not_move_it(study):
     results = analyse(study[study["mixture"] == "qcd"], Options(replicates=50, law="outer-power"))
     found = slider.slider(Context(results, styles(results.names), None, ()), Reasons())

@@ -47,7 +47,7 @@ def test_without_fits_nothing_is_checked(study, report):
     assert page.rows["trust"] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_profiles_touch_zero_at_the_optimum(found, looks):
     figure = figures.profile(found, looks, "beta")
     curves = [trace for trace in figure.data if trace.mode == "lines"]

@@ -53,6 +53,7 @@ def named(figure, name):
     return [trace for trace in figure.data if trace.name == name]
 
 
+@pytest.mark.long
 def test_every_section_is_there_and_nothing_is_loaded(table, show):
     _, made, page = show(table)
     assert not page.open
@@ -65,6 +66,7 @@ def test_every_section_is_there_and_nothing_is_loaded(table, show):
     assert "252 runs on validation jets: 2 mixtures, widths 8, 16, 32" in made.text
 
 
+@pytest.mark.long
 def test_tables_say_what_was_found(table, show):
     found, _, page = show(table)
     assert found.sentence.split(";")[0] in page.text["answer"]
@@ -85,6 +87,7 @@ def test_tables_say_what_was_found(table, show):
     assert "none was tried" in page.text["search-settings"]
 
 
+@pytest.mark.long
 def test_loss_against_rate_shows_runs_means_and_the_law(table, show):
     found, made, _ = show(table)
     cell = table[(table["width"] == 16) & (table["examples"] == 500)]
@@ -99,6 +102,7 @@ def test_loss_against_rate_shows_runs_means_and_the_law(table, show):
     assert named(made.figures["Pretraining: width 16, D = 500"], "scratch") == []
 
 
+@pytest.mark.long
 def test_arms_of_one_law_take_turns_in_its_dashes(table, show):
     more = table[table["mixture"] == "qcd"].assign(mixture="bsm")
     _, made, _ = show(pd.concat([table, more], ignore_index=True))
@@ -110,6 +114,7 @@ def test_arms_of_one_law_take_turns_in_its_dashes(table, show):
     assert not starts[0] & starts[1]
 
 
+@pytest.mark.long
 def test_a_run_that_diverged_stands_at_the_top(table, show):
     lost = (table["factor"] == 4) & (table["start"] == "scratch") & (table["seed"] == 1)
     _, made, page = show(table.assign(loss=table["loss"].where(~lost, math.inf)))
@@ -123,6 +128,7 @@ def test_a_run_that_diverged_stands_at_the_top(table, show):
     assert "9" in page.rows["search-arms"][1][6]
 
 
+@pytest.mark.long
 def test_a_cell_in_which_all_diverged_has_a_figure(table, show):
     lost = (table["width"] == 32) & (table["examples"] == 2000) & (table["mixture"] == "scratch")
     _, made, page = show(table.assign(loss=table["loss"].where(~lost, math.inf)))
@@ -130,6 +136,7 @@ def test_a_cell_in_which_all_diverged_has_a_figure(table, show):
     assert len(named(made.figures["Training: width 32, D = 2,000"], "scratch")[2].x) == 10
 
 
+@pytest.mark.long
 def test_the_law_of_a_start_is_a_line_per_width(table, show):
     found, made, _ = show(table)
     figure = made.figures["Best rate of scratch"]
@@ -142,6 +149,7 @@ def test_the_law_of_a_start_is_a_line_per_width(table, show):
         assert list(marks.error_y.array) == pytest.approx(up, rel=1e-3)
 
 
+@pytest.mark.long
 def test_a_start_without_a_law_keeps_the_studys_own(table, show):
     flat = 1.5 + 0.01 * table["seed"]
     loss = table["loss"].where(table["start"] != "pretraining", flat)
@@ -180,6 +188,7 @@ def test_settings_and_arms_searched_otherwise(table, show, search):
     assert '<p class="open">The arms were not searched alike.' in made.text
 
 
+@pytest.mark.long
 def test_names_are_escaped(table, show):
     kept = {"pretraining": "<u>why</u>"}
     named = table.assign(mixture=table["mixture"].replace("qcd", "<i>qcd"))

@@ -240,6 +240,7 @@ def noisy(grid, truth, factor, spread, seeds=2):
     return frame
 
 
+@pytest.mark.long
 def test_a_mixture_is_best_only_where_it_is_told_apart(grid, truth):
     apart = allocate(fit(noisy(grid, truth, 0.9, 0.002), replicates=100), 1e20)
     assert (apart.choice, apart.best, apart.measured_best) == (Choice.TOLD_APART, "b", "b")

@@ -59,7 +59,7 @@ def test_well_determined_parameters_are_identified(grid, truth):
     assert fitted.at_bounds == ()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_effect_of_size_means_alpha_is_not_identified(grid):
     fitted = fit(grid({"m": [1.8, 0.0, 2100.0, 0.35, 0.37]}), replicates=150).mixtures["m"]
     assert not fitted.parameters["alpha"].identified
@@ -131,7 +131,7 @@ def test_unknown_method():
         choose_method("jackknife")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_method_used_is_said(grid, truth):
     few = grid({"m": truth}, params=[1e7, 1e8, 1e9], examples=[1e8, 1e9, 1e10, 1e11])
     plain = as_json(fit(few, replicates=50))

@@ -61,6 +61,7 @@ def test_errors_are_those_of_the_formulas():
     assert f"outer-power {found.tried[1].error:.2%}" in found.text
 
 
+@pytest.mark.long
 def test_a_doubtful_default_law_comes_with_the_better_one():
     fits = fit(made("outer-power"), replicates=50)
     assert fits.options.law == "chinchilla"  # what was asked for is what is fitted
@@ -85,6 +86,7 @@ def test_rivals_are_what_the_best_law_does_not_beat_clearly():
     assert fit(made("outer-power"), replicates=50).tried.best == "outer-power"
 
 
+@pytest.mark.long
 def test_one_law_for_all_mixtures():
     both = pd.concat([made("outer-power", 1, mixture="x"), made("outer-power", 2, mixture="y")])
     fits = fit(both, law="auto", replicates=50)

@@ -44,7 +44,7 @@ def test_likelihood_is_that_of_dense_algebra():
     assert ours - ours[0] == pytest.approx(np.array(dense) - dense[0], abs=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_test_of_misfit_errs_as_often_as_it_says():
     p = [made(seed)[0].p_value for seed in range(150)]
     assert np.mean(np.less(p, 0.1)) == pytest.approx(0.1, abs=0.07)

@@ -122,7 +122,7 @@ def test_only_pretraining_sizes_are_held(grid, truth):
     assert LAWS["chinchilla"].assumes({}) == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_excess_parameters_are_found_where_they_are(grid, truth):
     """The published decays, arXiv 2305.16264: R* 15.4 for examples, 5.3 for parameters."""
     sizes = {"params": np.geomspace(1e7, 3e9, 7), "examples": np.geomspace(1e8, 1e11, 7)}

@@ -47,7 +47,7 @@ MANY = np.geomspace(1e7, 3e9, 6), np.geomspace(1e8, 1e11, 6)
 FEW = np.geomspace(1e7, 3e9, 4), np.geomspace(1e8, 1e11, 3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("method", "sizes", "misfit"),
     [

@@ -167,6 +167,7 @@ def test_json_follows_the_contract(grid, truth):
         assert isinstance(fitted["warnings"], list)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("params", "examples", "message"),
     [
@@ -179,6 +180,7 @@ def test_too_few_sizes(grid, truth, params, examples, message):
         fit(grid({"m": truth}, params=params, examples=examples))
 
 
+@pytest.mark.long
 def test_losses_that_do_not_vary_make_no_law(grid, truth):
     with pytest.raises(FitError, match="mixture 'm' has the same loss in every run"):
         fit(grid({"m": truth}).assign(loss=1.0), replicates=50)
@@ -214,6 +216,7 @@ def test_unusable_options(grid, truth, options, message):
         fit(grid({"m": truth}), **options)
 
 
+@pytest.mark.long
 def test_smallest_table_that_fits(grid, truth):
     frame = grid({"m": truth}, params=[1e7, 1e8, 1e9], examples=[1e9, 1e10, 1e11], seeds=1)
     fitted = fit(frame.iloc[[0, 1, 3, 4, 7, 8]], replicates=100).mixtures["m"]

@@ -66,7 +66,7 @@ def test_options_that_cannot_be_are_no_options(change, message):
         Options(**change)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_keywords_override_the_options(grid, truth):
     frame = grid({"m": truth})
     asked = Options(law="no-floor", replicates=60, seed=3)
@@ -137,7 +137,7 @@ def test_new_runs_lie_in_the_intervals_predicted_for_them(grid, truth):
     assert row["decades_beyond"] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_sizes_broadcast_and_none_hangs_on_another(grid, truth):
     laws = fit(grid({"a": truth, "b": truth}), replicates=50)
     several = laws.predict([[1e8], [3e11]], [1e9, 1e10], "b")
@@ -150,7 +150,7 @@ def test_sizes_broadcast_and_none_hangs_on_another(grid, truth):
     assert alone["decades_beyond"][0] == pytest.approx(beyond)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
@@ -169,7 +169,7 @@ def test_what_cannot_be_predicted_is_said_in_a_line(grid, truth, asked, told):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_predict_does_not_know_is_refused(grid, truth):
     laws = fit(grid({"m": truth}), replicates=50)
     with pytest.raises(FitError, match="predict knows no 'mixtures'"):

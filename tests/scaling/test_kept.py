@@ -83,6 +83,7 @@ def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path, frame, monkey
     assert kept_fit(frame, QUICK)["a"].n_runs == len(frame) // 2
 
 
+@pytest.mark.long
 def test_writers_at_the_same_time_leave_one_whole_file(folder, frame):
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: kept_fit(frame, QUICK), range(4)))
@@ -92,6 +93,7 @@ def test_writers_at_the_same_time_leave_one_whole_file(folder, frame):
     assert {str(one["a"]["a"]) for one in found} == {str(found[0]["a"]["a"])}
 
 
+@pytest.mark.long
 def test_old_files_go(folder, frame, monkeypatch):
     monkeypatch.setattr(kept, "_MOST", 2)
     for replicates in (50, 51, 52):

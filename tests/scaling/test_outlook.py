@@ -23,6 +23,7 @@ def table(surface, seed, noise=0.005, seeds=1):
     return pd.DataFrame({"mixture": "m", "params": n, "examples": d, "seed": s, "loss": loss})
 
 
+@pytest.mark.long
 def test_a_law_of_another_form_is_held_beyond_the_runs():
     held, errors, alone = 0, [], []
     for seed in range(15):
@@ -51,6 +52,7 @@ def test_runs_of_little_noise_are_followed_where_others_scatter():
     assert np.median(off) < 0.003
 
 
+@pytest.mark.long
 def test_where_the_law_holds_intervals_are_hardly_wider(truth):
     ratios = []
     for seed in range(15):
@@ -111,6 +113,7 @@ def test_a_floor_is_no_higher_than_what_was_measured(truth):
     assert fitted["E"].value <= frame["loss"].min() * np.exp(fitted.delta) * (1 + 1e-9)
 
 
+@pytest.mark.long
 def test_forecasts_that_fail_widen_what_is_expected(truth):
     def steep(n, d):
         return laws.loss(truth, n, d) + 0.2 * (n / 1e9) ** 2

@@ -128,7 +128,7 @@ def test_only_mixtures_without_runs_of_a_cell_are_forecast(runs, truth):
     assert [(cell.mixture, cell.params) for cell in made.cells] == [("y", 1e10)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_intervals_reach_over_those_of_laws_that_are_not_refuted(runs):
     fits, rival = (fit(runs, replicates=50, law=law) for law in ("chinchilla", "no-floor"))
     how = {"seeds": 1, "made": "now", "version": "1"}

@@ -36,7 +36,7 @@ def left_behind(files, clock, holder="gone"):
     files.write(NAME, json.dumps(content).encode())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_lease_of_a_dead_one_holds_until_it_is_stale(files, clock):
     left_behind(files, clock)
     clock[0] += STALE_SECONDS - 1

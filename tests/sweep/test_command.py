@@ -371,6 +371,7 @@ def test_a_run_is_not_stalled_while_its_command_lives(scripted):
     assert running[0].why == "its command"
 
 
+@pytest.mark.long
 def test_root_files_are_given_to_those_who_want_them(scripted):
     pytest.importorskip("uproot")
     job = scripted(

@@ -61,6 +61,7 @@ def test_a_command_that_tells_no_validation_loss_cannot_be_tuned(tried, searched
         search_table(tried, records)
 
 
+@pytest.mark.long
 def test_missing_runs_are_counted_and_diverged_ones_are_worst(
     wide, search, tried, searched, store, tmp_path
 ):

@@ -50,7 +50,7 @@ def train(study, home):
     return run_job(job)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_unlabelled_jets_pretrain_and_every_record_says_how(study, home):
     runs = plan_runs(study)
     assert train(study, home) == {"trained": len(runs), "failed": 0}
@@ -79,7 +79,7 @@ def test_unlabelled_jets_pretrain_and_every_record_says_how(study, home):
         plan_runs(labelled)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_scratch_is_trained_once_for_both_objectives(study, home):
     train(study, home)
     labelled = replace(

@@ -90,6 +90,7 @@ def test_one_process_does_a_study_and_a_second_call_nothing(sweep, home):
     assert (again.done, again.trained) == (10, 0)
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_several_processes_share_a_study_and_none_trains_a_run_twice(sweep, home, start):
     path = sweep(epochs=20)
@@ -212,6 +213,7 @@ def test_a_run_that_failed_meanwhile_in_another_process_is_left_alone(sweep, hom
     assert (worked.done, worked.trained, worked.failed) == (10, 1, 0)
 
 
+@pytest.mark.long
 def test_a_diverging_trunk_is_tried_once_and_what_needs_it_says_why(sweep, home):
     study = load_study(sweep(rate=1e30))
     worked = work(study, home)

@@ -191,6 +191,7 @@ def stacked(job):
     return wide, stacks
 
 
+@pytest.mark.long
 def test_a_stack_gives_the_records_of_its_runs_alone(stacked, tmp_path):
     job, stacks = stacked
     apart = replace(job, folder=StudyFolder(tmp_path / "apart"))
@@ -300,6 +301,7 @@ def test_a_full_disk_stops_the_job(job, monkeypatch):
     assert RecordStore(job.folder).keys() == set()
 
 
+@pytest.mark.long
 def test_both_seeds_and_the_mixture_change_the_loss(job):
     study = replace(job.study, seeds=(1, 2))
     run_job(make_job(study, job.streams, job.folder.path.parent))
@@ -379,6 +381,7 @@ def test_a_run_whose_weights_cannot_be_written_has_no_record(job, monkeypatch):
     assert read_all(job) == []
 
 
+@pytest.mark.long
 def test_what_is_kept_changes_no_result(job):
     run_job(job)
     first = {r.key: r.loss for r in read_all(job)}

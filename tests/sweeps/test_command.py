@@ -40,7 +40,7 @@ def trained(study, home):
     return [(run, store.read(run.key)) for run in runs]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_starts_in_the_folder_of_the_sweep_file(given, tmp_path):
     sweep = load_study(SWEEPS / "command.py")
     assert sweep.recipe.trainer.folder == str(SWEEPS)

@@ -39,6 +39,7 @@ def without_times(result):
     return {k: v for k, v in plain.items() if k not in MEASURED}
 
 
+@pytest.mark.long
 def test_result_counts_what_was_done(spec_of, data):
     train, validation, test = data
     spec = spec_of()
@@ -222,6 +223,7 @@ def test_validation_before_the_end_stays_cheap(spec_of, jets_of):
     assert [step for step, _ in result.curve["validation_loss"]] == [17, 35, 52]
 
 
+@pytest.mark.long
 def test_a_diverging_run_names_run_step_and_rate(spec_of, jets_of):
     data = jets_of(40)
     values = data.values.copy()

@@ -48,7 +48,7 @@ FACTORS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("factors", [{}, FACTORS], ids=["none", "factors"])
 def test_equals_torch_adamw_with_clipping(batch_jets, factors):
     ours, theirs = build(), build()

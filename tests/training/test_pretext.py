@@ -101,7 +101,7 @@ def test_ranks_hide_what_one_process_would(masked, unlabelled, monkeypatch):
     assert sorted(shares) == sorted(alone.truth[0].tolist())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_trunk_fine_tunes_as_any_other(masked, spec_of, unlabelled, jets_of, tmp_path):
     path = tmp_path / "trunk.pt"
     train_run(masked(), unlabelled(60), save_trunk=path)
@@ -114,7 +114,7 @@ def test_a_trunk_fine_tunes_as_any_other(masked, spec_of, unlabelled, jets_of, t
     assert result.loss is not None
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("jets", [3, 420])
 def test_flops_are_those_that_torch_counts(masked, unlabelled, jets):
     """Over a whole step on jets of one length: nothing is padded, so all is real."""
@@ -206,7 +206,7 @@ def test_a_run_of_a_stack_that_is_not_finite_spoils_no_other(masked, unlabelled)
     assert np.allclose(good.curve["training_loss"], expected.curve["training_loss"], rtol=2e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("jets", [3, 60])
 def test_flops_of_particle_transformer_are_those_that_torch_counts(masked, unlabelled, jets):
     size = ModelSize(width=16, layers=2, heads=2)

@@ -141,6 +141,7 @@ def test_jets_of_other_lengths_are_not_padded_for_each_other(spec_of, jets_of):
         assert [result.stack for result in train_stack(tasks)] == stacks
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", [{"average": 0.3}, {"parametrization": "complete"}])
 def test_averages_and_the_other_parametrization_stack(sources, data, change):
     if "parametrization" in change:
@@ -171,6 +172,7 @@ def test_the_same_stack_gives_the_same_bits_also_resumed(tmp_path, sources, data
         )
 
 
+@pytest.mark.long
 def test_runs_go_on_in_another_company(tmp_path, sources, data):
     """From a stack alone, from alone in a stack, and beside runs that are at another step."""
     alone = [train_run(s.spec, s.train, *data[1:]) for s in sources]
@@ -189,6 +191,7 @@ def test_runs_go_on_in_another_company(tmp_path, sources, data):
         close(found, expected)
 
 
+@pytest.mark.long
 def test_a_run_that_diverges_leaves_and_the_others_go_on(tmp_path, spec_of, jets_of, data):
     good, bad = jets_of(60, seed=1, least=9), jets_of(60, seed=1, least=9)
     values = bad.values.copy()

@@ -61,6 +61,7 @@ def convert_or_die(job):
     return convert(job)
 
 
+@pytest.mark.long
 def test_a_file_that_kills_its_reader_is_a_bad_file(files, tmp_path, remote, monkeypatch):
     monkeypatch.setattr(module, "convert", convert_or_die)
     with pytest.raises(BadFile, match=r"QCD_3\.parquet: the process working on it died 3 times"):
@@ -74,6 +75,7 @@ def test_a_file_that_kills_its_reader_is_a_bad_file(files, tmp_path, remote, mon
     assert manifest.rows == 20 + 21 + 22 + 24
 
 
+@pytest.mark.long
 def test_parts_that_are_finished_are_kept(files, tmp_path, pool, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt

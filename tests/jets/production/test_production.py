@@ -285,6 +285,7 @@ def test_real_jets_are_the_same_in_one_process_in_two_and_on_ray(capfd, pool, on
     assert made.cpu_seconds > 0
 
 
+@pytest.mark.long
 @pytest.mark.integration
 def test_a_simulation_survives_a_killed_worker():
     pytest.importorskip("pythia8mc")

@@ -45,7 +45,7 @@ def test_groups_and_padding_change_nothing(groups, training, batch_jets):
     torch.testing.assert_close(found[0], found[2], rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_jet_in_evaluation_does_not_see_the_others(batch_jets):
     model, data = build().eval(), batch_jets(sorted(LENGTHS))
     like = model.head.bias
@@ -73,7 +73,7 @@ def test_seeds_of_trunk_and_head_are_separate_and_torch_keeps_its_own():
     assert not torch.equal(one.trunk.class_token, other_trunk.trunk.class_token)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("width", [8, 32, 128])
 def test_the_first_loss_is_that_of_guessing_at_every_width(width, batch_jets):
     model = build(ModelSize(width=width, layers=4, heads=width // 8))

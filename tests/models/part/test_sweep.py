@@ -28,7 +28,7 @@ def test_it_has_keys_of_its_own_and_a_version(given, part):
     assert all(b.params > a.params for a, b in zip(plain, ours, strict=True))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_study_trains_and_its_trunks_are_fine_tuned(part, tmp_path):
     home = Home(tmp_path / "runs")
     shards = ensure_shards(part, home.path, in_process, lambda *_: None)

@@ -58,6 +58,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(spec_of, data, tmp_path, stop,
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.long
 def test_a_trunk_brings_its_running_statistics(spec_of, data, tmp_path):
     spec, file = spec_of(architecture="part"), tmp_path / "trunk.pt"
     train_run(spec, *data, save_trunk=file)

@@ -45,6 +45,7 @@ def test_smaller_models_get_more_data_and_cost_loss(fits):
         assert 0 < found.rise.low < found.rise.value < found.rise.high
 
 
+@pytest.mark.long
 def test_the_end_of_a_ladder_is_said(fits):
     free = allocate(fits, 1e20, mixture="a").mixtures["a"].params.value
     for sizes, words in (
@@ -115,6 +116,7 @@ def design(truth):
     return fit(pd.concat(parts, ignore_index=True), replicates=100)
 
 
+@pytest.mark.long
 def test_where_chance_decides_more_than_one_mixture_is_named(design):
     found = allocate(design, 3e20)
     names = [f"m{i}" for i in range(5)]
@@ -164,6 +166,7 @@ def test_a_route_that_is_not_there_is_said(design, fits):
             allocate(fits, budget, route="isoflop", **asked)
 
 
+@pytest.mark.long
 def test_a_better_forecast_of_another_route_is_in_the_answer(truth):
     """An outer power: the law bends away from these runs with compute."""
 
@@ -186,6 +189,7 @@ def test_a_better_forecast_of_another_route_is_in_the_answer(truth):
     assert "follow it with --route isoflop" in found.answer
 
 
+@pytest.mark.long
 def test_times_of_the_runs_become_hours(grid, truth):
     runs = grid({"m": truth})
     runs["flops"] = 6 * runs["params"] * runs["examples"]

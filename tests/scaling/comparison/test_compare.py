@@ -26,6 +26,7 @@ def steered(grid, truth):
     return compare(fit(grid({"scratch": truth, "qcd": other}), replicates=100))
 
 
+@pytest.mark.long
 def test_a_real_shift_is_found(steered):
     pair = steered.pairs[0]
     exact = 0.47 / 0.82 - 0.37 / 0.72
@@ -143,6 +144,7 @@ def test_common_noise_cancels_in_the_paired_interval(grid, truth):
     assert delta.high - delta.low < 0.3 * (alone.high - alone.low)
 
 
+@pytest.mark.long
 def test_only_common_cells_count(grid, truth):
     frame = grid({"a": truth, "b": truth}, params=np.geomspace(1e7, 3e9, 5), seeds=1)
     partial = frame[(frame["mixture"] == "a") | (frame["params"] < 1e9)]
@@ -157,6 +159,7 @@ def test_only_common_cells_count(grid, truth):
     )
 
 
+@pytest.mark.long
 def test_flags_are_carried_through(grid, truth):
     flat = np.array([1.8, 0.0, 2100.0, 0.35, 0.37])
     pair = compare(fit(grid({"scratch": truth, "flat": flat}, **SMALL), replicates=50)).pairs[0]
@@ -165,6 +168,7 @@ def test_flags_are_carried_through(grid, truth):
     assert pair.verdict is Verdict.NOT_IDENTIFIED
 
 
+@pytest.mark.long
 def test_p_values_are_corrected_over_pairs(grid, truth):
     result = compare(fit(grid({"a": truth, "b": truth, "c": truth}, **SMALL), replicates=50))
     raw = [pair.p_value_uncorrected for pair in result.pairs]
@@ -177,6 +181,7 @@ def test_p_values_are_corrected_over_pairs(grid, truth):
     assert [test.p_value for test in swapped] == holm([t.p_value_uncorrected for t in swapped])
 
 
+@pytest.mark.long
 def test_swapping_the_mixtures_turns_the_sign(grid, truth):
     frame = grid({"a": truth, "b": truth * [0.95, 1, 1, 1, 1.03]}, **SMALL)
     other_way = pd.concat([frame[frame["mixture"] == name] for name in "ba"])

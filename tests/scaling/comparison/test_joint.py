@@ -126,7 +126,7 @@ def trunks_differ(frame, random):
     return frame.assign(loss=frame["loss"] * np.exp(off[keys]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_trunks_have_in_common_is_no_evidence(grid, truth):
     """Runs of a trunk are not independent: tests that know it are less easily convinced."""
     axes = {"params": np.geomspace(1e7, 3e9, 5), "examples": np.geomspace(1e8, 1e11, 5)}

@@ -44,6 +44,7 @@ def test_a_floor_can_pass_for_a_shift(grid, truth):
     assert shift > 3 * abs(own.value)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("uncertainty", ["cells", "wild", "trunks"])
 def test_noise_of_the_cells_cancels(grid, truth, uncertainty):
     frame = grid({"a": truth}, params=np.geomspace(1e7, 3e9, 8), noise=0.02)
@@ -69,6 +70,7 @@ def test_only_common_cells_are_fitted(grid, truth):
     assert len(methods) == 1, "that for 16 cells, though mixture a has 20"
 
 
+@pytest.mark.long
 def test_too_few_common_cells_leave_both_with_their_own(grid, truth):
     frame = grid({"a": truth, "b": truth})
     moved = (frame["mixture"] == "b") & (frame["params"] > 5e7)

@@ -27,6 +27,7 @@ def frame(grid, truth):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "options",
     [

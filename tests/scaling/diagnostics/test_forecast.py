@@ -77,6 +77,7 @@ def test_intervals_hold_what_an_exact_law_makes(grid, truth):
     assert inside < cells, "the intervals are not endless"
 
 
+@pytest.mark.long
 def test_a_law_that_bends_misses_with_one_sign(grid, truth):
     frame = grid({"m": truth}, noise=0.003)
     bent = frame.assign(loss=frame["loss"] + 0.2 * (frame["params"] / 3e9) ** 2)
@@ -97,6 +98,7 @@ def test_noise_is_the_scatter_of_a_run_about_the_reduced_law(grid, truth, seeds)
     assert half > 1.4 * 0.02 / np.sqrt(seeds)
 
 
+@pytest.mark.long
 def test_deviations_of_cells_widen_the_intervals(grid, truth):
     frame = grid({"m": truth}, noise=0.002)
     shift = 0.02 * np.repeat(np.random.default_rng(3).normal(size=48), 2)

@@ -106,6 +106,7 @@ def test_map_holds_both_exponents(single, batch):
     json.dumps(as_json(surface), allow_nan=False)
 
 
+@pytest.mark.long
 def test_unit_is_the_classical_variance_and_counts_clusters(grid, truth, batch):
     assert unit(batch) == pytest.approx(2 * batch.value / 43)
     twice = grid({"m": truth}, seeds=1)
@@ -125,6 +126,7 @@ def test_other_objectives_agree_roughly_with_squares(single, batch, objective):
     assert other.high - other.low == pytest.approx(reference.high - reference.low, rel=0.5)
 
 
+@pytest.mark.long
 def test_open_ends_are_said(grid):
     # data hardly matter: any steep or flat beta does
     theta = np.array([1.8, 480.0, 5.0, 0.35, 0.37])

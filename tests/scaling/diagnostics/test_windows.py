@@ -39,6 +39,7 @@ def test_each_mixture_is_cut_at_its_own_edge(grid, truth):
     assert ends["large"] < 3e9
 
 
+@pytest.mark.long
 def test_an_exact_law_stays_and_a_bent_one_moves(grid, truth):
     frame = grid({"m": truth}, noise=0.002)
     fits = fit(frame, replicates=200)
@@ -63,6 +64,7 @@ def test_an_exact_law_stays_and_a_bent_one_moves(grid, truth):
     assert fits.mixtures["m"].misfit.clear
 
 
+@pytest.mark.long
 def test_an_exponent_that_is_not_identified_does_not_shift_significantly(grid):
     flat = np.array([1.8, 480.0, 5.0, 0.35, 0.37])
     fits = fit(grid({"m": flat}, noise=0.02), replicates=100)
@@ -83,7 +85,7 @@ def test_what_cannot_be_refitted_says_why(grid, truth):
     assert why_not(fits, "other") == "no runs are left"
 
 
-@pytest.mark.integration
+@pytest.mark.long
 def test_chance_shifts_are_rarely_called_significant(grid, truth):
     sizes = {"params": np.geomspace(1e7, 3e9, 6), "examples": np.geomspace(1e8, 1e11, 6)}
     alarms = 0

@@ -34,7 +34,7 @@ def test_nested_fits_are_ordered(grid, truth):
     assert value["E",] > 1.2 * free, "the floors are not"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("shared", NESTED)
 def test_what_is_shared_is_equal_in_the_fit_and_every_replicate(grid, truth, shared):
     result = fit(grid({"a": truth, "b": LOWER}), replicates=60, shared=shared)
@@ -111,7 +111,7 @@ def test_no_floor_is_held_at_zero(grid):
     assert fitted.warnings == ()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_repetition_is_recovered(grid, truth):
     frame = grid({"m": truth}, noise=0.0)
     frame["unique_examples"] = np.minimum(frame["examples"], 2e9)

@@ -77,7 +77,7 @@ def test_json_has_no_surprises(found):
     assert plain["grid"]["seeds"] == [2] * 16
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_answer(plan):
     grid = plan(3, 3, 2, mixtures="a")
     first, again, other = (as_json(power(grid, simulations=4, seed=s)) for s in (1, 1, 2))
@@ -166,7 +166,7 @@ def test_each_mixture_has_the_law_of_its_pilot(plan, truth):
     assert found.detection.pairs == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_more_seeds_narrow_the_interval(plan):
     alone = [
         power(plan(5, 5, seeds, mixtures="a"), noise=0.02, misfit=0.0, simulations=6, seed=4)

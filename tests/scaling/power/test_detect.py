@@ -35,7 +35,7 @@ def apart(small, sharp, equals):
     return with_shift(small, sharp, equals, -0.12, QUIET)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_shifted_studies_are_those_of_a_fit_to_both_mixtures(small, sharp, apart):
     theta = shift_law(sharp.theta, small.cost, -0.12, small.middle)
     other = Truth(theta, sharp.noise, sharp.misfit)
@@ -55,7 +55,7 @@ def test_shifted_studies_are_those_of_a_fit_to_both_mixtures(small, sharp, apart
         pd.testing.assert_frame_equal(found.runs, direct.runs, check_exact=False)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_claim_is_the_verdict_of_compare(small, sharp, equals, apart):
     said = []
     for study in (*equals[:1], *apart):
@@ -144,7 +144,7 @@ def test_where_the_shift_costs_identification_smaller_ones_are_tried(monkeypatch
     assert tried == pytest.approx([-0.2, -0.12, -0.072])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_shift_is_tried_where_nothing_is_identified(monkeypatch, plan):
     grid = plan(4, 4, 1)
     pretend(monkeypatch, lambda size: 0.0, lambda size: float(size == 0))

@@ -28,7 +28,7 @@ def test_the_approximation_agrees_with_refits(plan, alpha, misfit):
     assert deviation(grid, truth) == pytest.approx(central_deviation(refitted), rel=0.12)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_additions_narrow_refits_as_they_should(plan):
     grid = plan(5, 5, 2)
     truth = Truth(generic(grid), 0.005, 0.003)

@@ -27,7 +27,7 @@ def test_a_study_is_decided_by_its_numbers(small, truth):
     assert not np.allclose(first["loss"], other["loss"])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_refits_scatter_about_the_truth_as_real_fits_do(small, truth):
     quick = laws.exponents(quick_fits(small, truth, 600, 1), small.cost)[0]
     exact = laws.exponents(truth.theta, small.cost)[0]

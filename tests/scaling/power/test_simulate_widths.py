@@ -19,7 +19,7 @@ def fits_of(grid, truth, count=5):
     return [fit(table, replicates=100, seed=n) for n, table in enumerate(made)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_widths_are_medians_of_the_real_intervals(small, truth):
     studies = fits_of(small, truth)
     fitted = [study.mixtures["m"] for study in studies]

@@ -20,7 +20,7 @@ def test_corners_lie_between_neighbouring_sizes(grid, read):
     assert route.params_exponent.value == pytest.approx(0.37 / 0.72, abs=0.02)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_interval_covers_noise_with_seeds_and_without(grid, read, seeds):
     inside = 0

@@ -82,7 +82,7 @@ def test_the_interval_covers_noise_with_seeds_and_without(grid, read, seeds):
     assert inside >= 34  # nominal 38; 34 or fewer has a chance of 2 %
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_design_gives_its_own_profiles_and_an_interval_from_one_seed(isoflop_table, read):
     """Truth: log L is a parabola in log N about N* = (C / 120)^0.5, scaled: a is 0.62 exactly."""
 

@@ -40,7 +40,7 @@ def ladders(rng, *, seeds=3, sizes=SIZES, data=(1e4, 1e5), mixtures=("a", "b"), 
     return curves
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "design",
     [
@@ -72,7 +72,7 @@ def test_one_rung_with_a_wrong_rate_is_named(params, drift):
     json.dumps(as_json(found), allow_nan=False)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_rungs_tuned_alike_deviate_by_their_noise():
     rng = np.random.default_rng(3)
     found = [r.deviation**2 for _ in range(200) for r in collapse(ladders(rng)).rungs]
