@@ -156,14 +156,14 @@ def test_the_signal_that_ended_a_process_is_named(pool):
         list(pool.map(segfault, ["x"]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_item_that_cannot_travel_is_an_error_and_the_pool_lives_on(pool):
     with pytest.raises((pickle.PicklingError, AttributeError)):
         list(pool.map(square, [1, lambda: None]))
     assert sorted(pool.map(square, [1, 2])) == [1, 4]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_pool_starts_no_more_processes_than_there_is_work_for():
     before = set(multiprocessing.active_children())
     with process_pool(8) as executor:

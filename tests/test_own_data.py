@@ -106,7 +106,7 @@ def test_jets_of_ones_own_are_pretrained_on_and_classified(tmp_path, make_jets):
     assert scores["auc"] > 0.5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_stars_go_the_same_way(tmp_path):
     source = Declared(
         downstream=stars.corpus("catalogue", simulate=stars.two_numbers),

@@ -110,6 +110,7 @@ def test_runs_that_determine_no_law_are_refused(wide, search, table):
         tuned(wide, search, flat)
 
 
+@pytest.mark.long
 def test_a_law_that_the_runs_leave_open_is_named(found, wide, search, table):
     assert found.loose == {}
     assert found.loose_sentence == ""

@@ -126,7 +126,7 @@ def test_the_sizes_of_pretraining_are_told_apart_in_the_tables(script):
     assert sum(line.startswith("| qcd |") for line in factors) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_figure_is_a_picture(script, tmp_path):
     arms = script["arms_of"](runs(ARMS, noise=0.01))
     drawing = runpy.run_path(str(SCRIPT.with_name("supply_figure.py")), run_name="analysis")

@@ -63,7 +63,7 @@ def test_without_laws_the_reason_is_given(made, analysed):
     assert answer.sentences[0].startswith("Nothing is allocated: mixture 'a' has 2 model sizes")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_mixtures_that_are_alike_are_told_from_one_that_is_not(made, analysed):
     runs = made({"scratch": 0, "x": 0, "y": 0}, noise=0.0005, sizes=6, data=7)
     worse = runs["loss"] * np.where(runs["mixture"] == "scratch", 1.25, 1.0)

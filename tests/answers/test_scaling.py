@@ -73,6 +73,7 @@ def test_no_law_is_a_reason(made, analysed):
     assert answer.sentences[0].startswith("No law is fitted: mixture 'a' has 2 model sizes")
 
 
+@pytest.mark.long
 def test_more_runs_are_not_promised_where_the_law_is_wrong(made, analysed):
     runs = made({"scratch": 0}, noise=0.0005, sizes=6, data=7)
     bent = runs.assign(loss=runs["loss"] * (1 + 0.03 * np.log10(runs["examples"] / 4000) ** 2))

@@ -127,7 +127,7 @@ def test_compare_follows_the_contract(capsys, runs):
     assert answer["paired"]["pairs"][0]["overall"]["n_lower"] >= 38
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compare_shows_every_test_and_takes_the_options_of_fit(capsys, runs):
     options = ("--law", "no-floor", "--objective", "squares", "--uncertainty", "wild")
     code, out, _ = call(capsys, "compare", "--runs", runs)
@@ -300,7 +300,7 @@ def test_alone_a_mixture_is_not_called_the_best(capsys, runs):
     assert "best: share of bootstrap replicates" in " ".join(both.split())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_ratios_that_nothing_is_known_of_are_not_printed(capsys, edited):
     def flat(frame):
         rng = np.random.default_rng(0)
@@ -403,7 +403,7 @@ def test_a_budget_far_outside_is_called_an_extrapolation(capsys, runs):
     assert "decades above the measured runs" in " ".join(out.split())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_report_is_written(capsys, runs, tmp_path):
     code, out, _ = call(capsys, "report", "--runs", runs, "--out", tmp_path / "r.html")
     assert code == 0
@@ -532,7 +532,7 @@ def test_a_score_is_refused_as_a_loss(capsys, edited, tmp_path, command):
     assert "--metric" in error.splitlines()[-1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_routes_stand_beside_the_law(capsys, runs):
     _, out, _ = call(capsys, "fit", "--runs", runs)
     assert "Exponent a of N* by route" in out
@@ -599,7 +599,7 @@ def pretrained(frame):
     return frame.assign(pretraining_examples=np.where(frame["mixture"] == "scratch", 0.0, size))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_laws_with_a_covariate_are_fitted_and_spent_by(capsys, edited):
     path = edited(pretrained)
     code, out, _ = call(capsys, "fit", "--runs", path, "--law", "transfer")
@@ -739,7 +739,7 @@ def test_the_answers_of_a_metric_are_in_the_json(capsys, tagger):
     assert json.loads(out)["metric"]["goals"][0]["metric"]["name"] == "rejection_Hbb"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_report_takes_the_options_of_fit(capsys, tagger, tmp_path):
     page = tmp_path / "report.html"
     options = (*TAGGER, "--law", "no-floor", "--uncertainty", "wild", "--noun", "top jets")

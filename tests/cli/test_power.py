@@ -92,7 +92,7 @@ def test_json(capsys, sweep):
     assert {"what", "flops", "share_of_plan", "half_width", "gain"} <= set(found["extras"][0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_like_a_pilot(capsys, sweep, tmp_path):
     rng = np.random.default_rng(2)
     n, d, s = (

@@ -131,6 +131,7 @@ def test_how_far_it_is_can_be_asked_without_training(capsys, sweep):
     assert json.loads(out)["missing"] > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("options", "what"),
     [

@@ -31,7 +31,7 @@ def test_every_result_has_what_prints_it():
     assert all(hasattr(kind, "to_frame") for kind in Shown.__subclasses__())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_print_gives_the_text_of_the_command(runs, tmp_path, capsys):
     runs.to_csv(path := tmp_path / "runs.csv", index=False)
     with pytest.raises(SystemExit, match="0"):

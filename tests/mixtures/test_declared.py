@@ -98,7 +98,7 @@ def test_a_simulator_that_ignores_its_seed_is_refused(study, tmp_path, workers):
         make(replace(study, source=wild), tmp_path, workers)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_other_processes_make_the_same_examples(study, tmp_path):
     alone, shared = make(study, tmp_path / "a"), make(study, tmp_path / "b", workers=2)
     for name in alone:

@@ -48,7 +48,7 @@ def test_all_features_against_the_formulas(make_jets, feature_set, limit):
     assert (result.values.dtype, result.offsets.dtype) == (np.float32, np.int64)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=30)
 @given(start=st.integers(0, 59), n=st.integers(1, 60), limit=st.sampled_from([3, 20, 128]))
 def test_a_slice_gives_the_slice_of_the_result(make_jets, start, n, limit):

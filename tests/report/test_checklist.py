@@ -30,6 +30,7 @@ def test_items_are_filled_from_runs_fits_and_controls(full):
     assert found["three routes to the frontier"] == "in the section on the frontier"
 
 
+@pytest.mark.long
 def test_the_rule_for_the_width_stands_beside_the_learning_rate(study):
     recipe = Recipe(
         data=Data(pretraining_jets=50), evaluation=Evaluation(validation_jets=10, test_jets=20)
@@ -55,6 +56,7 @@ def test_the_rule_for_the_width_stands_beside_the_learning_rate(study):
     assert unknown["learning rate"].warns
 
 
+@pytest.mark.long
 def test_settings_that_came_later_are_told_where_they_are_set(study):
     laws = {start: RateLaw(learning_rate=0.02, width_exponent=0.0) for start in STARTS}
     recipe = Recipe(

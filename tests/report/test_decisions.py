@@ -36,6 +36,7 @@ def factor(value, bound="", low=0.0, high=math.inf):
 # The answer
 
 
+@pytest.mark.long
 def test_every_mixture_is_measured_against_the_baseline(results):
     text = results.measured_sentence
     assert text.startswith("Measured against scratch: qcd has the lower test loss in ")
@@ -122,6 +123,7 @@ def test_no_difference_is_read_off_what_is_not_identified(loose):
     assert len(set(reasons)) == len(reasons)
 
 
+@pytest.mark.long
 def test_one_mixture_has_an_exponent_but_no_comparison(study, vague):
     one = analyse(study[study["mixture"] == "qcd"], Options(replicates=50))
     assert one.law_sentence.startswith("The compute-optimal balance: qcd N* ∝ C^0.")

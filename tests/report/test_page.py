@@ -108,6 +108,7 @@ def test_long_lines_below_a_number_may_be_broken(show):
     assert '<span class="range">[0, 2]' in section
 
 
+@pytest.mark.long
 def test_warnings_are_a_list(show):
     section = show([{"a": "x"}], warnings=["one `x`", "two"]).section
     assert "<li>one <code>x</code></li>" in section
@@ -120,6 +121,7 @@ def test_a_table_of_many_columns_becomes_cards(show):
     assert "<table>" in show([{"a": "x", "b": "y"}]).section
 
 
+@pytest.mark.long
 def test_figures_are_safe_json_without_nan(show):
     figure = Figure({"data": [{"x": [1, math.nan, math.inf], "name": "</script>"}]})
     text = show([{"a": "x"}], figures={"a<b": figure}).text

@@ -55,6 +55,7 @@ def test_ratios_are_those_at_the_middle_of_the_compute(full, comparison):
         assert shown == pytest.approx(pair.compute_multiplier.value, rel=0.06)
 
 
+@pytest.mark.long
 def test_one_mixture_is_not_compared(study, report):
     _, page = report(study[study["mixture"] == "qcd"])
     assert "Not compared: a comparison needs two fitted mixtures" in page.text["frontier"]

@@ -129,6 +129,7 @@ def test_no_mixture_is_crowned_by_a_law_that_is_not_identified(loose):
     assert "The runs do not determine the law of scratch, qcd, nor which mixture is best" in text
 
 
+@pytest.mark.long
 def test_one_mixture_is_not_compared_with_itself(study, report):
     _, page = report(study[study["mixture"] == "qcd"])
     assert "one mixture, 'qcd'; a comparison needs two" in page.text["measured"]

@@ -19,6 +19,7 @@ def fits(study):
     return fit(study, replicates=50)
 
 
+@pytest.mark.long
 def test_the_budgets_reach_a_decade_beyond_the_runs(fits):
     data = answers(fits)
     low, high = fits.mixtures["qcd"].window["flops"]

@@ -162,6 +162,7 @@ def test_a_start_without_a_law_keeps_the_studys_own(table, show):
     assert len(means.x) == 5
 
 
+@pytest.mark.long
 def test_one_start_alone_makes_a_page(table, show):
     _, made, page = show(table[table["start"] == "scratch"])
     assert len(made.figures) == 9 + 1
@@ -169,6 +170,7 @@ def test_one_start_alone_makes_a_page(table, show):
     assert "Pretraining" not in page.text["search-rates"]
 
 
+@pytest.mark.long
 def test_open_ends_come_with_the_command(wide, table, show):
     narrow = make_search(wide, rates=(0.25, 0.5, 1.0))
     found, made, page = show(table[table["factor"] <= 1], narrow)
@@ -176,6 +178,7 @@ def test_open_ends_come_with_the_command(wide, table, show):
     assert "high" in " ".join(row[-1] for row in page.rows["search-cost"])
 
 
+@pytest.mark.long
 def test_settings_and_arms_searched_otherwise(table, show, search):
     base = table[(table["factor"] == 1) & (table["start"] != "pretraining")]
     tried = base.assign(setting="weight_decay=0.1", loss=base["loss"] * 0.97)

@@ -42,7 +42,7 @@ def test_a_replicate_is_the_fit_to_the_cells_it_drew(grid, truth):
     assert drawn.theta[0] == pytest.approx(alone, rel=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_mixtures_on_the_same_cells_get_the_same_draws(grid, truth):
     frame = grid({"a": truth}, noise=0.02)
     result = fit(pd.concat([frame, frame.assign(mixture="b")], ignore_index=True), replicates=50)
@@ -77,7 +77,7 @@ def test_what_the_intervals_do_not_cover_is_said(grid, truth):
     assert "cells that share training examples count as independent" in said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_floor_in_reach_means_e_is_not_identified(grid):
     # data far from saturation: the loss is a pure power law over the whole grid
     theta = [0.0, 5.0, 8.0, 0.1, 0.1]
@@ -144,7 +144,7 @@ def test_the_method_used_is_said(grid, truth):
     assert "effects of trunks, cells and runs" in fit(shared, replicates=50).interval
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_few_degrees_of_freedom_are_said(grid, truth):
     cells = grid({"m": truth}, params=[1e7, 1e8, 1e9], examples=[1e8, 1e9, 1e10])
     (line,) = fit(cells.iloc[:16], replicates=50).mixtures["m"].warnings[:1]

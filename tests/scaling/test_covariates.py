@@ -87,7 +87,7 @@ def test_one_value_per_mixture_leaves_the_cells_alone(grid, truth):
     assert pair_runs(other).pairs[0].overall == pair_runs(frame).pairs[0].overall
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_public_table_of_pretraining_sizes(real_data):
     runs = read_runs(real_data / "tables" / "pre.csv")
     laws = fit(runs, law="pretraining", replicates=50)
@@ -95,7 +95,7 @@ def test_a_public_table_of_pretraining_sizes(real_data):
     assert laws["a"]["gamma"].low < laws["a"]["gamma"].high
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_repeated_examples_are_pointed_at(grid, truth):
     frame = grid({"m": truth})
     some = frame.assign(unique_examples=frame["examples"] / np.where(frame["seed"] > 0, 4, 1))
@@ -104,7 +104,7 @@ def test_repeated_examples_are_pointed_at(grid, truth):
     assert fit(frame.assign(unique_examples=frame["examples"]), replicates=50).warnings == ()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pretraining_sizes_that_a_law_leaves_out_are_told(grid, truth):
     frame = grid({"a": truth, "b": truth})
     sizes = np.where(frame["mixture"] == "a", [1e8, 1e9] * (len(frame) // 2), 1e8)

@@ -143,6 +143,7 @@ def test_same_seed_same_intervals(grid, truth):
     assert as_json(fit(frame, replicates=60, seed=6)) != as_json(one)
 
 
+@pytest.mark.long
 def test_flops_column_sets_the_frontier(grid, truth):
     frame = grid({"m": truth}, noise=0.0)
     frame["flops"] = 20 * frame["params"] ** 0.8 * frame["examples"]
@@ -186,6 +187,7 @@ def test_losses_that_do_not_vary_make_no_law(grid, truth):
         fit(grid({"m": truth}).assign(loss=1.0), replicates=50)
 
 
+@pytest.mark.long
 def test_too_few_cells(grid, truth):
     frame = grid({"m": truth}, params=[1e4, 1e5, 1e6], examples=[1e3, 1e4, 1e5], seeds=1)
     diagonal = frame[frame["params"] == frame["examples"] * 10]

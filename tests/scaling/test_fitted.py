@@ -31,7 +31,7 @@ def test_plain_values_say_how_they_came_about(grid, truth):
     assert plain["mixtures"]["m"]["uncertainty"] == "components"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_mixtures_of_different_size_share_a_method(grid, truth):
     frame = grid({"many": truth, "few": truth})
     few = (frame["examples"] > 2e9) & (frame["params"] > 1e8)
@@ -40,7 +40,7 @@ def test_mixtures_of_different_size_share_a_method(grid, truth):
     assert result.interval == METHODS["components"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("law", ["chinchilla", "no-floor"])
 def test_theta_follows_the_parameters_of_the_law(grid, truth, law):
     fitted = fit(grid({"m": truth}), replicates=50, law=law).mixtures["m"]

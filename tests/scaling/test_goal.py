@@ -32,7 +32,7 @@ def runs():
     return validate(pd.DataFrame(rows, columns=columns), noun="jets", metric="rejection_Hbb")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_how_many_jets_double_the_rejection(runs):
     found = answers(fit(runs, replicates=200))
     goal, by_loss = found.goals
@@ -55,7 +55,7 @@ def test_how_many_jets_double_the_rejection(runs):
     json.dumps(as_json(found), allow_nan=False)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_data_alone_where_it_is_enough(runs):
     few = runs[runs["examples"] < 2e6]
     goal = answers(fit(few, replicates=200)).goals[0]
@@ -85,7 +85,7 @@ def test_mixtures_that_differ_from_the_link_are_named(runs):
     assert "mixtures differ from it: m -8" in found.text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_score_of_a_run_that_was_not_made(runs):
     fits = fit(runs, replicates=200)
     found = allocate(fits, 1e14).mixtures["m"]

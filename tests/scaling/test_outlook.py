@@ -36,6 +36,7 @@ def test_a_law_of_another_form_is_held_beyond_the_runs():
     assert np.median(errors) < 0.6 * np.median(alone), "the misfit found is put to use"
 
 
+@pytest.mark.long
 def test_runs_of_little_noise_are_followed_where_others_scatter():
     """Misfit and law are told apart by the same weights: else the expected losses miss all runs."""
     off = []

@@ -40,7 +40,7 @@ def measured(runs, truth, factor=1.0, seeds=(0, 1, 2)):
     return validate(type(table)([*table.to_dict("records"), *rows]))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_written_down(runs, made):
     assert [(c.mixture, c.params, c.examples) for c in made.cells] == [
         (name, *cell) for name in ("x", "y") for cell in AHEAD
@@ -54,7 +54,7 @@ def test_what_is_written_down(runs, made):
     assert Registered.of(json.loads(json.dumps(as_json(made)))) == made
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_mean_over_more_seeds_is_surer(runs):
     fits = fit(runs, replicates=200)
     widths = []
@@ -118,7 +118,7 @@ def test_a_cell_that_was_run_is_refused(runs):
         register(fits, [AHEAD[0]] * 2, runs, seeds=1, made="now", version="1")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_only_mixtures_without_runs_of_a_cell_are_forecast(runs, truth):
     fits = fit(runs, replicates=50)
     later = measured(runs, truth)
@@ -147,7 +147,7 @@ def test_parts_of_a_table(runs):
     assert len(up_to(runs, 1e30)) == len(runs)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_cells_ahead_are_far_beyond_and_not_run(runs):
     fits = fit(runs, replicates=50)
     cell, near = tuple(runs.loc[0, ["params", "examples"]]), (1.1e9, 1e11)

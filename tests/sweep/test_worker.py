@@ -310,6 +310,7 @@ def test_both_seeds_and_the_mixture_change_the_loss(job):
     assert len(set(losses)) == 4
 
 
+@pytest.mark.long
 def test_equal_flops_decide_the_pretraining_jets(tmp_path, given):
     recipe = given.recipe.change(pretraining_jets=30, pretraining_budget="flops")
     study = replace(given, seeds=(1,), data_sizes=(20,), recipe=recipe)

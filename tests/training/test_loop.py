@@ -218,6 +218,7 @@ def test_a_trunk_of_another_parametrization_is_refused(spec_of, data, tmp_path):
         train_run(spec_of(), data[0], trunk=path)
 
 
+@pytest.mark.long
 def test_validation_before_the_end_stays_cheap(spec_of, jets_of):
     result = train_run(spec_of(epochs=4), jets_of(100), jets_of(50, seed=1))
     assert [step for step, _ in result.curve["validation_loss"]] == [17, 35, 52]

@@ -220,7 +220,7 @@ def test_flops_of_particle_transformer_are_those_that_torch_counts(masked, unlab
     assert counter.get_total_flops() == engine.shape.training_flops(data.lengths)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_pairs_tell_particle_transformer_nothing_of_what_is_hidden(masked, unlabelled):
     data = unlabelled(12)
     engine = Engine([Source(spec=masked(batch_size=12, architecture="part"), train=data)], "cpu")

@@ -156,6 +156,7 @@ def test_averages_and_the_other_parametrization_stack(sources, data, change):
         close(found, expected)
 
 
+@pytest.mark.long
 def test_the_same_stack_gives_the_same_bits_also_resumed(tmp_path, sources, data):
     whole = train_stack([Task(source=source) for source in sources], *data[1:])
     checkpoints = interrupted(tmp_path, sources, data[1:], 7)

@@ -28,6 +28,7 @@ def call(files, out, executor, progress=None, **options):
     return ingest("jetclass2", "pretrain", files, out, progress, executor=executor, **options)
 
 
+@pytest.mark.long
 def test_every_executor_writes_the_same_bytes(files, tmp_path, executor):
     progress = []
     many = call(

@@ -30,7 +30,7 @@ def loss_gradients_and_statistics(model, batch):
     return loss.detach(), [p.grad.clone() for p in model.parameters()], list(model.buffers())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @pytest.mark.parametrize("groups", [2, 4])
 def test_groups_and_padding_change_nothing(groups, training, batch_jets):

@@ -66,6 +66,7 @@ def test_outputs_gradients_and_statistics_are_those_of_weaver(model, training, g
             assert_equal(mine[weaver.renamed(name)], buffer)
 
 
+@pytest.mark.long
 def test_jets_without_padding_need_no_change_of_weaver(model, batch_jets):
     data = batch_jets([7] * 5, len(KINPID))
     batch = batch_of(data, model.head.bias)
@@ -128,6 +129,7 @@ def all_pairs(vectors, points, mask):
     return ours, theirs, places.first == places.second
 
 
+@pytest.mark.long
 def test_pair_features_of_massless_constituents_are_weavers(real_data):
     """Exactly, and for a jet at any pseudorapidity: the features do not know it."""
     vectors, points, mask = real_jets(real_data)
@@ -142,6 +144,7 @@ def test_pair_features_of_massless_constituents_are_weavers(real_data):
     torch.testing.assert_close(ours[far], theirs[far], rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.long
 def test_pair_features_of_real_jets_are_near_those_of_weaver(real_data):
     """What masses, and the rounding of four-vectors in single precision, change."""
     ours, theirs, same = all_pairs(*real_jets(real_data))

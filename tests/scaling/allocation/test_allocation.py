@@ -75,6 +75,7 @@ def test_far_from_the_runs_floors_stand_side_by_side(fits):
     assert allocate(fit(fits.runs, shared=("E",), replicates=50), 1e24).mixtures["a"].floors == ()
 
 
+@pytest.mark.long
 def test_a_cell_measured_for_less_comes_before_a_worse_prediction(fits):
     found = allocate(fits, 1e20)
     assert not found.measured_first

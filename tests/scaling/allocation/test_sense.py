@@ -55,7 +55,7 @@ def test_ends_beyond_sense_are_no_numbers():
     assert loss.high == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_number_beyond_sense_reaches_a_sentence(grid):
     flat = [1.8, 0.0, 2100.0, 0.35, 0.37]
     answer = allocate(fit(grid({"m": flat}), replicates=100), 1e20).answer

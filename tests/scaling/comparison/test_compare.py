@@ -53,6 +53,7 @@ def test_all_nested_tests_are_there(steered):
     assert pair.permutation.n_clusters == pair.n_cells
 
 
+@pytest.mark.long
 def test_ratios_at_a_budget_cover_the_truth(grid, truth):
     other = np.array([1.8, 480.0, 9000.0, 0.35, 0.47])
     fits = fit(grid({"scratch": truth, "qcd": other}, **SMALL), replicates=60)
@@ -124,6 +125,7 @@ def test_mixtures_are_compared_under_richer_laws(name, truth, factors, verdict):
     assert pair.delta_params_exponent.low < exact < pair.delta_params_exponent.high
 
 
+@pytest.mark.long
 def test_identical_runs_differ_by_exactly_zero(grid, truth):
     frame = grid({"a": truth}, **SMALL)
     both = frame.assign(mixture="b")
@@ -134,6 +136,7 @@ def test_identical_runs_differ_by_exactly_zero(grid, truth):
     assert pair.verdict is Verdict.NO_SHIFT
 
 
+@pytest.mark.long
 def test_common_noise_cancels_in_the_paired_interval(grid, truth):
     frame = grid({"a": truth}, noise=0.02, **SMALL)
     wobble = np.exp(0.002 * np.random.default_rng(1).normal(size=len(frame)))

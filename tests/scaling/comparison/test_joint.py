@@ -183,7 +183,7 @@ def test_a_large_p_value_needs_few_draws_and_a_small_one_all():
         assert asked[-1] == (999 if exact < 0.1 else 99)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tail_beyond_the_draws_is_calibrated():
     """How often p falls below 0.05 / 66 where the statistic is F and nothing is there."""
     rng, below, studies = np.random.default_rng(1), 0, 20_000

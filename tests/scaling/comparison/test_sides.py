@@ -16,6 +16,7 @@ def width(estimate):
     return estimate.high - estimate.low
 
 
+@pytest.mark.long
 def test_one_floor_is_common_and_the_exponents_are_not(grid, truth):
     other = truth * [1, 1, 4, 1, 1.2]
     fits = fit(grid({"a": truth, "b": other}, **SMALL), replicates=60)
@@ -34,6 +35,7 @@ def test_one_floor_is_common_and_the_exponents_are_not(grid, truth):
     assert width(together.delta("params_exponent")) < width(sides.delta("params_exponent"))
 
 
+@pytest.mark.long
 def test_a_floor_can_pass_for_a_shift(grid, truth):
     """Without its own floor, a mixture with a lower one seems to have other exponents."""
     lower = truth * [0.7, 1, 1, 1, 1]

@@ -62,6 +62,7 @@ def test_every_law_and_objective(frame, options):
     json.dumps(as_json(found), allow_nan=False)
 
 
+@pytest.mark.long
 def test_the_forecast_shares_the_refit_of_the_window_scan(frame):
     found = diagnose(fit(frame, replicates=50, objective="squares"))
     part = found.window_fits["the largest model"]

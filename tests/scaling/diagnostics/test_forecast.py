@@ -51,6 +51,7 @@ def test_held_out_cells_and_their_predictions(grid, truth):
     assert model.inside == sum(c.low <= c.measured <= c.high for c in model.cells)
 
 
+@pytest.mark.long
 def test_the_most_expensive_fifth_is_held_out(grid, truth):
     frame = grid({"m": truth})
     _, found, parts = forecasts(frame)
@@ -88,6 +89,7 @@ def test_a_law_that_bends_misses_with_one_sign(grid, truth):
     assert "0 of 8 inside the 95% prediction interval" in found.text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [1, 4])
 def test_noise_is_the_scatter_of_a_run_about_the_reduced_law(grid, truth, seeds):
     frame = grid({"m": truth}, noise=0.02, seeds=seeds)
@@ -140,6 +142,7 @@ def test_too_few_cells_inside_are_suspicious(inside, cells, suspicious):
     assert as_json(found)["suspicious"] is suspicious
 
 
+@pytest.mark.long
 def test_pretraining_sizes_are_cells_of_their_own(grid, truth):
     frame = grid({"m": truth}, seeds=2)
     supply = np.where(frame["seed"] == 0, 1e8, 1e10)

@@ -58,6 +58,7 @@ def test_an_outlier_is_the_worst_cell(grid, truth):
     assert "leaving out the cell N = 3e+09, D = 1e+08 moves a by" in found.text
 
 
+@pytest.mark.long
 def test_the_flag_is_half_the_interval(grid, truth):
     for noise in (0.001, 0.02):
         found = influences(fit(grid({"m": truth}, noise=noise), replicates=100))["m"]
@@ -66,6 +67,7 @@ def test_the_flag_is_half_the_interval(grid, truth):
         assert max(abs(c.exponent_shift) for c in found.cells) == abs(found.worst.exponent_shift)
 
 
+@pytest.mark.long
 def test_shared_parameters_leave_the_cell_out_of_its_own_mixture(grid, truth):
     frame = grid({"a": truth, "b": OTHER}, examples=np.geomspace(1e8, 1e11, 4))
     fits = fit(frame, replicates=50, shared=("beta",))

@@ -154,6 +154,7 @@ def test_a_joint_profile_rises_from_the_joint_optimum(grid, truth, shared):
     assert (np.diff(found.increase[middle:]) > -1e-9).all()
 
 
+@pytest.mark.long
 def test_exact_data_have_a_narrow_profile(grid, truth):
     found = profiles(batch_of(grid({"m": truth}, noise=0.0)), "m")["alpha"]
     assert found.low <= 0.35 + 1e-6

@@ -44,6 +44,7 @@ def test_lack_of_fit_is_the_textbook_statistic(grid, truth):
     assert found.reason == ""
 
 
+@pytest.mark.long
 def test_an_exact_law_is_not_refuted_and_a_deviating_one_is(grid, truth):
     frame = grid({"m": truth}, seeds=2)
     _, exact = found_in(frame)

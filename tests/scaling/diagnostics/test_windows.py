@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 CUTS = ["the smallest data size", "the smallest model", "the largest model"]
 
 
+@pytest.mark.long
 def test_cuts_are_fits_to_the_rest_with_the_same_options(grid, truth):
     frame = grid({"m": truth})
     fits = fit(frame, replicates=240, objective="squares")
@@ -30,6 +31,7 @@ def test_cuts_are_fits_to_the_rest_with_the_same_options(grid, truth):
     assert found[CUTS[1]].options == same
 
 
+@pytest.mark.long
 def test_each_mixture_is_cut_at_its_own_edge(grid, truth):
     small = grid({"small": truth}, params=np.geomspace(1e6, 1e8, 5))
     large = grid({"large": truth}, params=np.geomspace(1e7, 3e9, 6))

@@ -154,7 +154,7 @@ def pretrained(grid, truth, noise=0.003):
     return made
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_transfer_is_recovered(grid, truth):
     result = fit(pretrained(grid, truth), replicates=100, law="transfer")
     near, far, scratch = (result.mixtures[name] for name in ("near", "far", "scratch"))

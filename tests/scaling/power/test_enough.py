@@ -43,6 +43,7 @@ def test_the_grid_is_larger_and_its_price_is_what_it_adds(loose):
     assert "jets, " in found.text
 
 
+@pytest.mark.long
 def test_the_grid_does_what_it_promises(loose):
     """Refits on the proposed grid have intervals of about the promised width."""
     found = enough(loose)

@@ -69,7 +69,7 @@ def test_a_known_size_brings_no_further_trunk():
     assert more_data.total - grid.total == pytest.approx(2 * 1e7 * sum(set(N)))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=20)
 @given(
     st.lists(st.floats(2, 1e9), min_size=3, max_size=5, unique_by=round),

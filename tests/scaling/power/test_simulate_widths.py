@@ -38,7 +38,7 @@ def test_widths_are_medians_of_the_real_intervals(small, truth):
         assert at.loss_relative == pytest.approx(np.median(shares), rel=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_less_noise_gives_narrower_intervals(small):
     found = []
     for noise in (0.003, 0.012):

@@ -50,6 +50,7 @@ def test_no_disagreement_where_the_law_holds(isoflop_table):
     assert np.mean(away) == pytest.approx(0, abs=3 * np.std(away) / np.sqrt(30))
 
 
+@pytest.mark.long
 def test_a_law_that_bends_away_is_contradicted_and_foretells_worse(isoflop_table):
     fits = fit(isoflop_table(parabola, noise=0.0003), replicates=100)
     found = all_routes(fits)["m"]

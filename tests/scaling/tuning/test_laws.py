@@ -176,7 +176,7 @@ def test_as_many_cells_as_parameters_have_no_interval(make_search):
     assert law.estimate(16, 1000).high == math.inf
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(max_examples=10)
 @given(seed=st.integers(0, 100), unit=st.floats(0.01, 100), factor=st.floats(0.001, 1000))
 def test_order_and_unit_of_loss_do_not_matter_and_a_factor_on_rates_shifts_c(
