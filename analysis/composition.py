@@ -54,7 +54,7 @@ PARTS = {  # of each table: the sweep, and what its environment chooses of it
     TABLE: [("composition", {"COMPOSITION_PART": part}) for part in ("7x7", "edge")],
     AT_EIGHT: [
         ("variations", {"VARIATION": part, "COMPOSITION_PART": "6x7"})
-        for part in ("grid8", "small8", "long8", "longer8")
+        for part in ("grid8", "small8", "long8")
     ],
 }
 LAW = {TABLE: "chinchilla", AT_EIGHT: "overfit"}  # that forecast held-out cells best
