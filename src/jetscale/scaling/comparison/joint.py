@@ -102,11 +102,8 @@ def questions(law: Law) -> dict[tuple[str, ...], str]:
     found = {q: text for q, text in QUESTIONS.items() if law.largest_floor > 0 or q != ("E",)}
     if law.deciding == EXPONENTS:
         return found
-    more = f"are {', '.join(law.deciding[:-1])} and {law.deciding[-1]} equal?"
-    return {
-        (law.deciding if q == EXPONENTS else q): (more if q == EXPONENTS else text)
-        for q, text in found.items()
-    }
+    more = law.deciding, f"are {', '.join(law.deciding[:-1])} and {law.deciding[-1]} equal?"
+    return dict(more if q == EXPONENTS else (q, text) for q, text in found.items())
 
 
 def nested_test(
