@@ -557,7 +557,7 @@ def test_what_cannot_be_asked_is_refused_before_a_table_is_read(capsys, tmp_path
     for command, complaint in (
         (
             ("compare", "--law", "transfer"),
-            "a comparison needs a law with exponents of alpha and beta alone",
+            "a comparison needs a law with heights and exponents of two terms alone",
         ),
         (("fit", "--law", "chinchila"), "did you mean 'chinchilla'"),
         (("allocate", "--budget", "0"), "budget is 0.0 FLOPs"),

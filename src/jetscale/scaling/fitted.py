@@ -81,7 +81,7 @@ class Options:
             *some, last = (repr(law.name) for law in LAWS.values() if law.comparable)
             comparable = f"{', '.join(some)} or {last}"
             raise FitError(
-                "a comparison needs a law with no more than heights and exponents of its terms: under "
+                "a comparison needs a law with heights and exponents of two terms alone: under "
                 f"{self.law!r} mixtures of equal exponents can still differ in {further}; compare "
                 f"with {comparable}, or compare the parameters that `fit` prints"
             )
