@@ -12,6 +12,7 @@ from jetscale.cli.quantities import PLAIN, SHARE, Whole
 from jetscale.cli.tables import fitted_options, run_table, source_of, table_options
 from jetscale.words import duration
 
+_LAW = "Law to assume: E,A,B,alpha,beta[,gamma], or the name of that of a pilot: overfit, auto."
 _LIKE = "Laws of a pilot, a run table or a SWEEP that was run. [default: generic, or of --runs]"
 
 
@@ -29,13 +30,23 @@ def _timed(progress: Callable[[str, int, int], None]) -> Callable[[str, int, int
     return tell
 
 
+def _numbers(law: str) -> list[float]:
+    try:
+        return [float(number) for number in law.split(",")]
+    except ValueError as error:
+        raise click.UsageError(
+            f"--law is {law!r}, needs 5 numbers E,A,B,alpha,beta, e.g. 0.5,20,20,0.35,0.35, or a "
+            "sixth for gamma"
+        ) from error
+
+
 @cli.command()
 @click.argument("sweep", type=PATH, required=False)
 @table_options
-@click.option("--law", help="Law to assume: E,A,B,alpha,beta. [default: a generic one]")
+@click.option("--law", help=_LAW)
 @click.option("--like", type=PATH, help=_LIKE)
 @click.option("--noise", type=SHARE, help="Spread of log loss between seeds. [default: 0.01]")
-@click.option("--misfit", type=SHARE, help="Spread of cells about the law. [default: the noise]")
+@click.option("--misfit", type=SHARE, help="Smooth deviation from the law. [default: the noise]")
 @click.option("--shift", type=PLAIN, help="Power for this shift of a. [default: search for 80%]")
 @click.option("--simulations", type=Whole(10), help="Made-up studies per shift, 10 at least. [32]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the simulation.")
@@ -68,13 +79,12 @@ def power(
     from jetscale.display.power import show_power
     from jetscale.jsonable import as_json as plain
 
-    try:
-        stated = None if law is None else [float(number) for number in law.split(",")]
-    except ValueError as error:
-        raise click.UsageError(
-            f"--law is {law!r}, needs 5 numbers E,A,B,alpha,beta, e.g. 0.5,20,20,0.35,0.35"
-        ) from error
     how = {name: asked.pop(name) for name in ("objective", "uncertainty")}
+    stated = None
+    if law is not None and "," not in law and not law[:1].isdigit():
+        how["law"] = law
+    elif law is not None:
+        stated = _numbers(law)
     pilot = None
     if like is not None:
         is_sweep = like.suffix == ".py"

@@ -5,7 +5,6 @@ import math
 from jetscale.display.console import note, say, show_table
 from jetscale.scaling import Power
 from jetscale.scaling.bootstrap import METHODS
-from jetscale.scaling.power.answer import exponent
 from jetscale.scaling.power.detect import Detection
 from jetscale.words import counted, percent
 
@@ -21,14 +20,15 @@ def show_power(found: Power, name: str = "") -> None:
     )
     truths, same, first = found.assumed.truths, found.assumed.same, found.assumed.first
     for mixture, truth in list(truths.items())[: 1 if same else None]:
-        E, A, B, alpha, beta = truth.theta
+        E, A, B, alpha, beta, *more = truth.theta
+        grows = "".join(f" N^{gamma:.3g}" for gamma in more)
         say(
             f"law of {'every mixture' if same else mixture}: L = {E:.3g} + {A:.4g} / N^{alpha:.3g} "
-            f"+ {B:.4g} / D^{beta:.3g}, a = {exponent(grid, truth):.2f}"
+            f"+ {B:.4g}{grows} / D^{beta:.3g}, a = {truth.exponent(grid.cost):.2f}"
         )
     say(
         f"assumed: {found.assumed.source}; log loss differs by {first.noise:.2g} between seeds and "
-        f"by {first.misfit:.2g} between a cell and the law"
+        f"smoothly by {first.misfit:.2g} from the law"
     )
     _show_widths(found)
     if found.detection is not None:

@@ -10,10 +10,9 @@ import pytest
 from jetscale.errors import FitError
 from jetscale.jsonable import as_json
 from jetscale.scaling import Power, make_grid, power
-from jetscale.scaling.power.answer import exponent
 from jetscale.scaling.power.enough import grown
 from jetscale.scaling.power.simulate import Share, simulate_runs
-from jetscale.scaling.power.truth import Truth, shift_law
+from jetscale.scaling.power.truth import Truth, shifted
 
 STEPS: list[tuple[str, int, int]] = []
 
@@ -40,7 +39,7 @@ def test_the_answer_holds_everything(found, small):
     assert [trial.shift for trial in found.detection.trials] == [0.0, -0.15]
     assert found.detection.trials[1].claimed.hits > found.detection.trials[0].claimed.hits
     assert 0.3 < found.half_width / found.widths["a"].exponent < 1.5
-    assert exponent(small, found.assumed.truths["a"]) == pytest.approx(0.5)
+    assert found.assumed.truths["a"].exponent(small.cost) == pytest.approx(0.5)
     assert found.warnings == ()
 
 
@@ -146,14 +145,14 @@ def test_a_grid_that_grid_needed_is_named(found):
 @pytest.mark.long
 def test_each_mixture_has_the_law_of_its_pilot(plan, truth):
     grid = plan(4, 4, 2, mixtures=("a", "b", "c"))
-    moved = shift_law(truth.theta, grid.cost, -0.1, grid.middle)
+    moved = shifted(truth, grid.cost, -0.1, grid.middle)
     tables = [
         simulate_runs(grid, truth, "a", (1,)),
-        simulate_runs(grid, Truth(moved, 0.01, 0.0), "b", (2,)),
+        simulate_runs(grid, Truth(moved.theta, 0.01, 0.0), "b", (2,)),
     ]
     found = power(grid, pilot=pd.concat(tables), shift=-0.1, simulations=4)
     assert not found.assumed.same
-    a, b = (exponent(grid, found.assumed.truths[name]) for name in "ab")
+    a, b = (found.assumed.truths[name].exponent(grid.cost) for name in "ab")
     assert b < a
     assert found.widths["c"] is found.widths["a"]
     assert found.widths["b"] is not found.widths["a"]

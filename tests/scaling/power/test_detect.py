@@ -9,12 +9,11 @@ from scipy import stats
 
 from jetscale.scaling.comparison.claims import Verdict
 from jetscale.scaling.comparison.compare import compare
-from jetscale.scaling.engine import laws
 from jetscale.scaling.fit import fit
 from jetscale.scaling.power import detect as room
 from jetscale.scaling.power.detect import Setting, Trial, pairs_of_equals, try_shift, with_shift
 from jetscale.scaling.power.simulate import Share, simulate_runs
-from jetscale.scaling.power.truth import Truth, generic, shift_law
+from jetscale.scaling.power.truth import Truth, generic, shifted
 
 QUIET = Setting(studies=4, replicates=60, seed=3, tick=lambda what: None)
 
@@ -37,8 +36,7 @@ def apart(small, sharp, equals):
 
 @pytest.mark.long
 def test_shifted_studies_are_those_of_a_fit_to_both_mixtures(small, sharp, apart):
-    theta = shift_law(sharp.theta, small.cost, -0.12, small.middle)
-    other = Truth(theta, sharp.noise, sharp.misfit)
+    other = shifted(sharp, small.cost, -0.12, small.middle)
     for number, found in enumerate(apart[:2]):
         tables = [
             simulate_runs(small, sharp, "a", (3, number, 0)),
@@ -87,8 +85,8 @@ def test_more_pairs_make_claims_rarer(plan, sharp, apart):
 def test_the_estimate_by_the_test_has_the_power_it_says(small, sharp):
     covariance = np.array([[0.02, -0.004], [-0.004, 0.01]])
     shift = room._by_test(small, sharp, covariance)
-    moved = shift_law(sharp.theta, small.cost, shift / 1e3, small.middle)  # small: linear
-    direction = (moved - sharp.theta)[3:] * 1e3
+    moved = shifted(sharp, small.cost, shift / 1e3, small.middle)  # small: linear
+    direction = (moved.theta - sharp.theta)[3:] * 1e3
     drawn = np.random.default_rng(0).multivariate_normal(direction, covariance, 20_000)
     squares = np.einsum("ri,ij,rj->r", drawn, np.linalg.inv(covariance), drawn)
     assert (squares > stats.chi2.ppf(0.95, 2)).mean() == pytest.approx(0.8, abs=0.01)
@@ -197,9 +195,8 @@ def test_the_detectable_shift_against_brute_force(small, sharp):
     found, fits = room.detect(small, sharp, setting)
     assert len(fits) == 80
     assert found.detectable is not None
-    theta = shift_law(sharp.theta, small.cost, found.detectable, small.middle)
-    truths = {"a": sharp, "b": Truth(theta, sharp.noise, sharp.misfit)}
-    assert laws.exponents(theta, small.cost)[0] == pytest.approx(0.5 + found.detectable)
+    truths = {"a": sharp, "b": shifted(sharp, small.cost, found.detectable, small.middle)}
+    assert truths["b"].exponent(small.cost) == pytest.approx(0.5 + found.detectable)
     claims = 0
     for number in range(60):
         tables = [simulate_runs(small, t, n, (99, number, ord(n))) for n, t in truths.items()]

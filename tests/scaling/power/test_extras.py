@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from jetscale.jsonable import as_json
 from jetscale.scaling.engine import laws
-from jetscale.scaling.power.extras import candidates, deviation, half_width, rank
+from jetscale.scaling.power.extras import candidates, deviation, half_width, narrowed, rank
 from jetscale.scaling.power.grid import make_grid
 from jetscale.scaling.power.simulate import central_deviation, quick_fits
-from jetscale.scaling.power.truth import Truth, generic
+from jetscale.scaling.power.truth import Truth, generic, law_of
 
 
 @pytest.mark.slow
@@ -26,6 +26,17 @@ def test_the_approximation_agrees_with_refits(plan, alpha, misfit):
     truth = Truth(theta, 0.005, misfit)
     refitted = laws.exponents(quick_fits(grid, truth, 1500, 4), grid.cost)[0]
     assert deviation(grid, truth) == pytest.approx(central_deviation(refitted), rel=0.12)
+
+
+@pytest.mark.slow
+def test_the_approximation_agrees_with_refits_of_another_law(plan):
+    grid = plan(6, 6, 2)
+    theta = np.append(generic(grid), 0.1)
+    theta[2] *= grid.middle[0] ** -0.1
+    truth = Truth(theta, 0.004, 0.0, law_of(theta))
+    drawn = quick_fits(grid, truth, 800, 4)
+    refitted = truth.law.exponents(drawn, grid.cost, 1.0)[0]
+    assert deviation(grid, truth) == pytest.approx(central_deviation(refitted), rel=0.15)
 
 
 @pytest.mark.long
@@ -60,9 +71,18 @@ def test_nothing_that_is_added_widens_an_interval(alpha, beta, misfit, seeds):
     n, d = (v.ravel() for v in np.meshgrid(axis, axis))
     grid = make_grid(n, d, seeds)
     truth = Truth(np.array([0.5, 1e5**alpha, 1e5**beta, alpha, beta]), 0.01, misfit)
-    now = deviation(grid, truth)
     for larger in candidates(grid).values():
-        assert deviation(larger, truth) <= now * (1 + 1e-6)
+        assert narrowed(grid, larger, truth) <= 1 + 1e-6
+
+
+def test_a_cell_far_outside_makes_no_law_smoother(small):
+    """One cell a step beyond a corner says little; a whole new size says more."""
+    truth = Truth(generic(small), 0.001, 0.02)
+    found = {extra.what: extra.reduction for extra in rank(small, truth)}
+    corner = max(less for what, less in found.items() if what.startswith("one cell"))
+    size = max(less for what, less in found.items() if what.startswith("smaller N"))
+    assert corner < size
+    assert found["one more seed everywhere"] < 0.05  # misfit is not averaged away
 
 
 def test_seeds_help_as_the_root_without_misfit_and_less_with(small):

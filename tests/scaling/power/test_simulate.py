@@ -16,7 +16,19 @@ def test_noise_and_misfit_are_what_was_asked_for(small, truth):
     off = (log_losses(small, louder, 4000, np.random.default_rng(1)) - exact).reshape(-1, 16, 2)
     assert off.var() == pytest.approx(0.02**2 + 0.01**2, rel=0.03)
     assert (off[..., 0] * off[..., 1]).mean() == pytest.approx(0.01**2, rel=0.05)
-    assert abs((off[:, 0, 0] * off[:, 1, 0]).mean()) < 2e-5
+
+
+def test_a_misfit_is_smooth_and_of_another_draw_in_every_study(plan, truth):
+    """Neighbours deviate alike, studies do not; the law itself follows no part of degree two."""
+    grid = plan(6, 6, 1)
+    loose = Truth(truth.theta, 1e-9, 0.01)
+    exact = np.log(laws.loss(truth.theta, grid.params, grid.examples))
+    off = (log_losses(grid, loose, 2000, np.random.default_rng(1)) - exact).reshape(-1, 6, 6)
+    assert off.var() == pytest.approx(0.01**2, rel=0.05)
+    steps = np.diff(off, axis=1)
+    assert steps[:, 1:-1].var() < 0.8 * off.var()
+    assert np.diff(off, n=5, axis=1).var() < 1e-3 * off.var()  # degree four at most
+    assert abs(off.mean(axis=0)).max() < 0.002
 
 
 def test_a_study_is_decided_by_its_numbers(small, truth):

@@ -10,17 +10,20 @@ from hypothesis import strategies as st
 from jetscale.errors import FitError
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
+from jetscale.scaling.fitted import Options
 from jetscale.scaling.power.simulate import simulate_runs
 from jetscale.scaling.power.truth import (
     Truth,
     assume,
     check_law,
     generic,
-    shift_law,
+    law_of,
     shift_range,
+    shifted,
 )
 
 LAW = (0.7, 30.0, 20.0, 0.4, 0.3)
+OVERFIT = (*LAW, 0.1)
 COSTS = [CostModel(k=6.0, p=p, worst_residual=0.0, measured=False) for p in (1.0, 0.9)]
 
 
@@ -32,34 +35,55 @@ def test_terms_of_the_generic_law_are_equal_in_the_middle(small):
     assert pytest.approx(0.5) == E
 
 
-@given(st.floats(0.05, 1.5), st.floats(0.05, 1.5), st.floats(-1, 1), st.sampled_from(COSTS))
-def test_a_shift_moves_the_exponent_and_nothing_else(alpha, beta, part, cost):
-    theta, (n, d) = np.array([0.5, 20.0, 30.0, alpha, beta]), (1e5, 1e4)
-    least, most = shift_range(theta, cost)
+@given(
+    st.floats(0.05, 1.5),
+    st.floats(0.05, 1.5),
+    st.sampled_from([(), (0.0,), (0.15,), (-0.02,)]),
+    st.floats(-1, 1),
+    st.sampled_from(COSTS),
+)
+def test_a_shift_moves_the_exponent_and_nothing_else(alpha, beta, gamma, part, cost):
+    theta, (n, d) = np.array([0.5, 20.0, 30.0, alpha, beta, *gamma]), (1e5, 1e4)
+    truth = Truth(theta, 0.01, 0.0, law_of(theta))
+    least, most = shift_range(truth, cost)
     assert least < 0 < most
     shift = 0.99 * part * (most if part > 0 else -least)
-    moved = shift_law(theta, cost, shift, (n, d))
-    assert laws.exponents(moved, cost)[0] - laws.exponents(theta, cost)[0] == pytest.approx(
-        shift, abs=1e-9
-    )
+    other = shifted(truth, cost, shift, (n, d))
+    moved = other.theta
+    assert other.exponent(cost) - truth.exponent(cost) == pytest.approx(shift, abs=1e-9)
     assert moved[3] + cost.p * moved[4] == pytest.approx(alpha + cost.p * beta)
+    assert moved[5:].tolist() == list(gamma)
     assert moved[1] * n ** -moved[3] == pytest.approx(20 * n**-alpha)
     assert moved[2] * d ** -moved[4] == pytest.approx(30 * d**-beta)
 
 
 @pytest.mark.parametrize("cost", COSTS)
 @pytest.mark.parametrize("end", [0, 1])
-def test_beyond_its_range_a_shift_is_refused(cost, end):
-    edge = shift_range(np.array(LAW), cost)[end]
-    assert shift_law(np.array(LAW), cost, 0.999 * edge, (1e5, 1e5)).shape == (5,)
+@pytest.mark.parametrize("law", [LAW, OVERFIT])
+def test_beyond_its_range_a_shift_is_refused(cost, end, law):
+    truth = Truth(np.array(law), 0.01, 0.0, law_of(law))
+    edge = shift_range(truth, cost)[end]
+    assert shifted(truth, cost, 0.999 * edge, (1e5, 1e5)).theta.shape == (len(law),)
     with pytest.raises(FitError, match="out of bounds; it can be"):
-        shift_law(np.array(LAW), cost, 1.001 * edge, (1e5, 1e5))
+        shifted(truth, cost, 1.001 * edge, (1e5, 1e5))
+
+
+def test_a_law_is_told_by_how_many_numbers_it_is():
+    assert [law_of(law).name for law in (LAW, OVERFIT)] == ["chinchilla", "overfit"]
+    truth = Truth(np.array(OVERFIT), 0.01, 0.0, law_of(OVERFIT))
+    assert truth.named == dict(zip(("E", "A", "B", "alpha", "beta", "gamma"), OVERFIT, strict=True))
+    plain = Truth(np.array(LAW), 0.01, 0.0)
+    n, d = np.array([1e4]), np.array([1e5])
+    more = 20.0 * (1e4**0.1 - 1) / 1e5**0.3
+    assert truth.loss(n, d) - plain.loss(n, d) == pytest.approx([more])
+    assert truth.exponent(COSTS[0]) == pytest.approx(0.3 / 0.8)
 
 
 @pytest.mark.parametrize(
     ("law", "message"),
     [
-        ((1, 2, 3), "5 numbers E,A,B,alpha,beta, not 3"),
+        ((1, 2, 3), "5 numbers E,A,B,alpha,beta or 6 numbers E,A,B,alpha,beta,gamma, not 3"),
+        ((*LAW, 1.5), "gamma is 1.5, needs a number between -0.5 and 1"),
         ((0.5, 1, 1, 2.5, 0.3), "alpha is 2.5, needs a number between 0.01 and 2"),
         ((0.5, 1, 1, 0.3, float("nan")), "beta is nan"),
         ((-0.5, 1, 1, 0.3, 0.3), "E is -0.5, needs a finite number of at least zero"),
@@ -144,3 +168,42 @@ def test_a_pilot_that_gives_no_law_says_what_to_do(small):
     step = small.runs(np.where(np.arange(32) < 8, 1.0, 0.0))  # no seed differs from another
     with pytest.raises(FitError, match=r"the pilot's 'm': .*; state a law with --law E,A,B,"):
         assume(small, pilot=step)
+
+
+@pytest.mark.slow
+def test_a_pilot_of_another_law_gives_that_law(plan):
+    grid = plan(6, 6, 3)
+    theta = np.array([0.5, 12.0, 12.0, 0.35, 0.35, 0.15])
+    real = Truth(theta, 0.005, 0.0, law_of(theta))
+    own = simulate_runs(grid, real, "a", (3,))
+    for law in ("overfit", "auto"):
+        assumed = assume(grid, pilot=own, options=Options(law=law))
+        assert assumed.law.name == "overfit"
+        assert assumed.first.named["gamma"] == pytest.approx(0.15, abs=0.03)
+        assert assumed.first.exponent(grid.cost) == pytest.approx(0.35 / 0.85, abs=0.06)
+    plain = assume(grid, pilot=own)
+    assert plain.law.name == "chinchilla"
+    assert plain.first.misfit > 3 * assumed.first.misfit
+
+
+def test_a_law_whose_frontier_is_no_power_law_is_not_assumed(small):
+    told = "what a grid can say is known under chinchilla, overfit or auto"
+    with pytest.raises(FitError, match=f"law is 'outer-power': {told}"):
+        assume(small, options=Options(law="outer-power"))
+    with pytest.raises(FitError, match="unknown law 'overfitt'"):
+        assume(small, options=Options(law="overfitt"))
+    with pytest.raises(FitError, match="'overfit' needs the runs of a pilot, or numbers"):
+        assume(small, options=Options(law="overfit"))
+
+
+@pytest.mark.long
+def test_a_pilot_of_a_law_that_cannot_be_assumed_is_told(plan):
+    grid = plan(6, 6, 3)
+    n, d = grid.params, grid.examples
+    log = np.log(0.3 + ((20 / n**0.3) ** 3 + (20 / d**0.3) ** 3) ** (1 / 3))
+    noise = 0.003 * np.random.default_rng(0).standard_normal(int(grid.seeds.sum()))
+    assumed = assume(
+        grid, pilot=grid.runs(log[grid.cell_of_run] + noise), options=Options(law="auto")
+    )
+    assert assumed.law.name == "chinchilla"
+    assert "forecasts the pilot best, chinchilla is assumed" in assumed.warnings[0]

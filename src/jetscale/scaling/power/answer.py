@@ -3,15 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import pandas as pd
 
 from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN, json_key
-from jetscale.scaling.engine import laws
-from jetscale.scaling.engine.laws import PARAMETERS
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, Options
 from jetscale.scaling.power.detect import LEVEL, Detection, Setting, detect
@@ -19,7 +17,7 @@ from jetscale.scaling.power.enough import grown
 from jetscale.scaling.power.extras import Extra, half_width, rank
 from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.simulate import Widths, simulate_runs, widths
-from jetscale.scaling.power.truth import Assumed, Truth, assume, shift_law
+from jetscale.scaling.power.truth import Assumed, Truth, assume, shifted
 from jetscale.shown import Shown, frame_of, row_of
 
 STUDIES = 32  # made-up studies by default; the standard error of a power of 80% is then 7%
@@ -55,8 +53,7 @@ class Power(Shown):
         """The parameters assumed for each mixture, and their exponent of N*."""
         found = {}
         for name, truth in self.assumed.truths.items():
-            named = dict(zip(PARAMETERS, truth.theta.tolist(), strict=True))
-            found[name] = named | {"params_exponent": exponent(self.grid, truth)}
+            found[name] = truth.named | {"params_exponent": truth.exponent(self.grid.cost)}
         return found
 
     @property
@@ -146,10 +143,10 @@ def power(
         shift: Of the params exponent a, whose power is measured; by default the smallest one that
             is detected is searched for.
         simulations: Made-up studies that are analysed in full, for every shift.
-        options: How fits are made; the law is the Chinchilla law with its floor.
+        options: How fits are made. Made-up studies are analysed under the law they come from.
     """
-    how = options or Options()
-    assumed = assume(grid, law, pilot, noise, misfit, how)
+    assumed = assume(grid, law, pilot, noise, misfit, options)
+    how = replace(options or Options(), law=assumed.law.name)
     first, done = assumed.first, Counter[str]()
     _check(grid, first, shift, simulations, seed)
 
@@ -176,11 +173,6 @@ def power(
         seed=seed,
         warnings=(*assumed.warnings, *grid.warnings),
     )
-
-
-def exponent(grid: Grid, truth: Truth) -> float:
-    """The params exponent a of a law at the cost of the grid."""
-    return float(laws.exponents(truth.theta, grid.cost)[0])
 
 
 def _all_widths(
@@ -213,4 +205,4 @@ def _check(grid: Grid, truth: Truth, shift: float | None, simulations: int, seed
         raise FitError("a shift needs two mixtures to compare; the plan has one")
     if not math.isfinite(shift) or shift == 0:
         raise FitError(f"shift is {shift:g}, needs a number other than zero, e.g. -0.1")
-    shift_law(truth.theta, grid.cost, shift, grid.middle)
+    shifted(truth, grid.cost, shift, grid.middle)

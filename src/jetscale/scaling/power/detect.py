@@ -17,14 +17,12 @@ from scipy import optimize, stats
 from jetscale.jsonable import json_key
 from jetscale.scaling.comparison.claims import SIGNIFICANT, side_of_zero
 from jetscale.scaling.comparison.compare import compare
-from jetscale.scaling.comparison.joint import EXPONENTS
-from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.fit import fit
 from jetscale.scaling.fitted import MixtureFit, Options, StudyFit
 from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.simulate import Share, central_deviation, quick_fits, simulate_runs
-from jetscale.scaling.power.truth import Truth, shift_law, shift_range
+from jetscale.scaling.power.truth import Truth, shift_range, shifted
 
 Tick = Callable[[str], None]  # told what was simulated, once per made-up study
 POWER, LEVEL = 0.80, SIGNIFICANT
@@ -102,7 +100,7 @@ def with_shift(
     grid: Grid, truth: Truth, equals: list[StudyFit], shift: float, setting: Setting
 ) -> list[StudyFit]:
     """The same studies with the exponent of ``b`` shifted; ``a`` need not be fitted again."""
-    other = replace(truth, theta=shift_law(truth.theta, grid.cost, shift, grid.middle))
+    other = shifted(truth, grid.cost, shift, grid.middle)
     made = []
     for number, pair in enumerate(equals):
         table = simulate_runs(grid, other, "b", (setting.seed, number, 1))
@@ -120,7 +118,9 @@ def try_shift(
     """Return what the real comparison says of the studies, ``b`` shifted unless ``shift`` is 0."""
     fits = with_shift(grid, truth, equals, shift, setting) if shift else equals
     pairs = math.comb(len(grid.mixtures), 2)
-    found = [compare(f, questions=(EXPONENTS,), pairs_of_study=pairs).pairs[0] for f in fits]
+    found = [
+        compare(f, questions=(truth.law.deciding,), pairs_of_study=pairs).pairs[0] for f in fits
+    ]
     deltas = [pair.delta_params_exponent for pair in found]
     return Trial(
         shift=shift,
@@ -138,7 +138,7 @@ def detect(
     equals = pairs_of_equals(grid, truth, setting)
     none = try_shift(grid, truth, equals, 0.0, setting)
     drawn = quick_fits(grid, truth, _QUICK, setting.seed)
-    spread = math.sqrt(2) * central_deviation(laws.exponents(drawn, grid.cost)[0])
+    spread = math.sqrt(2) * central_deviation(truth.law.exponents(drawn, grid.cost, 1.0)[0])
     first = spread * float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))
     if shift is None:
         start = max(first, _by_test(grid, truth, 2 * np.cov(drawn[:, 3:].T)))
@@ -160,10 +160,12 @@ def detect(
 
 
 def _by_test(grid: Grid, truth: Truth, covariance: Array) -> float:
-    """Shift that a chi-square test of equal (alpha, beta), of this covariance, detects at 80%."""
-    threshold = stats.chi2.ppf(1 - LEVEL / math.comb(len(grid.mixtures), 2), 2)
-    needed = optimize.brentq(lambda x: stats.ncx2.sf(threshold, 2, x) - POWER, 1e-3, 1e3)
-    per_shift = (truth.theta[3] + grid.cost.p * truth.theta[4]) * np.array([-grid.cost.p, 1.0])
+    """Shift that a chi-square test of equal exponents, of this covariance, detects at 80%."""
+    freedom = len(covariance)
+    threshold = stats.chi2.ppf(1 - LEVEL / math.comb(len(grid.mixtures), 2), freedom)
+    needed = optimize.brentq(lambda x: stats.ncx2.sf(threshold, freedom, x) - POWER, 1e-3, 1e3)
+    per_shift = np.zeros(freedom)  # of alpha and beta; what else decides stays
+    per_shift[:2] = truth.theta[4] / truth.exponent(grid.cost) * np.array([-grid.cost.p, 1.0])
     try:
         information = float(per_shift @ np.linalg.solve(covariance, per_shift))
     except np.linalg.LinAlgError:  # every quick fit ended at a bound
@@ -176,7 +178,7 @@ def _search(
 ) -> list[Trial]:
     """Trials at the start and at rescaled shifts, until the power is near 80%."""
     # to more data, unless there is little room for that inside the bounds of the exponents
-    least, most = shift_range(truth.theta, grid.cost)
+    least, most = shift_range(truth, grid.cost)
     sign = -1 if -least >= _ENOUGH_ROOM * most else 1
     room = _INSIDE * (-least if sign < 0 else most)
     size, tried = min(start, room / 2), list[Trial]()

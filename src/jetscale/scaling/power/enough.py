@@ -13,9 +13,9 @@ import numpy as np
 from jetscale.errors import FitError
 from jetscale.jsonable import HIDDEN
 from jetscale.scaling.fitted import StudyFit
-from jetscale.scaling.power.extras import further, half_width
+from jetscale.scaling.power.extras import further, half_width, narrowed
 from jetscale.scaling.power.grid import Grid, grid_of
-from jetscale.scaling.power.truth import Truth, generic, spreads
+from jetscale.scaling.power.truth import ASSUMED, Truth, generic, spreads
 from jetscale.words import counted, short
 
 WANTED = 0.1  # half-width of a that tells apart who wants more data from who does not
@@ -85,13 +85,13 @@ def grown(
 def _assumed(fits: StudyFit, grid: Grid) -> Truth:
     first = next(iter(fits.mixtures.values()))
     noise, misfit, _ = spreads(fits.runs, list(fits.mixtures.values()))
-    plain = fits.options.law == "chinchilla" and first["a"].identified
-    return Truth(first.theta if plain else generic(grid), noise, misfit)
+    if first.law in ASSUMED and first["a"].identified:
+        return Truth(first.theta, noise, misfit, first.law)
+    return Truth(generic(grid), noise, misfit)
 
 
 def _next(grid: Grid, truth: Truth) -> Grid:
     """Return the grid after the step that narrows a most per FLOP."""
-    now = half_width(grid, truth)
     sizes, data = np.unique(grid.params), np.unique(grid.examples)
     steps = []
     if more := further(sizes).get("larger"):
@@ -102,4 +102,4 @@ def _next(grid: Grid, truth: Truth) -> Grid:
         raise FitError("the planned grid: sizes in other units than single ones have no next one")
     if np.median(grid.seeds) < _SEEDS:
         steps.append(grid.with_another_seed())
-    return max(steps, key=lambda g: (1 - half_width(g, truth) / now) / (g.total - grid.total))
+    return max(steps, key=lambda g: (1 - narrowed(grid, g, truth)) / (g.total - grid.total))

@@ -1,8 +1,9 @@
 """Which further runs sharpen the exponent a most per FLOP.
 
-Near the truth a fit is weighted linear least squares: parameters have covariance (J' W J)^-1, J
-the derivatives of log L and W one over each cell mean's variance, noise^2 / seeds + misfit^2. It
-ranks additions; as a width it means little where exponents are hardly identified.
+Near the truth a fit is weighted linear least squares: parameters have covariance (J' V^-1 J)^-1, J
+the derivatives of log L and V the covariance of the cell means, noise^2 / seeds on its diagonal
+and a smooth misfit. It ranks additions; as a width it means little where exponents are hardly
+identified.
 """
 
 import math
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
+from scipy import linalg, stats
 
 from jetscale.jsonable import json_key
 from jetscale.scaling.engine.laws import Array
@@ -41,28 +42,44 @@ class Extra:
         return self.reduction / self.share
 
 
-def deviation(grid: Grid, truth: Truth) -> float:
-    """Standard deviation of the fitted a in the linear approximation; infinite if undetermined."""
-    E, A, B, alpha, beta = truth.theta
+def deviation(grid: Grid, truth: Truth, window: Grid | None = None) -> float:
+    """Standard deviation of the fitted a in the linear approximation; infinite if undetermined.
+
+    The misfit is that over the cells of the ``window``, by default the grid.
+    """
+    _, A, B, alpha, beta, *more = truth.theta
+    gamma = sum(more)
     x, y = np.log(grid.params), np.log(grid.examples)
-    by_params, by_examples = A * np.exp(-alpha * x), B * np.exp(-beta * y)
+    by_params, by_examples = A * np.exp(-alpha * x), B * np.exp(gamma * x - beta * y)
     columns = [np.ones_like(x), by_params, by_examples]  # heights in logs, at the mean size
     columns += [-(x - x.mean()) * by_params, -(y - y.mean()) * by_examples]
-    weights = 1 / (truth.noise**2 / grid.seeds + truth.misfit**2)
-    J = np.column_stack(columns) / (E + by_params + by_examples)[:, None]
-    J *= np.sqrt(weights)[:, None]
+    columns += [(x - x.mean()) * by_examples] * len(more)
+    J = np.column_stack(columns) / truth.loss(grid.params, grid.examples)[:, None]
+    smooth = truth.misfit * grid.smooth(window)
+    covariance = np.diag(truth.noise**2 / grid.seeds) + smooth @ smooth.T
+    J = linalg.solve_triangular(np.linalg.cholesky(covariance), J, lower=True)
     scale = np.linalg.norm(J, axis=0)
     _, sizes, V = np.linalg.svd(J / scale, full_matrices=False)
     if sizes[-1] < _SINGULAR * sizes[0]:
         return math.inf
-    total = alpha + grid.cost.p * beta
-    slope = np.array([0, 0, 0, -beta, alpha]) / total**2 / scale
+    slope = np.array([0, 0, 0, -beta, alpha + gamma, *[-beta for _ in more]])
+    slope = slope / (alpha + gamma + grid.cost.p * beta) ** 2 / scale
     return float(np.linalg.norm((V @ slope) / sizes))
 
 
 def half_width(grid: Grid, truth: Truth) -> float:
     """Half-width of the 95% interval of a in the linear approximation."""
     return float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * deviation(grid, truth)
+
+
+def narrowed(grid: Grid, larger: Grid, truth: Truth) -> float:
+    """Width of a on the larger grid over that on the grid.
+
+    Both have the misfit over the larger one: otherwise a cell far outside would seem to make the
+    law smoother everywhere.
+    """
+    before = deviation(grid, truth, larger)
+    return deviation(larger, truth, larger) / before if math.isfinite(before) else 0.0
 
 
 def candidates(grid: Grid) -> dict[str, Grid]:
@@ -85,11 +102,15 @@ def rank(grid: Grid, truth: Truth) -> tuple[Extra, ...]:
     """All additions, the largest gain per FLOP first."""
     now, found = half_width(grid, truth), []
     for what, larger in candidates(grid).items():
-        after, added = half_width(larger, truth), larger.total - grid.total
-        runs = len(grid.mixtures) * int(larger.seeds.sum() - grid.seeds.sum())
-        less, share = 1 - after / now if after < now else 0.0, added / grid.total
+        added = larger.total - grid.total
+        less = max(0.0, round(1 - narrowed(grid, larger, truth), 9))  # no rounding taken for gain
         new = Extra(
-            what=what, runs=runs, flops=added, share=share, half_width=after, reduction=less
+            what=what,
+            runs=len(grid.mixtures) * int(larger.seeds.sum() - grid.seeds.sum()),
+            flops=added,
+            share=added / grid.total,
+            half_width=now * (1 - less),
+            reduction=less,
         )
         found.append(new)
     return tuple(sorted(found, key=lambda extra: -extra.gain))

@@ -17,6 +17,7 @@ from jetscale.errors import FitError
 from jetscale.scaling.cost import CostModel, cost_model
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.fit import shortage
+from jetscale.scaling.misfit import Basis
 from jetscale.scaling.table import validate
 
 
@@ -80,6 +81,14 @@ class Grid:
         """Geometric middle of the model sizes and of the data sizes."""
         n, d = self.params, self.examples
         return math.sqrt(n.min() * n.max()), math.sqrt(d.min() * d.max())
+
+    def smooth(self, window: "Grid | None" = None) -> Array:
+        """The smooth deviations (k, K) of a law at the cells.
+
+        Together they have mean square 1 at the cells of the ``window``, by default this grid.
+        """
+        over = self if window is None else window
+        return Basis.over(over.params, over.examples).at(self.params, self.examples)
 
     @property
     def cell_of_run(self) -> NDArray[np.intp]:

@@ -15,9 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from jetscale.jsonable import json_key
-from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.family import Family
-from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.engine.laws import Array, Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import percentile_interval
@@ -33,8 +31,9 @@ BEYOND = 10.0  # the second budget is this many times the largest planned one
 def log_losses(grid: Grid, truth: Truth, count: int, rng: np.random.Generator) -> Array:
     """Log losses (count, n) of the runs of one mixture, one row per made-up study."""
     cell = grid.cell_of_run
-    exact = np.log(laws.loss(truth.theta, grid.params, grid.examples))
-    misfit = truth.misfit * rng.standard_normal((count, len(grid.params)))
+    exact = np.log(truth.loss(grid.params, grid.examples))
+    smooth = grid.smooth()
+    misfit = truth.misfit * rng.standard_normal((count, smooth.shape[1])) @ smooth.T
     noise = truth.noise * rng.standard_normal((count, len(cell)))
     return np.asarray((exact + misfit)[:, cell] + noise)
 
@@ -45,11 +44,11 @@ def simulate_runs(grid: Grid, truth: Truth, mixture: str, random: tuple[int, ...
 
 
 def quick_fits(grid: Grid, truth: Truth, count: int, seed: int) -> Array:
-    """Parameters (count, 5) fitted to made-up studies as `fit` would, without intervals."""
+    """Parameters (count, P) fitted to made-up studies as `fit` would, without intervals."""
     cell = grid.cell_of_run
-    exact = laws.loss(truth.theta, grid.params, grid.examples)
+    exact = truth.loss(grid.params, grid.examples)
     runs = Centred.of(grid.params[cell], grid.examples[cell], exact[cell])
-    family = Family(CHINCHILLA, runs)
+    family = Family(truth.law, runs)
     targets = log_losses(grid, truth, count, np.random.default_rng(seed)) - runs.z0
     delta = huber_width(validate(grid.runs(targets[0] + runs.z0)))
     fits = family.fit(np.ones_like(targets), Objective("huber", delta), targets)
@@ -110,16 +109,16 @@ class Widths:
 
 def widths(grid: Grid, truth: Truth, fits: list[MixtureFit]) -> Widths:
     """Median widths of the intervals of real fits to made-up studies."""
-    a = float(laws.exponents(truth.theta, grid.cost)[0])
+    a = truth.exponent(grid.cost)
     frontier = [fitted.frontier["params_exponent"] for fitted in fits]
-    largest, at = float(grid.flops.max()), []
+    largest, at, optimum = float(grid.flops.max()), [], truth.law.optimum
     for budget in (largest, BEYOND * largest):
         factors, shares = [], []
         for fitted in fits:
-            best, cells = laws.optimum(fitted.replicates.theta, budget, grid.cost), fitted.n_cells
+            cells, best = fitted.n_cells, optimum(fitted.replicates.theta, budget, grid.cost)
             low, high = percentile_interval(best.params, cells)
             factors.append(math.sqrt(high / low) if low > 0 else math.inf)
-            point = laws.optimum(fitted.theta, budget, grid.cost)
+            point = optimum(fitted.theta, budget, grid.cost)
             low, high = percentile_interval(fitted.losses(point.params, point.examples)[1:], cells)
             shares.append((high - low) / (high + low))
         factor, share = float(np.median(factors)), float(np.median(shares))
