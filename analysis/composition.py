@@ -3,9 +3,11 @@
     python analysis/composition.py [--out FOLDER]      from composition-runs.csv beside this file
     python analysis/composition.py --export            adds the runs in $JETSCALE_HOME to that table
     python analysis/composition.py --epochs 8          the grid at eight epochs in place of two
+    python analysis/composition.py --epochs 8 --one-shape      its models with heads of one size
 
-Writes composition.png or composition8.png (losses and frontiers; loss saved by pretraining) and
-prints Markdown: exponents, paired differences, verdicts, and what moves an exponent.
+Writes composition.png, composition8.png or composition8-one-shape.png (losses and frontiers; loss
+saved by pretraining) and prints Markdown: exponents, paired differences, verdicts, and what moves
+an exponent.
 """
 
 import argparse
@@ -41,6 +43,8 @@ HERE = Path(__file__).parent
 SWEEPS = HERE.parent / "sweeps"
 TABLE = HERE / "composition-runs.csv"
 AT_EIGHT = HERE / "composition8-runs.csv"
+MORE_SEEDS = HERE / "composition8-seeds-runs.csv"  # added later: forecasts were made without them
+ONE_SHAPE = HERE / "composition8-one-shape-runs.csv"
 COLOURS = {"scratch": "#555555", "qcd": "#0072b2", "qcd+bsm": "#d55e00"}  # Okabe and Ito
 KEPT = (
     *("mixture", "params", "params_non_embedding", "width", "examples", "seed", "subset", "trunk"),
@@ -56,8 +60,10 @@ PARTS = {  # of each table: the sweep, and what its environment chooses of it
         ("variations", {"VARIATION": part, "COMPOSITION_PART": "6x7"})
         for part in ("grid8", "small8", "long8")
     ],
+    MORE_SEEDS: [("variations", {"VARIATION": "seeds8", "COMPOSITION_PART": "6x5"})],
+    ONE_SHAPE: [("composition8", {"COMPOSITION8_PART": part}) for part in ("5x7", "6x5", "5x5x6")],
 }
-LAW = {TABLE: "chinchilla", AT_EIGHT: "overfit"}  # that forecast held-out cells best
+LAW = {TABLE: "chinchilla", AT_EIGHT: "overfit", ONE_SHAPE: "overfit"}  # that forecasts best
 LAWS = {
     "no-floor": "no floor",
     "chinchilla": "sum of two terms",
@@ -81,13 +87,15 @@ def export(table: Path) -> None:
         except StudyError as error:  # trained elsewhere
             print(f"{chosen}: {error}")
     runs = pd.concat(found, ignore_index=True).drop_duplicates(ONE_RUN, keep="last")
+    if table == MORE_SEEDS:
+        runs = runs[~runs["seed"].isin(read(AT_EIGHT)["seed"])]
     order = runs["mixture"].map(list(COLOURS).index)
     runs = runs.assign(order=order).sort_values(["order", "params", "examples", "seed"])
     runs[list(KEPT)].to_csv(table, index=False, float_format="%.12g")
 
 
 def read(path: Path = TABLE) -> pd.DataFrame:
-    """The run table."""
+    """A run table."""
     frame = pd.read_csv(path)
     frame["trunk"] = frame["trunk"].fillna("")
     return frame
@@ -252,12 +260,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/composition/analysis"))
     parser.add_argument("--epochs", type=int, choices=(2, 8), default=2)
+    parser.add_argument("--one-shape", action="store_true")
     parser.add_argument("--export", action="store_true")
     options = parser.parse_args()
-    table = AT_EIGHT if options.epochs == 8 else TABLE
+    table = TABLE if options.epochs == 2 else ONE_SHAPE if options.one_shape else AT_EIGHT
+    tables = [AT_EIGHT, MORE_SEEDS] if table == AT_EIGHT else [table]
     if options.export:
-        return export(table)
-    frame, law = read(table), LAW[table]
+        for each in tables:
+            export(each)
+        return
+    frame = pd.concat([read(each) for each in tables], ignore_index=True)
+    law = LAW[table]
     fits = laws(frame, law=law)
     path = make_folder(options.out) / table.with_suffix(".png").name.replace("-runs", "")
     draw(frame, fits, path)
@@ -267,7 +280,6 @@ def main() -> None:
     for pair in compare(fits).pairs:
         print(f"- {pair.b} minus {pair.a}: {pair.verdict.text}; {pair.clause}")
     print(f"\nfigure: {path}")
-    return None
 
 
 if __name__ == "__main__":

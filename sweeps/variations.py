@@ -19,6 +19,8 @@ Variation   VARIATION is one of
                       data sizes to 128,000 jets, 81 fine-tuning runs
             long8     64,000 and 128,000 jets for the sizes from 970 to 5,770 parameters, 54 runs
             longer8   12,490 parameters on 128,000 jets, 9 runs
+            seeds8    six seeds, each with its own jets, in place of three: COMPOSITION_PART=6x5 is
+                      the six smallest sizes on the five smallest data sizes, 5x7 five on seven
             rates     no searched laws: 0.01 (16/width)^0.75 for every start, whatever the steps
             draw      all jets simulated anew: training, pretraining, validation and test jets
 Command     VARIATION=epochs8 jetscale run sweeps/variations.py      (ten to twenty-five minutes of
@@ -36,7 +38,7 @@ from jetscale.study import Simulated, Study
 
 COMPOSITION = Path(__file__).with_name("composition.py")
 EPOCHS = {"epochs8": 8, "epochs32": 32}
-BEYOND = ("small8", "long8", "longer8")
+BEYOND = ("small8", "long8", "longer8", "seeds8")
 VARIATIONS = (*EPOCHS, "grid8", *BEYOND, "rates", "draw")
 DATA_SIZES = (500, 1_000, 2_000, 4_000, 8_000, 16_000)
 MANY_JETS = (64_000, 128_000)
@@ -62,12 +64,16 @@ def at_eight(choice: str) -> Study:
         "small8": (sizes[:1], data_sizes),
         "long8": (sizes[1:4], MANY_JETS),
         "longer8": (sizes[4:5], MANY_JETS[1:]),
+        "seeds8": (sizes[:n], data_sizes[:d]),
     }[choice]
+    seeds = (1, 2, 3, 4, 5, 6) if choice == "seeds8" else whole.seeds
     return replace(
         whole,
         name="variations-epochs",
         ladder=ladder,
         data_sizes=data_sizes,
+        seeds=seeds,
+        subsets=len(seeds),
         recipe=whole.recipe.change(epochs=8),
     )
 

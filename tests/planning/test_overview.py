@@ -19,6 +19,7 @@ BEYOND = {  # what the sweeps of the repository know that they leave
         "width 4 lies outside of the search of rates (6 to 40)",
     ],
     "composition": ["width 64, 96 lies outside of the search of rates (6 to 40)"],
+    "composition8": ["width 4, 40 lies outside of the search of rates (6 to 24)"],
     "variations-epochs": ["the rates were searched with epochs=2, the study has epochs=8"],
     "supply": ["1 model size"],
     "families-transformer": [

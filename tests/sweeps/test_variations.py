@@ -77,3 +77,32 @@ def test_a_part_of_composition_is_of_it(monkeypatch, whole):
     assert max(wide.data_sizes) == 128_000
     same = replace(wide, ladder=whole.ladder, data_sizes=whole.data_sizes)
     assert same == whole
+
+
+def test_more_seeds_keep_the_jets_of_those_before(monkeypatch, whole):
+    grid = load(monkeypatch, "grid8")
+    monkeypatch.setenv("COMPOSITION_PART", "6x5")
+    more = load(monkeypatch, "seeds8")
+    assert (len(more.ladder), len(more.data_sizes)) == (6, 5)
+    assert list(more.replicates())[:3] == list(grid.replicates())
+    assert len({subset for _, subset in more.replicates()}) == len(more.seeds) == 6
+    same = {"ladder": grid.ladder, "data_sizes": grid.data_sizes}
+    assert replace(more, **same, seeds=grid.seeds, subsets=grid.subsets) == grid
+
+
+def test_models_of_one_shape_differ_in_nothing_but_heads_and_searched_rates(monkeypatch):
+    grid = load(monkeypatch, "grid8")
+    monkeypatch.setenv("COMPOSITION8_PART", "4x8")
+    study = load_study(SWEEPS / "composition8.py")
+    assert (len(study.ladder), max(study.data_sizes)) == (4, 64_000)
+    assert {size.width / size.heads for size in study.ladder} == {4}
+    assert (study.mixtures, study.seeds, study.source) == (grid.mixtures, grid.seeds, grid.source)
+    ours, theirs = flatten(recipe_of(study)), flatten(recipe_of(grid))
+    differ = {name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)}
+    assert {name.split(".")[0] for name in differ} == {"optimiser"}
+    monkeypatch.setenv("COMPOSITION8_PART", "4x8x6")
+    more = load_study(SWEEPS / "composition8.py")
+    assert list(more.replicates())[:3] == list(study.replicates())
+    assert replace(more, seeds=study.seeds, subsets=study.subsets) == study
+    assert not study.recipe.searched_otherwise
+    assert grid.recipe.searched_otherwise
