@@ -283,7 +283,8 @@ def shifted(truth: Truth, cost: CostModel, shift: float, middle: tuple[float, fl
     new_alpha = total * (1 - cost.p * (a + shift)) - sum(more)
     new_beta = total * (a + shift)
     low, high = EXPONENT_BOUNDS
-    if not (low < new_alpha < high and low < new_beta < high):
+    least_beta = low + max(0.0, -sum(more) / cost.p)  # below, data would cost nothing
+    if not (low < new_alpha < high and least_beta < new_beta < high):
         least, most = shift_range(truth, cost)
         room = f"it can be {least:.3f} to {most:.3f}"
         raise FitError(f"a shift of {shift:g} takes the law out of bounds; {room}")
@@ -297,6 +298,7 @@ def shift_range(truth: Truth, cost: CostModel) -> tuple[float, float]:
     _, _, _, alpha, beta, *more = truth.theta
     a, total = truth.exponent(cost), alpha + sum(more) + cost.p * beta
     low, high = (bound / total for bound in EXPONENT_BOUNDS)
-    left = 1 - sum(more) / total
-    least, most = max(low, (left - high) / cost.p), min(high, (left - low) / cost.p)
+    rise = sum(more) / total
+    least = max(low + max(0.0, -rise / cost.p), (1 - rise - high) / cost.p)
+    most = min(high, (1 - rise - low) / cost.p)
     return float(least - a), float(most - a)
