@@ -35,7 +35,7 @@ def test_what_is_not_determined_says_why_what_would_and_its_price(made, analysed
     exponents, why, would = answer.sentences
     assert re.fullmatch(r"Exponent a: scratch \S+ \[\S+, \S+\], near 0\.\d+ to 0\.\d+\.", exponents)
     assert why == "Not determined: near: the runs do not bound E and alpha."
-    assert re.match(r"What would give a to ±0\.\d+: 5 model sizes from 1k to 256k, ", would)
+    assert re.match(r"What would give a to ±0\.\d+: \d model sizes from 1k to \S+, ", would)
 
 
 @pytest.mark.long

@@ -84,7 +84,9 @@ def grown(
 
 def _assumed(fits: StudyFit, grid: Grid) -> Truth:
     first = next(iter(fits.mixtures.values()))
-    noise, misfit, _ = spreads(fits.runs, list(fits.mixtures.values()))
+    # the misfit that is seen: of few cells, what noise alone leaves would pass for a large one
+    misfit = max(one.misfit.size for one in fits.mixtures.values())
+    noise, misfit, _ = spreads(fits.runs, list(fits.mixtures.values()), misfit=misfit)
     if first.law in ASSUMED and first["a"].identified:
         return Truth(first.theta, noise, misfit, first.law)
     return Truth(generic(grid), noise, misfit)
