@@ -6,12 +6,12 @@ Question    As in composition.py, where two passes over few jets leave models un
             law, or the ladder?
 Grid        The mixtures, jets, seeds and test jets of composition.py; model sizes of 490, 1,610,
             3,370, 5,770, 12,490 and 33,610 parameters, all of two layers with heads of 4
-            dimensions; 500 to 128,000 jets. COMPOSITION8_PART=5x7 is the part of the five smallest
+            dimensions; 500 to 32,000 jets. COMPOSITION8_PART=5x7 is the part of the five smallest
             sizes and seven smallest data sizes, with three seeds; 5x5x6 has six seeds. Parts share
             their runs: 5x7, 6x5 and 5x5x6 are 40 cells and 585 fine-tuning runs.
 Command     for part in 5x7 6x5 5x5x6; do
                 COMPOSITION8_PART=$part jetscale run sweeps/composition8.py
-            done                                    (an hour and a half of two cores)
+            done                                    (70 minutes of two busy cores)
 Expect      The exponents of the other ladder. From scratch the law misses less, 0.2%; after
             pretraining it does not.
 

@@ -280,21 +280,22 @@ def shifted(truth: Truth, cost: CostModel, shift: float, middle: tuple[float, fl
     """
     E, A, B, alpha, beta, *more = truth.theta
     a, total = truth.exponent(cost), alpha + sum(more) + cost.p * beta
-    new_alpha = total * (1 - cost.p * (a + shift)) - sum(more)
-    new_beta = total * (a + shift)
-    low, high = EXPONENT_BOUNDS
-    least_beta = low + max(0.0, -sum(more) / cost.p)  # below, data would cost nothing
-    if not (low < new_alpha < high and least_beta < new_beta < high):
-        least, most = shift_range(truth, cost)
+    least, most = shift_range(truth, cost)
+    if not least < shift < most:
         room = f"it can be {least:.3f} to {most:.3f}"
         raise FitError(f"a shift of {shift:g} takes the law out of bounds; {room}")
+    new_alpha = total * (1 - cost.p * (a + shift)) - sum(more)
+    new_beta = total * (a + shift)
     n, d = middle
     heights = A * n ** (new_alpha - alpha), B * d ** (new_beta - beta)
     return replace(truth, theta=np.array([E, *heights, new_alpha, new_beta, *more]))
 
 
 def shift_range(truth: Truth, cost: CostModel) -> tuple[float, float]:
-    """Smallest and largest shift of a that keeps alpha and beta inside their bounds."""
+    """Smallest and largest shift of a that keeps alpha and beta inside their bounds.
+
+    With a gamma below zero a small beta would make data cost nothing: there is no optimum.
+    """
     _, _, _, alpha, beta, *more = truth.theta
     a, total = truth.exponent(cost), alpha + sum(more) + cost.p * beta
     low, high = (bound / total for bound in EXPONENT_BOUNDS)
