@@ -26,6 +26,7 @@ from jetscale.scaling import PairComparison, Verdict, compare, fit
 from jetscale.scaling.comparison.claims import side_of_zero
 from jetscale.scaling.comparison.joint import QUESTIONS
 from jetscale.scaling.engine import laws
+from jetscale.scaling.misfit import Basis
 
 TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
 NOISE = 0.01
@@ -57,6 +58,8 @@ class Case:
     """Deviation from the law of every cell, the same for both mixtures."""
     own: float = 0.0
     """Deviation of every cell of every mixture."""
+    smooth: float = 0.0
+    """Smooth deviation of every mixture, for itself."""
     trunks: tuple[float, float] = (0.0, 0.0)
     """Deviation of every trunk of either mixture; one without any is from scratch."""
 
@@ -66,6 +69,8 @@ NULL = (
     Case("cells off by 1%, both mixtures alike", common=0.01),
     Case("cells off by 1%, each mixture for itself", own=0.01),
     Case("0.8 B, E 1.7", height=0.8, floor=1.7),
+    Case("off smoothly by 0.3%, each mixture for itself", smooth=0.003),
+    Case("off smoothly by 1%, each mixture for itself", smooth=0.01),
     Case("law exact", shape=(4, 5, 2)),
     Case("cells off by 1%, each mixture for itself", shape=(4, 5, 2), own=0.01),
     Case("trunks off by 1%, both pretrained", shape=(4, 5, 2), trunks=(0.01, 0.01)),
@@ -77,6 +82,7 @@ SHIFTED = (
     Case("law exact", shift=0.1),
     Case("cells off by 1%, both mixtures alike", shift=0.1, common=0.01),
     Case("cells off by 1%, each mixture for itself", shift=0.1, own=0.01),
+    Case("off smoothly by 0.3%, each mixture for itself", shift=0.1, smooth=0.003),
     Case("0.8 B, E 1.7", shift=0.1, height=0.8, floor=1.7),
     Case("law exact", shape=(4, 5, 2), shift=0.1),
 )
@@ -98,11 +104,14 @@ def simulated(case: Case, rng: np.random.Generator) -> pd.DataFrame:
     i, j, k = (axis.ravel() for axis in np.indices(case.shape))
     params, examples = np.geomspace(*PARAMS, n)[i], np.geomspace(*EXAMPLES, d)[j]
     common = case.common * rng.normal(size=(n, d))
+    smooth = Basis.over(params, examples).at(params, examples)
     parts = []
     laws_of = {"first": TRUTH, "second": shifted(case)}
     for (name, theta), trunk in zip(laws_of.items(), case.trunks, strict=True):
         off = common + case.own * rng.normal(size=(n, d))
         noise = off[i, j] + NOISE * rng.normal(size=len(i))
+        if case.smooth:
+            noise += case.smooth * smooth @ rng.normal(size=smooth.shape[1])
         noise += trunk * rng.normal(size=(n, case.shape[2]))[i, k] if trunk else 0.0
         loss = laws.loss(theta, params, examples) * np.exp(noise)
         columns = {"params": params, "examples": examples, "seed": k, "loss": loss}
