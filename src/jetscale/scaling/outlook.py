@@ -68,12 +68,13 @@ class Simulations:
                 float(stats.norm.ppf((1 + CONFIDENCE) / 2)), len(cells.sizes)
             )
 
-    def deviations(self, count: int, seed: list[int]) -> Array:
-        """Redrawn deviations (count, n) from the laws."""
+    def deviations(self, count: int, seed: list[int], whole: bool = False) -> Array:
+        """Redrawn deviations (count, n) from the laws, by the misfit that is seen or the whole."""
         total = np.empty((count, len(self.wide)))
         for rows, parts in zip(self.rows, self.components, strict=True):
             drawn = parts.draw(count, seed)
-            total[:, rows] = parts.seen(drawn) @ parts.smooth.T + drawn.rest
+            smooth = drawn.smooth if whole else parts.seen(drawn)
+            total[:, rows] = smooth @ parts.smooth.T + drawn.rest
         return total
 
     def _blocks(self) -> list[int]:
