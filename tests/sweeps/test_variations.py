@@ -85,7 +85,7 @@ def test_more_seeds_keep_the_jets_of_those_before(monkeypatch, whole):
     more = load(monkeypatch, "seeds8")
     assert (len(more.ladder), len(more.data_sizes)) == (6, 5)
     assert list(more.replicates())[:3] == list(grid.replicates())
-    assert len({subset for _, subset in more.replicates()}) == len(more.seeds) == 6
+    assert len({subset for _, subset in more.replicates()}) == len(more.seeds) == 9
     same = {"ladder": grid.ladder, "data_sizes": grid.data_sizes}
     assert replace(more, **same, seeds=grid.seeds, subsets=grid.subsets) == grid
 
