@@ -20,6 +20,7 @@ from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.forms import CHINCHILLA, law_named
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.fit import point_fit
+from jetscale.scaling.misfit import Basis
 from jetscale.scaling.table import validate
 
 HUBER = Objective("huber", 0.025)
@@ -142,13 +143,34 @@ def test_what_trunks_have_in_common_is_no_evidence(grid, truth):
         ]
         for by_trunk in (False, True)
     )
-    assert np.mean(by_trunk) > np.mean(by_cell) + 0.1
+    # without trunks much of what they do passes for a smooth misfit, which counts too
+    assert np.mean(by_trunk) > np.mean(by_cell)
     assert sum(p <= 0.05 for p in by_trunk) <= 2
 
 
 def test_exact_data_give_no_evidence(grid, truth):
     frame = grid({"a": truth, "b": truth}, noise=0.0)
     assert p_value(frame, EXPONENTS, objective=Objective("huber", 1e-3)) > 0.05
+
+
+@pytest.mark.long
+def test_what_both_laws_miss_smoothly_is_no_evidence(grid, truth):
+    """Of 40 studies without a shift more than 8 are rejected once in 70 times at a size of 10%.
+
+    With a random factor for each cell 24 of these were.
+    """
+    axes = {"params": np.geomspace(1e7, 3e9, 6), "examples": np.geomspace(1e8, 1e11, 6)}
+    p = []
+    for random in range(40):
+        frame = grid({"a": truth, "b": truth}, seeds=3, random=random, **axes)
+        rng = np.random.default_rng([random, 1])
+        for _, part in frame.groupby("mixture"):
+            sizes = part["params"].to_numpy(), part["examples"].to_numpy()
+            smooth = Basis.over(*sizes).at(*sizes)
+            off = 0.01 * smooth @ rng.normal(size=smooth.shape[1])
+            frame.loc[part.index, "loss"] *= np.exp(off)
+        p.append(p_value(frame, EXPONENTS, 99))
+    assert sum(one <= 0.05 for one in p) <= 8
 
 
 @pytest.mark.integration
