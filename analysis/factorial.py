@@ -2,8 +2,9 @@
 
     python analysis/factorial.py [--out FOLDER]   from factorial-runs.csv beside this file
     python analysis/factorial.py --export         writes that table from $JETSCALE_HOME
+    python analysis/factorial.py --epochs 8       the study at eight epochs in place of two
 
-Writes factorial.png (effects, and what the mixtures save, by data size) and prints Markdown: what
+Writes factorial.png or factorial8.png (effects; what the mixtures save) and prints Markdown: what
 was planned to be seen; the effects of diversity (many minus few labels), of alignment (near minus
 far jets) and of both together, and the mixtures against scratch; what stands behind each effect,
 and each at one level of the other; what the two effects make of another difference, that of qcd+bsm
@@ -18,7 +19,7 @@ pairs of model size and seed, each with trunks of its own. Sizes of one seed tra
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import matplotlib as mpl
@@ -34,10 +35,6 @@ from jetscale.scaling.tuning import fit_rate_laws, regrets
 from jetscale.store.local import make_folder
 
 HERE = Path(__file__).parent
-SWEEP = HERE.parent / "sweeps" / "factorial.py"
-TABLE = HERE / "factorial-runs.csv"
-SEARCH = HERE / "factorial-search.csv"
-COMPOSITION, SUPPLY = HERE / "composition-runs.csv", HERE / "supply-runs.csv"
 EFFECTS = {
     "diversity: many - few": {"many-far": 0.5, "many-near": 0.5, "few-far": -0.5, "few-near": -0.5},
     "alignment: near - far": {"few-near": 0.5, "many-near": 0.5, "few-far": -0.5, "many-far": -0.5},
@@ -66,11 +63,48 @@ COLOURS = {  # Okabe and Ito
 Weights = Mapping[str, float]
 
 
-def export() -> None:
-    """Write the run table, with the columns of that of the composition study."""
-    runs = jetscale.runs(jetscale.load_study(SWEEP), source="records")
-    runs = runs.sort_values(["mixture", "params", "examples", "seed"])
-    runs[list(pd.read_csv(COMPOSITION, nrows=0))].to_csv(TABLE, index=False, float_format="%.8g")
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the study with some number of epochs lies, and what it is set beside."""
+
+    epochs: int = 2
+
+    def _table(self, study: str, kind: str) -> Path:
+        return HERE / f"{study}{'8' * (self.epochs == 8)}-{kind}.csv"
+
+    @property
+    def sweep(self) -> Path:
+        """The sweep file."""
+        return HERE.parent / "sweeps" / f"factorial{'8' * (self.epochs == 8)}.py"
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """The run table."""
+        return pd.read_csv(self._table("factorial", "runs"))
+
+    @property
+    def search(self) -> pd.DataFrame:
+        """The runs of the search of the rates."""
+        return pd.read_csv(self._table("factorial", "search"), keep_default_na=False)
+
+    @property
+    def composition(self) -> pd.DataFrame:
+        """The runs of the composition study with as many epochs."""
+        return pd.read_csv(self._table("composition", "runs"))
+
+    @property
+    def supply(self) -> pd.DataFrame:
+        """Those with fewer pretraining jets."""
+        return pd.read_csv(self._table("supply", "runs"))
+
+    def export(self) -> None:
+        """Write the run table, with the columns of that of the composition study."""
+        runs = jetscale.runs(jetscale.load_study(self.sweep), source="records")
+        runs = runs.sort_values(["mixture", "params", "examples", "seed"])[list(self.composition)]
+        runs.to_csv(self._table("factorial", "runs"), index=False, float_format="%.8g")
+
+
+TWO = Source()
 
 
 def by_mixture(frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,9 +165,9 @@ def table(frame: pd.DataFrame, contrasts: Mapping[str, Weights]) -> str:
     return "\n".join(lines)
 
 
-def doubts(frame: pd.DataFrame) -> str:
+def doubts(frame: pd.DataFrame, source: Source = TWO) -> str:
     """The table of what stands behind each effect, and behind each at one level of the other."""
-    losses, trunks = by_mixture(frame), trunk_regrets()
+    losses, trunks = by_mixture(frame), trunk_regrets(source)
     heads = "| effect on the loss | D | mean [95%] | by seeds | rates | of pretraining | lower in |"
     lines = [f"{heads} seen with 80% |", "|---" * 8 + "|"]
     known = groups(losses.index.unique("examples"))
@@ -166,22 +200,22 @@ def rates_share(frame: pd.DataFrame, weights: Weights, sizes: list[int]) -> floa
     return float(np.hypot(shift, np.sqrt((each**2 * squares).sum(skipna=False))))
 
 
-def trunk_regrets() -> pd.DataFrame:
+def trunk_regrets(source: Source) -> pd.DataFrame:
     """By how much the rates of pretraining miss the best ones searched, in loss after fine-tuning.
 
     The run table holds the regrets of the rates of fine-tuning alone.
     """
-    search = pd.read_csv(SEARCH, keep_default_na=False)
+    search = source.search
     found = pd.DataFrame([asdict(one) for one in regrets(search, fit_rate_laws(search))])
     return found[found["start"] == "pretraining"].rename(columns={"error": "regret_error"})
 
 
-def own_rates() -> str:
+def own_rates(source: Source) -> str:
     """The effects on the validation loss of the search, each mixture at its best pretraining rate.
 
     Of the factors tried the best is that of the lowest mean validation loss of a mixture.
     """
-    search = pd.read_csv(SEARCH, keep_default_na=False)
+    search = source.search
     tried = search[search["start"] == "pretraining"]
     best = tried.groupby(["mixture", "factor"])["loss"].mean().unstack().idxmin(axis=1)
     found = table(tried[tried["factor"] == tried["mixture"].map(best)], EFFECTS)
@@ -212,9 +246,9 @@ def explained() -> dict[str, dict[str, float]]:
     return {str(name): {c: float(parts.loc[name, c]) for c in CORNERS} for name in parts.index}
 
 
-def contrasts(params: pd.Index) -> dict[int, pd.Series]:
+def contrasts(params: pd.Index, source: Source) -> dict[int, pd.Series]:
     """The measured qcd+bsm minus qcd, by number of pretraining jets, at some model sizes."""
-    supply, composition = pd.read_csv(SUPPLY), pd.read_csv(COMPOSITION)
+    supply, composition = source.supply, source.composition
     tables = {32_000: supply[supply["pretraining_examples"] == 32_000], 128_000: composition}
     step = {"qcd+bsm": 1.0, "qcd": -1.0}
     return {
@@ -223,11 +257,11 @@ def contrasts(params: pd.Index) -> dict[int, pd.Series]:
     }
 
 
-def explanation(frame: pd.DataFrame) -> str:
+def explanation(frame: pd.DataFrame, source: Source) -> str:
     """The table of what the two effects make of qcd+bsm minus qcd, and of what was measured."""
     losses = by_mixture(frame)
     predicted = {name: effect(losses, weights) for name, weights in explained().items()}
-    measured = contrasts(losses.index.unique("params"))
+    measured = contrasts(losses.index.unique("params"), source)
     heads = [*(f"by {name}" for name in predicted), *(f"measured, P = {p:,}" for p in measured)]
     lines = ["| D | " + " | ".join(heads) + " |", "|" + "---|" * (len(heads) + 1)]
     for label, sizes in groups(losses.index.unique("examples")).items():
@@ -236,13 +270,13 @@ def explanation(frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def planned(params: pd.Index, sizes: pd.Index, pairs: int) -> str:
+def planned(params: pd.Index, sizes: pd.Index, pairs: int, source: Source) -> str:
     """The table of what was known before: spread of qcd+bsm minus qcd, and what would be seen.
 
     The spread is that of means of one model size and seed about the mean of the size. A main effect
     is half the sum of two such differences, the interaction is one less the other.
     """
-    known = contrasts(params)
+    known = contrasts(params, source)
     share = stats.t.ppf([0.975, 0.8], pairs - 1).sum() / np.sqrt(pairs)
     lines = ["| D | spread | main effect seen | interaction seen |", "|---|---|---|---|"]
     for label, some in groups(sizes).items():
@@ -299,19 +333,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/factorial/analysis"))
     parser.add_argument("--export", action="store_true")
+    parser.add_argument("--epochs", type=int, choices=(2, 8), default=2)
     options = parser.parse_args()
+    source = Source(options.epochs)
     if options.export:
-        return export()
-    frame = pd.read_csv(TABLE)
-    out = make_folder(options.out)
-    draw(frame, out / "factorial.png")
+        return source.export()
+    frame = source.runs
+    path = make_folder(options.out) / f"factorial{'8' * (options.epochs == 8)}.png"
+    draw(frame, path)
     index = by_mixture(frame).index
     levels = (index.unique("params"), index.unique("examples"))
     pairs = len(index) // len(levels[1])
     saved = {f"{name} - scratch": {name: 1.0, "scratch": -1.0} for name in CORNERS}
-    tables = (table(frame, EFFECTS | saved), doubts(frame), explanation(frame), own_rates())
-    print("\n\n".join((planned(*levels, pairs), *tables)))
-    print(f"\nfigure: {out / 'factorial.png'}")
+    tables = (
+        planned(*levels, pairs, source),
+        table(frame, EFFECTS | saved),
+        doubts(frame, source),
+        explanation(frame, source),
+        own_rates(source),
+    )
+    print("\n\n".join(tables))
+    print(f"\nfigure: {path}")
     return None
 
 

@@ -2,8 +2,10 @@
 
     python analysis/supply.py            the tables
     python analysis/supply.py --keep     supply-runs.csv again, from $JETSCALE_HOME
+    python analysis/supply.py --epochs 8 the study at eight epochs in place of two
 
-Reads composition-runs.csv and supply-runs.csv beside it and prints Markdown; the figure is drawn by
+Reads composition-runs.csv and supply-runs.csv beside it, or composition8-runs.csv and
+supply8-runs.csv, and prints Markdown; the figure is drawn by
 supply_figure.py, what is transferred is in transfer.py.
 
 The *break-even* of a mixture is the D at which the mean difference of log loss to scratch, at the
@@ -52,8 +54,15 @@ ARM = ["mixture", "pretraining_examples", "params"]
 KNOTS, FINE, REPLICATES = 4, 301, 2000
 
 
-def keep() -> pd.DataFrame:
+def tables_at(epochs: int) -> tuple[Path, Path]:
+    """The run tables of the composition study and of this one."""
+    suffix = "8" if epochs == 8 else ""
+    return HERE / f"composition{suffix}-runs.csv", HERE / f"supply{suffix}-runs.csv"
+
+
+def keep(epochs: int) -> pd.DataFrame:
     """The finished supply runs of all pretraining sizes; raises StudyError if there are none."""
+    os.environ["SUPPLY_EPOCHS"] = str(epochs)
     parts = []
     for jets in SUPPLIES:
         os.environ["SUPPLY_JETS"] = str(jets)
@@ -351,9 +360,9 @@ def factor_table(runs: pd.DataFrame) -> Iterable[str]:
         yield f"| {mixture} | {supply:,} | {params:,} | {' | '.join(cells)} |"
 
 
-def study() -> tuple[pd.DataFrame, list[Arm], Noise]:
+def study(epochs: int = 2) -> tuple[pd.DataFrame, list[Arm], Noise]:
     """The runs of both tables, all arms, and what these scatter by."""
-    runs = read(HERE / "composition-runs.csv", HERE / "supply-runs.csv")
+    runs = read(*tables_at(epochs))
     arms = arms_of(runs)
     return runs, arms, Noise(arms)
 
@@ -362,11 +371,13 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", action="store_true", help="write supply-runs.csv again")
+    parser.add_argument("--epochs", type=int, choices=(2, 8), default=2)
     parser.add_argument("--check", action="store_true", help="coverage of the intervals")
     asked = parser.parse_args()
     if asked.keep:
-        keep().to_csv(HERE / "supply-runs.csv", index=False, float_format="%.8g")
-    runs, arms, noise = study()
+        table = tables_at(asked.epochs)[1]
+        keep(asked.epochs).to_csv(table, index=False, float_format="%.8g")
+    runs, arms, noise = study(asked.epochs)
     print("\n".join(tables(arms, noise)), end="\n\n")
     print("\n".join(supply_table(arms)), end="\n\n")
     print("\n".join(factor_table(runs)))

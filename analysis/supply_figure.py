@@ -1,8 +1,9 @@
 """The figure of the supply study: differences by D, break-even by N and by P.
 
-    python analysis/supply_figure.py [--out FOLDER]
+    python analysis/supply_figure.py [--out FOLDER] [--epochs 8]
 
-Reads the run tables that supply.py reads, with its arms and break-evens, and writes supply.png.
+Reads the run tables that supply.py reads, with its arms and break-evens, and writes supply.png or
+supply8.png.
 """
 
 import argparse
@@ -79,8 +80,10 @@ def main() -> None:
     """Write the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/supply/analysis"))
-    path = make_folder(parser.parse_args().out) / "supply.png"
-    _, arms, noise = SUPPLY["study"]()
+    parser.add_argument("--epochs", type=int, choices=(2, 8), default=2)
+    asked = parser.parse_args()
+    path = make_folder(asked.out) / f"supply{'8' * (asked.epochs == 8)}.png"
+    _, arms, noise = SUPPLY["study"](asked.epochs)
     draw(arms, noise, path)
     print(f"figure: {path}")
 

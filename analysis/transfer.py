@@ -1,6 +1,6 @@
 """What pretraining transfers: D_T of the transfer law, as it grows with D, N and pretraining jets.
 
-    python analysis/transfer.py [--out FOLDER]      after analysis/supply.py; a minute
+    python analysis/transfer.py [--out FOLDER] [--epochs 8]      after analysis/supply.py; a minute
 
 Reads the run tables that supply.py reads and prints Markdown. It writes grid.csv, the runs of the
 composition grid, for `jetscale fit --law transfer`, and pretraining.csv, the pretrained runs of all
@@ -134,8 +134,9 @@ def main() -> None:
     """Print the tables and write the run tables of the laws."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/supply/analysis"))
-    out = make_folder(parser.parse_args().out)
-    runs = SUPPLY["read"](HERE / "composition-runs.csv", HERE / "supply-runs.csv")
+    parser.add_argument("--epochs", type=int, choices=(2, 8), default=2)
+    asked = parser.parse_args()
+    out, runs = make_folder(asked.out), SUPPLY["study"](asked.epochs)[0]
     pretraining_table(runs).to_csv(out / "pretraining.csv", index=False)
     grid = runs[runs["pretraining_examples"].isin([0, COMPOSITION_JETS])]
     grid.to_csv(out / "grid.csv", index=False)

@@ -7,6 +7,8 @@ Grid        2 mixtures x 1 model size (width 24, the fourth of composition) x 7 
             TFLOP in all. Mixtures, data sizes, seeds, subsets, test jets and rates are those of
             composition, and so are its runs from scratch: they are the baseline, as no P enters
             them. Its runs from 128,000 jets are the fourth P.
+Epochs      SUPPLY_EPOCHS=8 trains eight epochs in place of two; the baseline and the fourth P
+            are then runs of grid8 in variations.py.
 Supply      SUPPLY_JETS is P: 2000, 8000 (the default) or 32000. One P is one recipe, and one call.
             The rate of pretraining was searched at 128,000 jets alone: where the best rate moves
             with P, fewer jets look worse than they are.
@@ -35,13 +37,14 @@ def study() -> Study:
     jets = int(os.environ.get("SUPPLY_JETS", SUPPLIES[1]))
     composition = runpy.run_path(str(COMPOSITION))
     whole: Study = composition["study"]()
+    epochs = int(os.environ.get("SUPPLY_EPOCHS", whole.recipe.schedule.epochs))
     return replace(
         whole,
         name="supply",
         mixtures=whole.pretrained,
         ladder=tuple(size for size in composition["LADDER"] if size.width == WIDTH),
         data_sizes=composition["DATA_SIZES"],
-        recipe=whole.recipe.change(pretraining_jets=jets),
+        recipe=whole.recipe.change(pretraining_jets=jets, epochs=epochs),
     )
 
 

@@ -17,6 +17,12 @@ def script():
     return runpy.run_path(str(SCRIPT), run_name="analysis")
 
 
+@pytest.fixture(scope="module", params=[2, 8])
+def source(script, request):
+    """The study with two and with eight epochs."""
+    return script["Source"](request.param)
+
+
 @pytest.fixture(scope="module")
 def frame():
     """Losses with known effects of many labels, near jets and both."""
@@ -107,8 +113,8 @@ def test_incomplete_runs_are_left_out(script, frame):
     assert len(script["by_mixture"](missing)) == 8
 
 
-def test_the_effects_name_the_mixtures_of_the_sweep(script):
-    study = load_study(script["SWEEP"])
+def test_the_effects_name_the_mixtures_of_the_sweep(script, source):
+    study = load_study(source.sweep)
     names = {mixture.name for mixture in study.mixtures}
     for weights in (script["EFFECTS"] | script["ALONE"]).values():
         assert set(weights) < names
@@ -125,10 +131,10 @@ def test_a_main_effect_is_the_mean_of_those_at_each_level_of_the_other(script, f
     assert np.allclose(many - few, both)
 
 
-def test_own_rates_are_those_of_the_lowest_loss_of_each_mixture(script):
-    search = pd.read_csv(script["SEARCH"], keep_default_na=False)
+def test_own_rates_are_those_of_the_lowest_loss_of_each_mixture(script, source):
+    search = source.search
     tried = search[search["start"] == "pretraining"]
-    told = script["own_rates"]().splitlines()[-1]
+    told = script["own_rates"](source).splitlines()[-1]
     for name in script["CORNERS"]:
         losses = tried[tried["mixture"] == name].groupby("factor")["loss"].mean()
         assert f"{name} x {losses.idxmin():g}" in told
@@ -151,16 +157,16 @@ def test_the_figure_is_a_picture(script, frame, tmp_path):
     assert len(content) > 20_000
 
 
-def test_the_table_of_the_study_is_whole(script):
-    runs, study = pd.read_csv(script["TABLE"]), load_study(script["SWEEP"])
+def test_the_table_of_the_study_is_whole(script, source):
+    runs, study = source.runs, load_study(source.sweep)
     cells = len(study.mixtures) * len(study.ladder) * len(study.data_sizes)
     assert len(runs) == cells * len(study.seeds)
     assert len(script["by_mixture"](runs)) == len(runs) / len(study.mixtures)
-    assert list(runs) == list(pd.read_csv(script["COMPOSITION"], nrows=0))
+    assert list(runs) == list(source.composition)
 
 
-def test_the_difference_of_the_composition_study_stands_beside_what_explains_it(script):
-    lines = script["explanation"](pd.read_csv(script["TABLE"])).splitlines()
+def test_the_difference_of_the_composition_study_stands_beside_what_explains_it(script, source):
+    lines = script["explanation"](source.runs, source).splitlines()
     assert lines[0].split(" | ")[-1].startswith("measured, P = 128,000")
     assert len({line.count("|") for line in lines}) == 1
     assert lines[-1].startswith("| all |")

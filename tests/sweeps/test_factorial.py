@@ -1,5 +1,6 @@
 """The factorial sweep: its design, before any jet is made."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,10 @@ def test_its_losses_can_be_set_beside_those_of_the_composition_study(study):
     assert same.schedule == other.schedule
     assert same.evaluation == other.evaluation
     assert same.change(pretraining_jets=other.data.pretraining_jets).data == other.data
+
+
+def test_eight_epochs_change_nothing_but_the_epochs_and_the_rates_searched_for_them(study):
+    eight = load_study(SWEEP.with_name("factorial8.py"))
+    assert eight.recipe.schedule.epochs == 8
+    assert replace(eight.recipe.change(epochs=2), optimiser=study.recipe.optimiser) == study.recipe
+    assert replace(eight, name=study.name, recipe=study.recipe) == study

@@ -36,6 +36,17 @@ def test_a_part_of_composition_does_not_change_it(jets, monkeypatch):
     assert load_study(SWEEPS / "supply.py") == before
 
 
+def test_eight_epochs_are_those_of_the_grid_at_eight(jets, monkeypatch):
+    two = load_study(SWEEPS / "supply.py")
+    monkeypatch.setenv("SUPPLY_EPOCHS", "8")
+    monkeypatch.setenv("VARIATION", "grid8")
+    eight, grid = load_study(SWEEPS / "supply.py"), load_study(SWEEPS / "variations.py")
+    assert eight.recipe == two.recipe.change(epochs=8)
+    assert eight.recipe.change(pretraining_jets=128_000) == grid.recipe
+    assert eight.ladder[0] in grid.ladder
+    assert (eight.source, eight.seeds, eight.data_sizes) == (two.source, two.seeds, two.data_sizes)
+
+
 def test_it_costs_what_it_says(jets):
     planned = plan_runs(load_study(SWEEPS / "supply.py"))
     assert [run.kind for run in planned].count("finetune") == 42
