@@ -60,12 +60,7 @@ PARTS = {  # of each table: the sweep, and what its environment chooses of it
         ("variations", {"VARIATION": part, "COMPOSITION_PART": "6x7"})
         for part in ("grid8", "small8", "long8")
     ],
-    MORE_SEEDS: [
-        (
-            "variations",
-            {"VARIATION": "seeds8", "COMPOSITION_PART": "6x5", "COMPOSITION_SEEDS": "9"},
-        )
-    ],
+    MORE_SEEDS: [("variations", {"VARIATION": "seeds8", "COMPOSITION_PART": "6x5"})],
     ONE_SHAPE: [("composition8", {"COMPOSITION8_PART": part}) for part in ("5x7", "6x5", "5x5x6")],
 }
 LAW = {TABLE: "chinchilla", AT_EIGHT: "overfit", ONE_SHAPE: "overfit"}  # that forecasts best

@@ -67,15 +67,20 @@ Weights = Mapping[str, float]
 class Source:
     """Where the study with some number of epochs lies, and what it is set beside."""
 
-    epochs: int = 2
+    epochs: int
+
+    @property
+    def suffix(self) -> str:
+        """What names of files have behind that of the study."""
+        return "8" if self.epochs == 8 else ""
 
     def _table(self, study: str, kind: str) -> Path:
-        return HERE / f"{study}{'8' * (self.epochs == 8)}-{kind}.csv"
+        return HERE / f"{study}{self.suffix}-{kind}.csv"
 
     @property
     def sweep(self) -> Path:
         """The sweep file."""
-        return HERE.parent / "sweeps" / f"factorial{'8' * (self.epochs == 8)}.py"
+        return HERE.parent / "sweeps" / f"factorial{self.suffix}.py"
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -102,9 +107,6 @@ class Source:
         runs = jetscale.runs(jetscale.load_study(self.sweep), source="records")
         runs = runs.sort_values(["mixture", "params", "examples", "seed"])[list(self.composition)]
         runs.to_csv(self._table("factorial", "runs"), index=False, float_format="%.8g")
-
-
-TWO = Source()
 
 
 def by_mixture(frame: pd.DataFrame) -> pd.DataFrame:
@@ -165,7 +167,7 @@ def table(frame: pd.DataFrame, contrasts: Mapping[str, Weights]) -> str:
     return "\n".join(lines)
 
 
-def doubts(frame: pd.DataFrame, source: Source = TWO) -> str:
+def doubts(frame: pd.DataFrame, source: Source) -> str:
     """The table of what stands behind each effect, and behind each at one level of the other."""
     losses, trunks = by_mixture(frame), trunk_regrets(source)
     heads = "| effect on the loss | D | mean [95%] | by seeds | rates | of pretraining | lower in |"
@@ -339,7 +341,7 @@ def main() -> None:
     if options.export:
         return source.export()
     frame = source.runs
-    path = make_folder(options.out) / f"factorial{'8' * (options.epochs == 8)}.png"
+    path = make_folder(options.out) / f"factorial{source.suffix}.png"
     draw(frame, path)
     index = by_mixture(frame).index
     levels = (index.unique("params"), index.unique("examples"))

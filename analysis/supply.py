@@ -5,8 +5,8 @@
     python analysis/supply.py --epochs 8 the study at eight epochs in place of two
 
 Reads composition-runs.csv and supply-runs.csv beside it, or composition8-runs.csv and
-supply8-runs.csv, and prints Markdown; the figure is drawn by
-supply_figure.py, what is transferred is in transfer.py.
+supply8-runs.csv, and prints Markdown; the figure is drawn by supply_figure.py, what is transferred
+is in transfer.py.
 
 The *break-even* of a mixture is the D at which the mean difference of log loss to scratch, at the
 same N, D and seed, crosses zero. The difference is taken for a smooth function of log D that does

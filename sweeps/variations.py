@@ -19,9 +19,8 @@ Variation   VARIATION is one of
                       data sizes to 128,000 jets, 81 fine-tuning runs
             long8     64,000 and 128,000 jets for the sizes from 970 to 5,770 parameters, 54 runs
             longer8   12,490 parameters on 128,000 jets, 9 runs
-            seeds8    COMPOSITION_SEEDS seeds (9), each with its own jets, in place of three:
-                      COMPOSITION_PART=6x5 is the six smallest sizes on the five smallest data
-                      sizes, 5x7 five on seven
+            seeds8    nine seeds, each with its own jets, in place of three: COMPOSITION_PART=6x5
+                      is the six smallest sizes on the five smallest data sizes, 5x7 five on seven
             rates     no searched laws: 0.01 (16/width)^0.75 for every start, whatever the steps
             draw      all jets simulated anew: training, pretraining, validation and test jets
 Command     VARIATION=epochs8 jetscale run sweeps/variations.py      (ten to twenty-five minutes of
@@ -60,7 +59,6 @@ def at_eight(choice: str) -> Study:
     whole: Study = composition["study"]()
     sizes, data_sizes = composition["ALL_SIZES"], (*composition["DATA_SIZES"], *MANY_JETS)
     n, d = map(int, os.environ.get("COMPOSITION_PART", "6x7").split("x"))
-    most = int(os.environ.get("COMPOSITION_SEEDS", "9"))
     ladder, data_sizes = {
         "grid8": (sizes[1 : n + 1], data_sizes[:d]),
         "small8": (sizes[:1], data_sizes),
@@ -68,7 +66,7 @@ def at_eight(choice: str) -> Study:
         "longer8": (sizes[4:5], MANY_JETS[1:]),
         "seeds8": (sizes[:n], data_sizes[:d]),
     }[choice]
-    seeds = tuple(range(1, most + 1)) if choice == "seeds8" else whole.seeds
+    seeds = tuple(range(1, 10)) if choice == "seeds8" else whole.seeds
     return replace(
         whole,
         name="variations-epochs",

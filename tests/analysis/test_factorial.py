@@ -69,7 +69,7 @@ def test_data_sizes_alone_those_of_few_jets_and_all(script):
 
 @pytest.mark.slow
 def test_signs_are_counted_over_runs(script, frame):
-    lines = script["doubts"](frame).splitlines()
+    lines = script["doubts"](frame, script["Source"](2)).splitlines()
     assert "| 12 of 12 |" in next(x for x in lines if x.startswith("| diversity: many - few | all"))
     assert "| 0 of 12 |" in next(x for x in lines if x.startswith("| interaction | to 1,000"))
 
@@ -142,7 +142,10 @@ def test_own_rates_are_those_of_the_lowest_loss_of_each_mixture(script, source):
 
 @pytest.mark.slow
 def test_the_tables_are_markdown(script, frame):
-    for text in (script["table"](frame, script["EFFECTS"]), script["doubts"](frame)):
+    for text in (
+        script["table"](frame, script["EFFECTS"]),
+        script["doubts"](frame, script["Source"](2)),
+    ):
         lines = text.splitlines()
         assert len(lines) > 3
         assert len({line.count("|") for line in lines}) == 1

@@ -21,11 +21,10 @@ WEBB = np.concatenate([-np.sqrt([0.5, 1.0, 1.5]), np.sqrt([0.5, 1.0, 1.5])])
 _SATURATED = 1e-6  # a direction the fit follows to this share leaves no residual to inflate
 
 
-def inflate_residuals(family: Family, q: Array, clusters: Indices, power: float = 1.0) -> Array:
-    """(1 - H)^-power r: residuals r (n,) of the fit q (1, K) corrected cluster by cluster.
+def inflate_residuals(family: Family, q: Array, clusters: Indices) -> Array:
+    """(1 - H)^-1 r: residuals r (n,) of the fit q (1, K) corrected cluster by cluster.
 
-    Power 1 gives them as they are without the run's cluster, to first order (CR3); power 1/2 gives
-    them the variance of errors (CR2, doi 10.1080/07350015.2016.1247004).
+    To first order they are what they are without the run's cluster (CR3).
     """
     design = family.design
     residuals = family.runs.z - design.log_loss(q)[0]
@@ -39,7 +38,7 @@ def inflate_residuals(family: Family, q: Array, clusters: Indices, power: float 
         values, vectors = np.linalg.eigh(np.eye(rows.sum()) - Q[rows] @ Q[rows].T)
         left = values > _SATURATED
         part = vectors[:, left]
-        out[rows] = part @ ((part.T @ residuals[rows]) / values[left] ** power)
+        out[rows] = part @ ((part.T @ residuals[rows]) / values[left])
     return out
 
 

@@ -96,7 +96,7 @@ class Pair:
         ]
 
     def deviations(self, count: int, seed: int) -> Array:
-        """Redrawn deviations (count, n) of the runs from the laws.
+        """Return redrawn deviations (count, n) of the runs from the laws.
 
         Draws match between mixtures that were run on the same cells, as in the intervals. The whole
         misfit counts: the half that moves parameters of a law plainly off would let the test reject
