@@ -17,7 +17,7 @@ QUICK = Options(replicates=60)
 
 
 def made(laws, seeds=2):
-    rng, rows = np.random.default_rng(0), []
+    rng, rows = np.random.default_rng(2), []
     for name, theta in laws.items():
         for n in np.geomspace(1e7, 3e9, 5):
             for d in np.geomspace(1e8, 1e11, 5):
