@@ -123,11 +123,17 @@ def simulated(case: Case, rng: np.random.Generator) -> pd.DataFrame:
 
 def outcomes(pair: PairComparison) -> list[bool]:
     """What each column of the table counts."""
-    deltas = (pair.delta_params_exponent, pair.delta_params_exponent_shared_floor)
+    one_floor = pair.delta_params_exponent_shared_floor
+    assert one_floor is not None
+    assert pair.permutation is not None
     by_question = {test.shared: test.p_value for test in pair.tests}
     p_values = [by_question[shared] for shared in QUESTIONS] + [pair.permutation.p_value]
     claimed = pair.verdict in (Verdict.LARGER_MODELS, Verdict.MORE_DATA)
-    return [*(side_of_zero(d) != 0 for d in deltas), *(p <= 0.05 for p in p_values), claimed]
+    return [
+        *(side_of_zero(d) != 0 for d in (pair.delta_params_exponent, one_floor)),
+        *(p <= 0.05 for p in p_values),
+        claimed,
+    ]
 
 
 def rows(cases: tuple[Case, ...], simulations: int, replicates: int) -> Iterator[str]:

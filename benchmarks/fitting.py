@@ -20,7 +20,9 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -45,6 +47,7 @@ TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
 COST = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
 BUDGET = 1e21
 Gradient = Callable[..., tuple[float, np.ndarray]]
+Result = TypeVar("Result")
 
 
 def chinchilla() -> pd.DataFrame:
@@ -73,17 +76,20 @@ def resamples(count: int, replicates: int) -> np.ndarray:
     return bootstrap.cell_weights(count, replicates, seed=42)
 
 
-def by_autograd(p: np.ndarray, n: np.ndarray, d: np.ndarray, z: np.ndarray) -> tuple:
+def by_autograd(
+    p: np.ndarray, n: np.ndarray, d: np.ndarray, z: np.ndarray
+) -> tuple[float, np.ndarray]:
     q = torch.tensor(p, requires_grad=True)
     x, y, target = (torch.from_numpy(values) for values in (n, d, z))
     terms = torch.stack([q[0] - q[3] * x, q[1] - q[4] * y, q[2].expand(len(n))])
     residuals = torch.logsumexp(terms, 0)
     value = torch.nn.functional.huber_loss(residuals, target, delta=DELTA, reduction="sum")
-    value.backward()
+    torch.autograd.backward(value)
+    assert q.grad is not None
     return value.item(), q.grad.numpy()
 
 
-def by_hand(p: np.ndarray, n: np.ndarray, d: np.ndarray, z: np.ndarray) -> tuple:
+def by_hand(p: np.ndarray, n: np.ndarray, d: np.ndarray, z: np.ndarray) -> tuple[float, np.ndarray]:
     a, b, e = np.exp(p[0] - p[3] * n), np.exp(p[1] - p[4] * d), np.exp(p[2])
     total = a + b + e
     r = np.log(total) - z
@@ -95,7 +101,9 @@ def by_hand(p: np.ndarray, n: np.ndarray, d: np.ndarray, z: np.ndarray) -> tuple
     return (inner * (size - 0.5 * inner)).sum(), slope
 
 
-def bfgs(gradient: Gradient, start: np.ndarray, logs: list, weights: np.ndarray) -> np.ndarray:
+def bfgs(
+    gradient: Gradient, start: np.ndarray, logs: list[np.ndarray], weights: np.ndarray
+) -> np.ndarray:
     """Objectives of one BFGS per row of weights."""
     ends = []
     for row in weights:
@@ -105,7 +113,7 @@ def bfgs(gradient: Gradient, start: np.ndarray, logs: list, weights: np.ndarray)
     return np.array(ends)
 
 
-def timed(work: Callable[[], object]) -> tuple[float, object]:
+def timed(work: Callable[[], Result]) -> tuple[float, Result]:
     begin = time.process_time()
     result = work()
     return time.process_time() - begin, result
@@ -124,9 +132,7 @@ def speed(batches: int, size: int) -> None:
         mine, found = timed(lambda: solve(runs, weights, DELTA))
         times = [mine / REPLICATES]
         for gradient in (by_autograd, by_hand):
-            seconds, ends = timed(
-                lambda gradient=gradient, rows=rows: bfgs(gradient, start, logs, weights[rows])
-            )
+            seconds, ends = timed(partial(bfgs, gradient, start, logs, weights[rows]))
             times.append(seconds / size)
             worst.append((found.objective[rows] / ends - 1).max())
         per.append(times)
@@ -178,7 +184,7 @@ def growth(repeats: int) -> None:
     by_replicates = [(count, runs, count, DELTA) for count in (500, 1000, 2000, 4000)]
     by_cells = []
     for n in (24, 48, 96, 192, 384):
-        made = Centred.from_runs(simulated(np.random.default_rng(n), n, 10, 1))
+        made = Centred.from_runs(simulated(np.random.default_rng(n), (n, 10, 1)))
         by_cells.append((10 * n, made, 300, 0.025))
     for name, cases in (("replicates", by_replicates), ("cells", by_cells)):
         # the cases alternate, so that a busy machine slows all of them alike
@@ -219,19 +225,19 @@ def show_line(name: str, sizes: np.ndarray, seconds: np.ndarray) -> None:
 
 def simulated(
     rng: np.random.Generator,
-    n: int,
-    d: int,
-    seeds: int,
+    shape: tuple[int, int, int],
     misfit: float = 0,
     trunk: float = 0,
     tilt: float = 1,
 ) -> pd.DataFrame:
     """Runs of the law with 1% seed noise, and deviations of cells and of (params, seed).
 
+    ``shape`` says how many sizes, data sizes and seeds.
     ``tilt`` is the noise at the largest data size over that at the smallest one.
     """
-    axes = np.geomspace(1e7, 3e9, n), np.geomspace(1e8, 1e11, d), np.arange(seeds)
-    i, j, k = (a.ravel() for a in np.indices((n, d, seeds)))
+    n, d, seeds = shape
+    axes = np.geomspace(1e7, 3e9, n), np.geomspace(1e8, 1e11, d)
+    i, j, k = (a.ravel() for a in np.indices(shape))
     off = 0.01 * rng.normal(size=len(i)) + misfit * rng.normal(size=(n, d))[i, j]
     off += trunk * rng.normal(size=(n, seeds))[i, k]
     off *= tilt ** (j / (d - 1) - 0.5)
@@ -251,7 +257,7 @@ def covered(
     """Share of intervals of a, N* and L* that hold the truth, and the median width for a."""
     objective, exact, hits, widths = Objective("huber", 0.025), quantities(TRUTH), [], []
     for random in range(simulations):
-        runs = simulated(np.random.default_rng(random), *shape, **truth)
+        runs = simulated(np.random.default_rng(random), shape, **truth)
         family = Family(CHINCHILLA, Centred.from_runs(runs))
         q = family.fit(np.ones((1, len(runs))), objective).q
         drawn = bootstrap.resample(family, q, runs, objective, replicates, random, method)[0]
@@ -262,7 +268,8 @@ def covered(
 
 
 Case = tuple[str, dict[str, float], tuple[int, int, int], tuple[str, ...]]
-EXACT, OFF = ("law exact", {}), ("1% misfit of cells", {"misfit": 0.01})
+EXACT: tuple[str, dict[str, float]] = ("law exact", {})
+OFF = ("1% misfit of cells", {"misfit": 0.01})
 TRUNKS = ("1% misfit of trunks", {"trunk": 0.01})
 FALLS = ("noise and misfit fall 4-fold with D", {"misfit": 0.01, "tilt": 0.25})
 GROWS = ("noise and misfit grow 4-fold with D", {"misfit": 0.01, "tilt": 4.0})

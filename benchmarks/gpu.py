@@ -40,11 +40,16 @@ def measured(size: ModelSize, precision: str, models: int, batch: int, device: s
     data = random_jets(20_000, LIMIT)
     recipe = Controls(pretraining_jets=1, validation_jets=1, test_jets=1, batch_size=batch)
     recipe = replace(recipe, precision=precision)
-    common = {"size": size, "features": FEATURES, "classes": tuple(map(str, range(CLASSES)))}
-    specs = [
-        RunSpec(key=str(seed), recipe=recipe, epochs=10**4, seed=seed, **common)
-        for seed in range(models)
-    ]
+    one = RunSpec(
+        key="0",
+        recipe=recipe,
+        epochs=10**4,
+        seed=0,
+        size=size,
+        features=FEATURES,
+        classes=tuple(map(str, range(CLASSES))),
+    )
+    specs = [replace(one, key=str(seed), seed=seed) for seed in range(models)]
     engine = Engine([Source(spec=spec, train=data) for spec in specs], device)
     start_memory(engine.device)
     for step in range(3):

@@ -80,7 +80,7 @@ def grid(seeds: int, noise: float) -> Table:
     """A full grid of 6 sizes and 8 data sizes."""
 
     def make(loss: Loss, rng: np.random.Generator) -> pd.DataFrame:
-        axes = np.geomspace(1e7, 3e9, 6), np.geomspace(1e8, 1e11, 8), np.arange(seeds)
+        axes = np.geomspace(1e7, 3e9, 6), np.geomspace(1e8, 1e11, 8), np.arange(float(seeds))
         n, d, s = (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij"))
         values = loss(n, d) * np.exp(noise * rng.normal(size=n.shape))
         table = {"mixture": "m", "params": n, "examples": d, "seed": s.astype(int)}

@@ -13,6 +13,7 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import torch
@@ -75,7 +76,7 @@ CONFIGS = {
 }
 
 
-def epoch(loader: DataLoader, batches: int) -> dict[str, float]:
+def epoch(loader: DataLoader[Any], batches: int) -> dict[str, float]:
     """Wall and CPU seconds that a number of batches take; their shape is checked."""
     wall, cpu = time.perf_counter(), time.process_time()
     iterator = iter(loader)

@@ -52,7 +52,7 @@ def independent() -> None:
             ("a", np.geomspace(1e7, 3e9, 5), np.geomspace(1e8, 1e11, 5)),
             ("b", np.geomspace(1.5e7, 2e9, 5), np.geomspace(1.7e8, 8e10, 5)),
         )
-        parts = [runs_of(name, THETA, *sizes, rng) for name, *sizes in grids]
+        parts = [runs_of(name, THETA, n, d, rng) for name, n, d in grids]
         pair = compare(fit(pd.concat(parts), replicates=200, seed=i)).pairs[0]
         delta = pair.delta_params_exponent
         held += delta.low <= 0 <= delta.high

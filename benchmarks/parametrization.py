@@ -43,15 +43,16 @@ def moved(recipe: Recipe, size: ModelSize, seed: int) -> list[float]:
     model, factors = build_model(
         recipe.model, size, inputs, 3, trunk_seed=seed, head_seed=seed + 100
     )
-    optimiser = FlatAdamW(model.trunk, model.head, recipe, size.width, 1000, factors)
+    trunk, head = model.get_submodule("trunk"), model.get_submodule("head")
+    optimiser = FlatAdamW(trunk, head, recipe, size.width, 1000, factors)
     batch, seen = batch_of(jets(seed), optimiser.weights), []
     for step in range(max(STEPS) + 1):
         optimiser.gradient.zero_()
-        features = model.trunk(batch)
-        outputs = model.head(features)
+        features = trunk(batch)
+        outputs = head(features)
         if step in (0, *STEPS):
             seen.append((features.detach().clone(), outputs.detach().clone()))
-        functional.cross_entropy(outputs, batch.labels).backward()
+        torch.autograd.backward(functional.cross_entropy(outputs, batch.labels))
         optimiser.step(step)
     first, *later = seen
     return [

@@ -73,16 +73,16 @@ def main() -> None:
     others = {trim: weaver.twin(ours, len(KIN), 10, trim=trim) for trim in (True, False)}
     for other in others.values():
         del other.embed.forward  # as it is shipped: its batch norm of the inputs sees padding
-    random = np.random.default_rng(2)
+    random, weights = np.random.default_rng(2), next(ours.parameters())
 
     def batch_of(rows: np.ndarray, groups: int | None, pad_to: int | None = None) -> Batch:
         starts, lengths = data.offsets[rows], data.lengths[rows]
         layout = arrange(starts, lengths, groups=groups, pad_to=pad_to)
-        return make_batch(data, layout, data.labels[rows], ours.head.bias)
+        return make_batch(data, layout, data.labels[rows], weights)
 
     def mine(rows: np.ndarray) -> None:
         batch = batch_of(rows, None)
-        functional.cross_entropy(ours(batch), batch.labels).backward()
+        torch.autograd.backward(functional.cross_entropy(ours(batch), batch.labels))
 
     def theirs(trim: bool) -> Callable[[np.ndarray], Callable[[], None]]:
         def prepare(rows: np.ndarray) -> Callable[[], None]:
@@ -90,7 +90,8 @@ def main() -> None:
             inputs = weaver.inputs_of(batch, KIN)  # its loader's work, which is not timed
 
             def step() -> None:
-                functional.cross_entropy(others[trim](*inputs), batch.labels).backward()
+                loss = functional.cross_entropy(others[trim](*inputs), batch.labels)
+                torch.autograd.backward(loss)
 
             return step
 

@@ -40,7 +40,7 @@ SIGMA = 0.15  # of the logarithm of what a run takes over what was expected
 
 def study(seeds: int) -> Study:
     """Four arms, eight sizes, eight data sizes: 280 runs per seed."""
-    parts = ({}, {"qcd": 1}, {"qcd": 1, "res2p": 1}, {"res2p": 1})
+    parts: tuple[dict[str, float], ...] = ({}, {"qcd": 1}, {"qcd": 1, "res2p": 1}, {"res2p": 1})
     names = ("scratch", "qcd", "qcd+bsm", "bsm")
     return Study(
         name="large",

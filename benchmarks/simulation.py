@@ -14,7 +14,7 @@ import argparse
 import os
 import platform
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,7 +47,7 @@ def mass(table: pa.Table) -> np.ndarray:
     pt, eta, energy = (
         table[name].to_numpy().astype(float) for name in ("jet_pt", "jet_eta", "jet_energy")
     )
-    return np.sqrt(np.maximum(energy**2 - (pt * np.cosh(eta)) ** 2, 0))
+    return np.asarray(np.sqrt(np.maximum(energy**2 - (pt * np.cosh(eta)) ** 2, 0)))
 
 
 def row(name: str, source: dict[str, Any], table: pa.Table) -> str:
@@ -120,7 +120,7 @@ class Clock:
     """CPU seconds by stage, for functions that are replaced by timed ones."""
 
     def __init__(self) -> None:
-        self.spent: Counter[str] = Counter()
+        self.spent: defaultdict[str, float] = defaultdict(float)
 
     def watch(self, owner: Any, name: str, stage: str) -> None:
         work = getattr(owner, name)

@@ -113,7 +113,7 @@ def train_undisturbed(path: Path) -> dict[str, str]:
     sys.path.insert(0, str(path.parent))
     home = Home(path.parent / "undisturbed")
     home.path.mkdir()
-    import_module("counted").FOLDER = home.path  # not the steps of the sweep
+    vars(import_module("counted"))["FOLDER"] = home.path  # not the steps of the sweep
     study = load_study(path)
     runs, folder = plan_runs(study), home.study(study)
     plans = stream_plans(study, ensure_shards(study, home.path, in_process, lambda *_: None))

@@ -69,8 +69,8 @@ def _record(
     streams = {"pretrain" if pretraining else "train-0": "abc"}
     held_out = {} if pretraining else {"validation": "def", "test": "0123"}
     seconds = run.flops / 12e9
-    same = ("key", "kind", "seed", "subset", "epochs", "trunk", "params", "params_non_embedding")
-    same += ("examples", "pretraining_examples", "steps", "peak_rate", "flops")
+    same = ["key", "kind", "seed", "subset", "epochs", "trunk", "params", "params_non_embedding"]
+    same += ["examples", "pretraining_examples", "steps", "peak_rate", "flops"]
     scores = {"accuracy": 0.5, "auc": 0.9, "rejections": {f"H{i}": 10.0 + i for i in range(10)}}
     return Record(
         **{name: getattr(run, name) for name in same},
@@ -142,13 +142,15 @@ class Steps:
         yield ""
         board = Board(runs, CORE.seconds)
         board.set_nodes([Node(name=f"node-{i}", slots=10) for i in range(100)])
+        groups: list[str] = []
         while (start := board.next_start()) is not None:
-            board.start(f"group-{len(board.groups())}", start)
+            groups.append(f"group-{len(groups)}")
+            board.start(groups[-1], start)
         while not board.done:
-            for group in board.groups():
+            for group in groups:
                 for run in board.take(group).runs:
                     board.finish(group, run.key)
-        yield f"{len(board.groups())} groups"
+        yield f"{len(groups)} groups"
 
     def write(self) -> Step:
         """Leave the records, as workers do."""

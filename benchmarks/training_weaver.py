@@ -57,7 +57,7 @@ def weavers(
         net.zero_grad(set_to_none=True)
         x, v, m = (torch.from_numpy(array) for array in (values, fourvectors * mask, mask))
         labels = torch.from_numpy(data.labels[rows])
-        functional.cross_entropy(net(x, v, m), labels).backward()
+        torch.autograd.backward(functional.cross_entropy(net(x, v, m), labels))
 
     return step
 

@@ -1,7 +1,13 @@
 """weaver-core's ParticleTransformer with the weights of ours, and the four-vectors it asks for."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
+
+from jetscale.models.batch import Batch
 
 WHY = "weaver-core is not installed: `make venv` installs it without what its models do not need"
 MODULE = "weaver.nn.model.ParticleTransformer"
@@ -19,12 +25,12 @@ _BLOCK = {
 }
 
 
-def reference():
+def reference() -> Any:
     """The module of weaver-core, or a skipped test."""
     return pytest.importorskip(MODULE, reason=WHY)
 
 
-def renamed(name):
+def renamed(name: str) -> str:
     """Our name of a weight or buffer of weaver's."""
     first, _, rest = name.partition(".")
     if first in ("blocks", "cls_blocks"):
@@ -45,7 +51,7 @@ def renamed(name):
     ) + (f".{rest}" if rest else "")
 
 
-def twin(model, features, outputs, *, trim=False):
+def twin(model: Any, features: int, outputs: int, *, trim: bool = False) -> Any:
     """weaver's model of the same size, without dropout, with copies of our weights."""
     block = model.trunk.blocks[0]
     width = len(block.residual_scale)
@@ -72,13 +78,13 @@ def twin(model, features, outputs, *, trim=False):
     return other
 
 
-def packed(embed):
+def packed(embed: Any) -> Callable[[Tensor], Any]:
     """An embedding that sees all (1, F, n) constituents of a batch and nothing else.
 
     weaver's own batch norm of the inputs sees padding, too, whatever stands there.
     """
 
-    def forward(x):
+    def forward(x: Tensor) -> Any:
         real = embed.mask.squeeze(1)
         found = type(embed).forward(embed, x.transpose(1, 2)[real].T[None])[0]
         out = found.new_zeros(*real.shape, found.shape[1])
@@ -87,26 +93,26 @@ def packed(embed):
     return forward
 
 
-def inputs_of(batch, columns):
+def inputs_of(batch: Batch, columns: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
     """(J, F, L) features, (J, 4, L) massless four-vectors and the (J, 1, L) mask of a batch."""
     longest = max(view.length for view in batch.views)
-    x, mask, start = [], [], 0
+    kept, masks, start = [], [], 0
     for view in batch.views:
         rows = batch.values[start : start + view.jets * view.length]
         start += len(rows)
         more = (0, 0, 0, longest - view.length)
         real = torch.arange(longest) < torch.from_numpy(view.lengths)[:, None]
         rows = torch.nn.functional.pad(rows.view(view.jets, view.length, -1), more)
-        x.append(rows * real[..., None])
-        mask.append(real)
-    x, mask = torch.cat(x), torch.cat(mask)[:, None]
+        kept.append(rows * real[..., None])
+        masks.append(real)
+    x, mask = torch.cat(kept), torch.cat(masks)[:, None]
     pt, eta, phi = (x[..., columns.index(f"part_{name}")] for name in ("pt_log", "deta", "dphi"))
     pt = (pt / 0.7 + 1.7).exp()
     v = (pt * phi.cos(), pt * phi.sin(), pt * eta.sinh(), pt * eta.cosh())
     return x.transpose(1, 2), torch.stack(v, 1) * mask, mask
 
 
-def apply(other, batch, columns):
+def apply(other: Any, batch: Batch, columns: Sequence[str]) -> Any:
     """(J, C) outputs of weaver's model."""
     x, v, mask = inputs_of(batch, columns)
     other.embed.mask = mask
