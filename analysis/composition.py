@@ -143,6 +143,7 @@ def variants(frame: pd.DataFrame, law: str) -> Iterator[tuple[str, pd.DataFrame,
     for other, name in LAWS.items():
         if other != law:
             yield name, frame, {"law": other}
+    yield "one floor for all mixtures", frame, {"shared": ("E",)}
     yield "least squares", frame, {"objective": "squares"}
     yield "absolute residuals", frame, {"objective": "absolute"}
     six = frame.assign(flops=6 * frame["params"] * frame["examples"])

@@ -30,7 +30,12 @@ def test_the_file_is_a_study_of_its_name(capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [("2nd.py", "names no study"), ("a b", "names no study"), ("no/mine.py", "is no folder")],
+    [
+        ("2nd.py", "names no study"),
+        ("a b", "names no study"),
+        ("no/mine.py", "there is no folder no"),
+        ("/proc/mine.py", "cannot be written"),
+    ],
 )
 def test_names_that_cannot_be(capsys, tmp_path, monkeypatch, name, fault):
     monkeypatch.chdir(tmp_path)

@@ -73,6 +73,29 @@ def test_true_laws_are_hits(runs, made, truth):
 
 
 @pytest.mark.slow
+def test_sizes_are_those_of_a_table_to_half_a_percent(runs, made, truth):
+    more = measured(runs, truth)
+    ahead = more["params"] > runs["params"].max()
+    off = more.assign(params=more["params"].where(~ahead, more["params"] * 1.004))
+    assert [one.runs for one in check(made, off).cells] == [3] * 4
+    far = more.assign(params=more["params"].where(~ahead, more["params"] * 1.01))
+    assert [one.runs for one in check(made, far).cells] == [0] * 4
+
+
+@pytest.mark.long
+def test_what_the_law_alone_says_stands_beside_a_forecast_that_bends_from_it(runs):
+    bent = runs.drop(columns="cell")
+    place = np.log(bent["params"] / 1e8) / np.log(10)
+    bent["loss"] *= np.exp(0.03 * place**3)
+    fits = fit(bent, replicates=50)
+    made = register(fits, AHEAD, runs, seeds=1, made="now", version="1")
+    for name in ("x", "y"):
+        alone = float(fits[name].curve(*AHEAD[1]))
+        line = f"{name}: losses follow how the runs bend from the law, which alone says {alone:.3f}"
+        assert any(warning.startswith(line) for warning in made.warnings)
+
+
+@pytest.mark.long
 def test_a_miss_is_a_miss(runs, made, truth):
     found = check(made, measured(runs, truth, factor=1.2))
     assert not any(one.inside for one in found.cells)
@@ -114,6 +137,9 @@ def test_a_cell_that_was_run_is_refused(runs):
     cell = tuple(runs.loc[0, ["params", "examples"]])
     with pytest.raises(FitError, match=r"N = 10M, D = 100M has been run"):
         register(fits, [cell], runs, seeds=1, made="now", version="1")
+    rounded = cell[0] * 1.004, cell[1] * 0.996
+    with pytest.raises(FitError, match="has been run"):
+        register(fits, [rounded], runs, seeds=1, made="now", version="1")
     with pytest.raises(FitError, match="is named twice"):
         register(fits, [AHEAD[0]] * 2, runs, seeds=1, made="now", version="1")
 

@@ -76,6 +76,8 @@ def _answer(sweep: Path | None, runs: Path | None, **how: Any) -> None:
     if found.unlike:
         say(f"Beware: {found.unlike}.")
     show_answers(three_answers(found))
+    if found.fits is not None:
+        warn(found.fits.left_out)
     if found.metric is not None:
         with instead_of_loss(found.quantity):
             show_metric(found.metric)
@@ -219,6 +221,7 @@ def allocate(
     if as_json:
         shown = as_plain(found) | {"warnings": [*notes, *found.warnings]}
         return print_json(shown | ({"metric": metric} if metric else {}))
+    warn(laws.left_out)
     return show_allocation(found, metric, full=full)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from jetscale.cli.common import PATH, cli
+from jetscale.cli.common import OUT, cli
 
 
 @cli.command()
-@click.argument("file", type=PATH)
+@click.argument("file", type=OUT)
 def new(file: Path) -> None:
     """Write a sweep file to begin with.
 
@@ -27,8 +27,6 @@ def new(file: Path) -> None:
         )
     if path.exists():
         raise click.UsageError(f"{path} exists; choose another name")
-    if not path.parent.is_dir():
-        raise click.UsageError(f"{path.parent} is no folder; make it first")
     text = files("jetscale.starters").joinpath("jets.py").read_text(encoding="utf-8")
     path.write_text(text.replace("NAME.py", str(path)).replace("NAME", path.stem), encoding="utf-8")
     click.echo(f"{path} written: change it, then look with: jetscale plan {path}")

@@ -226,6 +226,8 @@ def show_allocation(
     with instead_of_loss(metric.metric.quantity if metric else "loss"):
         say(allocation.answer)
         _show_predicted(allocation)
+        if allocation.budget.terms:
+            note(f"Prices: {allocation.budget.terms}.")
         if full:
             _show_terms(allocation)
             _nearby(allocation)
@@ -277,8 +279,6 @@ def _show_predicted(allocation: scaling.Allocation) -> None:
 def _show_terms(allocation: scaling.Allocation) -> None:
     """Show what the budget pays for, and what free data would change."""
     nouns = f"{allocation.noun}s"
-    if allocation.budget.terms:
-        note(f"Prices: {allocation.budget.terms}.")
     if allocation.budget.unit != "FLOPs":
         runs = ", ".join(f"{name} {found.flops:.2g}" for name, found in allocation.mixtures.items())
         note(f"FLOPs of these runs: {runs}.")

@@ -21,7 +21,7 @@ from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import Estimate, percentile_interval
 from jetscale.scaling.heldout import Candidates, Forecast
-from jetscale.scaling.table import quantity_of
+from jetscale.scaling.table import ignored, quantity_of
 from jetscale.shown import Shown, frame_of, later, row_of
 
 FEWEST_REPLICATES = 50
@@ -227,6 +227,11 @@ class StudyFit(Shown):
     def law(self) -> str:
         """The formula that was fitted."""
         return law_named(self.options.law).formula
+
+    @property
+    def left_out(self) -> list[str]:
+        """A line for what tells runs apart and the law leaves out: its answers may not hold."""
+        return ignored(self.runs, law_named(self.options.law).columns)
 
     @property
     def quantity(self) -> str:

@@ -68,12 +68,16 @@ class Simulations:
                 float(stats.norm.ppf((1 + CONFIDENCE) / 2)), len(cells.sizes)
             )
 
-    def deviations(self, count: int, seed: list[int], whole: bool = False) -> Array:
-        """Redrawn deviations (count, n) from the laws, by the misfit that is seen or the whole."""
+    def deviations(self, count: int, seed: list[int], limited: bool = True) -> Array:
+        """Redrawn deviations (count, n) from the laws.
+
+        The misfit is ``limited`` to what parameters are taken to be moved by, see
+        `Components.seen`, or of every size that the runs allow.
+        """
         total = np.empty((count, len(self.wide)))
         for rows, parts in zip(self.rows, self.components, strict=True):
             drawn = parts.draw(count, seed)
-            smooth = drawn.smooth if whole else parts.seen(drawn)
+            smooth = parts.seen(drawn) if limited else drawn.smooth
             total[:, rows] = smooth @ parts.smooth.T + drawn.rest
         return total
 

@@ -18,10 +18,10 @@ from jetscale.errors import FitError
 from jetscale.scaling.cost import cost_model
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.fitted import StudyFit
-from jetscale.scaling.table import digest, quantity_of
-from jetscale.words import counted, short
+from jetscale.scaling.table import SAME_SIZE, digest, quantity_of
+from jetscale.words import counted, loss, short
 
-_SAME = 1e-6  # relative; sizes closer than this are one
+_SAME = 1e-6  # relative; compute closer than this is the same
 _CLOSE = 0.01
 _DIGITS = 12  # of a loss that count: a run table that went through a file is still the same
 
@@ -175,7 +175,7 @@ def register(
         digest=digest(fits.runs, _DIGITS),
         largest_flops=largest,
         cells=tuple(found),
-        warnings=_warnings(fits, rivals),
+        warnings=(*_bent(fits, found), *_warnings(fits, rivals)),
         used=tuple(dict.fromkeys(_cells(fits.runs))),
     )
 
@@ -238,7 +238,7 @@ def up_to(runs: pd.DataFrame, flops: float) -> pd.DataFrame:
 def _at(runs: pd.DataFrame, cell: tuple[float, float]) -> NDArray[np.bool_]:
     """Which runs (n,) are of these sizes."""
     sizes = runs[["params", "examples"]].to_numpy(dtype=float)
-    return np.asarray((np.abs(sizes / np.array(cell) - 1) < _SAME).all(axis=1))
+    return np.asarray((np.abs(sizes / np.array(cell) - 1) <= SAME_SIZE).all(axis=1))
 
 
 def _warnings(fits: StudyFit, rivals: Sequence[StudyFit]) -> tuple[str, ...]:
@@ -246,6 +246,24 @@ def _warnings(fits: StudyFit, rivals: Sequence[StudyFit]) -> tuple[str, ...]:
     laws = ", ".join(one.options.law for one in rivals)
     wider = (f"laws not refuted by these runs are in the intervals: {laws}",) if laws else ()
     return wider + fits.warnings + tuple(w for m in fits.mixtures.values() for w in m.warnings)
+
+
+def _bent(fits: StudyFit, cells: Sequence[ForecastCell]) -> list[str]:
+    """What the laws alone say where their misfit makes most of a forecast, a line per mixture."""
+    lines = []
+    for name, fitted in fits.mixtures.items():
+        own = [cell for cell in cells if cell.mixture == name]
+        held = fitted.law.held(fits.runs[fits.runs["mixture"] == name])
+        alone = [float(fitted.curve(cell.params, cell.examples, **held)) for cell in own]
+        off = [abs(law / cell.predicted - 1) for law, cell in zip(alone, own, strict=True)]
+        if off and max(off) > _CLOSE:
+            most = off.index(max(off))
+            where = _named((own[most].params, own[most].examples))
+            lines.append(
+                f"{name}: losses follow how the runs bend from the law, which alone says "
+                f"{loss(alone[most])} for {where}"
+            )
+    return lines
 
 
 def _without(runs: pd.DataFrame, cell: tuple[float, float], fits: StudyFit) -> set[str]:

@@ -188,6 +188,19 @@ def test_a_better_forecast_of_another_route_is_in_the_answer(truth):
     assert abs(rival.loss.value - exact) < abs(found.mixtures["m"].loss.value - exact)
     assert "The isoFLOP route, which forecast the held-out budgets better" in found.answer
     assert "follow it with --route isoflop" in found.answer
+    one = found.mixtures["m"]
+    assert one.by_law == pytest.approx(float(fits["m"].curve(one.params.value, one.examples.value)))
+    assert f"as the runs bend from the law, which alone says {one.by_law:.3f}" in found.answer
+    low = MeasuredCell(params=1e9, examples=1e10, flops=6e19, loss=1.0, runs=1, within=((1.0, 1),))
+    cheap = replace(one, measured=low)
+    worse = replace(found, mixtures=ByMixture(m=cheap))
+    assert "isoFLOP" not in sentence(worse), "worse than was measured for no more"
+
+
+def test_a_law_that_holds_is_not_set_beside_itself(fits):
+    found = allocate(fits, 1e20)
+    assert all(one.by_law is None for one in found.mixtures.values())
+    assert "alone" not in found.answer
 
 
 @pytest.mark.long

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
-from jetscale.scaling.routes.isoflop import isoflop, minimum, polynomial
+from jetscale.scaling.routes.design import polynomial
+from jetscale.scaling.routes.isoflop import isoflop, minimum
 
 LAW = {"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}
 SIX_ND = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
@@ -116,6 +117,23 @@ def test_flops_off_their_budget_are_levelled(isoflop_table, read):
     exact, levelled = (route.params_exponent.value for route in found)
     assert levelled == pytest.approx(exact, abs=0.01)
     assert len(found[1].points) == 5
+
+
+@pytest.mark.parametrize("random", range(3))
+def test_flops_that_are_counted_otherwise_than_the_budget_was_move_no_minimum(
+    isoflop_table, read, random
+):
+    """The count drifts smoothly by 8% from the smallest to the largest size of a budget."""
+    law = np.array(LAW["m"])
+    frame = isoflop_table(lambda n, d: laws.loss(law, n, d), noise=0.0)
+    drift = np.tile(0.04 * np.tanh(np.linspace(-2, 2, 9)), 5)
+    counted = frame.assign(examples=frame["examples"] * np.exp(drift))
+    noise = np.exp(0.003 * np.random.default_rng(random).normal(size=len(frame)))
+    counted["loss"] = laws.loss(law, counted["params"], counted["examples"]) * noise
+    means, rows = read(counted)
+    for point in isoflop(means, SIX_ND, rows).points:
+        best = float(laws.optimum(law, point.budget, SIX_ND).params)
+        assert point.params.value == pytest.approx(best, rel=0.1)
 
 
 def test_what_is_missing_is_said(grid, read):

@@ -16,7 +16,6 @@ from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import Estimate
 from jetscale.scaling.fitted import MixtureFit
 from jetscale.scaling.searched import rate_cost
-from jetscale.words import loss
 
 _SMALLEST = 1 + 1e-6  # a size of one parameter or one example is the end of a search, no optimum
 NOTABLE = 1.1  # times beyond the measured runs that are worth a word
@@ -80,6 +79,7 @@ def answer(asked: Question, losses: Array, share: float | None) -> MixtureAlloca
         params=sense.bounded(params, fitted.window["params"], away),
         examples=sense.bounded(examples, fitted.window["examples"], away),
         loss=sense.bounded_loss(expected),
+        by_law=_by_law(float(point.loss), float(losses[0])),
         flops=flops,
         hours=asked.hours(flops),
         no_optimum=none,
@@ -95,8 +95,7 @@ def answer(asked: Question, losses: Array, share: float | None) -> MixtureAlloca
         smaller=() if none else tuple(_smaller(asked, point, losses, part) for part in _SHARES),
         floors=(),
         rival=None,
-        warnings=_warnings(asked, {"flops": flops} | sizes, reason or none, undefined)
-        + _bent(fitted.mixture, float(point.loss), float(losses[0])),
+        warnings=_warnings(asked, {"flops": flops} | sizes, reason or none, undefined),
     )
 
 
@@ -124,14 +123,9 @@ def _warnings(
     return tuple(f"{fitted.mixture}: {line}" for line in lines)
 
 
-def _bent(mixture: str, by_law: float, expected: float) -> tuple[str, ...]:
-    """What a misfit makes of the loss, where that is much: it may end below the law's floor."""
-    if not abs(by_law / expected - 1) > _WITHIN:
-        return ()
-    return (
-        f"{mixture}: the expected loss follows how the runs bend from the law, which alone says "
-        f"{loss(by_law)}",
-    )
+def _by_law(alone: float, expected: float) -> float | None:
+    """The loss of the law alone, where the misfit makes much of it: it may end below the floor."""
+    return alone if abs(alone / expected - 1) > _WITHIN else None
 
 
 def _edge(asked: Question, chosen: float) -> str:

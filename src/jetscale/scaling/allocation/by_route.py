@@ -83,6 +83,7 @@ def answer(
         params=sense.bounded(params, window["params"], away),
         examples=sense.bounded(examples, window["examples"], away),
         loss=sense.bounded_loss(loss),
+        by_law=None,
         flops=budget.flops,
         hours=hours,
         no_optimum=none,

@@ -97,6 +97,7 @@ def _predicted(found: Allocation) -> Iterator[str]:
     low, high = min(m.loss.low for m in chosen), max(m.loss.high for m in chosen)
     known = math.isfinite(low) and math.isfinite(high)
     ends = f" [{loss(low)}, {loss(high)}]" if known else ", no usable interval"
+    ends += _alone(chosen)
     several = len(found.mixtures) + len(found.not_fitted) > 1
     names = [m.mixture for m in chosen]
     named = " or ".join(names) if len(names) <= _NAMED else f"any of {len(names)} mixtures"
@@ -109,6 +110,13 @@ def _predicted(found: Allocation) -> Iterator[str]:
         return
     doubt = "not determined, test it before you spend by it"
     yield f"By the {by}: {who and f'{who}, '}{run}, loss {expected}{ends}{edge}; {doubt}."
+
+
+def _alone(chosen: list[MixtureAllocation]) -> str:
+    """Return the losses of the laws alone, where what the laws miss makes much of them."""
+    said = [m.by_law for m in chosen if m.by_law is not None]
+    ends = between(*(loss(end(said)) for end in (min, max))) if said else ""
+    return f", as the runs bend from the law, which alone says {ends}" if said else ""
 
 
 def _asked(found: Allocation) -> list[MixtureAllocation]:
@@ -127,6 +135,8 @@ def _rival(found: Allocation) -> str:
     one = found.mixtures[found.lowest]
     if (other := one.rival) is None or found.measured_first:
         return ""
+    if one.measured is not None and found.refuted(other.loss, one.measured):
+        return ""  # it does not describe what was measured for no more
     of = f"{one.mixture}: " if len(found.mixtures) > 1 else ""
     says = f"{of}{size(other.params.value)} parameters and loss {loss_interval(other.loss)}"
     return (

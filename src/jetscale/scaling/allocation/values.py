@@ -79,6 +79,7 @@ class MixtureAllocation:
     params: Estimate
     examples: Estimate
     loss: Estimate  # expected test loss of that run
+    by_law: float | None  # the same by the law alone, where its misfit makes much of it; else None
     flops: float  # compute of that run
     hours: float | None  # of one device, at the speed of the runs; None where it is unknown
     no_optimum: str  # why the sizes are none a person would train; empty where they are
@@ -180,9 +181,13 @@ class Allocation(Shown):
         """True where a cell within the budget is better than any prediction, beyond noise."""
         if self.ladder:  # its sizes need not hold the best one
             return False
-        cells, noise = list(self.measured.values()), 0.0 if math.isnan(self.noise) else self.noise
-        expected = self.mixtures[self.lowest].loss.value
-        return bool(cells) and cells[0].below(expected, noise or _NOISE)
+        cells = list(self.measured.values())
+        return bool(cells) and self.refuted(self.mixtures[self.lowest].loss, cells[0])
+
+    def refuted(self, expected: Estimate, cell: MeasuredCell) -> bool:
+        """True where a cell within the budget is lower than an expected loss, beyond noise."""
+        noise = 0.0 if math.isnan(self.noise) else self.noise
+        return cell.below(expected.value, noise or _NOISE)
 
     @property
     def guess(self) -> bool:

@@ -17,6 +17,7 @@ _SIZES, _BUDGETS = 5, 3  # model sizes of a budget, and budgets, that make a des
 _CROWDED = 2.5  # times as many sizes inside as beside it
 _SHARE = 0.4  # of the cells that must lie at such budgets
 _LEVEL = 1e-3  # rms distance in log C that is worth a correction
+DEGREE = 3  # of a profile: log loss over log N at one budget
 
 
 def fixed_budgets(params: Array, flops: Array) -> list[Indices]:
@@ -50,16 +51,34 @@ def fixed_budgets(params: Array, flops: Array) -> list[Indices]:
 def levelled(x: Array, log_c: Array, rows: Array, groups: list[Indices]) -> list[Array]:
     """Return log losses (R, k_b) of each budget, taken to its middle budget.
 
-    The slope along C is common to all and estimated beside the cubics, from the first row.
+    The slope along C at a cell's size is that between the profiles of the budgets on either side,
+    of the first row. Within a budget it cannot be told: where FLOPs are counted otherwise than the
+    budget was, what a cell is off depends on its size, and the profile takes it up.
     """
-    away, top, bottom = [], 0.0, 0.0
-    for cells in groups:
-        off = log_c[cells] - log_c[cells].mean()
-        centred = x[cells] - x[cells].mean()
-        basis = np.vander(centred / max(np.ptp(centred), 1e-9), 4)
-        left = off - basis @ (np.linalg.pinv(basis) @ off)
-        top, bottom = top + float(left @ rows[0, cells]), bottom + float(left @ left)
-        away.append(off)
-    spread = np.sqrt(np.mean(np.concatenate(away) ** 2))
-    slope = top / bottom if spread > _LEVEL and bottom > 0 else 0.0
-    return [rows[:, cells] - slope * off for cells, off in zip(groups, away, strict=True)]
+    middles, last = [float(log_c[cells].mean()) for cells in groups], len(groups) - 1
+    spread = np.sqrt(
+        np.mean(np.concatenate([log_c[cells] - log_c[cells].mean() for cells in groups]) ** 2)
+    )
+    if spread <= _LEVEL:
+        return [rows[:, cells] for cells in groups]
+    out = []
+    for i, cells in enumerate(groups):
+        one, two = max(i - 1, 0), min(i + 1, last)
+        sizes = [x[groups[side]] for side in (one, two)]
+        low, high = max(s.min() for s in sizes), min(s.max() for s in sizes)
+        there = np.clip(x[cells], min(low, high), max(low, high))
+        losses = [
+            polynomial(x[groups[side]], rows[:1, groups[side]], there, DEGREE)[0]
+            for side in (one, two)
+        ]
+        slope = (losses[1] - losses[0]) / (middles[two] - middles[one])
+        out.append(rows[:, cells] - slope * (log_c[cells] - middles[i]))
+    return out
+
+
+def polynomial(x: Array, y: Array, at: Array, degree: int) -> Array:
+    """Least-squares polynomials through (R, k) values, evaluated at (m,) places: (R, m)."""
+    centre, scale = x.mean(), np.ptp(x)
+    basis = np.vander((x - centre) / scale, degree + 1)
+    there = np.vander((at - centre) / scale, degree + 1)
+    return np.asarray(y @ (there @ np.linalg.pinv(basis)).T)

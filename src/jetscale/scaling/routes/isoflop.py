@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.routes.design import fixed_budgets, levelled
+from jetscale.scaling.routes.design import DEGREE, fixed_budgets, levelled, polynomial
 from jetscale.scaling.routes.line import Line
 from jetscale.scaling.routes.route import CellMeans, FrontierPoint, LossCurves, Route, along
 from jetscale.scaling.routes.spread import half_width
@@ -89,7 +89,7 @@ def minimum(x: Array, y: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
     sizes = np.unique(x)
     parts = (np.linspace(a, b, _PER_INTERVAL, endpoint=False) for a, b in pairwise(sizes))
     fine = np.concatenate([*parts, sizes[-1:]])
-    curve = polynomial(x, y, fine, 3)
+    curve = polynomial(x, y, fine, DEGREE)
     lowest = curve.argmin(axis=1)
     good = (lowest > 0) & (lowest < len(fine) - 1)
     return _vertex(fine, curve, lowest), curve[np.arange(len(curve)), lowest], good
@@ -105,14 +105,6 @@ def _vertex(fine: Array, curve: Array, lowest: NDArray[np.intp]) -> Array:
     bend = left * after + right * before
     shift = (left * after**2 - right * before**2) / (2 * np.where(bend > 0, bend, np.inf))
     return np.asarray(np.where(lowest == middle, fine[middle] + shift, fine[lowest]))
-
-
-def polynomial(x: Array, y: Array, at: Array, degree: int) -> Array:
-    """Least-squares polynomials through (R, k) values, evaluated at (m,) places: (R, m)."""
-    centre, scale = x.mean(), np.ptp(x)
-    basis = np.vander((x - centre) / scale, degree + 1)
-    there = np.vander((at - centre) / scale, degree + 1)
-    return np.asarray(y @ (there @ np.linalg.pinv(basis)).T)
 
 
 def _point(
