@@ -71,7 +71,7 @@ class Source:
 
     @property
     def suffix(self) -> str:
-        """What names of files have behind that of the study."""
+        """What follows the study in the names of its files."""
         return "8" if self.epochs == 8 else ""
 
     def _table(self, study: str, kind: str) -> Path:

@@ -1,7 +1,7 @@
 """When pretraining stops paying: the downstream jets at which its advantage is gone.
 
     python analysis/supply.py            the tables
-    python analysis/supply.py --keep     supply-runs.csv again, from $JETSCALE_HOME
+    python analysis/supply.py --keep     its run table again, from $JETSCALE_HOME
     python analysis/supply.py --epochs 8 the study at eight epochs in place of two
 
 Reads composition-runs.csv and supply-runs.csv beside it, or composition8-runs.csv and
@@ -370,7 +370,7 @@ def study(epochs: int = 2) -> tuple[pd.DataFrame, list[Arm], Noise]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="write supply-runs.csv again")
+    parser.add_argument("--keep", action="store_true", help="write its run table again")
     parser.add_argument("--epochs", type=int, choices=(2, 8), default=2)
     parser.add_argument("--check", action="store_true", help="coverage of the intervals")
     asked = parser.parse_args()

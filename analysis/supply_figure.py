@@ -82,7 +82,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/supply/analysis"))
     parser.add_argument("--epochs", type=int, choices=(2, 8), default=2)
     asked = parser.parse_args()
-    path = make_folder(asked.out) / f"supply{'8' * (asked.epochs == 8)}.png"
+    _, table = SUPPLY["tables_at"](asked.epochs)
+    path = make_folder(asked.out) / table.name.replace("-runs.csv", ".png")
     _, arms, noise = SUPPLY["study"](asked.epochs)
     draw(arms, noise, path)
     print(f"figure: {path}")

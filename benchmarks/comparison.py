@@ -5,6 +5,7 @@ any test or by the verdict; a shift of the exponent a by 0.1 is claimed in at le
 of 36 cells with 3 seeds and 1% noise. Usage (about 25 minutes of one core):
 
     OMP_NUM_THREADS=1 python benchmarks/comparison.py
+    ... comparison.py --only smoothly --seen 1      (or inf: intervals that count more misfit)
 
 Both mixtures follow L = E + A / N^alpha + B / D^beta. A shift of a = beta / (alpha + beta) keeps
 alpha + beta, and the height of both terms at the geometric middle of the grid. Every simulation
@@ -22,7 +23,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from jetscale.scaling import PairComparison, Verdict, compare, fit
+from jetscale.scaling import StudyFit, Verdict, compare, components, fit
 from jetscale.scaling.comparison.claims import side_of_zero
 from jetscale.scaling.comparison.joint import QUESTIONS
 from jetscale.scaling.engine import laws
@@ -30,8 +31,10 @@ from jetscale.scaling.misfit import Basis
 
 TRUTH = np.array([1.8, 480.0, 2100.0, 0.35, 0.37])
 NOISE = 0.01
+SEEN = "Share of the misfit seen that intervals of parameters count; inf: all that runs allow."
 PARAMS, EXAMPLES = (1e7, 3e9), (1e8, 1e11)
 COLUMNS = (
+    "a held",
     "own floors",
     "one floor",
     "one law",
@@ -83,6 +86,7 @@ SHIFTED = (
     Case("cells off by 1%, both mixtures alike", shift=0.1, common=0.01),
     Case("cells off by 1%, each mixture for itself", shift=0.1, own=0.01),
     Case("off smoothly by 0.3%, each mixture for itself", shift=0.1, smooth=0.003),
+    Case("off smoothly by 1%, each mixture for itself", shift=0.1, smooth=0.01),
     Case("0.8 B, E 1.7", shift=0.1, height=0.8, floor=1.7),
     Case("law exact", shape=(4, 5, 2), shift=0.1),
 )
@@ -121,15 +125,20 @@ def simulated(case: Case, rng: np.random.Generator) -> pd.DataFrame:
     return frame if any(case.trunks) else frame.drop(columns="trunk")
 
 
-def outcomes(pair: PairComparison) -> list[bool]:
+def outcomes(fits: StudyFit, case: Case) -> list[float]:
     """What each column of the table counts."""
+    pair = compare(fits).pairs[0]
     one_floor = pair.delta_params_exponent_shared_floor
     assert one_floor is not None
     assert pair.permutation is not None
     by_question = {test.shared: test.p_value for test in pair.tests}
     p_values = [by_question[shared] for shared in QUESTIONS] + [pair.permutation.p_value]
     claimed = pair.verdict in (Verdict.LARGER_MODELS, Verdict.MORE_DATA)
+    truths = (theta[4] / (theta[3] + theta[4]) for theta in (TRUTH, shifted(case)))
+    ends = ((one["a"].low, one["a"].high) for one in fits.mixtures.values())
+    held = [low <= a <= high for a, (low, high) in zip(truths, ends, strict=True)]
     return [
+        np.mean(held),
         *(side_of_zero(d) != 0 for d in (pair.delta_params_exponent, one_floor)),
         *(p <= 0.05 for p in p_values),
         claimed,
@@ -144,7 +153,7 @@ def rows(cases: tuple[Case, ...], simulations: int, replicates: int) -> Iterator
         said = []
         for number in range(simulations):
             runs = simulated(case, np.random.default_rng(number))
-            said.append(outcomes(compare(fit(runs, replicates=replicates, seed=number)).pairs[0]))
+            said.append(outcomes(fit(runs, replicates=replicates, seed=number), case))
         shares = np.mean(said, axis=0)
         errors = np.sqrt(shares * (1 - shares) / simulations)
         cells = " | ".join(f"{s:.3f} ({e:.3f})" for s, e in zip(shares, errors, strict=True))
@@ -156,17 +165,21 @@ def main() -> None:
     parser.add_argument("--null-simulations", type=int, default=300)
     parser.add_argument("--power-simulations", type=int, default=60)
     parser.add_argument("--replicates", type=int, default=99)
+    parser.add_argument("--only", default="", help="Cases with this in their names.")
+    parser.add_argument("--seen", type=float, default=0.5, help=SEEN)
     options = parser.parse_args()
     print(
         f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, Python {platform.python_version()}, "
         f"numpy {np.__version__}, scipy {scipy.__version__}, load average "
         f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; {options.replicates} replicates"
     )
+    components._SEEN = options.seen
     seconds = time.process_time()
     parts = ((NULL, options.null_simulations), (SHIFTED, options.power_simulations))
     for cases, simulations in parts:
         print(f"\n{simulations} simulations per row\n")
-        for line in rows(cases, simulations, options.replicates):
+        chosen = tuple(case for case in cases if options.only in case.name)
+        for line in rows(chosen, simulations, options.replicates):
             print(line, flush=True)
     print(f"\n{time.process_time() - seconds:.0f} CPU s")
 

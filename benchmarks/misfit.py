@@ -13,7 +13,8 @@ core; the last two need a real table, any that `jetscale fit --runs` reads):
     OMP_NUM_THREADS=1 python benchmarks/misfit.py test --simulations 400
     OMP_NUM_THREADS=1 python benchmarks/misfit.py choice --simulations 40
     OMP_NUM_THREADS=1 python benchmarks/misfit.py real --runs TABLE.csv
-    OMP_NUM_THREADS=1 python benchmarks/misfit.py halves --runs TABLE.csv --law chinchilla
+    OMP_NUM_THREADS=1 python benchmarks/misfit.py halves --runs TABLE.csv [--law overfit]
+    ... halves --runs TABLE.csv --seen 1      (or inf, or --uncertainty cells: other intervals)
 
 A simulation fits one made-up table and looks at five runs beyond it: both sizes larger, one of
 them, and between. ``law alone`` are intervals from the same replicates of the law with the same
@@ -31,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from jetscale.errors import FitError
-from jetscale.scaling import fit, read_runs
+from jetscale.scaling import components, fit, read_runs
 from jetscale.scaling.bootstrap import Replicates, resample
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
@@ -40,6 +41,7 @@ from jetscale.scaling.engine.forms import CHINCHILLA
 from jetscale.scaling.engine.laws import Centred
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.estimate import percentile_interval
+from jetscale.scaling.fitted import Settings
 from jetscale.scaling.table import validate
 
 COST = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
@@ -316,7 +318,7 @@ def real(path: Path) -> Iterator[str]:
         yield " | ".join(shown) + " |"
 
 
-def halves(path: Path, law: str, replicates: int) -> Iterator[str]:
+def halves(path: Path, law: str, replicates: int, uncertainty: str | None) -> Iterator[str]:
     """Exponents a of both halves of every mixture, cut where half of its runs lie on either side.
 
     Their distance is given over what both intervals leave between them: beyond 1 they disagree.
@@ -324,7 +326,8 @@ def halves(path: Path, law: str, replicates: int) -> Iterator[str]:
     table = validate(read_runs(path)).drop(columns="cell")
     yield "| mixture | cut by | runs | a below | a above | distance |"
     yield "|---|---|---|---|---|---|"
-    distances = []
+    distances: list[float] = []
+    how: Settings = {"law": law, "replicates": replicates, "uncertainty": uncertainty}
     for mixture, runs in table.groupby("mixture"):
         n, d = np.log(runs["params"]), np.log(runs["examples"])
         for cut, place in {"N": n, "D": d, "N D": n + d, "D / N": d - n}.items():
@@ -332,7 +335,7 @@ def halves(path: Path, law: str, replicates: int) -> Iterator[str]:
             parts = runs[below], runs[~below]
             shown = f"| {mixture} | {cut} | {len(parts[0])}, {len(parts[1])} |"
             try:
-                ends = [fit(p, law=law, replicates=replicates)[str(mixture)]["a"] for p in parts]
+                ends = [fit(part, **how)[str(mixture)]["a"] for part in parts]
             except FitError as none:
                 yield f"{shown} {none} | | |"
                 continue
@@ -344,21 +347,27 @@ def halves(path: Path, law: str, replicates: int) -> Iterator[str]:
     yield f"\nRMS {rms:.2f} of {len(distances)}, {beyond} beyond 1; RMS 0.51 and 5% are expected"
 
 
+SEEN = "Share of the misfit seen that intervals of parameters count; inf: all that runs allow."
+
+
 def main() -> None:
     tables = {made.__name__: made for made in (forecasts, parameters, test, choice)}
     parser = argparse.ArgumentParser()
     parser.add_argument("table", choices=(*tables, "real", "halves"))
     parser.add_argument("--runs", type=Path, help="A run table, for real of one mixture.")
     parser.add_argument("--law", default="chinchilla", help="The law of halves.")
+    parser.add_argument("--uncertainty", help="Intervals of halves, e.g. cells: no misfit.")
+    parser.add_argument("--seen", type=float, default=0.5, help=SEEN)
     parser.add_argument("--simulations", type=int, default=100)
     parser.add_argument("--replicates", type=int, default=199)
     options = parser.parse_args()
     print(f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, numpy {np.__version__}\n")
+    components._SEEN = options.seen
     seconds = time.process_time()
     if options.table == "real":
         lines = real(options.runs)
     elif options.table == "halves":
-        lines = halves(options.runs, options.law, options.replicates)
+        lines = halves(options.runs, options.law, options.replicates, options.uncertainty)
     else:
         lines = tables[options.table](options.simulations, options.replicates)
     for line in lines:

@@ -13,7 +13,8 @@ Expect      In composition qcd+bsm minus qcd shrinks from 0.067 to 0.003 at 500 
             of 0.02 over all D.
 
 Learning rates follow the laws of factorial8.recipe.json, which `jetscale tune` found by the same
-search for all five.
+search for all five. That of pretraining rests on two cells of few-far, with the exponent found at
+two epochs.
 """
 
 import runpy

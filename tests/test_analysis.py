@@ -17,6 +17,7 @@ QUICK = Options(replicates=60)
 
 
 def made(laws, seeds=2):
+    """Runs of laws with 0.5% of noise, drawn so that it does not look like a shift."""
     rng, rows = np.random.default_rng(2), []
     for name, theta in laws.items():
         for n in np.geomspace(1e7, 3e9, 5):
