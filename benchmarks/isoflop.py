@@ -63,15 +63,20 @@ def outer(n: Array, d: Array) -> Array:
     return np.asarray(1.8 + ((480 * n**-0.35) ** 1.6 + (2100 * d**-0.37) ** 1.6) ** (1 / 1.6))
 
 
-def design(budgets: int, sizes: int, noise: float) -> Table:
-    """Runs at a few budgets, sizes within a decade of the best, one seed."""
+def design(budgets: int, sizes: int, noise: float, drift: float = 0.0) -> Table:
+    """Runs at a few budgets, sizes within a decade of the best, one seed.
+
+    Their FLOPs drift from the budget by ``drift`` either way, from the smallest to the largest.
+    """
+    counted = np.exp(drift * np.tanh(np.linspace(-2, 2, sizes)))
 
     def make(loss: Loss, rng: np.random.Generator) -> pd.DataFrame:
         parts = []
         for c in np.geomspace(1e18, 1e21, budgets):
             n = float(laws.optimum(THETA, c, SIX_ND).params) * np.geomspace(0.1, 10, sizes)
-            values = loss(n, c / 6 / n) * np.exp(noise * rng.normal(size=sizes))
-            parts.append(pd.DataFrame({"params": n, "examples": c / 6 / n, "loss": values}))
+            d = c / 6 / n * counted
+            values = loss(n, d) * np.exp(noise * rng.normal(size=sizes))
+            parts.append(pd.DataFrame({"params": n, "examples": d, "loss": values}))
         return pd.concat(parts, ignore_index=True).assign(mixture="m", seed=0)
 
     return make
@@ -146,6 +151,7 @@ def main() -> None:
         "6 budgets x 9 sizes, 0.5%": design(6, 9, 0.005),
         "4 budgets x 7 sizes, 0.5%": design(4, 7, 0.005),
         "6 x 9, 2%": design(6, 9, 0.02),
+        "6 x 9, 0.5%, drift 4%": design(6, 9, 0.005, 0.04),
         "grid 6 x 8, one seed, 1%": grid(1, 0.01),
         "grid 6 x 8, three seeds, 1%": grid(3, 0.01),
     }

@@ -71,7 +71,9 @@ def test_tables_that_fit_a_terminal_and_a_conclusion(capsys, sweep, tmp_path, no
     verdict = out.split("study small")[0]
     assert "with 80% power" in verdict or "exponents would not be identified" in verdict
     assert "made-up studies, equal laws: 10/10" in err
-    assert re.search(r"10 studies for each shift that is tried, about [\d.]+ (s|min)", not_told[-1])
+    assert re.search(
+        r"10 studies for each shift that is tried, about [\d.]+ (s|min) a shift", not_told[-1]
+    )
     assert not (tmp_path / "runs").exists()
 
 

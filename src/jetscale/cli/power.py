@@ -24,7 +24,7 @@ def _timed(progress: Callable[[str, int, int], None]) -> Callable[[str, int, int
         begun.append(time.monotonic())
         if len(begun) == 2:
             hours = (begun[1] - begun[0]) * total / 3600
-            doing(f"{total} studies for each shift that is tried, about {duration(hours)}")
+            doing(f"{total} studies for each shift that is tried, about {duration(hours)} a shift")
         progress(what, done, total)
 
     return tell

@@ -42,7 +42,8 @@ def show_power(found: Power, name: str = "") -> None:
     columns = ("what", "FLOPs", "of plan", "a", "narrower", "gain")
     show_table("Further runs in all mixtures, best per FLOP first", columns, extras)
     note(
-        f"Half-width of a in a linear approximation (now {found.half_width:.2g}); gain: percent "
+        f"Half-width of a in a linear approximation, which ranks additions and is rougher than the "
+        f"studies above: {found.half_width:.2g} as planned; gain: percent "
         "narrower per percent of added compute. Small sizes are cheap and the first to leave the "
         "law: a window scan must keep them."
     )
@@ -72,7 +73,7 @@ def _show_widths(found: Power) -> None:
         f"Medians of the real analysis of {first.not_identified.of} made-up studies "
         f"({METHODS[first.method].split(' (')[0]}). N*, L*: at the largest planned run, "
         f"{first.at[0].budget:.2g} FLOPs; later: at ten times that; N* within a factor each way. "
-        "Unknown: exponents not identified."
+        "Unknown: exponents of the mixture not identified."
     )
 
 
@@ -90,5 +91,5 @@ def _show_detection(found: Detection) -> None:
         f"equal exponents{pairs}. Each study compares the law of {found.baseline} with the same "
         f"law whose a is shifted (negative: towards more data). A textbook estimate from the "
         f"spread of a alone, {found.spread:.2g} for a difference, gives a detectable shift of "
-        f"{found.first_estimate:.2g}."
+        f"{found.first_estimate:.2g}. Unknown: exponents of either mixture not identified."
     )

@@ -226,7 +226,7 @@ class Components:
         Deviations that the law can follow leave no residual: how large these are, a prior must say.
         Where the misfit is plain, the one for the loss beyond the data is too wide for parameters.
         With half of what is seen, exponents of two halves of a real table differ by as much as
-        their intervals say; with none by up to 4.5 times as much (benchmarks/misfit.md).
+        their intervals say; without a misfit by up to 2.9 times as much (benchmarks/misfit.md).
         """
         cell = self.grid[drawn.point, 0] + (1 / self.cells.sizes).mean()
         limit = np.maximum(_SEEN**2 * (self.mean**2).mean(), drawn.variance * cell)
