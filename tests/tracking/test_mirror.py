@@ -8,12 +8,14 @@ import pandas as pd
 import pytest
 from fixtures.mirrored import encode_as_before
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from jetscale.errors import SweepError
 from jetscale.store.home import Home
 from jetscale.store.record import make_table
 from jetscale.tracking.mirror import HOME, KEY, Mirror
 from jetscale.tracking.names import name_run
+from jetscale.tracking.view import VIEW_TAG
 
 pytestmark = [
     pytest.mark.integration,
@@ -56,6 +58,24 @@ def test_every_run_becomes_one_nested_run(mirror, records):
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent}
     assert {run.info.run_name for run in children} == {name_run(r) for r in records}
     assert {run.info.status for run in runs_of(mirror)} == {"FINISHED"}
+
+
+def test_two_that_set_the_view_at_once_share_it(mirror, tmp_path, monkeypatch):
+    """MLflow inserts the tag twice, and its database refuses the second."""
+    mirror.client.delete_experiment_tag(mirror.experiment, VIEW_TAG)
+    put, others = MlflowClient.set_experiment_tag, [True]
+
+    def second(client, *tag):
+        if others:
+            put(client, *tag)
+        raise MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed")
+
+    monkeypatch.setattr(MlflowClient, "set_experiment_tag", second)
+    assert Mirror(mirror.uri, mirror.study, Home(tmp_path)).experiment == mirror.experiment
+    others.clear()
+    mirror.client.delete_experiment_tag(mirror.experiment, VIEW_TAG)
+    with pytest.raises(SweepError, match="UNIQUE constraint failed"):
+        Mirror(mirror.uri, mirror.study, Home(tmp_path))
 
 
 def test_two_that_make_the_experiment_at_once_share_it(mirror, tmp_path, monkeypatch):
