@@ -30,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from comparison import SEEN
 
 from jetscale.errors import FitError
 from jetscale.scaling import components, fit, read_runs
@@ -345,9 +346,6 @@ def halves(path: Path, law: str, replicates: int, uncertainty: str | None) -> It
             yield f"{shown} {ends[0]} | {ends[1]} | {distances[-1]:.2f} |"
     rms, beyond = np.sqrt(np.mean(np.square(distances))), np.greater(distances, 1).sum()
     yield f"\nRMS {rms:.2f} of {len(distances)}, {beyond} beyond 1; RMS 0.51 and 5% are expected"
-
-
-SEEN = "Share of the misfit seen that intervals of parameters count; inf: all that runs allow."
 
 
 def main() -> None:

@@ -370,6 +370,8 @@ def test_other_laws_and_objectives_say_so(capsys, runs):
 @pytest.mark.slow
 def test_the_ladder_offers_measured_sizes(capsys, runs):
     options = ("--gpu-hours", "1", "--rate", "1e8", "--ladder", "--json")
+    said = short(capsys, "allocate", "--runs", runs, *options[:-1])[1]
+    assert "Prices: 1e+08 FLOP/s sustained (given)." in said
     code, out, _ = call(capsys, "allocate", "--runs", runs, *options)
     answer = json.loads(out)
     assert code == 0
@@ -639,6 +641,9 @@ def test_runs_that_differ_in_their_pretraining_are_runs(capsys, edited):
     def twice(frame):
         return pd.concat([frame.assign(pretraining_examples=size) for size in (1e5, 1e6)])
 
+    for asked in (("fit",), ("allocate", "--budget", "1e10")):
+        code, _, err = short(capsys, *asked, "--runs", edited(twice))
+        assert (code, "runs differ in pretraining_examples" in err) == (0, True)
     code, out, _ = call(capsys, "fit", "--runs", edited(twice), "--json")
     assert code == 0
     assert {f["n_runs"] for f in json.loads(out)["mixtures"].values()} == {80}

@@ -77,7 +77,7 @@ def _answer(sweep: Path | None, runs: Path | None, **how: Any) -> None:
         say(f"Beware: {found.unlike}.")
     show_answers(three_answers(found))
     if found.fits is not None:
-        warn(found.fits.left_out)
+        warn(found.fits.ignored)
     if found.metric is not None:
         with instead_of_loss(found.quantity):
             show_metric(found.metric)
@@ -221,7 +221,7 @@ def allocate(
     if as_json:
         shown = as_plain(found) | {"warnings": [*notes, *found.warnings]}
         return print_json(shown | ({"metric": metric} if metric else {}))
-    warn(laws.left_out)
+    warn(laws.ignored)
     return show_allocation(found, metric, full=full)
 
 

@@ -229,7 +229,7 @@ class StudyFit(Shown):
         return law_named(self.options.law).formula
 
     @property
-    def left_out(self) -> list[str]:
+    def ignored(self) -> list[str]:
         """A line for what tells runs apart and the law leaves out: its answers may not hold."""
         return ignored(self.runs, law_named(self.options.law).columns)
 

@@ -29,7 +29,7 @@ from jetscale.tracking.address import (
 )
 from jetscale.tracking.codec import curve_of, decode, encode
 from jetscale.tracking.names import name_parent, name_run
-from jetscale.tracking.view import NOTE, VIEW, VIEW_TAG, address_in
+from jetscale.tracking.view import NOTE, VIEW, VIEW_TAG, address_in, set_view
 
 KEY, CONTENT, HOME, PARENT = (
     "jetscale.key", "jetscale.record", "jetscale.home", "jetscale.parent",
@@ -82,19 +82,9 @@ class Mirror:
             if make:
                 self.experiment = self._experiment(found)
                 if not (found and found.tags.get(VIEW_TAG) == VIEW):
-                    self._set_view()
+                    set_view(self.client, self.experiment)
             elif found and not self._is_former(found):
                 self.experiment = str(found.experiment_id)
-
-    def _set_view(self) -> None:
-        """Tell MLflow's pages what to show first, unless another process does so at this moment."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.client.set_experiment_tag(self.experiment, VIEW_TAG, VIEW)
-        except MlflowException:  # the second of two that insert the same tag
-            if self.client.get_experiment(self.experiment).tags.get(VIEW_TAG) != VIEW:
-                raise
 
     def _is_former(self, found: Any) -> bool:
         """True for an experiment of version 0.1, which holds absolute paths."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from jetscale.errors import StorageError, SweepError
 from jetscale.store.home import Home
 from jetscale.tracking.address import database_of, has_results, hide_password, is_server
-from jetscale.tracking.view import NOTE, VIEW, VIEW_TAG, address_in, address_of
+from jetscale.tracking.view import NOTE, VIEW, VIEW_TAG, address_in, address_of, set_view
 
 _HOST = "127.0.0.1"  # whatever MLFLOW_HOST says: the UI asks nobody for a password
 
@@ -49,7 +49,7 @@ def addresses(uri: str, port: int) -> dict[str, str]:
             viewed = one.tags.get(VIEW_TAG) == VIEW
             if not viewed:
                 with suppress(MlflowException, SQLAlchemyError):
-                    client.set_experiment_tag(one.experiment_id, VIEW_TAG, VIEW)
+                    set_view(client, one.experiment_id)
                     viewed = True
             found[one.name] = address_of(base, one.experiment_id, viewed)
             told = client.search_runs([one.experiment_id], f"tags.`{NOTE}` != ''", max_results=1)

@@ -5,6 +5,7 @@ first page is about traces of language models, and its own table has neither los
 """
 
 import json
+from typing import Any
 
 _NAME = "jetscale"
 VIEW_TAG = f"mlflow.sharedViewState.{_NAME}"
@@ -52,3 +53,17 @@ def address_in(experiment: str, run: str, artifact: str = "") -> str:
     """
     page = f"#/experiments/{experiment}/runs/{run}"
     return f"{page}/artifacts/{artifact}?{_TRAINING}" if artifact else f"{page}?{_TRAINING}"
+
+
+def set_view(client: Any, experiment: str) -> None:
+    """Set what an experiment shows first, unless another process does so at this moment.
+
+    Raises what MLflow raises where the view is not set then.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.set_experiment_tag(experiment, VIEW_TAG, VIEW)
+    except MlflowException:  # the second of two that insert the same tag
+        if client.get_experiment(experiment).tags.get(VIEW_TAG) != VIEW:
+            raise

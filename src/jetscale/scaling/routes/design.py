@@ -55,15 +55,13 @@ def levelled(x: Array, log_c: Array, rows: Array, groups: list[Indices]) -> list
     of the first row. Within a budget it cannot be told: where FLOPs are counted otherwise than the
     budget was, what a cell is off depends on its size, and the profile takes it up.
     """
-    middles, last = [float(log_c[cells].mean()) for cells in groups], len(groups) - 1
-    spread = np.sqrt(
-        np.mean(np.concatenate([log_c[cells] - log_c[cells].mean() for cells in groups]) ** 2)
-    )
-    if spread <= _LEVEL:
+    middles = [float(log_c[cells].mean()) for cells in groups]
+    away = [log_c[cells] - middle for cells, middle in zip(groups, middles, strict=True)]
+    if np.sqrt(np.mean(np.concatenate(away) ** 2)) <= _LEVEL:
         return [rows[:, cells] for cells in groups]
     out = []
     for i, cells in enumerate(groups):
-        one, two = max(i - 1, 0), min(i + 1, last)
+        one, two = max(i - 1, 0), min(i + 1, len(groups) - 1)
         sizes = [x[groups[side]] for side in (one, two)]
         low, high = max(s.min() for s in sizes), min(s.max() for s in sizes)
         there = np.clip(x[cells], min(low, high), max(low, high))
@@ -72,7 +70,7 @@ def levelled(x: Array, log_c: Array, rows: Array, groups: list[Indices]) -> list
             for side in (one, two)
         ]
         slope = (losses[1] - losses[0]) / (middles[two] - middles[one])
-        out.append(rows[:, cells] - slope * (log_c[cells] - middles[i]))
+        out.append(rows[:, cells] - slope * away[i])
     return out
 
 
