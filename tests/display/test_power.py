@@ -82,7 +82,7 @@ def test_the_verdict_comes_first_and_what_helps_last(capsys):
     assert "0.01 between seeds and smoothly by 0.02 from the law" in text
     assert "assumed: stated [law]" in text
     assert "warning: one [seed]: noise" in text
-    assert "now 0.11" in text
+    assert "studies above: 0.11 as planned" in text
     assert "corrected" not in text
     assert text.startswith(
         "This grid detects a shift of a of -0.12 with about 80% power (claimed in 80% +- 6% of "
