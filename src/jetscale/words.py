@@ -46,6 +46,18 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+_BREAK = re.compile(r"\s*[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+\s*")
+
+
+def one_line(text: str) -> str:
+    r"""Return a name from a table on one line; cells of spreadsheets may have several.
+
+    >>> one_line(" QCD\n + BSM ")
+    'QCD + BSM'
+    """
+    return _BREAK.sub(" ", text.strip())
+
+
 def short(value: float, digits: int = 3) -> str:
     """Return a count in a few digits.
 

@@ -76,6 +76,11 @@ def test_bad_values_name_row_and_value(columns, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_is_one_line():
+    clean = validate(table(mixture=["QCD\r\n + BSM", "tab\there", " scratch\n"]))
+    assert clean["mixture"].tolist() == ["QCD + BSM", "tab here", "scratch"]
+
+
 def test_the_columns_of_a_study_are_kept():
     extra = {"params_non_embedding": [80.0] * 3, "pretraining_flops": [0.0, 0.0, 1e9]}
     clean = validate(table(**extra))

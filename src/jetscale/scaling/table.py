@@ -27,7 +27,7 @@ from jetscale.errors import TableError
 from jetscale.scaling.columns import COVARIATES as COVARIATES
 from jetscale.scaling.columns import NOT_NEGATIVE, POSITIVE, check_required, rename, scale_notes
 from jetscale.scaling.metric import put_in_place
-from jetscale.words import counted, number
+from jetscale.words import counted, number, one_line
 
 SAME_SIZE = 0.005
 """Sizes of different mixtures that differ by this share or less are one cell: at the exponents
@@ -210,7 +210,7 @@ def _copy_notes(clean: pd.DataFrame) -> list[str]:
 
 
 def _names(frame: pd.DataFrame) -> list[str]:
-    names = ["" if pd.isna(v) else str(v).strip() for v in frame["mixture"]]
+    names = ["" if pd.isna(v) else one_line(str(v)) for v in frame["mixture"]]
     if "" in names:
         row = names.index("") + 1
         raise TableError(f"row {row}: mixture is empty; give every run the name of its mixture")

@@ -37,6 +37,11 @@ def test_unusable_values_are_refused_in_one_line(table, column, value, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_name_is_one_line(table):
+    table["mixture"] = "qcd\n+ bsm"
+    assert set(check_search(table)["mixture"]) == {"qcd + bsm"}
+
+
 def test_unusable_tables_are_refused(table):
     with pytest.raises(TableError, match="lacks column 'rate'; add it; found: start"):
         check_search(table.drop(columns="rate"))

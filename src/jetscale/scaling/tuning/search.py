@@ -15,6 +15,7 @@ import pandas as pd
 
 from jetscale.errors import TableError, unknown
 from jetscale.scaling.cost import Array
+from jetscale.words import one_line
 
 STARTS = ("scratch", "pretrained", "pretraining")
 CELL = ["start", "mixture", "width", "examples"]
@@ -94,7 +95,7 @@ def check_search(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _names(column: pd.Series, name: str) -> list[str]:
-    names = ["" if pd.isna(value) else str(value).strip() for value in column]
+    names = ["" if pd.isna(value) else one_line(str(value)) for value in column]
     if "" in names:
         raise TableError(f"row {names.index('') + 1}: {name} is empty; give every run one")
     return names
