@@ -21,8 +21,8 @@ import pandas as pd
 from jetscale.scaling import CostModel, all_routes, fit
 from jetscale.scaling.engine import laws
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.routes.design import polynomial
 from jetscale.scaling.routes.isoflop import minimum
+from jetscale.scaling.routes.levels import polynomial
 
 SIX_ND = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
 BUDGET, SIZES, STUDIES = 1e21, 7, 100

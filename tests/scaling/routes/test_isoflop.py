@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
-from jetscale.scaling.routes.design import polynomial
 from jetscale.scaling.routes.isoflop import isoflop, minimum
+from jetscale.scaling.routes.levels import polynomial
 
 LAW = {"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}
 SIX_ND = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)

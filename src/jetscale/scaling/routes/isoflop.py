@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import Estimate
-from jetscale.scaling.routes.design import DEGREE, fixed_budgets, levelled, polynomial
+from jetscale.scaling.routes.design import fixed_budgets
+from jetscale.scaling.routes.levels import DEGREE, levelled, polynomial
 from jetscale.scaling.routes.line import Line
 from jetscale.scaling.routes.route import CellMeans, FrontierPoint, LossCurves, Route, along
 from jetscale.scaling.routes.spread import half_width
