@@ -262,7 +262,7 @@ def _show_predicted(allocation: scaling.Allocation) -> None:
             words.ranged(found.params, words.short if allocation.ladder else words.size),
             words.ranged(found.examples, words.size),
             words.loss_interval(found.loss),
-            *(() if found.best_share is None else (f"{found.best_share:.0%}",)),
+            *(() if (won := found.best_share) is None else (f"{won:.0%}" if won == won else "–",)),
         )
         for name, found in allocation.mixtures.items()
     )

@@ -11,16 +11,25 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.allocation import by_law, by_route, sense
 from jetscale.scaling.allocation.floors import FROM, floor_answers
 from jetscale.scaling.allocation.measured import run_noise
 from jetscale.scaling.allocation.sentence import sentence
-from jetscale.scaling.allocation.values import Allocation, ByMixture, MixtureAllocation, Rival
+from jetscale.scaling.allocation.values import (
+    Allocation,
+    ByMixture,
+    MixtureAllocation,
+    Rival,
+    first_of,
+    shares_lowest,
+)
 from jetscale.scaling.budget import Budget, flops_budget, measured_rate
 from jetscale.scaling.comparison.paired import PairedMixtures, pair_runs
 from jetscale.scaling.cost import pretraining
+from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.fitted import StudyFit
 from jetscale.scaling.routes.verdict import LAW, Routes, routes_of
 from jetscale.scaling.searched import unlike
@@ -76,10 +85,11 @@ def allocate(
         found = {n: replace(m, rival=_rival(known[n], budget, fits)) for n, m in found.items()}
     else:
         found, left_out = _by_route(fits, known, name, budget)
-    lowest = min(found.values(), key=lambda one: one.loss.value)
-    if not 0 < lowest.flops < math.inf:
-        raise FitError(f"{budget} buys no run: {lowest.flops:g} FLOPs; check amount and prices")
-    away = sense.beyond(lowest.flops, fits.flops)
+    lowest = found[first_of(found)]
+    flops = budget.flops if lowest.no_optimum else lowest.flops
+    if not 0 < flops < math.inf:
+        raise FitError(f"{budget} buys no run: {flops:g} FLOPs; check amount and prices")
+    away = sense.beyond(flops, fits.flops)
     if name == LAW and abs(away) > FROM and not len(sizes):
         floors = floor_answers(fits, budget)
         found = {n: replace(one, floors=floors.get(n, ())) for n, one in found.items()}
@@ -120,7 +130,7 @@ def _routes(fits: StudyFit, name: str, routes: Mapping[str, Routes] | None) -> R
 def _by_law(
     fits: StudyFit, names: list[str], budget: Budget, sizes: np.ndarray
 ) -> dict[str, MixtureAllocation]:
-    """Return the answers of the laws, and in which share of paired replicates each is lowest."""
+    """Return the answers of the laws, and in which share of replicates each is lowest."""
     rate = _rate(fits)
     asked = {
         n: by_law.Question(
@@ -132,12 +142,21 @@ def _by_law(
     losses = {
         n: one.losses(float(runs[n].params), float(runs[n].examples)) for n, one in asked.items()
     }
-    winners = np.argmin([drawn[1:] for drawn in losses.values()], axis=0)
-    shares = [float(np.mean(winners == i)) if len(names) > 1 else None for i in range(len(names))]
-    return {
-        n: by_law.answer(one, losses[n], share)
-        for (n, one), share in zip(asked.items(), shares, strict=True)
-    }
+    shares = shares_lowest(_apart(fits, losses))
+    return {n: by_law.answer(one, losses[n], shares[n]) for n, one in asked.items()}
+
+
+def _apart(fits: StudyFit, losses: Mapping[str, Array]) -> dict[str, Array]:
+    """Return replicates (R,) of losses, paired between mixtures run on the same cells alone.
+
+    Equal draws of unlike cells would tie errors that have nothing in common: they are reordered.
+    """
+    rng, found = np.random.default_rng(fits.options.seed), {}
+    orders: dict[tuple[int, ...], NDArray[np.intp]] = {}
+    for name, values in losses.items():
+        cells = tuple(fits.mixtures[name].replicates.cells.tolist())
+        found[name] = values[1:][orders.setdefault(cells, rng.permutation(len(values) - 1))]
+    return found
 
 
 def _by_route(

@@ -180,23 +180,26 @@ def open_directions(
 
 
 def exponent_estimates(
-    values: tuple[Array, Array],
-    draws: tuple[Array, Array],
+    slopes: tuple[Array, Array],
     cells: int,
     parameters: Mapping[str, Estimate],
     cost: CostModel,
+    bounded: NDArray[np.bool_],
 ) -> dict[str, Estimate]:
-    """Estimates of the frontier exponents of N* and D* from the fit and the replicates (R,).
+    """Estimates of the frontier exponents of N* and D* from the fit and its replicates (1 + R,).
 
     A lower E with lower exponents fits the same runs: they are identified where E, alpha and beta
-    all are.
+    all are, and where N* is ``bounded`` (1 + R,).
     """
     inherited, found = not_identified(parameters), {}
+    if not bounded[0] or (share := 1 - bounded[1:].mean()) > _BOUND_SHARE:
+        where = f"in {share:.0%} of bootstrap replicates" if bounded[0] else "under the fit itself"
+        inherited = inherited or f"N* has no bound {where}"
     names = ("params_exponent", 1 / cost.p), ("data_exponent", 1.0)
-    for (name, allowed), value, drawn in zip(names, values, draws, strict=True):
-        low, high = percentile_interval(drawn, cells)
+    for (name, allowed), each in zip(names, slopes, strict=True):
+        low, high = percentile_interval(each[1:], cells)
         reason = inherited or _spans((low, high), allowed)
-        found[name] = Estimate(value=float(value), low=low, high=high, reason=reason)
+        found[name] = Estimate(value=float(each[0]), low=low, high=high, reason=reason)
     return found
 
 

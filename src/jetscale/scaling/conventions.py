@@ -148,10 +148,8 @@ def _row(
     sizes: tuple[Array, Array],
 ) -> ConventionRow:
     """Estimates from the fit (first) and its replicates (the rest), (1 + R,) each."""
-    cells, (a, b) = len(fitted.replicates.cells), slopes
-    exponents = bootstrap.exponent_estimates(
-        (a[0], b[0]), (a[1:], b[1:]), cells, fitted.parameters, cost
-    )
+    cells, bounded = len(fitted.replicates.cells), fitted.law.bounded(fitted.all_theta, cost)
+    exponents = bootstrap.exponent_estimates(slopes, cells, fitted.parameters, cost, bounded)
     reason = exponents["params_exponent"].reason
     params, examples = (Estimate.of(size[0], size[1:], cells, reason) for size in sizes)
     return ConventionRow(

@@ -173,9 +173,9 @@ def _describe(
     window = {n: (float(values.min()), float(values.max())) for n, values in shown.items()}
     middle = math.sqrt(window["flops"][0] * window["flops"][1])
     # exponents are local slopes for some laws: they are taken at the middle of the compute
-    slopes = [family.law.exponents(t, cost, middle) for t in (theta, draws.theta)]
-    cells = len(draws.cells)
-    frontier = bootstrap.exponent_estimates(slopes[0], slopes[1], cells, parameters, cost)
+    both, cells = np.vstack([theta, draws.theta]), len(draws.cells)
+    slopes, bounded = family.law.exponents(both, cost, middle), family.law.bounded(both, cost)
+    frontier = bootstrap.exponent_estimates(slopes, cells, parameters, cost, bounded)
     # how many starts found this optimum: few means that others were missed, or that it is flat
     near = ends.objective <= ends.objective[best] * (1 + _SAME_OPTIMUM) + 1e-15
     columns = {column: runs[column].to_numpy() for column in family.law.columns}

@@ -1,6 +1,7 @@
 """What an allocation says beyond the optimum: bands, smaller models, routes, floors, measured."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from jetscale.errors import FitError
 from jetscale.jsonable import as_json
-from jetscale.scaling import allocate, fit, money_budget
+from jetscale.scaling import LAWS, allocate, fit, money_budget
 from jetscale.scaling.allocation.measured import MeasuredCell
 from jetscale.scaling.allocation.sentence import sentence
 from jetscale.scaling.allocation.values import ByMixture, Choice
@@ -140,6 +141,39 @@ def test_a_route_answers_in_place_of_the_law(design, truth):
     assert one.loss.low < float(exact.loss) < one.loss.high
     assert found.answer.startswith("By the isoFLOP route: with b train ")
     assert as_json(found)["route"] == "isoFLOP"
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_without_noise_a_route_crowns_no_mixture(grid, truth, order):
+    worse = truth * np.array([1.001, 1, 1, 1, 1])
+    runs = grid({"a": truth, "b": worse}, *(np.geomspace(1e7, 1e9, 4), [1e8, 3e9, 1e11]), seeds=1)
+    found = allocate(fit(runs[order], replicates=50), 1e19, route="isoflop")
+    assert all(math.isnan(one.best_share) for one in found.mixtures.values())
+    assert (found.choice, found.best) == (Choice.NOT_IDENTIFIED, None)
+    assert re.search("with (a or b|b or a) train .*, no usable interval", found.answer)
+
+
+@pytest.mark.parametrize("order", [("sound", "open"), ("open", "sound"), ("open",)])
+def test_a_mixture_without_an_optimum_leaves_the_others_theirs(order):
+    laws_of = {"sound": (0.3, 30, 30, 0.5, 0.5, 0.1), "open": (0.9, 30, 400, 0.4, 0.2, -0.45)}
+    axes = np.geomspace(1e4, 1e6, 6), np.geomspace(1e4, 1e6, 6)
+    n, d = (axis.ravel() for axis in np.meshgrid(*axes))
+    rng, parts = np.random.default_rng(1), []
+    for name in order:
+        loss = LAWS["overfit"].loss(np.array(laws_of[name]), n, d)
+        loss = loss * np.exp(0.002 * rng.normal(size=len(n)))
+        parts.append(pd.DataFrame({"mixture": name, "params": n, "examples": d, "loss": loss}))
+    fits = fit(pd.concat(parts, ignore_index=True), law="overfit", replicates=50)
+    assert fits["open"]["a"].reason == "N* has no bound under the fit itself"
+    found = allocate(fits, 1e12)
+    assert found.mixtures["open"].no_optimum == "N* has no bound"
+    if "sound" in order:
+        assert fits["sound"]["a"].identified
+        assert [found.mixtures[name].best_share for name in ("sound", "open")] == [1, 0]
+        assert found.choice is Choice.NOT_IDENTIFIED
+        assert re.search("By the laws: sound, .* not determined, test it", found.answer)
+    else:
+        assert "By the laws there is no usable optimum: N* has no bound." in found.answer
 
 
 def test_three_points_tell_no_loss_beyond_them(truth):

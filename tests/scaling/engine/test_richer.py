@@ -92,6 +92,9 @@ def test_where_larger_models_need_less_data_at_any_price_the_best_is_infinite():
     found = LAWS["overfit"].optimum(theta, 1e21, COSTS[0])
     assert found.params == np.inf
     assert found.examples == 0
+    both = np.array([theta, [*PLAIN, 0.1]])
+    assert LAWS["overfit"].bounded(both, COSTS[0]).tolist() == [False, True]
+    assert LAWS["chinchilla"].bounded(both[:, :5], COSTS[0]).all()
     a, b = LAWS["overfit"].exponents(theta, COSTS[0], 1e21)
     assert (a, b) == pytest.approx((0.37 / 0.35, 1 - 0.37 / 0.35))
 

@@ -207,3 +207,9 @@ def test_a_pilot_of_a_law_that_cannot_be_assumed_is_told(plan):
     )
     assert assumed.law.name == "chinchilla"
     assert "forecasts the pilot best, chinchilla is assumed" in assumed.warnings[0]
+
+
+def test_a_law_without_a_frontier_has_no_exponent(small):
+    open_ended = Truth(np.array([0.9, 30.0, 400.0, 0.4, 0.2, -0.45]), 0.01, 0.0, law_of(OVERFIT))
+    with pytest.raises(FitError, match="N\\* has no bound: no grid tells where it lies"):
+        open_ended.exponent(small.cost)

@@ -63,7 +63,8 @@ def answer(asked: Question, losses: Array, share: float | None) -> MixtureAlloca
     undefined = int((~usable).sum())
     # further parameters of a law move the optimum as E, alpha and beta do
     reason = bootstrap.not_identified(fitted.parameters, fitted.law)
-    flops = float(cost.flops(point.params, point.examples))
+    with np.errstate(invalid="ignore"):  # nan where N* has no bound
+        flops = float(cost.flops(point.params, point.examples))
     of = ((point.params, draws.params), (point.examples, draws.examples), (losses[0], losses[1:]))
     params, examples, expected = (Estimate.of(p, d, fitted.n_cells, reason) for p, d in of)
     sizes = {"params": float(point.params), "examples": float(point.examples)}

@@ -8,7 +8,7 @@ import pandas as pd
 from jetscale.errors import FitError, unknown
 from jetscale.scaling.allocation import sense
 from jetscale.scaling.allocation.measured import measured_cell
-from jetscale.scaling.allocation.values import MixtureAllocation
+from jetscale.scaling.allocation.values import MixtureAllocation, shares_lowest
 from jetscale.scaling.budget import Budget
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine.laws import Array
@@ -39,20 +39,19 @@ def usable(routes: Mapping[str, Routes], name: str) -> tuple[dict[str, Route], d
 
 
 def shares(routes: Mapping[str, Route], budget: Budget, seed: int) -> dict[str, float | None]:
-    """Return in which share of draws the loss of each mixture is lowest; None for one alone.
+    """Return in which share of draws the loss of each mixture is lowest; see `shares_lowest`.
 
-    Losses are drawn as wide as their intervals, independently of each other.
+    Losses are drawn as wide as their intervals, independently of each other. Without the noise of
+    one mixture no share is known.
     """
-    if len(routes) < 2:
-        return dict.fromkeys(routes)
-    rng, log_c, drawn = np.random.default_rng(seed), float(np.log(budget.flops)), []
-    for route in routes.values():
+    rng, log_c, drawn = np.random.default_rng(seed), float(np.log(budget.flops)), {}
+    for name, route in routes.items():
         assert route.line is not None
         values, left = route.line.losses(log_c)
         half = half_width(values, left, route.line.freedom)
-        drawn.append(values[0] + half / 1.96 * rng.standard_normal(_DRAWS))
-    winners = np.argmin(drawn, axis=0)
-    return {name: float(np.mean(winners == i)) for i, name in enumerate(routes)}
+        drawn[name] = values[0] + half / 1.96 * rng.standard_normal(_DRAWS)
+    unknown_noise = any(np.isnan(losses).any() for losses in drawn.values())
+    return shares_lowest({n: d * np.nan for n, d in drawn.items()} if unknown_noise else drawn)
 
 
 def answer(

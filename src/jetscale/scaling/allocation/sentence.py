@@ -125,6 +125,7 @@ def _asked(found: Allocation) -> list[MixtureAllocation]:
         return [found.mixtures[found.best]]
     every = found.mixtures.values()
     shares = {m.mixture: 1.0 if m.best_share is None else m.best_share for m in every}
+    shares = {n: 1.0 if math.isnan(share) else share for n, share in shares.items()}
     first = sorted(shares, key=lambda name: -shares[name])
     least = first[: 2 if found.choice is Choice.NOT_TOLD_APART else 1]
     return [m for m in every if m.mixture in least or shares[m.mixture] >= _NEGLIGIBLE]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 
 from jetscale.errors import unknown
@@ -13,7 +14,7 @@ from jetscale.jsonable import HIDDEN, json_key
 from jetscale.scaling.allocation.measured import MeasuredCell
 from jetscale.scaling.budget import Budget
 from jetscale.scaling.comparison.paired import PairedMixtures
-from jetscale.scaling.engine.laws import Optimum
+from jetscale.scaling.engine.laws import Array, Optimum
 from jetscale.scaling.estimate import CONFIDENCE, Estimate
 from jetscale.shown import Shown, frame_of, row_of
 
@@ -85,7 +86,7 @@ class MixtureAllocation:
     no_optimum: str  # why the sizes are none a person would train; empty where they are
     data_share: float  # share of the budget spent on examples; 0 where they have no price
     data_free: Optimum | None  # of the same budget if they had no price; None where they have none
-    best_share: float | None  # share of replicates where it is lowest; None for one alone
+    best_share: float | None  # share of replicates where it is lowest: see `shares_lowest`
     replicates_undefined: int  # replicates without a usable optimum: a size below one or not finite
     recipe: float | None  # what the learning rates may cost its runs, in loss; None where unknown
     measured: MeasuredCell | None  # the lowest within the budget; None where all cost more
@@ -95,6 +96,30 @@ class MixtureAllocation:
     floors: tuple[FloorAnswer, ...]  # side by side far outside the measured compute; else none
     rival: Rival | None  # None where no other route forecast held-out budgets better
     warnings: tuple[str, ...]
+
+
+def first_of(mixtures: Mapping[str, MixtureAllocation]) -> str:
+    """Return the mixture with the lowest predicted loss; one without an optimum has none."""
+    losses = {name: one.loss.value for name, one in mixtures.items()}
+    return min(losses, key=lambda name: (math.isnan(losses[name]), losses[name]))
+
+
+def shares_lowest(losses: Mapping[str, Array]) -> dict[str, float | None]:
+    """Return in which share of draws (R,) the loss of each mixture is lowest; None for one alone.
+
+    A mixture without an optimum wins nothing. Where no draw tells, no share is known: nan.
+
+    >>> shares_lowest({"a": np.array([1.0, 3.0]), "b": np.array([2.0, 2.0])})
+    {'a': 0.5, 'b': 0.5}
+    """
+    if len(losses) < 2:
+        return dict.fromkeys(losses)
+    drawn = np.array(list(losses.values()))
+    drawn = drawn[:, ~np.isnan(drawn).all(axis=0)]
+    if not drawn.size:
+        return dict.fromkeys(losses, math.nan)
+    winners = np.nanargmin(drawn, axis=0)
+    return {name: float(np.mean(winners == i)) for i, name in enumerate(losses)}
 
 
 class ByMixture(dict[str, MixtureAllocation]):
@@ -136,11 +161,11 @@ class Allocation(Shown):
     @property
     def lowest(self) -> str:
         """Mixture with the lowest predicted loss, told apart or not."""
-        return min(self.mixtures, key=lambda name: self.mixtures[name].loss.value)
+        return first_of(self.mixtures)
 
     @property
     def best_share(self) -> float | None:
-        """Share of the replicates in which `lowest` has the lowest loss; None for one alone."""
+        """Share of the replicates in which `lowest` has the lowest loss: see `shares_lowest`."""
         return self.mixtures[self.lowest].best_share
 
     @property
@@ -153,7 +178,7 @@ class Allocation(Shown):
         """Whether a mixture may be called the best."""
         if self.best_share is None:
             return Choice.ALONE
-        if not self.best_identified:
+        if not self.best_identified or math.isnan(self.best_share):
             return Choice.NOT_IDENTIFIED
         return Choice.TOLD_APART if self.best_share >= TOLD_APART else Choice.NOT_TOLD_APART
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import frontier, laws
@@ -146,6 +146,10 @@ class Law:
     def exponents(self, theta: Array, cost: CostModel, budget: float) -> tuple[Array, Array]:
         """Exponents (a, b) of the frontier N* ~ C^a, D* ~ C^b at a budget."""
         return laws.exponents(theta[..., :5], cost)
+
+    def bounded(self, theta: Array, cost: CostModel) -> NDArray[np.bool_]:
+        """Where (...) a larger model is not always better: the laws that have a frontier."""
+        return np.ones(theta.shape[:-1], dtype=bool)
 
     def optimum(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """N*, D* and L* of a budget that broadcasts with theta (..., P)."""

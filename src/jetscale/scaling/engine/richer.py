@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from jetscale.scaling.cost import CostModel
 from jetscale.scaling.engine import laws
@@ -173,6 +173,10 @@ class Overfit(Law):
         alpha, beta = theta[..., 3], theta[..., 4]
         a = beta / (alpha + self._rise(theta, cost))
         return a, 1 - cost.p * a
+
+    def bounded(self, theta: Array, cost: CostModel) -> NDArray[np.bool_]:
+        """Where (...) N* is finite."""
+        return self._rise(theta, cost) > 0
 
     def optimum(self, theta: Array, budget: ArrayLike, cost: CostModel, **at: ArrayLike) -> Optimum:
         """N*, D* and L* of a budget, in closed form; N* is infinite where data cost nothing."""

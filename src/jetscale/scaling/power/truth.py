@@ -61,7 +61,9 @@ class Truth:
         return self.law.loss(self.theta, params, examples)
 
     def exponent(self, cost: CostModel) -> float:
-        """The exponent a of N* ~ C^a."""
+        """The exponent a of N* ~ C^a; raises FitError where N* has no bound."""
+        if not self.law.bounded(self.theta, cost):
+            raise FitError(f"under {self.named} N* has no bound: no grid tells where it lies")
         return float(self.law.exponents(self.theta, cost, 1.0)[0])
 
 
