@@ -75,6 +75,29 @@ def test_the_link_is_the_power_that_made_the_scores(runs):
     assert found.at(loss).low < (0.05 / 3) ** POWER < found.at(loss).high
 
 
+def test_what_the_link_does_not_know_is_in_what_a_goal_needs(runs):
+    found = link(runs)
+    powers = found.powers(20_000, 0)
+    assert np.quantile(powers, [0.025, 0.975]) == pytest.approx(
+        [found.power.low, found.power.high], rel=3e-4
+    )
+    assert not (found.powers(5, 0) == found.powers(5, 1)).any()
+
+
+@pytest.mark.slow
+def test_a_rough_link_makes_a_rough_answer(runs):
+    """The law of the loss is the same."""
+    few = runs[runs["examples"] < 2e6]
+    rng = np.random.default_rng(0)
+    rough = few.assign(loss=few["loss"] * np.exp(0.5 * rng.normal(size=len(few))))
+    goals = []
+    for table in (few, rough.assign(measured_loss=few["measured_loss"])):
+        fits = fit(table, replicates=100)
+        goals.append(next(g for g in answers(fits).goals if g.by == "the link"))
+    widths = [np.log(goal.data.high / goal.data.low) for goal in goals]
+    assert widths[1] > 1.5 * widths[0]
+
+
 def test_mixtures_that_differ_from_the_link_are_named(runs):
     other = runs.assign(mixture="x", loss=runs["loss"] * 1.2)
     found = link(validate(pd.concat([runs, other])))

@@ -73,6 +73,32 @@ def test_true_laws_are_hits(runs, made, truth):
 
 
 @pytest.mark.slow
+def test_a_mean_over_fewer_runs_than_foreseen_is_given_a_wider_interval(runs, made, truth):
+    cell = made.cells[0]
+    one, two, three = (cell.ends(count) for count in (1, 2, 3))
+    assert one[0] < two[0] < three[0] == cell.low < cell.high == three[1] < two[1] < one[1]
+    # what the law does not know stays; noise grows from that of a third to that of a whole run
+    squares = [np.log(np.array(ends) / cell.predicted) ** 2 for ends in (one, three)]
+    assert squares[0] - squares[1] == pytest.approx((1.96 * cell.noise) ** 2 * 2 / 3)
+    assert cell.noise == pytest.approx(0.01, rel=0.3)
+    off = measured(runs, truth, factor=one[1] / cell.predicted * 0.999, seeds=(0,))
+    assert check(made, off).cells[0].inside
+    assert check(made, off).cells[0].measured > cell.high
+
+
+@pytest.mark.slow
+def test_a_cell_is_forecast_alike_in_any_company(runs, made):
+    fits = fit(runs, replicates=200)
+    for cells in (AHEAD[1:], AHEAD[::-1]):
+        found = register(fits, cells, runs, seeds=3, made="now", version="1")
+        intervals = [{(c.mixture, c.params, c.low, c.high) for c in f.cells} for f in (found, made)]
+        assert intervals[0] <= intervals[1]
+    alone = register(fits, AHEAD[:1], runs, seeds=1, made="now", version="1").cells[0]
+    expected = fits.predict(*AHEAD[0], "x").iloc[0]
+    assert (alone.low, alone.high) == (expected["loss_low"], expected["loss_high"])
+
+
+@pytest.mark.slow
 def test_sizes_are_those_of_a_table_to_half_a_percent(runs, made, truth):
     more = measured(runs, truth)
     ahead = more["params"] > runs["params"].max()

@@ -11,7 +11,12 @@ def show_registered(made: Registered, path: Path) -> None:
     """Show the forecasts and where they were written."""
     with instead_of_loss(made.quantity):
         rows = [
-            (*_named(cell), words.times(cell.beyond), words.loss(cell.predicted), _ends(cell))
+            (
+                *_named(cell),
+                words.times(cell.beyond),
+                words.loss(cell.predicted),
+                _ends(cell.ends()),
+            )
             for cell in made.cells
         ]
         columns = ("mixture", "N", "D", "compute", "loss", "95% interval")
@@ -38,13 +43,13 @@ def show_check(found: Check) -> None:
                 else (words.loss(one.measured), f"{one.error:+.2%}", "yes" if one.inside else "NO")
             )
             rows.append(
-                (*_named(one.cell), words.loss(one.cell.predicted), _ends(one.cell), *known)
+                (*_named(one.cell), words.loss(one.cell.predicted), _ends(one.ends), *known)
             )
         columns = ("mixture", "N", "D", "forecast", "95% interval", "measured", "error", "inside")
         show_table("Forecast and measured: mean loss over seeds", columns, rows)
     fewer = [one for one in found.cells if 0 < one.runs < one.cell.seeds]
     if fewer:
-        say(f"- {words.counted(len(fewer), 'cell')} with fewer seeds than the forecast is for")
+        say(f"- {words.counted(len(fewer), 'cell')} with fewer seeds than forecast: wider interval")
     if found.changed:
         say(f"- Beware: {found.changed}")
 
@@ -53,5 +58,5 @@ def _named(cell: ForecastCell) -> tuple[str, str, str]:
     return cell.mixture, words.short(cell.params), words.short(cell.examples)
 
 
-def _ends(cell: ForecastCell) -> str:
-    return f"[{words.loss(cell.low)}, {words.loss(cell.high)}]"
+def _ends(ends: tuple[float, float]) -> str:
+    return f"[{words.loss(ends[0])}, {words.loss(ends[1])}]"

@@ -140,7 +140,7 @@ def _goal(fits: StudyFit, fitted: MixtureFit, metric: Metric, found: Link | None
         exact = Estimate(value=value, low=value, high=value)
         return float(metric.score(found.at(exact, fitted.mixture).value if found else value))
 
-    shrink = 0.5 ** (1 / found.power.value) if found else 0.5
+    shrink = _shrink(found, len(theta), fits.options.seed)
     start, far = by_data(np.zeros(len(theta))), by_data(np.full(len(theta), 50.0))
     reason = bootstrap.not_identified(fitted.parameters, law)
     factors = (_reached(curve, start * shrink) for curve in (by_data, by_compute))
@@ -158,6 +158,17 @@ def _goal(fits: StudyFit, fitted: MixtureFit, metric: Metric, found: Link | None
         data=data,
         compute=compute,
     )
+
+
+def _shrink(found: Link | None, count: int, seed: int) -> Array:
+    """Factors (1 + R,) on a quantity of which a half is wanted: of a loss, as its link draws them.
+
+    A score that does not rise as the loss falls is reached by none.
+    """
+    if found is None:
+        return np.full(count, 0.5)
+    powers = np.concatenate([[found.power.value], found.powers(count - 1, seed)])
+    return np.where(powers > 0, 0.5 ** (1 / np.where(powers > 0, powers, 1.0)), 0.0)
 
 
 def _held(fits: StudyFit, fitted: MixtureFit) -> Mapping[str, float]:

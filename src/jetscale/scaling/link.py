@@ -4,6 +4,7 @@ It is fitted to the means of cells; an isotonic curve shows what is lost by taki
 """
 
 import math
+import zlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ import pandas as pd
 from scipy import stats
 from scipy.optimize import isotonic_regression
 
+from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.estimate import CONFIDENCE, Estimate
 from jetscale.scaling.metric import Metric, metric_of
 from jetscale.scaling.table import quantity_of
@@ -56,6 +58,12 @@ class Link:
         low, high = (math.hypot(own[end], slope, height) for end in ("low", "high"))
         ends = {"low": math.exp(center - low), "high": math.exp(center + high)}
         return Estimate(value=math.exp(center), **ends, reason=loss.reason)
+
+    def powers(self, count: int, seed: int) -> Array:
+        """Return powers (count,) drawn as wide as the interval of the power."""
+        rng, freedom = np.random.default_rng([seed, zlib.crc32(b"link")]), self.cells - 2
+        error = (self.power.high - self.power.value) / _student(freedom)
+        return self.power.value + error * rng.standard_t(freedom, count)
 
 
 def _student(freedom: int) -> float:

@@ -23,6 +23,7 @@ from jetscale.words import counted, loss, short
 
 _SAME = 1e-6  # relative; compute closer than this is the same
 _CLOSE = 0.01
+_Z = 1.96  # standard deviations each side that hold 95%
 _DIGITS = 12  # of a loss that count: a run table that went through a file is still the same
 
 
@@ -39,6 +40,16 @@ class ForecastCell:
     predicted: float  # mean loss over the seeds
     low: float  # 95% prediction interval of that mean
     high: float
+    noise: float = 0.0  # standard deviation of the log loss of one run; 0: not written down
+
+    def ends(self, runs: int = 0) -> tuple[float, float]:
+        """Return the 95% prediction interval of the mean, wider for fewer runs than seeds."""
+        if not 0 < runs < self.seeds:
+            return self.low, self.high
+        more = _Z * self.noise * math.sqrt(1 / runs - 1 / self.seeds)
+        low, high = (math.log(end / self.predicted) for end in (self.low, self.high))
+        ends = -math.hypot(low, more), math.hypot(high, more)
+        return self.predicted * math.exp(ends[0]), self.predicted * math.exp(ends[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +88,12 @@ class CheckedCell:
     cell: ForecastCell
     runs: int  # found
     measured: float  # mean loss over them; nan without any
-    json_also: ClassVar[tuple[str, ...]] = ("error", "inside")
+    json_also: ClassVar[tuple[str, ...]] = ("error", "inside", "ends")
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The prediction interval of a mean over as many runs as were found."""
+        return self.cell.ends(self.runs)
 
     @property
     def error(self) -> float:
@@ -87,7 +103,7 @@ class CheckedCell:
     @property
     def inside(self) -> bool:
         """True where the mean measured lies in the prediction interval."""
-        return self.cell.low <= self.measured <= self.cell.high
+        return self.ends[0] <= self.measured <= self.ends[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +161,7 @@ def register(
     flops = fits.cost.flops(sizes[0], sizes[1])
     found = []
     for name in fits.mixtures:
-        made_of = _forecast(fits, name, sizes, seeds)
+        made_of, noise = _forecast(fits, name, sizes, seeds), _noise(fits, name, sizes)
         others = [_forecast(one, name, sizes, seeds) for one in rivals if name in one.mixtures]
         made_of[:, 1] = np.min([one[:, 1] for one in (made_of, *others)], axis=0)
         made_of[:, 2] = np.max([one[:, 2] for one in (made_of, *others)], axis=0)
@@ -163,6 +179,7 @@ def register(
                     predicted=predicted,
                     low=low,
                     high=high,
+                    noise=noise[i],
                 )
             )
     return Registered(
@@ -184,8 +201,17 @@ def _forecast(fits: StudyFit, name: str, sizes: Array, seeds: int) -> Array:
     """Return the mean losses of cells (2, k) over their seeds and 95% intervals, (k, 3)."""
     fitted = fits[name]
     held = fitted.law.held(fits.runs[fits.runs["mixture"] == name])
-    each = np.full(sizes.shape[1], seeds)
-    return fitted.predicted(sizes[0], sizes[1], each, fits.options.seed, **held)
+    each = [  # by itself: no interval hangs on the cells beside it
+        fitted.predicted(n, d, np.array([seeds]), fits.options.seed, **held)
+        for n, d in sizes.T[:, :, None]
+    ]
+    return np.concatenate(each)
+
+
+def _noise(fits: StudyFit, name: str, sizes: Array) -> list[float]:
+    """Return the standard deviation of the log loss of one run of each cell (2, k)."""
+    drawn = fits[name].replicates.outlook.noise(sizes[0], sizes[1], np.ones(sizes.shape[1]))
+    return [float(one) for one in np.sqrt((drawn**2).mean(axis=1))]
 
 
 def check(registered: Registered, runs: pd.DataFrame) -> Check:

@@ -1,8 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from jetscale.scaling.cost import CostModel
-from jetscale.scaling.routes.envelope import envelope
+from jetscale.scaling.engine import laws
+from jetscale.scaling.routes.envelope import corners, envelope
 
 SIX_ND = CostModel(k=6.0, p=1.0, worst_residual=0.0, measured=False)
 LAW = {"m": (1.8, 480.0, 2100.0, 0.35, 0.37)}
@@ -38,6 +40,21 @@ def test_an_exponential_cost_enters_the_data_exponent(grid, read):
     a, b = route.params_exponent.value, route.data_exponent.value
     assert b == pytest.approx(1 - 1.3 * a)
     assert a == pytest.approx(0.37 / (0.35 + 1.3 * 0.37), abs=0.02)
+
+
+def test_a_size_between_two_others_at_some_budgets_does_not_move_where_they_meet(read):
+    """The middle size was run beyond the corner of the others: a gap in their common budgets."""
+    law, budgets = np.array(LAW["m"]), np.geomspace(1e17, 1e21, 33)
+    both = [(n, c / 6 / n) for n in (1e8, 9e8) for c in budgets]
+    between = [(3e8, c / 6 / 3e8) for c in np.geomspace(3e19, 2e20, 5)]
+    found = []
+    for sizes in (both, both + between):
+        n, d = np.array(sizes).T
+        table = {"mixture": "m", "params": n, "examples": d, "loss": laws.loss(law, n, d)}
+        means, rows = read(pd.DataFrame(table))
+        log_n, log_c, _ = corners(means, SIX_ND, rows)
+        found.append(float(log_c[0, np.isclose(log_n, np.log(3e8))][0]))
+    assert found[1] == pytest.approx(found[0], abs=0.05)
 
 
 def test_too_few_crossings_are_said(grid, read):

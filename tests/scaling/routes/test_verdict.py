@@ -114,3 +114,13 @@ def test_a_mixture_that_was_not_fitted_still_has_routes(grid):
     found = all_routes(fit(few, replicates=50))["b"]
     assert "not fitted: it has" in found.routes[0].missing
     assert found.verdict.startswith("0 of 3")
+
+
+def test_runs_that_differ_in_more_than_seed_and_sizes_have_no_profile(grid):
+    fresh = grid({"m": TRUTH}, seeds=1)
+    twice = fresh.assign(unique_examples=fresh["examples"] / 4, loss=fresh["loss"] * 1.1)
+    runs = pd.concat([fresh.assign(unique_examples=fresh["examples"]), twice], ignore_index=True)
+    found = all_routes(fit(runs, law="repetition", replicates=50))["m"]
+    told = "runs of equal N and D differ in more than their seed"
+    assert [route.missing for route in found.routes] == ["", told, told]
+    assert found.verdict == "1 of 3 routes have an exponent: nothing to compare"

@@ -74,8 +74,8 @@ def _corner(met: list[tuple[float, Array, Array]]) -> tuple[Array, Array]:
     smaller, larger = (np.stack([m[k] for m in met], axis=1) for k in (1, 2))
     wins = (smaller < larger).sum(axis=1)
     crossed = (wins > 0) & (wins < len(log_c))
-    step = np.ptp(log_c) / max(len(log_c) - 1, 1)
-    place = np.where(crossed, log_c[0] + step * (wins - 0.5), np.nan)
+    # a third size may lie between the two at some budgets: these are left out, and leave a gap
+    place = np.where(crossed, np.interp(wins - 0.5, np.arange(len(log_c)), log_c), np.nan)
     at = min(int(wins[0]), len(log_c) - 1)
     return place, np.minimum(smaller[:, at], larger[:, at])
 

@@ -85,6 +85,10 @@ def routes_of(fits: StudyFit, name: str, runs: pd.DataFrame) -> Routes:
     else:
         a, b = fitted["a"], fitted["b"]
         law = Route(name=LAW, params_exponent=a, data_exponent=b, interval=fits.interval)
+    if runs.groupby(["params", "examples"])["cell"].nunique().max() > 1:
+        missing = "runs of equal N and D differ in more than their seed"
+        none = (Route(name=other, missing=missing) for other in NAMES[1:])
+        return Routes(mixture=name, routes=(law, *none))
     noise = cell_noise(runs, fitted)
     means = cell_means(runs, fits.cost, noise)
     # mixtures are independent of each other
