@@ -42,10 +42,25 @@ def test_optional_columns_are_not_lost_by_their_spelling():
     assert clean["pretraining_examples"].tolist() == [0.0, 1e5]
 
 
-def test_a_prefix_of_flops_is_a_factor():
-    clean = validate(pd.DataFrame(BASE).assign(GFLOPs=[6e5, 2.4e6]))
-    assert clean["flops"].tolist() == [6e14, 2.4e15]
-    assert "GFLOPs: FLOPs are 1e+09 times the column" in clean.attrs["notes"]
+@pytest.mark.parametrize(
+    ("column", "factor"),
+    [
+        *(("GFLOPs", 1e9), ("Compute (GFLOPs)", 1e9), ("training_flops_1e15", 1e15)),
+        *(("C [EFLOPs]", 1e18), ("FLOPs (1e6)", 1e6), ("PF-days", 8.64e19)),
+    ],
+)
+def test_a_unit_of_compute_is_a_factor(column, factor):
+    clean = validate(pd.DataFrame(BASE).assign(**{column: [6e5, 2.4e6]}))
+    assert clean["flops"].tolist() == [6e5 * factor, 2.4e6 * factor]
+    assert f"{column}: FLOPs are {factor:g} times the column" in clean.attrs["notes"]
+
+
+def test_compute_in_a_unit_that_nobody_knows_is_not_left_out_silently():
+    frame = pd.DataFrame(BASE).assign(**{"compute budget (node hours)": [1.0, 2.0]})
+    notes = validate(frame).attrs["notes"]
+    told = "compute budget (node hours) is not read, as its unit is not known: compute is taken"
+    assert [note[: len(told)] for note in notes] == [told]
+    assert not validate(frame.assign(flops=[1e15, 2e15])).attrs["notes"]
 
 
 def test_examples_follow_from_compute():
@@ -69,6 +84,8 @@ def test_one_mixture_where_nothing_could_name_one():
     ("column", "name", "factor", "noun"),
     [
         ("params_M", "params", 1e6, None),
+        ("N (M)", "params", 1e6, None),
+        ("Tokens [thousands]", "examples", 1e3, "token"),
         ("Params (B)", "params", 1e9, None),
         ("tokens_B", "examples", 1e9, "token"),
         ("Training tokens (billions)", "examples", 1e9, "token"),
@@ -111,3 +128,8 @@ def test_what_a_person_writes():
     assert parse_columns("params=N, mixture=") == {"params": "N", "mixture": ""}
     with pytest.raises(TableError, match="'params' has no '=', needs NAME=COLUMN"):
         parse_columns("params")
+
+
+def test_one_letter_behind_another_is_no_unit():
+    with pytest.raises(TableError, match=r"missing column .params.; .* --columns params=COLUMN"):
+        validate(pd.DataFrame(BASE).rename(columns={"params": "n_m"}))

@@ -60,6 +60,13 @@ def test_column_twice():
         ({"params": [100, -5, 100]}, r"row 2: params is -5, needs a finite number above zero"),
         ({"examples": [np.inf, 20, 10]}, r"row 1: examples is inf, needs a finite number"),
         ({"flops": [1e9, 1e9, 0]}, r"row 3: flops is 0, needs a finite number above zero"),
+        ({"params": ["1,000", 5, 5]}, r"row 1: params is '1,000', needs a number without commas"),
+        ({"loss": ["1,5", 2, 2]}, r"row 1: loss is '1,5', needs a number without commas"),
+        (
+            {"params": ["1 M", 5, 5]},
+            r"plain number; a unit may .* in the column's name, e.g. 'params",
+        ),
+        ({"seed": [1, "", 1]}, r"row 2: seed is empty, needs a number; number the runs of a cell"),
         ({"seed": [1, 1.5, 1]}, r"row 2: seed is 1.5, needs a whole number"),
         ({"seed": [1, np.inf, 1]}, r"row 2: seed is inf, needs a whole number"),
         ({"seed": ["a", 1, 1]}, r"row 1: seed is 'a', needs a number"),

@@ -47,10 +47,13 @@ _ALIASES: dict[str, tuple[str, ...]] = {
     "pretraining_examples": tuple(f"pretraining_{noun}s" for noun in _NOUNS),
     "seed": ("random_seed",),
 }
-_PREFIXES = {"kflops": 1e3, "mflops": 1e6, "gflops": 1e9, "tflops": 1e12, "pflops": 1e15}
-_MULTIPLES = {"k": 1e3, "m": 1e6, "millions": 1e6, "b": 1e9, "billions": 1e9, "t": 1e12}
+_PREFIXES = {f"{prefix}flops": 1e3 ** (i + 1) for i, prefix in enumerate("kmgtpez")}
+_PREFIXES |= dict.fromkeys(("pf_days", "pflop_s_days", "petaflop_s_days"), 8.64e19)
+_MULTIPLES = {"k": 1e3, "thousands": 1e3, "m": 1e6, "millions": 1e6, "b": 1e9, "billions": 1e9}
+_MULTIPLES |= {"t": 1e12, "trillions": 1e12} | {f"1e{power}": 10.0**power for power in range(1, 25)}
 _SIZES = ("params", "examples", "unique_examples", "pretraining_examples")
 _LISTED, _SHOWN = 20, 60  # column names in a message, and characters of a name or a value
+_COMPUTE = re.compile(r"flop|(^|_)compute($|_)|(^|_)pf_")  # in the name of a column
 _SEARCHED = 1000  # columns that are searched for other spellings; a table may have a million
 
 
@@ -92,8 +95,7 @@ def rename(
     for name in KNOWN:
         if name in asked or name in columns:
             continue
-        spellings = _spellings(name)
-        near = [c for c in columns[:_SEARCHED] if c not in taken and _plain(c) in spellings]
+        near = [c for c in columns[:_SEARCHED] if c not in taken and _factor(name, c)]
         if len(near) > 1:
             cure = f"say which, e.g. --columns {name}={near[0]!r}"
             raise TableError(f"{' and '.join(map(repr, near))} can both be {name}; {cure}")
@@ -112,13 +114,22 @@ def rename(
     return _filled(out, found, notes), notes
 
 
-def _spellings(name: str) -> set[str]:
-    """How a column may be spelled, those with a multiple or prefix behind a word too."""
-    plain = {name, *_ALIASES.get(name, ())}
-    if name == "flops":
-        return plain | set(_PREFIXES)
-    words = [word for word in plain if len(word) > 1] if name in _SIZES else []
-    return plain | {f"{word}_{multiple}" for word in words for multiple in _MULTIPLES}
+def _factor(name: str, column: str) -> float | None:
+    """Return what a column is to be multiplied by to be this one; None where it is another.
+
+    A unit stands behind the word, ``Compute (GFLOPs)``; behind one letter only in brackets.
+    """
+    plain, words = _plain(column), {name, *_ALIASES.get(name, ())}
+    if plain in words:
+        return 1.0
+    units = {"flops": _MULTIPLES | _PREFIXES}.get(name, _MULTIPLES if name in _SIZES else {})
+    if name == "flops" and plain in _PREFIXES:
+        return _PREFIXES[plain]
+    for unit, factor in units.items():
+        word = plain.removesuffix(f"_{unit}")
+        if word != plain and word in words and (len(word) > 1 or column.strip()[-1] in ")]"):
+            return factor
+    return None
 
 
 def _filled(frame: pd.DataFrame, found: Mapping[str, str], notes: list[str]) -> pd.DataFrame:
@@ -126,18 +137,21 @@ def _filled(frame: pd.DataFrame, found: Mapping[str, str], notes: list[str]) -> 
     words = [w for w in _plain(found.get("examples", "")).split("_") if w not in _MULTIPLES]
     if "noun" not in frame and words and words[-1].removesuffix("s") in _NOUNS:
         frame["noun"] = words[-1].removesuffix("s")
-    if factor := _PREFIXES.get(_plain(found.get("flops", ""))):
-        frame["flops"] = pd.to_numeric(frame["flops"], errors="coerce") * factor
-        notes.append(f"{found['flops']}: FLOPs are {factor:g} times the column")
-    for name in [size for size in _SIZES if size in found]:
-        word, _, multiple = _plain(found[name]).rpartition("_")
-        if multiple in _MULTIPLES and word in _spellings(name):
-            frame[name] = pd.to_numeric(frame[name], errors="coerce") * _MULTIPLES[multiple]
-            notes.append(f"{found[name]}: {name} are {_MULTIPLES[multiple]:g} times the column")
+    for name in [name for name in ("flops", *_SIZES) if name in found]:
+        if (factor := _factor(name, found[name]) or 1.0) != 1:
+            frame[name] = pd.to_numeric(frame[name], errors="coerce") * factor
+            shown = "FLOPs" if name == "flops" else name
+            notes.append(f"{found[name]}: {shown} are {factor:g} times the column")
     if {"params", "flops"} <= set(frame.columns) and "examples" not in frame:
         numbers = [pd.to_numeric(frame[name], errors="coerce") for name in ("flops", "params")]
         frame["examples"] = numbers[0] / (6 * numbers[1])
         notes.append("no column of examples: they are taken from C = 6 x params x examples")
+    unread = [c for c in frame.columns[:_SEARCHED] if c not in KNOWN and _COMPUTE.search(_plain(c))]
+    if "flops" not in frame and unread:
+        notes.append(
+            f"{unread[0][:_SHOWN]} is not read, as its unit is not known: compute is taken to be "
+            "6 x params x examples; --columns flops=COLUMN names a column of FLOPs"
+        )
     return frame
 
 
@@ -151,9 +165,9 @@ def check_required(frame: pd.DataFrame, columns: list[str]) -> None:
             continue
         spare = {c.lower(): c for c in columns[:_SEARCHED] if c not in KNOWN and len(c) <= _SHOWN}
         near = difflib.get_close_matches(name, list(spare), n=1, cutoff=0.5)
-        hint = f"; rename {spare[near[0]]!r}" if near else ""
-        if name == "mixture" and not hint:
-            hint = "; add it, or give --columns mixture=COLUMN (mixture= for one mixture)"
+        alone = " (mixture= for one mixture)" if name == "mixture" else ""
+        hint = f"add it, or give --columns {name}=COLUMN{alone}"
+        hint = f"; rename {spare[near[0]]!r}" if near else f"; {hint}"
         listed = ", ".join(c[:_SHOWN] for c in columns[:_LISTED]) or "none"
         more = f" and {len(columns) - _LISTED} more" if len(columns) > _LISTED else ""
         raise TableError(f"missing column {name!r}{hint}; found: {listed}{more}")

@@ -225,7 +225,7 @@ def _floats(raw: pd.Series) -> np.ndarray:
     return pd.to_numeric(raw, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
 
 
-_COMMA = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?")  # as in much of Europe
+_COMMA = re.compile(r"[-+]?\d+(,\d+)+(\.\d*)?(e[-+]?\d+)?")  # of decimals, or of thousands
 
 
 def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
@@ -235,9 +235,15 @@ def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
         text = str(raw.iloc[row]).strip()
         text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
         shown = f"is {text!r}" if text else "is empty"
-        needs = "a number with a decimal point" if _COMMA.fullmatch(text) else "a number"
-        lost = "; leave runs that failed or diverged out" if text.lower() in ("nan", "") else ""
-        raise TableError(f"row {row + 1}: {column} {shown}, needs {needs}{lost}")
+        needs = "a number"
+        if _COMMA.fullmatch(text):
+            needs = "a number without commas, decimals behind a point"
+        elif text[:1].isdigit():
+            needs = f"a plain number; a unit may stand in the column's name, e.g. '{column} (M)'"
+        elif text.lower() in ("nan", ""):
+            seeds = "number the runs of a cell, or leave the column out"
+            needs += f"; {seeds if column == 'seed' else 'leave runs that failed or diverged out'}"
+        raise TableError(f"row {row + 1}: {column} {shown}, needs {needs}")
     return values
 
 
