@@ -83,7 +83,9 @@ def unknown(what: str, value: str, known: Iterable[str]) -> str:
     "unknown class 'Hbc'; did you mean 'Hbb'? known: Hbb, QCD"
     """
     names = list(known)
-    shown = f"known: {', '.join(names)}" if len(names) <= _LISTED else f"{len(names)} are known"
+    shown = f"{len(names)} are known"
+    if len(names) <= _LISTED:
+        shown = f"known: {', '.join(repr(name) if ',' in name else name for name in names)}"
     lowered = {name.lower(): name for name in names}
     near = difflib.get_close_matches(value.lower(), list(lowered), n=1, cutoff=0.5)
     hint = f"; did you mean {lowered[near[0]]!r}?" if near else ";"

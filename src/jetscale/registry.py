@@ -51,7 +51,7 @@ class Registry(Generic[T]):
                 line = " ".join(str(error).split())
                 raise StudyError(
                     f"{where}: importing {path!r} failed with {type(error).__name__}: {line}; it "
-                    "must be installed or lie beside the sweep file"
+                    "must be installed or lie beside the sweep file, or beside the model"
                 ) from error
             if not hasattr(module, attribute):
                 public = [name for name in vars(module) if not name.startswith("_")]

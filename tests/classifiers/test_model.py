@@ -1,6 +1,7 @@
 """A model from its file: what fits is used, everything else is one line."""
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,13 +112,20 @@ def test_what_is_no_model_is_one_line(tmp_path, capsys):
         js.load_model(tmp_path / "later.pt")
 
 
-def test_a_file_does_not_choose_which_code_is_run(exported, tmp_path, monkeypatch):
+def test_a_file_does_not_choose_which_code_is_run(exported, tmp_path, monkeypatch, capsys):
     def foreign(description):
         description["recipe"]["model"]["architecture"] = "trap_of_a_file:build"
 
     (tmp_path / "trap_of_a_file.py").write_text("raise SystemExit('run')\n")
-    monkeypatch.syspath_prepend(tmp_path)
     path = changed(exported, tmp_path, foreign)
+    monkeypatch.setattr("sys.path", sys.path.copy())
+    for asked, told in (
+        ([], "names code of its own"),
+        (["--trust"], "with SystemExit: run"),
+    ):
+        with pytest.raises(SystemExit):  # the module lies beside the model
+            main(["predict", str(path), str(tmp_path), *asked])
+        assert told in capsys.readouterr().err
     with pytest.raises(TrainingError, match="names code of its own, trap_of_a_file:build, which"):
         js.load_model(path)
     with pytest.raises(StudyError, match="importing 'trap_of_a_file' failed with SystemExit"):

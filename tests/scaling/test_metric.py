@@ -67,6 +67,12 @@ def test_no_background_jet_is_half_a_jet():
     )
 
 
+def test_a_perfect_auc_has_the_floor_that_its_note_tells():
+    clean = validate(table(auc=[0.9, 0.95, 1.0], test_examples=1000.0), metric="auc")
+    assert clean["loss"].tolist() == pytest.approx([0.1, 0.05, 0.5 / 1000])
+    assert "half an example of 1000 stands for none" in " ".join(clean.attrs["notes"])
+
+
 @pytest.mark.parametrize("share", [0.002, 0.02, 0.2])
 def test_the_error_of_a_test_set_against_simulation(share):
     """Log of (k + 1/2) / (n + 1/2) is right on average and scatters by what column error says."""

@@ -32,7 +32,7 @@ def test_a_sweep_file_gives_its_study(tmp_path):
 def test_a_run_table_is_not_executed(tmp_path):
     path = tmp_path / "runs.csv"
     path.write_text("mixture,params\n")
-    with pytest.raises(StudyError, match=r"not a Python file; a run table is given by --runs"):
+    with pytest.raises(StudyError, match=r"not a Python file; fit, compare, .* by --runs"):
         load_study(path)
 
 

@@ -139,6 +139,7 @@ def _falling(
             f"{number(float(trials[none][0]))} stands for none, a floor"
         )
     if "auc" in metric.name.lower():  # Birnbaum and Klose's bound, classes of equal size
+        share = np.where(none, 0.5 / trials, share)
         return share, np.sqrt((1 - share) / np.maximum(share * trials / 2, 0.5))
     error = np.sqrt(1 / (passing + 0.5) - 1 / (trials + 0.5))
     return (passing + 0.5) / (trials + 0.5), error

@@ -24,7 +24,8 @@ def load_study(path: str | Path) -> Study:
     if not (path := Path(path)).is_file():
         raise StudyError(_missing(path))
     if path.suffix != ".py":
-        raise StudyError(f"{path} is not a Python file; a run table is given by --runs {path}")
+        table = f"fit, compare, allocate, power and report read a run table, by --runs {path}"
+        raise StudyError(f"{path} is not a Python file; {table}")
     try:
         with redirect_stdout(sys.stderr), ExitStack() as stack:
             stack.callback(SWEEP_FOLDER.reset, SWEEP_FOLDER.set(path.absolute().parent))

@@ -354,7 +354,7 @@ def test_wrong_calls(files, tmp_path):
     refused(DataError, "unknown jet column 'jet_mass'", select=["jet_mass > 3"])
     refused(DataError, "knows its corpus", of="top")
     for rows in ("0.6", "0.6:0.2", "0:2", "nan:1", "a:b"):
-        refused(DataError, f"rows is '{rows}'; needs two fractions of each file", rows=rows)
+        refused(DataError, f"rows is '{rows}'; needs two rising fractions of each file", rows=rows)
     missing = [tmp_path / "nofile.parquet"]
     refused(DataError, r"nofile.parquet does not exist; check the path", files=missing)
     refused(DataError, r"s0 is a folder; give the files in it", files=[folder(tmp_path / "s0")])

@@ -75,15 +75,18 @@ def test_unusable_jets_are_counted_or_too_many(tmp_path, made_up):
         write_jets(tmp_path / "b", arrays, **TOP)
     assert not (tmp_path / "b").exists()
     assert write_jets(tmp_path / "b", arrays, max_bad=0.1, **TOP).rows == 48
+    arrays["px"][:] = np.nan
+    with pytest.raises(DataError, match="no jets are left; dropped: 50 by 'non-finite value'"):
+        write_jets(tmp_path / "c", arrays, max_bad=1, **TOP)
 
 
 def test_wrong_calls(tmp_path, made_up):
     arrays = padded(made_up(6, 4))
     for change, message in (
         ({"pxx": arrays["px"]}, "unknown quantity 'pxx'; did you mean 'px'"),
-        ({"px": arrays["px"][:5]}, "5 jets by their px, others have {'py': 6"),
+        ({"px": arrays["px"][:5]}, "5 jets by their px, but py has 6; needs 5 lists, one for each"),
         ({"px": arrays["px"][:, 0]}, r"px has shape \(6,\); constituents are lists or"),
-        ({"label": arrays["label"][:5]}, r"others have {'label': \(5,\)}"),
+        ({"label": arrays["label"][:5]}, r"but label has shape \(5,\); needs 6 single values"),
     ):
         with pytest.raises(DataError, match=message):
             write_jets(tmp_path / "s", arrays | change, **TOP)

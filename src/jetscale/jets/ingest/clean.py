@@ -211,7 +211,11 @@ class Sieve:
         """Raise BadFile if so many jets were unusable that the file is not what it should be."""
         total = self.bad.total()
         if total > 1 and total > self.max_bad * self.rows:
-            reasons = ", ".join(f"{count} by {why!r}" for why, count in self.bad.most_common())
             found = f"{total} of {self.rows} jets are unusable, more than {100 * self.max_bad:g}%"
-            fix = "check the format and its columns, or keep the rest with --max-bad 1"
-            raise BadFile(f"{self.where}: {found}: {reasons}; {fix}")
+            fix = "check the format and its columns, or keep the rest with --max-bad 1 (max_bad=1)"
+            raise BadFile(f"{self.where}: {found}: {self.reasons}; {fix}")
+
+    @property
+    def reasons(self) -> str:
+        """Why jets were unusable, and how many of them."""
+        return ", ".join(f"{count} by {why!r}" for why, count in self.bad.most_common())

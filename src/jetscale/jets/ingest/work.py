@@ -71,7 +71,9 @@ class Options:
         with suppress(ValueError):
             if 0 <= (start := float(low)) < (end := float(high)) <= 1:
                 return start, end
-        raise DataError(f"rows is {self.rows!r}; needs two fractions of each file, as in 0:0.6")
+        raise DataError(
+            f"rows is {self.rows!r}; needs two rising fractions of each file, as in 0:0.6"
+        )
 
     def rows_of(self, path: Path) -> range:
         """The rows of a file that are read; raises BadFile."""

@@ -52,10 +52,13 @@ def write_jets(
         classes = sorted({own.text(value) for value in label.tolist()})
     source = own.format_of(dict.fromkeys(columns, "given"), classes, corpus)
     raw = own.jets_of(found, source.names)
-    sieve = Sieve(where=str(folder), n_classes=len(source.names), max_bad=max_bad)
+    sieve = Sieve(where=f"jets for {folder}", n_classes=len(source.names), max_bad=max_bad)
+    kept = sieve.keep(raw)
+    sieve.check()
+    if not kept.num_rows and sieve.bad:
+        raise DataError(f"{sieve.where}: no jets are left; dropped: {sieve.reasons}")
     with shard_writer(folder, corpus=corpus, role=role, classes=source.names) as writer:
-        writer.write(sieve.keep(raw))
-        sieve.check()
+        writer.write(kept)
         writer.provenance.update(rows=sieve.rows, dropped=sieve.dropped)
     return open_shards(Path(folder))
 

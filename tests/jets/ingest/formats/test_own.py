@@ -199,8 +199,8 @@ def test_lists_of_unequal_length_are_found(tmp_path, made_up, read):
         ({**MOMENTA, "px": "label"}, r"px has shape \(3,\); constituents are lists or arrays"),
         ({**MOMENTA, "px": "X[4]"}, r"column 'X' has no feature \[4\] for px"),
         ({**MOMENTA, "px": "label[0]"}, r"column 'label' has no feature \[0\] for px"),
-        ({**MOMENTA, "jet_pt": "px"}, r"3 jets by their px, others have {'jet_pt': \(3, 2\)}"),
-        ({**MOMENTA, "label": "px"}, r"others have {'label': \(3, 2\)}"),
+        ({**MOMENTA, "jet_pt": "px"}, r"3 jets by their px, but jet_pt has shape \(3, 2\)"),
+        ({**MOMENTA, "label": "px"}, r"but label has shape \(3, 2\); needs 3 single values"),
         (
             {**MOMENTA, "px": "name"},
             "column 'name' is .*, needs float or integer or unsigned or bool",

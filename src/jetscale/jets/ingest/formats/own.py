@@ -157,8 +157,11 @@ def jets_of(columns: Mapping[str, Any], classes: Sequence[str]) -> pa.Table:
     jets |= {q: np.shape(v) for q, v in per_jet.items()}
     counts = next(iter(lists.values())).counts
     n = len(counts)
-    if wrong := {quantity: shape for quantity, shape in jets.items() if shape not in (n, (n,))}:
-        raise DataError(f"{n} jets by their {next(iter(lists))}, others have {wrong}")
+    if wrong := [name for name, shape in jets.items() if shape not in (n, (n,))]:
+        found = jets[wrong[0]]
+        has = found if isinstance(found, int) else f"shape {found}" if found else "lists"
+        needs = f"needs {n} {'lists' if wrong[0] in lists else 'single values'}, one for each jet"
+        raise DataError(f"{n} jets by their {next(iter(lists))}, but {wrong[0]} has {has}; {needs}")
     # jets whose lists differ in length lose all constituents here and are counted under that reason
     uneven = np.any([column.counts != counts for column in lists.values()], axis=0)
     flat = {q: c.values[np.repeat(~uneven, c.counts)] for q, c in lists.items()}
