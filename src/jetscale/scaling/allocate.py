@@ -85,11 +85,7 @@ def allocate(
         found = {n: replace(m, rival=_rival(known[n], budget, fits)) for n, m in found.items()}
     else:
         found, left_out = _by_route(fits, known, name, budget)
-    lowest = found[first_of(found)]
-    flops = budget.flops if lowest.no_optimum else lowest.flops
-    if not 0 < flops < math.inf:
-        raise FitError(f"{budget} buys no run: {flops:g} FLOPs; check amount and prices")
-    away = sense.beyond(flops, fits.flops)
+    away = _beyond(found[first_of(found)], budget, fits)
     if name == LAW and abs(away) > FROM and not len(sizes):
         floors = floor_answers(fits, budget)
         found = {n: replace(one, floors=floors.get(n, ())) for n, one in found.items()}
@@ -119,6 +115,14 @@ def allocate(
         ),
     )
     return replace(made, answer=sentence(made))
+
+
+def _beyond(lowest: MixtureAllocation, budget: Budget, fits: StudyFit) -> float:
+    """Decades by which the best run lies beyond the measured compute; FitError where it is none."""
+    flops = budget.flops if lowest.no_optimum else lowest.flops
+    if not 0 < flops < math.inf:
+        raise FitError(f"{budget} buys no run: {flops:g} FLOPs; check amount and prices")
+    return sense.beyond(flops, fits.flops)
 
 
 def _routes(fits: StudyFit, name: str, routes: Mapping[str, Routes] | None) -> Routes:
