@@ -18,6 +18,7 @@ from jetscale.planning import plan_runs
 from jetscale.planning.overview import Plan, overview
 from jetscale.shown import later
 from jetscale.store.home import Home
+from jetscale.store.local import locked
 from jetscale.store.records import RecordStore, Status
 from jetscale.study import Study
 from jetscale.study.load import load_study
@@ -109,7 +110,8 @@ def measure(
     drawn = Path(figure) if figure else folder.study(study).map
     measures.check_figure(drawn)
     measures.check_measurable(study, jets)
-    with later("compute.connect", "executor")(None, folder.path) as chosen:
+    executor = later("compute.connect", "executor")(None, folder.path)
+    with executor as chosen, locked(folder.preparing_lock):
         shards = later("sweep.shards", "keep_shards")(study, folder, chosen, progress)
     found = measures.measure_study(study, folder, shards, progress, jets)
     measures.draw_axes(found.axes, drawn)

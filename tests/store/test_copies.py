@@ -52,6 +52,9 @@ def test_a_folder_comes_to_another_machine_as_it_is(machine):
     assert fetch_folder(there, copy, INDEX)
     put_folder(there, copy, INDEX)
     assert content(copy)["block-00000.arrow"] == b"mine"
+    (copy / INDEX).unlink()  # half of it was deleted by somebody
+    assert fetch_folder(there, copy, INDEX)
+    assert content(copy) == content(folder)
     third = machine("third")
     assert fetch_folder(third, third.streams / "train-0123", INDEX)
     assert content(third.streams / "train-0123") == content(folder)

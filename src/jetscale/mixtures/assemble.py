@@ -134,7 +134,10 @@ def assemble(
     if missing:
         with ExitStack() as stack:
             made = {folder: stack.enter_context(atomic_path(folder)) for folder in missing}
+            damaged = [folder for folder in missing if folder.exists()]
             _make({made[f]: wanted for f, wanted in missing.items()}, executor, progress, read)
+            for folder in damaged:  # until now some runs could read it; it goes with the scratch
+                folder.rename(made[folder].with_name("damaged"))
     return folders
 
 

@@ -35,6 +35,8 @@ def fetch_folder(home: Home, folder: Path, index: str) -> bool:
             for name in names:
                 if not storage.fetch(name, temporary / Path(name).name):
                     raise StorageError(f"{home.address}/{name}: gone while it was fetched")
+            if folder.exists():  # without its index
+                folder.rename(temporary.with_name("damaged"))
     return True
 
 

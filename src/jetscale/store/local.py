@@ -27,6 +27,7 @@ _REASONS = {
     errno.ENOTDIR: "part of the path is a file, not a folder; choose another folder",
     errno.ELOOP: "it is a link to another place; remove it",
     errno.EEXIST: "a file of that name is in the way; choose another folder",
+    errno.ENOTEMPTY: "another process has just made it; run again",
 }
 _ROOM = 100_000  # bytes
 _LONGEST = 1000  # characters of a path inside a folder
@@ -53,32 +54,25 @@ def make_folder(path: Path) -> Path:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that becomes ``path`` when the block ends well.
 
-    Works for a file or a folder; a folder replaces an existing one. Whatever fails, ``path`` is
-    either as before or complete. Raises StorageError where the disk or the folder refuses.
+    Works for a file or a folder; a folder never replaces one that has something in it, which others
+    may be reading. Whatever fails, ``path`` is either as before or complete. Raises StorageError
+    where the disk or the folder refuses.
     """
     make_folder(path.parent)
     try:
         scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     except OSError as error:
         raise storage_error(path, error) from error
-    replaced = scratch / "replaced"
     try:
         yield (temporary := scratch / path.name)
         if temporary.is_file():
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
-        try:  # a folder in the way steps aside first, and comes back if the renaming fails
-            if path.is_dir() and temporary.is_dir():
-                path.rename(replaced)
-            temporary.replace(path)
-        finally:
-            if replaced.exists() and not path.exists():
-                replaced.rename(path)
+        temporary.replace(path)
     except OSError as error:
         raise storage_error(path, error) from error
     finally:
-        if path.exists() or not replaced.exists():  # else the only copy of the old folder is here
-            shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -20,6 +20,7 @@ from jetscale.mixtures.inputs import stream_plans
 from jetscale.mixtures.stream import INDEX
 from jetscale.store.copies import fetch_folder, put_folder
 from jetscale.store.home import Home
+from jetscale.store.local import locked
 from jetscale.study import Study
 from jetscale.sweep.shards import keep_shards
 
@@ -29,11 +30,12 @@ def prepare_streams(
 ) -> dict[str, Path]:
     """Folder of every stream of a study on this machine; Ray must be connected.
 
+    Studies share jets and streams: of several processes one makes them while the others wait.
     Raises as `jetscale.mixtures.inputs.ensure_shards` and `jetscale.compute.streams.prepare`, and
     StorageError where jets cannot be fetched or put.
     """
     report = partial(progress, "preparing streams")
-    with _executor(home, capacity) as executor:
+    with _executor(home, capacity) as executor, locked(home.preparing_lock):
         plans = stream_plans(study, keep_shards(study, home, executor, progress))
         for folder in stream_folders(plans, home.streams).values() if home.address else ():
             fetch_folder(home, folder, INDEX)
