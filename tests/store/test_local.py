@@ -1,7 +1,9 @@
 import errno
 import json
 import math
+import os
 import shutil
+import stat
 from typing import Any
 
 import pytest
@@ -54,6 +56,35 @@ def test_a_folder_that_another_made_meanwhile_stays_for_its_readers(tmp_path):
         write("second")
     assert [p.name for p in target.iterdir()] == ["first"]
     assert [p.name for p in tmp_path.iterdir()] == ["shards"]
+
+
+def test_what_is_there_is_on_the_disk_with_its_name(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    for target in (tmp_path / "records" / "a.json", tmp_path / "stream"):
+        with atomic_path(target) as temporary:
+            if target.name == "stream":
+                temporary.mkdir()
+                (temporary / "block").write_bytes(b"1")
+            else:
+                temporary.write_text("{}")
+        wanted = {path.stat().st_ino for path in (*target.rglob("*"), target)}
+        assert set(synced[:-1]) == wanted
+        assert synced[-1] == target.parent.stat().st_ino, "its name comes last"
+        synced.clear()
+
+
+def test_a_file_system_that_syncs_no_folders_will_do(tmp_path, monkeypatch):
+    sync = os.fsync
+
+    def refuse(file):
+        if stat.S_ISDIR(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    write_json(tmp_path / "a.json", {"a": 1})
+    assert read_json(tmp_path / "a.json") == {"a": 1}
 
 
 def test_a_full_disk_is_one_line(tmp_path):

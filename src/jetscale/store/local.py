@@ -65,14 +65,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise storage_error(path, error) from error
     try:
         yield (temporary := scratch / path.name)
-        if temporary.is_file():
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+        for part in (*temporary.rglob("*"), temporary):
+            _sync(part)
         temporary.replace(path)
+        _sync(path.parent)  # its list of names, or the old file is there after a power cut
     except OSError as error:
         raise storage_error(path, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    except OSError:
+        if path.is_file():  # some shared file systems sync no folders
+            raise
+    finally:
+        os.close(file)
 
 
 def write_json(path: Path, value: Any) -> None:
