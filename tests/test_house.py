@@ -100,6 +100,7 @@ FLOW = {  # a room and what it may import of ours
         "jetscale.jets.shards",
         "jetscale.objectives.protocol",
         "jetscale.sources",
+        "jetscale.store.local",
         "jetscale.study",
     },
     "jetscale.answers": {

@@ -1,10 +1,12 @@
 """Recipe files: what is written is read, and what was edited is refused."""
 
+import errno
 import json
+from pathlib import Path
 
 import pytest
 
-from jetscale.errors import StudyError
+from jetscale.errors import StorageError, StudyError
 from jetscale.study import Controls, RateLaw, Rates, Regret, load_optimiser, load_schedule
 from jetscale.study.rates import STARTS
 from jetscale.study.tuned import recipe_path, write_recipe
@@ -46,6 +48,17 @@ def test_the_regret_of_a_run_is_that_of_the_nearest_searched_cell(sweep):
 def test_regrets_are_no_part_of_the_identity(sweep, recipe):
     read = recipe.change(rates=load_optimiser(sweep).rates)
     assert read.to_dict() == recipe.to_dict()
+
+
+def test_a_file_that_cannot_be_written_is_as_before(sweep, recipe, monkeypatch):
+    def fill(self, text):
+        Path.write_bytes(self, text[:100].encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fill)
+    with pytest.raises(StorageError, match=r"mine\.recipe\.json: the disk is full"):
+        write_recipe(recipe_path(sweep), {"optimiser": {}})
+    assert load_optimiser(sweep) == recipe.optimiser
 
 
 def test_an_edited_file_is_refused(sweep):

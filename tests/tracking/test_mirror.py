@@ -260,14 +260,17 @@ def test_folders_that_write_at_once_end_with_both_tables(mirror, neighbour, reco
 def test_texts_are_artifacts_in_the_folder_of_the_ui(mirror, tmp_path):
     parent = mirror.parent("identity", {})
     mirror.attach(parent, {"report.html": "<p>one</p>", "figures/a.json": "{}"})
+    with pytest.raises(SweepError, match="surrogates"):
+        mirror.attach(parent, {"report.html": "half\ud800"})
+    location = mirror.client.get_run(parent).info.artifact_uri
+    folder = tmp_path / "artifacts" / location.removeprefix("mlflow-artifacts:/")
+    assert (folder / "report.html").read_text() == "<p>one</p>", "whole, or as before"
     mirror.attach(parent, {"report.html": "<p>two</p>"}, "1. What?\n   a  b")
     note = mirror.client.get_run(parent).data.tags["mlflow.note.content"]
     page = f"#/experiments/{mirror.experiment}/runs/{parent}/artifacts/report.html"
     link, text = note.split("\n\n", 1)
     assert link == f"In full: [report.html]({page}?workflowType=machine_learning)"
     assert text == "```text\n1. What?\n   a  b\n```"
-    location = mirror.client.get_run(parent).info.artifact_uri
-    folder = tmp_path / "artifacts" / location.removeprefix("mlflow-artifacts:/")
     assert (folder / "report.html").read_text() == "<p>two</p>"
     assert (folder / "figures" / "a.json").read_text() == "{}"
 

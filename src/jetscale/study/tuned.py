@@ -8,6 +8,7 @@ from typing import Any
 
 from jetscale.digests import digest
 from jetscale.errors import StudyError
+from jetscale.store.local import write_json
 from jetscale.study.checks import require
 from jetscale.study.rates import STARTS, RateLaw, Rates, Regret
 from jetscale.study.recipe import Optimiser, Schedule
@@ -36,10 +37,13 @@ def recipe_path(sweep: Path) -> Path:
 
 
 def write_recipe(path: Path, content: Mapping[str, Any]) -> str:
-    """Write a recipe file with its format and digest; returns the digest."""
+    """Write a recipe file with its format and digest; returns the digest.
+
+    Raises StorageError where it cannot be written; a file that was there is as before then.
+    """
     whole = {"format": FORMAT, **content}
     whole["digest"] = digest(whole)
-    path.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(path, whole)
     return str(whole["digest"])
 
 

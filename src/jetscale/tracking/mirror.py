@@ -227,8 +227,8 @@ class Mirror:
                 self.client.set_tag(parent, NOTE, note)
             for name, text in texts.items():
                 if path := self._place(parent, name):
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(text, encoding="utf-8")
+                    with atomic_path(path) as temporary:
+                        temporary.write_text(text, encoding="utf-8")
                 else:
                     self.client.log_text(parent, text, name)
 
