@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from jetscale.store.local import (
     atomic_path,
     check_space,
     fits,
+    locked,
     make_folder,
     read_json,
     write_json,
@@ -85,6 +87,21 @@ def test_a_file_system_that_syncs_no_folders_will_do(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", refuse)
     write_json(tmp_path / "a.json", {"a": 1})
     assert read_json(tmp_path / "a.json") == {"a": 1}
+
+
+def test_a_lock_whose_file_is_removed_by_who_had_it_keeps_others_out(tmp_path, monkeypatch):
+    path, flock, removed = tmp_path / "run.lock", fcntl.flock, []
+
+    def late(file, kind):
+        if not removed:  # it was opened; who had it ends just now
+            path.unlink()
+            removed.append(path)
+        flock(file, kind)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(path, wait=False), pytest.raises(BlockingIOError), locked(path, wait=False):
+        pytest.fail("two have it")
+    assert removed
 
 
 def test_a_full_disk_is_one_line(tmp_path):

@@ -173,6 +173,13 @@ def check_space(folder: Path) -> None:
         raise storage_error(folder, OSError(errno.ENOSPC, "No space left on device"))
 
 
+def _is_at(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
+
+
 @contextmanager
 def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[None]:
     """Hold a file lock for the length of the block; it goes with the process, however that ends.
@@ -181,17 +188,21 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[N
     where another process is in the way and ``wait`` is false.
     """
     make_folder(path.parent)
-    try:  # not truncated, and no link is followed: it could lead to any file of the user's
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        file = os.fdopen(os.open(path, flags, 0o666), "r+")
-    except OSError as error:
-        raise storage_error(path, error) from error
-    with file:
-        try:
-            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-            fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError as error:  # some shared file systems have no locks
-            raise storage_error(path, error, verb="lock") from error
-        yield
+    while True:
+        try:  # not truncated, and no link is followed: it could lead to any file of the user's
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            file = os.fdopen(os.open(path, flags, 0o666), "r+")
+        except OSError as error:
+            raise storage_error(path, error) from error
+        with file:
+            try:
+                kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+                fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise
+            except OSError as error:  # some shared file systems have no locks
+                raise storage_error(path, error, verb="lock") from error
+            # who had the lock may have removed its file: then this one keeps nobody out
+            if _is_at(path, file.fileno()):
+                yield
+                return
