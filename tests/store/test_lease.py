@@ -117,6 +117,21 @@ def test_a_holder_that_lost_its_lease_leaves_the_other_one_alone(files, clock):
     }
 
 
+def test_a_lease_that_is_given_back_at_this_moment_is_free(files, clock, monkeypatch):
+    create = files.create
+
+    def late(name, content):
+        monkeypatch.undo()
+        left_behind(files, clock)
+        made = create(name, content)
+        files.delete(name)
+        return made
+
+    monkeypatch.setattr(files, "create", late)
+    with lease_of(files):
+        assert json.loads(files.read(NAME))["id"] != "gone"
+
+
 def test_a_lease_that_cannot_be_read_is_stale(files):
     files.write(NAME, b"{")
     with lease_of(files):

@@ -25,6 +25,7 @@ from jetscale.store.storage import Held
 RENEW_SECONDS = 10.0
 STALE_SECONDS = 60.0  # a lease that was not renewed for this long may be taken over
 LOOK_SECONDS = 0.5  # between two looks of one who waits
+LOOKS = 3  # at a lease that is there, yet cannot be read
 
 
 class Files(Protocol):
@@ -93,11 +94,13 @@ def lease(files: Files, name: str, *, wait: bool) -> Iterator[None]:
 
 def _take(files: Files, name: str, mine: Lease) -> Lease | None:
     """Try to make a lease mine; None where that worked, else the lease of the holder."""
-    content = replace(mine, time=time.time()).to_json()
-    if files.create(name, content):
-        return None
-    found = files.read(name)
-    held = Lease.parse(found) if found else replace(mine, owner="another")  # it has just gone
+    content, held = replace(mine, time=time.time()).to_json(), replace(mine, owner="another")
+    for _ in range(LOOKS):
+        if files.create(name, content):
+            return None
+        if found := files.read(name):  # else it was given back between the two lines
+            held = Lease.parse(found)
+            break
     if not held.stale:
         return held
     # of all who find it stale one may replace it: the one who writes the claim to this very lease
