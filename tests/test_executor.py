@@ -117,6 +117,17 @@ def test_an_error_that_cannot_travel_is_told(remote):
         list(remote.map(raise_odd, [7]))
 
 
+def make_lambda(x):
+    return lambda: x
+
+
+@pytest.mark.slow
+def test_a_result_that_cannot_travel_is_told_and_the_pool_lives_on(pool):
+    with pytest.raises(SweepError, match=r"7: its result cannot leave the process: .*lambda"):
+        list(pool.map(make_lambda, [7]))
+    assert sorted(pool.map(square, [1, 2])) == [1, 4]
+
+
 def test_a_bug_shows_where_it_was(remote):
     with pytest.raises(ValueError, match="no room") as caught:
         list(remote.map(partial(fail, ValueError("no room")), [3]))

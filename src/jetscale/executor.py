@@ -269,4 +269,9 @@ def _work(pipe: Connection) -> None:
             new, item = pipe.recv()
             if new is not None:
                 function = new
-            pipe.send(attempt(function, item))
+            outcome = attempt(function, item)
+            try:
+                pipe.send(outcome)
+            except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
+                told = f"{item}: its result cannot leave the process: {error}"
+                pipe.send(Outcome(error=SweepError(told)))
