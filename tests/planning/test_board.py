@@ -56,6 +56,25 @@ def test_what_a_lost_group_had_goes_to_another_one(study):
     assert begin(board, "b").runs == had
 
 
+def test_a_run_that_a_group_thought_lost_finishes_is_not_done_again(study):
+    """Its next group has it still when it dies, and is not blamed for it, however often."""
+    board = Board(plan_runs(study), one_second)
+    board.set_nodes(nodes(1))
+    ((key,), *_) = ([run.key for run in stack] for stack in begin(board, "lost").stacks)
+    board.end("lost")
+    seen = []
+    for i in range(TRIES):
+        assert begin(board, f"g{i}").runs
+        seen.append(key in board.given_up)
+        if i == 0:
+            board.finish("lost", key)
+        board.end(f"g{i}", "killed")
+    offered = [entry[2] for heap in board._ready.values() for entry in heap]
+    assert key not in offered
+    assert key not in board.given_up
+    assert len(offered) == len(set(offered))
+
+
 def fail_to_start(board, times, after=0):
     """Let so many groups in a row die before they ask; returns where they were to start."""
     places = []

@@ -273,15 +273,16 @@ class Board:
         fault = bool(death) and all(name in self._nodes for name in ended.nodes)
         if fault and not ended.asked:
             self._not_started.update(ended.nodes.keys())
-        for key in ended.stacks[0] if fault and ended.stacks else ():  # they come in this order
+        # a group thought lost may have finished some of them meanwhile
+        left = [[key for key in stack if key in self._left] for stack in ended.stacks]
+        for key in left[0] if fault and left else ():  # they come in this order
             self._tries[key] = self._tries.get(key, 0) + 1
             if self._tries[key] >= TRIES:
                 reason = f"its workers died {TRIES} times: {death}"
                 self.given_up[key] = Failure(kind=SweepError.__name__, reason=reason)
                 self._drop(key)
-                ended.remove(key)
                 self._give_up_followers(key, self.given_up[key])
-        for key in ended.runs:
+        for key in (key for stack in left for key in stack if key in self._left):
             self._resize(key)  # the nodes may be others than when it began
             self._offer(key)
 
