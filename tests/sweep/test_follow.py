@@ -1,6 +1,8 @@
+import threading
 import time
 
 import pytest
+from fixtures.waiting import PATIENCE
 
 from jetscale.errors import StudyError
 from jetscale.store.home import Home
@@ -35,6 +37,29 @@ def test_records_appear_in_mlflow_while_the_sweep_goes_on(
     lines = [line for line in caplog.messages if f" of {len(planned)})" in line]
     assert len(lines) == len(planned), "a line for each run"
     assert all(any(name_run(record) in line for line in lines) for record in records)
+
+
+@pytest.mark.slow
+def test_a_bug_in_mirroring_is_told_and_a_sweep_is_followed_on(
+    study, planned, records, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "MIRROR_SECONDS", 0.0)
+    live = LiveMirror(study, Home(tmp_path), planned, "sqlite://")
+    live.store.write(records[0])
+    tries, again = [], threading.Event()
+
+    def push():
+        tries.append(live)
+        if len(tries) > 1:
+            again.set()
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(live, "push", push)
+    with following(live, planned, lambda *_: None):
+        assert again.wait(PATIENCE)
+    assert "mirroring to MLflow failed; it is tried again" in caplog.messages
+    assert "ValueError: a bug" in caplog.text
 
 
 @pytest.mark.slow

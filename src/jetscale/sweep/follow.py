@@ -168,7 +168,10 @@ def following(live: LiveMirror, todo: Sequence[Run], progress: Progress) -> Iter
         while not stop.wait(LOOK_SECONDS):
             report()
             if time.monotonic() - pushed > MIRROR_SECONDS:
-                live.push()
+                try:
+                    live.push()
+                except Exception:  # a bug: told, and no reason to stop telling how the sweep goes
+                    _LOG.exception("mirroring to MLflow failed; it is tried again")
                 pushed = time.monotonic()
 
     report()
