@@ -212,6 +212,13 @@ def test_a_result_that_is_missing_is_named(scripted):
     assert f"its command left no {attempt(job).out}; write the result there" in why(job)[1]
 
 
+def test_a_folder_in_the_place_of_a_result_is_a_failure_each_time(scripted):
+    job = scripted("os.makedirs(f'{out}/part')")
+    for _ in range(2):
+        assert run_job(job) == {"trained": 0, "failed": 1}
+        assert f"its command left no {attempt(job).out}" in why(job)[1]
+
+
 def test_a_loss_that_is_not_finite_diverged_as_for_our_own_engine(scripted):
     job = scripted("json.dump({'loss': float('nan')}, open(out, 'w'))")
     assert run_job(job) == {"trained": 0, "failed": 1}

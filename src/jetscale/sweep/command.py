@@ -1,5 +1,6 @@
 """A run that a command trains: the files it reads, what it is told, and the result it leaves."""
 
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -107,6 +108,8 @@ def train_by_command(
     attempt, began = folder.attempt(told.run.key), perf_counter()
     make_folder(attempt.checkpoint)
     for left in (attempt.out, attempt.trunk):  # by the attempt before
+        if left.is_dir() and not left.is_symlink():  # not what it was asked for
+            shutil.rmtree(left)
         left.unlink(missing_ok=True)
     words, before = told.command.words(told.values(folder)), _spent(attempt)
     start, log = Path(told.command.folder), folder.log(told.run.key)
