@@ -1,8 +1,10 @@
 import hashlib
 import json
 import math
+import os
 import re
 import socket
+import subprocess
 import time
 from dataclasses import replace
 
@@ -10,6 +12,7 @@ import pytest
 
 from jetscale.digests import digest
 from jetscale.errors import Failure, StorageError, TrainingError
+from jetscale.store import local
 from jetscale.store import records as module
 from jetscale.store.home import StudyFolder
 from jetscale.store.records import RecordStore, RunState, count_states, find_finished
@@ -353,6 +356,34 @@ def test_a_damaged_sign_of_life_or_failure_is_none(store, planned, folder, text)
     (store.folder.path / folder / f"{planned[2].key}.json").write_bytes(b"\xff")
     assert {row.why for row in store.status(planned[:3])} == {"not started"}
     store.evict({planned[0].key})
+
+
+def test_what_killed_processes_left_half_written_goes(tmp_path, planned, monkeypatch):
+    gone, writers, here = subprocess.Popen(["true"]), [], local._kernel()
+    gone.wait()
+
+    def begin(path, process=gone.pid, kernel=here):
+        """What a process writes beside a file."""
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: process)
+            patch.setattr(local, "_kernel", lambda: kernel)
+            writers.append(local.atomic_path(path))
+            part = writers[-1].__enter__()
+        part.write_text("half")
+        return part.parent
+
+    study = StudyFolder(tmp_path / "study")
+    begin(study.home.streams / "train-0123")
+    begin(study.record("a"))
+    begin(study.page)
+    os.utime(begin(study.trunk("a"), kernel="0123abcd"), (0, 0))
+    left = [
+        begin(study.trunk("b"), kernel="0123abcd"),
+        begin(study.record("b"), os.getpid()),
+        local.make_folder(study.path / ".ipynb_checkpoints"),
+    ]
+    RecordStore(study, runs=planned).prepare()
+    assert sorted(tmp_path.rglob(".*")) == sorted(left)
 
 
 @pytest.mark.parametrize("place", ["home", "study", "records"])

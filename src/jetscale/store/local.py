@@ -8,9 +8,11 @@ import math
 import os
 import re
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -29,6 +31,8 @@ _REASONS = {
     errno.EEXIST: "a file of that name is in the way; choose another folder",
     errno.ENOTEMPTY: "another process has just made it; run again",
 }
+_SCRATCH = re.compile(r"\..+\.([0-9a-f]{8})-([0-9]{1,9})\.\w{8}")
+_OLD = 7 * 86400  # seconds
 _ROOM = 100_000  # bytes
 _LONGEST = 1000  # characters of a path inside a folder
 
@@ -60,7 +64,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     make_folder(path.parent)
     try:
-        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        prefix = f".{path.name[:50]}.{_kernel()}-{os.getpid()}."
+        scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=path.parent))
     except OSError as error:
         raise storage_error(path, error) from error
     try:
@@ -73,6 +78,37 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise storage_error(path, error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@cache
+def _kernel() -> str:
+    """What tells a machine since it was started, and a container on it, from all others."""
+    told = [socket.gethostname()]
+    with suppress(OSError):  # not on Linux
+        told.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        told.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256(" ".join(told).encode()).hexdigest()[:8]
+
+
+def clear_scratch(folder: Path) -> None:
+    """Remove what `atomic_path` left in a folder, and in those in it, where a process was killed.
+
+    That is what processes of this machine began that are gone, and whatever is a week old: what
+    others are writing, here or elsewhere, stays.
+    """
+    with suppress(OSError):  # one goes at this moment; the others can wait
+        for path in (*folder.glob(".*"), *folder.glob("*/.*")):
+            found = _SCRATCH.fullmatch(path.name)
+            if found and (_is_gone(*found.groups()) or path.stat().st_mtime < time.time() - _OLD):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_gone(kernel: str, process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except OSError as error:
+        return kernel == _kernel() and error.errno == errno.ESRCH
+    return False
 
 
 def _sync(path: Path) -> None:

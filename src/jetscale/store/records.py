@@ -24,7 +24,7 @@ from jetscale.shown import Shown, frame_of, row_of
 from jetscale.store import former
 from jetscale.store.former import Former, upgrade_record
 from jetscale.store.home import Home, StudyFolder
-from jetscale.store.local import fits, make_folder, read_json, sha256_of
+from jetscale.store.local import clear_scratch, fits, make_folder, read_json, sha256_of
 from jetscale.store.record import BadRecord, Record, check_record, parse_record
 from jetscale.store.storage import Storage
 from jetscale.study import Study
@@ -122,8 +122,13 @@ class RecordStore:
         return cls(home.study(study), former, runs=runs)
 
     def prepare(self) -> None:
-        """Make the folders; raises StorageError where that is refused."""
+        """Make the folders, without what killed processes left half written in them.
+
+        Raises StorageError where that is refused.
+        """
         make_folder(self.folder.path)
+        for place in (self.folder.home.path, self.folder.path):
+            clear_scratch(place)
         for name in () if self.folder.address else ("records", "failures", "running"):
             make_folder(self.folder.path / name)
 
