@@ -123,7 +123,7 @@ def make_lambda(x):
 
 @pytest.mark.slow
 def test_a_result_that_cannot_travel_is_told_and_the_pool_lives_on(pool):
-    with pytest.raises(SweepError, match=r"7: its result cannot leave the process: .*lambda"):
+    with pytest.raises(SweepError, match=r"7: its result cannot travel: .*lambda"):
         list(pool.map(make_lambda, [7]))
     assert sorted(pool.map(square, [1, 2])) == [1, 4]
 

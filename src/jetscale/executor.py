@@ -269,9 +269,7 @@ def _work(pipe: Connection) -> None:
             new, item = pipe.recv()
             if new is not None:
                 function = new
-            outcome = attempt(function, item)
             try:
-                pipe.send(outcome)
+                pipe.send(attempt(function, item))
             except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
-                told = f"{item}: its result cannot leave the process: {error}"
-                pipe.send(Outcome(error=SweepError(told)))
+                pipe.send(Outcome(error=SweepError(f"{item}: its result cannot travel: {error}")))

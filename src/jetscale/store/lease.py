@@ -25,7 +25,6 @@ from jetscale.store.storage import Held
 RENEW_SECONDS = 10.0
 STALE_SECONDS = 60.0  # a lease that was not renewed for this long may be taken over
 LOOK_SECONDS = 0.5  # between two looks of one who waits
-LOOKS = 3  # at a lease that is there, yet cannot be read
 
 
 class Files(Protocol):
@@ -95,7 +94,7 @@ def lease(files: Files, name: str, *, wait: bool) -> Iterator[None]:
 def _take(files: Files, name: str, mine: Lease) -> Lease | None:
     """Try to make a lease mine; None where that worked, else the lease of the holder."""
     content, held = replace(mine, time=time.time()).to_json(), replace(mine, owner="another")
-    for _ in range(LOOKS):
+    for _ in range(3):
         if files.create(name, content):
             return None
         if found := files.read(name):  # else it was given back between the two lines

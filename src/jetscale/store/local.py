@@ -58,9 +58,8 @@ def make_folder(path: Path) -> Path:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that becomes ``path`` when the block ends well.
 
-    Works for a file or a folder; a folder never replaces one that has something in it, which others
-    may be reading. Whatever fails, ``path`` is either as before or complete. Raises StorageError
-    where the disk or the folder refuses.
+    Works for a file or a folder; a folder replaces none that has something in it. Whatever fails,
+    ``path`` is either as before or complete. Raises StorageError where the disk or folder refuses.
     """
     make_folder(path.parent)
     try:
@@ -91,10 +90,9 @@ def _kernel() -> str:
 
 
 def clear_scratch(folder: Path) -> None:
-    """Remove what `atomic_path` left in a folder, and in those in it, where a process was killed.
+    """Remove what killed processes left of `atomic_path` in a folder and in those in it.
 
-    That is what processes of this machine began that are gone, and whatever is a week old: what
-    others are writing, here or elsewhere, stays.
+    What was begun on another machine is left there for a week: its process may live.
     """
     with suppress(OSError):  # one goes at this moment; the others can wait
         for path in (*folder.glob(".*"), *folder.glob("*/.*")):
@@ -115,10 +113,8 @@ def _sync(path: Path) -> None:
     """Wait until a file, or the list of names in a folder, is on the disk."""
     file = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(file)
-    except OSError:
-        if path.is_file():  # some shared file systems sync no folders
-            raise
+        with suppress(*[OSError] * path.is_dir()):  # some shared file systems sync no folders
+            os.fsync(file)
     finally:
         os.close(file)
 
@@ -209,13 +205,6 @@ def check_space(folder: Path) -> None:
         raise storage_error(folder, OSError(errno.ENOSPC, "No space left on device"))
 
 
-def _is_at(path: Path, file: int) -> bool:
-    try:
-        return os.path.samestat(path.lstat(), os.fstat(file))
-    except FileNotFoundError:
-        return False
-
-
 @contextmanager
 def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[None]:
     """Hold a file lock for the length of the block; it goes with the process, however that ends.
@@ -234,11 +223,14 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[N
             try:
                 kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
                 fcntl.flock(file, kind if wait else kind | fcntl.LOCK_NB)
+                # who had the lock may have removed its file: then this one keeps nobody out
+                found = path.lstat()
             except BlockingIOError:
                 raise
+            except FileNotFoundError:
+                continue
             except OSError as error:  # some shared file systems have no locks
                 raise storage_error(path, error, verb="lock") from error
-            # who had the lock may have removed its file: then this one keeps nobody out
-            if _is_at(path, file.fileno()):
+            if os.path.samestat(found, os.fstat(file.fileno())):
                 yield
                 return

@@ -122,10 +122,7 @@ class RecordStore:
         return cls(home.study(study), former, runs=runs)
 
     def prepare(self) -> None:
-        """Make the folders, without what killed processes left half written in them.
-
-        Raises StorageError where that is refused.
-        """
+        """Make the folders, clear of half files; raises StorageError where that is refused."""
         make_folder(self.folder.path)
         for place in (self.folder.home.path, self.folder.path):
             clear_scratch(place)

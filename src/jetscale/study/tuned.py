@@ -37,10 +37,7 @@ def recipe_path(sweep: Path) -> Path:
 
 
 def write_recipe(path: Path, content: Mapping[str, Any]) -> str:
-    """Write a recipe file with its format and digest; returns the digest.
-
-    Raises StorageError where it cannot be written; a file that was there is as before then.
-    """
+    """Write a recipe file with its format and digest, atomically; returns the digest."""
     whole = {"format": FORMAT, **content}
     whole["digest"] = digest(whole)
     write_json(path, whole)

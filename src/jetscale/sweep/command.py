@@ -108,8 +108,7 @@ def train_by_command(
     attempt, began = folder.attempt(told.run.key), perf_counter()
     make_folder(attempt.checkpoint)
     for left in (attempt.out, attempt.trunk):  # by the attempt before
-        if left.is_dir() and not left.is_symlink():  # not what it was asked for
-            shutil.rmtree(left)
+        shutil.rmtree(left, ignore_errors=True)  # a folder is not what it was asked for
         left.unlink(missing_ok=True)
     words, before = told.command.words(told.values(folder)), _spent(attempt)
     start, log = Path(told.command.folder), folder.log(told.run.key)

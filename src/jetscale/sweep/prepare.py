@@ -30,7 +30,6 @@ def prepare_streams(
 ) -> dict[str, Path]:
     """Folder of every stream of a study on this machine; Ray must be connected.
 
-    Studies share jets and streams: of several processes one makes them while the others wait.
     Raises as `jetscale.mixtures.inputs.ensure_shards` and `jetscale.compute.streams.prepare`, and
     StorageError where jets cannot be fetched or put.
     """
