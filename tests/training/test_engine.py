@@ -89,6 +89,24 @@ def test_state_brings_back_everything_but_the_data(spec_of, jets_of):
     assert steps(other, 3, 6) == steps(whole, 3, 6)
 
 
+def test_ranks_draw_numbers_of_their_own_also_after_a_resume(spec_of, jets_of, monkeypatch):
+    def draw(rank, steps, state=None):
+        engine, found = Engine([Source(spec=spec_of(), train=jets_of(41))], "cpu"), []
+        engine.ranks, losses = Ranks(rank=rank, world=2), engine._losses
+        engine._losses = lambda batch: found.append(float(torch.rand(()))) or losses(batch)
+        if state:
+            engine.restore(state)
+        for step in steps:
+            engine.update(step, *engine.assemble(step))
+        return found, engine.state()
+
+    monkeypatch.setattr(Ranks, "add_up", lambda *_: None)
+    (first, state), (second, _) = draw(0, range(2)), draw(1, range(2))
+    whole = [first + draw(0, range(2, 4), state)[0], second + draw(1, range(2, 4), state)[0]]
+    assert whole == [draw(rank, range(4))[0] for rank in range(2)]
+    assert len({*whole[0], *whole[1]}) == 8
+
+
 def test_weights_of_an_older_architecture_are_refused_in_one_line(spec_of, tmp_path):
     spec, path = spec_of(), tmp_path / "trunk.pt"
     save_trunk(path, {"norm": torch.ones(8)}, describe_trunk(spec.size, spec.recipe))

@@ -104,7 +104,8 @@ class Engine:
         self.group_cost = group_cost(width, self.device.type)
         self.pad_to = self.shape.constituents if all(map(is_full, sources)) else None
         self.tokens = [0] * len(sources)
-        # Ours draws no random numbers in training, but a model with dropout does.
+        # Ours draws no random numbers in training, but a model with dropout does. Its checkpoint
+        # keeps the first rank's generator; others start theirs anew at every step.
         torch.manual_seed(self.order.seed)
 
     @property
@@ -162,6 +163,8 @@ class Engine:
         if batch is None:
             self.optimiser.gradient.zero_()
         else:
+            if self.ranks.rank:
+                torch.manual_seed(self.order.seed_of(step, self.ranks.rank))
             losses = self._losses(batch) / jets
             self.optimiser.backward(losses.sum())  # no model has a part in the loss of another
             mean.copy_(losses.detach())

@@ -63,3 +63,8 @@ class Order:
         jets = min(self.batch_size, self.jets - step % self.steps_per_epoch * self.batch_size)
         # not 0 at the end: a seed sequence takes [a, b] and [a, b, 0] for the same
         return np.random.default_rng([self.seed, step, 1]).random((jets, columns))
+
+    def seed_of(self, step: int, rank: int) -> int:
+        """A seed for what a model draws in a step on a rank after the first, as for dropout."""
+        chance = np.random.SeedSequence([self.seed, step, 1 + rank])  # 1 is taken by `draws`
+        return int(chance.generate_state(1, np.uint64)[0])
