@@ -13,11 +13,11 @@ from jetscale.jets.shards.columns import conform
 
 
 def test_tables_have_the_types_of_the_schema():
-    n = np.array([2, 0, 1])
+    n = np.array([2, 1, 1])
     start = np.concatenate([[0], np.cumsum(n)])
     columns = {}
     for column in chunks.SCHEMA:
-        size = 3 if column.name.startswith("part_") else len(n)
+        size = 4 if column.name.startswith("part_") else len(n)
         kind = np.bool_ if "part_is" in column.name else np.float32
         columns[column.name] = np.ones(size, kind)
     for name in ("part_charge", "jet_label"):
@@ -26,7 +26,7 @@ def test_tables_have_the_types_of_the_schema():
     columns["event_id"] = np.arange(3)
     table = chunks.to_table(columns, start)
     assert table.schema == chunks.SCHEMA
-    assert table["part_px"].to_pylist() == [[1.0, 1.0], [], [1.0]]
+    assert table["part_px"].to_pylist() == [[1.0, 1.0], [1.0], [1.0]]
     assert conform(table).equals(table)
 
 

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -71,6 +73,23 @@ def test_lists_of_unequal_length_name_the_row(make_jets):
         conform(broken)
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("part_energy", [[3.0], [3.0, np.nan]], "row 1: part_energy holds nan, needs a finite"),
+        ("part_energy", [[np.inf], [3.0, 1.0]], "row 0: part_energy holds inf, .* leave that jet"),
+        ("part_energy", [[3.0], [-1.0, 2.0]], "row 1: part_energy holds -1, needs zero or more"),
+        ("jet_energy", [2.0, 0.0], "row 1: jet_energy holds 0, needs a number above zero; correct"),
+        ("jet_tau2", [1e300, 0.0], "row 0: jet_tau2 holds inf"),
+        ("part_energy", [[3.0], [1.0, 0.0]], None),  # a constituent that only pads
+    ],
+)
+def test_jets_that_no_model_can_take(name, values, message):
+    table = {"part_px": [[1.0], [2.0, -1.0]], "jet_nparticles": [1, 2], "jet_label": [0, 1]}
+    with pytest.raises(DataError, match=message) if message else nullcontext():
+        assert conform(pa.table(table | {name: values}))[name].to_pylist() == values
+
+
 def test_unknown_and_missing_columns(make_jets):
     table = make_jets(2)
     with pytest.raises(DataError, match="did you mean 'part_px'"):
@@ -122,7 +141,7 @@ def test_a_slice_of_fixed_size_lists_keeps_its_rows():
     [
         ([[1.0, 2.0]], [[1.0]], "row 0: flux has 1 entries, time has 2"),
         ([[1.0], []], [[1.0], []], "row 1: a star without constituents"),
-        ([[1.0], [2.0, 3.0]], [[1.0], [2.0, np.nan]], "row 1: flux holds nan, not a number"),
+        ([[1.0], [2.0, 3.0]], [[1.0], [2.0, np.nan]], "row 1: flux holds nan, needs .*star out"),
         ([[1.0]], [["x"]], "column 'flux' is list.*, needs numbers or lists"),
         ([[1.0]], pa.array([[None]], pa.list_(pa.int8())), "'flux' holds nulls"),
     ],

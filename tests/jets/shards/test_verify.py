@@ -89,24 +89,17 @@ def test_rows_that_are_not_those_of_the_manifest(folder):
         verify(folder)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_non_finite_values(folder, value):
-    forge(folder, changed(folder, "jet_tau2", [value, value] + [1.0] * 98))
-    with pytest.raises(DataError, match="'jet_tau2' has 2 non-finite values"):
-        verify(folder)
-
-
 def test_non_finite_constituents(folder):
     lists = pq.read_table(folder / "shard-00000.parquet")["part_dzval"].to_pylist()
     lists[40][0] = np.nan
     forge(folder, changed(folder, "part_dzval", lists))
-    with pytest.raises(DataError, match="'part_dzval' has 1 non-finite values"):
+    with pytest.raises(DataError, match=r"shard-00000\.parquet: row 40: part_dzval holds nan"):
         verify(folder)
 
 
 def test_impossible_values(folder):
-    forge(folder, changed(folder, "jet_pt", [-5.0] + [1.0] * 99))
-    with pytest.raises(DataError, match=r"jet_pt runs from -5 to 1, expected 0 to"):
+    forge(folder, changed(folder, "jet_eta", [-50.0] + [1.0] * 99))
+    with pytest.raises(DataError, match=r"jet_eta runs from -50 to 1, expected -10 to"):
         verify(folder)
 
 

@@ -89,8 +89,7 @@ def _faults(raw: pa.Table, n_classes: int) -> Iterator[tuple[str, Bools]]:
     broken = {k: (np.rint(v) != v) | (np.abs(v) >= 2**31) for k, v in whole.items()}
     yield "charge or count that is no integer", jets_with(broken)
     yield "constituent lists of unequal length", uneven
-    positive = ("jet_pt", "jet_energy", "part_energy")
-    unphysical = jets_with({k: single[k] <= 0 for k in positive if k in single})
+    unphysical = jets_with({k: single[k] <= 0 for k in columns.ENERGIES if k in single})
     if {"part_px", "part_py"} <= {*single}:  # side by side in jets whose lists are equally long
         px, py = (single[k][np.repeat(~uneven, lengths[k])] for k in ("part_px", "part_py"))
         still = np.repeat(np.arange(n), np.where(uneven, 0, lengths["part_px"]))

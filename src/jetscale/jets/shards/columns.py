@@ -18,6 +18,7 @@ from jetscale.jets.example import Kind, Schema
 from jetscale.jets.schema import JETS
 
 COLUMNS = JETS.columns
+ENERGIES = ("jet_pt", "jet_energy", "part_energy")  # features take their logarithms
 NUMBERS = ("floating", "integer", "boolean")
 _STORED: dict[Kind, pa.DataType] = {
     **{"float": pa.float32(), "int": pa.int32(), "int64": pa.int64(), "flag": pa.bool_()}
@@ -66,7 +67,7 @@ def conform(table: pa.Table, schema: Schema = JETS) -> pa.Table:
         except pa.ArrowInvalid as error:
             raise DataError(f"column {name!r} does not fit {wanted}: {error}") from error
     result = pa.table(arrays, schema=pa.schema(fields))
-    _check_lengths(result, schema)
+    _check_rows(result, schema)
     return result
 
 
@@ -101,8 +102,8 @@ def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return np.array(pc.list_value_length(column), np.int64)
 
 
-def _check_lengths(table: pa.Table, schema: Schema) -> None:
-    """Refuse lists of unequal length; in a field of a user's own also what no model can take."""
+def _check_rows(table: pa.Table, schema: Schema) -> None:
+    """Refuse lists of unequal length, and what no model can take."""
     names = [name for name in table.column_names if name in schema.lists]
     count = schema.count or names[0]
     expected = table[count].to_numpy() if count in schema.scalars else lengths_of(table[count])
@@ -112,15 +113,31 @@ def _check_lengths(table: pa.Table, schema: Schema) -> None:
             row = wrong[0]
             says = f"{count} {'is' if schema.count else 'has'} {expected[row]}"
             raise DataError(f"row {row}: {name} has {found[row]} entries, {says}")
-    if schema == JETS:  # `jetscale.jets.ingest.clean` drops unusable jets and counts them
-        return
     if len(empty := np.flatnonzero(expected < 1)):
         raise DataError(f"row {empty[0]}: a {schema.noun} without constituents")
-    for name in names:
-        values = table[name].combine_chunks().flatten().to_numpy()
-        if len(bad := np.flatnonzero(~np.isfinite(values))):
-            row = np.searchsorted(np.cumsum(expected), bad[0], side="right")
-            raise DataError(f"row {row}: {name} holds {values[bad[0]]}, not a number")
+    _check_values(table, schema, expected)
+
+
+def _check_values(table: pa.Table, schema: Schema, lengths: NDArray[np.int64]) -> None:
+    """Refuse numbers of which no feature can be made: not finite, or energies below zero.
+
+    A constituent that only pads has energy 0, whose logarithm is clipped; a jet has more.
+    """
+    for name in table.column_names:
+        listed = name in schema.lists
+        if (schema.lists[name] if listed else schema.scalars[name]) != "float":
+            continue
+        array = table[name].combine_chunks()
+        values = (array.flatten() if listed else array).to_numpy()
+        bad, needs = ~np.isfinite(values), "a finite number"
+        if schema == JETS and name in ENERGIES and not bad.any():
+            bad = values < 0 if listed else values <= 0
+            needs = "zero or more" if listed else "a number above zero"
+        if bad.any():
+            at = int(bad.argmax())
+            row = np.searchsorted(np.cumsum(lengths), at, side="right") if listed else at
+            fix = f"correct it or leave that {schema.noun} out"
+            raise DataError(f"row {row}: {name} holds {values[at]:g}, needs {needs}; {fix}")
 
 
 def count_labels(
