@@ -121,6 +121,11 @@ def test_no_number_is_made_up():
     lost = find_optima(cell(np.full((5, 2), np.nan)))[0]
     assert (lost.edge, lost.best_loss, lost.n_diverged) == ("low", math.inf, 10)
     assert lost.reason == "0 of 5 rates were run without divergence; needs 3"
+    for own in range(3, 6):  # a seed for each rate takes up any curve; the next cell does not mind
+        alone = cell(curved(1)[:own, 0], rates=FACTORS[:own], examples=400)
+        apart, paired = find_optima(pd.concat([alone.assign(seed=range(own)), cell(curved(1))]))
+        assert (apart.identified, "have seeds in common" in apart.reason) == (False, True)
+        assert paired.rate == pytest.approx(1)
     rng = np.random.default_rng(0)
     noisy = find_optima(cell(0.4 * np.exp(0.1 * rng.normal(size=(5, 3)))))[0]
     assert not noisy.identified

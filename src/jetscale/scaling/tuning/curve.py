@@ -25,6 +25,7 @@ FORM = 0.12
 """Error of the skew that more runs do not cure: no loss has exactly this form. For made-up losses
 of other forms the minimum was off as if the skew were off by 0.1."""
 LEAST_SLOPE = 2.0  # standard errors of the curvature: below, the error of a minimum has no bound
+_DEPENDENT = 1e-9  # of columns of length 1: what rounding leaves of what the offsets explain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,6 +49,13 @@ class Window:
         same = (self.seed[:, None] == self.seed[None, :]).astype(float)
         return np.asarray(values - values @ (same / same.sum(axis=0)))
 
+    @property
+    def told(self) -> bool:
+        """Return whether seeds have enough rates in common to tell a curve from their offsets."""
+        columns = np.array([self.u[self.rate], self.u[self.rate] ** 2])
+        left = self.centred(columns) / np.linalg.norm(columns, axis=1, keepdims=True)
+        return bool(np.linalg.matrix_rank(left, tol=_DEPENDENT) == 2)
+
 
 def bend(u: Array, skew: Array | float) -> Array:
     """Return (exp(g u) - 1 - g u) / g^2, the curve of unit curvature at its minimum u = 0.
@@ -60,7 +68,7 @@ def bend(u: Array, skew: Array | float) -> Array:
 
 
 def window(cell: Cell) -> Window | None:
-    """Return the runs around the best rate of a cell; None for fewer than three rates."""
+    """Return the runs around the best rate of a cell; None where they tell no curve."""
     levels = cell.levels
     if not np.isfinite(levels).any():
         return None
@@ -74,7 +82,7 @@ def window(cell: Cell) -> Window | None:
         return None
     part = cell.log_losses[near]
     rate, seed = np.nonzero(~np.isnan(part))
-    return Window(
+    found = Window(
         centre=float(cell.log_rates[best]),
         rates=near,
         u=u[near],
@@ -82,6 +90,7 @@ def window(cell: Cell) -> Window | None:
         rate=rate,
         y=part[rate, seed],
     )
+    return found if found.told else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,7 +82,7 @@ class Fitted:
     """A cell with its curve and what it shares with the others of its side."""
 
     cell: Cell
-    curve: Curve | None  # None for fewer than three rates
+    curve: Curve | None  # None where the runs tell none
     skew: Skew
     variance: float  # of all residuals; nan where no run is left to judge it by
 
@@ -146,7 +146,9 @@ def _fault(cell: Cell, curve: Curve | None, variance: float) -> tuple[str, str]:
     """Return the side on which a minimum was left, if it was, and why there is none."""
     if curve is None:
         count = int(np.isfinite(cell.levels).sum())
-        return "", f"{count} of {len(cell.levels)} rates were run without divergence; needs 3"
+        if count < 3:
+            return "", f"{count} of {len(cell.levels)} rates were run without divergence; needs 3"
+        return "", "too few rates near the best have seeds in common; run 3 there with one seed"
     if math.isnan(curve.minimum):
         return "", "log loss is not curved upwards around the best rate"
     # of a curvature near zero the inverse has no finite error: the minimum could be anywhere
