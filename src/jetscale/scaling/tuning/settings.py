@@ -22,11 +22,12 @@ class SettingEffect:
 def setting_effects(table: pd.DataFrame) -> tuple[SettingEffect, ...]:
     """Return the effect of every ``setting`` of a search table, in its order.
 
+    Where the study's own run diverged there is nothing to compare with, and the pair is left out.
     The table has columns ``setting``, empty for the study's own, and ``factor``, 1 for its own
     rate, beside those of `check_search`.
     """
-    table = table[table["start"] != "pretraining"]
-    base = table[(table["setting"] == "") & (table["factor"] == 1)]
+    table = table[table["start"] != "pretraining"].fillna({"loss": math.inf})
+    base = table[(table["setting"] == "") & (table["factor"] == 1) & np.isfinite(table["loss"])]
     logs = np.log(base.set_index(_CELL)["loss"])
     effects = []
     for setting, part in table[table["setting"] != ""].groupby("setting", sort=False):
