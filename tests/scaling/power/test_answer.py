@@ -131,9 +131,10 @@ def test_one_mixture_and_one_seed(plan):
 def test_a_grid_that_grid_needed_is_named(found):
     wide = replace(found.widths["a"], exponent=0.2)
     n, d = np.meshgrid([1e3, 4e3, 1.6e4], [500.0, 2e3, 8e3, 3.2e4])
-    assert replace(found, widths=dict.fromkeys("ab", wide)).grid_needed == "", "no next sizes"
-    grid = make_grid(n.ravel(), d.ravel(), seeds=2)
-    found = replace(found, widths=dict.fromkeys("ab", wide), grid=grid)
+    found = replace(found, widths=dict.fromkeys("ab", wide))
+    small, grid = (make_grid(unit * n.ravel(), unit * d.ravel(), seeds=2) for unit in (1e-5, 1))
+    assert replace(found, grid=small).grid_needed == "", "no next sizes"
+    found = replace(found, grid=grid)
     one = grown(found.grid, found.assumed.first, 0.2)
     assert one.half_width <= 0.1
     assert one.flops == pytest.approx(one.grid.total - found.grid.total)

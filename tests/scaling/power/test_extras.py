@@ -126,6 +126,17 @@ def test_sizes_of_a_few_jets_are_not_suggested():
     assert not [what for what in candidates(make_grid(n, d)) if "smaller" in what]
 
 
+@pytest.mark.parametrize("unit", [0.25, 1.0])
+def test_sizes_in_small_units_and_off_whole_numbers_stay_as_they_are(unit):
+    sizes, data = unit * np.arange(1, 6), 1e11 / 7 / np.array([1e5, 3e5, 1e6, 3e6])
+    n, d = (v.ravel() for v in np.meshgrid(sizes, data))
+    found = candidates(make_grid(n, d))
+    assert {what[:10] for what in found} == {"one more s", "smaller D ", "in-between", "larger D ="}
+    for grid in found.values():
+        assert set(grid.params) == set(sizes)
+        assert len(set(grid.examples) - set(data)) <= 1
+
+
 def test_a_flat_direction_has_no_interval(small):
     """One term so small that its exponent is lost in rounding."""
     truth = Truth(np.array([0.5, 1e-30, 17.0, 0.35, 0.35]), 0.01, 0.0)

@@ -91,8 +91,8 @@ def candidates(grid: Grid) -> dict[str, Grid]:
         found[f"{kind} N = {short(size)}, every D"] = grid.with_cells(size, data)
     for kind, size in more_data.items():
         found[f"{kind} D = {short(size)}, every N"] = grid.with_cells(sizes, size)
-    for n in (more_sizes.get("smaller"), more_sizes["larger"]):
-        for d in (more_data.get("smaller"), more_data["larger"]):
+    for n in (more_sizes.get("smaller"), more_sizes.get("larger")):
+        for d in (more_data.get("smaller"), more_data.get("larger")):
             if n is not None and d is not None:
                 found[f"one cell N = {short(n)}, D = {short(d)}"] = grid.with_cells(n, d)
     return found

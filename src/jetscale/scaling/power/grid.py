@@ -113,7 +113,7 @@ class Grid:
     def with_cells(self, params: ArrayLike, examples: ArrayLike) -> "Grid":
         """The grid with further cells, repeated like the median one, at FLOPs by power laws."""
         sizes = np.asarray(params, dtype=float), np.asarray(examples, dtype=float)
-        n, d = (np.atleast_1d(np.round(v)) for v in np.broadcast_arrays(*sizes))
+        n, d = (np.atleast_1d(v) for v in np.broadcast_arrays(*sizes))
         seeds = np.full(len(n), int(np.median(self.seeds)))
         return replace(
             self,
