@@ -110,6 +110,15 @@ def percent(share: float) -> str:
     return f"{share:.0%}" if abs(share) >= 0.1 else f"{100 * share:.2g}%"
 
 
+def whole_percent(share: float) -> str:
+    """Return a share in whole percent.
+
+    >>> whole_percent(0.954), whole_percent(math.nan)
+    ('95%', 'unknown')
+    """
+    return "unknown" if math.isnan(share) else f"{share:.0%}"
+
+
 def duration(hours: float) -> str:
     """Return a time in the unit that suits it.
 

@@ -9,7 +9,7 @@ from jetscale.errors import FitError
 from jetscale.jsonable import as_json
 from jetscale.scaling import fit, validate
 from jetscale.scaling.engine import laws
-from jetscale.scaling.registered import Registered, cells_ahead, check, register, up_to
+from jetscale.scaling.registered import CheckedCell, Registered, cells_ahead, check, register, up_to
 
 AHEAD = [(3e9, 1e11), (1e10, 3e11)]
 
@@ -75,7 +75,8 @@ def test_true_laws_are_hits(runs, made, truth):
 @pytest.mark.slow
 def test_a_mean_over_fewer_runs_than_foreseen_is_given_a_wider_interval(runs, made, truth):
     cell = made.cells[0]
-    one, two, three = (cell.ends(count) for count in (1, 2, 3))
+    found = (CheckedCell(cell=cell, runs=count, measured=1.0) for count in (1, 2, 3))
+    one, two, three = (each.ends for each in found)
     assert one[0] < two[0] < three[0] == cell.low < cell.high == three[1] < two[1] < one[1]
     # what the law does not know stays; noise grows from that of a third to that of a whole run
     squares = [np.log(np.array(ends) / cell.predicted) ** 2 for ends in (one, three)]

@@ -5,6 +5,7 @@ architecture or objective is somebody's own module, the file only names it, and 
 the caller says that it may be.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def load_model(path: str | Path, *, trust: bool = False) -> Classifier:
     """The model in a file that `jetscale export --to torch` wrote, ready for use.
 
     ``trust`` lets it import the module of a user's own that the file names for its architecture or
-    objective; it must be installed or lie in the folder where Python runs.
+    objective; it must be installed or lie beside the file.
 
     Raises:
         TrainingError: There is no such file, it is damaged, or this version of jetscale makes other
@@ -112,6 +113,8 @@ def load_model(path: str | Path, *, trust: bool = False) -> Classifier:
                 f"model {path}: it names code of its own, {' and '.join(own)}, which is not run "
                 "unasked; if you know it, js.load_model(path, trust=True) or --trust"
             )
+        if own and (folder := str(path.resolve().parent)) not in sys.path:
+            sys.path.insert(0, folder)
         return open_model(description, weights, f"model {path}")
     except JetscaleError:
         raise

@@ -1,6 +1,5 @@
 """The commands ``export`` and ``predict``: the model comes out and is used."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -57,7 +56,5 @@ def predict(
     import jetscale
     from jetscale.display.models import show_predictions
 
-    if trust:  # a module of one's own lies beside the model, or where the command is given
-        sys.path[:0] = [str(model.parent.absolute()), str(Path.cwd())]
     found = jetscale.predict(model, shards, out, trust=trust)
     return print_json(found) if as_json else show_predictions(found)

@@ -15,7 +15,7 @@ def show_registered(made: Registered, path: Path) -> None:
                 *_named(cell),
                 words.times(cell.beyond),
                 words.loss(cell.predicted),
-                _ends(cell.ends()),
+                _ends((cell.low, cell.high)),
             )
             for cell in made.cells
         ]

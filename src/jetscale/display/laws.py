@@ -262,7 +262,7 @@ def _show_predicted(allocation: scaling.Allocation) -> None:
             words.ranged(found.params, words.short if allocation.ladder else words.size),
             words.ranged(found.examples, words.size),
             words.loss_interval(found.loss),
-            *(() if (won := found.best_share) is None else (f"{won:.0%}" if won == won else "–",)),
+            *(() if (won := found.best_share) is None else (words.whole_percent(won),)),
         )
         for name, found in allocation.mixtures.items()
     )

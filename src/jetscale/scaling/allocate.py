@@ -119,7 +119,8 @@ def allocate(
 
 def _beyond(lowest: MixtureAllocation, budget: Budget, fits: StudyFit) -> float:
     """Decades by which the best run lies beyond the measured compute; FitError where it is none."""
-    flops = budget.flops if lowest.no_optimum else lowest.flops
+    # a model without bound on no examples: nobody knows what that costs
+    flops = budget.flops if math.isnan(lowest.flops) else lowest.flops
     if not 0 < flops < math.inf:
         raise FitError(f"{budget} buys no run: {flops:g} FLOPs; check amount and prices")
     return sense.beyond(flops, fits.flops)

@@ -122,10 +122,12 @@ def _factor(name: str, column: str) -> float | None:
     plain, words = _plain(column), {name, *_ALIASES.get(name, ())}
     if plain in words:
         return 1.0
-    units = {"flops": _MULTIPLES | _PREFIXES}.get(name, _MULTIPLES if name in _SIZES else {})
-    if name == "flops" and plain in _PREFIXES:
-        return _PREFIXES[plain]
-    for unit, factor in units.items():
+    if name not in ("flops", *_SIZES):
+        return None
+    prefixes = _PREFIXES if name == "flops" else {}
+    if plain in prefixes:
+        return prefixes[plain]
+    for unit, factor in (_MULTIPLES | prefixes).items():
         word = plain.removesuffix(f"_{unit}")
         if word != plain and word in words and (len(word) > 1 or column.strip()[-1] in ")]"):
             return factor

@@ -17,6 +17,7 @@ from jetscale.scaling.cost import Array
 from jetscale.words import starred
 
 CONFIDENCE = 0.95
+Z = float(stats.norm.ppf((1 + CONFIDENCE) / 2))  # standard errors each side of an interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from jetscale.scaling.components import components
 from jetscale.scaling.engine.family import Family
@@ -19,7 +18,7 @@ from jetscale.scaling.engine.forms import Law
 from jetscale.scaling.engine.laws import Array
 from jetscale.scaling.engine.objective import Objective
 from jetscale.scaling.engine.solver import Solution
-from jetscale.scaling.estimate import CONFIDENCE, Estimate, widening
+from jetscale.scaling.estimate import Estimate, Z, widening
 from jetscale.scaling.kinds import cells_of, trunks_of
 from jetscale.scaling.misfit import Basis
 
@@ -64,9 +63,7 @@ class Simulations:
             self.components.append(parts)
             self.weight[rows] = parts.root**-2 / (parts.root**-2).mean()
             # `percentile_interval` widens for the cells; the draws have Student's tails already
-            self.wide[rows] = widening(
-                float(stats.norm.ppf((1 + CONFIDENCE) / 2)), len(cells.sizes)
-            )
+            self.wide[rows] = widening(Z, len(cells.sizes))
 
     def deviations(self, count: int, seed: list[int], limited: bool = True) -> Array:
         """Redrawn deviations (count, n) from the laws.

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from jetscale.errors import FitError
 from jetscale.scaling.cost import cost_model
 from jetscale.scaling.engine.laws import Array
+from jetscale.scaling.estimate import Z
 from jetscale.scaling.fitted import StudyFit
 from jetscale.scaling.table import SAME_SIZE, digest, quantity_of
 from jetscale.words import counted, loss, short
 
 _SAME = 1e-6  # relative; compute closer than this is the same
 _CLOSE = 0.01
-_Z = 1.96  # standard deviations each side that hold 95%
 _DIGITS = 12  # of a loss that count: a run table that went through a file is still the same
 
 
@@ -41,15 +41,6 @@ class ForecastCell:
     low: float  # 95% prediction interval of that mean
     high: float
     noise: float = 0.0  # standard deviation of the log loss of one run; 0: not written down
-
-    def ends(self, runs: int = 0) -> tuple[float, float]:
-        """Return the 95% prediction interval of the mean, wider for fewer runs than seeds."""
-        if not 0 < runs < self.seeds:
-            return self.low, self.high
-        more = _Z * self.noise * math.sqrt(1 / runs - 1 / self.seeds)
-        low, high = (math.log(end / self.predicted) for end in (self.low, self.high))
-        ends = -math.hypot(low, more), math.hypot(high, more)
-        return self.predicted * math.exp(ends[0]), self.predicted * math.exp(ends[1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +83,14 @@ class CheckedCell:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The prediction interval of a mean over as many runs as were found."""
-        return self.cell.ends(self.runs)
+        """The 95% prediction interval, wider where fewer runs were found than seeds foreseen."""
+        cell = self.cell
+        if not 0 < self.runs < cell.seeds:
+            return cell.low, cell.high
+        more = Z * cell.noise * math.sqrt(1 / self.runs - 1 / cell.seeds)
+        low, high = (math.log(end / cell.predicted) for end in (cell.low, cell.high))
+        ends = -math.hypot(low, more), math.hypot(high, more)
+        return cell.predicted * math.exp(ends[0]), cell.predicted * math.exp(ends[1])
 
     @property
     def error(self) -> float:

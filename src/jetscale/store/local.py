@@ -113,8 +113,10 @@ def _sync(path: Path) -> None:
     """Wait until a file, or the list of names in a folder, is on the disk."""
     file = os.open(path, os.O_RDONLY)
     try:
-        with suppress(*[OSError] * path.is_dir()):  # some shared file systems sync no folders
-            os.fsync(file)
+        os.fsync(file)
+    except OSError:
+        if not path.is_dir():  # some shared file systems sync no folders
+            raise
     finally:
         os.close(file)
 

@@ -129,8 +129,8 @@ def open_shards(folder: Path, *, role: str | None = None, corpus: str | None = N
     """The manifest of a shard folder after cheap checks; DataError for damage or another role."""
     path = folder / MANIFEST
     if not path.is_file():
-        what = "is a file" if folder.is_file() else "does not exist; check the path"
-        what = "has no manifest.json" if folder.is_dir() else what
+        what = "is a file" if folder.is_file() else "has no manifest.json"
+        what = what if folder.exists() else "does not exist; check the path"
         fix = "make one with `jetscale simulate` or ingest, or restore it: results made from it are"
         where = "found by its content (`jetscale ui` shows them without it)"
         raise DataError(f"shard folder {folder} {what}; {fix} {where}")

@@ -50,8 +50,9 @@ def shares(routes: Mapping[str, Route], budget: Budget, seed: int) -> dict[str, 
         values, left = route.line.losses(log_c)
         half = half_width(values, left, route.line.freedom)
         drawn[name] = values[0] + half / 1.96 * rng.standard_normal(_DRAWS)
-    unknown_noise = any(np.isnan(losses).any() for losses in drawn.values())
-    return shares_lowest({n: d * np.nan for n, d in drawn.items()} if unknown_noise else drawn)
+    if len(drawn) > 1 and np.isnan(list(drawn.values())).any():
+        return dict.fromkeys(drawn, np.nan)
+    return shares_lowest(drawn)
 
 
 def answer(

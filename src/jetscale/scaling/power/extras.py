@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from scipy import linalg, stats
+from scipy import linalg
 
 from jetscale.jsonable import json_key
 from jetscale.scaling.engine.laws import Array
-from jetscale.scaling.estimate import CONFIDENCE
+from jetscale.scaling.estimate import Z
 from jetscale.scaling.power.grid import Grid
 from jetscale.scaling.power.truth import Truth
 from jetscale.words import short
@@ -69,7 +69,7 @@ def deviation(grid: Grid, truth: Truth, window: Grid | None = None) -> float:
 
 def half_width(grid: Grid, truth: Truth) -> float:
     """Half-width of the 95% interval of a in the linear approximation."""
-    return float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * deviation(grid, truth)
+    return Z * deviation(grid, truth)
 
 
 def narrowed(grid: Grid, larger: Grid, truth: Truth) -> float:

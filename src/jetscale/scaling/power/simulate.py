@@ -12,13 +12,12 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from jetscale.jsonable import json_key
 from jetscale.scaling.engine.family import Family
 from jetscale.scaling.engine.laws import Array, Centred
 from jetscale.scaling.engine.objective import Objective
-from jetscale.scaling.estimate import percentile_interval
+from jetscale.scaling.estimate import Z, percentile_interval
 from jetscale.scaling.fit import huber_width
 from jetscale.scaling.fitted import MixtureFit
 from jetscale.scaling.power.grid import Grid
@@ -58,7 +57,7 @@ def quick_fits(grid: Grid, truth: Truth, count: int, seed: int) -> Array:
 def central_deviation(values: Array) -> float:
     """Standard deviation by the central 95% of values, so that strays do not decide it."""
     low, high = np.quantile(values, [0.025, 0.975])
-    return float(high - low) / (2 * float(stats.norm.ppf(0.975)))
+    return float(high - low) / (2 * Z)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

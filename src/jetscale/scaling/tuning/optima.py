@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from jetscale.scaling.estimate import CONFIDENCE, Estimate
+from jetscale.scaling.estimate import Estimate, Z
 from jetscale.scaling.tuning.curve import LEAST_SLOPE, Curve, Skew, common_skew, fit_curve, window
 from jetscale.scaling.tuning.search import Cell, cells, sides
 
-_REACH = float(stats.norm.ppf((1 + CONFIDENCE) / 2))  # standard errors of an interval
 _ADDED = 2  # factors to add on an open side: an optimum there needs a neighbour beyond it
 
 
@@ -48,7 +46,7 @@ class CellOptimum:
         """Return the optimal rate with its 95% interval; where there is none, the best searched."""
         if not self.identified:
             return Estimate(value=self.best_rate, low=math.nan, high=math.nan, reason=self.reason)
-        ends = np.exp(self.log_rate + self.error * np.array([-_REACH, _REACH]))
+        ends = np.exp(self.log_rate + self.error * np.array([-Z, Z]))
         return Estimate(value=self.rate, low=float(ends[0]), high=float(ends[1]))
 
     @property
