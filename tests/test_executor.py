@@ -209,8 +209,8 @@ def test_a_pool_ends_what_is_deep_in_native_code(tmp_path, monkeypatch):
 
 def leave_file(folder, x):
     path = folder / "half"
-    path.touch()
-    try:
+    try:  # the call is ended as soon as the file is there
+        path.touch()
         time.sleep(600)
     finally:
         path.unlink()

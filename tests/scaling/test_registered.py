@@ -9,6 +9,7 @@ from jetscale.errors import FitError
 from jetscale.jsonable import as_json
 from jetscale.scaling import fit, validate
 from jetscale.scaling.engine import laws
+from jetscale.scaling.estimate import Z
 from jetscale.scaling.registered import CheckedCell, Registered, cells_ahead, check, register, up_to
 
 AHEAD = [(3e9, 1e11), (1e10, 3e11)]
@@ -80,7 +81,7 @@ def test_a_mean_over_fewer_runs_than_foreseen_is_given_a_wider_interval(runs, ma
     assert one[0] < two[0] < three[0] == cell.low < cell.high == three[1] < two[1] < one[1]
     # what the law does not know stays; noise grows from that of a third to that of a whole run
     squares = [np.log(np.array(ends) / cell.predicted) ** 2 for ends in (one, three)]
-    assert squares[0] - squares[1] == pytest.approx((1.96 * cell.noise) ** 2 * 2 / 3)
+    assert squares[0] - squares[1] == pytest.approx((Z * cell.noise) ** 2 * 2 / 3)
     assert cell.noise == pytest.approx(0.01, rel=0.3)
     off = measured(runs, truth, factor=one[1] / cell.predicted * 0.999, seeds=(0,))
     assert check(made, off).cells[0].inside
